@@ -1,0 +1,2 @@
+//! Measures rondel beside its peers. Nothing imports this.
+fn main() {}

@@ -1,0 +1,91 @@
+//! Why connections end: a closed list, so that every end is counted and none is "other".
+
+/// Why a connection ended. Counted per listener and per backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum CloseReason {
+    /// Both sides finished sending and all of it was delivered.
+    Done,
+    /// The client reset the connection.
+    ClientReset,
+    /// The backend reset the connection.
+    BackendReset,
+    /// The client vanished: keepalive probes or retransmissions went unanswered, or the network said so.
+    ClientLost,
+    /// The backend vanished, likewise.
+    BackendLost,
+    /// The last backend tried refused the connection.
+    ConnectRefused,
+    /// The last backend tried did not answer within `connect_timeout`.
+    ConnectTimedOut,
+    /// The last backend tried could not be reached: no route, host or network down, or a local rule forbids it.
+    ConnectUnreachable,
+    /// The pool has no backend that takes connections.
+    NoBackend,
+    /// No local port was free to connect from.
+    NoSourcePort,
+    /// A descriptor or kernel memory for the connection could not be had.
+    NoResources,
+    /// No byte moved in either direction for `idle_timeout`.
+    Idle,
+    /// One side finished, and the other went on for longer than `half_closed_timeout`.
+    HalfClosedTimeout,
+    /// The drain deadline came, or the process was told to end at once.
+    Drained,
+    /// The process held as many descriptors as it may, and the client was turned away.
+    OverLimit,
+}
+
+impl CloseReason {
+    /// Every reason, in the order of the declaration: `ALL[reason as usize] == reason`.
+    pub const ALL: [Self; 15] = [
+        Self::Done,
+        Self::ClientReset,
+        Self::BackendReset,
+        Self::ClientLost,
+        Self::BackendLost,
+        Self::ConnectRefused,
+        Self::ConnectTimedOut,
+        Self::ConnectUnreachable,
+        Self::NoBackend,
+        Self::NoSourcePort,
+        Self::NoResources,
+        Self::Idle,
+        Self::HalfClosedTimeout,
+        Self::Drained,
+        Self::OverLimit,
+    ];
+
+    /// The reason in logs and counters, `snake_case`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::ClientReset => "client_reset",
+            Self::BackendReset => "backend_reset",
+            Self::ClientLost => "client_lost",
+            Self::BackendLost => "backend_lost",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectTimedOut => "connect_timed_out",
+            Self::ConnectUnreachable => "connect_unreachable",
+            Self::NoBackend => "no_backend",
+            Self::NoSourcePort => "no_source_port",
+            Self::NoResources => "no_resources",
+            Self::Idle => "idle",
+            Self::HalfClosedTimeout => "half_closed_timeout",
+            Self::Drained => "drained",
+            Self::OverLimit => "over_limit",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CloseReason;
+
+    #[test]
+    fn all_lists_every_reason_at_its_number() {
+        for (number, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(number, reason as usize, "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! Rondel: a layer-4 TCP load balancer.
+fn main() {}

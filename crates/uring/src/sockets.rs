@@ -1,0 +1,83 @@
+//! Listening sockets and the options that accepted and connecting sockets live with.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// What a listening socket is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenOptions {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Length of its queue; the kernel clips it at `net.core.somaxconn`.
+    pub backlog: u32,
+    /// Whether the address may be one that this host does not hold (`IP_FREEBIND`).
+    pub freebind: bool,
+    /// Whether an IPv6 socket leaves IPv4 alone (`IPV6_V6ONLY`).
+    pub v6only: bool,
+    /// Keepalive of the sockets accepted from it.
+    pub keepalive: SocketKeepalive,
+}
+
+/// TCP keepalive of a socket, tcp(7); times in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketKeepalive {
+    /// Silence before the first probe.
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Unanswered probes that end the connection.
+    pub probes: u8,
+}
+
+/// A socket that listens at `options.address`, one of a `SO_REUSEPORT` group: call it once per worker.
+///
+/// What is set here, accepted sockets inherit (`TCP_NODELAY`, keepalive: tcp(7)), so that accepting costs
+/// no further system call.
+///
+/// # Errors
+///
+/// What socket(2), setsockopt(2), bind(2) or listen(2) say: most often `EADDRINUSE`, `EADDRNOTAVAIL` (an address that this
+/// host does not hold) or `EACCES` (a port below `net.ipv4.ip_unprivileged_port_start`).
+pub fn listen(options: ListenOptions) -> io::Result<OwnedFd> {
+    let domain = Domain::for_address(options.address);
+    let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(options.v6only)?;
+    }
+    if options.freebind {
+        // The IPv4 option serves IPv6 sockets too, ip(7).
+        socket.set_freebind_v4(true)?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    set_keepalive(&SockRef::from(&socket), options.keepalive)?;
+    socket.bind(&options.address.into())?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Gives a listening socket another `backlog` and other keepalive times while it listens.
+///
+/// # Errors
+///
+/// What listen(2) or setsockopt(2) say; neither is expected on a socket from [`listen`].
+pub fn relisten(socket: impl AsFd, backlog: u32, keepalive: SocketKeepalive) -> io::Result<()> {
+    let socket = socket.as_fd();
+    let socket = SockRef::from(&socket);
+    set_keepalive(&socket, keepalive)?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+pub(crate) fn set_keepalive(socket: &SockRef<'_>, keepalive: SocketKeepalive) -> io::Result<()> {
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(keepalive.idle)
+            .with_interval(keepalive.interval)
+            .with_retries(u32::from(keepalive.probes)),
+    )
+}
