@@ -1,0 +1,50 @@
+//! An address that is accepted on, as workers see it.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use crate::counters::{ListenerCounters, PerWorker};
+use crate::gate::Gate;
+use crate::pool::Pool;
+
+/// An address that is accepted on, bound to one pool.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its name in logs and counters.
+    pub name: String,
+    /// Where it listens, as the config says it: port 0 stays 0 here.
+    pub address: SocketAddr,
+    /// How many connections of it live at once, over all workers. At the bound it stops accepting, and the
+    /// kernel's queue holds the rest.
+    pub connections_max: u32,
+    /// Where its connections go.
+    pub pool: Arc<Pool>,
+    /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.
+    pub sockets: Arc<Sockets>,
+    /// Counts its places; outlives swaps.
+    pub gate: Arc<Gate>,
+    /// What it did; outlives swaps.
+    pub counters: Arc<PerWorker<ListenerCounters>>,
+}
+
+/// Listening sockets of one address, one per worker. They close when the last table with them is gone.
+#[derive(Debug)]
+pub struct Sockets(Vec<OwnedFd>);
+
+impl Sockets {
+    /// Sockets by worker index.
+    pub fn new(by_worker: Vec<OwnedFd>) -> Self {
+        Self(by_worker)
+    }
+
+    /// The socket that `worker` accepts from.
+    pub fn get(&self, worker: usize) -> BorrowedFd<'_> {
+        self.0[worker].as_fd()
+    }
+
+    /// Every socket, by worker index.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> {
+        self.0.iter().map(AsFd::as_fd)
+    }
+}

@@ -1,0 +1,137 @@
+//! Backends with one balancing policy: strict round robin, weighted.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::counters::{BackendCounters, PerWorker};
+use crate::rotation;
+
+/// Backends with one balancing policy.
+#[derive(Debug)]
+pub struct Pool {
+    /// Its name in logs and counters; its identity over reloads.
+    pub name: String,
+    /// How a backend is picked.
+    pub balance: config::Balance,
+    /// How long one attempt to connect may take.
+    pub connect_timeout: Duration,
+    /// How many backends are tried for one connection, each at most once; at least 1.
+    pub attempts: u8,
+    /// How long a connection lives with no byte in either direction.
+    pub idle_timeout: Duration,
+    /// How long a connection lives after one direction has ended.
+    pub half_closed_timeout: Duration,
+    /// TCP keepalive on both sockets of a connection.
+    pub keepalive: config::Keepalive,
+    /// The address to connect from; none lets the kernel choose.
+    pub source: Option<IpAddr>,
+    /// The backends, in the order of the config.
+    pub backends: Vec<Arc<Backend>>,
+    /// The sequence that round robin walks; empty when no backend has a weight.
+    rotation: Box<[BackendIndex]>,
+    /// How many places of the rotation were taken; shared by all workers, outlives swaps.
+    cursor: Arc<Cursor>,
+}
+
+/// An index into [`Pool::backends`] of the pool it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendIndex(pub u16);
+
+/// An address to connect to, with a weight.
+#[derive(Debug)]
+pub struct Backend {
+    /// Its name in logs and counters.
+    pub name: String,
+    /// Where it listens; with the pool's name, its identity over reloads.
+    pub address: SocketAddr,
+    /// Its share of new connections; 0 takes none.
+    pub weight: u16,
+    /// What became of connections to it; outlives swaps.
+    pub counters: Arc<PerWorker<BackendCounters>>,
+}
+
+/// The number of places taken so far, alone on its cache line: every worker writes it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Cursor(AtomicU64);
+
+impl Pool {
+    /// The pool that `config` asks for, with what outlives a swap taken from the pool it was `before`.
+    pub(crate) fn build(config: &config::Pool, workers: usize, before: Option<&Arc<Self>>) -> Self {
+        assert!(config.backends.len() <= BACKENDS_MAX);
+        let backends: Vec<Arc<Backend>> = config
+            .backends
+            .iter()
+            .map(|backend| {
+                let before = before.and_then(|pool| pool.backend_at(backend.address));
+                Arc::new(Backend {
+                    name: backend.name.clone(),
+                    address: backend.address,
+                    weight: backend.weight,
+                    counters: before.map_or_else(
+                        || Arc::new(PerWorker::new(workers)),
+                        |before| Arc::clone(&before.counters),
+                    ),
+                })
+            })
+            .collect();
+        let weights: Vec<u16> = backends.iter().map(|backend| backend.weight).collect();
+        Self {
+            name: config.name.clone(),
+            balance: config.balance,
+            connect_timeout: config.connect_timeout,
+            attempts: config.attempts,
+            idle_timeout: config.idle_timeout,
+            half_closed_timeout: config.half_closed_timeout,
+            keepalive: config.keepalive,
+            source: config.source,
+            backends,
+            rotation: rotation::smooth(&weights),
+            cursor: before.map_or_else(Arc::default, |before| Arc::clone(&before.cursor)),
+        }
+    }
+
+    /// The next backend in the rotation that is not among `tried`; none when there is none left.
+    ///
+    /// Strict: the n-th pick of the pool, over all workers and all tables that kept the pool, goes to place
+    /// `n % len` of the rotation. A pick after a failed attempt takes a place of its own as well, so that
+    /// the share of a dead backend does not fall to the one behind it alone. If that place belongs to one
+    /// among `tried`, the round's number says which of the other places stands in, so that they take turns.
+    ///
+    /// Bound: a first pick looks at one place; a later one at each place of the rotation at most twice.
+    pub fn pick(&self, tried: &[BackendIndex]) -> Option<BackendIndex> {
+        let len = self.rotation.len() as u64;
+        if len == 0 {
+            return None;
+        }
+        // Relaxed: only the number matters, nothing is published with it.
+        let number = self.cursor.0.fetch_add(1, Ordering::Relaxed);
+        let picked = self.place(number % len);
+        if !tried.contains(&picked) {
+            return Some(picked);
+        }
+        let untried = || self.rotation.iter().filter(|index| !tried.contains(index));
+        let round = number / len;
+        let stand_in = round.checked_rem(untried().count() as u64)?;
+        untried().nth(usize::try_from(stand_in).expect("less than the rotation's length")).copied()
+    }
+
+    /// The backend of this index.
+    pub fn backend(&self, index: BackendIndex) -> &Arc<Backend> {
+        &self.backends[usize::from(index.0)]
+    }
+
+    /// The backend that listens at `address`.
+    pub fn backend_at(&self, address: SocketAddr) -> Option<&Arc<Backend>> {
+        self.backends.iter().find(|backend| backend.address == address)
+    }
+
+    fn place(&self, number: u64) -> BackendIndex {
+        self.rotation[usize::try_from(number).expect("less than the rotation's length")]
+    }
+}
+
+/// How many backends a pool may have, so that a [`BackendIndex`] fits; `config` refuses more.
+const BACKENDS_MAX: usize = 10_000;

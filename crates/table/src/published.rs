@@ -1,0 +1,50 @@
+//! The cell that drives workers: control puts tables in, workers look once per turn.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache};
+
+use crate::table::Table;
+
+/// The table that is in force. Only control publishes.
+#[derive(Debug)]
+pub struct Published(Arc<ArcSwap<Table>>);
+
+/// One worker's view of [`Published`]; a look costs one load while nothing changed.
+pub struct Reader(Cache<Arc<ArcSwap<Table>>, Arc<Table>>);
+
+impl Published {
+    /// With its first table in force.
+    pub fn new(table: Table) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(table)))
+    }
+
+    /// Puts `table` in force. Workers see it at their next turn; whoever publishes wakes them.
+    pub fn publish(&self, table: Table) {
+        self.0.store(Arc::new(table));
+    }
+
+    /// The table in force.
+    pub fn load_full(&self) -> Arc<Table> {
+        self.0.load_full()
+    }
+
+    /// A view for one worker.
+    pub fn reader(&self) -> Reader {
+        Reader(Cache::new(Arc::clone(&self.0)))
+    }
+}
+
+impl Reader {
+    /// The table in force. It keeps the last one alive between looks: look again to let it go.
+    pub fn read(&mut self) -> &Arc<Table> {
+        self.0.load()
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
