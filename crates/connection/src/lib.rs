@@ -1,6 +1,13 @@
 //! The life of one proxied connection, as state machines that do no I/O, read no clock and draw no
 //! random number: a completion goes in, what to do next comes out.
 
+mod half; // One direction of bytes. Start here.
+mod queue;
+mod relay;
+
 mod close_reason;
 
 pub use crate::close_reason::CloseReason;
+pub use crate::half::{Fault, Half, Next, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Spliced};
+pub use crate::queue::{Chunk, Chunks, Queue};
+pub use crate::relay::{Direction, Patience, Relay};

@@ -1,9 +1,18 @@
 //! The kernel, as rondel uses it: operations are queued, completions returned; sockets, pipes, buffers.
+//!
+//! [`Driver`] is the seam; [`Ring`] is io_uring behind it. All `unsafe` of rondel is in this crate.
 
+mod driver; // The seam. Start here.
+mod ring;
+
+mod buffers;
 mod setup_error;
 mod sockets;
 mod waker;
 
+pub use crate::buffers::{BUFFER_SIZE, BUFFERS_MAX};
+pub use crate::driver::{BufferId, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Token};
+pub use crate::ring::Ring;
 pub use crate::setup_error::SetupError;
 pub use crate::sockets::{ListenOptions, SocketKeepalive, listen, relisten};
 pub use crate::waker::Waker;

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use crate::driver::ConnectOptions;
 
 /// What a listening socket is made with.
 #[derive(Clone, Copy, Debug)]
@@ -80,4 +82,37 @@ pub(crate) fn set_keepalive(socket: &SockRef<'_>, keepalive: SocketKeepalive) ->
             .with_interval(keepalive.interval)
             .with_retries(u32::from(keepalive.probes)),
     )
+}
+
+/// A socket to connect with.
+pub(crate) fn open(options: &ConnectOptions) -> Result<OwnedFd, Errno> {
+    let open = || {
+        let domain = Domain::for_address(options.to);
+        let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        set_keepalive(&SockRef::from(&socket), options.keepalive)?;
+        if let Some(source) = options.source {
+            // The port is chosen at connect, where it need be free only towards one destination, ip(7).
+            set_bind_address_no_port(&socket)?;
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        Ok(socket.into())
+    };
+    open().map_err(|error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+/// `IP_BIND_ADDRESS_NO_PORT`, which neither socket2 nor rustix offers; it serves IPv6 sockets too.
+fn set_bind_address_no_port(socket: &Socket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option's value is a C int, read during the call only.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -25,6 +25,12 @@ impl Waker {
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
+    /// Makes the next wait sleep again. What was to be seen must be looked at after this, not before.
+    pub(crate) fn clear(&self) {
+        // `EAGAIN` means that there was nothing to clear.
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+
     pub(crate) fn raw(&self) -> RawFd {
         self.0.as_raw_fd()
     }

@@ -1,0 +1,401 @@
+//! One direction of a connection: bytes of its input go to its output, copied or spliced.
+//!
+//! ```text
+//!                 it streams, and all that was received is sent
+//!     Copying ──────────────────────────────────────────────────▶ Splicing
+//!     receive > queue > send                               fill > pipe > flush
+//!             ◀──────────────────────────────────────────────────
+//!                 it calmed down, and the pipe is empty
+//!
+//!     the input ended  > all of it is delivered > Finish (a FIN is passed on)
+//!     the input failed > all of it is delivered > Abort (a reset is passed on)
+//! ```
+//!
+//! What happened goes in by the `on_` functions; what to do next comes out of [`Half::next`], which is asked until
+//! it says nothing. It does not know sockets, buffers or pipes: they are numbers to it.
+
+use crate::queue::{Chunk, Chunks, Queue};
+
+/// One direction of a connection.
+#[derive(Debug)]
+pub struct Half {
+    input: Input,
+    path: Path,
+    /// Whether the FIN was passed on.
+    finished: bool,
+}
+
+/// What a half wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Receive from the input; answered by `on_received`, `on_ended`, `on_failed`.
+    Receive,
+    /// End the receive that is armed, answered by its last completion.
+    StopReceive,
+    /// Send this to the output, answered by `on_sent`.
+    Send(Chunk),
+    /// Answer with [`Half::splice`], if a pipe can be had, or [`Half::copy`].
+    TakePipe,
+    /// Give the pipe back: it is empty, and the half copies again.
+    GivePipe,
+    /// Splice up to so many bytes from the input into the pipe, answered by `on_filled`.
+    Fill(u32),
+    /// Splice so many bytes from the pipe to the output, answered by `on_flushed`.
+    Flush(u32),
+    /// Say when the input can be read, answered by `on_ready`.
+    WaitReadable,
+    /// Say when the output can be written, answered by `on_ready`.
+    WaitWritable,
+    /// Pass the FIN on: the input ended and all of it was delivered.
+    Finish,
+    /// End the connection: the input failed and all that came before was delivered.
+    Abort(Fault),
+}
+
+/// How a socket failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The peer reset the connection.
+    Reset,
+    /// The peer or the way to it is gone.
+    Lost,
+}
+
+/// What splicing into or out of the pipe came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spliced {
+    /// So many bytes moved, at least 1.
+    Moved(u32),
+    /// Nothing can move now.
+    Blocked,
+    /// The input ended.
+    Ended,
+    /// The socket failed.
+    Failed(Fault),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Open,
+    Ended,
+    Failed(Fault),
+}
+
+#[derive(Debug)]
+enum Path {
+    Copying(Copying),
+    Splicing(Splicing),
+}
+
+#[derive(Debug, Default)]
+struct Copying {
+    receive: Receive,
+    queue: Queue,
+    /// Whether a send of the queue's front is in flight. There is never a second one, which is what keeps the
+    /// bytes in order.
+    sending: bool,
+    /// Full buffers received in a row: the sign of a stream.
+    full: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Receive {
+    #[default]
+    Off,
+    Armed,
+    /// It was asked to end. Until its last completion came, bytes may still arrive by it, and nothing else
+    /// may read the socket.
+    Stopping,
+}
+
+#[derive(Debug)]
+struct Splicing {
+    /// Bytes in the pipe.
+    filled: u32,
+    capacity: u32,
+    waiting: Waiting,
+    /// The input had no more when last asked.
+    input_dry: bool,
+    /// The output took no more when last asked.
+    output_full: bool,
+    /// Small fills in a row: the sign that the stream calmed down.
+    small: u8,
+    /// The stream stood still for a while: the pipe is better given back.
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    No,
+    Readable,
+    Writable,
+}
+
+/// With so many bytes queued, a half stops receiving: the peer's window closes and it is slowed to the speed of the
+/// reader. A receive is told to end by itself after as many.
+pub const QUEUE_BYTES_MAX: u32 = 64 * 1024;
+
+/// With so many buffers queued, however little they hold, a half stops receiving. What the kernel had
+/// already received when it was asked to stop, at most 32 buffers, still comes.
+pub const QUEUE_BUFFERS_MAX: u32 = 8;
+
+/// With so few bytes left in the queue, a half that had stopped receives again.
+const QUEUE_BYTES_LOW: u32 = 16 * 1024;
+
+/// After so many full buffers in a row, a half is a stream and wants to splice.
+const STREAM_AFTER: u8 = 4;
+
+/// A fill of fewer bytes is small: splicing it costs more than copying it.
+const FILL_SMALL: u32 = 16 * 1024;
+
+/// After so many small fills in a row, a half copies again.
+const CALM_AFTER: u8 = 8;
+
+impl Default for Half {
+    fn default() -> Self {
+        Self { input: Input::Open, path: Path::Copying(Copying::default()), finished: false }
+    }
+}
+
+impl Half {
+    /// What to do next, or nothing until something happens. What is answered counts as begun.
+    pub fn next(&mut self, chunks: &Chunks) -> Option<Next> {
+        match &mut self.path {
+            Path::Copying(copying) => match copying.next(chunks, self.input == Input::Open) {
+                Some(next) => Some(next),
+                None if copying.is_flushed() => self.next_at_end(),
+                None => None,
+            },
+            Path::Splicing(splicing) => {
+                let next = splicing.next(self.input == Input::Open);
+                if next == Some(Next::GivePipe) {
+                    self.path = Path::Copying(Copying::default());
+                }
+                next
+            }
+        }
+    }
+
+    fn next_at_end(&mut self) -> Option<Next> {
+        match self.input {
+            Input::Ended if !self.finished => {
+                self.finished = true;
+                Some(Next::Finish)
+            }
+            Input::Failed(fault) => Some(Next::Abort(fault)),
+            Input::Open | Input::Ended => None,
+        }
+    }
+
+    /// `length` bytes came in `buffer`, which was `full` or not; `more` may come by the same receive.
+    pub fn on_received(&mut self, chunks: &mut Chunks, buffer: u16, length: u32, full: bool, more: bool) {
+        let copying = self.copying();
+        assert!(copying.receive != Receive::Off, "bytes came that nobody asked for");
+        copying.queue.push(chunks, buffer, length);
+        copying.full = if full { copying.full.saturating_add(1) } else { 0 };
+        if !more {
+            copying.receive = Receive::Off;
+        }
+    }
+
+    /// The receive ended without a byte, and the input lives: it was stopped, or no buffer was free.
+    pub fn on_stopped(&mut self) {
+        let copying = self.copying();
+        assert!(copying.receive != Receive::Off);
+        copying.receive = Receive::Off;
+    }
+
+    /// The receive met the end of the input.
+    pub fn on_ended(&mut self) {
+        self.copying().receive = Receive::Off;
+        self.input = Input::Ended;
+    }
+
+    /// The receive met a fault of the input.
+    pub fn on_failed(&mut self, fault: Fault) {
+        self.copying().receive = Receive::Off;
+        self.input = Input::Failed(fault);
+    }
+
+    /// `length` bytes were sent; hands back the buffer once it is sent whole.
+    pub fn on_sent(&mut self, chunks: &Chunks, length: u32) -> Option<u16> {
+        let copying = self.copying();
+        assert!(copying.sending, "bytes were sent that nobody gave");
+        copying.sending = false;
+        copying.queue.sent(chunks, length)
+    }
+
+    /// A pipe of `capacity` bytes, empty, was had: the half splices.
+    pub fn splice(&mut self, capacity: u32) {
+        let copying = self.copying();
+        assert!(copying.receive == Receive::Off, "a receive could still take bytes past the pipe");
+        assert!(copying.is_flushed(), "bytes that came before must be sent before");
+        self.path = Path::Splicing(Splicing {
+            filled: 0,
+            capacity,
+            waiting: Waiting::No,
+            input_dry: false,
+            output_full: false,
+            small: 0,
+            quiet: false,
+        });
+    }
+
+    /// No pipe was to be had: the half goes on copying, and asks again should it still stream.
+    pub fn copy(&mut self) {
+        self.copying().full = 0;
+    }
+
+    /// What a fill came to.
+    pub fn on_filled(&mut self, filled: Spliced) {
+        let splicing = self.splicing();
+        match filled {
+            Spliced::Moved(length) => {
+                assert!(length > 0 && length <= splicing.capacity);
+                splicing.filled += length;
+                let small = length < FILL_SMALL;
+                splicing.small = if small { splicing.small.saturating_add(1) } else { 0 };
+                // So little means that the socket has no more; asking again would only cost a call.
+                splicing.input_dry = small;
+            }
+            Spliced::Blocked => splicing.input_dry = true,
+            Spliced::Ended => self.input = Input::Ended,
+            Spliced::Failed(fault) => self.input = Input::Failed(fault),
+        }
+    }
+
+    /// What a flush came to, other than a fault.
+    pub fn on_flushed(&mut self, moved: Option<u32>) {
+        let splicing = self.splicing();
+        match moved {
+            Some(length) => {
+                assert!(length <= splicing.filled, "more came out of the pipe than went in");
+                splicing.filled -= length;
+            }
+            None => splicing.output_full = true,
+        }
+    }
+
+    /// The wait ended: the socket is ready, failed, or the wait was cancelled. Trying will tell.
+    pub fn on_ready(&mut self) {
+        let splicing = self.splicing();
+        match splicing.waiting {
+            Waiting::No => {}
+            Waiting::Readable => splicing.input_dry = false,
+            Waiting::Writable => splicing.output_full = false,
+        }
+        splicing.waiting = Waiting::No;
+    }
+
+    /// Nothing moved for a while. Says whether the half gives its pipe back for that, in which case the wait
+    /// that it is in must be cancelled.
+    pub fn on_quiet(&mut self) -> bool {
+        match &mut self.path {
+            Path::Splicing(splicing) if splicing.waiting == Waiting::Readable && !splicing.quiet => {
+                splicing.quiet = true;
+                true
+            }
+            Path::Splicing(_) | Path::Copying(_) => false,
+        }
+    }
+
+    /// Takes out the next buffer that will not be sent any more, as the connection is closing. The front
+    /// one stays while its send is in flight.
+    pub fn discard(&mut self, chunks: &Chunks) -> Option<u16> {
+        match &mut self.path {
+            Path::Copying(copying) if !copying.sending => copying.queue.pop(chunks),
+            Path::Copying(_) | Path::Splicing(_) => None,
+        }
+    }
+
+    /// As the connection is closing: the send in flight came back, whatever it sent.
+    pub fn on_send_over(&mut self) {
+        self.copying().sending = false;
+    }
+
+    /// Whether the FIN was passed on.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether it splices; a pipe is its own until it says [`Next::GivePipe`].
+    pub fn is_splicing(&self) -> bool {
+        matches!(self.path, Path::Splicing(_))
+    }
+
+    /// Whether its pipe holds bytes.
+    pub fn is_pipe_filled(&self) -> bool {
+        matches!(&self.path, Path::Splicing(splicing) if splicing.filled > 0)
+    }
+
+    fn copying(&mut self) -> &mut Copying {
+        match &mut self.path {
+            Path::Copying(copying) => copying,
+            Path::Splicing(_) => unreachable!("an answer to what only a copying half asks"),
+        }
+    }
+
+    fn splicing(&mut self) -> &mut Splicing {
+        match &mut self.path {
+            Path::Splicing(splicing) => splicing,
+            Path::Copying(_) => unreachable!("an answer to what only a splicing half asks"),
+        }
+    }
+}
+
+impl Copying {
+    fn next(&mut self, chunks: &Chunks, open: bool) -> Option<Next> {
+        if !self.sending
+            && let Some(chunk) = self.queue.front(chunks)
+        {
+            self.sending = true;
+            return Some(Next::Send(chunk));
+        }
+        if !open {
+            return None;
+        }
+        let streams = self.full >= STREAM_AFTER;
+        let overfull = self.queue.bytes() >= QUEUE_BYTES_MAX || self.queue.count() >= QUEUE_BUFFERS_MAX;
+        match self.receive {
+            Receive::Armed if streams || overfull => {
+                self.receive = Receive::Stopping;
+                Some(Next::StopReceive)
+            }
+            Receive::Off if streams => self.is_flushed().then_some(Next::TakePipe),
+            Receive::Off if self.queue.bytes() <= QUEUE_BYTES_LOW && !overfull => {
+                self.receive = Receive::Armed;
+                Some(Next::Receive)
+            }
+            Receive::Off | Receive::Armed | Receive::Stopping => None,
+        }
+    }
+
+    fn is_flushed(&self) -> bool {
+        !self.sending && self.queue.count() == 0
+    }
+}
+
+impl Splicing {
+    fn next(&mut self, open: bool) -> Option<Next> {
+        if self.waiting != Waiting::No {
+            return None;
+        }
+        if self.filled > 0 {
+            // Never read on while the pipe holds bytes: that the pipe is full and that the socket is
+            // empty are the same EAGAIN.
+            if self.output_full {
+                self.waiting = Waiting::Writable;
+                return Some(Next::WaitWritable);
+            }
+            return Some(Next::Flush(self.filled));
+        }
+        if !open || self.quiet || self.small >= CALM_AFTER {
+            return Some(Next::GivePipe);
+        }
+        if self.input_dry {
+            self.waiting = Waiting::Readable;
+            return Some(Next::WaitReadable);
+        }
+        Some(Next::Fill(self.capacity))
+    }
+}

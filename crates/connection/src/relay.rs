@@ -1,0 +1,96 @@
+//! Both directions of a connection, and when it has stood still for too long.
+
+use std::time::{Duration, Instant};
+
+use crate::close_reason::CloseReason;
+use crate::half::Half;
+
+/// Both directions of bytes.
+#[derive(Debug)]
+pub struct Relay {
+    halves: [Half; 2],
+    /// When a byte last moved, in either direction.
+    active_at: Instant,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client.
+    ToBackend,
+    /// From the backend.
+    ToClient,
+}
+
+/// How long a relay may stand still.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// While both directions are open.
+    pub idle: Duration,
+    /// Once one direction has ended.
+    pub half_closed: Duration,
+}
+
+/// Standing still for so long, a stream gives its pipe back.
+const QUIET_AFTER: Duration = Duration::from_secs(1);
+
+impl Direction {
+    /// Both, in the order of their numbers.
+    pub const BOTH: [Self; 2] = [Self::ToBackend, Self::ToClient];
+
+    /// The opposite way.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::ToBackend => Self::ToClient,
+            Self::ToClient => Self::ToBackend,
+        }
+    }
+}
+
+impl Relay {
+    /// A relay that begins now.
+    pub fn new(now: Instant) -> Self {
+        Self { halves: [Half::default(), Half::default()], active_at: now }
+    }
+
+    /// The half of this direction.
+    pub fn half(&mut self, direction: Direction) -> &mut Half {
+        &mut self.halves[direction as usize]
+    }
+
+    /// A byte moved.
+    pub fn on_active(&mut self, now: Instant) {
+        self.active_at = now;
+    }
+
+    /// Whether both FINs were passed on.
+    pub fn is_finished(&self) -> bool {
+        self.halves.iter().all(Half::is_finished)
+    }
+
+    /// Whether nothing moved for so long that streams give their pipes back.
+    pub fn is_quiet(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.active_at) >= QUIET_AFTER
+    }
+
+    /// When to look again, or why the connection ends now.
+    ///
+    /// # Errors
+    ///
+    /// The relay stood still for longer than `patience` allows.
+    pub fn check(&self, now: Instant, patience: Patience) -> Result<Instant, CloseReason> {
+        let (allowed, reason) = if self.halves.iter().any(Half::is_finished) {
+            (patience.half_closed.min(patience.idle), CloseReason::HalfClosedTimeout)
+        } else {
+            (patience.idle, CloseReason::Idle)
+        };
+        let end = self.active_at + allowed;
+        if now >= end {
+            return Err(reason);
+        }
+        let quiet = self.active_at + QUIET_AFTER;
+        let splicing = self.halves.iter().any(Half::is_splicing);
+        Ok(if splicing && now < quiet { end.min(quiet) } else { end })
+    }
+}

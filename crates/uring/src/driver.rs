@@ -1,0 +1,242 @@
+//! The seam between the worker and the kernel: operations are data, so no pointer crosses it and a kernel
+//! made for tests is an ordinary implementation.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+pub use rustix::io::Errno;
+
+use crate::sockets::SocketKeepalive;
+
+/// A kernel that a worker drives.
+///
+/// Operations given to [`submit`](Self::submit) are answered by completions out of [`wait`](Self::wait);
+/// all other calls answer at once and never block.
+pub trait Driver {
+    /// Queues `op`. The kernel gets it no later than the next [`wait`](Self::wait).
+    ///
+    /// Each operation is answered by exactly one completion with `more: false`, and multishot ones by any
+    /// number with `more: true` before it, all carrying `token`.
+    fn submit(&mut self, op: Op, token: Token);
+
+    /// Hands over what is queued and sleeps until something completes, the worker's waker is woken, or
+    /// `deadline` passes; appends what completed to `done`.
+    ///
+    /// # Errors
+    ///
+    /// The ring is broken; no completion can be had from it any more.
+    fn wait(&mut self, deadline: Option<Instant>, done: &mut Vec<Completion>) -> Result<(), Errno>;
+
+    /// The time, on a clock that no one sets (`CLOCK_MONOTONIC`).
+    fn now(&self) -> Instant;
+
+    /// Gives a buffer back that a [`Completion`] handed out. Each is given back exactly once.
+    fn give_back(&mut self, buffer: BufferId);
+
+    /// How many buffers could be received into now.
+    fn buffers_free(&self) -> u32;
+
+    /// A socket to connect with.
+    ///
+    /// # Errors
+    ///
+    /// What socket(2), setsockopt(2) or bind(2) say: `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, or
+    /// `EADDRNOTAVAIL` for a source address that this host does not hold.
+    fn open(&mut self, options: &ConnectOptions) -> Result<Fd, Errno>;
+
+    /// Accepts one connection that waits in the queue of `listener`, now.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when none waits; otherwise what accept4(2) says.
+    fn accept_now(&mut self, listener: Fd) -> Result<Fd, Errno>;
+
+    /// Whether a connected socket is connected to itself, as a loopback connect to a free ephemeral port can be.
+    fn is_self_connected(&mut self, socket: Fd) -> bool;
+
+    /// Sends the FIN after what was sent (`SHUT_WR`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOTCONN`: the connection is gone already.
+    fn shutdown_write(&mut self, socket: Fd) -> Result<(), Errno>;
+
+    /// Makes [`close`](Self::close) reset the connection instead of finishing it (`SO_LINGER` with 0).
+    fn reset_on_close(&mut self, socket: Fd);
+
+    /// Closes a descriptor. Nothing may be in flight on it: the kernel would keep the socket, and send no
+    /// FIN, until that ends.
+    fn close(&mut self, fd: Fd);
+
+    /// A pipe for splicing.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`, `ENFILE`, or `EPERM` where the user's budget of pipe pages is used up (pipe(7)).
+    fn open_pipe(&mut self) -> Result<Pipe, Errno>;
+
+    /// Moves up to `length` bytes from a socket into a pipe or out of a pipe into a socket (splice(2)),
+    /// without copying and without blocking; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when nothing can move; otherwise what the socket says.
+    fn splice(&mut self, from: Fd, to: Fd, length: u32) -> Result<u32, Errno>;
+
+    /// A descriptor to hold in reserve, for the day when no other can be had.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` or `ENFILE`: that day is today.
+    fn open_reserve(&mut self) -> Result<Fd, Errno>;
+}
+
+/// An operation whose answer comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Accepts connections, one completion each, until cancelled or failed. The result is the descriptor.
+    Accept {
+        /// The listening socket.
+        listener: Fd,
+    },
+    /// Connects a socket.
+    Connect {
+        /// From [`Driver::open`].
+        socket: Fd,
+        /// Whom to.
+        to: SocketAddr,
+    },
+    /// Receives into buffers of the driver's, one completion each, until the stream ends, fails, is cancelled,
+    /// or about `limit` bytes came; `Ok(0)` without a buffer is the end of the stream.
+    Receive {
+        /// The socket to read.
+        socket: Fd,
+        /// After this many bytes it ends by itself. Kernels before 6.17 do not know limits and go on.
+        limit: u32,
+    },
+    /// Sends part of a buffer, all of it unless the connection fails.
+    Send {
+        /// The socket to write.
+        socket: Fd,
+        /// A buffer that a completion handed out, and that was not given back.
+        buffer: BufferId,
+        /// Where to begin in it.
+        start: u32,
+        /// How many bytes.
+        length: u32,
+    },
+    /// Completes when the socket can be read, has ended or failed.
+    PollReadable {
+        /// The socket.
+        socket: Fd,
+    },
+    /// Completes when the socket can be written or has failed.
+    PollWritable {
+        /// The socket.
+        socket: Fd,
+    },
+    /// Cancels the operation with this token; it still completes, with `ECANCELED` or what it had come to.
+    Cancel {
+        /// Whose.
+        target: Token,
+    },
+    /// Cancels every operation on a descriptor; each still completes.
+    CancelAll {
+        /// Whose.
+        fd: Fd,
+    },
+}
+
+/// The answer to an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Of the operation.
+    pub token: Token,
+    /// Bytes moved, or a descriptor, or 0.
+    pub result: Result<u32, Errno>,
+    /// Whether further completions of this operation will come.
+    pub more: bool,
+    /// The buffer that was received into; it is the receiver's until given back.
+    pub buffer: Option<BufferId>,
+}
+
+/// What a completion proves its identity with.
+///
+/// | kind: 8 | generation: 24 | slot: 32 |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(u64);
+
+impl Token {
+    /// Puts the parts together; of `generation`, the lower 24 bits count.
+    pub fn new(kind: u8, generation: u32, slot: u32) -> Self {
+        Self(u64::from(kind) << 56 | u64::from(generation & Self::GENERATION_MASK) << 32 | u64::from(slot))
+    }
+
+    /// Which kind of operation it is, in the submitter's own numbering, 0 to 254.
+    pub fn kind(self) -> u8 {
+        (self.0 >> 56) as u8
+    }
+
+    /// Which tenant of the slot it belongs to.
+    pub fn generation(self) -> u32 {
+        (self.0 >> 32) as u32 & Self::GENERATION_MASK
+    }
+
+    /// Which slot it belongs to.
+    pub fn slot(self) -> u32 {
+        (self.0 & u64::from(u32::MAX)) as u32
+    }
+
+    /// The bits of a generation that a token carries.
+    pub const GENERATION_MASK: u32 = 0x00ff_ffff;
+
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+/// A descriptor, by number: owned by whoever got it from the driver, until [`Driver::close`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fd(pub i32);
+
+/// One of the driver's receive buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BufferId(pub u16);
+
+/// Both ends of a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pipe {
+    /// The end that is read.
+    pub read: Fd,
+    /// The end that is written.
+    pub write: Fd,
+    /// How many bytes it was sized for.
+    pub capacity: u32,
+}
+
+/// What a socket to connect with is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectOptions {
+    /// Whom it will connect to; decides the family.
+    pub to: SocketAddr,
+    /// The address to connect from; none lets the kernel choose.
+    pub source: Option<IpAddr>,
+    /// Its keepalive.
+    pub keepalive: SocketKeepalive,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Token;
+
+    #[test]
+    fn a_token_carries_its_parts() {
+        let token = Token::new(7, 0x0134_5678, 0xfedc_ba98);
+        assert_eq!((token.kind(), token.generation(), token.slot()), (7, 0x34_5678, 0xfedc_ba98));
+        assert_eq!(Token::from_bits(token.to_bits()), token);
+    }
+}

@@ -1,0 +1,328 @@
+//! The real kernel behind the seam: one io_uring, its buffers, and the calls that answer at once.
+
+use std::io;
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use io_uring::types::{self, CancelBuilder, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags};
+use socket2::SockAddr;
+
+use crate::buffers::{BUFFER_GROUP, Buffers};
+use crate::driver::{BufferId, Completion, ConnectOptions, Driver, Fd, Op, Pipe, Token};
+use crate::setup_error::SetupError;
+use crate::sockets;
+use crate::waker::Waker;
+
+/// An io_uring set up the way a worker uses it. It must be made on the thread that uses it
+/// (`IORING_SETUP_SINGLE_ISSUER`).
+pub struct Ring {
+    io: IoUring,
+    // After `io`: fields drop in order, and the kernel may write here until the ring is gone.
+    buffers: Buffers,
+    /// Addresses of the connects that are queued, in order; the kernel copies each when it takes the entry.
+    addresses: Vec<SockAddr>,
+    wakers: Arc<[Waker]>,
+    /// Which of `wakers` ends this ring's wait.
+    index: usize,
+    /// Whether a poll on the waker is in flight.
+    waker_armed: bool,
+    /// Whether a multishot receive ends by itself after a number of bytes (Linux 6.17).
+    receive_limits: bool,
+}
+
+/// Entries of the submission queue. When it is full, what is queued goes to the kernel early.
+const SUBMISSIONS_MAX: u32 = 1024;
+
+/// Entries of the completion queue. When it is full the kernel keeps the rest and ends multishot operations
+/// early, which costs time but loses nothing; the worker takes all that is there once a turn.
+const COMPLETIONS_MAX: u32 = 8192;
+
+/// The size a pipe is grown to, in bytes: large enough for what a socket gathers between two wake-ups, small
+/// enough to stay in the cache.
+const PIPE_CAPACITY: u32 = 256 * 1024;
+
+/// The token of the poll on the waker; no operation of a worker has it, as kinds end at 254.
+const WAKE: u64 = u64::MAX;
+
+impl Ring {
+    /// A ring with `buffers` receive buffers, whose wait `wakers[index]` ends.
+    ///
+    /// What the kernel can do is found out by trying it, not by its version.
+    ///
+    /// # Errors
+    ///
+    /// The kernel lacks something, or forbids it; the error names the cause and the cure.
+    pub fn new(buffers: u32, wakers: Arc<[Waker]>, index: usize) -> Result<Self, SetupError> {
+        let io = build().map_err(SetupError::ring)?;
+        // A descriptor of the ring's own saves a look-up at each enter (Linux 5.18).
+        let _ = io.submitter().register_ring_fd();
+        // Nothing that the worker submits needs the kernel's worker threads; should it ever, there is one.
+        let _ = io.submitter().register_iowq_max_workers(&mut [1, 1]);
+        let buffers = Buffers::register(&io.submitter(), buffers).map_err(SetupError::buffers)?;
+        let mut ring = Self {
+            io,
+            buffers,
+            addresses: Vec::with_capacity(SUBMISSIONS_MAX as usize),
+            wakers,
+            index,
+            waker_armed: false,
+            receive_limits: true,
+        };
+        ring.probe()?;
+        Ok(ring)
+    }
+
+    /// Receives over a socket pair the way connections will, and learns whether limits are known.
+    fn probe(&mut self) -> Result<(), SetupError> {
+        match self.probe_receive() {
+            Ok(()) => return Ok(()),
+            // Before 6.17, the field that holds the limit had to be zero.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => self.receive_limits = false,
+            Err(error) => return Err(SetupError::receive(error)),
+        }
+        self.probe_receive().map_err(SetupError::receive)
+    }
+
+    fn probe_receive(&mut self) -> io::Result<()> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        rustix::io::write(&theirs, b"probe")?;
+        let socket = Fd(ours.into_raw_fd());
+        // SAFETY: the number was taken out of its owner in the line above, and is owned once more from here.
+        let _ours = unsafe { OwnedFd::from_raw_fd(socket.0) };
+        self.submit(Op::Receive { socket, limit: 64 * 1024 }, Token::new(0, 0, 0));
+        drop(theirs);
+        let mut done = Vec::new();
+        let mut received = 0;
+        let deadline = self.now() + PROBE_TIMEOUT;
+        loop {
+            self.wait(Some(deadline), &mut done)?;
+            for completion in done.drain(..) {
+                if let Some(buffer) = completion.buffer {
+                    self.give_back(buffer);
+                }
+                received += completion.result?;
+                if !completion.more {
+                    return if received == 5 { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+                }
+            }
+            if self.now() >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) {
+        // SAFETY: what `entry` points to lives until the kernel is done with it. A connect's address stays in
+        // `addresses` until the kernel has taken the entry; a send's bytes lie in a buffer that is out of the pool
+        // until the worker has its completion; receives name no memory but the buffer group.
+        while unsafe { self.io.submission().push(entry) }.is_err() {
+            // The queue is full: what is in it goes now. Nothing completes from this, so no error is final.
+            self.enter(0, None).ok();
+        }
+    }
+
+    fn enter(&mut self, want: usize, timeout: Option<Duration>) -> Result<(), Errno> {
+        let timeout = timeout.map(Timespec::from);
+        let mut args = SubmitArgs::new();
+        if let Some(timeout) = &timeout {
+            args = args.timespec(timeout);
+        }
+        let entered = self.io.submitter().submit_with_args(want, &args);
+        if self.io.submission().is_empty() {
+            self.addresses.clear();
+        }
+        match entered.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)) {
+            Ok(_) => Ok(()),
+            // The time is up; a signal came; completions must be taken first; memory is short for a moment.
+            Err(Errno::TIME | Errno::INTR | Errno::BUSY | Errno::AGAIN) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn arm_waker(&mut self) {
+        let waker = types::Fd(self.wakers[self.index].raw());
+        self.push(&opcode::PollAdd::new(waker, libc::POLLIN as u32).build().user_data(WAKE));
+        self.waker_armed = true;
+    }
+}
+
+impl Driver for Ring {
+    fn submit(&mut self, op: Op, token: Token) {
+        let entry = match op {
+            Op::Accept { listener } => opcode::AcceptMulti::new(types::Fd(listener.0))
+                .flags(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
+                .build(),
+            Op::Connect { socket, to } => {
+                if self.addresses.len() == self.addresses.capacity() {
+                    // Growing would move addresses that the kernel has yet to read.
+                    self.enter(0, None).ok();
+                }
+                assert!(self.addresses.len() < self.addresses.capacity());
+                self.addresses.push(to.into());
+                let address = &self.addresses[self.addresses.len() - 1];
+                opcode::Connect::new(types::Fd(socket.0), address.as_ptr().cast(), address.len()).build()
+            }
+            Op::Receive { socket, limit } => {
+                let mut entry = opcode::RecvMulti::new(types::Fd(socket.0), BUFFER_GROUP).build();
+                if self.receive_limits {
+                    set_receive_limit(&mut entry, limit);
+                }
+                entry
+            }
+            Op::Send { socket, buffer, start, length } => {
+                let address = self.buffers.address(buffer, start, length);
+                opcode::Send::new(types::Fd(socket.0), address, length)
+                    .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+                    .build()
+            }
+            Op::PollReadable { socket } => {
+                opcode::PollAdd::new(types::Fd(socket.0), (libc::POLLIN | libc::POLLRDHUP) as u32).build()
+            }
+            Op::PollWritable { socket } => {
+                opcode::PollAdd::new(types::Fd(socket.0), libc::POLLOUT as u32).build()
+            }
+            Op::Cancel { target } => {
+                opcode::AsyncCancel2::new(CancelBuilder::user_data(target.to_bits())).build()
+            }
+            Op::CancelAll { fd } => {
+                opcode::AsyncCancel2::new(CancelBuilder::fd(types::Fd(fd.0)).all()).build()
+            }
+        };
+        self.push(&entry.user_data(token.to_bits()));
+    }
+
+    fn wait(&mut self, deadline: Option<Instant>, done: &mut Vec<Completion>) -> Result<(), Errno> {
+        if !self.waker_armed {
+            self.arm_waker();
+        }
+        self.buffers.post();
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(self.now()));
+        let want = usize::from(timeout != Some(Duration::ZERO));
+        self.enter(want, timeout.filter(|timeout| !timeout.is_zero()))?;
+        // SAFETY: this is the only completion queue alive; `&mut self` sees to that. It is taken from a shared
+        // reference to keep `buffers` free to be written meanwhile.
+        let completions = unsafe { self.io.completion_shared() };
+        for entry in completions {
+            if entry.user_data() == WAKE {
+                self.waker_armed = false;
+                self.wakers[self.index].clear();
+                continue;
+            }
+            let buffer = cqueue::buffer_select(entry.flags()).map(BufferId);
+            if let Some(buffer) = buffer {
+                self.buffers.taken(buffer);
+            }
+            let result = u32::try_from(entry.result()).map_err(|_| Errno::from_raw_os_error(-entry.result()));
+            let token = Token::from_bits(entry.user_data());
+            done.push(Completion { token, result, more: cqueue::more(entry.flags()), buffer });
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place where the data plane reads the clock")]
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn give_back(&mut self, buffer: BufferId) {
+        self.buffers.give_back(buffer);
+    }
+
+    fn buffers_free(&self) -> u32 {
+        self.buffers.available()
+    }
+
+    fn open(&mut self, options: &ConnectOptions) -> Result<Fd, Errno> {
+        sockets::open(options).map(own)
+    }
+
+    fn accept_now(&mut self, listener: Fd) -> Result<Fd, Errno> {
+        let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
+        rustix::net::accept_with(borrow(listener), flags).map(own)
+    }
+
+    fn is_self_connected(&mut self, socket: Fd) -> bool {
+        let socket = borrow(socket);
+        let socket = socket2::SockRef::from(&socket);
+        matches!((socket.local_addr(), socket.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+    }
+
+    fn shutdown_write(&mut self, socket: Fd) -> Result<(), Errno> {
+        rustix::net::shutdown(borrow(socket), rustix::net::Shutdown::Write)
+    }
+
+    fn reset_on_close(&mut self, socket: Fd) {
+        // It can only fail on what is no socket, and then there is no connection to reset.
+        let _ = rustix::net::sockopt::set_socket_linger(borrow(socket), Some(Duration::ZERO));
+    }
+
+    fn close(&mut self, fd: Fd) {
+        // SAFETY: the driver's caller owns the number and gives it up here.
+        drop(unsafe { OwnedFd::from_raw_fd(fd.0) });
+    }
+
+    fn open_pipe(&mut self) -> Result<Pipe, Errno> {
+        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // Past the user's budget of pages (pipe-user-pages-soft, pipe(7)) the kernel makes pipes of two
+        // pages and refuses to grow them; so small, copying is better.
+        let capacity = rustix::pipe::fcntl_setpipe_size(&write, PIPE_CAPACITY as usize)?;
+        Ok(Pipe { read: own(read), write: own(write), capacity: u32::try_from(capacity).unwrap_or(PIPE_CAPACITY) })
+    }
+
+    fn splice(&mut self, from: Fd, to: Fd, length: u32) -> Result<u32, Errno> {
+        // Without SPLICE_F_MORE: the kernel corks within one call by itself, and a cork of ours could hold the
+        // last bytes back for 200 ms. That the call does not block on the socket is O_NONBLOCK's doing; the
+        // flag covers the pipe.
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        let moved = rustix::pipe::splice(borrow(from), None, borrow(to), None, length as usize, flags)?;
+        Ok(u32::try_from(moved).expect("splice moves no more than it was asked to"))
+    }
+
+    fn open_reserve(&mut self) -> Result<Fd, Errno> {
+        use rustix::fs::{Mode, OFlags, open};
+        open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map(own)
+    }
+}
+
+/// How long the kernel may take to answer the probe, which needs microseconds.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Linux 6.1 is the oldest kernel that has all that a worker needs; newer ones save a look-up per entry.
+fn build() -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_clamp()
+        .setup_cqsize(COMPLETIONS_MAX);
+    let mut newest = builder.clone();
+    newest.setup_no_sqarray(); // Linux 6.6.
+    newest.build(SUBMISSIONS_MAX).or_else(|_| builder.build(SUBMISSIONS_MAX))
+}
+
+/// Sets the field that the crate has no setter for: `optlen`, which for a multishot receive is the number of
+/// bytes after which it ends (`IORING_RECV_MSHOT_LIM`, Linux 6.17).
+fn set_receive_limit(entry: &mut squeue::Entry, limit: u32) {
+    const OPTLEN: usize = 44;
+    const { assert!(size_of::<squeue::Entry>() == 64 && align_of::<squeue::Entry>() >= align_of::<u32>()) };
+    // SAFETY: an entry is the kernel's 64-byte `struct io_uring_sqe` (`repr(C)` over it, its size checked
+    // above), in which a u32 stands at offset 44, aligned.
+    unsafe { std::ptr::from_mut(entry).cast::<u8>().add(OPTLEN).cast::<u32>().write(limit) };
+}
+
+fn own(fd: OwnedFd) -> Fd {
+    Fd(fd.into_raw_fd())
+}
+
+fn borrow<'a>(fd: Fd) -> BorrowedFd<'a> {
+    let raw: RawFd = fd.0;
+    // SAFETY: an `Fd` is open from the call that made it until `Driver::close`, which its one owner calls last;
+    // the borrow ends with the system call that it is made for.
+    unsafe { BorrowedFd::borrow_raw(raw) }
+}
