@@ -1,0 +1,27 @@
+//! `rondel check`: says what a configuration file means, or what is wrong with it. It binds nothing.
+
+use std::path::PathBuf;
+
+use config::Config;
+
+use crate::outcome::{Failed, Outcome, print};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rondel check rondel.yaml
+  rondel check rondel.yaml && kill -HUP \"$(pidof rondel)\"
+
+Exit codes: 0 the file is right, 3 it is not.")]
+pub(crate) struct Arguments {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+pub(crate) fn check(arguments: &Arguments) -> Outcome {
+    match Config::load(&arguments.file) {
+        Ok(config) => print(config.to_string().trim_end()),
+        Err(error) => Err(Failed::Config(error)),
+    }
+}

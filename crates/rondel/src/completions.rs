@@ -1,0 +1,25 @@
+//! `rondel completions`: prints what a shell needs to complete rondel's command line.
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::outcome::{Outcome, print};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rondel completions bash > /usr/share/bash-completion/completions/rondel
+  rondel completions zsh > \"${fpath[1]}/_rondel\"
+  rondel completions fish > ~/.config/fish/completions/rondel.fish")]
+pub(crate) struct Arguments {
+    /// The shell
+    shell: Shell,
+}
+
+pub(crate) fn completions(arguments: &Arguments) -> Outcome {
+    // By way of memory, because clap_complete panics when it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "rondel", &mut script);
+    print(String::from_utf8_lossy(&script).trim_end())
+}

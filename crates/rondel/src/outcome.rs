@@ -1,0 +1,74 @@
+//! How a command ends: what it says, and the exit code.
+
+use std::io::{self, ErrorKind, Write as _};
+use std::process::ExitCode;
+
+use config::ConfigError;
+
+pub(crate) type Outcome = Result<(), Failed>;
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// It could not go on.
+    Runtime(String),
+    /// The arguments contradict each other.
+    Usage(String),
+    /// A configuration file is wrong; the diagnostic is for people.
+    Config(ConfigError),
+    /// The balancer did not start, or did not end well.
+    Control(control::Failure),
+    /// The same, and what to do about it in this command.
+    Hinted(control::Failure, String),
+}
+
+impl From<control::Failure> for Failed {
+    fn from(failure: control::Failure) -> Self {
+        Self::Control(failure)
+    }
+}
+
+/// Says how a command ended, if it did not do what it was asked to.
+pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
+    let Err(failed) = outcome else { return ExitCode::SUCCESS };
+    match failed {
+        Failed::Runtime(message) => {
+            complain(&message);
+            ExitCode::from(1)
+        }
+        Failed::Usage(message) => {
+            complain(&message);
+            ExitCode::from(2)
+        }
+        Failed::Config(error) => {
+            // The diagnostic draws its own `error:`.
+            let _ = writeln!(io::stderr(), "{}", error.to_string().trim_end());
+            ExitCode::from(3)
+        }
+        // Those who run log, so that a journal knows how grave it is.
+        Failed::Control(failure) => {
+            log::error!("{failure}");
+            ExitCode::from(failure.exit_code())
+        }
+        Failed::Hinted(failure, hint) => {
+            log::error!("{failure}\n  {hint}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Prints `text` and a line's end to standard output.
+pub(crate) fn print(text: &str) -> Outcome {
+    let mut stdout = io::stdout();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        // The reader has seen enough, as in `rondel man | head`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failed::Runtime(format!("standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Not `eprintln!`, which panics when nobody reads.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "error: {message}");
+}
