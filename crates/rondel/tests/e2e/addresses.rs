@@ -1,0 +1,77 @@
+//! Where it listens and connects: both families, one socket for both, and addresses not held yet.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+
+use crate::lb::{Lb, run_with};
+use crate::peers::{Backend, Client};
+use crate::place::free_v6;
+use crate::setup::{Setup, Target, target};
+
+#[test]
+fn ipv6_in_front_and_behind() {
+    let backend = Backend::named_at(Target { name: "six".into(), address: free_v6(), weight: 1 });
+    let listener = free_v6();
+    let lb =
+        Lb::start(&Setup::to(&[backend.target()]).without_listeners().listen("web", listener, "web", ""));
+
+    let mut client = Client::connect(listener);
+    assert_eq!(client.line(), "six");
+    client.echoes(b"over IPv6");
+    drop(client);
+    drop(lb);
+}
+
+#[test]
+fn ipv6_in_front_of_ipv4() {
+    let backend = Backend::named("four", 9001);
+    let listener = free_v6();
+    let lb =
+        Lb::start(&Setup::to(&[backend.target()]).without_listeners().listen("web", listener, "web", ""));
+
+    assert_eq!(Client::connect(listener).line(), "four");
+    drop(lb);
+}
+
+#[test]
+fn the_ipv6_wildcard_takes_ipv4_too() {
+    let backend = Backend::named("both", 9001);
+    let wildcard = free_wildcard();
+    let lb =
+        Lb::start(&Setup::to(&[backend.target()]).without_listeners().listen("web", wildcard, "web", ""));
+
+    for loopback in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
+        assert_eq!(Client::connect(SocketAddr::new(loopback, wildcard.port())).line(), "both");
+    }
+    drop(lb);
+}
+
+#[test]
+fn the_ipv6_wildcard_leaves_ipv4_alone_when_told_to() {
+    let backend = Backend::named("six", 9001);
+    let wildcard = free_wildcard();
+    let setup = Setup::to(&[backend.target()]).without_listeners();
+    let lb = Lb::start(&setup.listen("web", wildcard, "web", "v6only: true"));
+
+    assert_eq!(Client::connect((Ipv6Addr::LOCALHOST, wildcard.port()).into()).line(), "six");
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, wildcard.port())).is_err());
+    drop(lb);
+}
+
+#[test]
+fn an_address_not_held_is_bound_when_told_to_and_else_exits_with_4() {
+    let setup = Setup::to(&[target("a", 9001)]).without_listeners();
+    let patient = setup.clone().listen("web", NOT_HELD.into(), "web", "freebind: true");
+    drop(Lb::start(&patient));
+
+    let said = run_with(&setup.listen("web", NOT_HELD.into(), "web", ""));
+    assert_eq!(said.code, 4, "{}", said.text);
+    assert!(said.text.contains(&SocketAddr::from(NOT_HELD).to_string()), "{}", said.text);
+    assert!(said.text.contains("freebind"), "it says what to do: {}", said.text);
+}
+
+/// An address for documentation, RFC 5737, which no host holds.
+const NOT_HELD: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 8080);
+
+fn free_wildcard() -> SocketAddr {
+    TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap()
+}

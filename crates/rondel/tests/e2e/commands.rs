@@ -1,0 +1,104 @@
+//! The commands besides `run`: each does what its line in the help says.
+
+use std::fs;
+use std::path::Path;
+
+use crate::lb::{Lb, rondel};
+use crate::peers::Backend;
+use crate::place::{Folder, address};
+use crate::programs::shell;
+
+#[test]
+fn check_is_content_with_every_file_in_configs() {
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let mut checked = 0;
+    for file in fs::read_dir(configs).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "yaml") {
+            let said = rondel(["check".as_ref(), file.as_os_str()]);
+            assert_eq!(said.code, 0, "{}: {}", file.display(), said.text);
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "there are examples");
+}
+
+#[test]
+fn check_says_what_is_wrong_and_where() {
+    let folder = Folder::new();
+    let file = folder.file("wrong.yaml");
+    fs::write(&file, "version: 1\nlisteners:\n  - { name: web, address: nonsense, pool: web }\n").unwrap();
+    let said = rondel(["check".as_ref(), file.as_os_str()]);
+    assert_eq!(said.code, 3, "{}", said.text);
+    assert!(said.text.contains("wrong.yaml:3"), "{}", said.text);
+    assert!(said.text.contains("nonsense"), "{}", said.text);
+}
+
+#[test]
+fn a_file_that_is_not_there_exits_with_3() {
+    for command in
+        [["check", "/nonexistent/rondel.yaml"].as_slice(), &["run", "--config", "/nonexistent/rondel.yaml"]]
+    {
+        let said = rondel(command);
+        assert_eq!(said.code, 3, "{command:?}: {}", said.text);
+        assert!(said.text.contains("/nonexistent/rondel.yaml"), "{}", said.text);
+    }
+}
+
+#[test]
+fn wrong_arguments_exit_with_2() {
+    for line in [
+        "",
+        "balance",
+        "run --confg x",
+        "check",
+        "tcp --listen 127.0.0.1:1",
+        "tcp --listen nonsense --to 127.0.0.1:1",
+    ] {
+        let said = rondel(line.split_whitespace());
+        assert_eq!(said.code, 2, "rondel {line}: {}", said.text);
+        assert!(!said.text.is_empty(), "rondel {line} says nothing");
+    }
+}
+
+#[test]
+fn help_version_completions_and_manual_are_there() {
+    for (line, word) in [
+        ("--help", "Usage"),
+        ("--version", env!("CARGO_PKG_VERSION")),
+        ("completions bash", "complete"),
+        ("completions zsh", "#compdef"),
+        ("completions fish", "complete"),
+        ("man", ".TH"),
+    ] {
+        let said = rondel(line.split_whitespace());
+        assert_eq!(said.code, 0, "rondel {line}: {}", said.text);
+        assert!(said.text.contains(word), "rondel {line}: {}", said.text);
+    }
+}
+
+#[test]
+fn tcp_balances_without_a_file() {
+    let backends = [Backend::named("a", 9001), Backend::named("b", 9002)];
+    let [listen, a, b] = [8080, 9001, 9002].map(|port| address(port).to_string());
+    let lb = Lb::command(&["tcp", "--listen", &listen, "--to", &a, "--to", &b], "ready");
+
+    let picks: String = (0..6).map(|_| lb.connect().line()).collect();
+    assert_eq!(picks, "ababab");
+    drop((lb, backends));
+}
+
+#[test]
+fn the_demo_works_as_printed() {
+    let listen = address(8080).to_string();
+    let lb = Lb::command(&["demo", "--listen", &listen], "Ctrl-C ends it");
+
+    let text = lb.log_text();
+    let line = text.lines().map(str::trim).find(|line| line.contains("curl")).unwrap();
+    assert!(line.contains(&listen), "{line}");
+    // As pasted: it asks six times.
+    let answers = shell(line);
+    let names: Vec<&str> = ["backend-1", "backend-2", "backend-3"].into();
+    let answered: Vec<&str> =
+        answers.match_indices("backend-").map(|(at, _)| &answers[at..at + "backend-1".len()]).collect();
+    assert_eq!(answered, names.repeat(2), "{answers}");
+}

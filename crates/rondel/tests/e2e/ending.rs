@@ -1,0 +1,129 @@
+//! Signals and exit codes: what an init system and a script rely on.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::lb::{Lb, closes, run_with};
+use crate::peers::{Backend, End, listen};
+use crate::place::{address, eventually};
+use crate::setup::Setup;
+
+#[test]
+fn without_connections_it_ends_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let backend = Backend::named("a", 9001);
+        let mut lb = Lb::start(&Setup::to(&[backend.target()]));
+        assert_eq!(lb.connect().line(), "a");
+        eventually("the connection is gone", || lb.sockets() == 0);
+
+        let asked = Instant::now();
+        lb.signal(signal);
+        assert_eq!(lb.ended(), 0, "{}", lb.log_text());
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    }
+}
+
+#[test]
+fn a_connection_may_finish_while_it_drains() {
+    let backend = Backend::named("a", 9001);
+    let mut lb = Lb::start(&Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 20s"));
+
+    let mut client = lb.connect();
+    assert_eq!(client.line(), "a");
+    lb.signal(Signal::TERM);
+    eventually("new connections are refused", || TcpStream::connect(lb.address()).is_err());
+    client.echoes(b"still works");
+    client.send(b"last").finish();
+    assert_eq!(client.rest(), b"last");
+    assert_eq!(lb.ended(), 0, "{}", lb.log_text());
+    assert_eq!(closes(&lb.log_text(), "done"), 1);
+}
+
+#[test]
+fn a_connection_that_does_not_finish_is_cut_at_the_drain_timeout() {
+    let backend = Backend::named("a", 9001);
+    let mut lb = Lb::start(&Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 500ms"));
+
+    let mut client = lb.connect();
+    assert_eq!(client.line(), "a");
+    let asked = Instant::now();
+    lb.signal(Signal::TERM);
+    assert_eq!(client.end(), End::Reset);
+    assert!(asked.elapsed() >= Duration::from_millis(500), "{:?}", asked.elapsed());
+    assert_eq!(lb.ended(), 6, "{}", lb.log_text());
+    assert_eq!(closes(&lb.log_text(), "drained"), 1);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let backend = Backend::named("a", 9001);
+    let mut lb = Lb::start(&Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 1h"));
+
+    let mut client = lb.connect();
+    assert_eq!(client.line(), "a");
+    lb.signal(Signal::TERM);
+    eventually("it drains", || TcpStream::connect(lb.address()).is_err());
+    lb.signal(Signal::TERM);
+    assert_eq!(client.end(), End::Reset);
+    assert_eq!(lb.ended(), 6, "{}", lb.log_text());
+}
+
+#[test]
+fn a_reload_while_it_drains_does_not_open_it_again() {
+    let backend = Backend::named("a", 9001);
+    let setup = Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 20s");
+    let mut lb = Lb::start(&setup);
+
+    let mut client = lb.connect();
+    assert_eq!(client.line(), "a");
+    lb.signal(Signal::TERM);
+    eventually("it drains", || TcpStream::connect(lb.address()).is_err());
+    lb.signal(Signal::HUP);
+    client.echoes(b"still works");
+    assert!(TcpStream::connect(lb.address()).is_err());
+    drop(client);
+    assert_eq!(lb.ended(), 0, "{}", lb.log_text());
+}
+
+#[test]
+fn a_wrong_configuration_exits_with_3() {
+    let backend = Backend::named("a", 9001);
+    let said = run_with(&Setup::to_with("balance: randomly", &[backend.target()]));
+    assert_eq!(said.code, 3, "{}", said.text);
+    assert!(said.text.contains("rondel.yaml:6"), "{}", said.text);
+    assert!(said.text.contains("randomly"), "{}", said.text);
+}
+
+#[test]
+fn a_port_in_use_exits_with_4() {
+    let backend = Backend::named("a", 9001);
+    let _held = listen(address(8080));
+    let said = run_with(&Setup::to(&[backend.target()]));
+    assert_eq!(said.code, 4, "{}", said.text);
+    assert!(said.text.contains(&address(8080).to_string()), "{}", said.text);
+}
+
+#[test]
+fn a_second_balancer_on_the_same_port_exits_with_4() {
+    let backend = Backend::named("a", 9001);
+    let lb = Lb::start(&Setup::to(&[backend.target()]));
+    let said = run_with(&Setup::to(&[backend.target()]));
+    assert_eq!(said.code, 4, "{}", said.text);
+    for _ in 0..20 {
+        assert_eq!(lb.connect().line(), "a");
+    }
+}
+
+#[test]
+fn it_starts_again_at_once_on_the_same_port() {
+    let backend = Backend::named("a", 9001);
+    for _ in 0..5 {
+        let lb = Lb::start(&Setup::to(&[backend.target()]));
+        // A connection that the balancer's side closes first leaves TIME_WAIT there.
+        let mut client = lb.connect();
+        assert_eq!(client.line(), "a");
+        lb.kill();
+    }
+}

@@ -1,0 +1,400 @@
+//! The binary under test: started with a generated configuration, watched, and held to a clean end.
+//!
+//! Nothing here sleeps to let something happen: the log says when it has.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::peers::Client;
+use crate::place::{Folder, PATIENCE, address, eventually, holds_within};
+use crate::setup::PORT;
+
+/// A running `rondel`. Dropping it asks it to end, and fails the test unless it ends well.
+pub(crate) struct Lb {
+    child: Child,
+    log: Arc<Log>,
+    readers: Vec<JoinHandle<()>>,
+    folder: Folder,
+    status: Option<ExitStatus>,
+}
+
+/// How a command that ends by itself ended, and all that it said.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) text: String,
+}
+
+/// The binary to test.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("RONDEL_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_rondel").into()).into()
+}
+
+/// Runs `rondel` with these arguments until it ends by itself.
+#[track_caller]
+pub(crate) fn rondel<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Said {
+    let mut lb = Lb::spawn(Command::new(binary()).args(arguments), Folder::new());
+    let code = lb.ended();
+    Said { code, text: lb.log_text() }
+}
+
+/// Runs `rondel run` with a file that says `config`, for a start that is to fail.
+#[track_caller]
+pub(crate) fn run_with(config: &impl Display) -> Said {
+    let folder = Folder::new();
+    let file = folder.file("rondel.yaml");
+    fs::write(&file, config.to_string()).unwrap();
+    rondel([OsStr::new("run"), OsStr::new("--config"), file.as_os_str()])
+}
+
+impl Lb {
+    /// `rondel run` with this configuration, ready.
+    #[track_caller]
+    pub(crate) fn start(config: &impl Display) -> Self {
+        Self::start_under(&[], config)
+    }
+
+    /// The same, run by another command, such as `prlimit --nofile=64`, that becomes it.
+    #[track_caller]
+    pub(crate) fn start_under(wrapper: &[&str], config: &impl Display) -> Self {
+        let folder = Folder::new();
+        let file = folder.file("rondel.yaml");
+        fs::write(&file, config.to_string()).unwrap();
+        let binary = binary();
+        let words: Vec<&OsStr> = wrapper
+            .iter()
+            .map(OsStr::new)
+            .chain([binary.as_os_str(), OsStr::new("run"), OsStr::new("--config"), file.as_os_str()])
+            .collect();
+        let lb = Self::spawn(Command::new(words[0]).args(&words[1..]), folder);
+        lb.wait_for("ready", 0);
+        lb
+    }
+
+    /// `rondel` with these arguments, once it has said `ready`.
+    #[track_caller]
+    pub(crate) fn command(arguments: &[&str], ready: &str) -> Self {
+        let lb = Self::spawn(Command::new(binary()).args(arguments), Folder::new());
+        lb.wait_for(ready, 0);
+        lb
+    }
+
+    fn spawn(command: &mut Command, folder: Folder) -> Self {
+        let mut child = command
+            .env_remove("RUST_LOG")
+            .env_remove("RONDEL_CONFIG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let log = Arc::new(Log::default());
+        let readers = vec![
+            Log::read(&log, child.stdout.take().unwrap()),
+            Log::read(&log, child.stderr.take().unwrap()),
+        ];
+        Self { child, log, readers, folder, status: None }
+    }
+
+    /// Where the first listener of most tests is.
+    #[expect(clippy::unused_self, reason = "an address is the address of a balancer")]
+    pub(crate) fn address(&self) -> SocketAddr {
+        address(PORT)
+    }
+
+    /// A client of that listener.
+    #[track_caller]
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// Replaces the file, asks for a reload and waits until it is done; returns what was logged of it.
+    #[track_caller]
+    pub(crate) fn reload(&self, config: &impl Display) -> String {
+        let mark = self.log.len();
+        self.write_config(config);
+        self.signal(Signal::HUP);
+        let line = self.wait_for_any(&["reloaded", "reload refused"], mark);
+        assert!(!line.contains("reload refused"), "reload refused:\n{}", self.log.text(mark));
+        self.log.text(mark)
+    }
+
+    /// Replaces the file, asks for a reload and waits until it is refused; returns what was logged of it.
+    #[track_caller]
+    pub(crate) fn reload_refused(&self, config: &impl Display) -> String {
+        let mark = self.log.len();
+        self.write_config(config);
+        self.signal(Signal::HUP);
+        let line = self.wait_for_any(&["reloaded", "reload refused"], mark);
+        assert!(line.contains("reload refused"), "reload not refused:\n{}", self.log.text(mark));
+        self.log.text(mark)
+    }
+
+    /// Replaces the configuration file in one step, as an editor does.
+    pub(crate) fn write_config(&self, config: &impl Display) {
+        let draft = self.folder.file("rondel.yaml.draft");
+        fs::write(&draft, config.to_string()).unwrap();
+        fs::rename(&draft, self.folder.file("rondel.yaml")).unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        assert!(self.status.is_none(), "it has ended");
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Its process is one that we started and have not waited for, so the number is still its own.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string()).join(name)
+    }
+
+    // The log.
+
+    pub(crate) fn log_text(&self) -> String {
+        self.log.text(0)
+    }
+
+    /// Waits for a line with `word` in it that comes after the mark.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, word: &str, mark: usize) -> String {
+        self.wait_for_any(&[word], mark)
+    }
+
+    #[track_caller]
+    fn wait_for_any(&self, words: &[&str], mark: usize) -> String {
+        self.log
+            .wait_for(words, mark)
+            .unwrap_or_else(|| panic!("no line with any of {words:?}; the log:\n{}", self.log.text(0)))
+    }
+
+    // What the kernel says of it.
+
+    /// Bytes of memory that are its own: `RssAnon` of proc(5).
+    pub(crate) fn memory(&self) -> usize {
+        let status = fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+    }
+
+    /// Time that it has run on a CPU, user and system.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(self.proc("stat")).unwrap();
+        let after_name = stat.rsplit_once(')').unwrap().1;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        // utime and stime, in ticks of a hundredth of a second.
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// CPU time that it takes over `span` while nothing is asked of it.
+    pub(crate) fn cpu_time_over(&self, span: Duration) -> Duration {
+        let before = self.cpu_time();
+        thread::sleep(span);
+        self.cpu_time().saturating_sub(before)
+    }
+
+    /// The names of its threads.
+    pub(crate) fn threads(&self) -> BTreeSet<String> {
+        thread_names(&self.proc("task"))
+    }
+
+    /// The names of all threads that it had at any time while `what` ran.
+    pub(crate) fn threads_during<R>(&self, what: impl FnOnce() -> R) -> (R, BTreeSet<String>) {
+        let tasks = self.proc("task");
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                let mut names = thread_names(&tasks);
+                while !over.load(Ordering::Relaxed) {
+                    names.extend(thread_names(&tasks));
+                    thread::sleep(Duration::from_millis(5));
+                }
+                names
+            });
+            let result = what();
+            over.store(true, Ordering::Relaxed);
+            (result, watch.join().unwrap())
+        })
+    }
+
+    /// Its sockets that are not listening: connections, and what is left of them.
+    pub(crate) fn sockets(&self) -> usize {
+        let mut others = HashSet::new();
+        for table in ["net/tcp", "net/tcp6"] {
+            let text = fs::read_to_string(self.proc(table)).unwrap_or_default();
+            for line in text.lines().skip(1) {
+                let fields: Vec<&str> = line.split_whitespace().collect();
+                if fields[3] == LISTENING {
+                    others.insert(fields[9].to_owned());
+                }
+            }
+        }
+        let text = fs::read_to_string(self.proc("net/unix")).unwrap_or_default();
+        others.extend(
+            text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(6).map(str::to_owned)),
+        );
+
+        let Ok(files) = fs::read_dir(self.proc("fd")) else { return 0 };
+        files
+            .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
+            .filter(|target| {
+                let target = target.to_string_lossy();
+                target
+                    .strip_prefix("socket:[")
+                    .and_then(|inode| inode.strip_suffix(']'))
+                    .is_some_and(|inode| !others.contains(inode))
+            })
+            .count()
+    }
+
+    // The end.
+
+    /// Waits until it has ended; its exit code.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> i32 {
+        let mut status = None;
+        let ended = holds_within(PATIENCE, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(ended, "it does not end; the log:\n{}", self.log_text());
+        self.status = status;
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        let status = status.unwrap();
+        status.code().unwrap_or_else(|| panic!("{status}; the log:\n{}", self.log_text()))
+    }
+
+    /// Asks it to end with nothing left to wait for, and holds it to what it owes at the end of every test: no socket
+    /// left behind, no kernel worker thread, no panic, exit code 0. Returns the log, with the totals in it.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> String {
+        self.end_well();
+        self.log_text()
+    }
+
+    #[track_caller]
+    fn end_well(&mut self) {
+        eventually("no socket of an ended connection is left", || self.sockets() == 0);
+        assert_no_kernel_workers(&self.threads());
+        self.signal(Signal::TERM);
+        let code = self.ended();
+        assert_eq!(code, 0, "the log:\n{}", self.log_text());
+    }
+
+    /// Ends it at once and by force, for a test that holds connections it does not care about any more.
+    pub(crate) fn kill(mut self) {
+        self.end_by_force();
+    }
+
+    fn end_by_force(&mut self) {
+        let _ = self.child.kill();
+        self.status = self.child.wait().ok();
+        self.readers.drain(..).for_each(|reader| drop(reader.join()));
+    }
+}
+
+impl Drop for Lb {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.end_by_force();
+            eprintln!("its log:\n{}", self.log_text());
+            return;
+        }
+        if self.status.is_none() {
+            self.end_well();
+        }
+        let log = self.log_text();
+        assert!(!log.contains("panicked at"), "it panicked:\n{log}");
+    }
+}
+
+/// Asserts that the kernel never took an operation to a thread of its own.
+#[track_caller]
+pub(crate) fn assert_no_kernel_workers(threads: &BTreeSet<String>) {
+    assert!(!threads.iter().any(|name| name.starts_with("iou-wrk")), "kernel workers: {threads:?}");
+}
+
+/// How many connections ended for `reason`, by the totals in a log.
+#[track_caller]
+pub(crate) fn closes(log: &str, reason: &str) -> u64 {
+    let counted = format!("{reason}=");
+    log.split_whitespace().filter_map(|word| word.strip_prefix(&counted)?.parse().ok()).max().unwrap_or(0)
+}
+
+fn thread_names(tasks: &Path) -> BTreeSet<String> {
+    let Ok(tasks) = fs::read_dir(tasks) else { return BTreeSet::new() };
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .map(|name| name.trim().to_owned())
+        .collect()
+}
+
+/// `TCP_LISTEN` as `/proc/net/tcp` writes it.
+const LISTENING: &str = "0A";
+
+/// The lines that a process wrote, and a bell that rings at each.
+#[derive(Default)]
+struct Log {
+    written: Mutex<Written>,
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Written {
+    lines: Vec<String>,
+    /// Of its two streams, standard output and standard error.
+    streams_ended: usize,
+}
+
+impl Log {
+    fn read(log: &Arc<Self>, stream: impl Read + Send + 'static) -> JoinHandle<()> {
+        let log = Arc::clone(log);
+        thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                log.written.lock().unwrap().lines.push(String::from_utf8_lossy(&line).into_owned());
+                log.bell.notify_all();
+            }
+            log.written.lock().unwrap().streams_ended += 1;
+            log.bell.notify_all();
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.written.lock().unwrap().lines.len()
+    }
+
+    fn text(&self, mark: usize) -> String {
+        self.written.lock().unwrap().lines[mark..].join("\n")
+    }
+
+    /// The first line after the mark with one of these words in it; none when the process ended or patience did.
+    fn wait_for(&self, words: &[&str], mark: usize) -> Option<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut written = self.written.lock().unwrap();
+        loop {
+            let found = written.lines[mark..]
+                .iter()
+                .find(|line| words.iter().any(|word| line.contains(word)))
+                .cloned();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if found.is_some() || written.streams_ended == 2 || left.is_zero() {
+                return found;
+            }
+            written = self.bell.wait_timeout(written, left).unwrap().0;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What the `rondel` binary promises, from the outside: each test one promise, told as a story.
+//!
+//! Every test process has a loopback address of its own (see `place`), so tests run side by side on the same ports.
+//! `RONDEL_BIN` names another binary to hold to the same promises; `RONDEL_LONG=1` asks for the long lane; `RONDEL_SEED`
+//! repeats what a random test printed.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests measure what is promised in seconds, and look again after a pause"
+)]
+
+// The harness.
+mod chance;
+mod keyed;
+mod lb;
+mod peers;
+mod place;
+mod programs;
+mod setup;
+mod traffic;
+
+// The promises.
+mod addresses;
+mod balance;
+mod commands;
+mod connect;
+mod ending;
+mod halves;
+mod http;
+mod integrity;
+mod iperf;
+mod limits;
+mod memory;
+mod redis;
+mod reload;
+mod storm;
+mod timeouts;
+mod transfer;

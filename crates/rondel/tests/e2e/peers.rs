@@ -1,0 +1,269 @@
+//! Both ends of a connection, scripted: backends that answer as a test says, and clients that may misbehave.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::keyed;
+use crate::place::{PATIENCE, SILENCE};
+use crate::setup::{Target, target};
+
+/// A backend whose connections each run a script on a thread of their own.
+pub(crate) struct Backend {
+    target: Target,
+    listener: Arc<TcpListener>,
+    accepted: Arc<AtomicUsize>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Backend {
+    /// Runs `script` for every connection to `port` of this process's address.
+    pub(crate) fn scripted(name: &str, port: u16, script: impl Fn(Peer) + Clone + Send + 'static) -> Self {
+        Self::at(target(name, port), script)
+    }
+
+    /// The same at any address.
+    pub(crate) fn at(target: Target, script: impl Fn(Peer) + Clone + Send + 'static) -> Self {
+        let listener = Arc::new(listen(target.address));
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let acceptor = thread::spawn({
+            let (listener, accepted) = (Arc::clone(&listener), Arc::clone(&accepted));
+            move || {
+                // Ends when `drop` shuts the listener down.
+                while let Ok((stream, _)) = listener.accept() {
+                    accepted.fetch_add(1, Ordering::Relaxed);
+                    let script = script.clone();
+                    let small = thread::Builder::new().stack_size(256 * 1024);
+                    small.spawn(move || script(Peer::over(stream))).unwrap();
+                }
+            }
+        });
+        Self { target, listener, accepted, acceptor: Some(acceptor) }
+    }
+
+    /// Says its name in a line and goes on as an echo.
+    pub(crate) fn named(name: &str, port: u16) -> Self {
+        Self::named_at(target(name, port))
+    }
+
+    /// The same at any address.
+    pub(crate) fn named_at(target: Target) -> Self {
+        let greeting = format!("{}\n", target.name);
+        Self::at(target, move |mut peer| {
+            // A client that has left already is none of the backend's business.
+            let _ = peer.0.write_all(greeting.as_bytes()).and_then(|()| peer.echo());
+        })
+    }
+
+    /// Says back what it hears.
+    pub(crate) fn echo(port: u16) -> Self {
+        Self::scripted("echo", port, |mut peer| drop(peer.echo()))
+    }
+
+    /// Sends the stream `key` without end.
+    pub(crate) fn source(port: u16, key: u64) -> Self {
+        Self::scripted("source", port, move |peer| drop(keyed::write(&peer.0, key, usize::MAX)))
+    }
+
+    /// Hears all and says nothing, not even that it has finished.
+    pub(crate) fn mute(port: u16) -> Self {
+        Self::scripted("mute", port, |peer| {
+            let _ = io::copy(&mut &peer.0, &mut io::sink());
+            peer.wait_cut();
+        })
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        self.target.clone()
+    }
+
+    /// How many connections it has accepted.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+/// A listening socket with a long queue.
+pub(crate) fn listen(address: SocketAddr) -> TcpListener {
+    listen_with_backlog(address, 4096)
+}
+
+/// A listening socket with a queue of this length.
+pub(crate) fn listen_with_backlog(address: SocketAddr, backlog: i32) -> TcpListener {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&address.into()).unwrap_or_else(|error| panic!("{address}: {error}"));
+    socket.listen(backlog).unwrap();
+    socket.into()
+}
+
+/// Accepts one connection, within patience.
+#[track_caller]
+pub(crate) fn accept(listener: &TcpListener) -> Peer {
+    SockRef::from(listener).set_read_timeout(Some(PATIENCE)).unwrap();
+    Peer::over(listener.accept().expect("a connection comes").0)
+}
+
+/// An address that nobody listens at: connecting to it is refused.
+pub(crate) fn refusing(name: &str, port: u16) -> Target {
+    target(name, port)
+}
+
+/// A backend that does not answer: its queue is full, and the kernel drops what comes.
+pub(crate) struct Unanswering {
+    target: Target,
+    _listener: TcpListener,
+    _queued: Vec<TcpStream>,
+}
+
+impl Unanswering {
+    pub(crate) fn new(name: &str, port: u16) -> Self {
+        let target = target(name, port);
+        let listener = listen_with_backlog(target.address, 0);
+        let mut queued = Vec::new();
+        // The first that gets no answer proves that the queue is full.
+        while let Ok(stream) = TcpStream::connect_timeout(&target.address, SILENCE) {
+            queued.push(stream);
+        }
+        Self { target, _listener: listener, _queued: queued }
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        self.target.clone()
+    }
+}
+
+/// A client of the balancer.
+pub(crate) type Client = Peer;
+
+/// One end of a connection, in blocking calls that give up when patience ends.
+pub(crate) struct Peer(pub(crate) TcpStream);
+
+/// How the other side ended its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With a FIN.
+    Finished,
+    /// With a RST.
+    Reset,
+}
+
+impl Peer {
+    #[track_caller]
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE);
+        Self::over(stream.unwrap_or_else(|error| panic!("connecting to {address}: {error}")))
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(stream)
+    }
+
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.write_all(bytes).unwrap();
+        self
+    }
+
+    /// Ends its own direction; the other one goes on.
+    pub(crate) fn finish(&mut self) -> &mut Self {
+        self.0.shutdown(Shutdown::Write).unwrap();
+        self
+    }
+
+    /// Leaves with a RST.
+    pub(crate) fn reset(self) {
+        SockRef::from(&self.0).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    #[track_caller]
+    pub(crate) fn receive(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).unwrap_or_else(|error| panic!("{length} bytes expected: {error}"));
+        bytes
+    }
+
+    /// One line, without its end.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        self.try_line().unwrap_or_else(|error| panic!("a line expected: {error}"))
+    }
+
+    /// The same for a connection that may fail.
+    pub(crate) fn try_line(&mut self) -> io::Result<String> {
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        loop {
+            self.0.read_exact(&mut byte)?;
+            match byte {
+                [b'\n'] => return Ok(String::from_utf8_lossy(&line).into_owned()),
+                [byte] => line.push(byte),
+            }
+        }
+    }
+
+    /// All that still comes, up to a FIN.
+    #[track_caller]
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// How the other side ends, when nothing comes before that.
+    #[track_caller]
+    pub(crate) fn end(&mut self) -> End {
+        match self.0.read(&mut [0]) {
+            Ok(0) => End::Finished,
+            Ok(_) => panic!("data instead of an end"),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => End::Reset,
+            Err(error) => panic!("{error} instead of an end"),
+        }
+    }
+
+    /// Waits until the connection is over in both directions, without reading or saying anything.
+    pub(crate) fn wait_cut(&self) -> bool {
+        // Asked for no event, poll(2) still reports an error and the end of both directions.
+        let timeout = Timespec::try_from(PATIENCE).unwrap();
+        poll(&mut [PollFd::new(&self.0, PollFlags::empty())], Some(&timeout)).is_ok_and(|cut| cut == 1)
+    }
+
+    /// Whether nothing comes for a while: neither a byte nor an end.
+    pub(crate) fn silent(&mut self) -> bool {
+        self.0.set_read_timeout(Some(SILENCE)).unwrap();
+        let silent = self.0.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        silent
+    }
+
+    /// Sends `bytes` and asserts that they come back.
+    #[track_caller]
+    pub(crate) fn echoes(&mut self, bytes: &[u8]) {
+        self.send(bytes);
+        assert_eq!(self.receive(bytes.len()), bytes);
+    }
+
+    /// Says back what it hears until it hears no more, then finishes.
+    pub(crate) fn echo(&mut self) -> io::Result<()> {
+        self.0.set_read_timeout(None)?;
+        io::copy(&mut &self.0, &mut &self.0)?;
+        self.0.shutdown(Shutdown::Write)
+    }
+}

@@ -1,0 +1,99 @@
+//! A configuration as a test says it, and the YAML that the binary reads.
+
+use std::fmt::{self, Display, Formatter};
+use std::net::SocketAddr;
+
+use crate::place::address;
+
+/// The port of the first listener in most tests.
+pub(crate) const PORT: u16 = 8080;
+
+/// What the generated file says. Settings that a test has no opinion on keep the binary's defaults.
+#[derive(Clone, Default)]
+pub(crate) struct Setup {
+    runtime: String,
+    listeners: Vec<String>,
+    pools: Vec<String>,
+}
+
+/// A backend as a pool names it.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) weight: u16,
+}
+
+/// `name`, listening at `port` of this process's address, with weight 1.
+pub(crate) fn target(name: &str, port: u16) -> Target {
+    Target { name: name.into(), address: address(port), weight: 1 }
+}
+
+impl Target {
+    pub(crate) fn weighing(mut self, weight: u16) -> Self {
+        self.weight = weight;
+        self
+    }
+}
+
+impl Setup {
+    /// One listener, at [`PORT`], with one pool of these backends; both are named `web`.
+    pub(crate) fn to<'a>(backends: impl IntoIterator<Item = &'a Target>) -> Self {
+        Self::to_with("", backends)
+    }
+
+    /// The same, with other settings of the pool: `"idle_timeout: 1s, attempts: 2"`.
+    pub(crate) fn to_with<'a>(settings: &str, backends: impl IntoIterator<Item = &'a Target>) -> Self {
+        Self::default()
+            .runtime("workers: 2, drain_timeout: 5s")
+            .listen("web", address(PORT), "web", "")
+            .pool("web", settings, backends)
+    }
+
+    /// Replaces the settings of the process.
+    pub(crate) fn runtime(mut self, settings: &str) -> Self {
+        self.runtime = settings.into();
+        self
+    }
+
+    /// One more listener, with further settings: `"max_connections: 2"`.
+    pub(crate) fn listen(mut self, name: &str, address: SocketAddr, pool: &str, settings: &str) -> Self {
+        self.listeners.push(format!("{{ name: {name}, address: \"{address}\", pool: {pool}, {settings} }}"));
+        self
+    }
+
+    /// Without its listeners, so that a test can say its own.
+    pub(crate) fn without_listeners(mut self) -> Self {
+        self.listeners.clear();
+        self
+    }
+
+    /// One more pool.
+    pub(crate) fn pool<'a>(
+        mut self,
+        name: &str,
+        settings: &str,
+        backends: impl IntoIterator<Item = &'a Target>,
+    ) -> Self {
+        let backends: Vec<_> = backends.into_iter().map(ToString::to_string).collect();
+        self.pools.push(format!("{{ name: {name}, backends: [{}], {settings} }}", backends.join(", ")));
+        self
+    }
+}
+
+impl Display for Setup {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "version: 1")?;
+        writeln!(f, "runtime: {{ {} }}", self.runtime)?;
+        writeln!(f, "listeners:")?;
+        self.listeners.iter().try_for_each(|listener| writeln!(f, "  - {listener}"))?;
+        writeln!(f, "pools:")?;
+        self.pools.iter().try_for_each(|pool| writeln!(f, "  - {pool}"))
+    }
+}
+
+impl Display for Target {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{{ name: {}, address: \"{}\", weight: {} }}", self.name, self.address, self.weight)
+    }
+}

@@ -1,0 +1,110 @@
+//! Rules of the project that a machine can check.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rows of ARCHITECTURE.md: a crate imports only from rows below its own, and `beside` is imported by nothing.
+const ROWS: [&[&str]; 5] =
+    [&["config", "connection", "uring"], &["table", "health"], &["worker"], &["control"], &["rondel"]];
+const BESIDE: [&str; 2] = ["sim", "benches"];
+
+#[test]
+fn crates_import_only_from_rows_below_their_own() {
+    let manifests = manifests();
+    let row_of = |name: &str| ROWS.iter().position(|row| row.contains(&name));
+    for (name, manifest) in &manifests {
+        let row = row_of(name);
+        assert!(row.is_some() || BESIDE.contains(&name.as_str()), "{name} has no row in ARCHITECTURE.md");
+        for import in imports(manifest).filter(|import| manifests.contains_key(*import)) {
+            let imported = row_of(import);
+            assert!(imported.is_some(), "{name} imports {import}, which stands beside");
+            assert!(row.is_none() || imported < row, "{name} imports {import}, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn crates_take_their_lints_from_the_workspace() {
+    for (name, manifest) in manifests() {
+        // The one crate that may say `unsafe` has to spell its lints out.
+        let inherited = section(&manifest, "[lints]").any(|line| line == "workspace = true");
+        assert_eq!(inherited, name != "uring", "{name}");
+    }
+}
+
+#[test]
+fn what_decides_reads_no_clock_and_touches_no_socket() {
+    for name in ["connection", "table"] {
+        each_line(&root().join("crates").join(name).join("src"), &mut |file, number, line| {
+            for word in
+                ["Instant::now", "SystemTime", "std::fs", "std::io::", "TcpStream", "TcpListener", "rand::"]
+            {
+                assert!(!line.contains(word), "{}:{number}: {word}", file.display());
+            }
+        });
+    }
+}
+
+#[test]
+fn nothing_unfinished_is_left_in_the_sources() {
+    // Spelled apart, so that this file does not find itself.
+    let words =
+        [concat!("dbg", "!("), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimpl", "emented!(")];
+    for folder in ["crates", "benches", "configs", "scripts"] {
+        each_line(&root().join(folder), &mut |file, number, line| {
+            for word in words {
+                assert!(!line.contains(word), "{}:{number}: {word}", file.display());
+            }
+        });
+    }
+}
+
+#[test]
+fn every_example_is_named_as_yaml() {
+    for file in fs::read_dir(root().join("configs")).unwrap().map(|file| file.unwrap().path()) {
+        assert!(file.extension().is_some_and(|extension| extension == "yaml"), "{}", file.display());
+    }
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The manifest of every crate of ours, by the crate's name.
+fn manifests() -> BTreeMap<String, String> {
+    let crates = fs::read_dir(root().join("crates")).unwrap().map(|folder| folder.unwrap().path());
+    crates
+        .chain([root().join("benches")])
+        .filter_map(|folder| {
+            let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+            Some((folder.file_name()?.to_str()?.to_owned(), manifest))
+        })
+        .collect()
+}
+
+/// What a crate imports when it is built, tests aside.
+fn imports(manifest: &str) -> impl Iterator<Item = &str> {
+    section(manifest, "[dependencies]")
+        .chain(section(manifest, "[build-dependencies]"))
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|name| !name.is_empty())
+}
+
+/// The lines of one section of a manifest.
+fn section<'a>(manifest: &'a str, header: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = manifest.lines().map(str::trim);
+    lines.skip_while(move |line| *line != header).skip(1).take_while(|line| !line.starts_with('['))
+}
+
+/// Shows every line of every text file below `folder`.
+fn each_line(folder: &Path, look: &mut impl FnMut(&Path, usize, &str)) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            each_line(&path, look);
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            text.lines().enumerate().for_each(|(number, line)| look(&path, number + 1, line));
+        }
+    }
+}
