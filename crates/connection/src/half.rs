@@ -299,18 +299,13 @@ impl Half {
         }
     }
 
-    /// Takes out the next buffer that will not be sent any more, as the connection is closing. The front
-    /// one stays while its send is in flight.
+    /// Takes out a buffer that will not be sent any more; asked until there is none, when the connection has
+    /// closed and nothing of it is in flight.
     pub fn discard(&mut self, chunks: &Chunks) -> Option<u16> {
         match &mut self.path {
-            Path::Copying(copying) if !copying.sending => copying.queue.pop(chunks),
-            Path::Copying(_) | Path::Splicing(_) => None,
+            Path::Copying(copying) => copying.queue.pop(chunks),
+            Path::Splicing(_) => None,
         }
-    }
-
-    /// As the connection is closing: the send in flight came back, whatever it sent.
-    pub fn on_send_over(&mut self) {
-        self.copying().sending = false;
     }
 
     /// Whether the FIN was passed on.

@@ -89,8 +89,7 @@ impl Relay {
         if now >= end {
             return Err(reason);
         }
-        let quiet = self.active_at + QUIET_AFTER;
         let splicing = self.halves.iter().any(Half::is_splicing);
-        Ok(if splicing && now < quiet { end.min(quiet) } else { end })
+        Ok(if splicing { end.min(now + QUIET_AFTER) } else { end })
     }
 }

@@ -60,7 +60,9 @@ impl Buffers {
         let ring = Mapping::new(usize::from(POSTED_MAX) * size_of::<BufRingEntry>())?;
         // SAFETY: the ring's memory is zeroed, page aligned, of `POSTED_MAX` entries, and unmapped only when
         // `Buffers` is dropped, which its owner does after the io_uring is gone.
-        unsafe { submitter.register_buf_ring_with_flags(ring.base.as_ptr() as u64, POSTED_MAX, BUFFER_GROUP, 0)? };
+        unsafe {
+            submitter.register_buf_ring_with_flags(ring.base.as_ptr() as u64, POSTED_MAX, BUFFER_GROUP, 0)?;
+        };
         let mut buffers = Self {
             memory,
             ring,
@@ -131,7 +133,9 @@ impl Buffers {
 
     /// How many buffers are posted or could be.
     pub(crate) fn available(&self) -> u32 {
-        u32::from(self.posted) + u32::try_from(self.free.len()).unwrap_or(u32::MAX) + (self.count - self.fresh)
+        u32::from(self.posted)
+            + u32::try_from(self.free.len()).unwrap_or(u32::MAX)
+            + (self.count - self.fresh)
     }
 
     /// The address of `length` bytes from `start` in a buffer that the worker has.
@@ -140,12 +144,6 @@ impl Buffers {
         assert!(start.checked_add(length).is_some_and(|end| end <= BUFFER_SIZE));
         // SAFETY: buffer, start and length were just checked to lie inside the mapping.
         unsafe { self.memory.base.as_ptr().add(usize::from(buffer.0) * BUFFER_STRIDE + start as usize) }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn bytes(&self, buffer: BufferId, length: u32) -> &[u8] {
-        // SAFETY: `address` checks the range; while the worker has the buffer the kernel does not write it.
-        unsafe { std::slice::from_raw_parts(self.address(buffer, 0, length), length as usize) }
     }
 }
 

@@ -174,17 +174,17 @@ impl Token {
 
     /// Which kind of operation it is, in the submitter's own numbering, 0 to 254.
     pub fn kind(self) -> u8 {
-        (self.0 >> 56) as u8
+        u8::try_from(self.0 >> 56).expect("8 bits are left")
     }
 
     /// Which tenant of the slot it belongs to.
     pub fn generation(self) -> u32 {
-        (self.0 >> 32) as u32 & Self::GENERATION_MASK
+        u32::try_from(self.0 >> 32 & u64::from(Self::GENERATION_MASK)).expect("masked")
     }
 
     /// Which slot it belongs to.
     pub fn slot(self) -> u32 {
-        (self.0 & u64::from(u32::MAX)) as u32
+        u32::try_from(self.0 & u64::from(u32::MAX)).expect("masked")
     }
 
     /// The bits of a generation that a token carries.

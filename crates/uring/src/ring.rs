@@ -136,9 +136,8 @@ impl Ring {
             self.addresses.clear();
         }
         match entered.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)) {
-            Ok(_) => Ok(()),
             // The time is up; a signal came; completions must be taken first; memory is short for a moment.
-            Err(Errno::TIME | Errno::INTR | Errno::BUSY | Errno::AGAIN) => Ok(()),
+            Ok(_) | Err(Errno::TIME | Errno::INTR | Errno::BUSY | Errno::AGAIN) => Ok(()),
             Err(errno) => Err(errno),
         }
     }
@@ -270,7 +269,11 @@ impl Driver for Ring {
         // Past the user's budget of pages (pipe-user-pages-soft, pipe(7)) the kernel makes pipes of two
         // pages and refuses to grow them; so small, copying is better.
         let capacity = rustix::pipe::fcntl_setpipe_size(&write, PIPE_CAPACITY as usize)?;
-        Ok(Pipe { read: own(read), write: own(write), capacity: u32::try_from(capacity).unwrap_or(PIPE_CAPACITY) })
+        Ok(Pipe {
+            read: own(read),
+            write: own(write),
+            capacity: u32::try_from(capacity).unwrap_or(PIPE_CAPACITY),
+        })
     }
 
     fn splice(&mut self, from: Fd, to: Fd, length: u32) -> Result<u32, Errno> {
@@ -309,11 +312,11 @@ fn build() -> io::Result<IoUring> {
 /// Sets the field that the crate has no setter for: `optlen`, which for a multishot receive is the number of
 /// bytes after which it ends (`IORING_RECV_MSHOT_LIM`, Linux 6.17).
 fn set_receive_limit(entry: &mut squeue::Entry, limit: u32) {
-    const OPTLEN: usize = 44;
+    const OPTLEN: usize = 44 / size_of::<u32>();
     const { assert!(size_of::<squeue::Entry>() == 64 && align_of::<squeue::Entry>() >= align_of::<u32>()) };
     // SAFETY: an entry is the kernel's 64-byte `struct io_uring_sqe` (`repr(C)` over it, its size checked
     // above), in which a u32 stands at offset 44, aligned.
-    unsafe { std::ptr::from_mut(entry).cast::<u8>().add(OPTLEN).cast::<u32>().write(limit) };
+    unsafe { std::ptr::from_mut(entry).cast::<u32>().add(OPTLEN).write(limit) };
 }
 
 fn own(fd: OwnedFd) -> Fd {

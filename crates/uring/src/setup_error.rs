@@ -48,17 +48,23 @@ const MEMORY: &str = "Kernel memory for the ring could not be had: raise the loc
 
 fn ring_cure(errno: Option<i32>, disabled: Option<&str>, release: &str) -> String {
     match (errno, disabled) {
-        (Some(libc::EPERM), Some("2")) => "io_uring is switched off on this host (kernel.io_uring_disabled = 2): \
+        (Some(libc::EPERM), Some("2")) => {
+            "io_uring is switched off on this host (kernel.io_uring_disabled = 2): \
             `sysctl -w kernel.io_uring_disabled=0` switches it on."
-            .to_owned(),
-        (Some(libc::EPERM), Some("1")) => "io_uring is kept for a group on this host (kernel.io_uring_disabled = 1): \
+                .to_owned()
+        }
+        (Some(libc::EPERM), Some("1")) => {
+            "io_uring is kept for a group on this host (kernel.io_uring_disabled = 1): \
             run as a member of the group in kernel.io_uring_group, with CAP_SYS_ADMIN, or \
             `sysctl -w kernel.io_uring_disabled=0`."
-            .to_owned(),
-        (Some(libc::EPERM | libc::EACCES), _) => "A seccomp profile forbids io_uring, as the default ones of Docker \
+                .to_owned()
+        }
+        (Some(libc::EPERM | libc::EACCES), _) => {
+            "A seccomp profile forbids io_uring, as the default ones of Docker \
             and containerd do: allow io_uring_setup, io_uring_enter and io_uring_register in the container's \
             profile, or try `--security-opt seccomp=unconfined`."
-            .to_owned(),
+                .to_owned()
+        }
         (Some(libc::ENOSYS), _) => format!(
             "This kernel ({release}) has no io_uring, or a seccomp profile hides it; rondel needs Linux 6.1 or later \
              with CONFIG_IO_URING."

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use crate::driver::ConnectOptions;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use crate::driver::ConnectOptions;
 
 /// What a listening socket is made with.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +103,8 @@ pub(crate) fn open(options: &ConnectOptions) -> Result<OwnedFd, Errno> {
 
 /// `IP_BIND_ADDRESS_NO_PORT`, which neither socket2 nor rustix offers; it serves IPv6 sockets too.
 fn set_bind_address_no_port(socket: &Socket) -> io::Result<()> {
+    #[expect(clippy::cast_possible_truncation, reason = "an int has 4 bytes")]
+    const LENGTH: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
     let on: libc::c_int = 1;
     // SAFETY: the option's value is a C int, read during the call only.
     let set = unsafe {
@@ -111,7 +113,7 @@ fn set_bind_address_no_port(socket: &Socket) -> io::Result<()> {
             libc::IPPROTO_IP,
             libc::IP_BIND_ADDRESS_NO_PORT,
             (&raw const on).cast(),
-            size_of_val(&on) as libc::socklen_t,
+            LENGTH,
         )
     };
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

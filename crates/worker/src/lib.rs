@@ -1,9 +1,25 @@
 //! The data plane: one pinned thread per worker, each with its own ring, sockets, slots and timers.
 
-use std::sync::Arc;
+mod worker; // The loop. Start here.
 
+mod acceptor; // A listener's connections are taken in,
+mod close;
+mod connect; // given a backend,
+mod relay; // relayed, // and ended.
+
+mod pipes;
+mod slots;
+mod timers;
+mod token;
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use rustix::thread::{CpuSet, sched_setaffinity};
 use table::{Gate, Published};
-use uring::{SetupError, Waker};
+use uring::{BUFFERS_MAX, Ring, SetupError, Waker};
+
+use crate::worker::Worker;
 
 /// What one worker is started with.
 pub struct Settings {
@@ -11,10 +27,9 @@ pub struct Settings {
     pub index: usize,
     /// The CPU it is pinned to; none leaves it to the scheduler.
     pub cpu: Option<usize>,
-    /// How many connections it can hold: its number of slots.
+    /// How many connections all workers together may hold. Each has slots for all of them, as the kernel's hash
+    /// may give one worker more than its share; slots that are never used cost address space only.
     pub connections_max: u32,
-    /// How many connections all workers together may hold.
-    pub connections_total_max: u32,
     /// Who may be admitted to the process, shared by all workers.
     pub gate: Arc<Gate>,
     /// How many pipes it may have for splicing; at the bound it copies.
@@ -49,6 +64,49 @@ pub fn spawn(
     settings: Settings,
     on_end: impl FnOnce(Result<(), WorkerError>) + Send + 'static,
 ) -> Result<(), SetupError> {
-    let _ = (settings, on_end);
-    unimplemented!()
+    let (report, reported) = sync_channel(1);
+    let index = settings.index;
+    let body = move || {
+        if let Some(cpu) = settings.cpu {
+            pin(cpu);
+        }
+        let buffers = buffers_for(settings.connections_max);
+        // The ring belongs to the thread that made it, so this is the thread to make it.
+        let ring = match Ring::new(buffers, Arc::clone(&settings.wakers), settings.index) {
+            Ok(ring) => ring,
+            Err(error) => return drop(report.send(Err(error))),
+        };
+        let worker = Worker::new(ring, &settings, buffers);
+        drop(report.send(Ok(())));
+        on_end(worker.run().map_err(|errno| WorkerError(errno.into())));
+    };
+    std::thread::Builder::new().name(format!("rondel-{index}")).spawn(body).map_err(|error| SetupError {
+        step: "clone",
+        error,
+        cure: "A thread for a worker could not be had: raise the limit on processes (`ulimit -u`, \
+            `TasksMax=` in a systemd unit) or lower `runtime.workers`."
+            .to_owned(),
+    })?;
+    reported.recv().expect("the thread reports before it does anything else")
 }
+
+fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    // A worker that may not be pinned, or whose CPU has just gone, works all the same.
+    if let Err(errno) = sched_setaffinity(None, &set) {
+        log::warn!("a worker could not be pinned to CPU {cpu}: {errno}");
+    }
+}
+
+/// Receive buffers of a worker. They cost memory only once used: this is the bound on what readers that stand
+/// still can make it hold.
+fn buffers_for(connections_max: u32) -> u32 {
+    connections_max.saturating_mul(BUFFERS_PER_CONNECTION).clamp(BUFFERS_MIN, BUFFERS_MAX)
+}
+
+/// Both directions of a connection queue up to 64 KiB, of 16 KiB each.
+const BUFFERS_PER_CONNECTION: u32 = 8;
+
+/// What even a small worker gets, so that a burst on one connection does not starve another.
+const BUFFERS_MIN: u32 = 1024;

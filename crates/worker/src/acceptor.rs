@@ -1,0 +1,340 @@
+//! Accepting: a multishot accept per listening socket, stopped at the bounds and resumed when there is room.
+//!
+//! At a bound, the kernel's queue holds the clients. What a multishot accept had already taken when it was
+//! stopped is held here, in order, at most a queue's length, and served before anything else.
+
+use std::collections::VecDeque;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use connection::CloseReason;
+use table::{Listener, Sockets};
+use uring::{Completion, Driver, Errno, Fd, Op};
+
+use crate::token::Kind;
+use crate::worker::{ACCEPT_PAUSE, Worker};
+
+/// The acceptors of a worker, and what they share.
+#[derive(Default)]
+pub(crate) struct Acceptors {
+    /// By number; a number is used again only when nothing of the old one is in flight.
+    all: Vec<Option<Acceptor>>,
+    /// How many of them are not in [`Mode::Accepting`].
+    resting: usize,
+    /// A descriptor that is open for one thing: to be closed when no other can be had, so that a waiting client
+    /// can be accepted and told so.
+    reserve: Option<Fd>,
+}
+
+struct Acceptor {
+    /// Keeps the socket open while the kernel accepts from it.
+    sockets: Arc<Sockets>,
+    /// As the latest table has it.
+    listener: Arc<Listener>,
+    mode: Mode,
+    /// Operations that the kernel has: the accept, and the end of it.
+    armed: bool,
+    /// Accepted, and waiting for a place.
+    held: VecDeque<Fd>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// A multishot accept is armed, or about to be.
+    Accepting,
+    /// A bound is met: waits for a place.
+    Waiting,
+    /// The kernel had no descriptor for a client: waits until then.
+    Paused(Instant),
+    /// The listener is gone from the table: waits for the last of what it has accepted.
+    Retired,
+}
+
+impl Acceptors {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.iter().all(Option::is_none)
+    }
+
+    pub(crate) fn paused_until(&self) -> Option<Instant> {
+        if self.resting == 0 {
+            return None;
+        }
+        let until = |acceptor: &Acceptor| match acceptor.mode {
+            Mode::Paused(until) => Some(until),
+            Mode::Accepting | Mode::Waiting | Mode::Retired => None,
+        };
+        self.all.iter().flatten().filter_map(until).min()
+    }
+
+    fn get(&mut self, number: usize) -> &mut Acceptor {
+        self.all[number].as_mut().expect("what is in flight keeps the acceptor")
+    }
+
+    fn set_mode(&mut self, number: usize, mode: Mode) {
+        let acceptor = self.get(number);
+        let rested = acceptor.mode != Mode::Accepting;
+        acceptor.mode = mode;
+        let rests = mode != Mode::Accepting;
+        self.resting = self.resting + usize::from(rests) - usize::from(rested);
+    }
+}
+
+impl<D: Driver> Worker<D> {
+    /// Accepts from these listeners and from no others.
+    pub(crate) fn listen_to(&mut self, listeners: &[Arc<Listener>]) {
+        for number in 0..self.acceptors.all.len() {
+            let Some(acceptor) = &mut self.acceptors.all[number] else { continue };
+            match listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, &acceptor.sockets)) {
+                Some(listener) => acceptor.listener = Arc::clone(listener),
+                None => self.retire(number),
+            }
+        }
+        for listener in listeners {
+            let known = |acceptor: &Acceptor| Arc::ptr_eq(&acceptor.sockets, &listener.sockets);
+            if !self.acceptors.all.iter().flatten().any(known) {
+                self.begin_accepting(listener);
+            }
+        }
+    }
+
+    fn begin_accepting(&mut self, listener: &Arc<Listener>) {
+        let acceptor = Acceptor {
+            sockets: Arc::clone(&listener.sockets),
+            listener: Arc::clone(listener),
+            mode: Mode::Accepting,
+            armed: false,
+            held: VecDeque::new(),
+        };
+        let free = self.acceptors.all.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.acceptors.all.len());
+        if free.is_none() {
+            self.acceptors.all.push(None);
+        }
+        self.acceptors.all[number] = Some(acceptor);
+        self.arm(number);
+    }
+
+    fn arm(&mut self, number: usize) {
+        let index = self.index;
+        let acceptor = self.acceptors.get(number);
+        assert!(acceptor.mode == Mode::Accepting);
+        assert!(!acceptor.armed, "one accept at a time");
+        acceptor.armed = true;
+        let listener = listening_socket(acceptor, index);
+        self.driver.submit(Op::Accept { listener }, accept_token(Kind::Accept, number));
+    }
+
+    fn disarm(&mut self, number: usize) {
+        if self.acceptors.get(number).armed {
+            let target = accept_token(Kind::Accept, number);
+            self.driver.submit(Op::Cancel { target }, accept_token(Kind::CancelAccept, number));
+        }
+    }
+
+    fn retire(&mut self, number: usize) {
+        let was = self.acceptors.get(number).mode;
+        if was == Mode::Retired {
+            return;
+        }
+        self.acceptors.set_mode(number, Mode::Retired);
+        self.disarm(number);
+        self.leave_if_done(number);
+    }
+
+    pub(crate) fn on_accept(&mut self, completion: Completion) {
+        let number = completion.token.slot() as usize;
+        let index = self.index;
+        let acceptor = self.acceptors.get(number);
+        acceptor.armed = completion.more;
+        let listener = Arc::clone(&acceptor.listener);
+        let mode = acceptor.mode;
+        match completion.result {
+            Ok(client) => {
+                let client = Fd(client.cast_signed());
+                listener.counters.of(index).accepted.add(1);
+                if acceptor.held.is_empty() && self.admit(&listener).is_ok() {
+                    self.begin_connection(client, listener);
+                } else {
+                    self.acceptors.get(number).held.push_back(client);
+                    if mode == Mode::Accepting {
+                        self.acceptors.set_mode(number, Mode::Waiting);
+                        self.disarm(number);
+                    }
+                }
+            }
+            Err(Errno::CANCELED) => {}
+            Err(_) => {
+                listener.counters.of(index).accept_errors.add(1);
+                self.on_accept_error(number, completion.result);
+            }
+        }
+        let acceptor = self.acceptors.get(number);
+        if acceptor.mode == Mode::Accepting && !acceptor.armed {
+            self.arm(number);
+        }
+        self.leave_if_done(number);
+    }
+
+    fn on_accept_error(&mut self, number: usize, result: Result<u32, Errno>) {
+        // A client that left before it was accepted is no reason to rest.
+        let transient = matches!(result, Err(Errno::CONNABORTED | Errno::PROTO | Errno::INTR | Errno::AGAIN));
+        if transient || self.acceptors.get(number).mode == Mode::Retired {
+            return;
+        }
+        self.acceptors.set_mode(number, Mode::Paused(self.now + ACCEPT_PAUSE));
+        self.disarm(number);
+        // Those who wait in the kernel's queue cannot be told apart from those who are served soon, so
+        // that one a pause is told: it need not wait for its own timeout.
+        if let Some(reserve) = self.acceptors.reserve.take() {
+            let acceptor = self.acceptors.get(number);
+            let listener = Arc::clone(&acceptor.listener);
+            let socket = listening_socket(acceptor, self.index);
+            self.driver.close(reserve);
+            if let Ok(client) = self.driver.accept_now(socket) {
+                let counters = listener.counters.of(self.index);
+                counters.accepted.add(1);
+                counters.closed(CloseReason::OverLimit).add(1);
+                self.turn_away(client);
+            }
+        }
+        self.hold_reserve();
+    }
+
+    /// Opens the reserve, if it is not.
+    pub(crate) fn hold_reserve(&mut self) {
+        if self.acceptors.reserve.is_none() {
+            self.acceptors.reserve = self.driver.open_reserve().ok();
+        }
+    }
+
+    /// Serves those who wait, where there is room again.
+    pub(crate) fn resume_accepting(&mut self) {
+        if self.acceptors.resting == 0 {
+            return;
+        }
+        for number in 0..self.acceptors.all.len() {
+            let Some(acceptor) = &self.acceptors.all[number] else { continue };
+            match acceptor.mode {
+                Mode::Waiting => self.resume_waiting(number),
+                Mode::Paused(until) if self.now >= until => {
+                    self.hold_reserve();
+                    // As if it had waited for a place: those who are held come first.
+                    self.acceptors.set_mode(number, Mode::Waiting);
+                    self.resume_waiting(number);
+                }
+                Mode::Accepting | Mode::Paused(_) => {}
+                Mode::Retired => {
+                    self.serve_held(number);
+                    self.leave_if_done(number);
+                }
+            }
+        }
+    }
+
+    fn resume_waiting(&mut self, number: usize) {
+        // One client a place: a multishot accept would empty the kernel's queue into ours.
+        while self.serve_held(number) {
+            let acceptor = self.acceptors.get(number);
+            let listener = Arc::clone(&acceptor.listener);
+            let socket = listening_socket(acceptor, self.index);
+            if acceptor.armed {
+                return; // Its end is on the way, perhaps with more clients.
+            }
+            if !self.admit_or_wait(&listener) {
+                return;
+            }
+            match self.driver.accept_now(socket) {
+                Ok(client) => {
+                    listener.counters.of(self.index).accepted.add(1);
+                    self.begin_connection(client, listener);
+                }
+                Err(Errno::AGAIN) => {
+                    self.dismiss(&listener);
+                    self.acceptors.set_mode(number, Mode::Accepting);
+                    self.arm(number);
+                    return self.done_waiting(&listener);
+                }
+                Err(errno) => {
+                    self.dismiss(&listener);
+                    listener.counters.of(self.index).accept_errors.add(1);
+                    self.on_accept_error(number, Err(errno));
+                    if let Mode::Paused(_) = self.acceptors.get(number).mode {
+                        return self.done_waiting(&listener);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins the connections that are held, as far as there is room; says whether none is left.
+    fn serve_held(&mut self, number: usize) -> bool {
+        loop {
+            let acceptor = self.acceptors.get(number);
+            let listener = Arc::clone(&acceptor.listener);
+            if acceptor.held.is_empty() {
+                return true;
+            }
+            if !self.admit_or_wait(&listener) {
+                return false;
+            }
+            if let Some(client) = self.acceptors.get(number).held.pop_front() {
+                self.begin_connection(client, listener);
+            }
+        }
+    }
+
+    fn admit_or_wait(&self, listener: &Listener) -> bool {
+        let Err(full) = self.admit(listener) else { return true };
+        full.wait(self.index);
+        // A place that was given back before the gate knew of us woke nobody.
+        let Err(full) = self.admit(listener) else { return true };
+        full.wait(self.index);
+        self.admit(listener).is_ok()
+    }
+
+    /// Waits no longer, so that the next place wakes someone who does.
+    fn done_waiting(&self, listener: &Listener) {
+        self.wake(listener.gate.done_waiting(self.index, listener.connections_max));
+        let waits = |acceptor: &Acceptor| acceptor.mode == Mode::Waiting || !acceptor.held.is_empty();
+        if !self.acceptors.all.iter().flatten().any(waits) {
+            self.wake(self.gate.done_waiting(self.index, self.connections_max));
+        }
+    }
+
+    /// Turns away those who were accepted and not begun, as the process ends.
+    pub(crate) fn turn_away_held(&mut self) {
+        for number in 0..self.acceptors.all.len() {
+            while let Some(client) =
+                self.acceptors.all[number].as_mut().and_then(|acceptor| acceptor.held.pop_front())
+            {
+                let listener = Arc::clone(&self.acceptors.get(number).listener);
+                listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
+                self.turn_away(client);
+            }
+            if self.acceptors.all[number].is_some() {
+                self.leave_if_done(number);
+            }
+        }
+    }
+
+    fn leave_if_done(&mut self, number: usize) {
+        let acceptor = self.acceptors.get(number);
+        if acceptor.mode != Mode::Retired || acceptor.armed || !acceptor.held.is_empty() {
+            return;
+        }
+        let listener = Arc::clone(&acceptor.listener);
+        // It counts as accepting once more, so that `resting` is right.
+        self.acceptors.set_mode(number, Mode::Accepting);
+        self.acceptors.all[number] = None;
+        self.done_waiting(&listener);
+    }
+}
+
+fn listening_socket(acceptor: &Acceptor, worker: usize) -> Fd {
+    Fd(acceptor.sockets.get(worker).as_raw_fd())
+}
+
+fn accept_token(kind: Kind, number: usize) -> uring::Token {
+    kind.token(0, u32::try_from(number).expect("there are few listeners"))
+}

@@ -1,0 +1,83 @@
+//! A connection ends: what is in flight is cancelled and waited for, then everything it had goes back.
+//!
+//! A descriptor is closed only when nothing is in flight on it. Before that the kernel would keep the socket,
+//! send no FIN, and could still write into a buffer.
+
+use connection::{CloseReason, Direction};
+use uring::{BufferId, Driver, Op};
+
+use crate::slots::State;
+use crate::token::Kind;
+use crate::worker::Worker;
+
+impl<D: Driver> Worker<D> {
+    /// Ends a connection, for a reason that is counted.
+    ///
+    /// Only what both sides finished is finished. All else is reset, so that neither side can take a part for the
+    /// whole.
+    pub(crate) fn close(&mut self, slot: u32, reason: CloseReason) {
+        let connection = self.slots.get(slot);
+        let relay = match std::mem::replace(&mut connection.state, State::Closing(None)) {
+            State::Connecting(_) => None,
+            State::Relaying(relay) => Some(relay),
+            // Already under way, and counted.
+            closing @ State::Closing(_) => return connection.state = closing,
+        };
+        connection.state = State::Closing(relay);
+        connection.listener.counters.of(self.index).closed(reason).add(1);
+        let client = connection.client;
+        let backend = connection.backend.as_ref().map(|(socket, backend)| {
+            backend.counters.of(self.index).closed(reason).add(1);
+            *socket
+        });
+        self.timers.clear(slot);
+        let in_flight = self.slots.in_flight(slot) > 0;
+        for socket in [Some(client), backend].into_iter().flatten() {
+            if reason != CloseReason::Done {
+                self.driver.reset_on_close(socket);
+            }
+            if in_flight {
+                let token = self.slots.begin(slot, Kind::Cancel);
+                self.driver.submit(Op::CancelAll { fd: socket }, token);
+            }
+        }
+        if !in_flight {
+            self.close_finish(slot);
+        }
+    }
+
+    /// Something of a closing connection came back.
+    pub(crate) fn close_join(&mut self, slot: u32, buffer: Option<BufferId>) {
+        self.give_back(buffer.map(|buffer| buffer.0));
+        if self.slots.in_flight(slot) == 0 {
+            self.close_finish(slot);
+        }
+    }
+
+    fn close_finish(&mut self, slot: u32) {
+        let mut connection = self.slots.remove(slot);
+        let State::Closing(relay) = &mut connection.state else { unreachable!("`close` comes first") };
+        if let Some(relay) = relay {
+            for direction in Direction::BOTH {
+                let half = relay.half(direction);
+                while let Some(buffer) = half.discard(&self.chunks) {
+                    self.driver.give_back(BufferId(buffer));
+                }
+                if let Some(pipe) = connection.pipes[direction as usize].take() {
+                    if half.is_pipe_filled() {
+                        self.pipes.discard(&mut self.driver, pipe);
+                    } else {
+                        self.pipes.give_back(pipe);
+                    }
+                }
+            }
+        }
+        self.driver.close(connection.client);
+        if let Some((socket, backend)) = &connection.backend {
+            self.driver.close(*socket);
+            backend.counters.of(self.index).active.sub(1);
+        }
+        connection.listener.counters.of(self.index).active.sub(1);
+        self.dismiss(&connection.listener);
+    }
+}

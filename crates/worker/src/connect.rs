@@ -1,0 +1,124 @@
+//! A connection begins: a backend is picked and connected to, and another one if that fails.
+
+use std::sync::Arc;
+
+use connection::{CloseReason, Direction, Relay};
+use table::Listener;
+use uring::{ConnectOptions, Driver, Errno, Fd, Op, SocketKeepalive};
+
+use crate::slots::{Attempts, Connection, State};
+use crate::token::Kind;
+use crate::worker::Worker;
+
+impl<D: Driver> Worker<D> {
+    /// Takes in a client for whom there is a place.
+    pub(crate) fn begin_connection(&mut self, client: Fd, listener: Arc<Listener>) {
+        listener.counters.of(self.index).active.add(1);
+        let state = State::Connecting(Attempts::default());
+        let slot = self.slots.insert(Connection { client, backend: None, listener, state, pipes: [None; 2] });
+        self.connect(slot);
+    }
+
+    /// Makes attempts until one is under way or none is left.
+    fn connect(&mut self, slot: u32) {
+        loop {
+            let connection = self.slots.get(slot);
+            let listener = Arc::clone(&connection.listener);
+            let State::Connecting(attempts) = &mut connection.state else {
+                unreachable!("only a connection that has no backend yet connects")
+            };
+            let pool = &listener.pool;
+            let picked =
+                if attempts.is_exhausted(pool.attempts) { None } else { pool.pick(attempts.tried()) };
+            let Some(picked) = picked else {
+                let reason = attempts.failed.unwrap_or(CloseReason::NoBackend);
+                return self.close(slot, reason);
+            };
+            if let Some(tried) = attempts.tried().last() {
+                pool.backend(*tried).counters.of(self.index).retried.add(1);
+            }
+            attempts.begin(picked);
+            let backend = Arc::clone(pool.backend(picked));
+            backend.counters.of(self.index).picked.add(1);
+            let keepalive = SocketKeepalive {
+                idle: pool.keepalive.idle,
+                interval: pool.keepalive.interval,
+                probes: pool.keepalive.probes,
+            };
+            let to = backend.address;
+            match self.driver.open(&ConnectOptions { to, source: pool.source, keepalive }) {
+                Ok(socket) => {
+                    backend.counters.of(self.index).active.add(1);
+                    connection.backend = Some((socket, backend));
+                    let token = self.slots.begin(slot, Kind::Connect);
+                    self.driver.submit(Op::Connect { socket, to }, token);
+                    return self.timers.set(slot, self.now + pool.connect_timeout);
+                }
+                Err(errno) => {
+                    attempts.failed = Some(reason_of(errno));
+                    backend.counters.of(self.index).connect_failed.add(1);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn on_connect_timeout(&mut self, slot: u32) {
+        let State::Connecting(attempts) = &mut self.slots.get(slot).state else {
+            unreachable!("the caller has looked")
+        };
+        attempts.timed_out = true;
+        let target = Kind::Connect.token(self.slots.generation(slot), slot);
+        let token = self.slots.begin(slot, Kind::Cancel);
+        self.driver.submit(Op::Cancel { target }, token);
+    }
+
+    pub(crate) fn on_connect(&mut self, slot: u32, result: Result<u32, Errno>) {
+        self.timers.clear(slot);
+        let connection = self.slots.get(slot);
+        let (socket, backend) = connection.backend.as_ref().expect("an attempt has a backend");
+        let socket = *socket;
+        let counters = backend.counters.of(self.index);
+        let result = match result {
+            // A loopback connect to a port that nobody listens on may meet itself.
+            Ok(_) if backend.address.ip().is_loopback() && self.driver.is_self_connected(socket) => {
+                Err(Errno::CONNREFUSED)
+            }
+            result => result,
+        };
+        match result {
+            Ok(_) => {
+                counters.connected.add(1);
+                connection.state = State::Relaying(Relay::new(self.now));
+                self.set_patience(slot);
+                for direction in Direction::BOTH {
+                    self.pump(slot, direction);
+                }
+            }
+            Err(errno) => {
+                counters.connect_failed.add(1);
+                counters.active.sub(1);
+                connection.backend = None;
+                let State::Connecting(attempts) = &mut connection.state else {
+                    unreachable!("an attempt is part of connecting")
+                };
+                let timed_out = attempts.timed_out;
+                attempts.failed =
+                    Some(if timed_out { CloseReason::ConnectTimedOut } else { reason_of(errno) });
+                self.driver.close(socket);
+                self.connect(slot);
+            }
+        }
+    }
+}
+
+/// Why a connection could not be made, connect(2) and socket(2).
+fn reason_of(errno: Errno) -> CloseReason {
+    match errno {
+        Errno::CONNREFUSED | Errno::CONNRESET => CloseReason::ConnectRefused,
+        Errno::TIMEDOUT => CloseReason::ConnectTimedOut,
+        Errno::ADDRNOTAVAIL | Errno::ADDRINUSE => CloseReason::NoSourcePort,
+        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => CloseReason::NoResources,
+        // ENETUNREACH, EHOSTUNREACH, ENETDOWN, and what a local rule answers: EPERM, EACCES, EINVAL.
+        _ => CloseReason::ConnectUnreachable,
+    }
+}

@@ -1,0 +1,245 @@
+//! A connection lives: what its halves want is done, and what comes of it is told to them.
+
+use connection::{CloseReason, Direction, Fault, Next, QUEUE_BYTES_MAX, Spliced};
+use uring::{BUFFER_SIZE, BufferId, Completion, Driver, Errno, Op};
+
+use crate::slots::{Connection, State};
+use crate::token::Kind;
+use crate::worker::{HalfId, Worker};
+
+/// How many bytes a half may splice before it gives way to the others.
+const STREAM_BUDGET: u32 = 1024 * 1024;
+
+impl<D: Driver> Worker<D> {
+    /// Does what a half wants until it wants nothing more for now.
+    pub(crate) fn pump(&mut self, slot: u32, direction: Direction) {
+        let mut budget = STREAM_BUDGET;
+        while budget > 0 {
+            let connection = self.slots.get(slot);
+            let Some(next) = connection.relay().half(direction).next(&self.chunks) else { return };
+            match next {
+                Next::Receive => {
+                    let socket = connection.input(direction);
+                    let token = self.slots.begin(slot, Kind::Receive(direction));
+                    self.driver.submit(Op::Receive { socket, limit: QUEUE_BYTES_MAX }, token);
+                }
+                Next::StopReceive => self.cancel(slot, Kind::Receive(direction)),
+                Next::Send(chunk) => {
+                    let socket = connection.output(direction);
+                    let token = self.slots.begin(slot, Kind::Send(direction));
+                    let buffer = BufferId(chunk.buffer);
+                    let op = Op::Send { socket, buffer, start: chunk.start, length: chunk.length };
+                    self.driver.submit(op, token);
+                }
+                Next::TakePipe => {
+                    let pipe = self.pipes.take(&mut self.driver);
+                    connection.pipes[direction as usize] = pipe;
+                    let half = connection.relay().half(direction);
+                    match pipe {
+                        Some(pipe) => {
+                            half.splice(pipe.capacity);
+                            // Streams are looked at more often, for when they stand still.
+                            self.set_patience(slot);
+                        }
+                        None => half.copy(),
+                    }
+                }
+                Next::GivePipe => {
+                    let pipe = connection.pipes[direction as usize].take();
+                    self.pipes.give_back(pipe.expect("a half that splices has a pipe"));
+                }
+                Next::Fill(length) => budget = budget.saturating_sub(self.fill(slot, direction, length)),
+                Next::Flush(length) => {
+                    if let Err(fault) = self.flush(slot, direction, length) {
+                        return self.close(slot, reason_of(direction.other(), fault));
+                    }
+                }
+                Next::WaitReadable => {
+                    let socket = connection.input(direction);
+                    let token = self.slots.begin(slot, Kind::Ready(direction));
+                    self.driver.submit(Op::PollReadable { socket }, token);
+                }
+                Next::WaitWritable => {
+                    let socket = connection.output(direction);
+                    let token = self.slots.begin(slot, Kind::Ready(direction));
+                    self.driver.submit(Op::PollWritable { socket }, token);
+                }
+                Next::Finish if connection.relay().is_finished() => {
+                    return self.close(slot, CloseReason::Done);
+                }
+                Next::Finish => {
+                    let output = connection.output(direction);
+                    if self.driver.shutdown_write(output).is_err() {
+                        return self.close(slot, reason_of(direction.other(), Fault::Reset));
+                    }
+                    self.set_patience(slot);
+                }
+                Next::Abort(fault) => return self.close(slot, reason_of(direction, fault)),
+            }
+            if !matches!(self.slots.get(slot).state, State::Relaying(_)) {
+                return; // It had stood still for too long.
+            }
+        }
+        let generation = self.slots.generation(slot);
+        self.streams.push_back(HalfId { slot, generation, direction });
+    }
+
+    pub(crate) fn on_receive(&mut self, slot: u32, direction: Direction, completion: Completion) {
+        let now = self.now;
+        let connection = self.slots.get(slot);
+        let relay = connection.relay();
+        match (completion.result, completion.buffer) {
+            (Ok(length), Some(buffer)) if length > 0 => {
+                relay.on_active(now);
+                let full = length == BUFFER_SIZE;
+                relay.half(direction).on_received(&mut self.chunks, buffer.0, length, full, completion.more);
+            }
+            (Ok(_), buffer) => {
+                relay.half(direction).on_ended();
+                self.give_back(buffer.map(|buffer| buffer.0));
+            }
+            (Err(Errno::NOBUFS), _) => {
+                relay.half(direction).on_stopped();
+                let generation = self.slots.generation(slot);
+                return self.parked.push_back(HalfId { slot, generation, direction });
+            }
+            (Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN), _) => relay.half(direction).on_stopped(),
+            (Err(errno), _) => relay.half(direction).on_failed(fault_of(errno)),
+        }
+        self.pump(slot, direction);
+    }
+
+    pub(crate) fn on_send(&mut self, slot: u32, direction: Direction, result: Result<u32, Errno>) {
+        let (now, index) = (self.now, self.index);
+        let connection = self.slots.get(slot);
+        let sent = match result {
+            Ok(sent) if sent > 0 => sent,
+            Ok(_) => return self.close(slot, reason_of(direction.other(), Fault::Lost)),
+            Err(errno) => return self.close(slot, reason_of(direction.other(), fault_of(errno))),
+        };
+        count(connection, index, direction, sent);
+        connection.relay().on_active(now);
+        let buffer = connection.relay().half(direction).on_sent(&self.chunks, sent);
+        self.give_back(buffer);
+        self.pump(slot, direction);
+    }
+
+    pub(crate) fn on_ready(&mut self, slot: u32, direction: Direction) {
+        self.slots.get(slot).relay().half(direction).on_ready();
+        self.pump(slot, direction);
+    }
+
+    /// The timer of a relay came: perhaps it stood still, perhaps it was only looked at early.
+    pub(crate) fn on_stillness(&mut self, slot: u32) {
+        let now = self.now;
+        if self.slots.get(slot).relay().is_quiet(now) {
+            for direction in Direction::BOTH {
+                if self.slots.get(slot).relay().half(direction).on_quiet() {
+                    self.cancel(slot, Kind::Ready(direction));
+                }
+            }
+        }
+        self.set_patience(slot);
+    }
+
+    /// Lets the streams that gave way go on, once each.
+    pub(crate) fn serve_streams(&mut self) {
+        for _ in 0..self.streams.len() {
+            let Some(half) = self.streams.pop_front() else { break };
+            self.pump_if_relaying(half);
+        }
+    }
+
+    /// Lets halves that waited for a buffer receive again, once each, if there are buffers.
+    pub(crate) fn unpark(&mut self) {
+        if self.driver.buffers_free() == 0 {
+            return;
+        }
+        for _ in 0..self.parked.len() {
+            let Some(half) = self.parked.pop_front() else { break };
+            self.pump_if_relaying(half);
+        }
+    }
+
+    fn pump_if_relaying(&mut self, half: HalfId) {
+        let HalfId { slot, generation, direction } = half;
+        if self.slots.lives(slot, generation) && matches!(self.slots.get(slot).state, State::Relaying(_)) {
+            self.pump(slot, direction);
+        }
+    }
+
+    fn cancel(&mut self, slot: u32, kind: Kind) {
+        let target = kind.token(self.slots.generation(slot), slot);
+        let token = self.slots.begin(slot, Kind::Cancel);
+        self.driver.submit(Op::Cancel { target }, token);
+    }
+
+    /// Splices from the input into the pipe; says how many bytes.
+    fn fill(&mut self, slot: u32, direction: Direction, length: u32) -> u32 {
+        let now = self.now;
+        let connection = self.slots.get(slot);
+        let pipe = connection.pipes[direction as usize].expect("a half that splices has a pipe");
+        let filled = match self.driver.splice(connection.input(direction), pipe.write, length) {
+            Ok(0) => Spliced::Ended,
+            Ok(length) => Spliced::Moved(length),
+            Err(Errno::AGAIN | Errno::INTR) => Spliced::Blocked,
+            Err(errno) => Spliced::Failed(fault_of(errno)),
+        };
+        connection.relay().half(direction).on_filled(filled);
+        match filled {
+            Spliced::Moved(length) => {
+                connection.relay().on_active(now);
+                length
+            }
+            Spliced::Blocked | Spliced::Ended | Spliced::Failed(_) => 0,
+        }
+    }
+
+    /// Splices from the pipe to the output.
+    fn flush(&mut self, slot: u32, direction: Direction, length: u32) -> Result<(), Fault> {
+        let (now, index) = (self.now, self.index);
+        let connection = self.slots.get(slot);
+        let pipe = connection.pipes[direction as usize].expect("a half that splices has a pipe");
+        let moved = match self.driver.splice(pipe.read, connection.output(direction), length) {
+            Ok(moved) => Some(moved),
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            Err(errno) => return Err(fault_of(errno)),
+        };
+        connection.relay().half(direction).on_flushed(moved);
+        if let Some(moved) = moved {
+            connection.relay().on_active(now);
+            count(connection, index, direction, moved);
+        }
+        Ok(())
+    }
+}
+
+/// Counts bytes that were delivered.
+fn count(connection: &Connection, worker: usize, direction: Direction, bytes: u32) {
+    let listener = connection.listener.counters.of(worker);
+    let backend = connection.backend.as_ref().map(|(_, backend)| backend.counters.of(worker));
+    let backend = backend.expect("a relay has a backend");
+    let (of_listener, of_backend) = match direction {
+        Direction::ToBackend => (&listener.bytes_to_backend, &backend.bytes_to_backend),
+        Direction::ToClient => (&listener.bytes_to_client, &backend.bytes_to_client),
+    };
+    of_listener.add(bytes.into());
+    of_backend.add(bytes.into());
+}
+
+fn fault_of(errno: Errno) -> Fault {
+    match errno {
+        Errno::CONNRESET | Errno::PIPE => Fault::Reset,
+        _ => Fault::Lost,
+    }
+}
+
+/// Why a connection ends when the input of this half failed.
+fn reason_of(direction: Direction, fault: Fault) -> CloseReason {
+    match (direction, fault) {
+        (Direction::ToBackend, Fault::Reset) => CloseReason::ClientReset,
+        (Direction::ToBackend, Fault::Lost) => CloseReason::ClientLost,
+        (Direction::ToClient, Fault::Reset) => CloseReason::BackendReset,
+        (Direction::ToClient, Fault::Lost) => CloseReason::BackendLost,
+    }
+}

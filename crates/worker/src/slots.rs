@@ -1,0 +1,190 @@
+//! The places of a worker's connections. A place is reused, its generation never is.
+
+use std::sync::Arc;
+
+use connection::{CloseReason, Direction, Relay};
+use table::{Backend, BackendIndex, Listener};
+use uring::{Fd, Pipe, Token};
+
+use crate::token::Kind;
+
+/// A client socket, a backend socket and the relay between them.
+pub(crate) struct Connection {
+    pub(crate) client: Fd,
+    /// The socket and the backend it is connected or connecting to; none between attempts.
+    pub(crate) backend: Option<(Fd, Arc<Backend>)>,
+    /// As it was in the table that the connection began with.
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) state: State,
+    /// The pipe of each half, while it splices.
+    pub(crate) pipes: [Option<Pipe>; 2],
+}
+
+/// Where a connection is in its life.
+pub(crate) enum State {
+    Connecting(Attempts),
+    Relaying(Relay),
+    /// It ended, and waits for the last of what is in flight; what it had queued goes then.
+    Closing(Option<Relay>),
+}
+
+/// The attempts to connect that were made for one connection.
+pub(crate) struct Attempts {
+    tried: [BackendIndex; ATTEMPTS_MAX],
+    count: u8,
+    /// Why the last one failed.
+    pub(crate) failed: Option<CloseReason>,
+    /// Whether the one in flight was given up.
+    pub(crate) timed_out: bool,
+}
+
+/// How many attempts a connection may make; `config` allows no more.
+const ATTEMPTS_MAX: usize = 16;
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { tried: [BackendIndex(0); ATTEMPTS_MAX], count: 0, failed: None, timed_out: false }
+    }
+}
+
+impl Attempts {
+    pub(crate) fn tried(&self) -> &[BackendIndex] {
+        &self.tried[..usize::from(self.count)]
+    }
+
+    pub(crate) fn begin(&mut self, backend: BackendIndex) {
+        self.tried[usize::from(self.count)] = backend;
+        self.count += 1;
+        self.timed_out = false;
+    }
+
+    pub(crate) fn is_exhausted(&self, allowed: u8) -> bool {
+        self.count >= allowed || usize::from(self.count) == ATTEMPTS_MAX
+    }
+}
+
+/// The slots of a worker; how many was decided at its start.
+pub(crate) struct Slots {
+    all: Vec<Slot>,
+    /// Slots that were used and are free, the last one freed first.
+    free: Vec<u32>,
+    active: u32,
+    all_max: u32,
+}
+
+struct Slot {
+    generation: u32,
+    /// Operations the kernel has and has not answered for good.
+    ///
+    /// Invariant: 0 when the slot is freed.
+    in_flight: u8,
+    tenant: Option<Connection>,
+}
+
+impl Slots {
+    pub(crate) fn new(slots_max: u32) -> Self {
+        // Untouched capacity is address space, not memory.
+        Self { all: Vec::with_capacity(slots_max as usize), free: Vec::new(), active: 0, all_max: slots_max }
+    }
+
+    pub(crate) fn insert(&mut self, connection: Connection) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            let fresh = u32::try_from(self.all.len()).expect("slots are numbered by u32");
+            assert!(fresh < self.all_max, "more connections were admitted than there are slots");
+            self.all.push(Slot { generation: 0, in_flight: 0, tenant: None });
+            fresh
+        });
+        let place = &mut self.all[slot as usize];
+        assert!(place.tenant.is_none());
+        assert!(place.in_flight == 0);
+        place.tenant = Some(connection);
+        self.active += 1;
+        slot
+    }
+
+    /// Frees a slot. What comes for its old tenant from now on is known by its generation.
+    pub(crate) fn remove(&mut self, slot: u32) -> Connection {
+        let place = &mut self.all[slot as usize];
+        assert!(place.in_flight == 0, "the kernel may still write for this connection");
+        place.generation = (place.generation + 1) & Token::GENERATION_MASK;
+        self.free.push(slot);
+        self.active -= 1;
+        place.tenant.take().expect("only a tenant leaves")
+    }
+
+    /// The connection in a slot that has one.
+    pub(crate) fn get(&mut self, slot: u32) -> &mut Connection {
+        self.all[slot as usize].tenant.as_mut().expect("the slot has a tenant")
+    }
+
+    /// Whether this generation still lives in the slot.
+    pub(crate) fn lives(&self, slot: u32, generation: u32) -> bool {
+        self.all
+            .get(slot as usize)
+            .is_some_and(|place| place.generation == generation && place.tenant.is_some())
+    }
+
+    pub(crate) fn generation(&self, slot: u32) -> u32 {
+        self.all[slot as usize].generation
+    }
+
+    /// Notes that an operation begins, and gives it its token.
+    pub(crate) fn begin(&mut self, slot: u32, kind: Kind) -> Token {
+        let place = &mut self.all[slot as usize];
+        assert!(place.in_flight < OPERATIONS_MAX);
+        place.in_flight += 1;
+        kind.token(place.generation, slot)
+    }
+
+    /// Notes that an operation ended for good.
+    pub(crate) fn end(&mut self, slot: u32) {
+        let place = &mut self.all[slot as usize];
+        assert!(place.in_flight > 0);
+        place.in_flight -= 1;
+    }
+
+    pub(crate) fn in_flight(&self, slot: u32) -> u8 {
+        self.all[slot as usize].in_flight
+    }
+
+    /// How many connections there are.
+    pub(crate) fn active(&self) -> u32 {
+        self.active
+    }
+
+    /// The slots that have a tenant.
+    pub(crate) fn live(&self) -> Vec<u32> {
+        let numbered = (0..).zip(&self.all);
+        numbered.filter(|(_, place)| place.tenant.is_some()).map(|(slot, _)| slot).collect()
+    }
+}
+
+/// Per half a receive or a wait, a send, and their cancels; two more to cancel all.
+const OPERATIONS_MAX: u8 = 16;
+
+impl Connection {
+    /// The socket that a half reads.
+    pub(crate) fn input(&self, direction: Direction) -> Fd {
+        match direction {
+            Direction::ToBackend => self.client,
+            Direction::ToClient => self.backend_socket(),
+        }
+    }
+
+    /// The socket that a half writes.
+    pub(crate) fn output(&self, direction: Direction) -> Fd {
+        self.input(direction.other())
+    }
+
+    fn backend_socket(&self) -> Fd {
+        self.backend.as_ref().expect("a relay has both sockets").0
+    }
+
+    /// The relay of a connection that has one.
+    pub(crate) fn relay(&mut self) -> &mut Relay {
+        match &mut self.state {
+            State::Relaying(relay) => relay,
+            State::Connecting(_) | State::Closing(_) => unreachable!("only a relay is asked to relay"),
+        }
+    }
+}

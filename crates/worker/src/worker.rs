@@ -1,0 +1,238 @@
+//! The loop of a worker: one blocking call, one clock read, one table a turn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use connection::{Chunks, CloseReason, Direction, Patience};
+use table::{Gate, Listener, Phase, Reader, Table};
+use uring::{BufferId, Completion, Driver, Errno, Fd, Waker};
+
+use crate::Settings;
+use crate::acceptor::Acceptors;
+use crate::pipes::Pipes;
+use crate::slots::{Slots, State};
+use crate::timers::Timers;
+use crate::token::Kind;
+
+/// One thread of the data plane.
+///
+/// What it does for a connection is told in `connect`, `relay` and `close`, in the order of its life.
+pub(crate) struct Worker<D> {
+    pub(crate) driver: D,
+    pub(crate) index: usize,
+    /// The time of this turn.
+    pub(crate) now: Instant,
+    reader: Reader,
+    /// The table of this turn.
+    table: Arc<Table>,
+    pub(crate) acceptors: Acceptors,
+    pub(crate) slots: Slots,
+    /// One timer per slot: when to look whether its connection waits in vain.
+    pub(crate) timers: Timers,
+    /// The queues of all halves.
+    pub(crate) chunks: Chunks,
+    pub(crate) pipes: Pipes,
+    /// Halves that could go on splicing but gave way to the others, in their order.
+    pub(crate) streams: VecDeque<HalfId>,
+    /// Halves that wait for a receive buffer, in their order.
+    pub(crate) parked: VecDeque<HalfId>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) connections_max: u32,
+    wakers: Arc<[Waker]>,
+    /// Completions of this turn; kept for its memory.
+    done: Vec<Completion>,
+    /// Slots whose timer expired in this turn; kept for its memory.
+    due: Vec<u32>,
+}
+
+/// A half of a connection, which may have ended since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HalfId {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+    pub(crate) direction: Direction,
+}
+
+impl<D: Driver> Worker<D> {
+    pub(crate) fn new(driver: D, settings: &Settings, buffers: u32) -> Self {
+        let now = driver.now();
+        let mut reader = settings.published.reader();
+        let table = Arc::clone(reader.read());
+        let mut worker = Self {
+            index: settings.index,
+            now,
+            reader,
+            table,
+            acceptors: Acceptors::default(),
+            slots: Slots::new(settings.connections_max),
+            timers: Timers::new(settings.connections_max, now),
+            chunks: Chunks::new(buffers),
+            pipes: Pipes::new(settings.pipes_max),
+            streams: VecDeque::new(),
+            parked: VecDeque::new(),
+            gate: Arc::clone(&settings.gate),
+            connections_max: settings.connections_max,
+            wakers: Arc::clone(&settings.wakers),
+            done: Vec::with_capacity(COMPLETIONS_USUAL),
+            due: Vec::new(),
+            driver,
+        };
+        worker.hold_reserve();
+        worker.apply_table();
+        worker
+    }
+
+    /// Turns until the process drains and the last connection is gone.
+    pub(crate) fn run(mut self) -> Result<(), Errno> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// One pass of the loop; says whether there is another.
+    pub(crate) fn turn(&mut self) -> Result<bool, Errno> {
+        let deadline = self.next_deadline();
+        self.driver.wait(deadline, &mut self.done)?;
+        self.now = self.driver.now();
+        if !Arc::ptr_eq(self.reader.read(), &self.table) {
+            self.table = Arc::clone(self.reader.read());
+            self.apply_table();
+        }
+        let mut done = std::mem::take(&mut self.done);
+        for completion in done.drain(..) {
+            self.on_completion(completion);
+        }
+        self.done = done;
+        self.serve_streams();
+        self.unpark();
+        self.expire_timers();
+        self.resume_accepting();
+        Ok(self.table.phase == Phase::Serving || self.slots.active() > 0 || !self.acceptors.is_empty())
+    }
+
+    fn on_completion(&mut self, completion: Completion) {
+        let kind = Kind::of(completion.token);
+        match kind {
+            Kind::Accept => self.on_accept(completion),
+            Kind::CancelAccept => {}
+            Kind::Connect | Kind::Receive(_) | Kind::Send(_) | Kind::Ready(_) | Kind::Cancel => {
+                self.on_connection(kind, completion);
+            }
+        }
+    }
+
+    fn on_connection(&mut self, kind: Kind, completion: Completion) {
+        let slot = completion.token.slot();
+        // A slot is freed only when nothing of it is in flight, so nothing can come for an old tenant.
+        assert!(self.slots.lives(slot, completion.token.generation()), "a completion came for nobody");
+        if !completion.more {
+            self.slots.end(slot);
+        }
+        if let State::Closing(_) = self.slots.get(slot).state {
+            return self.close_join(slot, completion.buffer);
+        }
+        match kind {
+            Kind::Connect => self.on_connect(slot, completion.result),
+            Kind::Receive(direction) => self.on_receive(slot, direction, completion),
+            Kind::Send(direction) => self.on_send(slot, direction, completion.result),
+            Kind::Ready(direction) => self.on_ready(slot, direction),
+            Kind::Cancel => {} // What it was to end says how it ended.
+            Kind::Accept | Kind::CancelAccept => unreachable!("told apart by the caller"),
+        }
+    }
+
+    fn apply_table(&mut self) {
+        let table = Arc::clone(&self.table);
+        match table.phase {
+            Phase::Serving => self.listen_to(&table.listeners),
+            Phase::Draining => self.listen_to(&[]),
+            Phase::Ending => {
+                self.listen_to(&[]);
+                self.turn_away_held();
+                for slot in self.slots.live() {
+                    self.close(slot, CloseReason::Drained);
+                }
+            }
+        }
+    }
+
+    /// When the next turn begins at the latest, whatever completes.
+    fn next_deadline(&self) -> Option<Instant> {
+        if !self.streams.is_empty() {
+            return Some(self.now);
+        }
+        [self.timers.next(), self.acceptors.paused_until()].into_iter().flatten().min()
+    }
+
+    fn expire_timers(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.timers.expire(self.now, &mut due);
+        for slot in due.drain(..) {
+            match self.slots.get(slot).state {
+                State::Connecting(_) => self.on_connect_timeout(slot),
+                State::Relaying(_) => self.on_stillness(slot),
+                State::Closing(_) => unreachable!("closing clears the timer"),
+            }
+        }
+        self.due = due;
+    }
+
+    /// Sets the timer of a relay, or closes the connection, whose time is up.
+    pub(crate) fn set_patience(&mut self, slot: u32) {
+        let now = self.now;
+        let connection = self.slots.get(slot);
+        let pool = &connection.listener.pool;
+        let patience = Patience { idle: pool.idle_timeout, half_closed: pool.half_closed_timeout };
+        match connection.relay().check(now, patience) {
+            Ok(again) => self.timers.set(slot, again),
+            Err(reason) => self.close(slot, reason),
+        }
+    }
+
+    /// Takes the places of one more connection of this listener.
+    ///
+    /// # Errors
+    ///
+    /// The gate that is full. Who waits must wait at that one only: to wait at both would mean to be woken by
+    /// the place that an attempt like this one gives back, and two workers could wake each other for ever.
+    pub(crate) fn admit<'a>(&'a self, listener: &'a Listener) -> Result<(), &'a Gate> {
+        if !self.gate.enter(self.connections_max) {
+            return Err(&self.gate);
+        }
+        if !listener.gate.enter(listener.connections_max) {
+            self.wake(self.gate.leave());
+            return Err(&listener.gate);
+        }
+        Ok(())
+    }
+
+    /// Gives the places of a connection of this listener back.
+    pub(crate) fn dismiss(&self, listener: &Listener) {
+        self.wake(listener.gate.leave());
+        self.wake(self.gate.leave());
+    }
+
+    pub(crate) fn wake(&self, worker: Option<usize>) {
+        if let Some(worker) = worker {
+            self.wakers[worker].wake();
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, buffer: Option<u16>) {
+        if let Some(buffer) = buffer {
+            self.driver.give_back(BufferId(buffer));
+        }
+    }
+
+    /// Ends a client's connection that never got a slot.
+    pub(crate) fn turn_away(&mut self, client: Fd) {
+        self.driver.reset_on_close(client);
+        self.driver.close(client);
+    }
+}
+
+/// How many completions a turn usually answers; more make room for themselves once.
+const COMPLETIONS_USUAL: usize = 1024;
+
+/// How long an acceptor rests after the kernel could not give it a descriptor.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
