@@ -1,1 +1,17 @@
-//! Stub.
+//! The one writer: turns configs into tables, publishes them, and answers signals.
+//!
+//! It moves no byte and decides nothing per connection: workers do, by the table that is published here.
+//! Whatever is slow, such as reading a file or binding a socket, is done on its thread.
+
+mod failure;
+mod host;
+mod ready;
+mod reload;
+mod run; // From start to end. Start here.
+mod sizing;
+mod sockets;
+mod totals;
+
+pub use crate::failure::Failure;
+pub use crate::ready::{Ready, ReadyListener};
+pub use crate::run::{Source, run};

@@ -1,0 +1,165 @@
+//! Why the process ended when nobody asked it to, or not the way it was asked to.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use config::ConfigError;
+use uring::SetupError;
+
+/// Why the process ends with an exit code other than 0.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration is wrong, or cannot be read.
+    Config(ConfigError),
+    /// A listener cannot have its address.
+    Bind {
+        /// Its name.
+        listener: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The kernel lacks something that rondel needs, or forbids it.
+    Kernel(SetupError),
+    /// The drain deadline came before the connections had finished; they were closed.
+    DrainTimedOut {
+        /// How many there were.
+        connections: u64,
+    },
+    /// It could not start, or not go on, for another reason.
+    Runtime(String),
+}
+
+impl Failure {
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Runtime(_) => 1,
+            Self::Config(_) => 3,
+            Self::Bind { .. } => 4,
+            Self::Kernel(_) => 5,
+            Self::DrainTimedOut { .. } => 6,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Bind { listener, address, error } => {
+                if *listener == address.to_string() {
+                    write!(f, "cannot listen on {address}: {error}")?;
+                } else {
+                    write!(f, "listener {listener}: cannot listen on {address}: {error}")?;
+                }
+                match bind_cure(*address, error.kind()) {
+                    Some(cure) => write!(f, "\n  {cure}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Kernel(error) => error.fmt(f),
+            Self::DrainTimedOut { connections } => {
+                let (s, were) = if *connections == 1 { ("", "was") } else { ("s", "were") };
+                write!(
+                    f,
+                    "drain timed out: {connections} connection{s} had not finished and {were} closed\n  \
+                     give them longer with `drain_timeout`"
+                )
+            }
+            Self::Runtime(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What to do when an address cannot be bound.
+fn bind_cure(address: SocketAddr, kind: io::ErrorKind) -> Option<String> {
+    let port = address.port();
+    match kind {
+        io::ErrorKind::AddrInUse => Some(format!(
+            "another process listens there, perhaps another rondel; `ss -ltnp 'sport = :{port}'` names it"
+        )),
+        io::ErrorKind::PermissionDenied => Some(format!(
+            "a port below net.ipv4.ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE: \
+             `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the unit, \
+             or `sysctl -w net.ipv4.ip_unprivileged_port_start={port}`"
+        )),
+        io::ErrorKind::AddrNotAvailable => Some(
+            "this host does not hold the address (`ip address` shows those it does); \
+             if it comes later, say `freebind: true` at the listener"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::Failure;
+
+    #[test]
+    fn says_what_happened_to_what_and_what_to_do() {
+        check(
+            bind("web", libc_errno::ADDRINUSE),
+            "listener web: cannot listen on 10.0.0.1:80: Address already in use (os error 98)\n  \
+             another process listens there, perhaps another rondel; `ss -ltnp 'sport = :80'` names it",
+            4,
+        );
+        check(
+            bind("10.0.0.1:80", libc_errno::ACCES),
+            "cannot listen on 10.0.0.1:80: Permission denied (os error 13)\n  \
+             a port below net.ipv4.ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE: \
+             `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the unit, \
+             or `sysctl -w net.ipv4.ip_unprivileged_port_start=80`",
+            4,
+        );
+        check(
+            bind("web", libc_errno::ADDRNOTAVAIL),
+            "listener web: cannot listen on 10.0.0.1:80: Cannot assign requested address (os error 99)\n  \
+             this host does not hold the address (`ip address` shows those it does); \
+             if it comes later, say `freebind: true` at the listener",
+            4,
+        );
+        check(
+            bind("web", libc_errno::MFILE),
+            "listener web: cannot listen on 10.0.0.1:80: Too many open files (os error 24)",
+            4,
+        );
+        check(
+            Failure::DrainTimedOut { connections: 1 },
+            "drain timed out: 1 connection had not finished and was closed\n  \
+             give them longer with `drain_timeout`",
+            6,
+        );
+        check(Failure::Runtime("no memory".to_owned()), "no memory", 1);
+    }
+
+    #[track_caller]
+    fn check(failure: Failure, message: &str, exit_code: u8) {
+        assert_eq!(failure.to_string(), message);
+        assert_eq!(failure.exit_code(), exit_code);
+    }
+
+    fn bind(listener: &str, errno: i32) -> Failure {
+        Failure::Bind {
+            listener: listener.to_owned(),
+            address: "10.0.0.1:80".parse().unwrap(),
+            error: io::Error::from_raw_os_error(errno),
+        }
+    }
+
+    mod libc_errno {
+        use rustix::io::Errno;
+
+        pub(super) const ADDRINUSE: i32 = Errno::ADDRINUSE.raw_os_error();
+        pub(super) const ACCES: i32 = Errno::ACCESS.raw_os_error();
+        pub(super) const ADDRNOTAVAIL: i32 = Errno::ADDRNOTAVAIL.raw_os_error();
+        pub(super) const MFILE: i32 = Errno::MFILE.raw_os_error();
+    }
+}

@@ -1,0 +1,59 @@
+//! What is said once everything is in place.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// The process serves: every listener is bound, every worker runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The listeners, in the order of the config.
+    pub listeners: Vec<ReadyListener>,
+    /// How many workers run.
+    pub workers: usize,
+    /// How many connections the process holds at once.
+    pub connections_max: u32,
+}
+
+/// A listener that is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyListener {
+    /// Its name.
+    pub name: String,
+    /// The address it has: where the config says port 0, the port that the kernel chose.
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, listener) in self.listeners.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            // Without a name of its own, a listener is named by its address.
+            if listener.name == listener.address.to_string() {
+                write!(f, "{comma}{}", listener.address)?;
+            } else {
+                write!(f, "{comma}{} on {}", listener.name, listener.address)?;
+            }
+        }
+        let s = if self.workers == 1 { "" } else { "s" };
+        write!(f, "; {} worker{s}, at most {} connections", self.workers, self.connections_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ready, ReadyListener};
+
+    #[test]
+    fn reads_as_a_sentence() {
+        let listener = |name: &str, address: &str| ReadyListener {
+            name: name.to_owned(),
+            address: address.parse().unwrap(),
+        };
+        let ready = Ready {
+            listeners: vec![listener("web", "0.0.0.0:80"), listener("[::1]:81", "[::1]:81")],
+            workers: 2,
+            connections_max: 9_936,
+        };
+        assert_eq!(ready.to_string(), "web on 0.0.0.0:80, [::1]:81; 2 workers, at most 9936 connections");
+    }
+}

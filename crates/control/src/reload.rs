@@ -1,0 +1,184 @@
+//! What a reload may change, and which listeners keep their sockets: pure decisions, made before anything is
+//! done.
+
+use std::fmt;
+
+use config::{Config, ConnectionsMax, Workers};
+
+use crate::failure::Failure;
+
+/// Why a reload is refused. Nothing of it was applied.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The file is wrong, or a listener cannot be bound.
+    Failed(Failure),
+    /// A setting differs that only a restart can change.
+    NeedsRestart {
+        /// The setting, as the file names it.
+        setting: &'static str,
+        /// What the process runs with.
+        running: String,
+        /// What the file says.
+        wanted: String,
+    },
+}
+
+/// Where a listener of the next config gets its sockets from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From the listener of this index in the previous config.
+    Kept(usize),
+    /// They are bound.
+    Bound,
+}
+
+/// For each listener of `next`, where its sockets come from; or why the process cannot go over to it.
+pub(crate) fn plan(previous: &Config, next: &Config) -> Result<Vec<Origin>, Refusal> {
+    let (running, wanted) = (&previous.runtime, &next.runtime);
+    if running.workers != wanted.workers {
+        return Err(Refusal::NeedsRestart {
+            setting: "runtime.workers",
+            running: workers(running.workers),
+            wanted: workers(wanted.workers),
+        });
+    }
+    if running.connections_max != wanted.connections_max {
+        return Err(Refusal::NeedsRestart {
+            setting: "runtime.max_connections",
+            running: connections_max(running.connections_max),
+            wanted: connections_max(wanted.connections_max),
+        });
+    }
+    // Backlog and keepalive change on a socket that listens; these three are for life.
+    let fixed = |listener: &config::Listener| (listener.address, listener.v6only, listener.freebind);
+    let origin = |listener| {
+        let kept = previous.listeners.iter().position(|before| fixed(before) == fixed(listener));
+        kept.map_or(Origin::Bound, Origin::Kept)
+    };
+    Ok(next.listeners.iter().map(origin).collect())
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => failure.fmt(f),
+            Self::NeedsRestart { setting, running, wanted } => write!(
+                f,
+                "`{setting}` is {wanted} in the file and {running} in the process\n  \
+                 it needs a restart; put it back to reload the rest"
+            ),
+        }
+    }
+}
+
+fn workers(workers: Workers) -> String {
+    match workers {
+        Workers::Auto => "auto".to_owned(),
+        Workers::Number(number) => number.to_string(),
+    }
+}
+
+fn connections_max(connections_max: ConnectionsMax) -> String {
+    match connections_max {
+        ConnectionsMax::Auto => "auto".to_owned(),
+        ConnectionsMax::Number(number) => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::num::{NonZeroU16, NonZeroU32};
+    use std::time::Duration;
+
+    use config::{
+        Backend, Balance, Config, ConnectionsMax, Keepalive, Listener, Pool, PoolIndex, Runtime, Workers,
+    };
+
+    use super::{Origin, plan};
+
+    #[test]
+    fn listeners_keep_their_sockets_by_address() {
+        let kept = |index| Origin::Kept(index);
+        check(&["a 1.1.1.1:1"], &["a 1.1.1.1:1"], &[kept(0)]);
+        check(&["a 1.1.1.1:1"], &["renamed 1.1.1.1:1"], &[kept(0)]);
+        check(&["a 1.1.1.1:1"], &["a 1.1.1.1:2"], &[Origin::Bound]);
+        check(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &["b 1.1.1.1:2", "a 1.1.1.1:1"], &[kept(1), kept(0)]);
+        check(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &["c 1.1.1.1:3", "b 1.1.1.1:2"], &[Origin::Bound, kept(1)]);
+        check(&["a [::]:1"], &["a [::]:1 v6only"], &[Origin::Bound]);
+        check(&["a 1.1.1.1:1 freebind"], &["a 1.1.1.1:1"], &[Origin::Bound]);
+    }
+
+    #[track_caller]
+    fn check(previous: &[&str], next: &[&str], expected: &[Origin]) {
+        assert_eq!(plan(&config(previous), &config(next)).unwrap(), expected);
+    }
+
+    #[test]
+    fn some_settings_need_a_restart() {
+        let running = config(&["a 1.1.1.1:1"]);
+        let mut wanted = running.clone();
+        wanted.runtime.drain_timeout = Duration::from_secs(1);
+        assert!(plan(&running, &wanted).is_ok());
+        wanted.runtime.workers = Workers::Number(NonZeroU16::new(4).unwrap());
+        assert_eq!(
+            plan(&running, &wanted).unwrap_err().to_string(),
+            "`runtime.workers` is 4 in the file and auto in the process\n  \
+             it needs a restart; put it back to reload the rest"
+        );
+        wanted.runtime.workers = Workers::Auto;
+        wanted.runtime.connections_max = ConnectionsMax::Number(NonZeroU32::new(10).unwrap());
+        assert_eq!(
+            plan(&running, &wanted).unwrap_err().to_string(),
+            "`runtime.max_connections` is 10 in the file and auto in the process\n  \
+             it needs a restart; put it back to reload the rest"
+        );
+    }
+
+    /// A config with these listeners, each `NAME ADDRESS [v6only] [freebind]`, and one pool `app` of one
+    /// backend.
+    pub(crate) fn config(listeners: &[&str]) -> Config {
+        let second = Duration::from_secs(1);
+        Config {
+            runtime: Runtime {
+                workers: Workers::Auto,
+                connections_max: ConnectionsMax::Auto,
+                drain_timeout: Duration::from_secs(30),
+            },
+            listeners: listeners.iter().map(|line| listener(line)).collect(),
+            pools: vec![Pool {
+                name: "app".to_owned(),
+                balance: Balance::RoundRobin,
+                connect_timeout: second,
+                attempts: 3,
+                idle_timeout: second,
+                half_closed_timeout: second,
+                keepalive: Keepalive { idle: second, interval: second, probes: 1 },
+                source: None,
+                backends: vec![Backend {
+                    name: "a".to_owned(),
+                    address: "10.0.0.1:80".parse().unwrap(),
+                    weight: 1,
+                }],
+            }],
+        }
+    }
+
+    fn listener(line: &str) -> Listener {
+        let words: Vec<&str> = line.split(' ').collect();
+        Listener {
+            name: words[0].to_owned(),
+            address: words[1].parse().unwrap(),
+            pool: PoolIndex(0),
+            backlog: 16,
+            connections_max: 100,
+            freebind: words.contains(&"freebind"),
+            v6only: words.contains(&"v6only"),
+        }
+    }
+}

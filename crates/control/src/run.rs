@@ -1,0 +1,421 @@
+//! The life of the process: start, serve, reload, drain, end.
+//!
+//! ```text
+//!            SIGHUP: reload
+//!              ┌──┐
+//! start ──▶ Serving ── SIGTERM, SIGINT ──▶ Draining ── workers ended ──────────────▶ Ok
+//!              │                              │ drain_timeout
+//!              │ a worker failed              ├────────────▶ Ending ── workers ended ─▶ DrainTimedOut
+//!              ▼                              │ SIGTERM, SIGINT
+//!            Ending ──▶ Runtime               └────────────▶ Ending ── workers ended ─▶ Ok
+//! ```
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Config;
+use table::{Changes, Gate, Phase, Published, Sockets, Table};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+use uring::Waker;
+use worker::{Settings, WorkerError};
+
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::ready::{Ready, ReadyListener};
+use crate::reload::{Origin, Refusal, plan};
+use crate::sizing::{Sizes, TooFewDescriptors};
+use crate::sockets;
+use crate::totals::Totals;
+
+/// Where the config comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// From this file, at start and at every SIGHUP.
+    File(PathBuf),
+    /// From the caller, once and for all.
+    Fixed(Config),
+}
+
+/// Balances until a signal ends the process, or something does that should not. Calls `ready` once, when every
+/// listener is bound and every worker runs.
+///
+/// # Errors
+///
+/// Why it could not start, or did not end as it should; the process is to exit with the failure's code.
+pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Runtime(format!("the control thread could not start: {error}")))?;
+    runtime.block_on(async {
+        let (control, sizes) = Control::start(source)?;
+        ready(&control.ready(&sizes)?);
+        control.serve().await
+    })
+}
+
+/// The one writer.
+struct Control {
+    source: Source,
+    /// The config that the table in force was built from.
+    config: Config,
+    published: Arc<Published>,
+    wakers: Arc<[Waker]>,
+    /// Places for connections in the process.
+    gate: Arc<Gate>,
+    totals: Totals,
+    events: mpsc::Receiver<Event>,
+    /// Workers that have not ended.
+    running: usize,
+}
+
+/// What control waits for. Signals that arrive while one is being answered count as one; none is lost.
+enum Event {
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM or SIGINT.
+    End,
+    /// A worker ended.
+    Ended { worker: usize, result: Result<(), WorkerError> },
+}
+
+impl Control {
+    fn start(source: Source) -> Result<(Self, Sizes), Failure> {
+        // Before anything listens: from the first connection on, no signal is deadly.
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        forward_signals(&sender)
+            .map_err(|error| Failure::Runtime(format!("signals cannot be received: {error}")))?;
+        let config = load(&source)?;
+        let host = Host::prepare()
+            .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
+        let sizes = Sizes::new(&config.runtime, config.listeners.len(), &host).map_err(too_few)?;
+        log_sizes(&sizes, &host);
+        warn_of_backlogs(&config, host.backlog_max);
+
+        let workers = sizes.cpus.len();
+        let all: Vec<usize> = (0..config.listeners.len()).collect();
+        let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
+        let table = Table::build(&config, sockets, workers, None);
+        let wakers = (0..workers)
+            .map(|_| Waker::new())
+            .collect::<io::Result<_>>()
+            .map_err(|error| Failure::Runtime(format!("a waker could not be made: {error}")))?;
+        let mut totals = Totals::default();
+        totals.follow(&table);
+        let mut control = Self {
+            source,
+            config,
+            published: Arc::new(Published::new(table)),
+            wakers,
+            gate: Arc::new(Gate::new(workers)),
+            totals,
+            events,
+            running: 0,
+        };
+        control.spawn(&sizes, &sender)?;
+        Ok((control, sizes))
+    }
+
+    /// Starts every worker, or none: those before one that fails are told to end.
+    fn spawn(&mut self, sizes: &Sizes, sender: &mpsc::Sender<Event>) -> Result<(), Failure> {
+        for (index, &cpu) in sizes.cpus.iter().enumerate() {
+            let settings = Settings {
+                index,
+                cpu,
+                connections_max: sizes.connections_max,
+                gate: Arc::clone(&self.gate),
+                pipes_max: sizes.pipes_per_worker,
+                wakers: Arc::clone(&self.wakers),
+                published: Arc::clone(&self.published),
+            };
+            let sender = sender.clone();
+            let on_end = move |result| {
+                // Nobody listens any more when the process ends: then there is nobody to tell.
+                let _ = sender.blocking_send(Event::Ended { worker: index, result });
+            };
+            if let Err(error) = worker::spawn(settings, on_end) {
+                self.enter_phase(Phase::Ending);
+                return Err(Failure::Kernel(error));
+            }
+            self.running += 1;
+        }
+        Ok(())
+    }
+
+    fn ready(&self, sizes: &Sizes) -> Result<Ready, Failure> {
+        let table = self.published.load_full();
+        let listener = |listener: &Arc<table::Listener>| {
+            Ok(ReadyListener { name: listener.name.clone(), address: sockets::address(&listener.sockets)? })
+        };
+        let listeners = table.listeners.iter().map(listener).collect::<io::Result<_>>();
+        Ok(Ready {
+            listeners: listeners.map_err(|error| Failure::Runtime(format!("getsockname: {error}")))?,
+            workers: sizes.cpus.len(),
+            connections_max: sizes.connections_max,
+        })
+    }
+
+    /// Answers signals until one ends the process.
+    async fn serve(mut self) -> Result<(), Failure> {
+        let result = loop {
+            match self.event().await {
+                Event::Reload => self.reload(),
+                Event::End => break self.drain().await,
+                Event::Ended { worker, result } => {
+                    let failure = ended_unasked(worker, result);
+                    log::error!("{failure}");
+                    self.enter_phase(Phase::Ending);
+                    self.join().await;
+                    break Err(failure);
+                }
+            }
+        };
+        self.log_totals();
+        result
+    }
+
+    /// No new connections; those that exist may finish until a deadline.
+    async fn drain(&mut self) -> Result<(), Failure> {
+        let timeout = self.config.runtime.drain_timeout;
+        log::info!(
+            "draining: {} connections may finish within {timeout:?}; a second signal ends them now",
+            self.gate.active()
+        );
+        self.enter_phase(Phase::Draining);
+        let deadline = Instant::now() + timeout;
+        let mut failed = None;
+        while self.running > 0 {
+            let Ok(event) = timeout_at(deadline, self.event()).await else {
+                let connections = u64::from(self.gate.active());
+                self.enter_phase(Phase::Ending);
+                self.join().await;
+                return Err(Failure::DrainTimedOut { connections });
+            };
+            match event {
+                Event::Reload => log::warn!("SIGHUP: not reloading while draining"),
+                Event::End => {
+                    log::info!("ending at once: {} connections are closed", self.gate.active());
+                    self.enter_phase(Phase::Ending);
+                    self.join().await;
+                    break;
+                }
+                Event::Ended { result: Ok(()), .. } => self.running -= 1,
+                Event::Ended { worker, result } => {
+                    self.running -= 1;
+                    let failure = ended_unasked(worker, result);
+                    log::error!("{failure}");
+                    failed = Some(failure);
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Waits for workers that were told to end; not forever, because the process ends either way.
+    async fn join(&mut self) {
+        let deadline = Instant::now() + JOIN_TIMEOUT;
+        while self.running > 0 {
+            match timeout_at(deadline, self.event()).await {
+                Ok(Event::Ended { worker, result }) => {
+                    self.running -= 1;
+                    if let Err(error) = result {
+                        log::error!("worker {worker}: {error}");
+                    }
+                }
+                // It ends already.
+                Ok(Event::Reload | Event::End) => {}
+                Err(_) => {
+                    return log::error!("{} workers did not end within {JOIN_TIMEOUT:?}", self.running);
+                }
+            }
+        }
+    }
+
+    /// Reads the file again and goes over to it, whole or not at all.
+    fn reload(&mut self) {
+        self.log_totals();
+        if let Source::Fixed(_) = self.source {
+            return log::warn!("SIGHUP: there is no file to read; the configuration stays");
+        }
+        match load(&self.source).map_err(Refusal::from).and_then(|config| self.apply(config)) {
+            Ok(()) => {}
+            Err(refusal) => log::error!("reload refused, the configuration before it stays: {refusal}"),
+        }
+    }
+
+    fn apply(&mut self, config: Config) -> Result<(), Refusal> {
+        let origins = plan(&self.config, &config)?;
+        let previous = self.published.load_full();
+        let sockets = self.sockets(&config, &origins, &previous)?;
+        // Nothing can fail from here on.
+        for (listener, origin) in config.listeners.iter().zip(&origins) {
+            if let Origin::Kept(before) = *origin {
+                self.relisten(&previous.listeners[before], &config, listener, &self.config.listeners[before]);
+            }
+        }
+        let changes = Changes::between(&self.config, &config);
+        let table = Table::build(&config, sockets, self.wakers.len(), Some(&previous));
+        let removed = self.totals.follow(&table);
+        self.config = config;
+        self.publish(table);
+        if changes.is_empty() {
+            log::info!("reloaded: nothing changed");
+        } else {
+            log::info!("reloaded:");
+            changes.lines().for_each(|line| log::info!("{line}"));
+        }
+        removed.iter().for_each(|line| log::info!("{line}"));
+        Ok(())
+    }
+
+    /// The sockets of each listener of `config`: kept, or bound now.
+    fn sockets(
+        &self,
+        config: &Config,
+        origins: &[Origin],
+        previous: &Table,
+    ) -> Result<Vec<Arc<Sockets>>, Failure> {
+        let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
+        let held = previous.listeners.iter().map(|listener| sockets::address(&listener.sockets));
+        let held: Vec<_> = held.filter_map(Result::ok).collect();
+        let mut bound = bind(config, &new, self.wakers.len(), &held)?.into_iter().map(Arc::new);
+        let origin = |origin: &Origin| match *origin {
+            Origin::Kept(before) => Arc::clone(&previous.listeners[before].sockets),
+            Origin::Bound => bound.next().expect("one for each that is new"),
+        };
+        Ok(origins.iter().map(origin).collect())
+    }
+
+    /// Gives sockets that stay the backlog and keepalive that they are to have.
+    fn relisten(
+        &self,
+        kept: &table::Listener,
+        config: &Config,
+        listener: &config::Listener,
+        before: &config::Listener,
+    ) {
+        let options = sockets::options(listener, &config.pools[listener.pool.0]);
+        let before = sockets::options(before, &self.config.pools[before.pool.0]);
+        if (options.backlog, options.keepalive) == (before.backlog, before.keepalive) {
+            return;
+        }
+        for socket in kept.sockets.iter() {
+            if let Err(error) = uring::relisten(socket, options.backlog, options.keepalive) {
+                log::warn!("listener {}: backlog and keepalive stay as they were: {error}", listener.name);
+            }
+        }
+    }
+
+    fn enter_phase(&self, phase: Phase) {
+        self.publish(self.published.load_full().in_phase(phase));
+    }
+
+    fn publish(&self, table: Table) {
+        self.published.publish(table);
+        self.wakers.iter().for_each(Waker::wake);
+    }
+
+    fn log_totals(&mut self) {
+        self.totals.lines().iter().for_each(|line| log::info!("{line}"));
+    }
+
+    async fn event(&mut self) -> Event {
+        self.events.recv().await.expect("the tasks that receive signals hold senders and do not end")
+    }
+}
+
+/// The config. Reading is blocking: nothing else is waiting for this thread but signals.
+fn load(source: &Source) -> Result<Config, Failure> {
+    match source {
+        Source::File(path) => Config::load(path).map_err(Failure::Config),
+        Source::Fixed(config) => Ok(config.clone()),
+    }
+}
+
+/// Binds the listeners of these indices.
+fn bind(
+    config: &Config,
+    indices: &[usize],
+    workers: usize,
+    held: &[std::net::SocketAddr],
+) -> Result<Vec<Sockets>, Failure> {
+    let listeners: Vec<_> = indices
+        .iter()
+        .map(|&index| &config.listeners[index])
+        .map(|listener| (listener.name.as_str(), sockets::options(listener, &config.pools[listener.pool.0])))
+        .collect();
+    sockets::listen(&listeners, workers, held)
+}
+
+fn forward_signals(sender: &mpsc::Sender<Event>) -> io::Result<()> {
+    forward(signal(SignalKind::hangup())?, sender.clone(), || Event::Reload);
+    forward(signal(SignalKind::terminate())?, sender.clone(), || Event::End);
+    forward(signal(SignalKind::interrupt())?, sender.clone(), || Event::End);
+    Ok(())
+}
+
+/// Turns a signal into events. While there is no room for an event, signals of the kind count as one.
+fn forward(mut signal: Signal, sender: mpsc::Sender<Event>, event: fn() -> Event) {
+    tokio::spawn(async move {
+        while signal.recv().await.is_some() {
+            if sender.send(event()).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn ended_unasked(worker: usize, result: Result<(), WorkerError>) -> Failure {
+    Failure::Runtime(match result {
+        Ok(()) => format!("worker {worker} ended without being asked to"),
+        Err(error) => format!("worker {worker}: {error}"),
+    })
+}
+
+fn too_few(TooFewDescriptors { limit, needed }: TooFewDescriptors) -> Failure {
+    Failure::Runtime(format!(
+        "the limit of open files is {limit}, and one connection needs {needed}\n  \
+         raise it: `LimitNOFILE=` in the unit, or `ulimit -n`"
+    ))
+}
+
+fn log_sizes(sizes: &Sizes, host: &Host) {
+    let descriptors = host.descriptors_max;
+    log::info!(
+        "workers={} pinned={} connections_max={} pipes_per_worker={} open_files_limit={descriptors}",
+        sizes.cpus.len(),
+        sizes.cpus.iter().all(Option::is_some),
+        sizes.connections_max,
+        sizes.pipes_per_worker,
+    );
+    if let Some(wanted) = sizes.clipped_from {
+        log::warn!(
+            "`runtime.max_connections` is {wanted}, and the limit of {descriptors} open files allows {}; \
+             raise it: `LimitNOFILE=` in the unit, or `ulimit -n`",
+            sizes.connections_max
+        );
+    }
+}
+
+fn warn_of_backlogs(config: &Config, backlog_max: u32) {
+    for listener in config.listeners.iter().filter(|listener| listener.backlog > backlog_max) {
+        log::warn!(
+            "listener {}: the kernel clips `backlog` {} at net.core.somaxconn {backlog_max}; \
+             raise it: `sysctl -w net.core.somaxconn={}`",
+            listener.name,
+            listener.backlog,
+            listener.backlog
+        );
+    }
+}
+
+/// Events that wait to be answered. At the bound whoever has the next one waits: signals of a kind count as
+/// one, and a worker that has ended stays a thread for a moment longer.
+const EVENTS_MAX: usize = 16;
+
+/// How long workers may take to close everything at once.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,201 @@
+//! How many workers, connections and pipes: pure arithmetic on what the config says and the host gives.
+
+use config::{ConnectionsMax, Runtime, Workers};
+
+use crate::host::Host;
+
+/// The sizes that hold from start to end: a reload does not change them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    /// By worker: the CPU it is pinned to; none leaves it to the scheduler.
+    pub(crate) cpus: Vec<Option<usize>>,
+    /// How many connections all workers together may hold. Each worker has room for all of them, because the
+    /// kernel spreads connections unevenly; memory that is not touched is not paid for.
+    pub(crate) connections_max: u32,
+    /// How many pipes each worker may have for splicing; at the bound it copies.
+    pub(crate) pipes_per_worker: u32,
+    /// The number of connections that was configured, where it is more than the descriptors allow.
+    pub(crate) clipped_from: Option<u32>,
+}
+
+/// The limit of open files does not allow a single connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooFewDescriptors {
+    /// How many the process may have.
+    pub(crate) limit: u64,
+    /// How many it takes to hold one connection.
+    pub(crate) needed: u64,
+}
+
+impl Sizes {
+    /// The sizes for these settings on this host.
+    pub(crate) fn new(runtime: &Runtime, listeners: usize, host: &Host) -> Result<Self, TooFewDescriptors> {
+        let cpus = cpus(runtime.workers, &host.cpus);
+        let workers = cpus.len() as u64;
+        let pipes = pipes(host) / workers;
+        let spent = DESCRIPTORS_RESERVED
+            + workers * DESCRIPTORS_PER_WORKER
+            + workers * (listeners as u64 + LISTENERS_SPARE)
+            + workers * pipes * DESCRIPTORS_PER_PIPE;
+        let possible = host.descriptors_max.saturating_sub(spent) / DESCRIPTORS_PER_CONNECTION;
+        if possible == 0 {
+            return Err(TooFewDescriptors {
+                limit: host.descriptors_max,
+                needed: spent + DESCRIPTORS_PER_CONNECTION,
+            });
+        }
+        let possible = u32::try_from(possible).unwrap_or(u32::MAX);
+        let wanted = match runtime.connections_max {
+            ConnectionsMax::Auto => CONNECTIONS_AUTO_MAX,
+            ConnectionsMax::Number(number) => number.get(),
+        };
+        Ok(Self {
+            cpus,
+            connections_max: wanted.min(possible),
+            pipes_per_worker: u32::try_from(pipes).expect("at most PIPES_MAX"),
+            clipped_from: match runtime.connections_max {
+                ConnectionsMax::Number(number) if number.get() > possible => Some(number.get()),
+                ConnectionsMax::Number(_) | ConnectionsMax::Auto => None,
+            },
+        })
+    }
+}
+
+/// One worker for each CPU, or as many as were asked for: each pinned to a CPU of its own, in the order of the
+/// mask. More workers than CPUs are not pinned at all: two pinned to one CPU would share it even while
+/// another is idle.
+fn cpus(workers: Workers, mask: &[usize]) -> Vec<Option<usize>> {
+    match workers {
+        Workers::Auto => mask.iter().copied().take(WORKERS_AUTO_MAX).map(Some).collect(),
+        Workers::Number(number) => {
+            let number = usize::from(number.get());
+            if number <= mask.len() {
+                mask.iter().copied().take(number).map(Some).collect()
+            } else {
+                vec![None; number]
+            }
+        }
+    }
+}
+
+/// How many pipes the process may have: few of its descriptors, and of its user's pages no more than half,
+/// because the kernel gives a user beyond the bound pipes of a page or two, which are slower than copying.
+fn pipes(host: &Host) -> u64 {
+    let by_pages = match host.pipe_pages_max {
+        0 => u64::MAX,
+        pages => pages / 2 / PAGES_PER_PIPE,
+    };
+    PIPES_MAX.min(host.descriptors_max / DESCRIPTORS_FOR_A_PIPE).min(by_pages)
+}
+
+/// Workers that `auto` starts at most: what the config allows as a number.
+const WORKERS_AUTO_MAX: usize = 256;
+
+/// Connections that `auto` allows at most. A limit of open files may be a billion, and each connection that
+/// is allowed takes address space; a host that needs more says the number.
+const CONNECTIONS_AUTO_MAX: u32 = 1 << 20;
+
+/// Standard streams, the log, the control thread's epoll and signal pipe, the config file while it is read,
+/// probes of addresses, and room for surprises.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// A ring, a waker, and room for two more.
+const DESCRIPTORS_PER_WORKER: u64 = 4;
+
+/// A socket to the client and one to the backend.
+const DESCRIPTORS_PER_CONNECTION: u64 = 2;
+
+/// Two ends.
+const DESCRIPTORS_PER_PIPE: u64 = 2;
+
+/// Listeners that reloads may add before they eat into connections.
+const LISTENERS_SPARE: u64 = 8;
+
+/// Pipes of the process at most. A pipe serves a half only while bytes are in it, so few serve many.
+const PIPES_MAX: u64 = 512;
+
+/// A pipe is worth having for each so many descriptors.
+const DESCRIPTORS_FOR_A_PIPE: u64 = 16;
+
+/// Pages of a pipe as the kernel makes it.
+const PAGES_PER_PIPE: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::num::{NonZeroU16, NonZeroU32};
+    use std::time::Duration;
+
+    use config::{ConnectionsMax, Runtime, Workers};
+
+    use super::{Sizes, TooFewDescriptors};
+    use crate::host::Host;
+
+    #[test]
+    fn workers_are_pinned_while_there_are_cpus() {
+        check_cpus(0, &[0, 1], &[Some(0), Some(1)]);
+        check_cpus(0, &[3, 7, 9], &[Some(3), Some(7), Some(9)]);
+        check_cpus(1, &[3, 7, 9], &[Some(3)]);
+        check_cpus(3, &[3, 7, 9], &[Some(3), Some(7), Some(9)]);
+        check_cpus(4, &[3, 7, 9], &[None, None, None, None]);
+    }
+
+    #[track_caller]
+    fn check_cpus(workers: u16, mask: &[usize], expected: &[Option<usize>]) {
+        let host = Host { cpus: mask.to_vec(), ..host(100_000) };
+        assert_eq!(Sizes::new(&runtime(workers, 0), 1, &host).unwrap().cpus, expected);
+    }
+
+    #[test]
+    fn connections_follow_the_limit_of_descriptors() {
+        // Limit of descriptors, connections asked for (0 is auto); connections, clipped, pipes per worker.
+        // Two workers and one listener take 64 + 2 * 4 + 2 * 9 = 90 descriptors beside pipes.
+        check(1_024, 0, (403, None, 32));
+        check(20_000, 0, (9_443, None, 256));
+        check(20_000, 500, (500, None, 256));
+        check(20_000, 9_443, (9_443, None, 256));
+        check(20_000, 9_444, (9_443, Some(9_444), 256));
+        check(1_048_576, 0, (523_731, None, 256));
+        check(1 << 30, 0, (1 << 20, None, 256));
+        check(u64::MAX, 2_000_000, (2_000_000, None, 256));
+        check(96, 0, (1, None, 3 - 3));
+    }
+
+    #[track_caller]
+    fn check(limit: u64, asked: u32, expected: (u32, Option<u32>, u32)) {
+        let sizes = Sizes::new(&runtime(2, asked), 1, &host(limit)).unwrap();
+        assert_eq!((sizes.connections_max, sizes.clipped_from, sizes.pipes_per_worker), expected);
+    }
+
+    #[test]
+    fn pipes_stay_within_half_of_the_pages_of_a_user() {
+        let pipes = |pages| {
+            let host = Host { pipe_pages_max: pages, ..host(1_000_000) };
+            Sizes::new(&runtime(2, 0), 1, &host).unwrap().pipes_per_worker
+        };
+        assert_eq!(pipes(0), 256);
+        assert_eq!(pipes(16_384), 256);
+        assert_eq!(pipes(1_024), 16);
+        assert_eq!(pipes(16), 0);
+    }
+
+    #[test]
+    fn a_limit_that_holds_no_connection_is_refused() {
+        assert_eq!(
+            Sizes::new(&runtime(2, 0), 1, &host(40)),
+            Err(TooFewDescriptors { limit: 40, needed: 96 })
+        );
+    }
+
+    fn host(descriptors_max: u64) -> Host {
+        Host { cpus: vec![0, 1], descriptors_max, pipe_pages_max: 16_384, backlog_max: 4_096 }
+    }
+
+    fn runtime(workers: u16, connections_max: u32) -> Runtime {
+        Runtime {
+            workers: NonZeroU16::new(workers).map_or(Workers::Auto, Workers::Number),
+            connections_max: NonZeroU32::new(connections_max)
+                .map_or(ConnectionsMax::Auto, ConnectionsMax::Number),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}

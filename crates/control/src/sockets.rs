@@ -1,0 +1,237 @@
+//! Listening sockets: one for each worker and listener, on addresses that nobody else listens on.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+
+use config::Keepalive;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, socket_with, sockopt};
+use table::Sockets;
+use uring::{ListenOptions, SocketKeepalive};
+
+use crate::failure::Failure;
+
+/// Binds the addresses of these listeners, each once for each worker; all of them or none.
+///
+/// `held` are addresses that this process listens on already.
+pub(crate) fn listen(
+    listeners: &[(&str, ListenOptions)],
+    workers: usize,
+    held: &[SocketAddr],
+) -> Result<Vec<Sockets>, Failure> {
+    let failure =
+        |listener: &str, address, error| Failure::Bind { listener: listener.to_owned(), address, error };
+    // All are probed before the first is bound, so that none of ours is in the way of another.
+    for &(listener, options) in listeners {
+        if options.address.port() != 0 && !held.iter().any(|&other| overlap(options.address, other)) {
+            probe(options).map_err(|error| failure(listener, options.address, error))?;
+        }
+    }
+    let listen = |&(listener, options): &(&str, ListenOptions)| {
+        listen_group(options, workers).map_err(|error| failure(listener, options.address, error))
+    };
+    listeners.iter().map(listen).collect()
+}
+
+/// The address that listening sockets have: where port 0 was asked for, the port that the kernel chose.
+pub(crate) fn address(sockets: &Sockets) -> io::Result<SocketAddr> {
+    address_of(sockets.get(0))
+}
+
+/// What sockets of this listener are made with.
+pub(crate) fn options(listener: &config::Listener, pool: &config::Pool) -> ListenOptions {
+    ListenOptions {
+        address: listener.address,
+        backlog: listener.backlog,
+        freebind: listener.freebind,
+        v6only: listener.v6only,
+        keepalive: keepalive(pool.keepalive),
+    }
+}
+
+fn keepalive(keepalive: Keepalive) -> SocketKeepalive {
+    let Keepalive { idle, interval, probes } = keepalive;
+    SocketKeepalive { idle, interval, probes }
+}
+
+fn listen_group(mut options: ListenOptions, workers: usize) -> io::Result<Sockets> {
+    let first = uring::listen(options)?;
+    // Port 0 lets the kernel choose, once.
+    options.address = address_of(&first)?;
+    let rest = (1..workers).map(|_| uring::listen(options));
+    Ok(Sockets::new(std::iter::once(Ok(first)).chain(rest).collect::<io::Result<_>>()?))
+}
+
+/// Fails if somebody listens on the address.
+///
+/// Sockets of workers share an address (`SO_REUSEPORT`), and the kernel lets every process of the same user
+/// join: a second rondel would take half of the connections without a word. A socket without that option may
+/// not join. With `SO_REUSEADDR` it is in nobody else's way, and nobody but a listening socket is in its
+/// way: neither connections of a process before, nor what it left in TIME-WAIT. Between this and the bind
+/// that follows another process may still join; the kernel offers nothing against that.
+fn probe(options: ListenOptions) -> io::Result<()> {
+    let family = match options.address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if options.address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, options.v6only)?;
+    }
+    if options.freebind {
+        sockopt::set_ip_freebind(&socket, true)?;
+    }
+    Ok(bind(&socket, &options.address)?)
+}
+
+/// Whether the kernel may see these two as one: the same port, and the same address or a wildcard over it.
+///
+/// A process may listen on a wildcard and on an address of its own beside it; the probe cannot tell that from
+/// a stranger. An IPv6 wildcard is taken to cover IPv4 even where `v6only` keeps it away: the price is a
+/// probe that is left out, not an address that is refused.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let (ip_a, ip_b) = (a.ip().to_canonical(), b.ip().to_canonical());
+    a.port() == b.port() && (ip_a == ip_b || covers(ip_a, ip_b) || covers(ip_b, ip_a))
+}
+
+fn covers(wildcard: IpAddr, other: IpAddr) -> bool {
+    wildcard.is_unspecified() && (wildcard.is_ipv6() || other.is_ipv4())
+}
+
+fn address_of(socket: impl AsFd) -> io::Result<SocketAddr> {
+    let address = getsockname(socket)?;
+    Ok(SocketAddr::try_from(address)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use uring::{ListenOptions, SocketKeepalive};
+
+    use super::{address, listen, overlap};
+    use crate::failure::Failure;
+
+    #[test]
+    fn port_0_is_chosen_once_for_all_workers() {
+        let sockets = listen(&[("web", options("127.0.0.1:0"))], 3, &[]).unwrap().remove(0);
+        let bound = address(&sockets).unwrap();
+        assert_ne!(bound.port(), 0);
+        assert_eq!(sockets.iter().len(), 3);
+        for socket in sockets.iter() {
+            assert_eq!(super::address_of(socket).unwrap(), bound);
+        }
+    }
+
+    #[test]
+    fn a_strangers_port_is_not_joined() {
+        // The stranger would let others join: it is a rondel.
+        let stranger = listen(&[("web", options("127.0.0.1:0"))], 1, &[]).unwrap().remove(0);
+        let port = address(&stranger).unwrap().port();
+        for taken in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}"), format!("[::]:{port}")] {
+            check_refused(&taken, io::ErrorKind::AddrInUse);
+        }
+        // Another address is free, and so is the port once the stranger is gone.
+        assert!(listen(&[("web", options(&format!("127.0.0.2:{port}")))], 1, &[]).is_ok());
+        drop(stranger);
+        assert!(listen(&[("web", options(&format!("127.0.0.1:{port}")))], 1, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_wildcard_of_a_stranger_covers_every_address() {
+        let stranger = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = stranger.local_addr().unwrap().port();
+        check_refused(&format!("127.0.0.1:{port}"), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn our_own_wildcard_and_address_live_side_by_side() {
+        let ours = listen(&[("any", options("0.0.0.0:0"))], 1, &[]).unwrap().remove(0);
+        let any = address(&ours).unwrap();
+        let beside = options(&format!("127.0.0.1:{}", any.port()));
+        assert!(listen(&[("one", beside)], 2, &[any]).is_ok());
+        // Both in one go, neither there before.
+        drop(ours);
+        let any = options(&any.to_string());
+        assert!(listen(&[("any", any), ("one", beside)], 2, &[]).is_ok());
+    }
+
+    #[test]
+    fn what_a_process_before_left_is_in_nobodys_way() {
+        let before = listen(&[("web", options("127.0.0.1:0"))], 1, &[]).unwrap().remove(0);
+        let bound = address(&before).unwrap();
+        let client = TcpStream::connect(bound).unwrap();
+        // One connection is accepted and stays, one is closed by this side first and waits in TIME-WAIT.
+        let accept = || rustix::net::accept(before.get(0));
+        let stays = accept_retrying(accept);
+        let other = TcpStream::connect(bound).unwrap();
+        drop(accept_retrying(accept));
+        drop(before);
+        assert_eq!(io::Read::read(&mut &other, &mut [0]).unwrap(), 0);
+        drop(other);
+        assert!(listen(&[("web", options(&bound.to_string()))], 1, &[]).is_ok());
+        drop((stays, client));
+    }
+
+    fn accept_retrying<T>(mut accept: impl FnMut() -> rustix::io::Result<T>) -> T {
+        loop {
+            match accept() {
+                Err(rustix::io::Errno::AGAIN) => std::thread::yield_now(),
+                accepted => return accepted.unwrap(),
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_of_other_hosts_need_freebind() {
+        // TEST-NET-1, RFC 5737.
+        check_refused("192.0.2.1:8080", io::ErrorKind::AddrNotAvailable);
+        let freebind = ListenOptions { freebind: true, ..options("192.0.2.1:18080") };
+        assert!(listen(&[("web", freebind)], 1, &[]).is_ok());
+    }
+
+    #[track_caller]
+    fn check_refused(taken: &str, expected: io::ErrorKind) {
+        match listen(&[("web", options(taken))], 1, &[]) {
+            Err(Failure::Bind { listener, address, error }) => {
+                assert_eq!((listener.as_str(), address.to_string().as_str()), ("web", taken));
+                assert_eq!(error.kind(), expected, "{taken}: {error}");
+            }
+            other => panic!("{taken}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn overlaps() {
+        check("10.0.0.1:80", "10.0.0.1:80", true);
+        check("10.0.0.1:80", "10.0.0.1:81", false);
+        check("10.0.0.1:80", "10.0.0.2:80", false);
+        check("0.0.0.0:80", "10.0.0.2:80", true);
+        check("0.0.0.0:80", "[2001:db8::1]:80", false);
+        check("[::]:80", "[2001:db8::1]:80", true);
+        check("[::]:80", "10.0.0.1:80", true);
+        check("[::]:80", "0.0.0.0:80", true);
+        check("[::ffff:10.0.0.1]:80", "10.0.0.1:80", true);
+    }
+
+    #[track_caller]
+    fn check(a: &str, b: &str, expected: bool) {
+        let (a, b): (SocketAddr, SocketAddr) = (a.parse().unwrap(), b.parse().unwrap());
+        assert_eq!(overlap(a, b), expected);
+        assert_eq!(overlap(b, a), expected);
+    }
+
+    fn options(address: &str) -> ListenOptions {
+        let second = Duration::from_secs(1);
+        ListenOptions {
+            address: address.parse().unwrap(),
+            backlog: 16,
+            freebind: false,
+            v6only: false,
+            keepalive: SocketKeepalive { idle: second, interval: second, probes: 1 },
+        }
+    }
+}
