@@ -89,9 +89,9 @@ fn parse(input: &str) -> Result<Vec<Sample>, String> {
     input.lines().filter(|line| !line.is_empty()).map(str::parse).collect()
 }
 
-/// The balancer that is measured, and the two it is measured against.
+/// The balancer that is measured, and those it is measured against.
 const OURS: &str = "rondel";
-const PEERS: [&str; 2] = ["haproxy", "nginx"];
+const PEERS: [&str; 3] = ["haproxy", "haproxy-splice", "nginx"];
 
 /// One table per case, in the order of their first samples.
 fn report(samples: &[Sample]) -> String {
@@ -130,27 +130,27 @@ fn table(report: &mut String, case: &str, samples: &[&Sample]) {
         let most = ratios.iter().copied().fold(0.0, f64::max);
         let _ = writeln!(
             report,
-            "\nCPU of {OURS} / the better of {} in the same round: median **{:.2}** ({least:.2} to {most:.2}, {rounds} rounds).",
-            PEERS.join(" and "),
+            "\nCPU of {OURS} / the best of {} in the same round: median **{:.2}** ({least:.2} to {most:.2}, {rounds} rounds).",
+            PEERS.join(", "),
             median(ratios),
         );
     }
     report.push('\n');
 }
 
-/// What a unit of work cost us, by what it cost the better peer of the same round. Rounds are compared with
+/// What a unit of work cost us, by what it cost the best peer of the same round. Rounds are compared with
 /// themselves, because a machine that is slow for a while is slow for all of them.
 fn ratios(samples: &[&Sample]) -> Vec<f64> {
     let mut rounds: BTreeMap<u32, (Option<f64>, Option<f64>)> = BTreeMap::new();
     for sample in samples {
-        let (ours, better) = rounds.entry(sample.round).or_default();
+        let (ours, best) = rounds.entry(sample.round).or_default();
         if sample.balancer == OURS {
             *ours = Some(sample.cost());
         } else if PEERS.contains(&sample.balancer.as_str()) {
-            *better = Some(better.map_or(sample.cost(), |better| better.min(sample.cost())));
+            *best = Some(best.map_or(sample.cost(), |best| best.min(sample.cost())));
         }
     }
-    rounds.into_values().filter_map(|(ours, better)| Some(ours? / better?)).collect()
+    rounds.into_values().filter_map(|(ours, best)| Some(ours? / best?)).collect()
 }
 
 /// The middle of `values`, which are at least one.
@@ -190,7 +190,7 @@ small\trequest\t2\trondel\t2200\t100\t2.0\t0
     }
 
     #[test]
-    fn each_round_is_held_against_its_own_better_peer() {
+    fn each_round_is_held_against_its_own_best_peer() {
         let samples = parse(TWO_ROUNDS).unwrap();
         let ratios = ratios(&samples.iter().collect::<Vec<_>>());
         assert_eq!(ratios.len(), 2);
