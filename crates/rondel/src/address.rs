@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// `HOST:PORT`, or `:PORT` for every address of this host.
+/// `HOST:PORT`, or `:PORT` for every address of this host; port 0 lets the kernel choose.
 pub(crate) fn listener(text: &str) -> Result<SocketAddr, String> {
     match text.strip_prefix(':') {
         // A second colon makes it the beginning of an IPv6 address.
@@ -19,6 +19,9 @@ pub(crate) fn backend(text: &str) -> Result<SocketAddr, String> {
         return Err(format!("a backend needs its host, as in `127.0.0.1{text}`"));
     }
     let address = literal(text)?;
+    if address.port() == 0 {
+        return Err("port 0 cannot be connected to".to_owned());
+    }
     if address.ip().is_unspecified() {
         return Err(format!(
             "{} is every address of this host; name the one of the backend, as in `127.0.0.1:{}`",
@@ -63,7 +66,7 @@ fn literal(text: &str) -> Result<SocketAddr, String> {
 fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         // `u16` would take a sign, which no port has.
-        Ok(port) if port != 0 && !text.starts_with('+') => Ok(port),
+        Ok(port) if !text.starts_with('+') => Ok(port),
         _ => Err(format!("`{text}` is not a port; ports are 1 to 65535")),
     }
 }
@@ -79,6 +82,7 @@ mod tests {
             ("[::1]:80", "[::1]:80"),
             ("0.0.0.0:65535", "0.0.0.0:65535"),
             (":5432", "[::]:5432"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
         ] {
             assert_eq!(listener(text), Ok(address.parse().unwrap()), "{text}");
         }
@@ -91,7 +95,6 @@ mod tests {
             ("localhost:80", "names are not resolved"),
             ("127.0.0.1", "the port is missing"),
             ("127.0.0.1:", "not a port"),
-            ("127.0.0.1:0", "ports are 1 to 65535"),
             ("127.0.0.1:+1", "not a port"),
             ("127.0.0.1:65536", "ports are 1 to 65535"),
             ("::1", "[::1]:8080"),
@@ -106,6 +109,7 @@ mod tests {
 
     #[test]
     fn a_backend_is_somewhere() {
+        assert!(backend("127.0.0.1:0").unwrap_err().contains("port 0"));
         assert!(backend(":80").unwrap_err().contains("127.0.0.1:80"));
         assert!(backend("0.0.0.0:80").unwrap_err().contains("127.0.0.1:80"));
         assert!(backend("[::]:80").unwrap_err().contains("127.0.0.1:80"));

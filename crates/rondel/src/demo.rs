@@ -11,6 +11,7 @@ use config::Config;
 use control::Source;
 
 use crate::outcome::{Failed, Outcome, print};
+use crate::run::log_ready;
 use crate::{address, logging};
 
 #[derive(Debug, clap::Args)]
@@ -40,10 +41,10 @@ pub(crate) fn demo(arguments: &Arguments) -> Outcome {
         backends::start().map_err(|error| Failed::Runtime(format!("backends of the demo: {error}")))?;
     let mut config = Config::forward(arguments.listen, &backends);
     config.runtime.drain_timeout = DRAIN_TIMEOUT;
-    let invitation = invitation(arguments.listen, &backends);
-    let ended = control::run(Source::Fixed(config), |_| {
+    let ended = control::run(Source::Fixed(config), |ready| {
+        log_ready(ready);
         // Without a reader of the invitation there is still a demo.
-        let _ = print(&invitation);
+        let _ = print(&invitation(ready.listeners[0].address, &backends));
     });
     match ended {
         Err(failure) if failure.exit_code() == CANNOT_BIND => Err(Failed::Hinted(
