@@ -253,6 +253,14 @@ impl Peer {
         silent
     }
 
+    /// Whether a byte or an end is there to be read.
+    pub(crate) fn heard(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let heard = self.0.peek(&mut [0]);
+        self.0.set_nonblocking(false).unwrap();
+        !heard.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Sends `bytes` and asserts that they come back.
     #[track_caller]
     pub(crate) fn echoes(&mut self, bytes: &[u8]) {
