@@ -106,13 +106,13 @@ mod tests {
     #[test]
     fn says_what_happened_to_what_and_what_to_do() {
         check(
-            bind("web", libc_errno::ADDRINUSE),
+            &bind("web", libc_errno::ADDRINUSE),
             "listener web: cannot listen on 10.0.0.1:80: Address already in use (os error 98)\n  \
              another process listens there, perhaps another rondel; `ss -ltnp 'sport = :80'` names it",
             4,
         );
         check(
-            bind("10.0.0.1:80", libc_errno::ACCES),
+            &bind("10.0.0.1:80", libc_errno::ACCES),
             "cannot listen on 10.0.0.1:80: Permission denied (os error 13)\n  \
              a port below net.ipv4.ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE: \
              `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the unit, \
@@ -120,28 +120,28 @@ mod tests {
             4,
         );
         check(
-            bind("web", libc_errno::ADDRNOTAVAIL),
+            &bind("web", libc_errno::ADDRNOTAVAIL),
             "listener web: cannot listen on 10.0.0.1:80: Cannot assign requested address (os error 99)\n  \
              this host does not hold the address (`ip address` shows those it does); \
              if it comes later, say `freebind: true` at the listener",
             4,
         );
         check(
-            bind("web", libc_errno::MFILE),
+            &bind("web", libc_errno::MFILE),
             "listener web: cannot listen on 10.0.0.1:80: Too many open files (os error 24)",
             4,
         );
         check(
-            Failure::DrainTimedOut { connections: 1 },
+            &Failure::DrainTimedOut { connections: 1 },
             "drain timed out: 1 connection had not finished and was closed\n  \
              give them longer with `drain_timeout`",
             6,
         );
-        check(Failure::Runtime("no memory".to_owned()), "no memory", 1);
+        check(&Failure::Runtime("no memory".to_owned()), "no memory", 1);
     }
 
     #[track_caller]
-    fn check(failure: Failure, message: &str, exit_code: u8) {
+    fn check(failure: &Failure, message: &str, exit_code: u8) {
         assert_eq!(failure.to_string(), message);
         assert_eq!(failure.exit_code(), exit_code);
     }

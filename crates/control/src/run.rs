@@ -268,7 +268,7 @@ impl Control {
             log::info!("reloaded:");
             changes.lines().for_each(|line| log::info!("{line}"));
         }
-        removed.iter().for_each(|line| log::info!("{line}"));
+        log_lines(&removed);
         Ok(())
     }
 
@@ -320,7 +320,7 @@ impl Control {
     }
 
     fn log_totals(&mut self) {
-        self.totals.lines().iter().for_each(|line| log::info!("{line}"));
+        log_lines(&self.totals.lines());
     }
 
     async fn event(&mut self) -> Event {
@@ -398,6 +398,12 @@ fn log_sizes(sizes: &Sizes, host: &Host) {
              raise it: `LimitNOFILE=` in the unit, or `ulimit -n`",
             sizes.connections_max
         );
+    }
+}
+
+fn log_lines(lines: &[String]) {
+    for line in lines {
+        log::info!("{line}");
     }
 }
 

@@ -32,12 +32,12 @@ impl Sizes {
     pub(crate) fn new(runtime: &Runtime, listeners: usize, host: &Host) -> Result<Self, TooFewDescriptors> {
         let cpus = cpus(runtime.workers, &host.cpus);
         let workers = cpus.len() as u64;
-        let pipes = pipes(host) / workers;
         let spent = DESCRIPTORS_RESERVED
             + workers * DESCRIPTORS_PER_WORKER
-            + workers * (listeners as u64 + LISTENERS_SPARE)
-            + workers * pipes * DESCRIPTORS_PER_PIPE;
-        let possible = host.descriptors_max.saturating_sub(spent) / DESCRIPTORS_PER_CONNECTION;
+            + workers * (listeners as u64 + LISTENERS_SPARE);
+        let rest = host.descriptors_max.saturating_sub(spent);
+        let pipes = pipes(rest, host.pipe_pages_max) / workers;
+        let possible = (rest - workers * pipes * DESCRIPTORS_PER_PIPE) / DESCRIPTORS_PER_CONNECTION;
         if possible == 0 {
             return Err(TooFewDescriptors {
                 limit: host.descriptors_max,
@@ -78,14 +78,15 @@ fn cpus(workers: Workers, mask: &[usize]) -> Vec<Option<usize>> {
     }
 }
 
-/// How many pipes the process may have: few of its descriptors, and of its user's pages no more than half,
-/// because the kernel gives a user beyond the bound pipes of a page or two, which are slower than copying.
-fn pipes(host: &Host) -> u64 {
-    let by_pages = match host.pipe_pages_max {
+/// How many pipes the process may have: few of the descriptors that are left, and of its user's pages no more
+/// than half, because the kernel gives a user beyond the bound pipes of a page or two, which are slower than
+/// copying.
+fn pipes(descriptors: u64, pages_max: u64) -> u64 {
+    let by_pages = match pages_max {
         0 => u64::MAX,
         pages => pages / 2 / PAGES_PER_PIPE,
     };
-    PIPES_MAX.min(host.descriptors_max / DESCRIPTORS_FOR_A_PIPE).min(by_pages)
+    PIPES_MAX.min(descriptors / DESCRIPTORS_FOR_A_PIPE).min(by_pages)
 }
 
 /// Workers that `auto` starts at most: what the config allows as a number.
@@ -149,7 +150,7 @@ mod tests {
     fn connections_follow_the_limit_of_descriptors() {
         // Limit of descriptors, connections asked for (0 is auto); connections, clipped, pipes per worker.
         // Two workers and one listener take 64 + 2 * 4 + 2 * 9 = 90 descriptors beside pipes.
-        check(1_024, 0, (403, None, 32));
+        check(1_024, 0, (409, None, 29));
         check(20_000, 0, (9_443, None, 256));
         check(20_000, 500, (500, None, 256));
         check(20_000, 9_443, (9_443, None, 256));
@@ -157,7 +158,7 @@ mod tests {
         check(1_048_576, 0, (523_731, None, 256));
         check(1 << 30, 0, (1 << 20, None, 256));
         check(u64::MAX, 2_000_000, (2_000_000, None, 256));
-        check(96, 0, (1, None, 3 - 3));
+        check(92, 0, (1, None, 0));
     }
 
     #[track_caller]
@@ -182,7 +183,7 @@ mod tests {
     fn a_limit_that_holds_no_connection_is_refused() {
         assert_eq!(
             Sizes::new(&runtime(2, 0), 1, &host(40)),
-            Err(TooFewDescriptors { limit: 40, needed: 96 })
+            Err(TooFewDescriptors { limit: 40, needed: 92 })
         );
     }
 
