@@ -262,6 +262,12 @@ impl Control {
         let removed = self.totals.follow(&table);
         self.config = config;
         self.publish(table);
+        // After the table, so that no worker takes the end of its socket for an error.
+        for (index, listener) in previous.listeners.iter().enumerate() {
+            if !origins.contains(&Origin::Kept(index)) {
+                sockets::stop(&listener.sockets);
+            }
+        }
         if changes.is_empty() {
             log::info!("reloaded: nothing changed");
         } else {
@@ -310,8 +316,12 @@ impl Control {
         }
     }
 
+    /// Nobody is accepted any more.
     fn enter_phase(&self, phase: Phase) {
-        self.publish(self.published.load_full().in_phase(phase));
+        let table = self.published.load_full();
+        self.publish(table.in_phase(phase));
+        // After the table, so that no worker takes the end of its socket for an error.
+        table.listeners.iter().for_each(|listener| sockets::stop(&listener.sockets));
     }
 
     fn publish(&self, table: Table) {

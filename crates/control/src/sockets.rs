@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 
 use config::Keepalive;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, Shutdown, SocketFlags, SocketType, bind, getsockname, ipproto, shutdown, socket_with,
+    sockopt,
+};
 use table::Sockets;
 use uring::{ListenOptions, SocketKeepalive};
 
@@ -31,6 +34,16 @@ pub(crate) fn listen(
         listen_group(options, workers).map_err(|error| failure(listener, options.address, error))
     };
     listeners.iter().map(listen).collect()
+}
+
+/// Ends listening for good, whoever still holds the sockets: workers keep a listener as long as a connection of
+/// it lives. Clients that were not accepted yet are reset, and later ones refused, so that they go elsewhere
+/// rather than wait in a queue that nobody serves.
+pub(crate) fn stop(sockets: &Sockets) {
+    for socket in sockets.iter() {
+        // It fails where it was done before (`ENOTCONN`).
+        let _ = shutdown(socket, Shutdown::Both);
+    }
 }
 
 /// The address that listening sockets have: where port 0 was asked for, the port that the kernel chose.
@@ -112,7 +125,7 @@ mod tests {
 
     use uring::{ListenOptions, SocketKeepalive};
 
-    use super::{address, listen, overlap};
+    use super::{address, listen, overlap, stop};
     use crate::failure::Failure;
 
     #[test]
@@ -174,6 +187,20 @@ mod tests {
         drop(other);
         assert!(listen(&[("web", options(&bound.to_string()))], 1, &[]).is_ok());
         drop((stays, client));
+    }
+
+    #[test]
+    fn what_was_stopped_refuses_clients_and_leaves_the_address_free() {
+        let ours = listen(&[("web", options("127.0.0.1:0"))], 2, &[]).unwrap().remove(0);
+        let bound = address(&ours).unwrap();
+        assert!(TcpStream::connect(bound).is_ok());
+        stop(&ours);
+        assert_eq!(TcpStream::connect(bound).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        stop(&ours);
+        // The sockets are not closed yet, and yet another process may have the address, without `held`.
+        let next = listen(&[("web", options(&bound.to_string()))], 2, &[]).unwrap();
+        assert!(TcpStream::connect(bound).is_ok());
+        drop((ours, next));
     }
 
     fn accept_retrying<T>(mut accept: impl FnMut() -> rustix::io::Result<T>) -> T {
