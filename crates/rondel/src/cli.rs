@@ -145,14 +145,6 @@ mod tests {
     }
 
     #[test]
-    fn tcp_refuses_the_same_backend_twice() {
-        let Command::Tcp(arguments) = parse("rondel tcp --listen :1 --to 10.0.0.1:2 --to 10.0.0.1:2") else {
-            panic!()
-        };
-        assert!(arguments.twice().is_some());
-    }
-
-    #[test]
     fn a_name_is_refused_with_what_would_be_right() {
         let message = refuse("rondel tcp --listen localhost:80 --to 10.0.0.1:80").to_string();
         assert!(message.contains("names are not resolved"), "{message}");

@@ -4,15 +4,15 @@
 
 mod backends;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use config::Config;
 use control::Source;
 
+use crate::logging;
 use crate::outcome::{Failed, Outcome, print};
 use crate::run::log_ready;
-use crate::{address, logging};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -21,7 +21,7 @@ Examples:
   rondel demo --listen 127.0.0.1:9000")]
 pub(crate) struct Arguments {
     /// Where the balancer listens
-    #[arg(long, value_name = "[HOST]:PORT", default_value = "127.0.0.1:8080", value_parser = address::listener)]
+    #[arg(long, value_name = "[HOST]:PORT", default_value = "127.0.0.1:8080", value_parser = config::listen_address)]
     pub(crate) listen: SocketAddr,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn demo(arguments: &Arguments) -> Outcome {
 
 /// What to try, in lines that work when pasted.
 fn invitation(listen: SocketAddr, backends: &[SocketAddr]) -> String {
-    let url = format!("http://{}/", address::reachable(listen));
+    let url = format!("http://{}/", reachable(listen));
     let backends = backends.iter().enumerate();
     let backends: Vec<_> =
         backends.map(|(number, backend)| format!("backend-{} on {backend}", number + 1)).collect();
@@ -79,6 +79,15 @@ Under load:
 
 Ctrl-C ends it."
     )
+}
+
+/// Where a client of this host finds what listens at `address`.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        // The IPv6 wildcard takes IPv4 too.
+        return SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()));
+    }
+    address
 }
 
 #[cfg(test)]
@@ -102,7 +111,11 @@ mod tests {
 
     #[test]
     fn a_wildcard_is_reached_by_loopback() {
-        let text = invitation("0.0.0.0:80".parse().unwrap(), &[]);
-        assert!(text.contains("http://127.0.0.1:80/"), "{text}");
+        for wildcard in ["0.0.0.0:80", "[::]:80"] {
+            let text = invitation(wildcard.parse().unwrap(), &[]);
+            assert!(text.contains("http://127.0.0.1:80/"), "{text}");
+        }
+        let text = invitation("[::1]:80".parse().unwrap(), &[]);
+        assert!(text.contains("http://[::1]:80/"), "{text}");
     }
 }

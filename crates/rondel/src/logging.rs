@@ -11,7 +11,7 @@ use log::Level;
 /// Starts the log. `RUST_LOG` says how much of it; as is, `info` and graver.
 pub(crate) fn start() {
     let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
-    if journal(env::var("JOURNAL_STREAM").ok().as_deref(), stderr_identity()) {
+    if to_journal() {
         builder.format(|out, record| journal_lines(out, record.level(), &record.args().to_string()));
     } else {
         builder.format(|out, record| {
@@ -21,6 +21,11 @@ pub(crate) fn start() {
         });
     }
     builder.init();
+}
+
+/// Whether the log goes to systemd's journal.
+pub(crate) fn to_journal() -> bool {
+    journal(env::var("JOURNAL_STREAM").ok().as_deref(), stderr_identity())
 }
 
 /// Whether stderr is the stream that systemd says is its journal, systemd.exec(5). The variable is inherited by

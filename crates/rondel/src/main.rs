@@ -8,8 +8,7 @@ mod man;
 mod run;
 mod tcp;
 
-mod address; // What the commands share.
-mod logging;
+mod logging; // What the commands share.
 mod outcome;
 
 use std::process::ExitCode;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use config::ConfigError;
 
+use crate::logging;
+
 pub(crate) type Outcome = Result<(), Failed>;
 
 /// Why a command did not do what it was asked to.
@@ -12,8 +14,6 @@ pub(crate) type Outcome = Result<(), Failed>;
 pub(crate) enum Failed {
     /// It could not go on.
     Runtime(String),
-    /// The arguments contradict each other.
-    Usage(String),
     /// A configuration file is wrong; the diagnostic is for people.
     Config(ConfigError),
     /// The balancer did not start, or did not end well.
@@ -36,16 +36,19 @@ pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
             complain(&message);
             ExitCode::from(1)
         }
-        Failed::Usage(message) => {
-            complain(&message);
-            ExitCode::from(2)
-        }
         Failed::Config(error) => {
-            // The diagnostic draws its own `error:`.
-            let _ = writeln!(io::stderr(), "{}", error.to_string().trim_end());
+            draw(&error);
             ExitCode::from(3)
         }
-        // Those who run log, so that a journal knows how grave it is.
+        // A drawing is for people; a journal has a line for each problem.
+        Failed::Control(control::Failure::Config(error)) if !logging::to_journal() => {
+            draw(&error);
+            ExitCode::from(3)
+        }
+        Failed::Control(control::Failure::Config(error)) => {
+            error.lines().for_each(|line| log::error!("{line}"));
+            ExitCode::from(3)
+        }
         Failed::Control(failure) => {
             log::error!("{failure}");
             ExitCode::from(failure.exit_code())
@@ -66,6 +69,11 @@ pub(crate) fn print(text: &str) -> Outcome {
         Err(error) => Err(Failed::Runtime(format!("standard output: {error}"))),
         Ok(()) => Ok(()),
     }
+}
+
+/// The diagnostic, which says `error:` itself.
+fn draw(error: &ConfigError) {
+    let _ = writeln!(io::stderr(), "{}", error.to_string().trim_end());
 }
 
 /// Not `eprintln!`, which panics when nobody reads.

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use config::Config;
 use control::Source;
 
-use crate::outcome::{Failed, Outcome};
+use crate::logging;
+use crate::outcome::Outcome;
 use crate::run::log_ready;
-use crate::{address, logging};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -18,27 +18,14 @@ Examples:
 Connections go to the backends in turn. Addresses are literal: names are not resolved.")]
 pub(crate) struct Arguments {
     /// Where to listen; `:PORT` is every address of this host
-    #[arg(long, value_name = "[HOST]:PORT", value_parser = address::listener)]
+    #[arg(long, value_name = "[HOST]:PORT", value_parser = config::listen_address)]
     pub(crate) listen: SocketAddr,
-    /// A backend; give it once for each
-    #[arg(long, value_name = "HOST:PORT", required = true, value_parser = address::backend)]
+    /// A backend; give it once for each, twice for a double share
+    #[arg(long, value_name = "HOST:PORT", required = true, value_parser = config::backend_address)]
     pub(crate) to: Vec<SocketAddr>,
 }
 
-impl Arguments {
-    /// A backend that was given more than once.
-    pub(crate) fn twice(&self) -> Option<SocketAddr> {
-        let mut backends = self.to.iter().enumerate();
-        backends.find(|(number, backend)| self.to[..*number].contains(backend)).map(|(_, backend)| *backend)
-    }
-}
-
 pub(crate) fn tcp(arguments: &Arguments) -> Outcome {
-    if let Some(backend) = arguments.twice() {
-        return Err(Failed::Usage(format!(
-            "--to {backend} is given twice; weights are for configuration files"
-        )));
-    }
     logging::start();
     control::run(Source::Fixed(Config::forward(arguments.listen, &arguments.to)), log_ready)?;
     Ok(())
