@@ -84,28 +84,28 @@ impl<D: Driver> Worker<D> {
         self.streams.push_back(HalfId { slot, generation, direction });
     }
 
-    pub(crate) fn on_receive(&mut self, slot: u32, direction: Direction, completion: Completion) {
+    pub(crate) fn on_receive(&mut self, slot: u32, direction: Direction, mut completion: Completion) {
         let now = self.now;
         let connection = self.slots.get(slot);
         let relay = connection.relay();
-        match (completion.result, completion.buffer) {
-            (Ok(length), Some(buffer)) if length > 0 => {
+        match completion.result {
+            Ok(length) if length > 0 => {
                 relay.on_active(now);
+                let buffer = completion.buffer.take().expect("bytes come in a buffer");
                 let full = length == BUFFER_SIZE;
                 relay.half(direction).on_received(&mut self.chunks, buffer.0, length, full, completion.more);
             }
-            (Ok(_), buffer) => {
-                relay.half(direction).on_ended();
-                self.give_back(buffer.map(|buffer| buffer.0));
-            }
-            (Err(Errno::NOBUFS), _) => {
+            Ok(_) => relay.half(direction).on_ended(),
+            Err(Errno::NOBUFS) => {
                 relay.half(direction).on_stopped();
                 let generation = self.slots.generation(slot);
                 return self.parked.push_back(HalfId { slot, generation, direction });
             }
-            (Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN), _) => relay.half(direction).on_stopped(),
-            (Err(errno), _) => relay.half(direction).on_failed(fault_of(errno)),
+            Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => relay.half(direction).on_stopped(),
+            Err(errno) => relay.half(direction).on_failed(fault_of(errno)),
         }
+        // Nothing was received into a buffer that is left.
+        self.give_back(completion.buffer.map(|buffer| buffer.0));
         self.pump(slot, direction);
     }
 

@@ -58,13 +58,8 @@ impl Balancer {
     fn start(backends: &[SocketAddr]) -> Self {
         let keepalive =
             SocketKeepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 };
-        let options = ListenOptions {
-            address: LOCAL.into(),
-            backlog: 64,
-            freebind: false,
-            v6only: false,
-            keepalive,
-        };
+        let options =
+            ListenOptions { address: LOCAL.into(), backlog: 64, freebind: false, v6only: false, keepalive };
         let socket = TcpListener::from(listen(options).unwrap());
         let address = socket.local_addr().unwrap();
         let config = config::Config::forward(address, backends);
