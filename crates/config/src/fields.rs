@@ -1,0 +1,335 @@
+//! Reads the nodes of a tree as what the format says they are, and reports those that are something else.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::duration;
+use crate::limits::NAME_CHARS_MAX;
+use crate::problem::{At, Finding, Problems, Quoted, Span, Wrong};
+use crate::suggest::nearest;
+use crate::tree::{Entry, Kind, Node, NodeId, Tree};
+
+/// One kind of section and the keys it may have.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// With its article: "a listener".
+    pub(crate) name: &'static str,
+    /// In the order in which they are listed to people.
+    pub(crate) keys: &'static [&'static str],
+}
+
+/// The keys and values of one section, every key of them known.
+pub(crate) struct Fields<'t> {
+    tree: &'t Tree<'t>,
+    entries: &'t [Entry<'t>],
+    section: &'static Section,
+    span: Span,
+}
+
+/// A value, and the place to point at when it is wrong.
+#[derive(Clone, Copy)]
+pub(crate) struct Value<'t> {
+    tree: &'t Tree<'t>,
+    node: &'t Node<'t>,
+    key: &'t str,
+    span: Span,
+}
+
+impl<'t> Fields<'t> {
+    /// The fields of the document itself.
+    pub(crate) fn of_file(
+        tree: &'t Tree<'t>,
+        section: &'static Section,
+        others: &[&Section],
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let node = tree.node(tree.root());
+        Value { tree, node, key: section.name, span: node.span }.fields(section, others, problems)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<Value<'t>> {
+        let entry = self.entries.iter().find(|entry| entry.key.value == key)?;
+        let node = self.tree.node(entry.value);
+        // What is not there cannot be pointed at; its key can.
+        let span = if matches!(node.kind, Kind::Nothing) { entry.key.span } else { node.span };
+        Some(Value { tree: self.tree, node, key: &entry.key.value, span })
+    }
+
+    /// As [`Fields::get`], for a key that must be there.
+    pub(crate) fn require(&self, key: &str, example: &str, problems: &mut Problems) -> Option<Value<'t>> {
+        let value = self.get(key);
+        if value.is_none() {
+            problems.push(
+                Finding::at(self.span, format!("{} without `{key}`", self.section.name))
+                    .help(format!("add `{example}`")),
+            );
+        }
+        value
+    }
+
+    /// The place to point at for what the section as a whole lacks.
+    pub(crate) fn span(&self) -> Span {
+        self.span
+    }
+}
+
+impl<'t> Value<'t> {
+    /// The place to point at for what is wrong with the value.
+    pub(crate) fn span(&self) -> Span {
+        self.span
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self.node.kind, Kind::Nothing)
+    }
+
+    /// Reads a section. A key of one of the `others` is said to belong there.
+    pub(crate) fn fields(
+        self,
+        section: &'static Section,
+        others: &[&Section],
+        problems: &mut Problems,
+    ) -> Option<Fields<'t>> {
+        let Kind::Map(entries) = &self.node.kind else {
+            let keys = list(section.keys);
+            problems.push(self.mismatch(section.name).help(format!("{} has the keys {keys}", section.name)));
+            return None;
+        };
+        for Entry { key, .. } in entries {
+            if problems.is_full() {
+                break;
+            }
+            if !section.keys.contains(&&*key.value) {
+                let finding = Finding::at(key.span, format!("unknown key {}", Quoted(&key.value)));
+                problems.push(finding.help(key_help(&key.value, section, others)));
+            }
+        }
+        Some(Fields { tree: self.tree, entries, section, span: self.span })
+    }
+
+    /// Reads a list; `what` names its items. Nothing at all is an empty list.
+    pub(crate) fn items(
+        self,
+        what: &str,
+        problems: &mut Problems,
+    ) -> Option<impl ExactSizeIterator<Item = Self> + use<'t>> {
+        let ids: &'t [NodeId] = match &self.node.kind {
+            Kind::List(ids) => ids,
+            Kind::Nothing => &[],
+            Kind::Scalar { .. } | Kind::Map(_) => {
+                let finding = self.mismatch(&format!("a list of {what}"));
+                problems.push(finding.help("begin each entry with a dash and a space"));
+                return None;
+            }
+        };
+        Some(ids.iter().map(move |id| {
+            let node = self.tree.node(*id);
+            Value { node, span: node.span, ..self }
+        }))
+    }
+
+    /// Reads any scalar as text: a name that happens to be a number is still a name.
+    pub(crate) fn text(self, what: &str, problems: &mut Problems) -> Option<At<&'t str>> {
+        match &self.node.kind {
+            Kind::Scalar { text, .. } => Some(At { value: text, span: self.span }),
+            Kind::Nothing | Kind::List(_) | Kind::Map(_) => {
+                problems.push(self.mismatch(what));
+                None
+            }
+        }
+    }
+
+    /// Reads text with a grammar of its own.
+    pub(crate) fn parse<T>(
+        self,
+        what: &str,
+        parse: impl FnOnce(&'t str) -> Result<T, Wrong>,
+        problems: &mut Problems,
+    ) -> Option<At<T>> {
+        let At { value, span } = self.text(what, problems)?;
+        match parse(value) {
+            Ok(value) => Some(At { value, span }),
+            Err(wrong) => {
+                problems.push(wrong.at(span));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn name(self, problems: &mut Problems) -> Option<At<String>> {
+        self.parse("a name", name, problems)
+    }
+
+    pub(crate) fn boolean(self, problems: &mut Problems) -> Option<bool> {
+        let expected = "`true` or `false`";
+        match &self.node.kind {
+            Kind::Scalar { text, quoted: false } if text == "true" => Some(true),
+            Kind::Scalar { text, quoted: false } if text == "false" => Some(false),
+            Kind::Scalar { text, .. } => {
+                let help = match text.to_ascii_lowercase().as_str() {
+                    "true" | "yes" | "on" | "1" => Some("write `true`, in small letters and without quotes"),
+                    "false" | "no" | "off" | "0" => {
+                        Some("write `false`, in small letters and without quotes")
+                    }
+                    _ => None,
+                };
+                problems.push(self.mismatch(expected).help_maybe(help.map(str::to_owned)));
+                None
+            }
+            Kind::Nothing | Kind::List(_) | Kind::Map(_) => {
+                problems.push(self.mismatch(expected));
+                None
+            }
+        }
+    }
+
+    /// Reads `auto`, for which it gives nothing, or a number. The outer `None` is an error.
+    #[expect(clippy::option_option, reason = "the two are different answers: an error, and `auto`")]
+    pub(crate) fn number_or_auto<T>(
+        self,
+        range: RangeInclusive<T>,
+        problems: &mut Problems,
+    ) -> Option<Option<T>>
+    where
+        T: TryFrom<u64> + PartialOrd + Display,
+    {
+        match &self.node.kind {
+            Kind::Scalar { text, .. } if text == "auto" => Some(None),
+            _ => self.number_as("`auto` or a whole number", range, problems).map(Some),
+        }
+    }
+
+    pub(crate) fn number<T>(self, range: RangeInclusive<T>, problems: &mut Problems) -> Option<T>
+    where
+        T: TryFrom<u64> + PartialOrd + Display,
+    {
+        self.number_as("a whole number", range, problems)
+    }
+
+    fn number_as<T>(self, expected: &str, range: RangeInclusive<T>, problems: &mut Problems) -> Option<T>
+    where
+        T: TryFrom<u64> + PartialOrd + Display,
+    {
+        let Kind::Scalar { text, quoted } = &self.node.kind else {
+            problems.push(self.mismatch(expected));
+            return None;
+        };
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let bounds = format!("from {} to {}", range.start(), range.end());
+        if !is_number {
+            let help = format!("write digits alone: a number {bounds}");
+            problems.push(self.mismatch(expected).help(help));
+            return None;
+        }
+        if *quoted {
+            problems.push(self.mismatch(expected).help("remove the quotes"));
+            return None;
+        }
+        if digits.len() > 1 && digits.starts_with('0') {
+            // Some YAML readers take it for an octal number.
+            let finding = Finding::at(self.span, format!("{} starts with a zero", Quoted(text)));
+            problems.push(finding.help("write the number without it"));
+            return None;
+        }
+        let number = text.parse::<u64>().ok().and_then(|number| T::try_from(number).ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let message = format!("`{}` is {}, out of its range", self.key, shorten(text));
+            problems.push(Finding::at(self.span, message).help(format!("write a number {bounds}")));
+        }
+        number
+    }
+
+    pub(crate) fn duration(
+        self,
+        range: RangeInclusive<Duration>,
+        problems: &mut Problems,
+    ) -> Option<Duration> {
+        let At { value, span } = self.parse("a duration", duration::parse, problems)?;
+        if !range.contains(&value) {
+            let message = format!("`{}` is {}, out of its range", self.key, duration::show(value));
+            let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
+            problems
+                .push(Finding::at(span, message).help(format!("write a duration from {least} to {most}")));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// As [`Value::duration`], for what the kernel counts in whole seconds.
+    pub(crate) fn seconds(
+        self,
+        range: RangeInclusive<Duration>,
+        problems: &mut Problems,
+    ) -> Option<Duration> {
+        let value = self.duration(range, problems)?;
+        if value.subsec_nanos() != 0 {
+            let message =
+                format!("`{}` is {}, and the kernel counts whole seconds", self.key, duration::show(value));
+            let help = format!("write `{}s` or `{}s`", value.as_secs().max(1), value.as_secs() + 1);
+            problems.push(Finding::at(self.span, message).help(help));
+            return None;
+        }
+        Some(value)
+    }
+
+    fn mismatch(&self, expected: &str) -> Finding {
+        let found = match &self.node.kind {
+            Kind::Nothing => {
+                return Finding::at(self.span, format!("`{}` has no value", self.key))
+                    .help(format!("write {expected} behind it, or remove the key"));
+            }
+            Kind::Scalar { text, quoted: true } => format!("the text {}", Quoted(text)),
+            Kind::Scalar { text, quoted: false } => Quoted(text).to_string(),
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Map(_) => "keys with values".to_owned(),
+        };
+        Finding::at(self.span, format!("expected {expected}, found {found}"))
+    }
+}
+
+/// What to say about a key that the section does not have.
+fn key_help(key: &str, section: &Section, others: &[&Section]) -> String {
+    if key == "<<" {
+        return "merge keys are not part of the format; write the keys out".to_owned();
+    }
+    if let Some(meant) = nearest(key, section.keys.iter().copied()) {
+        return format!("did you mean `{meant}`?");
+    }
+    if let Some(other) = others.iter().find(|other| other.keys.contains(&key)) {
+        return format!("`{key}` is a key of {}", other.name);
+    }
+    format!("{} has the keys {}", section.name, list(section.keys))
+}
+
+/// Reads a name: it becomes a column of a table, a label of a metric and a word in a log line.
+fn name(text: &str) -> Result<String, Wrong> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "-_.:/[]%".contains(character);
+    let help = "a name is letters, digits and `-_.:/`, without spaces";
+    if text.is_empty() {
+        return Err(Wrong::new("the name is empty").help(help));
+    }
+    if text.len() > NAME_CHARS_MAX {
+        return Err(Wrong::new(format!("the name {} is too long", Quoted(text)))
+            .help(format!("a name is at most {NAME_CHARS_MAX} characters")));
+    }
+    match text.chars().find(|character| !allowed(*character)) {
+        None => Ok(text.to_owned()),
+        Some(character) => {
+            let character = character.to_string();
+            Err(Wrong::new(format!("a name with {} in it", Quoted(&character))).help(help))
+        }
+    }
+}
+
+fn list(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    quoted.join(", ")
+}
+
+/// A number as written, unless it goes on and on.
+fn shorten(digits: &str) -> String {
+    if digits.len() <= 20 { digits.to_owned() } else { format!("{}...", &digits[..20]) }
+}

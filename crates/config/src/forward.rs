@@ -1,0 +1,122 @@
+//! A configuration without a file: one listener, one pool, defaults everywhere.
+
+use std::error::Error;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+
+use crate::address;
+use crate::config::{Backend, Config, Listener, Pool, PoolIndex, Runtime};
+use crate::defaults;
+use crate::limits;
+use crate::problem::Wrong;
+
+impl Config {
+    /// A configuration that forwards what comes in at `listen` to the addresses `to`, each in its turn.
+    ///
+    /// An address that is given twice takes twice as many connections.
+    ///
+    /// # Panics
+    ///
+    /// When `to` is empty: a pool has at least one backend.
+    pub fn forward(listen: SocketAddr, to: &[SocketAddr]) -> Self {
+        assert!(!to.is_empty(), "a pool has at least one backend");
+        let mut backends: Vec<Backend> = Vec::new();
+        for &address in to {
+            match backends.iter_mut().find(|backend| backend.address == address) {
+                Some(backend) => backend.weight = (backend.weight + 1).min(*limits::WEIGHT.end()),
+                None => {
+                    backends.push(Backend { name: address.to_string(), address, weight: defaults::WEIGHT })
+                }
+            }
+        }
+        Self {
+            runtime: Runtime {
+                workers: defaults::WORKERS,
+                connections_max: defaults::CONNECTIONS_MAX,
+                drain_timeout: defaults::DRAIN_TIMEOUT,
+            },
+            listeners: vec![Listener {
+                name: NAME.to_owned(),
+                address: listen,
+                pool: PoolIndex(0),
+                backlog: defaults::BACKLOG,
+                connections_max: defaults::LISTENER_CONNECTIONS_MAX,
+                freebind: defaults::FREEBIND,
+                v6only: defaults::V6ONLY,
+            }],
+            pools: vec![Pool {
+                name: NAME.to_owned(),
+                balance: defaults::BALANCE,
+                connect_timeout: defaults::CONNECT_TIMEOUT,
+                attempts: defaults::ATTEMPTS,
+                idle_timeout: defaults::IDLE_TIMEOUT,
+                half_closed_timeout: defaults::HALF_CLOSED_TIMEOUT,
+                keepalive: defaults::KEEPALIVE,
+                source: None,
+                backends,
+            }],
+        }
+    }
+}
+
+/// Reads an address to accept on, as a file may have it: `0.0.0.0:8080`, `[::]:8080`, or `:8080` for all.
+///
+/// # Errors
+///
+/// When it is not such an address; the error says what would be.
+pub fn listen_address(text: &str) -> Result<SocketAddr, AddressError> {
+    address::listen(text).map_err(AddressError)
+}
+
+/// Reads the address of a backend, as a file may have it: `10.0.0.1:80` or `[2001:db8::2]:80`.
+///
+/// # Errors
+///
+/// When it is not such an address; the error says what would be.
+pub fn backend_address(text: &str) -> Result<SocketAddr, AddressError> {
+    address::backend(text).map_err(AddressError)
+}
+
+/// Why a text is not an address, and what would be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AddressError(Wrong);
+
+impl Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        self.0.help.iter().try_for_each(|help| write!(f, "; {help}"))
+    }
+}
+
+impl Error for AddressError {}
+
+/// Of the listener and of the pool.
+const NAME: &str = "tcp";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_what_the_file_would_be() {
+        let listen = "127.0.0.1:8080".parse().unwrap();
+        let to = ["10.0.0.1:80", "[2001:db8::2]:80", "10.0.0.1:80"].map(|address| address.parse().unwrap());
+        let text = "
+listeners: [{ name: tcp, address: '127.0.0.1:8080', pool: tcp }]
+pools: [{ name: tcp, backends: [{ address: '10.0.0.1:80', weight: 2 }, { address: '[2001:db8::2]:80' }] }]
+";
+        assert_eq!(Config::forward(listen, &to), Config::parse("rondel.yaml", text.as_bytes()).unwrap());
+    }
+
+    #[test]
+    fn addresses_are_those_of_a_file() {
+        assert_eq!(listen_address(":80").unwrap().to_string(), "[::]:80");
+        assert_eq!(listen_address("127.0.0.1:0").unwrap().port(), 0);
+        assert_eq!(
+            backend_address("db.example.org:5432").unwrap_err().to_string(),
+            "`db.example.org` is a name, and names are not resolved; \
+             write its IP address, as in `10.0.0.1:5432`; `getent ahosts NAME` shows it"
+        );
+        assert!(backend_address("10.0.0.1:0").is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! From a path or bytes to a configuration: the way in.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+use crate::config::Config;
+use crate::error::ConfigError;
+use crate::file;
+use crate::limits::FILE_BYTES_MAX;
+use crate::meaning::mean;
+use crate::problem::{Finding, Problems, Span};
+use crate::tree::Tree;
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or is not a configuration; the error names every problem of it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        match read(path) {
+            Ok(text) => Self::parse(&name, &text),
+            Err(error) => {
+                let mut problems = Problems::default();
+                problems.push(unreadable(&error));
+                Err(ConfigError::new(&name, "", problems))
+            }
+        }
+    }
+
+    /// Reads `text`, which is called `name` in messages.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not a configuration; the error names every problem of it.
+    pub fn parse(name: &str, text: &[u8]) -> Result<Self, ConfigError> {
+        let mut problems = Problems::default();
+        if text.len() > FILE_BYTES_MAX {
+            problems.push(
+                Finding::of_file(format!("the file is longer than {} KiB", FILE_BYTES_MAX / 1024))
+                    .help("no configuration is; check that it is the right file"),
+            );
+            return Err(ConfigError::new(name, "", problems));
+        }
+        let lossy = String::from_utf8_lossy(text);
+        // A byte order mark says nothing in UTF-8, and editors that write it do not show it.
+        let text = lossy.strip_prefix('\u{feff}').unwrap_or(&lossy);
+        if matches!(lossy, std::borrow::Cow::Owned(_)) {
+            problems.push(not_utf8(text));
+            return Err(ConfigError::new(name, text, problems));
+        }
+        let config = Tree::parse(text, &mut problems)
+            .and_then(|tree| file::File::read(&tree, &mut problems))
+            .map(|file| mean(file, &mut problems));
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::new(name, text, problems)),
+        }
+    }
+}
+
+/// The bytes of a file, one more than is allowed if it has that many: a device may go on for ever.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn unreadable(error: &io::Error) -> Finding {
+    let help = match error.kind() {
+        ErrorKind::NotFound => "check the path; it is taken from the directory the program was started in",
+        ErrorKind::PermissionDenied => {
+            "let the user that runs the program read the file and enter its directory"
+        }
+        ErrorKind::IsADirectory => "name the file in it",
+        _ => "the system reported this; the file itself has not been judged",
+    };
+    Finding::of_file(format!("cannot read the file: {error}")).help(help)
+}
+
+/// Points at the first character that stands for bytes that are none.
+fn not_utf8(text: &str) -> Finding {
+    let character = text.chars().position(|character| character == char::REPLACEMENT_CHARACTER).unwrap_or(0);
+    Finding::at(Span { start: character, end: character + 1 }, "the file is not UTF-8 text from here on")
+        .help("save it as UTF-8; in most editors that is a choice of `Save as`")
+}

@@ -1,0 +1,157 @@
+//! From what is written to what is meant: names that refer, names and addresses that must be distinct.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::{Config, PoolIndex};
+use crate::file::{File, WrittenListener, WrittenPool};
+use crate::problem::{At, Finding, Problems, Quoted};
+use crate::suggest::nearest;
+
+/// The configuration that a file means. When it adds a problem, what it gives is not to be used.
+pub(crate) fn mean(file: File, problems: &mut Problems) -> Config {
+    let File { runtime, listeners, pools } = file;
+    let names = listeners.iter().map(|listener| (listener.name.as_ref(), listener.address));
+    names_distinct("listeners", names, problems);
+    clashes(&listeners, problems);
+    names_distinct("pools", pools.iter().map(|pool| (pool.name.as_ref(), None)), problems);
+    for pool in &pools {
+        let names = pool.backends.iter().map(|backend| (backend.name.as_ref(), backend.address));
+        names_distinct("backends of this pool", names, problems);
+        addresses_distinct(pool, problems);
+        families(pool, problems);
+    }
+
+    let indices: HashMap<_, _> = pools
+        .iter()
+        .enumerate()
+        .filter_map(|(index, pool)| Some((pool.name.as_ref()?.value.clone(), PoolIndex(index))))
+        .collect();
+    let listeners = listeners.into_iter().filter_map(|listener| {
+        let pool = listener.pool.as_ref()?;
+        let index = indices.get(&pool.value).copied();
+        if index.is_none() {
+            problems.push(unknown_pool(pool, &pools));
+        }
+        listener.bind(index?)
+    });
+    let listeners = listeners.collect();
+    Config { runtime, listeners, pools: pools.into_iter().filter_map(WrittenPool::complete).collect() }
+}
+
+/// Reports names that are given twice. Each comes with its address, which is its name unless it was given one.
+fn names_distinct<'a>(
+    whose: &str,
+    names: impl Iterator<Item = (Option<&'a At<String>>, Option<At<SocketAddr>>)>,
+    problems: &mut Problems,
+) {
+    let mut firsts = HashMap::new();
+    for (name, address) in names {
+        let Some(name) = name else { continue };
+        let own = address.is_none_or(|address| address.span != name.span);
+        let Some((first, first_own)) = firsts.insert(&name.value, (name.span, own)) else { continue };
+        // Two that are both called by their address have one address, and that is reported as such.
+        if own || first_own {
+            problems.push(
+                Finding::at(name.span, format!("two {whose} have the name {}", Quoted(&name.value)))
+                    .see(first, "the other one")
+                    .help("give each a name of its own; logs and counters tell them apart by it"),
+            );
+        }
+    }
+}
+
+/// Reports backends of a pool that are one and the same.
+fn addresses_distinct(pool: &WrittenPool, problems: &mut Problems) {
+    let mut firsts = HashMap::new();
+    for address in pool.backends.iter().filter_map(|backend| backend.address) {
+        if let Some(first) = firsts.insert(address.value, address.span) {
+            problems.push(
+                Finding::at(
+                    address.span,
+                    format!("two backends of this pool have the address `{}`", address.value),
+                )
+                .see(first, "the other one")
+                .help("keep one, and give it a larger `weight` if it is to take more"),
+            );
+        }
+    }
+}
+
+/// Reports listeners that cannot all have their address.
+fn clashes(listeners: &[WrittenListener], problems: &mut Problems) {
+    let mut by_port: HashMap<u16, Vec<(&WrittenListener, At<SocketAddr>)>> = HashMap::new();
+    for listener in listeners {
+        let Some(address) = listener.address else { continue };
+        let others = by_port.entry(address.value.port()).or_default();
+        let other = others
+            .iter()
+            .find(|(other, of_other)| overlap((listener, address.value), (other, of_other.value)));
+        if let Some((_, of_other)) = other {
+            let finding = if of_other.value == address.value {
+                Finding::at(address.span, format!("two listeners have the address `{}`", address.value))
+                    .help("remove one, or give it another port")
+            } else {
+                let (this, other) = (address.value, of_other.value);
+                let help = if this.is_ipv4() == other.is_ipv4() {
+                    "use another port, or give each listener a specific address"
+                } else {
+                    "use another port, or set `v6only: true` for the one of `[::]`"
+                };
+                Finding::at(address.span, format!("`{this}` and `{other}` have connections in common"))
+                    .help(help)
+            };
+            problems.push(finding.see(of_other.span, "the other one"));
+        }
+        others.push((listener, address));
+    }
+}
+
+/// Whether one connection could be meant for both listeners, whose ports are equal.
+fn overlap(a: (&WrittenListener, SocketAddr), b: (&WrittenListener, SocketAddr)) -> bool {
+    // Port 0 is another one each time.
+    if a.1.port() == 0 {
+        return false;
+    }
+    match (a.1.ip(), b.1.ip()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => a == b || a.is_unspecified() || b.is_unspecified(),
+        (IpAddr::V6(v6_a), IpAddr::V6(v6_b)) => {
+            v6_a.is_unspecified() || v6_b.is_unspecified() || a.1 == b.1 // With the scope of a link-local one.
+        }
+        (IpAddr::V6(v6), IpAddr::V4(_)) => v6.is_unspecified() && !a.0.v6only,
+        (IpAddr::V4(_), IpAddr::V6(v6)) => v6.is_unspecified() && !b.0.v6only,
+    }
+}
+
+/// Reports a source that some backend of the pool cannot be reached from.
+fn families(pool: &WrittenPool, problems: &mut Problems) {
+    let Some(source) = pool.source else { return };
+    let mut addresses = pool.backends.iter().filter_map(|backend| backend.address);
+    let Some(other) = addresses.find(|address| address.value.is_ipv4() != source.value.is_ipv4()) else {
+        return;
+    };
+    let family = |ipv4| if ipv4 { "IPv4" } else { "IPv6" };
+    let (of_source, of_other) = (family(source.value.is_ipv4()), family(other.value.is_ipv4()));
+    problems.push(
+        Finding::at(source.span, format!("from an {of_source} source, no {of_other} backend can be reached"))
+            .see(other.span, "such a backend")
+            .help("use backends of one family in a pool with a source, or leave the source out"),
+    );
+}
+
+fn unknown_pool(pool: &At<String>, pools: &[WrittenPool]) -> Finding {
+    let names = || pools.iter().filter_map(|pool| pool.name.as_ref()).map(|name| name.value.as_str());
+    let finding = Finding::at(pool.span, format!("there is no pool {}", Quoted(&pool.value)));
+    if let Some(meant) = nearest(&pool.value, names()) {
+        return finding.help(format!("did you mean `{meant}`?"));
+    }
+    let shown: Vec<_> = names().take(POOLS_SHOWN).map(|name| format!("`{name}`")).collect();
+    match (shown.len(), names().nth(POOLS_SHOWN)) {
+        (0, _) => finding.help("define it under `pools:`"),
+        (_, None) => finding.help(format!("the pools are {}", shown.join(", "))),
+        (_, Some(_)) => finding.help(format!("the pools are {} and others", shown.join(", "))),
+    }
+}
+
+/// How many names a message lists.
+const POOLS_SHOWN: usize = 8;

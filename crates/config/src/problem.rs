@@ -1,0 +1,140 @@
+//! What is wrong with a file, while it is being read.
+
+use std::fmt::{self, Display};
+
+use crate::limits::PROBLEMS_MAX;
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    /// Invariant: at most [`PROBLEMS_MAX`].
+    found: Vec<Finding>,
+    /// Whether something was found after the list was full.
+    more: bool,
+}
+
+impl Problems {
+    pub(crate) fn push(&mut self, finding: Finding) {
+        if self.is_full() {
+            self.more = true;
+        } else {
+            self.found.push(finding);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Whether looking for more is of no use. Every loop over the file's entries asks, because aliases can make
+    /// a small file look like a very large one.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= PROBLEMS_MAX
+    }
+
+    /// The findings in the order of the file, and whether there may be more of them.
+    pub(crate) fn into_findings(mut self) -> (Vec<Finding>, bool) {
+        let more = self.more || self.is_full();
+        self.found.sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
+        (self.found, more)
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    /// Where; nowhere for what concerns the file as a whole.
+    pub(crate) span: Option<Span>,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What would be right.
+    pub(crate) help: Option<String>,
+    /// Another place that explains this one, and what is there.
+    pub(crate) see: Option<(Span, &'static str)>,
+}
+
+impl Finding {
+    pub(crate) fn at(span: Span, message: impl Into<String>) -> Self {
+        Self { span: Some(span), message: message.into(), help: None, see: None }
+    }
+
+    pub(crate) fn of_file(message: impl Into<String>) -> Self {
+        Self { span: None, message: message.into(), help: None, see: None }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn help_maybe(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+
+    pub(crate) fn see(mut self, span: Span, label: &'static str) -> Self {
+        self.see = Some((span, label));
+        self
+    }
+}
+
+/// What a single value has wrong, without its place: the place is the value's.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Wrong {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn at(self, span: Span) -> Finding {
+        Finding::at(span, self.message).help_maybe(self.help)
+    }
+}
+
+/// A part of the text, counted in characters, as the YAML parser counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// A value and where it was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+/// The operator's own words in a message: in backquotes, no longer than a line has room for.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`")?;
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(QUOTED_CHARS_MAX) {
+            // A terminal must not be steered by what a file says, nor a reader fooled by what cannot be seen.
+            let escaped = character.escape_debug();
+            if escaped.len() > 1 && !"'\"\\".contains(character) {
+                write!(f, "{escaped}")?;
+            } else {
+                write!(f, "{character}")?;
+            }
+        }
+        if characters.next().is_some() {
+            f.write_str("...")?;
+        }
+        f.write_str("`")
+    }
+}
+
+const QUOTED_CHARS_MAX: usize = 60;

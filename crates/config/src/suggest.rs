@@ -1,0 +1,41 @@
+//! Guesses which of the known words somebody meant.
+
+/// The word of `known` that `written` is most likely a slip of.
+pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if written.chars().count() > WORD_CHARS_MAX {
+        return None;
+    }
+    let written = written.to_ascii_lowercase();
+    known
+        .into_iter()
+        .map(|word| (strsim::damerau_levenshtein(&written, &word.to_ascii_lowercase()), word))
+        // One slip in three characters, at least one; beyond that a guess misleads more than it helps.
+        .filter(|(slips, word)| *slips <= (word.chars().count() / 3).max(1))
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, word)| word)
+}
+
+/// Comparing costs the product of both lengths.
+const WORD_CHARS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn a_slip_is_recognised_and_a_stranger_is_not() {
+        let known = ["address", "backlog", "pool"];
+        for (written, meant) in [
+            ("adress", Some("address")),
+            ("Address", Some("address")),
+            ("adderss", Some("address")),
+            ("pol", Some("pool")),
+            ("back_log", Some("backlog")),
+            ("timeout", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(written, known), meant, "{written}");
+        }
+        assert_eq!(nearest(&"a".repeat(100_000), known), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! Each file of `tests/bad` and the report it gets, as an operator would see it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use config::{Config, ConfigError};
+
+#[test]
+fn reports() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../bad/reports");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let files = files();
+    assert!(files.len() > 40, "{files:?}");
+    settings.bind(|| {
+        for path in files {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let text = fs::read(&path).unwrap();
+            let Err(error) = Config::parse("rondel.yaml", &text) else { panic!("{name} is no bad file") };
+            consistent(&error, &text);
+            insta::assert_snapshot!(name, report(&error));
+        }
+    });
+}
+
+/// What people see, then what logs get.
+fn report(error: &ConfigError) -> String {
+    let mut report = format!("{error}\n\n");
+    for line in error.lines() {
+        writeln!(report, "{line}").unwrap();
+    }
+    report
+}
+
+/// Checks what holds for every error: its parts agree, and it draws nothing that steers a terminal.
+#[track_caller]
+pub(crate) fn consistent(error: &ConfigError, text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    let drawn = error.to_string();
+    assert!(!error.problems().is_empty());
+    assert!(error.problems().len() <= 50);
+    assert_eq!(error.lines().count(), error.problems().len());
+    assert!(!drawn.chars().any(|character| character.is_control() && character != '\n'), "{drawn:?}");
+    for (problem, line) in error.problems().iter().zip(error.lines()) {
+        assert!(line.contains(&problem.message));
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        let Some(position) = problem.position else { continue };
+        assert!(line.contains(&format!(":{}:{}: ", position.line, position.column)), "{line}");
+        let line = text.split('\n').nth(position.line - 1).expect("the line is in the file");
+        assert!(position.column <= line.chars().count() + 1, "{position:?} {line:?}");
+    }
+    let positions: Vec<_> = error.problems().iter().map(|problem| problem.position).collect();
+    assert!(positions.is_sorted(), "{positions:?}");
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
+    for (path, message, help) in [
+        (folder.join("nowhere.yaml"), "No such file", "check the path"),
+        (folder.clone(), "Is a directory", "name the file in it"),
+        (folder.join("empty.yaml/inside"), "Not a directory", "has not been judged"),
+        (PathBuf::from("/dev/zero"), "longer than 1024 KiB", "the right file"),
+    ] {
+        let error = Config::load(&path).unwrap_err();
+        let line = error.lines().next().unwrap();
+        assert!(line.starts_with(&format!("{}: ", path.display())), "{line}");
+        assert!(line.contains(message) && line.contains(help), "{line}");
+        assert!(error.to_string().contains(help));
+    }
+    let loaded = Config::load(&folder.join("empty.yaml")).unwrap_err();
+    assert!(loaded.lines().next().unwrap().contains("empty.yaml: the file is empty"));
+}
+
+/// Inputs that are small for what they could cost. A second is a hundred times what the slowest of them takes
+/// when optimised.
+#[test]
+fn hopeless_files_are_refused_soon() {
+    const SIZE: usize = 1 << 20;
+    let units = "[|{|- |? |a: |a: [|- a\n|&a |!a |\"|'|>\n| |\n|#\n|a,|[a,|{a: |*a |---\n|a\n|\t|é|-|{a|[?|{?|a: b\n|? a\n: b\n";
+    for unit in units.split('|').chain(["|\n", "? [", "a:\n ", "- - - -\n", "[\"a\", ", "\u{1}", "\u{feff}"])
+    {
+        for prefix in ["", "[", "listeners:\n  ", "listeners:\n  - address: ", "pools: ["] {
+            let text = prefix.to_owned() + &unit.repeat((SIZE - prefix.len()) / unit.len());
+            let start = Instant::now();
+            let error = Config::parse("rondel.yaml", text.as_bytes()).unwrap_err();
+            consistent(&error, text.as_bytes());
+            let took = start.elapsed();
+            assert!(took < Duration::from_secs(5), "{prefix:?} and {unit:?} for ever took {took:?}");
+        }
+    }
+}
+
+#[test]
+fn aliases_do_not_multiply() {
+    let backends: String =
+        (0..9_000).map(|n| format!("{{address: '10.{}.{}.1:1'}},", n / 256, n % 256)).collect();
+    let pools: String = (0..1000).map(|n| format!("  - {{ name: p{n}, backends: *all }}\n")).collect();
+    let text = format!(
+        "listeners: [{{ address: ':80', pool: p }}]\npools:\n  - {{ name: p, backends: &all [{backends}] }}\n{pools}"
+    );
+    let error = Config::parse("rondel.yaml", text.as_bytes()).unwrap_err();
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("more than 65536 backends in all"), "{lines:?}");
+}
+
+#[test]
+fn lists_have_an_end() {
+    let pool = "pools: [{ name: web, backends: [{ address: '10.0.0.1:80' }] }]\n";
+    let listeners = |count| {
+        let listeners: String =
+            (1..=count).map(|n| format!("  - {{ address: ':{n}', pool: web }}\n")).collect();
+        format!("listeners:\n{listeners}{pool}")
+    };
+    check(&listeners(1024), None);
+    check(&listeners(1025), Some("rondel.yaml:1026:5: more than 1024 listeners"));
+
+    let pools = |count| {
+        let pools: String = (1..=count)
+            .map(|n| format!("  - {{ name: p{n}, backends: [{{ address: '10.0.0.1:80' }}] }}\n"))
+            .collect();
+        format!("listeners: [{{ address: ':80', pool: p1 }}]\npools:\n{pools}")
+    };
+    check(&pools(1024), None);
+    check(&pools(1025), Some("rondel.yaml:1027:5: more than 1024 pools"));
+
+    let backends = |count: u32| {
+        let backends: String =
+            (0..count).map(|n| format!("  - {{ address: '10.0.{}.{}:80' }}\n", n / 256, n % 256)).collect();
+        format!("listeners: [{{ address: ':80', pool: web }}]\npools:\n- name: web\n  backends:\n{backends}")
+    };
+    check(&backends(10_000), None);
+    check(&backends(10_001), Some("rondel.yaml:10005:5: more than 10000 backends in one pool"));
+}
+
+#[track_caller]
+fn check(text: &str, line: Option<&str>) {
+    let lines: Vec<_> =
+        Config::parse("rondel.yaml", text.as_bytes()).err().iter().flat_map(ConfigError::lines).collect();
+    assert_eq!(lines, Vec::from_iter(line));
+}
+
+/// The files of `tests/bad`, sorted.
+pub(crate) fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files
+}

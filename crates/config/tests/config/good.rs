@@ -1,0 +1,132 @@
+//! Files that are right: those of `configs/`, and what holds where they say nothing.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, ConnectionsMax, PoolIndex, Workers};
+
+#[test]
+fn every_example_is_a_configuration() {
+    let files = files();
+    assert!(files.len() >= 4, "{files:?}");
+    for path in files {
+        if let Err(error) = Config::load(&path) {
+            panic!("{error}");
+        }
+    }
+}
+
+#[test]
+fn full_shows_the_defaults() {
+    let full = Config::load(&configs().join("full.yaml")).unwrap();
+    let bare = "
+listeners: [{ name: web, address: '0.0.0.0:8080', pool: web }]
+pools: [{ name: web, backends: [{ name: a, address: '10.0.0.1:80' }, { address: '10.0.0.2:80' }] }]
+";
+    assert_eq!(full, parse(bare));
+}
+
+#[test]
+fn minimal_is_named_by_its_addresses() {
+    let config = Config::load(&configs().join("minimal.yaml")).unwrap();
+    assert_eq!(config.listeners[0].name, "0.0.0.0:8080");
+    assert_eq!(config.pools[0].backends[1].name, "10.0.0.2:80");
+}
+
+#[test]
+fn what_is_written_is_meant() {
+    let config = parse(
+        "
+runtime: { workers: 3, max_connections: 1000, drain_timeout: 0s }
+listeners:
+  - { name: a, address: ':80', pool: api, backlog: 7, max_connections: 8, freebind: true }
+  - { address: '[::1]:81', pool: web, v6only: true }
+pools:
+  - { name: web, backends: [{ address: '10.0.0.1:80', weight: 0 }] }
+  - name: api
+    connect_timeout: 250ms
+    attempts: 16
+    idle_timeout: 1m30s
+    half_closed_timeout: 1h
+    keepalive: { idle: 2m, probes: 1 }
+    source: 192.0.2.10
+    backends: [{ name: b, address: '10.0.0.2:80', weight: 256 }]
+",
+    );
+    assert_eq!(config.runtime.workers, Workers::Number(3.try_into().unwrap()));
+    assert_eq!(config.runtime.connections_max, ConnectionsMax::Number(1000.try_into().unwrap()));
+    assert_eq!(config.runtime.drain_timeout, Duration::ZERO);
+
+    let [a, b] = &config.listeners[..] else { panic!("two listeners") };
+    assert_eq!((a.name.as_str(), a.address.to_string().as_str(), a.pool), ("a", "[::]:80", PoolIndex(1)));
+    assert_eq!((a.backlog, a.connections_max, a.freebind, a.v6only), (7, 8, true, false));
+    assert_eq!((b.name.as_str(), b.pool, b.v6only), ("[::1]:81", PoolIndex(0), true));
+
+    let [web, api] = &config.pools[..] else { panic!("two pools") };
+    assert_eq!(web.backends[0].weight, 0);
+    assert_eq!(api.connect_timeout, Duration::from_millis(250));
+    assert_eq!(api.attempts, 16);
+    assert_eq!(api.idle_timeout, Duration::from_secs(90));
+    assert_eq!(api.half_closed_timeout, Duration::from_secs(3600));
+    assert_eq!(api.keepalive.idle, Duration::from_secs(120));
+    assert_eq!((api.keepalive.interval, api.keepalive.probes), (Duration::from_secs(10), 1));
+    assert_eq!(api.source, Some(IpAddr::from([192, 0, 2, 10])));
+    assert_eq!((api.backends[0].name.as_str(), api.backends[0].weight), ("b", 256));
+}
+
+#[test]
+fn yaml_has_other_ways_to_write_it() {
+    let plain = parse(
+        "listeners: [{ address: '127.0.0.1:0', pool: '007' }]\npools: [{ name: '007', source: '2001:db8::1', backends: [{ address: '[2001:db8::2%3]:65535' }] }]",
+    );
+    assert_eq!(Config::load(&corpus().join("quoted.yaml")).unwrap(), plain);
+
+    let shared = Config::load(&corpus().join("aliases.yaml")).unwrap();
+    assert_eq!(shared.pools[0].backends, shared.pools[1].backends);
+    assert_eq!(shared.pools[0].keepalive, shared.pools[1].keepalive);
+
+    let text = fs::read_to_string(configs().join("minimal.yaml")).unwrap();
+    let minimal = parse(&text);
+    assert_eq!(parse(&text.replace('\n', "\r\n")), minimal);
+    assert_eq!(parse(&format!("\u{feff}{text}")), minimal);
+    assert_eq!(parse(&format!("---\n{text}...\n")), minimal);
+}
+
+#[test]
+fn descriptions() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../corpus/descriptions");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for path in [configs().join("full.yaml"), configs().join("web.yaml"), corpus().join("aliases.yaml")] {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            insta::assert_snapshot!(name, Config::load(&path).unwrap());
+        }
+    });
+}
+
+#[track_caller]
+fn parse(text: &str) -> Config {
+    Config::parse("rondel.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The examples and the corpus, sorted.
+pub(crate) fn files() -> Vec<PathBuf> {
+    let folders = [configs(), corpus()];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files
+}
+
+fn configs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")
+}
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
+}

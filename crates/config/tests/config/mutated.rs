@@ -1,0 +1,218 @@
+//! Whatever comes: an answer, soon, and no panic.
+
+use std::env;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use config::Config;
+use proptest::prelude::*;
+
+use crate::bad::{self, consistent};
+use crate::good;
+
+proptest! {
+    #[test]
+    fn bytes(text in prop::collection::vec(any::<u8>(), 0..400)) {
+        parse(&text);
+    }
+
+    #[test]
+    fn yaml_like(words in prop::collection::vec(prop::sample::select(WORDS), 0..60)) {
+        parse(words.concat().as_bytes());
+    }
+
+    #[test]
+    fn slips(seed in any::<u64>()) {
+        let texts = texts();
+        parse(&mutate(&texts, &mut Dice(seed)));
+    }
+}
+
+/// The same for a minute: `RONDEL_LONG=1 cargo test -p config`, and `RONDEL_SEED=...` for one input again.
+#[test]
+fn slips_for_a_minute() {
+    let texts = texts();
+    if let Ok(seed) = env::var("RONDEL_SEED") {
+        let text = mutate(&texts, &mut Dice(seed.parse().expect("RONDEL_SEED is a number")));
+        eprintln!("{}", String::from_utf8_lossy(&text));
+        return parse(&text);
+    }
+    if env::var_os("RONDEL_LONG").is_none() {
+        return;
+    }
+    let start = Instant::now();
+    let (mut right, mut wrong) = (0_u64, 0_u64);
+    for seed in 0.. {
+        if start.elapsed() > Duration::from_secs(60) {
+            break;
+        }
+        let announce = Announce(seed);
+        let text = mutate(&texts, &mut Dice(seed));
+        let began = Instant::now();
+        match Config::parse("rondel.yaml", &text) {
+            Ok(config) => {
+                right += 1;
+                assert!(!config.to_string().is_empty());
+            }
+            Err(error) => {
+                wrong += 1;
+                consistent(&error, &text);
+            }
+        }
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        drop(announce);
+    }
+    eprintln!("{right} inputs were right, {wrong} were wrong");
+    assert!(right > 0);
+    assert!(wrong > 0);
+}
+
+fn parse(text: &[u8]) {
+    match Config::parse("rondel.yaml", text) {
+        Ok(config) => assert!(!config.to_string().is_empty()),
+        Err(error) => consistent(&error, text),
+    }
+}
+
+/// Says which seed it was, if the thread is about to die of it.
+struct Announce(u64);
+
+impl Drop for Announce {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("RONDEL_SEED={}", self.0);
+        }
+    }
+}
+
+/// Some text with a few slips in it.
+fn mutate(texts: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
+    let mut text = dice.pick(texts).clone();
+    for _ in 0..=dice.below(6) {
+        let at = dice.below(text.len() + 1);
+        let end = (at + 1 + dice.below(12)).min(text.len());
+        match dice.below(7) {
+            0 => drop(text.drain(at..end)),
+            1 => drop(text.splice(at..at, dice.pick(WORDS).bytes())),
+            2 => drop(text.splice(at..end, dice.pick(WORDS).bytes())),
+            3 => text.insert(at, u8::try_from(dice.below(256)).expect("a byte")),
+            4 => {
+                // A piece of another text.
+                let other = dice.pick(texts);
+                let from = dice.below(other.len() + 1);
+                let until = (from + dice.below(80)).min(other.len());
+                drop(text.splice(at..at, other[from..until].iter().copied()));
+            }
+            5 => {
+                // A piece of itself, over and over.
+                let piece = text[at..end].to_vec();
+                drop(text.splice(at..at, piece.repeat(dice.below(40))));
+            }
+            _ => text.truncate(at),
+        }
+    }
+    text
+}
+
+/// Chance from a seed (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        usize::try_from(mixed % end as u64).expect("less than a usize")
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+}
+
+fn texts() -> Vec<Vec<u8>> {
+    bad::files().into_iter().chain(good::files()).map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// What YAML and the format are made of.
+const WORDS: &[&str] = &[
+    "version",
+    "runtime",
+    "workers",
+    "auto",
+    "max_connections",
+    "drain_timeout",
+    "listeners",
+    "name",
+    "address",
+    "pool",
+    "backlog",
+    "freebind",
+    "v6only",
+    "pools",
+    "balance",
+    "round_robin",
+    "connect_timeout",
+    "attempts",
+    "keepalive",
+    "idle",
+    "source",
+    "backends",
+    "weight",
+    "true",
+    "null",
+    "~",
+    "1",
+    "0",
+    "-1",
+    "99999999999999999999",
+    "5s",
+    "1h",
+    "10.0.0.1:80",
+    "\"[::]:80\"",
+    ":80",
+    ": ",
+    ":",
+    "- ",
+    "-",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "\n\t",
+    "\t",
+    " ",
+    ", ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    "'",
+    "#",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!t ",
+    "!!str ",
+    "|",
+    ">",
+    "---\n",
+    "...\n",
+    "? ",
+    "%YAML 1.2\n",
+    "\r\n",
+    "\r",
+    "\u{feff}",
+    "\u{85}",
+    "\u{2028}",
+    "é",
+    "\u{1f600}",
+    "\u{0}",
+    "\u{1b}",
+    "\\x41",
+    "\\",
+    "web",
+    "a",
+];
