@@ -1,32 +1,311 @@
-//! What a reload changes, line by line.
+//! What a reload changes, in lines for people.
+//!
+//! ```text
+//! + listener api 127.0.0.1:8081 -> app
+//! - listener old 0.0.0.0:80
+//! ~ pool web: + backend c 10.0.0.3:80, - backend b 10.0.0.2:80, weight of a 1 -> 3, idle_timeout 1h -> 10m
+//! ```
 
-use std::fmt;
+use std::fmt::{self, Display, Write as _};
+use std::time::Duration;
 
-use config::Config;
+use config::{Backend, Balance, Config, ConnectionsMax, Keepalive, Listener, Pool, Workers};
 
-/// What differs between two configs, in the order of the next one; removed things last.
+/// What differs between two configs: one line for each listener and pool that came, went or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes(Vec<String>);
 
 impl Changes {
     /// What changes when `next` takes the place of `previous`.
-    pub fn between(_previous: &Config, _next: &Config) -> Self {
-        Self(Vec::new())
+    ///
+    /// Listeners and pools are known by their names, backends by their addresses.
+    pub fn between(previous: &Config, next: &Config) -> Self {
+        let mut lines = Vec::new();
+        lines.extend(line("~ runtime".to_owned(), &runtime(previous, next)));
+        for listener in &next.listeners {
+            match previous.listeners.iter().find(|before| before.name == listener.name) {
+                Some(before) => {
+                    let parts = listener_parts((previous, before), (next, listener));
+                    lines.extend(line(format!("~ listener {}", listener.name), &parts));
+                }
+                None => lines.push(format!(
+                    "+ listener {} -> {}",
+                    named(&listener.name, listener.address),
+                    pool_of(next, listener)
+                )),
+            }
+        }
+        for before in &previous.listeners {
+            if !next.listeners.iter().any(|listener| listener.name == before.name) {
+                lines.push(format!("- listener {}", named(&before.name, before.address)));
+            }
+        }
+        for pool in &next.pools {
+            match previous.pools.iter().find(|before| before.name == pool.name) {
+                Some(before) => {
+                    lines.extend(line(format!("~ pool {}", pool.name), &pool_parts(before, pool)));
+                }
+                None => lines.push(format!("+ pool {}: {}", pool.name, backends(pool))),
+            }
+        }
+        for before in &previous.pools {
+            if !next.pools.iter().any(|pool| pool.name == before.name) {
+                lines.push(format!("- pool {}", before.name));
+            }
+        }
+        Self(lines)
     }
 
-    /// One line for each change, such as `+ listener api 127.0.0.1:8081 -> app`.
+    /// One line for each listener and pool that differs.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
-    /// Whether nothing changes.
+    /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl fmt::Display for Changes {
+impl Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
+    }
+}
+
+/// A line about one thing, if anything of it differs.
+fn line(thing: String, parts: &[String]) -> Option<String> {
+    (!parts.is_empty()).then(|| thing + ": " + &parts.join(", "))
+}
+
+fn runtime(previous: &Config, next: &Config) -> Vec<String> {
+    let (before, after) = (&previous.runtime, &next.runtime);
+    let mut parts = Vec::new();
+    setting(&mut parts, "workers", before.workers, after.workers, workers);
+    setting(&mut parts, "max_connections", before.connections_max, after.connections_max, connections_max);
+    setting(&mut parts, "drain_timeout", before.drain_timeout, after.drain_timeout, duration);
+    parts
+}
+
+fn listener_parts(
+    (previous, before): (&Config, &Listener),
+    (next, after): (&Config, &Listener),
+) -> Vec<String> {
+    let mut parts = Vec::new();
+    setting(&mut parts, "address", before.address, after.address, show);
+    setting(&mut parts, "pool", pool_of(previous, before), pool_of(next, after), show);
+    setting(&mut parts, "backlog", before.backlog, after.backlog, show);
+    setting(&mut parts, "max_connections", before.connections_max, after.connections_max, show);
+    setting(&mut parts, "freebind", before.freebind, after.freebind, show);
+    setting(&mut parts, "v6only", before.v6only, after.v6only, show);
+    parts
+}
+
+fn pool_parts(before: &Pool, after: &Pool) -> Vec<String> {
+    let mut parts = backend_parts(&before.backends, &after.backends);
+    setting(&mut parts, "balance", before.balance, after.balance, |Balance::RoundRobin| {
+        "round_robin".to_owned()
+    });
+    setting(&mut parts, "connect_timeout", before.connect_timeout, after.connect_timeout, duration);
+    setting(&mut parts, "attempts", before.attempts, after.attempts, show);
+    setting(&mut parts, "idle_timeout", before.idle_timeout, after.idle_timeout, duration);
+    setting(
+        &mut parts,
+        "half_closed_timeout",
+        before.half_closed_timeout,
+        after.half_closed_timeout,
+        duration,
+    );
+    setting(&mut parts, "keepalive", before.keepalive, after.keepalive, keepalive);
+    setting(&mut parts, "source", before.source, after.source, |source| {
+        source.map_or("null".to_owned(), show)
+    });
+    parts
+}
+
+fn backend_parts(before: &[Backend], after: &[Backend]) -> Vec<String> {
+    let mut parts = Vec::new();
+    let in_before = |backend: &&Backend| before.iter().any(|other| other.address == backend.address);
+    let in_after = |backend: &&Backend| after.iter().any(|other| other.address == backend.address);
+    for backend in after.iter().filter(|backend| !in_before(backend)) {
+        parts.push(format!("+ backend {}", named(&backend.name, backend.address)));
+    }
+    for backend in before.iter().filter(|backend| !in_after(backend)) {
+        parts.push(format!("- backend {}", named(&backend.name, backend.address)));
+    }
+    for backend in after {
+        if let Some(other) = before.iter().find(|other| other.address == backend.address) {
+            let of = |what| format!("{what} of {}", other.name);
+            setting(&mut parts, &of("name"), &other.name, &backend.name, show);
+            setting(&mut parts, &of("weight"), other.weight, backend.weight, show);
+        }
+    }
+    let stayed = |backend: &Backend| backend.address;
+    if !before.iter().filter(in_after).map(stayed).eq(after.iter().filter(in_before).map(stayed)) {
+        parts.push("backends in another order".to_owned());
+    }
+    parts
+}
+
+/// Adds `name before -> after` if they differ.
+fn setting<T: PartialEq>(
+    parts: &mut Vec<String>,
+    name: &str,
+    before: T,
+    after: T,
+    show: impl Fn(T) -> String,
+) {
+    if before != after {
+        parts.push(format!("{name} {} -> {}", show(before), show(after)));
+    }
+}
+
+fn pool_of<'a>(config: &'a Config, listener: &Listener) -> &'a str {
+    &config.pools[listener.pool.0].name
+}
+
+/// A name with its address, once where they are the same.
+fn named(name: &str, address: std::net::SocketAddr) -> String {
+    let address = address.to_string();
+    if name == address { address } else { format!("{name} {address}") }
+}
+
+fn backends(pool: &Pool) -> String {
+    match pool.backends.len() {
+        1 => "1 backend".to_owned(),
+        number => format!("{number} backends"),
+    }
+}
+
+fn show(value: impl Display) -> String {
+    value.to_string()
+}
+
+fn workers(workers: Workers) -> String {
+    match workers {
+        Workers::Auto => "auto".to_owned(),
+        Workers::Number(number) => number.to_string(),
+    }
+}
+
+fn connections_max(connections_max: ConnectionsMax) -> String {
+    match connections_max {
+        ConnectionsMax::Auto => "auto".to_owned(),
+        ConnectionsMax::Number(number) => number.to_string(),
+    }
+}
+
+fn keepalive(Keepalive { idle, interval, probes }: Keepalive) -> String {
+    format!("{} + {probes} x {}", duration(idle), duration(interval))
+}
+
+/// A duration as the file would say it: `1h`, `1m30s`, `500ms`.
+fn duration(duration: Duration) -> String {
+    let mut rest = duration.as_millis();
+    let mut shown = String::new();
+    for (unit, millis) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+        if rest >= millis {
+            write!(shown, "{}{unit}", rest / millis).expect("a String takes everything");
+            rest %= millis;
+        }
+    }
+    if shown.is_empty() { "0s".to_owned() } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+    use std::time::Duration;
+
+    use config::{Config, Workers};
+
+    use super::Changes;
+    use crate::samples;
+
+    #[test]
+    fn nothing_differs() {
+        check(|_| (), &[]);
+    }
+
+    #[test]
+    fn listeners_come_go_and_change() {
+        check(
+            |config| config.listeners.push(samples::listener("api", "127.0.0.1:8081", 1)),
+            &["+ listener api 127.0.0.1:8081 -> app"],
+        );
+        check(
+            |config| config.listeners.push(samples::listener("127.0.0.1:8081", "127.0.0.1:8081", 1)),
+            &["+ listener 127.0.0.1:8081 -> app"],
+        );
+        check(|config| drop(config.listeners.remove(0)), &["- listener web 0.0.0.0:80"]);
+        check(
+            |config| {
+                config.listeners[0].pool = config::PoolIndex(1);
+                config.listeners[0].backlog = 100;
+                config.listeners[0].connections_max = 5;
+                config.listeners[0].freebind = true;
+            },
+            &["~ listener web: pool web -> app, backlog 16 -> 100, max_connections 100 -> 5, \
+               freebind false -> true"],
+        );
+        check(
+            |config| config.listeners[0].address = "0.0.0.0:81".parse().unwrap(),
+            &["~ listener web: address 0.0.0.0:80 -> 0.0.0.0:81"],
+        );
+        // The pools are the same, in another order: their numbers are not what a listener goes to.
+        check(
+            |config| {
+                config.pools.reverse();
+                config.listeners[0].pool = config::PoolIndex(1);
+            },
+            &[],
+        );
+    }
+
+    #[test]
+    fn pools_come_go_and_change() {
+        check(|config| config.pools.push(samples::pool("new", &["a 1"])), &["+ pool new: 1 backend"]);
+        check(|config| drop(config.pools.pop()), &["- pool app"]);
+        check(
+            |config| {
+                config.pools[0] = samples::pool("web", &["a 3", "c 1"]);
+                config.pools[0].idle_timeout = Duration::from_secs(90);
+                config.pools[0].attempts = 2;
+                config.pools[0].source = Some("10.1.1.1".parse().unwrap());
+                config.pools[0].keepalive.idle = Duration::from_millis(60_500);
+            },
+            &["~ pool web: + backend c 10.0.0.3:80, - backend b 10.0.0.2:80, weight of a 1 -> 3, \
+               attempts 3 -> 2, idle_timeout 1h -> 1m30s, \
+               keepalive 1m + 6 x 10s -> 1m500ms + 6 x 10s, source null -> 10.1.1.1"],
+        );
+        check(|config| config.pools[0].backends.reverse(), &["~ pool web: backends in another order"]);
+        check(
+            |config| config.pools[0].backends[1].name = "bee".to_owned(),
+            &["~ pool web: name of b b -> bee"],
+        );
+    }
+
+    #[test]
+    fn the_process_changes() {
+        check(
+            |config| {
+                config.runtime.workers = Workers::Number(NonZeroU16::new(2).unwrap());
+                config.runtime.drain_timeout = Duration::ZERO;
+            },
+            &["~ runtime: workers auto -> 2, drain_timeout 30s -> 0s"],
+        );
+    }
+
+    #[track_caller]
+    fn check(change: impl Fn(&mut Config), expected: &[&str]) {
+        let listeners = vec![samples::listener("web", "0.0.0.0:80", 0)];
+        let pools = vec![samples::pool("web", &["a 1", "b 1"]), samples::pool("app", &["a 1"])];
+        let previous = samples::config(listeners, pools);
+        let mut next = previous.clone();
+        change(&mut next);
+        let changes = Changes::between(&previous, &next);
+        assert_eq!(changes.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(changes.to_string(), expected.join("\n"));
+        assert_eq!(changes.is_empty(), expected.is_empty());
     }
 }

@@ -139,3 +139,33 @@ impl<T> Deref for Padded<T> {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use connection::CloseReason;
+
+    use super::{ListenerCounters, PerWorker};
+
+    #[test]
+    fn workers_count_apart_and_are_summed() {
+        let counters: PerWorker<ListenerCounters> = PerWorker::new(3);
+        counters.of(0).accepted.add(1);
+        counters.of(2).accepted.add(41);
+        counters.of(1).active.add(3);
+        counters.of(1).active.sub(2);
+        counters.of(1).closed(CloseReason::Idle).add(2);
+        assert_eq!(counters.sum(|worker| worker.accepted.get()), 42);
+        assert_eq!(counters.sum(|worker| worker.active.get()), 1);
+        assert_eq!(counters.sum(|worker| worker.closed(CloseReason::Idle).get()), 2);
+        assert_eq!(counters.sum(|worker| worker.closed(CloseReason::Done).get()), 0);
+        assert_eq!(counters.iter().len(), 3);
+    }
+
+    #[test]
+    fn workers_share_no_cache_line() {
+        let counters: PerWorker<u8> = PerWorker::new(2);
+        let address = |worker| std::ptr::from_ref(counters.of(worker)).addr();
+        assert!(address(1) - address(0) >= 128);
+        assert_eq!(address(0) % 128, 0);
+    }
+}

@@ -124,3 +124,145 @@ fn bit(worker: usize) -> u64 {
 
 /// Flags in a word.
 const WORD: usize = u64::BITS as usize;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::Gate;
+
+    #[test]
+    fn counts_places() {
+        let gate = Gate::new(1);
+        assert!(!gate.enter(0));
+        assert!(gate.enter(2));
+        assert!(gate.enter(2));
+        assert!(!gate.enter(2));
+        assert_eq!(gate.active(), 2);
+        assert_eq!(gate.leave(), None);
+        // A lower bound lets those be who are in.
+        assert!(!gate.enter(1));
+        assert!(gate.enter(2));
+    }
+
+    #[test]
+    #[should_panic(expected = "nobody had taken")]
+    fn a_place_is_given_back_once() {
+        let gate = Gate::new(1);
+        let _ = gate.leave();
+    }
+
+    #[test]
+    fn wakes_those_who_wait_in_turn() {
+        let workers = 130;
+        let gate = Gate::new(workers);
+        let waiting = [3, 0, 64, 129, 63];
+        for _ in 0..10 {
+            assert!(gate.enter(10));
+        }
+        for worker in waiting {
+            gate.wait(worker);
+            gate.wait(worker);
+        }
+        let woken: Vec<_> = (0..6).map(|_| gate.leave()).collect();
+        assert_eq!(woken, [Some(3), Some(63), Some(64), Some(129), Some(0), None]);
+        // One that waits again comes behind the others.
+        gate.wait(64);
+        gate.wait(1);
+        assert_eq!(gate.leave(), Some(1));
+        gate.wait(1);
+        assert_eq!(gate.leave(), Some(64));
+        assert_eq!(gate.leave(), Some(1));
+    }
+
+    #[test]
+    fn who_does_not_wait_any_more_wakes_another() {
+        let gate = Gate::new(3);
+        assert!(gate.enter(1));
+        gate.wait(1);
+        gate.wait(2);
+        // The gate is full: nobody has reason to wake.
+        assert_eq!(gate.done_waiting(0, 1), None);
+        assert_eq!(gate.leave(), Some(1));
+        // Worker 1 wants no place any more, so it is for worker 2.
+        assert_eq!(gate.done_waiting(1, 1), Some(2));
+        assert_eq!(gate.done_waiting(2, 1), None);
+    }
+
+    /// Workers take places, hold them for a moment and give them back, through a gate that is far too narrow;
+    /// each sleeps when it must. If a wake-up were lost, one would sleep for ever.
+    #[test]
+    fn no_wake_up_is_lost() {
+        for max in [1, 2, 3] {
+            stress(max);
+        }
+    }
+
+    const WORKERS: usize = 4;
+    const PLACES_EACH: u64 = 20_000;
+
+    fn stress(max: u32) {
+        let gate = Gate::new(WORKERS);
+        let inside = AtomicU32::new(0);
+        let taken = AtomicU64::new(0);
+        let failed = AtomicBool::new(false);
+        let (wakers, sleepers): (Vec<Sender<()>>, Vec<Receiver<()>>) =
+            (0..WORKERS).map(|_| channel()).unzip();
+        thread::scope(|scope| {
+            for (worker, sleeper) in sleepers.into_iter().enumerate() {
+                let (gate, inside, taken, failed) = (&gate, &inside, &taken, &failed);
+                let wakers = wakers.clone();
+                let wake = move |worker: Option<usize>| {
+                    if let Some(worker) = worker {
+                        wakers[worker].send(()).unwrap_or(());
+                    }
+                };
+                scope.spawn(move || {
+                    let mut seed = worker as u64 + 1;
+                    for _ in 0..PLACES_EACH {
+                        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        let mut waited = false;
+                        let mut entered = gate.enter(max);
+                        while !entered {
+                            waited = true;
+                            gate.wait(worker);
+                            entered = gate.enter(max);
+                            if entered {
+                                break;
+                            }
+                            if sleeper.recv_timeout(Duration::from_secs(20)).is_err() {
+                                failed.store(true, Ordering::Relaxed);
+                                return;
+                            }
+                            // Now and then its clients have left meanwhile, and it wants no place.
+                            if seed >> 60 == 0 {
+                                break;
+                            }
+                            entered = gate.enter(max);
+                        }
+                        if waited {
+                            wake(gate.done_waiting(worker, max));
+                        }
+                        if !entered {
+                            continue;
+                        }
+                        let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
+                        assert!(now <= max, "{now} inside, at most {max}");
+                        taken.fetch_add(1, Ordering::Relaxed);
+                        if seed >> 61 == 1 {
+                            thread::yield_now();
+                        }
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        wake(gate.leave());
+                    }
+                });
+            }
+        });
+        assert!(!failed.into_inner(), "a worker slept while there was a place: max {max}");
+        assert_eq!(gate.active(), 0);
+        assert!(taken.into_inner() > PLACES_EACH);
+    }
+}

@@ -4,12 +4,15 @@
 //! binds nothing: listening sockets are handed to it.
 
 mod changes;
+
 mod counters;
 mod gate;
 mod listener;
 mod pool;
 mod published;
 mod rotation;
+#[cfg(test)]
+mod samples;
 mod table; // What is frozen, and how it is made. Start here.
 
 pub use crate::changes::Changes;

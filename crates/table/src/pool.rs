@@ -135,3 +135,86 @@ impl Pool {
 
 /// How many backends a pool may have, so that a [`BackendIndex`] fits; `config` refuses more.
 const BACKENDS_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use super::{BackendIndex, Pool};
+    use crate::samples;
+
+    #[test]
+    fn picks_in_turn_and_never_what_was_tried() {
+        // Each pick is a word: the backends tried before it. Below, what it gives.
+        check(&["a 1", "b 1", "c 1"], "- - - - - -", "a b c a b c");
+        check(&["a 1", "b 0", "c 1"], "- - - -", "a c a c");
+        check(&["a 1", "b 1"], "- a - ab -", "a b a - a");
+        check(&["a 1"], "- a -", "a - a");
+        check(&["a 0"], "- -", "- -");
+        // `a` is dead: its places go to the others in turn.
+        check(&["a 1", "b 1", "c 1"], "a - - a - - a - -", "b b c c b c b b c");
+        check(&["a 2", "b 1"], "a a a a a", "b b b b b");
+    }
+
+    #[track_caller]
+    fn check(backends: &[&str], tried: &str, expected: &str) {
+        let pool = pool(backends);
+        let index = |letter: char| BackendIndex(u16::from(letter as u8 - b'a'));
+        let name = |picked: BackendIndex| pool.backend(picked).name.clone();
+        let picked: Vec<String> = tried
+            .split(' ')
+            .map(|tried| tried.chars().filter(|&letter| letter != '-').map(index).collect::<Vec<_>>())
+            .map(|tried| pool.pick(&tried).map_or("-".to_owned(), name))
+            .collect();
+        assert_eq!(picked.join(" "), expected);
+    }
+
+    /// Connections whose attempt at a dead backend fails late, among those of others, spread evenly.
+    #[test]
+    fn the_share_of_a_dead_backend_is_spread() {
+        let pool = pool(&["a 1", "b 1", "c 1", "d 1"]);
+        let dead = BackendIndex(1);
+        let mut served = [0; 4];
+        let mut failed = 0;
+        for number in 0..40_000_u32 {
+            match pool.pick(&[]) {
+                Some(picked) if picked == dead => failed += 1,
+                Some(picked) => served[usize::from(picked.0)] += 1,
+                None => unreachable!("four have a weight"),
+            }
+            // The answers of a network come when they come.
+            while failed > 0 && number % 7 < 3 {
+                failed -= 1;
+                served[usize::from(pool.pick(&[dead]).unwrap().0)] += 1;
+            }
+        }
+        assert_eq!(served[1], 0);
+        let (least, most) = (served[0].min(served[2]).min(served[3]), *served.iter().max().unwrap());
+        assert!(most - least < 400, "{served:?}");
+    }
+
+    #[test]
+    fn is_exact_over_threads() {
+        const THREADS: u32 = 8;
+        const PICKS: u32 = 3_500;
+        let pool = pool(&["a 5", "b 1", "c 1"]);
+        let picked: [AtomicU32; 3] = Default::default();
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..PICKS {
+                        let index = pool.pick(&[]).unwrap();
+                        picked[usize::from(index.0)].fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        let rounds = THREADS * PICKS / 7;
+        assert_eq!(picked.map(AtomicU32::into_inner), [5 * rounds, rounds, rounds]);
+    }
+
+    fn pool(backends: &[&str]) -> Pool {
+        Pool::build(&samples::pool("web", backends), 1, None)
+    }
+}

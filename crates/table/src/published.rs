@@ -48,3 +48,29 @@ impl fmt::Debug for Reader {
         f.debug_struct("Reader").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Published;
+    use crate::samples::{config, pool};
+    use crate::table::{Phase, Table};
+
+    #[test]
+    fn readers_see_what_was_published_last() {
+        let table = Table::build(&config(vec![], vec![pool("web", &["a 1"])]), vec![], 1, None);
+        let published = Published::new(table.clone());
+        let (mut one, mut other) = (published.reader(), published.reader());
+        let first = Arc::clone(one.read());
+        assert!(Arc::ptr_eq(&first, one.read()));
+        assert!(Arc::ptr_eq(&first, other.read()));
+        published.publish(table.in_phase(Phase::Draining));
+        assert_eq!(one.read().phase, Phase::Draining);
+        assert!(Arc::ptr_eq(one.read(), &published.load_full()));
+        // A table lives until the last reader has looked again.
+        assert_eq!(Arc::strong_count(&first), 2);
+        other.read();
+        assert_eq!(Arc::strong_count(&first), 1);
+    }
+}

@@ -82,3 +82,108 @@ fn count(candidates: &[Candidate]) -> i64 {
 /// Reached only by large pools of unlike weights, such as 128 backends near the largest weight. Beyond it
 /// weights are scaled down together and rounded down, none below 1: shares become approximate, never zero.
 const PLACES_MAX: i64 = 32_768;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{PLACES_MAX, smooth};
+
+    #[test]
+    fn each_as_often_as_its_weight_says_and_spread() {
+        check(&[1], "a");
+        check(&[7], "a");
+        check(&[1, 1, 1], "abc");
+        check(&[4, 4], "ab");
+        check(&[5, 1, 1], "aabacaa");
+        check(&[1, 2], "bab");
+        check(&[10, 20], "bab");
+        check(&[3, 2, 1], "abacba");
+        check(&[0, 1, 0, 1], "bd");
+        check(&[0, 0], "");
+        check(&[], "");
+    }
+
+    #[track_caller]
+    fn check(weights: &[u16], expected: &str) {
+        let letter = |place: &crate::BackendIndex| char::from(b'a' + u8::try_from(place.0).unwrap());
+        assert_eq!(smooth(weights).iter().map(letter).collect::<String>(), expected);
+    }
+
+    #[test]
+    fn at_the_limit_shares_are_approximate_and_never_zero() {
+        // One of weight 1 beside 199 of 255 and 256: 50 845 places, were there no limit.
+        let weights: Vec<u16> = (0..200).map(|index| if index == 0 { 1 } else { 255 + index % 2 }).collect();
+        let shares = shares(&weights);
+        assert!(shares.iter().sum::<u64>() <= u64::try_from(PLACES_MAX).unwrap());
+        assert_eq!(shares[0], 1);
+        assert!(shares[1..].iter().all(|share| (160..=164).contains(share)), "{shares:?}");
+    }
+
+    #[test]
+    fn as_many_backends_as_there_may_be() {
+        let equal = smooth(&vec![256; 10_000]);
+        assert!(equal.iter().enumerate().all(|(place, index)| place == usize::from(index.0)));
+        assert_eq!(equal.len(), 10_000);
+    }
+
+    fn shares(weights: &[u16]) -> Vec<u64> {
+        let mut shares = vec![0; weights.len()];
+        for place in smooth(weights) {
+            shares[usize::from(place.0)] += 1;
+        }
+        shares
+    }
+
+    /// nginx's `ngx_http_upstream_get_peer`, as it stands there, over one period.
+    fn nginx(weights: &[u16]) -> Vec<u16> {
+        let total: i64 = weights.iter().map(|&weight| i64::from(weight)).sum();
+        let mut current = vec![0; weights.len()];
+        let mut picked = Vec::new();
+        for _ in 0..total {
+            let mut best: Option<usize> = None;
+            for peer in 0..weights.len() {
+                if weights[peer] == 0 {
+                    continue;
+                }
+                current[peer] += i64::from(weights[peer]);
+                if best.is_none_or(|best| current[peer] > current[best]) {
+                    best = Some(peer);
+                }
+            }
+            let best = best.unwrap();
+            current[best] -= total;
+            picked.push(u16::try_from(best).unwrap());
+        }
+        picked
+    }
+
+    proptest! {
+        #[test]
+        fn is_what_nginx_does(weights in prop::collection::vec(0..=40_u16, 0..12), factor in 1..6_u16) {
+            let weights: Vec<u16> = weights.iter().map(|weight| weight * factor).collect();
+            let rotation: Vec<u16> = smooth(&weights).iter().map(|place| place.0).collect();
+            let expected = nginx(&weights);
+            prop_assert_eq!(expected.is_empty(), rotation.is_empty());
+            if !rotation.is_empty() {
+                // One period of nginx is ours as often as the divisor says.
+                prop_assert_eq!(expected.len() % rotation.len(), 0);
+                prop_assert!(expected.chunks(rotation.len()).all(|chunk| chunk == rotation));
+            }
+        }
+
+        #[test]
+        fn each_appears_as_often_as_its_reduced_weight(
+            weights in prop::collection::vec(0..=256_u16, 1..60),
+        ) {
+            let divisor = weights.iter().fold(0, |a, &b| gcd(a, b));
+            let expected: Vec<u64> =
+                weights.iter().map(|&weight| u64::from(weight.checked_div(divisor).unwrap_or(0))).collect();
+            prop_assert_eq!(shares(&weights), expected);
+        }
+    }
+
+    fn gcd(a: u16, b: u16) -> u16 {
+        if b == 0 { a } else { gcd(b, a % b) }
+    }
+}

@@ -94,3 +94,74 @@ impl Table {
         self.listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, sockets))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use config::Config;
+
+    use super::{Phase, Table};
+    use crate::listener::Sockets;
+    use crate::samples::{config, listener, pool};
+
+    #[test]
+    fn listeners_go_to_their_pools() {
+        let table = build(&two_listeners(), &[sockets(), sockets()], None);
+        assert_eq!(table.phase, Phase::Serving);
+        assert!(Arc::ptr_eq(&table.listeners[0].pool, &table.pools[0]));
+        assert!(Arc::ptr_eq(&table.listeners[1].pool, &table.pools[1]));
+        assert_eq!(table.in_phase(Phase::Draining).phase, Phase::Draining);
+    }
+
+    #[test]
+    fn what_outlives_a_swap() {
+        let (web, api) = (sockets(), sockets());
+        let before = build(&two_listeners(), &[Arc::clone(&web), Arc::clone(&api)], None);
+        assert!(before.listeners[0].gate.enter(1));
+
+        // The listener that was `web` has another name and another pool, the other has new sockets.
+        let mut next = two_listeners();
+        next.listeners[0] = listener("renamed", "0.0.0.0:80", 1);
+        next.pools = vec![pool("app", &["b 5", "a 1"]), pool("web", &["a 1", "c 1"])];
+        let after = build(&next, &[web, sockets()], Some(&before));
+
+        assert!(Arc::ptr_eq(&after.listeners[0].gate, &before.listeners[0].gate));
+        assert!(Arc::ptr_eq(&after.listeners[0].counters, &before.listeners[0].counters));
+        assert!(!Arc::ptr_eq(&after.listeners[1].gate, &before.listeners[1].gate));
+        assert!(!Arc::ptr_eq(&after.listeners[1].counters, &before.listeners[1].counters));
+
+        let counters = |table: &Table, pool: &str, index: usize| {
+            Arc::clone(&table.pool(pool).unwrap().backends[index].counters)
+        };
+        assert!(Arc::ptr_eq(&counters(&after, "web", 0), &counters(&before, "web", 0)));
+        assert!(Arc::ptr_eq(&counters(&after, "app", 1), &counters(&before, "app", 0)));
+        // The same address in another pool is another backend.
+        assert!(!Arc::ptr_eq(&counters(&after, "app", 1), &counters(&after, "web", 0)));
+    }
+
+    #[test]
+    fn the_rotation_goes_on_over_a_reload() {
+        let config = config(vec![], vec![pool("web", &["a 1", "b 1", "c 1"])]);
+        let before = build(&config, &[], None);
+        let after = build(&config, &[], Some(&before));
+        let picked: Vec<u16> = [&before, &before, &after, &before, &after, &after]
+            .into_iter()
+            .map(|table| table.pools[0].pick(&[]).unwrap().0)
+            .collect();
+        assert_eq!(picked, [0, 1, 2, 0, 1, 2]);
+    }
+
+    fn two_listeners() -> Config {
+        let listeners = vec![listener("web", "0.0.0.0:80", 0), listener("api", "0.0.0.0:81", 1)];
+        config(listeners, vec![pool("web", &["a 1", "b 1"]), pool("app", &["a 1"])])
+    }
+
+    fn build(config: &Config, sockets: &[Arc<Sockets>], previous: Option<&Table>) -> Table {
+        Table::build(config, sockets.to_vec(), 2, previous)
+    }
+
+    fn sockets() -> Arc<Sockets> {
+        Arc::new(Sockets::new(Vec::new()))
+    }
+}
