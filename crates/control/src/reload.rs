@@ -58,6 +58,17 @@ pub(crate) fn plan(previous: &Config, next: &Config) -> Result<Vec<Origin>, Refu
     Ok(next.listeners.iter().map(origin).collect())
 }
 
+impl Refusal {
+    /// What is wrong, a line for each thing, for the log.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            // Not drawn as for a terminal: a line for each problem, with its place, is what a log is for.
+            Self::Failed(Failure::Config(error)) => error.lines().collect(),
+            Self::Failed(_) | Self::NeedsRestart { .. } => vec![self.to_string()],
+        }
+    }
+}
+
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)

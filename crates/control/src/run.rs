@@ -241,9 +241,12 @@ impl Control {
         if let Source::Fixed(_) = self.source {
             return log::warn!("SIGHUP: there is no file to read; the configuration stays");
         }
-        match load(&self.source).map_err(Refusal::from).and_then(|config| self.apply(config)) {
-            Ok(()) => {}
-            Err(refusal) => log::error!("reload refused, the configuration before it stays: {refusal}"),
+        if let Err(refusal) = load(&self.source).map_err(Refusal::from).and_then(|config| self.apply(config))
+        {
+            for line in refusal.lines() {
+                log::error!("reload refused: {line}");
+            }
+            log::info!("the configuration before it stays in force");
         }
     }
 
@@ -268,13 +271,13 @@ impl Control {
                 sockets::stop(&listener.sockets);
             }
         }
-        if changes.is_empty() {
-            log::info!("reloaded: nothing changed");
-        } else {
-            log::info!("reloaded:");
-            changes.lines().for_each(|line| log::info!("{line}"));
+        log_lines(changes.lines());
+        log_lines(removed.iter().map(String::as_str));
+        match changes.lines().len() {
+            0 => log::info!("reloaded: nothing changed"),
+            1 => log::info!("reloaded: 1 change"),
+            number => log::info!("reloaded: {number} changes"),
         }
-        log_lines(&removed);
         Ok(())
     }
 
@@ -330,7 +333,7 @@ impl Control {
     }
 
     fn log_totals(&mut self) {
-        log_lines(&self.totals.lines());
+        log_lines(self.totals.lines().iter().map(String::as_str));
     }
 
     async fn event(&mut self) -> Event {
@@ -411,7 +414,7 @@ fn log_sizes(sizes: &Sizes, host: &Host) {
     }
 }
 
-fn log_lines(lines: &[String]) {
+fn log_lines<'a>(lines: impl Iterator<Item = &'a str>) {
     for line in lines {
         log::info!("{line}");
     }

@@ -32,12 +32,11 @@ impl Sizes {
     pub(crate) fn new(runtime: &Runtime, listeners: usize, host: &Host) -> Result<Self, TooFewDescriptors> {
         let cpus = cpus(runtime.workers, &host.cpus);
         let workers = cpus.len() as u64;
-        let spent = DESCRIPTORS_RESERVED
-            + workers * DESCRIPTORS_PER_WORKER
-            + workers * (listeners as u64 + LISTENERS_SPARE);
+        let spent = DESCRIPTORS_RESERVED + workers * (DESCRIPTORS_PER_WORKER + listeners as u64);
         let rest = host.descriptors_max.saturating_sub(spent);
+        let spare = SPARE_MAX.min(rest / DESCRIPTORS_FOR_A_SPARE);
         let pipes = pipes(rest, host.pipe_pages_max) / workers;
-        let possible = (rest - workers * pipes * DESCRIPTORS_PER_PIPE) / DESCRIPTORS_PER_CONNECTION;
+        let possible = (rest - spare - workers * pipes * DESCRIPTORS_PER_PIPE) / DESCRIPTORS_PER_CONNECTION;
         if possible == 0 {
             return Err(TooFewDescriptors {
                 limit: host.descriptors_max,
@@ -96,11 +95,11 @@ const WORKERS_AUTO_MAX: usize = 256;
 /// is allowed takes address space; a host that needs more says the number.
 const CONNECTIONS_AUTO_MAX: u32 = 1 << 20;
 
-/// Standard streams, the log, the control thread's epoll and signal pipe, the config file while it is read,
-/// probes of addresses, and room for surprises.
-const DESCRIPTORS_RESERVED: u64 = 64;
+/// Standard streams, the control thread's epoll, its waker and signal pipe, and the config file or a probe of an
+/// address, one at a time.
+const DESCRIPTORS_RESERVED: u64 = 12;
 
-/// A ring, a waker, and room for two more.
+/// A ring, a waker, the reserve that is given up to turn a client away, and a client that is turned away.
 const DESCRIPTORS_PER_WORKER: u64 = 4;
 
 /// A socket to the client and one to the backend.
@@ -109,8 +108,12 @@ const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 /// Two ends.
 const DESCRIPTORS_PER_PIPE: u64 = 2;
 
-/// Listeners that reloads may add before they eat into connections.
-const LISTENERS_SPARE: u64 = 8;
+/// Descriptors that are left for listeners which reloads add, and for surprises, at most. Beyond them, more
+/// listeners eat into connections.
+const SPARE_MAX: u64 = 256;
+
+/// A descriptor is left for each so many.
+const DESCRIPTORS_FOR_A_SPARE: u64 = 16;
 
 /// Pipes of the process at most. A pipe serves a half only while bytes are in it, so few serve many.
 const PIPES_MAX: u64 = 512;
@@ -149,16 +152,18 @@ mod tests {
     #[test]
     fn connections_follow_the_limit_of_descriptors() {
         // Limit of descriptors, connections asked for (0 is auto); connections, clipped, pipes per worker.
-        // Two workers and one listener take 64 + 2 * 4 + 2 * 9 = 90 descriptors beside pipes.
-        check(1_024, 0, (409, None, 29));
-        check(20_000, 0, (9_443, None, 256));
+        // Two workers and one listener take 12 + 2 * (4 + 1) = 22 descriptors before all else.
+        check(24, 0, (1, None, 0));
+        check(64, 1_000, (18, Some(1_000), 1));
+        check(256, 0, (96, None, 7));
+        check(1_024, 0, (408, None, 31));
+        check(20_000, 0, (9_349, None, 256));
         check(20_000, 500, (500, None, 256));
-        check(20_000, 9_443, (9_443, None, 256));
-        check(20_000, 9_444, (9_443, Some(9_444), 256));
-        check(1_048_576, 0, (523_731, None, 256));
+        check(20_000, 9_349, (9_349, None, 256));
+        check(20_000, 9_350, (9_349, Some(9_350), 256));
+        check(1_048_576, 0, (523_637, None, 256));
         check(1 << 30, 0, (1 << 20, None, 256));
         check(u64::MAX, 2_000_000, (2_000_000, None, 256));
-        check(92, 0, (1, None, 0));
     }
 
     #[track_caller]
@@ -182,8 +187,8 @@ mod tests {
     #[test]
     fn a_limit_that_holds_no_connection_is_refused() {
         assert_eq!(
-            Sizes::new(&runtime(2, 0), 1, &host(40)),
-            Err(TooFewDescriptors { limit: 40, needed: 92 })
+            Sizes::new(&runtime(2, 0), 1, &host(23)),
+            Err(TooFewDescriptors { limit: 23, needed: 24 })
         );
     }
 
