@@ -34,18 +34,13 @@ pub(crate) fn backend(text: &str) -> Result<SocketAddr, Wrong> {
 
 /// Reads an address to connect from: without a port, the kernel chooses that.
 pub(crate) fn source(text: &str) -> Result<IpAddr, Wrong> {
-    let ip = match text.parse::<IpAddr>() {
-        Ok(ip) => ip,
-        Err(_) => match text.parse::<SocketAddr>() {
-            Ok(address) => {
-                return Err(Wrong::new("a source has no port; the kernel chooses one for each connection")
-                    .help(format!("write `{}`", address.ip())));
-            }
-            Err(_) => {
-                return Err(Wrong::new(format!("{} is not an IP address", Quoted(text)))
-                    .help("write an address of this host, such as `192.0.2.10` or `2001:db8::10`"));
-            }
-        },
+    let Ok(ip) = text.parse::<IpAddr>() else {
+        return Err(match text.parse::<SocketAddr>() {
+            Ok(address) => Wrong::new("a source has no port; the kernel chooses one for each connection")
+                .help(format!("write `{}`", address.ip())),
+            Err(_) => Wrong::new(format!("{} is not an IP address", Quoted(text)))
+                .help("write an address of this host, such as `192.0.2.10` or `2001:db8::10`"),
+        });
     };
     specific(ip)?;
     plain(ip, 0)?;
@@ -59,6 +54,15 @@ fn parse(text: &str) -> Result<SocketAddr, Wrong> {
 
 fn diagnose(text: &str) -> Wrong {
     let not_one = Wrong::new(format!("{} is not an address", Quoted(text)));
+    if text.is_empty() {
+        return Wrong::new("the address is empty").help(EXAMPLES);
+    }
+    if text.trim() != text {
+        return not_one.help("remove the spaces around it");
+    }
+    if text.starts_with(['/', '@']) || text.starts_with("unix:") {
+        return not_one.help(format!("only TCP is spoken; {EXAMPLES}"));
+    }
     if let Ok(ip) = text.parse::<IpAddr>() {
         let wrong = Wrong::new(format!("the address {} has no port", Quoted(text)));
         return match ip {
@@ -76,6 +80,13 @@ fn diagnose(text: &str) -> Wrong {
         return Wrong::new(format!("{} is a port without an address", Quoted(text))).help(format!(
             "write an IP address before it, as in `127.0.0.1:{number}`; a listener takes `:{number}` for all"
         ));
+    }
+    if let Some(ip) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let wrong = Wrong::new(format!("the address {} has no port", Quoted(text)));
+        return match ip.parse::<Ipv6Addr>() {
+            Ok(ip) => wrong.help(format!("write `\"[{ip}]:80\"`, with the right port")),
+            Err(_) => wrong.help(EXAMPLES),
+        };
     }
     let Some((host, behind)) = text.rsplit_once(':') else {
         return name_or(text, not_one, None);
@@ -118,8 +129,8 @@ fn name_or(host: &str, not_one: Wrong, port: Option<u16>) -> Wrong {
         );
     }
     let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    if !is_name || host.is_empty() {
-        return not_one.help("write an IP address and a port, as in `10.0.0.1:80` or `\"[2001:db8::2]:80\"`");
+    if !is_name {
+        return not_one.help(EXAMPLES);
     }
     let wrong = Wrong::new(format!("{} is a name, and names are not resolved", Quoted(host)));
     let port = port.unwrap_or(80);
@@ -155,7 +166,7 @@ fn plain(ip: IpAddr, scope: u32) -> Result<(), Wrong> {
     let IpAddr::V6(v6) = ip else { return Ok(()) };
     if let Some(v4) = v6.to_ipv4_mapped() {
         return Err(
-            Wrong::new(format!("`{ip}` is an IPv4 address in IPv6 clothes")).help(format!("write `{v4}`"))
+            Wrong::new(format!("`{ip}` is an IPv4 address written as IPv6")).help(format!("write `{v4}`"))
         );
     }
     if v6.is_unicast_link_local() && scope == 0 {
@@ -163,7 +174,7 @@ fn plain(ip: IpAddr, scope: u32) -> Result<(), Wrong> {
             "the link-local address `{ip}` is not complete without its interface"
         ))
         .help(format!(
-            "add the number of the interface, as `ip link` shows it: `[{ip}%2]`, or use another address"
+            "add the number of the interface, as `ip link` shows it: `{ip}%2`, or use another address"
         )));
     }
     Ok(())
@@ -175,3 +186,5 @@ fn scope(address: &SocketAddr) -> u32 {
         SocketAddr::V6(v6) => v6.scope_id(),
     }
 }
+
+const EXAMPLES: &str = "write an IP address and a port, as in `10.0.0.1:80` or `\"[2001:db8::2]:80\"`";

@@ -56,14 +56,6 @@ impl Pool {
             number => format!("{number} backends"),
         };
         writeln!(f, "\npool {}: {balance} over {backends}", self.name)?;
-        let names = self.backends.iter().map(|backend| backend.name.len()).max().unwrap_or(0);
-        let addresses =
-            self.backends.iter().map(|backend| backend.address.to_string().len()).max().unwrap_or(0);
-        for backend in &self.backends {
-            let note = if backend.weight == 0 { ": takes no new connections" } else { "" };
-            let address = backend.address.to_string();
-            writeln!(f, "  {:names$}  {address:addresses$}  weight {}{note}", backend.name, backend.weight)?;
-        }
         setting(f, "connect_timeout", format_args!("{} for each attempt", show(self.connect_timeout)))?;
         setting(f, "attempts", self.attempts)?;
         setting(f, "idle_timeout", show(self.idle_timeout))?;
@@ -72,9 +64,22 @@ impl Pool {
         let keepalive = format!("after {}, every {}, {probes} times", show(idle), show(interval));
         setting(f, "keepalive", keepalive)?;
         match self.source {
-            None => setting(f, "source", "chosen by the kernel"),
-            Some(source) => setting(f, "source", source),
+            None => setting(f, "source", "chosen by the kernel")?,
+            Some(source) => setting(f, "source", source)?,
         }
+        let names = self.backends.iter().map(|backend| backend.name.len()).max().unwrap_or(0);
+        let addresses =
+            self.backends.iter().map(|backend| backend.address.to_string().len()).max().unwrap_or(0);
+        for backend in &self.backends {
+            let note = if backend.weight == 0 { ": takes no new connections" } else { "" };
+            let address = backend.address.to_string();
+            writeln!(
+                f,
+                "  backend {:names$}  {address:addresses$}  weight {}{note}",
+                backend.name, backend.weight
+            )?;
+        }
+        Ok(())
     }
 }
 

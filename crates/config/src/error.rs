@@ -9,7 +9,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use crate::limits::PROBLEMS_MAX;
 use crate::problem::{Finding, Problems, Span};
 
-/// Why a file is not a configuration: every problem of it, or the first [`PROBLEMS_MAX`] if there are more.
+/// Why a file is not a configuration: every problem of it, or the first fifty if there are more.
 ///
 /// [`Display`] draws each with the line it is in; [`ConfigError::lines`] gives one line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +119,9 @@ impl ConfigError {
     /// The line that `span` is in, without its end.
     fn line_of(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
-        let end = self.text[span.start..].find('\n').map_or(self.text.len(), |newline| span.start + newline);
+        let line = &self.text[start..];
+        let line = line.find('\n').map_or(line, |end| &line[..end]);
+        let end = start + line.strip_suffix('\r').unwrap_or(line).len();
         start..end
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Section {
     pub(crate) name: &'static str,
     /// In the order in which they are listed to people.
     pub(crate) keys: &'static [&'static str],
+    /// What one looks like.
+    pub(crate) example: &'static str,
 }
 
 /// The keys and values of one section, every key of them known.
@@ -59,11 +61,15 @@ impl<'t> Fields<'t> {
     /// As [`Fields::get`], for a key that must be there.
     pub(crate) fn require(&self, key: &str, example: &str, problems: &mut Problems) -> Option<Value<'t>> {
         let value = self.get(key);
-        if value.is_none() {
-            problems.push(
-                Finding::at(self.span, format!("{} without `{key}`", self.section.name))
-                    .help(format!("add `{example}`")),
-            );
+        // A key that is the wanted one but for a slip has been reported as that.
+        let slip = || {
+            let mut unknown =
+                self.entries.iter().filter(|entry| !self.section.keys.contains(&&*entry.key.value));
+            unknown.any(|entry| nearest(&entry.key.value, self.section.keys.iter().copied()) == Some(key))
+        };
+        if value.is_none() && !problems.is_full() && !slip() {
+            let finding = Finding::at(self.span, format!("{} has no `{key}`", self.section.name));
+            problems.push(finding.help(format!("add `{example}`")));
         }
         value
     }
@@ -92,8 +98,8 @@ impl<'t> Value<'t> {
         problems: &mut Problems,
     ) -> Option<Fields<'t>> {
         let Kind::Map(entries) = &self.node.kind else {
-            let keys = list(section.keys);
-            problems.push(self.mismatch(section.name).help(format!("{} has the keys {keys}", section.name)));
+            let finding = self.mismatch(&format!("the keys of {}", section.name));
+            problems.push(finding.help(format!("write it as `{}`", section.example)));
             return None;
         };
         for Entry { key, .. } in entries {
@@ -277,10 +283,7 @@ impl<'t> Value<'t> {
 
     fn mismatch(&self, expected: &str) -> Finding {
         let found = match &self.node.kind {
-            Kind::Nothing => {
-                return Finding::at(self.span, format!("`{}` has no value", self.key))
-                    .help(format!("write {expected} behind it, or remove the key"));
-            }
+            Kind::Nothing => "nothing".to_owned(),
             Kind::Scalar { text, quoted: true } => format!("the text {}", Quoted(text)),
             Kind::Scalar { text, quoted: false } => Quoted(text).to_string(),
             Kind::List(_) => "a list".to_owned(),

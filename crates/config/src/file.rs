@@ -100,15 +100,10 @@ impl WrittenBackend {
 }
 
 fn version(file: &Fields<'_>, problems: &mut Problems) {
-    let Some(value) = file.get("version") else { return };
-    let span = value.span();
-    if let Some(version) = value.number(0..=u32::MAX, problems)
-        && version != VERSION
-    {
-        problems.push(
-            Finding::at(span, format!("version {version} of the format is not known to this program"))
-                .help(format!("write `version: {VERSION}`, or use the program that the file is for")),
-        );
+    let version = file.get("version").and_then(|value| value.text("a version", problems));
+    if let Some(At { value, span }) = version.filter(|version| version.value != VERSION) {
+        let finding = Finding::at(span, format!("version {} of the format is not known", Quoted(value)));
+        problems.push(finding.help(format!("this program reads `version: {VERSION}`")));
     }
 }
 
@@ -148,7 +143,7 @@ fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenListener>
     let Some(items) = value.items("listeners", problems) else { return Vec::new() };
     if items.len() == 0 {
         let finding = Finding::at(value.span(), "no listener");
-        problems.push(finding.help("add one, such as `- { address: \"0.0.0.0:8080\", pool: web }`"));
+        problems.push(finding.help(format!("add one, such as `{}`", LISTENER.example)));
     }
     let mut listeners = Vec::new();
     for value in items {
@@ -219,9 +214,7 @@ fn pools(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenPool> {
     let Some(items) = value.items("pools", problems) else { return Vec::new() };
     if items.len() == 0 {
         let finding = Finding::at(value.span(), "no pool");
-        problems.push(
-            finding.help("add one, such as `- { name: web, backends: [{ address: \"10.0.0.1:80\" }] }`"),
-        );
+        problems.push(finding.help(format!("add one, such as `{}`", POOL.example)));
     }
     let mut pools = Vec::new();
     let mut backends_total = 0;
@@ -325,8 +318,7 @@ fn backends(
             None => "a pool has no backend".to_owned(),
         };
         let finding = Finding::at(value.map_or(fields.span(), |value| value.span()), message);
-        problems
-            .push(finding.help("add one under its `backends:`, such as `- { address: \"10.0.0.1:80\" }`"));
+        problems.push(finding.help(format!("add one under its `backends:`, such as `{}`", BACKEND.example)));
         return Vec::new();
     };
     let mut backends = Vec::new();
@@ -371,22 +363,26 @@ fn name(fields: &Fields<'_>, address: Option<At<SocketAddr>>, problems: &mut Pro
 }
 
 /// The version of the format that this program reads.
-const VERSION: u32 = 1;
+const VERSION: &str = "1";
 
 const BALANCES: &[(&str, Balance)] = &[("round_robin", Balance::RoundRobin)];
 
-pub(crate) const FILE: Section =
-    Section { name: "the file", keys: &["version", "runtime", "listeners", "pools"] };
+const FILE: Section =
+    Section { name: "the file", keys: &["version", "runtime", "listeners", "pools"], example: "listeners:" };
 
-pub(crate) const RUNTIME: Section =
-    Section { name: "`runtime`", keys: &["workers", "max_connections", "drain_timeout"] };
-
-pub(crate) const LISTENER: Section = Section {
-    name: "a listener",
-    keys: &["name", "address", "pool", "backlog", "max_connections", "freebind", "v6only"],
+const RUNTIME: Section = Section {
+    name: "`runtime`",
+    keys: &["workers", "max_connections", "drain_timeout"],
+    example: "runtime: { workers: auto }",
 };
 
-pub(crate) const POOL: Section = Section {
+const LISTENER: Section = Section {
+    name: "a listener",
+    keys: &["name", "address", "pool", "backlog", "max_connections", "freebind", "v6only"],
+    example: "- { address: \"0.0.0.0:8080\", pool: web }",
+};
+
+const POOL: Section = Section {
     name: "a pool",
     keys: &[
         "name",
@@ -399,8 +395,17 @@ pub(crate) const POOL: Section = Section {
         "source",
         "backends",
     ],
+    example: "- { name: web, backends: [{ address: \"10.0.0.1:80\" }] }",
 };
 
-pub(crate) const KEEPALIVE: Section = Section { name: "`keepalive`", keys: &["idle", "interval", "probes"] };
+const KEEPALIVE: Section = Section {
+    name: "`keepalive`",
+    keys: &["idle", "interval", "probes"],
+    example: "keepalive: { idle: 60s, interval: 10s, probes: 6 }",
+};
 
-pub(crate) const BACKEND: Section = Section { name: "a backend", keys: &["name", "address", "weight"] };
+const BACKEND: Section = Section {
+    name: "a backend",
+    keys: &["name", "address", "weight"],
+    example: "- { address: \"10.0.0.1:80\" }",
+};

@@ -22,11 +22,10 @@ impl Config {
         assert!(!to.is_empty(), "a pool has at least one backend");
         let mut backends: Vec<Backend> = Vec::new();
         for &address in to {
-            match backends.iter_mut().find(|backend| backend.address == address) {
-                Some(backend) => backend.weight = (backend.weight + 1).min(*limits::WEIGHT.end()),
-                None => {
-                    backends.push(Backend { name: address.to_string(), address, weight: defaults::WEIGHT })
-                }
+            if let Some(backend) = backends.iter_mut().find(|backend| backend.address == address) {
+                backend.weight = (backend.weight + 1).min(*limits::WEIGHT.end());
+            } else {
+                backends.push(Backend { name: address.to_string(), address, weight: defaults::WEIGHT });
             }
         }
         Self {

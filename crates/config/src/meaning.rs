@@ -98,7 +98,7 @@ fn clashes(listeners: &[WrittenListener], problems: &mut Problems) {
                 } else {
                     "use another port, or set `v6only: true` for the one of `[::]`"
                 };
-                Finding::at(address.span, format!("`{this}` and `{other}` have connections in common"))
+                Finding::at(address.span, format!("`{this}` overlaps with `{other}` of another listener"))
                     .help(help)
             };
             problems.push(finding.see(of_other.span, "the other one"));

@@ -14,6 +14,9 @@ pub(crate) fn finding(text: &str, error: &ScanError) -> Finding {
             return Finding::at(tab, "a tab in the indentation")
                 .help("indent with spaces; YAML does not allow tabs");
         }
+        if let Some(colon) = line.tight_colon() {
+            return Finding::at(colon, "a `:` without a space behind it").help("write it as `key: value`");
+        }
         if let Some(address) = line.bare_address() {
             return Finding::at(
                 address,
@@ -21,6 +24,13 @@ pub(crate) fn finding(text: &str, error: &ScanError) -> Finding {
             )
             .help("write it in quotes, as in `address: \"[::]:8080\"`");
         }
+    }
+    if line.character(at).is_some_and(|character| "'\"".contains(character))
+        && error.info().contains("indentation")
+    {
+        // It ran on into lines that do not look like a quotation.
+        return Finding::at(Span { start: at, end: at + 1 }, "a quote that is never closed")
+            .help("close it on the same line");
     }
     let (message, help) = explain(error.info());
     Finding::at(Span { start: at, end: at + 1 }, message).help_maybe(help.map(str::to_owned))
@@ -124,6 +134,26 @@ impl<'t> Line<'t> {
 
     fn previous(self, text: &'t str) -> Option<Self> {
         self.start.checked_sub(1).map(|end| Self::at(text, end))
+    }
+
+    /// The character `at`, counted in the whole text.
+    fn character(self, at: usize) -> Option<char> {
+        self.text.chars().nth(at.checked_sub(self.start)?)
+    }
+
+    /// The colon of a key that its value follows without a space.
+    fn tight_colon(self) -> Option<Span> {
+        let key_on = self.text.trim_start_matches([' ', '-']);
+        let before = self.text.len() - key_on.len();
+        let (key, value) = key_on.split_once(':')?;
+        let is_key = key.starts_with(|first: char| first.is_ascii_lowercase())
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        if !is_key || value.trim_end().is_empty() || value.starts_with(' ') {
+            return None;
+        }
+        // Up to here all is ASCII: bytes are characters.
+        let colon = self.start + before + key.len();
+        Some(Span { start: colon, end: colon + 1 })
     }
 
     /// The first tab before anything else.

@@ -30,6 +30,7 @@ proptest! {
 
 /// The same for a minute: `RONDEL_LONG=1 cargo test -p config`, and `RONDEL_SEED=...` for one input again.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
 fn slips_for_a_minute() {
     let texts = texts();
     if let Ok(seed) = env::var("RONDEL_SEED") {
