@@ -110,7 +110,7 @@ pub struct Keepalive {
     pub probes: u8,
 }
 
-/// One server address with a weight.
+/// One address that takes connections, with a weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     /// Its name in logs and counters; the address where the file gives none.

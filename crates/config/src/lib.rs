@@ -3,22 +3,37 @@
 //!
 //! It opens no socket and asks the host nothing: whether an address can be bound is for those who bind it.
 
+// What a file means. Start here.
+mod config;
+
+// From a path or bytes to that, in three steps: text to tree, tree to what is written, what is written to
+// what is meant.
+mod load;
+
+mod tree;
+
+mod file;
+
+mod meaning;
+
+// What the steps use: readers for the nodes of a tree and for the texts in them, and the numbers they hold to.
 mod address;
-mod config; // What a file means. Start here.
 mod defaults;
-mod describe;
 mod duration;
-mod error; // ... and when it is reported.
 mod fields;
-mod file; // tree to what is written,
-mod forward;
 mod limits;
-mod load; // From bytes to meaning, in three steps:
-mod meaning; // what is written to what is meant.
-mod problem; // A problem while the file is read ...
+
+// What is wrong: while it is found, the guesses about it, and the report.
+mod problem;
+
 mod suggest;
 mod syntax;
-mod tree; // text to tree,
+
+mod error;
+
+// What else there is to a configuration: its words, and the one that needs no file.
+mod describe;
+mod forward;
 
 pub use crate::config::{
     Backend, Balance, Config, ConnectionsMax, Keepalive, Listener, Pool, PoolIndex, Runtime, Workers,

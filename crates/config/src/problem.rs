@@ -35,7 +35,7 @@ impl Problems {
     /// The findings in the order of the file, and whether there may be more of them.
     pub(crate) fn into_findings(mut self) -> (Vec<Finding>, bool) {
         let more = self.more || self.is_full();
-        self.found.sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
+        self.found.sort_by_key(|finding| finding.span.map(|span| span.start));
         // What is wrong behind an anchor is wrong again at each of its aliases. It counts each time, for that
         // bounds the work, and is told once.
         self.found.dedup_by(|a, b| a.span == b.span && a.message == b.message);
