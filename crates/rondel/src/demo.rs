@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use config::Config;
-use control::Source;
+use control::{Failure, Source};
 
 use crate::logging;
 use crate::outcome::{Failed, Outcome, print};
@@ -28,12 +28,6 @@ pub(crate) struct Arguments {
 /// How long Ctrl-C waits for connections of the demo; `wrk` keeps its own open until it ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The exit code of a drain that ran out of time: no failure here.
-const DRAIN_TIMED_OUT: u8 = 6;
-
-/// The exit code of an address that cannot be had.
-const CANNOT_BIND: u8 = 4;
-
 pub(crate) fn demo(arguments: &Arguments) -> Outcome {
     logging::start();
     // They need no end of their own: their thread ends with the process.
@@ -47,12 +41,13 @@ pub(crate) fn demo(arguments: &Arguments) -> Outcome {
         let _ = print(&invitation(ready.listeners[0].address, &backends));
     });
     match ended {
-        Err(failure) if failure.exit_code() == CANNOT_BIND => Err(Failed::Hinted(
+        // Who ends a demo does not wait for its connections.
+        Ok(()) | Err(Failure::DrainTimedOut { .. }) => Ok(()),
+        Err(failure @ Failure::Bind { .. }) => Err(Failed::Hinted(
             failure,
             "choose another address, such as `rondel demo --listen 127.0.0.1:8081`".to_owned(),
         )),
-        Err(failure) if failure.exit_code() != DRAIN_TIMED_OUT => Err(failure.into()),
-        _ => Ok(()),
+        Err(failure) => Err(failure.into()),
     }
 }
 
