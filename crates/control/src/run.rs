@@ -182,7 +182,7 @@ impl Control {
     async fn drain(&mut self) -> Result<(), Failure> {
         let timeout = self.config.runtime.drain_timeout;
         log::info!(
-            "draining: {} connections may finish within {timeout:?}; a second signal ends them now",
+            "draining: connections={} may finish within {timeout:?}; a second signal ends them now",
             self.gate.active()
         );
         self.enter_phase(Phase::Draining);
@@ -198,7 +198,7 @@ impl Control {
             match event {
                 Event::Reload => log::warn!("SIGHUP: not reloading while draining"),
                 Event::End => {
-                    log::info!("ending at once: {} connections are closed", self.gate.active());
+                    log::info!("ending at once: connections={} are closed", self.gate.active());
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break;
