@@ -63,7 +63,7 @@ fn an_address_not_held_is_bound_when_told_to_and_else_exits_with_4() {
     let patient = setup.clone().listen("web", NOT_HELD.into(), "web", "freebind: true");
     drop(Lb::start(&patient));
 
-    let said = run_with(&setup.listen("web", NOT_HELD.into(), "web", ""));
+    let said = run_with(&[], &setup.listen("web", NOT_HELD.into(), "web", ""));
     assert_eq!(said.code, 4, "{}", said.text);
     assert!(said.text.contains(&SocketAddr::from(NOT_HELD).to_string()), "{}", said.text);
     assert!(said.text.contains("freebind"), "it says what to do: {}", said.text);

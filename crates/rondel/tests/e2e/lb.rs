@@ -30,6 +30,9 @@ pub(crate) struct Lb {
     status: Option<ExitStatus>,
 }
 
+/// A line of the log, by its number.
+pub(crate) type Mark = usize;
+
 /// How a command that ends by itself ended, and all that it said.
 pub(crate) struct Said {
     pub(crate) code: i32,
@@ -44,18 +47,13 @@ pub(crate) fn binary() -> PathBuf {
 /// Runs `rondel` with these arguments until it ends by itself.
 #[track_caller]
 pub(crate) fn rondel<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Said {
-    let mut lb = Lb::spawn(Command::new(binary()).args(arguments), Folder::new());
-    let code = lb.ended();
-    Said { code, text: lb.log_text() }
+    Lb::spawn(Command::new(binary()).args(arguments), Folder::new()).said()
 }
 
-/// Runs `rondel run` with a file that says `config`, for a start that is to fail.
+/// Runs `rondel run` with this configuration, for a start that is to fail; the wrapper as in [`Lb::start_under`].
 #[track_caller]
-pub(crate) fn run_with(config: &impl Display) -> Said {
-    let folder = Folder::new();
-    let file = folder.file("rondel.yaml");
-    fs::write(&file, config.to_string()).unwrap();
-    rondel([OsStr::new("run"), OsStr::new("--config"), file.as_os_str()])
+pub(crate) fn run_with(wrapper: &[&str], config: &impl Display) -> Said {
+    Lb::run_under(wrapper, config).said()
 }
 
 impl Lb {
@@ -68,6 +66,13 @@ impl Lb {
     /// The same, run by another command, such as `prlimit --nofile=64`, that becomes it.
     #[track_caller]
     pub(crate) fn start_under(wrapper: &[&str], config: &impl Display) -> Self {
+        let lb = Self::run_under(wrapper, config);
+        lb.wait_for("ready:", 0);
+        lb
+    }
+
+    #[track_caller]
+    fn run_under(wrapper: &[&str], config: &impl Display) -> Self {
         let folder = Folder::new();
         let file = folder.file("rondel.yaml");
         fs::write(&file, config.to_string()).unwrap();
@@ -77,9 +82,7 @@ impl Lb {
             .map(OsStr::new)
             .chain([binary.as_os_str(), OsStr::new("run"), OsStr::new("--config"), file.as_os_str()])
             .collect();
-        let lb = Self::spawn(Command::new(words[0]).args(&words[1..]), folder);
-        lb.wait_for("ready", 0);
-        lb
+        Self::spawn(Command::new(words[0]).args(&words[1..]), folder)
     }
 
     /// `rondel` with these arguments, once it has said `ready`.
@@ -119,26 +122,27 @@ impl Lb {
         Client::connect(self.address())
     }
 
-    /// Replaces the file, asks for a reload and waits until it is done; returns what was logged of it.
+    /// Replaces the file, asks for a reload and waits until it is done; the log tells of it from the mark on.
     #[track_caller]
-    pub(crate) fn reload(&self, config: &impl Display) -> String {
-        let mark = self.log.len();
-        self.write_config(config);
-        self.signal(Signal::HUP);
-        let line = self.wait_for_any(&["reloaded", "reload refused"], mark);
-        assert!(!line.contains("reload refused"), "reload refused:\n{}", self.log.text(mark));
-        self.log.text(mark)
+    pub(crate) fn reload(&self, config: &impl Display) -> Mark {
+        self.reload_to("reloaded", config)
     }
 
-    /// Replaces the file, asks for a reload and waits until it is refused; returns what was logged of it.
+    /// Replaces the file, asks for a reload and waits until it is refused; the log tells of it from the mark on.
     #[track_caller]
-    pub(crate) fn reload_refused(&self, config: &impl Display) -> String {
+    pub(crate) fn reload_refused(&self, config: &impl Display) -> Mark {
+        self.reload_to("reload refused", config)
+    }
+
+    #[track_caller]
+    fn reload_to(&self, expected: &str, config: &impl Display) -> Mark {
         let mark = self.log.len();
         self.write_config(config);
         self.signal(Signal::HUP);
-        let line = self.wait_for_any(&["reloaded", "reload refused"], mark);
-        assert!(line.contains("reload refused"), "reload not refused:\n{}", self.log.text(mark));
-        self.log.text(mark)
+        match self.log.wait_for(&["reloaded", "reload refused"], mark) {
+            Some(line) if line.contains(expected) => mark,
+            _ => panic!("not {expected}:\n{}", self.log.text(mark)),
+        }
     }
 
     /// Replaces the configuration file in one step, as an editor does.
@@ -168,17 +172,11 @@ impl Lb {
         self.log.text(0)
     }
 
-    /// Waits for a line with `word` in it that comes after the mark.
+    /// Waits for a line with `word` in it, from the mark on.
     #[track_caller]
-    pub(crate) fn wait_for(&self, word: &str, mark: usize) -> String {
-        self.wait_for_any(&[word], mark)
-    }
-
-    #[track_caller]
-    fn wait_for_any(&self, words: &[&str], mark: usize) -> String {
-        self.log
-            .wait_for(words, mark)
-            .unwrap_or_else(|| panic!("no line with any of {words:?}; the log:\n{}", self.log.text(0)))
+    pub(crate) fn wait_for(&self, word: &str, mark: Mark) {
+        let found = self.log.wait_for(&[word], mark);
+        assert!(found.is_some(), "no line with {word:?} from line {mark} on:\n{}", self.log.text(0));
     }
 
     // What the kernel says of it.
@@ -278,6 +276,12 @@ impl Lb {
         status.code().unwrap_or_else(|| panic!("{status}; the log:\n{}", self.log_text()))
     }
 
+    #[track_caller]
+    fn said(mut self) -> Said {
+        let code = self.ended();
+        Said { code, text: self.log_text() }
+    }
+
     /// Asks it to end with nothing left to wait for, and holds it to what it owes at the end of every test: no socket
     /// left behind, no kernel worker thread, no panic, exit code 0. Returns the log, with the totals in it.
     #[track_caller]
@@ -328,11 +332,20 @@ pub(crate) fn assert_no_kernel_workers(threads: &BTreeSet<String>) {
     assert!(!threads.iter().any(|name| name.starts_with("iou-wrk")), "kernel workers: {threads:?}");
 }
 
-/// How many connections ended for `reason`, by the totals in a log.
+/// How many connections of the listener `web` ended for `reason`.
 #[track_caller]
 pub(crate) fn closes(log: &str, reason: &str) -> u64 {
-    let counted = format!("{reason}=");
-    log.split_whitespace().filter_map(|word| word.strip_prefix(&counted)?.parse().ok()).max().unwrap_or(0)
+    total(log, "listener=web", &format!("closed_{reason}"))
+}
+
+/// What the totals logged last say of `key` in the line of `whose`, such as `listener=web`. A reason that never
+/// occurred is left out there.
+#[track_caller]
+pub(crate) fn total(log: &str, whose: &str, key: &str) -> u64 {
+    let is_of = |line: &&str| line.contains(" totals ") && line.split(' ').any(|word| word == whose);
+    let line = log.lines().rfind(is_of).unwrap_or_else(|| panic!("no totals of {whose} in\n{log}"));
+    let mut pairs = line.split(' ').filter_map(|word| word.split_once('='));
+    pairs.find(|(name, _)| *name == key).map_or(0, |(_, value)| value.parse().unwrap())
 }
 
 fn thread_names(tasks: &Path) -> BTreeSet<String> {
@@ -377,19 +390,17 @@ impl Log {
         self.written.lock().unwrap().lines.len()
     }
 
-    fn text(&self, mark: usize) -> String {
+    fn text(&self, mark: Mark) -> String {
         self.written.lock().unwrap().lines[mark..].join("\n")
     }
 
-    /// The first line after the mark with one of these words in it; none when the process ended or patience did.
-    fn wait_for(&self, words: &[&str], mark: usize) -> Option<String> {
+    /// The first line from the mark on with one of these words in it; none when the process or patience ended.
+    fn wait_for(&self, words: &[&str], mark: Mark) -> Option<String> {
         let deadline = Instant::now() + PATIENCE;
         let mut written = self.written.lock().unwrap();
         loop {
-            let found = written.lines[mark..]
-                .iter()
-                .find(|line| words.iter().any(|word| line.contains(word)))
-                .cloned();
+            let mut lines = written.lines.iter().skip(mark);
+            let found = lines.find(|line| words.iter().any(|word| line.contains(word))).cloned();
             let left = deadline.saturating_duration_since(Instant::now());
             if found.is_some() || written.streams_ended == 2 || left.is_zero() {
                 return found;

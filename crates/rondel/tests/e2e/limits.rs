@@ -1,30 +1,59 @@
 //! When descriptors run out: it neither spins nor gives up.
 
 use std::net::TcpStream;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::lb::Lb;
+use crate::lb::{Lb, run_with, total};
 use crate::peers::{Backend, Client};
 use crate::place::{PATIENCE, eventually};
+use crate::programs::run;
 use crate::setup::Setup;
 
 #[test]
-fn it_survives_more_clients_than_descriptors() {
+fn clients_beyond_what_descriptors_allow_wait_in_the_queue() {
     let backend = Backend::named("a", 9001);
     let setup =
         Setup::to(&[backend.target()]).runtime("workers: 2, max_connections: 1000, drain_timeout: 5s");
-    let lb = Lb::start_under(&["prlimit", "--nofile=64:64"], &setup);
+    let lb = Lb::start_under(&["prlimit", "--nofile=128:128"], &setup);
+    lb.wait_for("max_connections", 0);
 
-    // Far more than 64 descriptors can carry, all connected and none leaving.
+    // Far more than 128 descriptors can carry; each that is served leaves, so that the next is.
+    let mut waiting: Vec<Client> = (0..300).map(|_| lb.connect()).collect();
+    does_not_spin(&lb);
+    eventually("each is served in its turn", || {
+        waiting.retain_mut(|client| {
+            let served = client.heard();
+            if served {
+                assert_eq!(client.line(), "a");
+            }
+            !served
+        });
+        waiting.is_empty()
+    });
+    assert_eq!(total(&lb.end(), "listener=web", "closed_done"), 300);
+}
+
+#[test]
+fn descriptors_that_are_taken_away_turn_clients_away_until_they_are_back() {
+    let backend = Backend::named("a", 9001);
+    let lb = Lb::start_under(&["prlimit", "--nofile=1024:1024"], &Setup::to(&[backend.target()]));
+    let mut before: Vec<Client> = (0..10).map(|_| lb.connect()).collect();
+    for client in &mut before {
+        assert_eq!(client.line(), "a");
+    }
+
+    // From now on there are fewer than it was told at the start.
+    limit_files(&lb, 60);
     let flood: Vec<TcpStream> =
-        (0..300).filter_map(|_| TcpStream::connect_timeout(&lb.address(), PATIENCE).ok()).collect();
-    // Time for a spin to show itself.
-    thread::sleep(Duration::from_millis(500));
-    let busy = lb.cpu_time_over(Duration::from_secs(1));
-    assert!(busy < Duration::from_millis(200), "{busy:?} of a second on a CPU");
-    assert!(backend.accepted() > 5, "some are served: {}", backend.accepted());
+        (0..200).filter_map(|_| TcpStream::connect_timeout(&lb.address(), PATIENCE).ok()).collect();
+    does_not_spin(&lb);
+    for client in &mut before {
+        client.echoes(b"as before");
+    }
 
+    limit_files(&lb, 1024);
     drop(flood);
     eventually("it serves again", || {
         let Ok(stream) = TcpStream::connect_timeout(&lb.address(), PATIENCE) else { return false };
@@ -33,30 +62,30 @@ fn it_survives_more_clients_than_descriptors() {
     for _ in 0..20 {
         assert_eq!(lb.connect().line(), "a");
     }
+    drop(before);
+    let log = lb.end();
+    let refused = |reason: &str| total(&log, "listener=web", &format!("closed_{reason}"));
+    assert!(refused("over_limit") + refused("no_resources") > 0, "no client was turned away:\n{log}");
 }
 
 #[test]
-fn as_many_as_descriptors_allow_is_the_default() {
+fn too_few_descriptors_for_one_connection_are_refused_at_the_start() {
     let backend = Backend::named("a", 9001);
-    let setup = Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 5s");
-    let lb = Lb::start_under(&["prlimit", "--nofile=256:256"], &setup);
+    let said = run_with(&["prlimit", "--nofile=24:24"], &Setup::to(&[backend.target()]));
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert!(said.text.contains("open files"), "{}", said.text);
+}
 
-    let mut clients: Vec<Client> = (0..20).map(|_| lb.connect()).collect();
-    for client in &mut clients {
-        assert_eq!(client.line(), "a");
-    }
-    // More wait in the kernel's queue, and are served in their turn.
-    let mut waiting: Vec<Client> = (0..200).map(|_| lb.connect()).collect();
-    drop(clients);
-    eventually("each is served in its turn", || {
-        waiting.retain_mut(|client| {
-            let served = client.heard();
-            if served {
-                assert_eq!(client.line(), "a");
-            }
-            // Whoever is served leaves, so that the next is.
-            !served
-        });
-        waiting.is_empty()
-    });
+/// Asserts that it waits, and does not ask the kernel again and again.
+#[track_caller]
+fn does_not_spin(lb: &Lb) {
+    // Time for a spin to begin.
+    thread::sleep(Duration::from_millis(500));
+    let busy = lb.cpu_time_over(Duration::from_secs(1));
+    assert!(busy < Duration::from_millis(200), "{busy:?} of a second on a CPU");
+}
+
+fn limit_files(lb: &Lb, files: u32) {
+    let pid = lb.pid().as_raw_nonzero().to_string();
+    run(Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}:1024")]));
 }

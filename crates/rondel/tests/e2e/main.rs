@@ -24,6 +24,7 @@ mod addresses;
 mod balance;
 mod commands;
 mod connect;
+mod counters;
 mod ending;
 mod halves;
 mod http;

@@ -30,6 +30,11 @@ pub(crate) fn target(name: &str, port: u16) -> Target {
 }
 
 impl Target {
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
     pub(crate) fn weighing(mut self, weight: u16) -> Self {
         self.weight = weight;
         self
