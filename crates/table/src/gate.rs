@@ -127,7 +127,8 @@ const WORD: usize = u64::BITS as usize;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::thread;
     use std::time::Duration;
@@ -193,7 +194,7 @@ mod tests {
     }
 
     /// Workers take places, hold them for a moment and give them back, through a gate that is far too narrow;
-    /// each sleeps when it must. If a wake-up were lost, one would sleep for ever.
+    /// each sleeps when it must. In rounds: a lost wake-up shows only when no later one makes up for it.
     #[test]
     fn no_wake_up_is_lost() {
         for max in [1, 2, 3] {
@@ -202,67 +203,87 @@ mod tests {
     }
 
     const WORKERS: usize = 4;
-    const PLACES_EACH: u64 = 20_000;
+    const ROUNDS: usize = 5_000;
 
     fn stress(max: u32) {
         let gate = Gate::new(WORKERS);
         let inside = AtomicU32::new(0);
-        let taken = AtomicU64::new(0);
         let failed = AtomicBool::new(false);
+        let round = Barrier::new(WORKERS);
         let (wakers, sleepers): (Vec<Sender<()>>, Vec<Receiver<()>>) =
             (0..WORKERS).map(|_| channel()).unzip();
         thread::scope(|scope| {
             for (worker, sleeper) in sleepers.into_iter().enumerate() {
-                let (gate, inside, taken, failed) = (&gate, &inside, &taken, &failed);
+                let (gate, inside, failed, round) = (&gate, &inside, &failed, &round);
                 let wakers = wakers.clone();
                 let wake = move |worker: Option<usize>| {
                     if let Some(worker) = worker {
-                        wakers[worker].send(()).unwrap_or(());
+                        wakers[worker].send(()).expect("workers end together");
                     }
                 };
                 scope.spawn(move || {
                     let mut seed = worker as u64 + 1;
-                    for _ in 0..PLACES_EACH {
+                    for _ in 0..ROUNDS {
+                        // Some visit twice, so that who is inside and who waits differs from round to round.
                         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                        let mut waited = false;
-                        let mut entered = gate.enter(max);
-                        while !entered {
-                            waited = true;
-                            gate.wait(worker);
-                            entered = gate.enter(max);
-                            if entered {
-                                break;
-                            }
-                            if sleeper.recv_timeout(Duration::from_secs(20)).is_err() {
+                        for _ in 0..=seed >> 63 {
+                            // Now and then its clients leave while it sleeps, and it wants no place.
+                            let patient = seed >> 62 != 1;
+                            if !visit(gate, worker, max, patient, inside, &sleeper, &wake) {
                                 failed.store(true, Ordering::Relaxed);
-                                return;
                             }
-                            // Now and then its clients have left meanwhile, and it wants no place.
-                            if seed >> 60 == 0 {
-                                break;
-                            }
-                            entered = gate.enter(max);
                         }
-                        if waited {
-                            wake(gate.done_waiting(worker, max));
+                        round.wait();
+                        if failed.load(Ordering::Relaxed) {
+                            return;
                         }
-                        if !entered {
-                            continue;
-                        }
-                        let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
-                        assert!(now <= max, "{now} inside, at most {max}");
-                        taken.fetch_add(1, Ordering::Relaxed);
-                        if seed >> 61 == 1 {
-                            thread::yield_now();
-                        }
-                        inside.fetch_sub(1, Ordering::SeqCst);
-                        wake(gate.leave());
+                        round.wait();
                     }
                 });
             }
         });
         assert!(!failed.into_inner(), "a worker slept while there was a place: max {max}");
         assert_eq!(gate.active(), 0);
-        assert!(taken.into_inner() > PLACES_EACH);
+    }
+
+    /// What a worker does for one client; false if it was not woken.
+    fn visit(
+        gate: &Gate,
+        worker: usize,
+        max: u32,
+        patient: bool,
+        inside: &AtomicU32,
+        sleeper: &Receiver<()>,
+        wake: &impl Fn(Option<usize>),
+    ) -> bool {
+        let mut entered = gate.enter(max);
+        if !entered {
+            loop {
+                gate.wait(worker);
+                entered = gate.enter(max);
+                if entered {
+                    break;
+                }
+                if sleeper.recv_timeout(Duration::from_secs(10)).is_err() {
+                    return false;
+                }
+                if !patient {
+                    break;
+                }
+                entered = gate.enter(max);
+                if entered {
+                    break;
+                }
+            }
+            wake(gate.done_waiting(worker, max));
+        }
+        if entered {
+            let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
+            assert!(now <= max, "{now} inside, at most {max}");
+            thread::yield_now();
+            inside.fetch_sub(1, Ordering::SeqCst);
+            wake(gate.leave());
+        }
+        true
     }
 }
