@@ -29,7 +29,7 @@ fn a_client_sees_nothing_of_a_backend_that_refuses() {
 fn a_client_is_reset_when_every_backend_refuses() {
     let lb = Lb::start(&Setup::to(&[refusing("a", 9001), refusing("b", 9002)]));
 
-    assert_eq!(lb.connect().end(), End::Reset);
+    assert_eq!(lb.turn_away(), End::Reset);
     assert_eq!(closes(&lb.end(), "connect_refused"), 1);
 }
 
@@ -40,7 +40,7 @@ fn a_backend_is_tried_once_for_each_attempt_and_no_more() {
     let lb = Lb::start(&Setup::to_with("attempts: 2", &backends));
 
     // It begins at `a`, and `b` is the second and last attempt.
-    assert_eq!(lb.connect().end(), End::Reset);
+    assert_eq!(lb.turn_away(), End::Reset);
     assert_eq!(closes(&lb.end(), "connect_refused"), 1);
 }
 
@@ -60,7 +60,7 @@ fn a_client_is_reset_when_no_backend_answers() {
     let unanswering = Unanswering::new("a", 9001);
     let lb = Lb::start(&Setup::to_with("connect_timeout: 300ms", &[unanswering.target()]));
 
-    assert_eq!(lb.connect().end(), End::Reset);
+    assert_eq!(lb.turn_away(), End::Reset);
     assert_eq!(closes(&lb.end(), "connect_timed_out"), 1);
 }
 
@@ -69,7 +69,7 @@ fn a_pool_whose_backends_take_nothing_resets_its_clients() {
     let backend = Backend::named("a", 9001);
     let lb = Lb::start(&Setup::to(&[backend.target().weighing(0)]));
 
-    assert_eq!(lb.connect().end(), End::Reset);
+    assert_eq!(lb.turn_away(), End::Reset);
     assert_eq!(closes(&lb.end(), "no_backend"), 1);
     assert_eq!(backend.accepted(), 0);
 }
@@ -83,7 +83,7 @@ fn a_client_over_the_limit_waits_and_is_served_when_another_leaves() {
     let (mut first, mut second) = (lb.connect(), lb.connect());
     assert_eq!((first.line(), second.line()), ("a".into(), "a".into()));
     for _ in 0..3 {
-        let mut waiting = lb.connect();
+        let waiting = lb.connect();
         assert!(waiting.silent(), "served or turned away");
         let left = Instant::now();
         drop(std::mem::replace(&mut first, waiting));

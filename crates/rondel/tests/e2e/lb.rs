@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::peers::Client;
+use crate::peers::{Client, End};
 use crate::place::{Folder, PATIENCE, address, eventually, holds_within};
 use crate::setup::PORT;
 
@@ -120,6 +120,16 @@ impl Lb {
     #[track_caller]
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address())
+    }
+
+    /// How a client ends that gets nothing else; a reset may come before the client knows that it is connected.
+    #[track_caller]
+    pub(crate) fn turn_away(&self) -> End {
+        match TcpStream::connect(self.address()) {
+            Ok(stream) => Client::over(stream).end(),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => End::Reset,
+            Err(error) => panic!("connecting: {error}"),
+        }
     }
 
     /// Replaces the file, asks for a reload and waits until it is done; the log tells of it from the mark on.

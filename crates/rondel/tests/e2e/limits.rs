@@ -71,7 +71,7 @@ fn descriptors_that_are_taken_away_turn_clients_away_until_they_are_back() {
 #[test]
 fn too_few_descriptors_for_one_connection_are_refused_at_the_start() {
     let backend = Backend::named("a", 9001);
-    let said = run_with(&["prlimit", "--nofile=24:24"], &Setup::to(&[backend.target()]));
+    let said = run_with(&["prlimit", "--nofile=20:20"], &Setup::to(&[backend.target()]));
     assert_eq!(said.code, 1, "{}", said.text);
     assert!(said.text.contains("open files"), "{}", said.text);
 }

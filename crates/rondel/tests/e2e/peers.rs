@@ -241,24 +241,23 @@ impl Peer {
     /// Waits until the connection is over in both directions, without reading or saying anything.
     pub(crate) fn wait_cut(&self) -> bool {
         // Asked for no event, poll(2) still reports an error and the end of both directions.
-        let timeout = Timespec::try_from(PATIENCE).unwrap();
-        poll(&mut [PollFd::new(&self.0, PollFlags::empty())], Some(&timeout)).is_ok_and(|cut| cut == 1)
+        self.polled(PollFlags::empty(), PATIENCE)
+    }
+
+    fn polled(&self, events: PollFlags, patience: Duration) -> bool {
+        let timeout = Timespec::try_from(patience).unwrap();
+        poll(&mut [PollFd::new(&self.0, events)], Some(&timeout)).unwrap() == 1
     }
 
     /// Whether nothing comes for a while: neither a byte nor an end.
-    pub(crate) fn silent(&mut self) -> bool {
-        self.0.set_read_timeout(Some(SILENCE)).unwrap();
-        let silent = self.0.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
-        silent
+    pub(crate) fn silent(&self) -> bool {
+        !self.polled(PollFlags::IN, SILENCE)
     }
 
     /// Whether a byte or an end is there to be read.
     pub(crate) fn heard(&self) -> bool {
-        self.0.set_nonblocking(true).unwrap();
-        let heard = self.0.peek(&mut [0]);
-        self.0.set_nonblocking(false).unwrap();
-        !heard.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        // Not peek(2), which would take the news of a reset away from whoever reads next.
+        self.polled(PollFlags::IN, Duration::ZERO)
     }
 
     /// Sends `bytes` and asserts that they come back.
