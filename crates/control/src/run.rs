@@ -68,6 +68,8 @@ struct Control {
     /// Places for connections in the process.
     gate: Arc<Gate>,
     totals: Totals,
+    /// The longest queue of clients not yet accepted that the kernel allows.
+    backlog_max: u32,
     events: mpsc::Receiver<Event>,
     /// Workers that have not ended.
     running: usize,
@@ -113,6 +115,7 @@ impl Control {
             wakers,
             gate: Arc::new(Gate::new(workers)),
             totals,
+            backlog_max: host.backlog_max,
             events,
             running: 0,
         };
@@ -263,6 +266,7 @@ impl Control {
         let changes = Changes::between(&self.config, &config);
         let table = Table::build(&config, sockets, self.wakers.len(), Some(&previous));
         let removed = self.totals.follow(&table);
+        warn_of_backlogs(&config, self.backlog_max);
         self.config = config;
         self.publish(table);
         // After the table, so that no worker takes the end of its socket for an error.

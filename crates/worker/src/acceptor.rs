@@ -163,6 +163,8 @@ impl<D: Driver> Worker<D> {
                     }
                 }
             }
+            // Listening ended, and this accept with it.
+            Err(_) if mode == Mode::Retired => {}
             Err(Errno::CANCELED) => {}
             Err(_) => {
                 listener.counters.of(index).accept_errors.add(1);
@@ -179,7 +181,7 @@ impl<D: Driver> Worker<D> {
     fn on_accept_error(&mut self, number: usize, result: Result<u32, Errno>) {
         // A client that left before it was accepted is no reason to rest.
         let transient = matches!(result, Err(Errno::CONNABORTED | Errno::PROTO | Errno::INTR | Errno::AGAIN));
-        if transient || self.acceptors.get(number).mode == Mode::Retired {
+        if transient {
             return;
         }
         self.acceptors.set_mode(number, Mode::Paused(self.now + ACCEPT_PAUSE));

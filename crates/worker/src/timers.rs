@@ -214,6 +214,7 @@ const NEXT: usize = 0;
 const PREVIOUS: usize = 1;
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do for an origin")]
 mod tests {
     use std::collections::BTreeMap;
     use std::time::{Duration, Instant};
