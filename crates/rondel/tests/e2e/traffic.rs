@@ -97,9 +97,21 @@ fn exchange(peer: &Peer, sending: &Way, receiving: &Way) -> io::Result<()> {
     thread::scope(|scope| {
         let small = thread::Builder::new().stack_size(256 * 1024);
         let sender = small.spawn_scoped(scope, || send(&peer.0, sending)).unwrap();
+        let _cut = CutOnPanic(&peer.0);
         let received = receive(&peer.0, receiving);
         sender.join().expect("the sender does not panic").and(received)
     })
+}
+
+/// Ends a connection on which something was wrong, so that nobody waits for the rest of it.
+struct CutOnPanic<'a>(&'a TcpStream);
+
+impl Drop for CutOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.0.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 /// Writes in bursts of small and huge pieces, so that the balancer changes how it moves bytes on the way.

@@ -18,7 +18,8 @@ fn a_download_is_the_file() {
     write_big(&file);
 
     let (url, file) = (format!("http://{}/files/big", lb.address()), file.display());
-    let (_, threads) = lb.threads_during(|| shell(format!("curl --silent --fail {url} | cmp - {file}")));
+    let (_, threads) =
+        lb.threads_during(|| shell(format!("curl --silent --fail --max-time 120 {url} | cmp - {file}")));
     assert_no_kernel_workers(&threads);
 }
 
@@ -31,8 +32,8 @@ fn an_upload_is_the_file() {
     write_big(&file);
 
     let (url, file) = (format!("http://{}/files/big", lb.address()), file.display());
-    let (_, threads) =
-        lb.threads_during(|| shell(format!("curl --silent --fail --upload-file {file} {url}")));
+    let (_, threads) = lb
+        .threads_during(|| shell(format!("curl --silent --fail --max-time 120 --upload-file {file} {url}")));
     assert_no_kernel_workers(&threads);
     shell(format!("cmp {} {file}", nginx.file("big").display()));
 }
