@@ -143,7 +143,7 @@ pub const QUEUE_BUFFERS_MAX: u32 = 8;
 const QUEUE_BYTES_LOW: u32 = 16 * 1024;
 
 /// After so many full buffers in a row, a half is a stream and wants to splice.
-const STREAM_AFTER: u8 = 4;
+const STREAM_AFTER: u8 = 2;
 
 /// A fill of fewer bytes is small: splicing it costs more than copying it.
 const FILL_SMALL: u32 = 16 * 1024;

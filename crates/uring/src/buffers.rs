@@ -35,8 +35,8 @@ pub(crate) struct Buffers {
 
 /// Size of a receive buffer, in bytes.
 ///
-/// 16 KiB takes most requests and answers whole; what streams is spliced, not copied.
-pub const BUFFER_SIZE: u32 = 16 * 1024;
+/// 32 KiB takes most answers whole, 16 KiB of body and its header among them; what streams is spliced, not copied.
+pub const BUFFER_SIZE: u32 = 32 * 1024;
 
 /// How many buffers a pool may have: their numbers are 16 bits wide.
 pub const BUFFERS_MAX: u32 = 1 << 16;
@@ -53,10 +53,17 @@ const POSTED_MAX: u16 = 128;
 const BUFFER_STRIDE: usize = BUFFER_SIZE as usize + 64;
 
 impl Buffers {
-    /// A pool of `count` buffers, registered with the ring behind `submitter`.
-    pub(crate) fn register(submitter: &Submitter<'_>, count: u32) -> io::Result<Self> {
+    /// A pool of `count` buffers, registered with the ring behind `submitter`; fewer on a host that commits to
+    /// all memory that is mapped (`vm.overcommit_memory` = 2) and has not so much.
+    pub(crate) fn register(submitter: &Submitter<'_>, mut count: u32) -> io::Result<Self> {
         assert!(count >= u32::from(POSTED_MAX) && count <= BUFFERS_MAX);
-        let memory = Mapping::new(count as usize * BUFFER_STRIDE)?;
+        let memory = loop {
+            match Mapping::new(count as usize * BUFFER_STRIDE) {
+                Ok(memory) => break memory,
+                Err(error) if count / 2 < u32::from(POSTED_MAX) => return Err(error),
+                Err(_) => count /= 2,
+            }
+        };
         let ring = Mapping::new(usize::from(POSTED_MAX) * size_of::<BufRingEntry>())?;
         // SAFETY: the ring's memory is zeroed, page aligned, of `POSTED_MAX` entries, and unmapped only when
         // `Buffers` is dropped, which its owner does after the io_uring is gone.

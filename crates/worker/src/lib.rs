@@ -105,8 +105,8 @@ fn buffers_for(connections_max: u32) -> u32 {
     connections_max.saturating_mul(BUFFERS_PER_CONNECTION).clamp(BUFFERS_MIN, BUFFERS_MAX)
 }
 
-/// Both directions of a connection queue up to 64 KiB, of 16 KiB each.
-const BUFFERS_PER_CONNECTION: u32 = 8;
+/// Both directions of a connection queue up to 64 KiB, in buffers of 32 KiB.
+const BUFFERS_PER_CONNECTION: u32 = 4;
 
 /// What even a small worker gets, so that a burst on one connection does not starve another.
 const BUFFERS_MIN: u32 = 1024;
