@@ -80,7 +80,7 @@ fn help_version_completions_and_manual_are_there() {
 fn tcp_balances_without_a_file() {
     let backends = [Backend::named("a", 9001), Backend::named("b", 9002)];
     let [listen, a, b] = [8080, 9001, 9002].map(|port| address(port).to_string());
-    let lb = Lb::command(&["tcp", "--listen", &listen, "--to", &a, "--to", &b], "ready:");
+    let lb = Lb::command(&["tcp", "--listen", &listen, "--to", &a, "--to", &b], " ready");
 
     let picks: String = (0..6).map(|_| lb.connect().line()).collect();
     assert_eq!(picks, "ababab");

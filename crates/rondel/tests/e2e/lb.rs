@@ -67,7 +67,7 @@ impl Lb {
     #[track_caller]
     pub(crate) fn start_under(wrapper: &[&str], config: &impl Display) -> Self {
         let lb = Self::run_under(wrapper, config);
-        lb.wait_for("ready:", 0);
+        lb.wait_for(" ready", 0);
         lb
     }
 
