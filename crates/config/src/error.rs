@@ -177,6 +177,7 @@ impl<'t> Places<'t> {
 
     /// The bytes of a part of the text, as far as its first line goes.
     fn range(&self, span: Span) -> Range<usize> {
+        let span = span.characters();
         let mut start = self.byte(span.start);
         if start == self.text.len() && self.text.ends_with('\n') {
             // The end of the text is the end of its last line, not a line of its own that nobody wrote.

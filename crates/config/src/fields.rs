@@ -46,7 +46,7 @@ impl<'t> Fields<'t> {
         others: &[&Section],
         problems: &mut Problems,
     ) -> Option<Self> {
-        let node = tree.node(tree.root());
+        let node = tree.node(NodeId::ROOT);
         Value { tree, node, key: section.name, span: node.span }.fields(section, others, problems)
     }
 

@@ -10,6 +10,8 @@ mod config;
 // what is meant.
 mod load;
 
+mod screen;
+mod shape;
 mod tree;
 
 mod file;
@@ -22,10 +24,12 @@ mod defaults;
 mod duration;
 mod fields;
 mod limits;
+mod tokens;
 
 // What is wrong: while it is found, the guesses about it, and the report.
 mod problem;
 
+mod place;
 mod suggest;
 mod syntax;
 

@@ -9,6 +9,14 @@ pub(crate) const FILE_BYTES_MAX: usize = 1 << 20;
 /// The deepest nesting. The format itself needs seven levels; the rest is room for a good message.
 pub(crate) const NESTING_MAX: usize = 32;
 
+/// The deepest nesting of brackets that the parser gets to see, for there it takes longer the deeper they are.
+/// More than [`NESTING_MAX`], so that a file that is merely wrong is refused with all its levels counted.
+pub(crate) const BRACKETS_MAX: usize = 2 * NESTING_MAX;
+
+/// Keys and values of a file, those behind an alias counted each time: aliases of aliases multiply. It is more
+/// than what the limits below add up to, a backend being seven of them.
+pub(crate) const NODES_MAX: usize = 1 << 19;
+
 /// How many problems one report holds. Nobody reads more before mending the first ones, and it bounds the
 /// work that a hopeless file can cause.
 pub(crate) const PROBLEMS_MAX: usize = 50;

@@ -9,6 +9,7 @@ use crate::error::ConfigError;
 use crate::file;
 use crate::limits::FILE_BYTES_MAX;
 use crate::meaning::mean;
+use crate::place::Places;
 use crate::problem::{Finding, Problems, Span};
 use crate::tree::Tree;
 
@@ -51,13 +52,18 @@ impl Config {
             problems.push(not_utf8(text));
             return Err(ConfigError::new(name, text, problems));
         }
-        let config = Tree::parse(text, &mut problems)
-            .and_then(|tree| file::File::read(&tree, &mut problems))
-            .map(|file| mean(file, &mut problems));
+        let tree = Tree::parse(text, &mut problems);
+        let file = tree.as_ref().and_then(|tree| file::File::read(tree, &mut problems));
+        let config = file.map(|file| mean(file, &mut problems));
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigError::new(name, text, problems)),
+            Some(config) if problems.is_empty() => return Ok(config),
+            _ => {}
         }
+        if let Some(tree) = &tree {
+            let mut places = Places::new(tree, text);
+            problems.locate(text, |node| places.find(node));
+        }
+        Err(ConfigError::new(name, text, problems))
     }
 }
 
@@ -83,6 +89,9 @@ fn unreadable(error: &io::Error) -> Finding {
 /// Points at the first character that stands for bytes that are none.
 fn not_utf8(text: &str) -> Finding {
     let character = text.chars().position(|character| character == char::REPLACEMENT_CHARACTER).unwrap_or(0);
-    Finding::at(Span { start: character, end: character + 1 }, "the file is not UTF-8 text from here on")
-        .help("save it as UTF-8; in most editors that is a choice of `Save as`")
+    Finding::at(
+        Span::Text { start: character, end: character + 1 },
+        "the file is not UTF-8 text from here on",
+    )
+    .help("save it as UTF-8; in most editors that is a choice of `Save as`")
 }

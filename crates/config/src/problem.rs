@@ -1,8 +1,10 @@
 //! What is wrong with a file, while it is being read.
 
 use std::fmt::{self, Display};
+use std::ops::Range;
 
 use crate::limits::PROBLEMS_MAX;
+use crate::tree::NodeId;
 
 /// The problems found so far.
 #[derive(Debug, Default)]
@@ -32,10 +34,22 @@ impl Problems {
         self.found.len() >= PROBLEMS_MAX
     }
 
+    /// Puts the place of each node in the node's stead.
+    pub(crate) fn locate(&mut self, text: &str, mut place: impl FnMut(NodeId) -> Range<usize>) {
+        for finding in &mut self.found {
+            let see = finding.see.as_mut().map(|(span, _)| span);
+            for span in finding.span.iter_mut().chain(see) {
+                if let Span::Node(id) = *span {
+                    *span = Span::of_bytes(text, place(id));
+                }
+            }
+        }
+    }
+
     /// The findings in the order of the file, and whether there may be more of them.
     pub(crate) fn into_findings(mut self) -> (Vec<Finding>, bool) {
         let more = self.more || self.is_full();
-        self.found.sort_by_key(|finding| finding.span.map(|span| span.start));
+        self.found.sort_by_key(|finding| finding.span.map(|span| span.characters().start));
         // What is wrong behind an anchor is wrong again at each of its aliases. It counts each time, for that
         // bounds the work, and is told once.
         self.found.dedup_by(|a, b| a.span == b.span && a.message == b.message);
@@ -103,11 +117,29 @@ impl Wrong {
     }
 }
 
-/// A part of the text, counted in characters, as the YAML parser counts.
+/// A part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+pub(crate) enum Span {
+    /// From one place to another, counted in characters.
+    Text { start: usize, end: usize },
+    /// A node of the tree. Where that is takes time to find, and most are never pointed at.
+    Node(NodeId),
+}
+
+impl Span {
+    /// The span of these bytes; one that ends within a character is as long as that.
+    pub(crate) fn of_bytes(text: &str, bytes: Range<usize>) -> Self {
+        let characters = |end: usize| text.char_indices().take_while(|(byte, _)| *byte < end).count();
+        Self::Text { start: characters(bytes.start), end: characters(bytes.end) }
+    }
+
+    /// The characters of a span that has been located.
+    pub(crate) fn characters(self) -> Range<usize> {
+        match self {
+            Self::Text { start, end } => start..end,
+            Self::Node(_) => unreachable!("nodes are located before a problem is told"),
+        }
+    }
 }
 
 /// A value and where it was written.

@@ -1,12 +1,29 @@
 //! Turns the YAML parser's complaints into words for somebody who does not know YAML's grammar.
 
-use saphyr_parser::ScanError;
-
-use crate::problem::{Finding, Span};
+use crate::problem::{Finding, Quoted, Span};
+use crate::shape;
+use crate::tokens::{Token, TokenKind, Tokens};
 
 /// What to say of `error`, which ended the reading of `text`.
-pub(crate) fn finding(text: &str, error: &ScanError) -> Finding {
-    let at = error.marker().index();
+pub(crate) fn finding(text: &str, error: &serde_yaml::Error) -> Finding {
+    let said = error.to_string();
+    // What the parser says of the whole text comes without a place.
+    if said.contains("control characters") {
+        return control_character(text);
+    }
+    if said.contains("more than one document") {
+        return second_document(text);
+    }
+    if said.contains("repetition limit") {
+        return shape::many();
+    }
+    let place = error.location().map_or(0, |location| location.index());
+    let span = Span::of_bytes(text, place..place + 1);
+    let at = span.characters().start;
+    let quotation = quotation(text, place);
+    if let Some(Token { kind: TokenKind::Unclosed, start, .. }) = quotation {
+        return unclosed_quote(text, start);
+    }
     let line = Line::at(text, at);
     // The parser notices some slips a line late, so the usual suspects are looked for by themselves.
     for line in [line.previous(text), Some(line)].into_iter().flatten() {
@@ -25,29 +42,31 @@ pub(crate) fn finding(text: &str, error: &ScanError) -> Finding {
             .help("write it in quotes, as in `address: \"[::]:8080\"`");
         }
     }
-    if line.character(at).is_some_and(|character| "'\"".contains(character))
-        && error.info().contains("indentation")
-    {
-        // It ran on into lines that do not look like a quotation.
-        return Finding::at(Span { start: at, end: at + 1 }, "a quote that is never closed")
-            .help("close it on the same line");
+    if let Some(colon) = line.first_colon() {
+        return Finding::at(colon, "a `:` without a key before it").help("write it as `key: value`");
     }
-    let (message, help) = explain(error.info());
-    Finding::at(Span { start: at, end: at + 1 }, message).help_maybe(help.map(str::to_owned))
+    if let Some(Token { start, .. }) = quotation {
+        // It ran on to the next quote, and what that one opens is no longer quoted.
+        return unclosed_quote(text, start);
+    }
+    let span = word_with_sigil(text, place).unwrap_or(span);
+    let (message, help) = explain(&said);
+    Finding::at(span, message).help_maybe(help.map(str::to_owned))
 }
 
 /// Our words for the parser's, and the cure where there is one.
-fn explain(info: &str) -> (String, Option<&'static str>) {
-    let known = KNOWN.iter().find(|(part, ..)| info.contains(part));
-    match known {
-        Some((_, message, help)) => ((*message).to_owned(), Some(help)),
-        None => (format!("not valid YAML: {info}"), None),
+fn explain(said: &str) -> (String, Option<&'static str>) {
+    if let Some((_, message, help)) = KNOWN.iter().find(|(part, ..)| said.contains(part)) {
+        return ((*message).to_owned(), Some(help));
     }
+    // Behind it are places, and what the parser was about.
+    let said = said.split(" at line ").next().unwrap_or(said);
+    (format!("not valid YAML: {said}"), None)
 }
 
 /// Part of the parser's message, what we say instead, and the cure; the first that fits is taken.
 const KNOWN: &[(&str, &str, &str)] = &[
-    ("tab", "a tab where YAML allows none", "use spaces"),
+    ("found a tab character", "a tab where YAML allows none", "use spaces"),
     (
         "mapping values are not allowed",
         "a `:` where no key can be",
@@ -64,9 +83,9 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "the dashes of one list start in the same column, and so do the keys behind a dash",
     ),
     (
-        "invalid indentation",
-        "this line does not fit the indentation of those above",
-        "what is inside brackets or quotes is indented deeper than the line that opened them",
+        "did not find expected <document start>",
+        "this does not belong to what is above",
+        "the keys of one section start in the same column; a value in quotes or brackets ends with them",
     ),
     (
         "expected ',' or '}'",
@@ -75,13 +94,18 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("expected ',' or ']'", "a `[` without its `]`, or a comma is missing", "write it as `[value, value]`"),
     (
-        "trailing content after",
-        "something follows the closing quote",
-        "quote the whole value, or remove the rest",
+        "did not find expected node content",
+        "no value can be here",
+        "between brackets, values stand between commas, as in `[value, value]`; look for a bracket without its other half",
     ),
-    ("unexpected end of stream", "a quote that is never closed", "close it on the same line"),
+    ("while scanning a quoted scalar", "a quote that is never closed", "close it on the same line"),
     (
-        "unknown escape character",
+        "escape character",
+        "an unknown escape in a quoted value",
+        "write `\\\\` for a backslash, or use single quotes",
+    ),
+    (
+        "expected hexdecimal number",
         "an unknown escape in a quoted value",
         "write `\\\\` for a backslash, or use single quotes",
     ),
@@ -90,24 +114,97 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "an alias whose anchor is nowhere above",
         "define it with `&`, or quote a value that starts with `*`",
     ),
-    ("unexpected character", "a value cannot start with this character", "put the value in quotes"),
-    ("recursion limit", "nested too deep", "look for brackets too many"),
     (
-        "is only valid inside a block",
+        "while scanning an alias",
+        "an alias whose anchor is nowhere above",
+        "define it with `&`, or quote a value that starts with `*`",
+    ),
+    (
+        "while scanning an anchor",
+        "an anchor without a name",
+        "name it with letters and digits, or quote a value that starts with `&`",
+    ),
+    ("cannot start any token", "a value cannot start with this character", "put the value in quotes"),
+    (
+        "block sequence entries are not allowed",
         "a `-` where no list can be",
         "a list with dashes stands on lines of its own",
     ),
+    ("mapping keys are not allowed", "a `?` where no key can be", "quote a value that starts with `?`"),
     (
-        "implicit key",
+        "could not find expected ':'",
         "a line that is neither a key with its value nor part of a list",
         "write it as `key: value`",
     ),
-    (
-        "simple key",
-        "a line that is neither a key with its value nor part of a list",
-        "write it as `key: value`",
-    ),
+    ("found unexpected ':'", "a `:` without a space behind it", "write it as `key: value`"),
 ];
+
+/// The quotation that `place` is in, or that ends in its line but began in another.
+fn quotation(text: &str, place: usize) -> Option<Token> {
+    let before = &text.as_bytes()[..place.min(text.len())];
+    let line = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let before = Tokens::new(text, 0).take_while(|token| token.start <= place);
+    before.filter(|token| matches!(token.kind, TokenKind::Quoted | TokenKind::Unclosed)).find(|token| {
+        token.kind == TokenKind::Unclosed || token.end > line && text[token.start..token.end].contains('\n')
+    })
+}
+
+fn unclosed_quote(text: &str, start: usize) -> Finding {
+    Finding::at(Span::of_bytes(text, start..start + 1), "a quote that is never closed")
+        .help("close it on the same line")
+}
+
+/// The anchor or alias that `place` is in, or just behind.
+fn word_with_sigil(text: &str, place: usize) -> Option<Span> {
+    let mut before = Tokens::new(text, 0).take_while(|token| token.start <= place);
+    let token = before
+        .find(|token| matches!(token.kind, TokenKind::Anchor | TokenKind::Alias) && place <= token.end)?;
+    Some(Span::of_bytes(text, token.start..token.end))
+}
+
+fn control_character(text: &str) -> Finding {
+    let refused = |character: char| match character {
+        '\t' | '\n' | '\r' | '\u{85}' => false,
+        _ => character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}'),
+    };
+    let Some((at, character)) = text.chars().enumerate().find(|(_, character)| refused(*character)) else {
+        return Finding::of_file("a control character, which YAML does not allow");
+    };
+    let message =
+        format!("the control character {}, which YAML does not allow", Quoted(&character.to_string()));
+    Finding::at(Span::Text { start: at, end: at + 1 }, message)
+        .help("remove it; it may have come along when the text was copied")
+}
+
+/// Points at the line that starts a second document.
+fn second_document(text: &str) -> Finding {
+    let (mut begun, mut ended, mut start) = (false, false, 0);
+    for line in text.split_inclusive('\n') {
+        let words = line.trim_end();
+        let first = words.split([' ', '\t']).next().unwrap_or("");
+        let is_content = !words.is_empty() && !words.trim_start().starts_with('#') && !words.starts_with('%');
+        let second = match first {
+            "---" => begun,
+            "..." => {
+                ended = begun;
+                false
+            }
+            _ => is_content && ended,
+        };
+        if second {
+            let (end, help) = if first == "---" {
+                (3, "a file is one document; remove this `---` and what follows it, or join the two")
+            } else {
+                (words.len(), "a file is one document; remove what follows the `...`, or remove the `...`")
+            };
+            return Finding::at(Span::of_bytes(text, start..start + end), "a second YAML document")
+                .help(help);
+        }
+        begun |= is_content && first != "...";
+        start += line.len();
+    }
+    Finding::of_file("more than one YAML document").help("a file is one document; look for a line with `---`")
+}
 
 /// One line of the text.
 #[derive(Clone, Copy)]
@@ -136,11 +233,6 @@ impl<'t> Line<'t> {
         self.start.checked_sub(1).map(|end| Self::at(text, end))
     }
 
-    /// The character `at`, counted in the whole text.
-    fn character(self, at: usize) -> Option<char> {
-        self.text.chars().nth(at.checked_sub(self.start)?)
-    }
-
     /// The colon of a key that its value follows without a space.
     fn tight_colon(self) -> Option<Span> {
         let key_on = self.text.trim_start_matches([' ', '-']);
@@ -153,14 +245,22 @@ impl<'t> Line<'t> {
         }
         // Up to here all is ASCII: bytes are characters.
         let colon = self.start + before + key.len();
-        Some(Span { start: colon, end: colon + 1 })
+        Some(Span::Text { start: colon, end: colon + 1 })
+    }
+
+    /// A colon before anything else.
+    fn first_colon(self) -> Option<Span> {
+        let rest = self.text.trim_start_matches(' ');
+        let start = self.start + self.text.len() - rest.len();
+        let is_colon = rest.strip_prefix(':').is_some_and(|rest| rest.starts_with([' ', '\r', '\n']));
+        is_colon.then_some(Span::Text { start, end: start + 1 })
     }
 
     /// The first tab before anything else.
     fn tab(self) -> Option<Span> {
         let indentation = self.text.chars().take_while(|character| matches!(character, ' ' | '\t'));
         let column = indentation.into_iter().position(|character| character == '\t')?;
-        Some(Span { start: self.start + column, end: self.start + column + 1 })
+        Some(Span::Text { start: self.start + column, end: self.start + column + 1 })
     }
 
     /// An IPv6 address that stands unquoted behind its key.
@@ -173,6 +273,6 @@ impl<'t> Line<'t> {
             return None;
         }
         let start = self.start + self.text[..bracket].chars().count();
-        Some(Span { start, end: start + rest[..end].chars().count() })
+        Some(Span::Text { start, end: start + rest[..end].chars().count() })
     }
 }

@@ -1,35 +1,42 @@
 //! A YAML document as a tree in which everything knows its place in the text.
 //!
-//! It is built from the parser's events rather than through serde: serde stops at the first error and forgets
-//! where a value stood, and a report is to name every problem of a file with its line and column.
+//! It is built node by node rather than into types: those stop at the first error and forget where a value stood,
+//! and a report is to name every problem of a file with its line and column.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::limits::NESTING_MAX;
 use crate::problem::{At, Finding, Problems, Quoted, Span};
+use crate::screen::{Screened, screen};
+use crate::shape::{Shape, shapes};
 use crate::syntax;
 
 /// A document.
-///
-/// An alias is a second edge to the node of its anchor, so aliases of aliases take no room. It also means that
-/// following edges may never end; those who read go as deep as the format does and no further.
 #[derive(Debug)]
 pub(crate) struct Tree<'t> {
+    /// In the order of the text; what is behind an alias is there again at each of them.
     nodes: Vec<Node<'t>>,
-    root: NodeId,
 }
 
 /// A place in [`Tree::nodes`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NodeId(usize);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NodeId(pub(crate) usize);
+
+impl NodeId {
+    pub(crate) const ROOT: Self = Self(0);
+}
 
 #[derive(Debug)]
 pub(crate) struct Node<'t> {
+    /// Where it is: a [`Span::Node`] of its own number.
     pub(crate) span: Span,
     pub(crate) kind: Kind<'t>,
+    /// Where it is in bytes, if the parser gave the text itself and not a copy of it.
+    pub(crate) place: Option<Range<usize>>,
 }
 
 #[derive(Debug)]
@@ -56,45 +63,37 @@ impl<'t> Tree<'t> {
     /// Builds the tree of the one document in `text`; without one, or without valid YAML, says so and gives
     /// nothing.
     pub(crate) fn parse(text: &'t str, problems: &mut Problems) -> Option<Self> {
-        let mut builder = Builder::new(problems);
-        let mut documents = 0_usize;
-        for event in Parser::new_from_str(text) {
-            let (event, span) = match event {
-                Ok((event, span)) => (event, Span { start: span.start.index(), end: span.end.index() }),
-                Err(error) => {
-                    builder.problems.push(syntax::finding(text, &error));
-                    return None;
-                }
-            };
-            if matches!(event, Event::DocumentStart(_)) {
-                documents += 1;
-            }
-            if documents > 1 {
-                builder.problems.push(
-                    Finding::at(span, "a second YAML document").help(
-                        "a file is one document; remove this `---` and what follows it, or join the two",
-                    ),
-                );
+        let Screened::GoOn { tags } = screen(text, problems) else { return None };
+        let shapes = match shapes(text, tags) {
+            Ok(shapes) => shapes,
+            Err(finding) => {
+                problems.push(finding);
                 return None;
             }
-            builder.event(event, span).ok()?;
+        };
+        if matches!(shapes.first(), None | Some(Shape::Nothing)) {
+            problems.push(
+                Finding::of_file("the file is empty")
+                    .help("the least is a listener with its pool and a pool with its backends"),
+            );
+            return None;
         }
+        let mut builder = Builder { text, shapes: &shapes, nodes: Vec::new(), problems };
+        let document = serde_yaml::Deserializer::from_str(text);
+        let read = Next(&mut builder).deserialize(document);
         let Builder { nodes, .. } = builder;
-        let root = NodeId(0);
-        match nodes.first() {
-            None | Some(Node { kind: Kind::Nothing, .. }) => {
-                problems.push(
-                    Finding::of_file("the file is empty")
-                        .help("the least is a listener with its pool and a pool with its backends"),
-                );
+        match read {
+            Ok(_) => Some(Self { nodes }),
+            Err(error) => {
+                problems.push(syntax::finding(text, &error));
                 None
             }
-            Some(_) => Some(Self { nodes, root }),
         }
     }
 
-    pub(crate) fn root(&self) -> NodeId {
-        self.root
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node<'t> {
@@ -104,168 +103,118 @@ impl<'t> Tree<'t> {
 
 /// A tree under construction.
 struct Builder<'t, 'p> {
+    text: &'t str,
+    shapes: &'p [Shape],
     nodes: Vec<Node<'t>>,
-    /// The lists and maps that are open, outermost first.
-    open: Vec<Open<'t>>,
-    anchors: HashMap<usize, NodeId>,
     problems: &'p mut Problems,
 }
 
-/// A list or a map whose end has not been seen.
-struct Open<'t> {
+impl<'t> Builder<'t, '_> {
+    /// Takes a scalar that the parser gives as a part of the text.
+    fn borrowed(&mut self, id: NodeId, text: &'t str) {
+        let start = text.as_ptr().addr() - self.text.as_ptr().addr();
+        let end = start + text.len();
+        if self.shapes[id.0] == Shape::Nothing {
+            self.nodes[id.0].place = Some(start..end);
+            return;
+        }
+        // A plain scalar would have taken the quote for a part of itself.
+        let quote = self.text[end..].chars().next().filter(|next| "'\"".contains(*next));
+        self.nodes[id.0].kind = Kind::Scalar { text: Cow::Borrowed(text), quoted: quote.is_some() };
+        self.nodes[id.0].place = match quote {
+            None => Some(start..end),
+            // Otherwise its first lines were folded away.
+            Some(quote) => self.text[..start].ends_with(quote).then(|| start - 1..end + 1),
+        };
+    }
+
+    /// The key, if `id` can be one that is not in `keys` yet.
+    fn key(&mut self, id: NodeId, keys: &mut HashMap<Cow<'t, str>, Span>) -> Option<At<Cow<'t, str>>> {
+        let Node { span, ref kind, .. } = self.nodes[id.0];
+        let Kind::Scalar { text, .. } = kind else {
+            self.problems.push(
+                Finding::at(span, "a key that is not a word")
+                    .help("a key is one plain word, followed by `:` and a space"),
+            );
+            return None;
+        };
+        if let Some(first) = keys.get(text) {
+            self.problems.push(
+                Finding::at(span, format!("the key {} is here twice", Quoted(text)))
+                    .see(*first, "first here")
+                    .help("keep one of the two"),
+            );
+            return None;
+        }
+        keys.insert(text.clone(), span);
+        Some(At { value: text.clone(), span })
+    }
+}
+
+/// The node that comes next.
+struct Next<'b, 't, 'p>(&'b mut Builder<'t, 'p>);
+
+impl<'t> DeserializeSeed<'t> for Next<'_, 't, '_> {
+    type Value = NodeId;
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<NodeId, D::Error> {
+        let Self(builder) = self;
+        let id = NodeId(builder.nodes.len());
+        builder.nodes.push(Node { span: Span::Node(id), kind: Kind::Nothing, place: None });
+        let shape = builder.shapes.get(id.0).copied().unwrap_or(Shape::Nothing);
+        let content = Content { builder, id };
+        match shape {
+            Shape::Nothing | Shape::Scalar => deserializer.deserialize_str(content),
+            Shape::List => deserializer.deserialize_seq(content),
+            Shape::Map => deserializer.deserialize_map(content),
+        }?;
+        Ok(id)
+    }
+}
+
+/// What is in a node.
+struct Content<'b, 't, 'p> {
+    builder: &'b mut Builder<'t, 'p>,
     id: NodeId,
-    /// Whether the next node is a key of a map, or the value of one.
-    expects: Expects<'t>,
-    /// The keys of a map so far.
-    keys: HashMap<Cow<'t, str>, Span>,
 }
 
-enum Expects<'t> {
-    Item,
-    Key,
-    ValueOf(At<Cow<'t, str>>),
-    /// A value whose key was refused; it is read over.
-    ValueOfNone,
-}
+impl<'t> Visitor<'t> for Content<'_, 't, '_> {
+    type Value = ();
 
-/// Reading on makes no sense; the reason has been reported.
-struct Stop;
-
-impl<'t, 'p> Builder<'t, 'p> {
-    fn new(problems: &'p mut Problems) -> Self {
-        Self { nodes: Vec::new(), open: Vec::new(), anchors: HashMap::new(), problems }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what was there before")
     }
 
-    fn event(&mut self, event: Event<'t>, span: Span) -> Result<(), Stop> {
-        match event {
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(_)
-            | Event::DocumentEnd => {}
-            Event::Alias(anchor) => {
-                let id = self.anchors[&anchor]; // The parser refuses an alias without an anchor.
-                self.attach(id, span);
-            }
-            Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag.is_some(), span);
-                let id = self.add(scalar(text, style), span, anchor);
-                self.attach(id, span);
-            }
-            Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.is_some(), span);
-                self.begin(Kind::List(Vec::new()), Expects::Item, span, anchor)?;
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.is_some(), span);
-                self.begin(Kind::Map(Vec::new()), Expects::Key, span, anchor)?;
-            }
-            Event::SequenceEnd | Event::MappingEnd => self.end(span),
-        }
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'t str) -> Result<(), E> {
+        self.builder.borrowed(self.id, text);
         Ok(())
     }
 
-    fn refuse_tag(&mut self, tagged: bool, span: Span) {
-        if tagged {
-            self.problems.push(
-                Finding::at(span, "a YAML tag, which has no meaning here")
-                    .help("remove the `!` and its word"),
-            );
-        }
-    }
-
-    fn add(&mut self, kind: Kind<'t>, span: Span, anchor: usize) -> NodeId {
-        let id = NodeId(self.nodes.len());
-        self.nodes.push(Node { span, kind });
-        if anchor != NO_ANCHOR {
-            self.anchors.insert(anchor, id);
-        }
-        id
-    }
-
-    fn begin(&mut self, kind: Kind<'t>, expects: Expects<'t>, span: Span, anchor: usize) -> Result<(), Stop> {
-        if self.open.len() >= NESTING_MAX {
-            self.problems.push(
-                Finding::at(span, format!("nested more than {NESTING_MAX} levels deep"))
-                    .help("the format needs seven levels; look for a bracket or a dash too many"),
-            );
-            return Err(Stop);
-        }
-        let id = self.add(kind, span, anchor);
-        self.attach(id, span);
-        self.open.push(Open { id, expects, keys: HashMap::new() });
+    /// Text with escapes or of several lines.
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        let text = Cow::Owned(text.to_owned());
+        self.builder.nodes[self.id.0].kind = Kind::Scalar { text, quoted: true };
         Ok(())
     }
 
-    fn end(&mut self, span: Span) {
-        let open = self.open.pop().expect("the parser closes what it opened");
-        let node = &mut self.nodes[open.id.0];
-        if node.span.start < node.span.end {
-            // In brackets: up to the closing one.
-            node.span.end = span.end;
-        } else if let Kind::Map(entries) = &node.kind
-            && let Some(first) = entries.first()
-        {
-            node.span = first.key.span;
+    fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<(), A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element_seed(Next(self.builder))? {
+            items.push(item);
         }
+        self.builder.nodes[self.id.0].kind = Kind::List(items);
+        Ok(())
     }
 
-    /// Makes the node a child of the innermost list or map that is open.
-    fn attach(&mut self, id: NodeId, span: Span) {
-        let Some(open) = self.open.last_mut() else { return };
-        match std::mem::replace(&mut open.expects, Expects::Key) {
-            Expects::Item => {
-                open.expects = Expects::Item;
-                let Kind::List(items) = &mut self.nodes[open.id.0].kind else {
-                    unreachable!("items are of lists")
-                };
-                items.push(id);
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        let (mut entries, mut keys) = (Vec::new(), HashMap::new());
+        while let Some(key) = map.next_key_seed(Next(self.builder))? {
+            let value = map.next_value_seed(Next(self.builder))?;
+            if let Some(key) = self.builder.key(key, &mut keys) {
+                entries.push(Entry { key, value });
             }
-            Expects::Key => open.expects = key(&self.nodes[id.0], span, &mut open.keys, self.problems),
-            Expects::ValueOf(key) => {
-                let Kind::Map(entries) = &mut self.nodes[open.id.0].kind else {
-                    unreachable!("keys are of maps")
-                };
-                entries.push(Entry { key, value: id });
-            }
-            Expects::ValueOfNone => {}
         }
+        self.builder.nodes[self.id.0].kind = Kind::Map(entries);
+        Ok(())
     }
 }
-
-/// What follows `node`, which stands where a key does.
-fn key<'t>(
-    node: &Node<'t>,
-    span: Span,
-    keys: &mut HashMap<Cow<'t, str>, Span>,
-    problems: &mut Problems,
-) -> Expects<'t> {
-    let Kind::Scalar { text, .. } = &node.kind else {
-        problems.push(
-            Finding::at(span, "a key that is not a word")
-                .help("a key is one plain word, followed by `:` and a space"),
-        );
-        return Expects::ValueOfNone;
-    };
-    if let Some(first) = keys.get(text) {
-        problems.push(
-            Finding::at(span, format!("the key {} is here twice", Quoted(text)))
-                .see(*first, "first here")
-                .help("keep one of the two"),
-        );
-        return Expects::ValueOfNone;
-    }
-    keys.insert(text.clone(), span);
-    Expects::ValueOf(At { value: text.clone(), span })
-}
-
-fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Kind<'_> {
-    let quoted = style != ScalarStyle::Plain;
-    if !quoted && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
-        return Kind::Nothing;
-    }
-    Kind::Scalar { text, quoted }
-}
-
-/// The parser numbers anchors from 1.
-const NO_ANCHOR: usize = 0;
