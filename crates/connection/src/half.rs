@@ -32,7 +32,7 @@ pub enum Next {
     Receive,
     /// End the receive that is armed, answered by its last completion.
     StopReceive,
-    /// Send this to the output, answered by `on_sent`.
+    /// Send of this what the output takes now, answered by `on_sent`.
     Send(Chunk),
     /// Answer with [`Half::splice`], if a pipe can be had, or [`Half::copy`].
     TakePipe,
@@ -91,9 +91,7 @@ enum Path {
 struct Copying {
     receive: Receive,
     queue: Queue,
-    /// Whether a send of the queue's front is in flight. There is never a second one, which is what keeps the
-    /// bytes in order.
-    sending: bool,
+    output: Output,
     /// Full buffers received in a row: the sign of a stream.
     full: u8,
 }
@@ -106,6 +104,19 @@ enum Receive {
     /// It was asked to end. Until its last completion came, bytes may still arrive by it, and nothing else
     /// may read the socket.
     Stopping,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Output {
+    #[default]
+    Free,
+    /// A send of the queue's front is in flight. There is never a second one, which is what keeps the bytes in
+    /// order.
+    Sending,
+    /// It took no more, or not all.
+    Full,
+    /// It is said when it takes more.
+    Waiting,
 }
 
 #[derive(Debug)]
@@ -217,12 +228,13 @@ impl Half {
         self.input = Input::Failed(fault);
     }
 
-    /// `length` bytes were sent; hands back the buffer once it is sent whole.
+    /// Of the bytes given to be sent, `length` went, which may be none; hands back the buffer once it is sent whole.
     pub fn on_sent(&mut self, chunks: &Chunks, length: u32) -> Option<u16> {
         let copying = self.copying();
-        assert!(copying.sending, "bytes were sent that nobody gave");
-        copying.sending = false;
-        copying.queue.sent(chunks, length)
+        assert!(copying.output == Output::Sending, "bytes were sent that nobody gave");
+        let sent = copying.queue.sent(chunks, length);
+        copying.output = if sent.is_some() { Output::Free } else { Output::Full };
+        sent
     }
 
     /// A pipe of `capacity` bytes, empty, was had: the half splices.
@@ -278,13 +290,20 @@ impl Half {
 
     /// The wait ended: the socket is ready, failed, or the wait was cancelled. Trying will tell.
     pub fn on_ready(&mut self) {
-        let splicing = self.splicing();
-        match splicing.waiting {
-            Waiting::No => {}
-            Waiting::Readable => splicing.input_dry = false,
-            Waiting::Writable => splicing.output_full = false,
+        match &mut self.path {
+            Path::Copying(copying) => {
+                assert!(copying.output == Output::Waiting, "a wait ended that nobody began");
+                copying.output = Output::Free;
+            }
+            Path::Splicing(splicing) => {
+                match splicing.waiting {
+                    Waiting::No => unreachable!("a wait ended that nobody began"),
+                    Waiting::Readable => splicing.input_dry = false,
+                    Waiting::Writable => splicing.output_full = false,
+                }
+                splicing.waiting = Waiting::No;
+            }
         }
-        splicing.waiting = Waiting::No;
     }
 
     /// Nothing moved for a while. Says whether the half gives its pipe back for that, in which case the wait
@@ -340,11 +359,18 @@ impl Half {
 
 impl Copying {
     fn next(&mut self, chunks: &Chunks, open: bool) -> Option<Next> {
-        if !self.sending
-            && let Some(chunk) = self.queue.front(chunks)
-        {
-            self.sending = true;
-            return Some(Next::Send(chunk));
+        match self.output {
+            Output::Free => {
+                if let Some(chunk) = self.queue.front(chunks) {
+                    self.output = Output::Sending;
+                    return Some(Next::Send(chunk));
+                }
+            }
+            Output::Full => {
+                self.output = Output::Waiting;
+                return Some(Next::WaitWritable);
+            }
+            Output::Sending | Output::Waiting => {}
         }
         if !open {
             return None;
@@ -366,7 +392,7 @@ impl Copying {
     }
 
     fn is_flushed(&self) -> bool {
-        !self.sending && self.queue.count() == 0
+        self.queue.count() == 0
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use config::Keepalive;
 use rustix::net::{
@@ -17,6 +18,7 @@ use crate::failure::Failure;
 /// Binds the addresses of these listeners, each once for each worker; all of them or none.
 ///
 /// `held` are addresses that this process listens on already.
+#[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
 pub(crate) fn listen(
     listeners: &[(&str, ListenOptions)],
     workers: usize,
@@ -25,9 +27,10 @@ pub(crate) fn listen(
     let failure =
         |listener: &str, address, error| Failure::Bind { listener: listener.to_owned(), address, error };
     // All are probed before the first is bound, so that none of ours is in the way of another.
+    let deadline = Instant::now() + LET_GO;
     for &(listener, options) in listeners {
         if options.address.port() != 0 && !held.iter().any(|&other| overlap(options.address, other)) {
-            probe(options).map_err(|error| failure(listener, options.address, error))?;
+            probe_until(deadline, options).map_err(|error| failure(listener, options.address, error))?;
         }
     }
     let listen = |&(listener, options): &(&str, ListenOptions)| {
@@ -75,6 +78,22 @@ fn listen_group(mut options: ListenOptions, workers: usize) -> io::Result<Socket
     Ok(Sockets::new(std::iter::once(Ok(first)).chain(rest).collect::<io::Result<_>>()?))
 }
 
+/// Probes again while the address is in use, until the deadline.
+///
+/// The kernel takes a ring apart after its process is gone, and only then lets go of the sockets that it accepted
+/// from: for a moment, a rondel that was killed is in the way of the next. No event tells when that is over.
+#[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
+fn probe_until(deadline: Instant, options: ListenOptions) -> io::Result<()> {
+    loop {
+        match probe(options) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(PROBE_INTERVAL);
+            }
+            probed => return probed,
+        }
+    }
+}
+
 /// Fails if somebody listens on the address.
 ///
 /// Sockets of workers share an address (`SO_REUSEPORT`), and the kernel lets every process of the same user
@@ -116,6 +135,12 @@ fn address_of(socket: impl AsFd) -> io::Result<SocketAddr> {
     let address = getsockname(socket)?;
     Ok(SocketAddr::try_from(address)?)
 }
+
+/// How long an address may be in use before it counts as another's.
+const LET_GO: Duration = Duration::from_secs(1);
+
+/// How long to wait before looking again.
+const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

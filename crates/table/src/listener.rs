@@ -18,6 +18,9 @@ pub struct Listener {
     /// How many connections of it live at once, over all workers. At the bound it stops accepting, and the
     /// kernel's queue holds the rest.
     pub connections_max: u32,
+    /// How many clients may wait in the kernel's queue of one socket: as many as a multishot accept may take at
+    /// once.
+    pub backlog: u32,
     /// Where its connections go.
     pub pool: Arc<Pool>,
     /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.

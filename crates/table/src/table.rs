@@ -64,6 +64,7 @@ impl Table {
                     name: listener.name.clone(),
                     address: listener.address,
                     connections_max: listener.connections_max,
+                    backlog: listener.backlog,
                     pool: Arc::clone(&pools[listener.pool.0]),
                     gate: before
                         .map_or_else(|| Arc::new(Gate::new(workers)), |before| Arc::clone(&before.gate)),

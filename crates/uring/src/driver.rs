@@ -114,7 +114,7 @@ pub enum Op {
         /// After this many bytes it ends by itself. Kernels before 6.17 do not know limits and go on.
         limit: u32,
     },
-    /// Sends part of a buffer, all of it unless the connection fails.
+    /// Sends part of a buffer, as much of it as the socket takes now; `EAGAIN` if it takes nothing.
     Send {
         /// The socket to write.
         socket: Fd,
@@ -135,7 +135,8 @@ pub enum Op {
         /// The socket.
         socket: Fd,
     },
-    /// Cancels the operation with this token; it still completes, with `ECANCELED` or what it had come to.
+    /// Cancels the operation with this token; it still completes, with `ECANCELED` or what it had come to. For a
+    /// `PollWritable`, there is `CancelAll`.
     Cancel {
         /// Whose.
         target: Token,
@@ -162,17 +163,18 @@ pub struct Completion {
 
 /// What a completion proves its identity with.
 ///
-/// | kind: 8 | generation: 24 | slot: 32 |
+/// | 0: 1 | kind: 7 | generation: 24 | slot: 32 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(u64);
 
 impl Token {
-    /// Puts the parts together; of `generation`, the lower 24 bits count.
+    /// Puts the parts together; of `kind` the lower 7 bits count, of `generation` the lower 24.
     pub fn new(kind: u8, generation: u32, slot: u32) -> Self {
+        let kind = kind & 0x7f; // The highest bit is the ring's own.
         Self(u64::from(kind) << 56 | u64::from(generation & Self::GENERATION_MASK) << 32 | u64::from(slot))
     }
 
-    /// Which kind of operation it is, in the submitter's own numbering, 0 to 254.
+    /// Which kind of operation it is, in the submitter's own numbering, 0 to 127.
     pub fn kind(self) -> u8 {
         u8::try_from(self.0 >> 56).expect("8 bits are left")
     }

@@ -28,6 +28,8 @@ pub struct Ring {
     wakers: Arc<[Waker]>,
     /// Which of `wakers` ends this ring's wait.
     index: usize,
+    /// Waits for writability that are over, to be ended; kept for its memory.
+    writable: Vec<u64>,
     /// Whether a poll on the waker is in flight.
     waker_armed: bool,
     /// Whether a multishot receive ends by itself after a number of bytes (Linux 6.17).
@@ -45,8 +47,17 @@ const COMPLETIONS_MAX: u32 = 8192;
 /// enough to stay in the cache.
 const PIPE_CAPACITY: u32 = 256 * 1024;
 
-/// The token of the poll on the waker; no operation of a worker has it, as kinds end at 254.
+/// Marks, in the highest bit, the user data of completions that are not the worker's, or not yet.
+const OURS: u64 = 1 << 63;
+
+/// The user data of the poll on the waker.
 const WAKE: u64 = u64::MAX;
+
+/// The user data of what nobody waits for.
+const IGNORED: u64 = u64::MAX - 1;
+
+/// What ends a wait for writability.
+const WRITABLE: u32 = (libc::POLLOUT | libc::POLLERR | libc::POLLHUP) as u32;
 
 impl Ring {
     /// A ring with `buffers` receive buffers, whose wait `wakers[index]` ends.
@@ -69,6 +80,7 @@ impl Ring {
             addresses: Vec::with_capacity(SUBMISSIONS_MAX as usize),
             wakers,
             index,
+            writable: Vec::new(),
             waker_armed: false,
             receive_limits: true,
         };
@@ -172,17 +184,22 @@ impl Driver for Ring {
                 }
                 entry
             }
+            // Never left to wait in the kernel. It would wait by a poll that a peer's FIN ends (`POLLRDHUP` is in
+            // every poll of io_uring, asked for or not), try 128 times, and hand the send to a kernel thread.
             Op::Send { socket, buffer, start, length } => {
                 let address = self.buffers.address(buffer, start, length);
                 opcode::Send::new(types::Fd(socket.0), address, length)
-                    .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+                    .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
                     .build()
             }
             Op::PollReadable { socket } => {
                 opcode::PollAdd::new(types::Fd(socket.0), (libc::POLLIN | libc::POLLRDHUP) as u32).build()
             }
+            // Once the peer has sent its FIN, a one-shot poll would answer at once, writable or not. A multishot
+            // one is edge-triggered: after that first answer it waits for the next event. `wait` ends it.
             Op::PollWritable { socket } => {
-                opcode::PollAdd::new(types::Fd(socket.0), libc::POLLOUT as u32).build()
+                let poll = opcode::PollAdd::new(types::Fd(socket.0), libc::POLLOUT as u32).multi(true);
+                return self.push(&poll.build().user_data(token.to_bits() | OURS));
             }
             Op::Cancel { target } => {
                 opcode::AsyncCancel2::new(CancelBuilder::user_data(target.to_bits())).build()
@@ -211,13 +228,27 @@ impl Driver for Ring {
                 self.wakers[self.index].clear();
                 continue;
             }
+            if entry.user_data() == IGNORED {
+                continue;
+            }
+            if entry.user_data() & OURS != 0 && cqueue::more(entry.flags()) {
+                // A wait for writability: is this what it waits for, or only the peer's FIN?
+                if entry.result().cast_unsigned() & WRITABLE != 0 {
+                    self.writable.push(entry.user_data());
+                }
+                continue;
+            }
             let buffer = cqueue::buffer_select(entry.flags()).map(BufferId);
             if let Some(buffer) = buffer {
                 self.buffers.taken(buffer);
             }
             let result = u32::try_from(entry.result()).map_err(|_| Errno::from_raw_os_error(-entry.result()));
-            let token = Token::from_bits(entry.user_data());
+            let token = Token::from_bits(entry.user_data() & !OURS);
             done.push(Completion { token, result, more: cqueue::more(entry.flags()), buffer });
+        }
+        while let Some(poll) = self.writable.pop() {
+            let cancel = opcode::AsyncCancel2::new(CancelBuilder::user_data(poll)).build();
+            self.push(&cancel.user_data(IGNORED));
         }
         Ok(())
     }

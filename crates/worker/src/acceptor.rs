@@ -1,7 +1,16 @@
-//! Accepting: a multishot accept per listening socket, stopped at the bounds and resumed when there is room.
+//! Accepting: by a multishot accept per listening socket while there is plenty of room, one client a place near the
+//! bounds, not at all at them.
 //!
-//! At a bound, the kernel's queue holds the clients. What a multishot accept had already taken when it was
-//! stopped is held here, in order, at most a queue's length, and served before anything else.
+//! ```text
+//!             less room than a full queue needs              no place
+//! Accepting ────────────────────────────────────▶ Waiting ◀────────────▶ Listening
+//!           ◀────────────────────────────────────         queue empty,
+//!             room again, and the queue is empty          or a client came
+//! ```
+//!
+//! A multishot accept empties the kernel's queue into the worker, however long it is. So that the kernel's queue, and
+//! not a crowd of accepted sockets, holds the clients at a bound, it is stopped before it could cross one. What it
+//! takes beyond all the same, because other workers took the room meanwhile, is held here in order and served first.
 
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
@@ -33,8 +42,8 @@ struct Acceptor {
     /// As the latest table has it.
     listener: Arc<Listener>,
     mode: Mode,
-    /// Operations that the kernel has: the accept, and the end of it.
-    armed: bool,
+    /// The accept or the poll that is in flight.
+    armed: Option<Kind>,
     /// Accepted, and waiting for a place.
     held: VecDeque<Fd>,
 }
@@ -43,8 +52,10 @@ struct Acceptor {
 enum Mode {
     /// A multishot accept is armed, or about to be.
     Accepting,
-    /// A bound is met: waits for a place.
+    /// Near a bound: takes one client for each place, and waits for places.
     Waiting,
+    /// Near a bound, with room: a poll says when a client comes.
+    Listening,
     /// The kernel had no descriptor for a client: waits until then.
     Paused(Instant),
     /// The listener is gone from the table: waits for the last of what it has accepted.
@@ -62,7 +73,7 @@ impl Acceptors {
         }
         let until = |acceptor: &Acceptor| match acceptor.mode {
             Mode::Paused(until) => Some(until),
-            Mode::Accepting | Mode::Waiting | Mode::Retired => None,
+            Mode::Accepting | Mode::Waiting | Mode::Listening | Mode::Retired => None,
         };
         self.all.iter().flatten().filter_map(until).min()
     }
@@ -103,7 +114,7 @@ impl<D: Driver> Worker<D> {
             sockets: Arc::clone(&listener.sockets),
             listener: Arc::clone(listener),
             mode: Mode::Accepting,
-            armed: false,
+            armed: None,
             held: VecDeque::new(),
         };
         let free = self.acceptors.all.iter().position(Option::is_none);
@@ -112,22 +123,42 @@ impl<D: Driver> Worker<D> {
             self.acceptors.all.push(None);
         }
         self.acceptors.all[number] = Some(acceptor);
+        self.begin_waiting_for_clients(number);
+    }
+
+    /// The queue is empty: takes what comes as it comes, if there is room for a whole queue of it.
+    fn begin_waiting_for_clients(&mut self, number: usize) {
+        let mode = if self.has_room(number) { Mode::Accepting } else { Mode::Listening };
+        self.acceptors.set_mode(number, mode);
         self.arm(number);
+    }
+
+    /// Whether all that a multishot accept could take at once would find a place.
+    fn has_room(&mut self, number: usize) -> bool {
+        let listener = &self.acceptors.get(number).listener;
+        let of_listener = listener.connections_max.saturating_sub(listener.gate.active());
+        let queue = listener.backlog;
+        let of_process = self.connections_max.saturating_sub(self.gate.active());
+        of_listener.min(of_process) > queue
     }
 
     fn arm(&mut self, number: usize) {
         let index = self.index;
         let acceptor = self.acceptors.get(number);
-        assert!(acceptor.mode == Mode::Accepting);
-        assert!(!acceptor.armed, "one accept at a time");
-        acceptor.armed = true;
+        assert!(acceptor.armed.is_none(), "one accept at a time");
         let listener = listening_socket(acceptor, index);
-        self.driver.submit(Op::Accept { listener }, accept_token(Kind::Accept, number));
+        let (kind, op) = match acceptor.mode {
+            Mode::Accepting => (Kind::Accept, Op::Accept { listener }),
+            Mode::Listening => (Kind::Listen, Op::PollReadable { socket: listener }),
+            Mode::Waiting | Mode::Paused(_) | Mode::Retired => unreachable!("these take no client"),
+        };
+        acceptor.armed = Some(kind);
+        self.driver.submit(op, accept_token(kind, number));
     }
 
     fn disarm(&mut self, number: usize) {
-        if self.acceptors.get(number).armed {
-            let target = accept_token(Kind::Accept, number);
+        if let Some(kind) = self.acceptors.get(number).armed {
+            let target = accept_token(kind, number);
             self.driver.submit(Op::Cancel { target }, accept_token(Kind::CancelAccept, number));
         }
     }
@@ -146,7 +177,9 @@ impl<D: Driver> Worker<D> {
         let number = completion.token.slot() as usize;
         let index = self.index;
         let acceptor = self.acceptors.get(number);
-        acceptor.armed = completion.more;
+        if !completion.more {
+            acceptor.armed = None;
+        }
         let listener = Arc::clone(&acceptor.listener);
         let mode = acceptor.mode;
         match completion.result {
@@ -157,10 +190,10 @@ impl<D: Driver> Worker<D> {
                     self.begin_connection(client, listener);
                 } else {
                     self.acceptors.get(number).held.push_back(client);
-                    if mode == Mode::Accepting {
-                        self.acceptors.set_mode(number, Mode::Waiting);
-                        self.disarm(number);
-                    }
+                }
+                if mode == Mode::Accepting && !self.has_room(number) {
+                    self.acceptors.set_mode(number, Mode::Waiting);
+                    self.disarm(number);
                 }
             }
             // Listening ended, and this accept with it.
@@ -172,8 +205,19 @@ impl<D: Driver> Worker<D> {
             }
         }
         let acceptor = self.acceptors.get(number);
-        if acceptor.mode == Mode::Accepting && !acceptor.armed {
+        if acceptor.mode == Mode::Accepting && acceptor.armed.is_none() {
             self.arm(number);
+        }
+        self.leave_if_done(number);
+    }
+
+    /// A client came, or listening ended: trying will tell.
+    pub(crate) fn on_client(&mut self, completion: Completion) {
+        let number = completion.token.slot() as usize;
+        let acceptor = self.acceptors.get(number);
+        acceptor.armed = None;
+        if acceptor.mode == Mode::Listening {
+            self.acceptors.set_mode(number, Mode::Waiting);
         }
         self.leave_if_done(number);
     }
@@ -225,7 +269,7 @@ impl<D: Driver> Worker<D> {
                     self.acceptors.set_mode(number, Mode::Waiting);
                     self.resume_waiting(number);
                 }
-                Mode::Accepting | Mode::Paused(_) => {}
+                Mode::Accepting | Mode::Listening | Mode::Paused(_) => {}
                 Mode::Retired => {
                     self.serve_held(number);
                     self.leave_if_done(number);
@@ -240,7 +284,7 @@ impl<D: Driver> Worker<D> {
             let acceptor = self.acceptors.get(number);
             let listener = Arc::clone(&acceptor.listener);
             let socket = listening_socket(acceptor, self.index);
-            if acceptor.armed {
+            if acceptor.armed.is_some() {
                 return; // Its end is on the way, perhaps with more clients.
             }
             if !self.admit_or_wait(&listener) {
@@ -253,8 +297,7 @@ impl<D: Driver> Worker<D> {
                 }
                 Err(Errno::AGAIN) => {
                     self.dismiss(&listener);
-                    self.acceptors.set_mode(number, Mode::Accepting);
-                    self.arm(number);
+                    self.begin_waiting_for_clients(number);
                     return self.done_waiting(&listener);
                 }
                 Err(errno) => {
@@ -322,7 +365,7 @@ impl<D: Driver> Worker<D> {
 
     fn leave_if_done(&mut self, number: usize) {
         let acceptor = self.acceptors.get(number);
-        if acceptor.mode != Mode::Retired || acceptor.armed || !acceptor.held.is_empty() {
+        if acceptor.mode != Mode::Retired || acceptor.armed.is_some() || !acceptor.held.is_empty() {
             return;
         }
         let listener = Arc::clone(&acceptor.listener);

@@ -113,12 +113,14 @@ impl<D: Driver> Worker<D> {
         let (now, index) = (self.now, self.index);
         let connection = self.slots.get(slot);
         let sent = match result {
-            Ok(sent) if sent > 0 => sent,
-            Ok(_) => return self.close(slot, reason_of(direction.other(), Fault::Lost)),
+            Ok(sent) => sent,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(errno) => return self.close(slot, reason_of(direction.other(), fault_of(errno))),
         };
-        count(connection, index, direction, sent);
-        connection.relay().on_active(now);
+        if sent > 0 {
+            count(connection, index, direction, sent);
+            connection.relay().on_active(now);
+        }
         let buffer = connection.relay().half(direction).on_sent(&self.chunks, sent);
         self.give_back(buffer);
         self.pump(slot, direction);

@@ -8,7 +8,9 @@ use uring::Token;
 pub(crate) enum Kind {
     /// Accepting; the token's slot is an acceptor's.
     Accept,
-    /// Ending an accept; the token's slot is an acceptor's.
+    /// Waiting for a client to come; the token's slot is an acceptor's.
+    Listen,
+    /// Ending one of those; the token's slot is an acceptor's.
     CancelAccept,
     /// Connecting to a backend.
     Connect,
@@ -32,8 +34,9 @@ impl Kind {
         Self::ALL[usize::from(token.kind())]
     }
 
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Accept,
+        Self::Listen,
         Self::CancelAccept,
         Self::Connect,
         Self::Receive(Direction::ToBackend),

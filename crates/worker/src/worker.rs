@@ -114,6 +114,7 @@ impl<D: Driver> Worker<D> {
         let kind = Kind::of(completion.token);
         match kind {
             Kind::Accept => self.on_accept(completion),
+            Kind::Listen => self.on_client(completion),
             Kind::CancelAccept => {}
             Kind::Connect | Kind::Receive(_) | Kind::Send(_) | Kind::Ready(_) | Kind::Cancel => {
                 self.on_connection(kind, completion);
@@ -137,7 +138,7 @@ impl<D: Driver> Worker<D> {
             Kind::Send(direction) => self.on_send(slot, direction, completion.result),
             Kind::Ready(direction) => self.on_ready(slot, direction),
             Kind::Cancel => {} // What it was to end says how it ended.
-            Kind::Accept | Kind::CancelAccept => unreachable!("told apart by the caller"),
+            Kind::Accept | Kind::Listen | Kind::CancelAccept => unreachable!("told apart by the caller"),
         }
     }
 
