@@ -1,7 +1,7 @@
 //! How connections end: each direction by itself, with all its data, and with a reset where there was one.
 
-use std::fs;
 use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use crate::keyed;
 use crate::lb::{Lb, assert_no_kernel_workers, closes};
@@ -116,6 +116,31 @@ fn closing_and_half_closing_cost_no_kernel_thread() {
         }
     });
     assert_no_kernel_workers(&threads);
+}
+
+// Every poll of io_uring reports a peer's FIN, for as long as the socket lives: who waits to write must not be
+// woken by it again and again, nor have its send handed to a kernel thread.
+#[test]
+fn a_client_that_finished_and_does_not_read_costs_nothing() {
+    let stream = Backend::source(9001, 6);
+    let trickle = Backend::scripted("trickle", 9002, |peer| {
+        let mut stream = &peer.0;
+        while io::Write::write_all(&mut stream, &[7; 3000]).is_ok() {}
+    });
+    for backend in [&stream, &trickle] {
+        let lb = Lb::start(&Setup::to(&[backend.target()]));
+        let mut client = lb.connect();
+        client.finish();
+        let (busy, threads) = lb.threads_during(|| {
+            // Time for every buffer on the way to fill up.
+            thread::sleep(Duration::from_secs(1));
+            lb.cpu_time_over(Duration::from_secs(1))
+        });
+        assert!(busy < Duration::from_millis(100), "{busy:?} of a second on a CPU");
+        assert_no_kernel_workers(&threads);
+        client.reset();
+        assert_eq!(closes(&lb.end(), "client_reset"), 1);
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod halves;
 mod http;
 mod integrity;
 mod iperf;
+mod kernel;
 mod limits;
 mod memory;
 mod redis;

@@ -1,0 +1,43 @@
+//! A kernel that lacks or forbids io_uring: the exit code, the cause and the cure.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use rustix::io::Errno;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+
+use crate::lb::{Said, run_with};
+use crate::peers::refusing;
+use crate::setup::Setup;
+
+#[test]
+fn io_uring_that_a_container_forbids_exits_with_5() {
+    let said = run_where_io_uring_setup_fails(Errno::PERM);
+    assert_eq!(said.code, 5, "{}", said.text);
+    assert!(said.text.contains("io_uring_setup: Operation not permitted"), "{}", said.text);
+    assert!(said.text.contains("seccomp"), "{}", said.text);
+}
+
+#[test]
+fn a_kernel_without_io_uring_exits_with_5() {
+    let said = run_where_io_uring_setup_fails(Errno::NOSYS);
+    assert_eq!(said.code, 5, "{}", said.text);
+    assert!(said.text.contains("rondel needs Linux 6.1 or later"), "{}", said.text);
+}
+
+fn run_where_io_uring_setup_fails(errno: Errno) -> Said {
+    let refuse = SeccompAction::Errno(errno.raw_os_error().cast_unsigned());
+    let rules = BTreeMap::from([(IO_URING_SETUP, vec![])]);
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).unwrap();
+    let filter: BpfProgram = filter.try_into().unwrap();
+    // A filter is for life, and children inherit it: it gets a thread of its own.
+    let run = move || {
+        apply_filter(&filter).unwrap();
+        run_with(&[], &Setup::to(&[refusing("a", 9001)]))
+    };
+    thread::spawn(run).join().unwrap()
+}
+
+/// The number of the system call, which is the same on every architecture.
+const IO_URING_SETUP: i64 = 425;
