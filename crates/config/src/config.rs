@@ -82,7 +82,7 @@ pub struct Pool {
     pub attempts: u8,
     /// How long a connection lives with no byte in either direction.
     pub idle_timeout: Duration,
-    /// How long a connection lives after one direction has ended.
+    /// How long a connection lives with no byte once one direction has ended.
     pub half_closed_timeout: Duration,
     /// TCP keepalive on both sockets of a connection.
     pub keepalive: Keepalive,

@@ -29,7 +29,10 @@ pub struct Half {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Receive from the input; answered by `on_received`, `on_ended`, `on_failed`.
-    Receive,
+    Receive {
+        /// It is the first since the half began to copy: if its peer does not speak first, nothing is there yet.
+        first: bool,
+    },
     /// End the receive that is armed, answered by its last completion.
     StopReceive,
     /// Send of this what the output takes now, answered by `on_sent`.
@@ -90,6 +93,8 @@ enum Path {
 #[derive(Debug, Default)]
 struct Copying {
     receive: Receive,
+    /// Whether it has asked to receive.
+    received: bool,
     queue: Queue,
     output: Output,
     /// Full buffers received in a row: the sign of a stream.
@@ -385,7 +390,8 @@ impl Copying {
             Receive::Off if streams => self.is_flushed().then_some(Next::TakePipe),
             Receive::Off if self.queue.bytes() <= QUEUE_BYTES_LOW && !overfull => {
                 self.receive = Receive::Armed;
-                Some(Next::Receive)
+                let first = !std::mem::replace(&mut self.received, true);
+                Some(Next::Receive { first })
             }
             Receive::Off | Receive::Armed | Receive::Stopping => None,
         }

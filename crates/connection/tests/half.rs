@@ -52,7 +52,7 @@ fn one_that_calms_down_is_copied_again() {
         }
     }
     assert!(!half.is_splicing());
-    assert_eq!(half.next(&chunks), Some(Next::Receive));
+    assert_eq!(half.next(&chunks), Some(Next::Receive { first: true }));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn one_that_stands_still_gives_its_pipe_back() {
     assert_eq!(half.next(&chunks), None, "the wait is in flight still");
     half.on_ready();
     assert_eq!(half.next(&chunks), Some(Next::GivePipe));
-    assert_eq!(half.next(&chunks), Some(Next::Receive));
+    assert_eq!(half.next(&chunks), Some(Next::Receive { first: true }));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_full_output_stops_the_filling() {
 fn a_reader_that_stands_still_stops_the_receiving() {
     let mut half = Half::default();
     let mut chunks = Chunks::new(BUFFERS.into());
-    assert_eq!(half.next(&chunks), Some(Next::Receive));
+    assert_eq!(half.next(&chunks), Some(Next::Receive { first: true }));
     for buffer in 0..8 {
         half.on_received(&mut chunks, buffer, 1, false, true);
         if buffer == 0 {
@@ -202,7 +202,7 @@ impl World {
 
     fn obey(&mut self, next: Next) {
         match next {
-            Next::Receive => {
+            Next::Receive { .. } => {
                 assert!(!self.receiving && !self.pipe_taken, "one reader at a time");
                 self.receiving = true;
                 self.stopping = false;

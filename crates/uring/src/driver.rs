@@ -51,8 +51,13 @@ pub trait Driver {
     /// `EAGAIN` when none waits; otherwise what accept4(2) says.
     fn accept_now(&mut self, listener: Fd) -> Result<Fd, Errno>;
 
-    /// Whether a connected socket is connected to itself, as a loopback connect to a free ephemeral port can be.
-    fn is_self_connected(&mut self, socket: Fd) -> bool;
+    /// Whether a socket that is connected to `to` is connected to itself, as a loopback connect to a free
+    /// ephemeral port can be.
+    fn is_self_connected(&mut self, socket: Fd, to: SocketAddr) -> bool;
+
+    /// Has the kernel find out when the peer of a connected socket is gone. It counts from the last that was
+    /// heard of the peer, not from this call.
+    fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive);
 
     /// Sends the FIN after what was sent (`SHUT_WR`).
     ///
@@ -113,6 +118,8 @@ pub enum Op {
         socket: Fd,
         /// After this many bytes it ends by itself. Kernels before 6.17 do not know limits and go on.
         limit: u32,
+        /// Whether to wait before the first look, as nothing is expected to be there yet.
+        later: bool,
     },
     /// Sends part of a buffer, as much of it as the socket takes now; `EAGAIN` if it takes nothing.
     Send {
@@ -227,8 +234,6 @@ pub struct ConnectOptions {
     pub to: SocketAddr,
     /// The address to connect from; none lets the kernel choose.
     pub source: Option<IpAddr>,
-    /// Its keepalive.
-    pub keepalive: SocketKeepalive,
 }
 
 #[cfg(test)]

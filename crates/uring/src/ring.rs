@@ -1,6 +1,8 @@
 //! The real kernel behind the seam: one io_uring, its buffers, and the calls that answer at once.
 
 use std::io;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use socket2::SockAddr;
 use crate::buffers::{BUFFER_GROUP, Buffers};
 use crate::driver::{BufferId, Completion, ConnectOptions, Driver, Fd, Op, Pipe, Token};
 use crate::setup_error::SetupError;
-use crate::sockets;
+use crate::sockets::{self, SocketKeepalive};
 use crate::waker::Waker;
 
 /// An io_uring set up the way a worker uses it. It must be made on the thread that uses it
@@ -34,6 +36,8 @@ pub struct Ring {
     waker_armed: bool,
     /// Whether a multishot receive ends by itself after a number of bytes (Linux 6.17).
     receive_limits: bool,
+    /// The ports that the kernel gives to sockets that connect.
+    ephemeral_ports: RangeInclusive<u16>,
 }
 
 /// Entries of the submission queue. When it is full, what is queued goes to the kernel early.
@@ -83,6 +87,7 @@ impl Ring {
             writable: Vec::new(),
             waker_armed: false,
             receive_limits: true,
+            ephemeral_ports: ephemeral_ports(),
         };
         ring.probe()?;
         Ok(ring)
@@ -105,7 +110,7 @@ impl Ring {
         let socket = Fd(ours.into_raw_fd());
         // SAFETY: the number was taken out of its owner in the line above, and is owned once more from here.
         let _ours = unsafe { OwnedFd::from_raw_fd(socket.0) };
-        self.submit(Op::Receive { socket, limit: 64 * 1024 }, Token::new(0, 0, 0));
+        self.submit(Op::Receive { socket, limit: 64 * 1024, later: false }, Token::new(0, 0, 0));
         drop(theirs);
         let mut done = Vec::new();
         let mut received = 0;
@@ -177,8 +182,11 @@ impl Driver for Ring {
                 let address = &self.addresses[self.addresses.len() - 1];
                 opcode::Connect::new(types::Fd(socket.0), address.as_ptr().cast(), address.len()).build()
             }
-            Op::Receive { socket, limit } => {
+            Op::Receive { socket, limit, later } => {
                 let mut entry = opcode::RecvMulti::new(types::Fd(socket.0), BUFFER_GROUP).build();
+                if later {
+                    set_poll_first(&mut entry);
+                }
                 if self.receive_limits {
                     set_receive_limit(&mut entry, limit);
                 }
@@ -275,10 +283,19 @@ impl Driver for Ring {
         rustix::net::accept_with(borrow(listener), flags).map(own)
     }
 
-    fn is_self_connected(&mut self, socket: Fd) -> bool {
+    fn is_self_connected(&mut self, socket: Fd, to: SocketAddr) -> bool {
+        if !to.ip().is_loopback() || !self.ephemeral_ports.contains(&to.port()) {
+            return false;
+        }
         let socket = borrow(socket);
         let socket = socket2::SockRef::from(&socket);
         matches!((socket.local_addr(), socket.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+    }
+
+    fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive) {
+        let socket = borrow(socket);
+        // It cannot fail on a TCP socket with times that `config` lets through; without it, the idle timeout stays.
+        let _ = sockets::set_keepalive(&socket2::SockRef::from(&socket), keepalive);
     }
 
     fn shutdown_write(&mut self, socket: Fd) -> Result<(), Errno> {
@@ -348,6 +365,29 @@ fn set_receive_limit(entry: &mut squeue::Entry, limit: u32) {
     // SAFETY: an entry is the kernel's 64-byte `struct io_uring_sqe` (`repr(C)` over it, its size checked
     // above), in which a u32 stands at offset 44, aligned.
     unsafe { std::ptr::from_mut(entry).cast::<u32>().add(OPTLEN).write(limit) };
+}
+
+/// Sets the flag that the crate has no setter for here: `IORING_RECVSEND_POLL_FIRST` (Linux 5.19) beside
+/// `IORING_RECV_MULTISHOT`, which `RecvMulti` has set.
+fn set_poll_first(entry: &mut squeue::Entry) {
+    const IOPRIO: usize = 2 / size_of::<u16>();
+    const POLL_FIRST: u16 = 1 << 0;
+    const { assert!(size_of::<squeue::Entry>() == 64 && align_of::<squeue::Entry>() >= align_of::<u16>()) };
+    // SAFETY: as for the limit above; the u16 at offset 2 holds the flags of a receive.
+    unsafe {
+        let flags = std::ptr::from_mut(entry).cast::<u16>().add(IOPRIO);
+        flags.write(flags.read() | POLL_FIRST);
+    }
+}
+
+/// From `ip_local_port_range`, ip(7); all ports if it cannot be read.
+fn ephemeral_ports() -> RangeInclusive<u16> {
+    let read = || {
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+        let mut ports = text.split_whitespace().map(str::parse);
+        Some(ports.next()?.ok()?..=ports.next()?.ok()?)
+    };
+    read().unwrap_or(0..=u16::MAX)
 }
 
 fn own(fd: OwnedFd) -> Fd {

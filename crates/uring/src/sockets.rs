@@ -90,7 +90,6 @@ pub(crate) fn open(options: &ConnectOptions) -> Result<OwnedFd, Errno> {
         let domain = Domain::for_address(options.to);
         let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
-        set_keepalive(&SockRef::from(&socket), options.keepalive)?;
         if let Some(source) = options.source {
             // The port is chosen at connect, where it need be free only towards one destination, ip(7).
             set_bind_address_no_port(&socket)?;

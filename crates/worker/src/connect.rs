@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connection::{CloseReason, Direction, Relay};
 use table::Listener;
-use uring::{ConnectOptions, Driver, Errno, Fd, Op, SocketKeepalive};
+use uring::{ConnectOptions, Driver, Errno, Fd, Op};
 
 use crate::slots::{Attempts, Connection, State};
 use crate::token::Kind;
@@ -15,7 +15,14 @@ impl<D: Driver> Worker<D> {
     pub(crate) fn begin_connection(&mut self, client: Fd, listener: Arc<Listener>) {
         listener.counters.of(self.index).active.add(1);
         let state = State::Connecting(Attempts::default());
-        let slot = self.slots.insert(Connection { client, backend: None, listener, state, pipes: [None; 2] });
+        let slot = self.slots.insert(Connection {
+            client,
+            backend: None,
+            listener,
+            state,
+            pipes: [None; 2],
+            kept_alive: false,
+        });
         self.connect(slot);
     }
 
@@ -40,13 +47,8 @@ impl<D: Driver> Worker<D> {
             attempts.begin(picked);
             let backend = Arc::clone(pool.backend(picked));
             backend.counters.of(self.index).picked.add(1);
-            let keepalive = SocketKeepalive {
-                idle: pool.keepalive.idle,
-                interval: pool.keepalive.interval,
-                probes: pool.keepalive.probes,
-            };
             let to = backend.address;
-            match self.driver.open(&ConnectOptions { to, source: pool.source, keepalive }) {
+            match self.driver.open(&ConnectOptions { to, source: pool.source }) {
                 Ok(socket) => {
                     backend.counters.of(self.index).active.add(1);
                     connection.backend = Some((socket, backend));
@@ -80,9 +82,7 @@ impl<D: Driver> Worker<D> {
         let counters = backend.counters.of(self.index);
         let result = match result {
             // A loopback connect to a port that nobody listens on may meet itself.
-            Ok(_) if backend.address.ip().is_loopback() && self.driver.is_self_connected(socket) => {
-                Err(Errno::CONNREFUSED)
-            }
+            Ok(_) if self.driver.is_self_connected(socket, backend.address) => Err(Errno::CONNREFUSED),
             result => result,
         };
         match result {

@@ -1,7 +1,7 @@
 //! A connection lives: what its halves want is done, and what comes of it is told to them.
 
 use connection::{CloseReason, Direction, Fault, Next, QUEUE_BYTES_MAX, Spliced};
-use uring::{BUFFER_SIZE, BufferId, Completion, Driver, Errno, Op};
+use uring::{BUFFER_SIZE, BufferId, Completion, Driver, Errno, Op, SocketKeepalive};
 
 use crate::slots::{Connection, State};
 use crate::token::Kind;
@@ -18,10 +18,12 @@ impl<D: Driver> Worker<D> {
             let connection = self.slots.get(slot);
             let Some(next) = connection.relay().half(direction).next(&self.chunks) else { return };
             match next {
-                Next::Receive => {
+                Next::Receive { first } => {
                     let socket = connection.input(direction);
                     let token = self.slots.begin(slot, Kind::Receive(direction));
-                    self.driver.submit(Op::Receive { socket, limit: QUEUE_BYTES_MAX }, token);
+                    // Clients mostly speak first.
+                    let later = first && direction == Direction::ToClient;
+                    self.driver.submit(Op::Receive { socket, limit: QUEUE_BYTES_MAX, later }, token);
                 }
                 Next::StopReceive => self.cancel(slot, Kind::Receive(direction)),
                 Next::Send(chunk) => {
@@ -134,6 +136,7 @@ impl<D: Driver> Worker<D> {
     /// The timer of a relay came: perhaps it stood still, perhaps it was only looked at early.
     pub(crate) fn on_stillness(&mut self, slot: u32) {
         let now = self.now;
+        self.keep_alive(slot);
         if self.slots.get(slot).relay().is_quiet(now) {
             for direction in Direction::BOTH {
                 if self.slots.get(slot).relay().half(direction).on_quiet() {
@@ -142,6 +145,18 @@ impl<D: Driver> Worker<D> {
             }
         }
         self.set_patience(slot);
+    }
+
+    /// Gives the backend's socket its keepalive, if it has none yet.
+    fn keep_alive(&mut self, slot: u32) {
+        let connection = self.slots.get(slot);
+        if let (false, Some((socket, _))) = (connection.kept_alive, &connection.backend) {
+            let times = connection.listener.pool.keepalive;
+            let keepalive =
+                SocketKeepalive { idle: times.idle, interval: times.interval, probes: times.probes };
+            self.driver.keep_alive(*socket, keepalive);
+            connection.kept_alive = true;
+        }
     }
 
     /// Lets the streams that gave way go on, once each.

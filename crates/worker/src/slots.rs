@@ -18,6 +18,9 @@ pub(crate) struct Connection {
     pub(crate) state: State,
     /// The pipe of each half, while it splices.
     pub(crate) pipes: [Option<Pipe>; 2],
+    /// Whether the backend's socket has its keepalive. It is four system calls, which most connections end too
+    /// soon to need; the client's socket has inherited its own.
+    pub(crate) kept_alive: bool,
 }
 
 /// Where a connection is in its life.

@@ -184,8 +184,11 @@ impl<D: Driver> Worker<D> {
         let connection = self.slots.get(slot);
         let pool = &connection.listener.pool;
         let patience = Patience { idle: pool.idle_timeout, half_closed: pool.half_closed_timeout };
+        let keepalive_idle = pool.keepalive.idle;
+        let kept_alive = connection.kept_alive;
         match connection.relay().check(now, patience) {
-            Ok(again) => self.timers.set(slot, again),
+            Ok(again) if kept_alive => self.timers.set(slot, again),
+            Ok(again) => self.timers.set(slot, again.min(now + keepalive_idle)),
             Err(reason) => self.close(slot, reason),
         }
     }

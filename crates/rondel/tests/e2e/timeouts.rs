@@ -1,11 +1,12 @@
 //! Connections that nobody uses any more are closed, on both sides, and counted by their reason.
 
-use std::thread;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use crate::lb::{Lb, closes};
 use crate::peers::{Backend, accept, listen};
-use crate::place::address;
+use crate::place::{address, eventually};
 use crate::setup::{Setup, target};
 
 #[test]
@@ -85,4 +86,35 @@ fn closed_between(begun: Instant, earliest: u64, latest: u64) {
     let took = begun.elapsed();
     let expected = Duration::from_millis(earliest)..Duration::from_millis(latest);
     assert!(expected.contains(&took), "closed after {took:?}, expected {expected:?}");
+}
+
+#[test]
+fn both_sockets_have_their_keepalive() {
+    let listener = listen(address(9001));
+    let lb = Lb::start(&Setup::to_with(
+        "keepalive: { idle: 2s, interval: 1s, probes: 3 }",
+        &[target("web", 9001)],
+    ));
+
+    let mut client = lb.connect();
+    let mut backend = accept(&listener);
+    client.send(b"once");
+    assert_eq!(backend.receive(4), b"once");
+    let peers = [client.0.local_addr().unwrap(), backend.0.local_addr().unwrap()];
+    // The backend's gets it when it is first needed: once it has been silent for `idle`.
+    eventually("both sockets have a keepalive timer", || peers.iter().all(|peer| is_kept_alive(*peer)));
+    client.send(b"more");
+    assert_eq!(backend.receive(4), b"more");
+}
+
+/// Whether the socket that is connected to `peer` has a keepalive timer running, as `/proc/net/tcp` tells it
+/// (proc(5); the timer's number is 2).
+fn is_kept_alive(peer: SocketAddr) -> bool {
+    let SocketAddr::V4(peer) = peer else { panic!("an IPv4 address") };
+    let ip = u32::from_le_bytes(peer.ip().octets());
+    let remote = format!("{ip:08X}:{:04X}", peer.port());
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|fields| {
+        fields.get(2) == Some(&remote.as_str()) && fields.get(5).is_some_and(|timer| timer.starts_with("02:"))
+    })
 }
