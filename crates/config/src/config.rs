@@ -1,5 +1,6 @@
 //! What a configuration means: every value present, every name resolved, every number in its range.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
@@ -42,6 +43,26 @@ pub enum ConnectionsMax {
     Auto,
     /// This many.
     Number(NonZeroU32),
+}
+
+impl fmt::Display for Workers {
+    /// As the file says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ConnectionsMax {
+    /// As the file says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
 }
 
 /// An index into [`Config::pools`], valid in the [`Config`] it came with.

@@ -39,8 +39,8 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Wrong> {
     if text.is_empty() { Err(not_one().help(EXAMPLES)) } else { Ok(total) }
 }
 
-/// Writes a duration so that [`parse`] reads the same; exact for whole milliseconds.
-pub(crate) fn show(duration: Duration) -> String {
+/// Writes a duration as a file would: `1h`, `1m30s`, `500ms`; exact for whole milliseconds.
+pub fn show(duration: Duration) -> String {
     let mut rest = duration.as_millis();
     let mut shown = String::new();
     for (name, millis) in UNITS {

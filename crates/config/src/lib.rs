@@ -42,5 +42,6 @@ mod forward;
 pub use crate::config::{
     Backend, Balance, Config, ConnectionsMax, Keepalive, Listener, Pool, PoolIndex, Runtime, Workers,
 };
+pub use crate::duration::show as show_duration;
 pub use crate::error::{ConfigError, Position, Problem};
 pub use crate::forward::{AddressError, backend_address, listen_address};

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use config::{Config, ConnectionsMax, Workers};
+use config::Config;
 
 use crate::failure::Failure;
 
@@ -38,15 +38,15 @@ pub(crate) fn plan(previous: &Config, next: &Config) -> Result<Vec<Origin>, Refu
     if running.workers != wanted.workers {
         return Err(Refusal::NeedsRestart {
             setting: "runtime.workers",
-            running: workers(running.workers),
-            wanted: workers(wanted.workers),
+            running: running.workers.to_string(),
+            wanted: wanted.workers.to_string(),
         });
     }
     if running.connections_max != wanted.connections_max {
         return Err(Refusal::NeedsRestart {
             setting: "runtime.max_connections",
-            running: connections_max(running.connections_max),
-            wanted: connections_max(wanted.connections_max),
+            running: running.connections_max.to_string(),
+            wanted: wanted.connections_max.to_string(),
         });
     }
     // Backlog and keepalive change on a socket that listens; these three are for life.
@@ -85,20 +85,6 @@ impl fmt::Display for Refusal {
                  it needs a restart; put it back to reload the rest"
             ),
         }
-    }
-}
-
-fn workers(workers: Workers) -> String {
-    match workers {
-        Workers::Auto => "auto".to_owned(),
-        Workers::Number(number) => number.to_string(),
-    }
-}
-
-fn connections_max(connections_max: ConnectionsMax) -> String {
-    match connections_max {
-        ConnectionsMax::Auto => "auto".to_owned(),
-        ConnectionsMax::Number(number) => number.to_string(),
     }
 }
 

@@ -6,10 +6,9 @@
 //! ~ pool web: + backend c 10.0.0.3:80, - backend b 10.0.0.2:80, weight of a 1 -> 3, idle_timeout 1h -> 10m
 //! ```
 
-use std::fmt::{self, Display, Write as _};
-use std::time::Duration;
+use std::fmt::{self, Display};
 
-use config::{Backend, Balance, Config, ConnectionsMax, Keepalive, Listener, Pool, Workers};
+use config::{Backend, Balance, Config, Keepalive, Listener, Pool, show_duration as duration};
 
 /// What differs between two configs: one line for each listener and pool that came, went or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +80,8 @@ fn line(thing: String, parts: &[String]) -> Option<String> {
 fn runtime(previous: &Config, next: &Config) -> Vec<String> {
     let (before, after) = (&previous.runtime, &next.runtime);
     let mut parts = Vec::new();
-    setting(&mut parts, "workers", before.workers, after.workers, workers);
-    setting(&mut parts, "max_connections", before.connections_max, after.connections_max, connections_max);
+    setting(&mut parts, "workers", before.workers, after.workers, show);
+    setting(&mut parts, "max_connections", before.connections_max, after.connections_max, show);
     setting(&mut parts, "drain_timeout", before.drain_timeout, after.drain_timeout, duration);
     parts
 }
@@ -181,35 +180,8 @@ fn show(value: impl Display) -> String {
     value.to_string()
 }
 
-fn workers(workers: Workers) -> String {
-    match workers {
-        Workers::Auto => "auto".to_owned(),
-        Workers::Number(number) => number.to_string(),
-    }
-}
-
-fn connections_max(connections_max: ConnectionsMax) -> String {
-    match connections_max {
-        ConnectionsMax::Auto => "auto".to_owned(),
-        ConnectionsMax::Number(number) => number.to_string(),
-    }
-}
-
 fn keepalive(Keepalive { idle, interval, probes }: Keepalive) -> String {
     format!("{} + {probes} x {}", duration(idle), duration(interval))
-}
-
-/// A duration as the file would say it: `1h`, `1m30s`, `500ms`.
-fn duration(duration: Duration) -> String {
-    let mut rest = duration.as_millis();
-    let mut shown = String::new();
-    for (unit, millis) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
-        if rest >= millis {
-            write!(shown, "{}{unit}", rest / millis).expect("a String takes everything");
-            rest %= millis;
-        }
-    }
-    if shown.is_empty() { "0s".to_owned() } else { shown }
 }
 
 #[cfg(test)]
