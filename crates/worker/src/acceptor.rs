@@ -15,14 +15,14 @@
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use connection::CloseReason;
 use table::{Listener, Sockets};
 use uring::{Completion, Driver, Errno, Fd, Op};
 
 use crate::token::Kind;
-use crate::worker::{ACCEPT_PAUSE, Worker};
+use crate::worker::Worker;
 
 /// The acceptors of a worker, and what they share.
 #[derive(Default)]
@@ -61,6 +61,9 @@ enum Mode {
     /// The listener is gone from the table: waits for the last of what it has accepted.
     Retired,
 }
+
+/// How long an acceptor rests after the kernel could not give it a descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Acceptors {
     pub(crate) fn is_empty(&self) -> bool {
@@ -164,8 +167,7 @@ impl<D: Driver> Worker<D> {
     }
 
     fn retire(&mut self, number: usize) {
-        let was = self.acceptors.get(number).mode;
-        if was == Mode::Retired {
+        if self.acceptors.get(number).mode == Mode::Retired {
             return;
         }
         self.acceptors.set_mode(number, Mode::Retired);
@@ -199,9 +201,9 @@ impl<D: Driver> Worker<D> {
             // Listening ended, and this accept with it.
             Err(_) if mode == Mode::Retired => {}
             Err(Errno::CANCELED) => {}
-            Err(_) => {
+            Err(errno) => {
                 listener.counters.of(index).accept_errors.add(1);
-                self.on_accept_error(number, completion.result);
+                self.on_accept_error(number, errno);
             }
         }
         let acceptor = self.acceptors.get(number);
@@ -222,10 +224,9 @@ impl<D: Driver> Worker<D> {
         self.leave_if_done(number);
     }
 
-    fn on_accept_error(&mut self, number: usize, result: Result<u32, Errno>) {
+    fn on_accept_error(&mut self, number: usize, errno: Errno) {
         // A client that left before it was accepted is no reason to rest.
-        let transient = matches!(result, Err(Errno::CONNABORTED | Errno::PROTO | Errno::INTR | Errno::AGAIN));
-        if transient {
+        if matches!(errno, Errno::CONNABORTED | Errno::PROTO | Errno::INTR | Errno::AGAIN) {
             return;
         }
         self.acceptors.set_mode(number, Mode::Paused(self.now + ACCEPT_PAUSE));
@@ -303,7 +304,7 @@ impl<D: Driver> Worker<D> {
                 Err(errno) => {
                     self.dismiss(&listener);
                     listener.counters.of(self.index).accept_errors.add(1);
-                    self.on_accept_error(number, Err(errno));
+                    self.on_accept_error(number, errno);
                     if let Mode::Paused(_) = self.acceptors.get(number).mode {
                         return self.done_waiting(&listener);
                     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use connection::{Chunks, CloseReason, Direction, Patience};
 use table::{Gate, Listener, Phase, Reader, Table};
@@ -237,6 +237,3 @@ impl<D: Driver> Worker<D> {
 
 /// How many completions a turn usually answers; more make room for themselves once.
 const COMPLETIONS_USUAL: usize = 1024;
-
-/// How long an acceptor rests after the kernel could not give it a descriptor.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
