@@ -36,7 +36,12 @@ pub enum Next {
     /// End the receive that is armed, answered by its last completion.
     StopReceive,
     /// Send of this what the output takes now, answered by `on_sent`.
-    Send(Chunk),
+    Send {
+        /// The front of the queue.
+        chunk: Chunk,
+        /// Whether more follows at once, the next chunk or the FIN, so that one segment can carry both.
+        more: bool,
+    },
     /// Answer with [`Half::splice`], if a pipe can be had, or [`Half::copy`].
     TakePipe,
     /// Give the pipe back: it is empty, and the half copies again.
@@ -115,9 +120,6 @@ enum Receive {
 enum Output {
     #[default]
     Free,
-    /// A send of the queue's front is in flight. There is never a second one, which is what keeps the bytes in
-    /// order.
-    Sending,
     /// It took no more, or not all.
     Full,
     /// It is said when it takes more.
@@ -177,7 +179,7 @@ impl Half {
     /// What to do next, or nothing until something happens. What is answered counts as begun.
     pub fn next(&mut self, chunks: &Chunks) -> Option<Next> {
         match &mut self.path {
-            Path::Copying(copying) => match copying.next(chunks, self.input == Input::Open) {
+            Path::Copying(copying) => match copying.next(chunks, self.input) {
                 Some(next) => Some(next),
                 None if copying.is_flushed() => self.next_at_end(),
                 None => None,
@@ -236,9 +238,11 @@ impl Half {
     /// Of the bytes given to be sent, `length` went, which may be none; hands back the buffer once it is sent whole.
     pub fn on_sent(&mut self, chunks: &Chunks, length: u32) -> Option<u16> {
         let copying = self.copying();
-        assert!(copying.output == Output::Sending, "bytes were sent that nobody gave");
+        assert!(copying.output == Output::Free, "bytes were sent that nobody gave");
         let sent = copying.queue.sent(chunks, length);
-        copying.output = if sent.is_some() { Output::Free } else { Output::Full };
+        if sent.is_none() {
+            copying.output = Output::Full;
+        }
         sent
     }
 
@@ -363,21 +367,21 @@ impl Half {
 }
 
 impl Copying {
-    fn next(&mut self, chunks: &Chunks, open: bool) -> Option<Next> {
+    fn next(&mut self, chunks: &Chunks, input: Input) -> Option<Next> {
         match self.output {
             Output::Free => {
                 if let Some(chunk) = self.queue.front(chunks) {
-                    self.output = Output::Sending;
-                    return Some(Next::Send(chunk));
+                    let more = self.queue.count() > 1 || input == Input::Ended;
+                    return Some(Next::Send { chunk, more });
                 }
             }
             Output::Full => {
                 self.output = Output::Waiting;
                 return Some(Next::WaitWritable);
             }
-            Output::Sending | Output::Waiting => {}
+            Output::Waiting => {}
         }
-        if !open {
+        if input != Input::Open {
             return None;
         }
         let streams = self.full >= STREAM_AFTER;

@@ -92,23 +92,43 @@ fn a_reader_that_stands_still_stops_the_receiving() {
     for buffer in 0..8 {
         half.on_received(&mut chunks, buffer, 1, false, true);
         if buffer == 0 {
-            assert_eq!(half.next(&chunks), Some(Next::Send(Chunk { buffer: 0, start: 0, length: 1 })));
+            assert_eq!(half.next(&chunks), Some(send(0, false)));
+            assert_eq!(half.on_sent(&chunks, 0), None);
+            assert_eq!(half.next(&chunks), Some(Next::WaitWritable));
         }
     }
     assert_eq!(half.next(&chunks), Some(Next::StopReceive));
     assert_eq!(half.next(&chunks), None, "asked once");
     half.on_stopped();
     assert_eq!(half.next(&chunks), None, "nothing moves until the reader does");
-    assert_eq!(half.on_sent(&chunks, 0), None);
-    assert_eq!(half.next(&chunks), Some(Next::WaitWritable));
-    assert_eq!(half.next(&chunks), None);
     half.on_ready();
-    assert_eq!(half.next(&chunks), Some(Next::Send(Chunk { buffer: 0, start: 0, length: 1 })));
     for buffer in 0..8 {
+        assert_eq!(
+            half.next(&chunks),
+            Some(send(buffer, buffer < 7)),
+            "all but the last are followed by another"
+        );
         assert_eq!(half.on_sent(&chunks, 1), Some(buffer));
-        // Some of these send the next buffer, the first one past the mark receives too.
-        while half.next(&chunks).is_some() {}
     }
+    assert_eq!(half.next(&chunks), Some(Next::Receive { first: false }));
+}
+
+#[test]
+fn the_last_bytes_and_the_fin_go_together() {
+    let mut half = Half::default();
+    let mut chunks = Chunks::new(BUFFERS.into());
+    assert_eq!(half.next(&chunks), Some(Next::Receive { first: true }));
+    half.on_received(&mut chunks, 0, 1, false, true);
+    half.on_ended();
+    assert_eq!(half.next(&chunks), Some(send(0, true)));
+    assert_eq!(half.on_sent(&chunks, 1), Some(0));
+    assert_eq!(half.next(&chunks), Some(Next::Finish));
+    assert_eq!(half.next(&chunks), None);
+}
+
+/// One byte, whole.
+fn send(buffer: u16, more: bool) -> Next {
+    Next::Send { chunk: Chunk { buffer, start: 0, length: 1 }, more }
 }
 
 fn splicing() -> (Half, Chunks) {
@@ -140,7 +160,8 @@ struct World {
     /// What the present receive may still bring.
     limit: u64,
     stopping: bool,
-    sending: Option<Chunk>,
+    /// The last send promised that more follows.
+    more: bool,
     pipe: u64,
     pipe_taken: bool,
     waiting: bool,
@@ -165,7 +186,7 @@ impl World {
             receiving: false,
             limit: 0,
             stopping: false,
-            sending: None,
+            more: false,
             pipe: 0,
             pipe_taken: false,
             waiting: false,
@@ -191,11 +212,14 @@ impl World {
                 return false;
             }
         }
-        match self.choose() % 4 {
-            0 => self.readable += self.bursts.pop().map_or(0, u64::from),
-            1 => self.complete_send(),
-            2 => self.complete_receive(),
-            _ => self.become_ready(),
+        assert!(!self.more, "what was to follow did not come, and the kernel holds the last bytes back");
+        // Several things may happen before the half is asked again.
+        for _ in 0..=self.choose() % 3 {
+            match self.choose() % 3 {
+                0 => self.readable += self.bursts.pop().map_or(0, u64::from),
+                1 => self.complete_receive(),
+                _ => self.become_ready(),
+            }
         }
         true
     }
@@ -212,13 +236,12 @@ impl World {
                 assert!(self.receiving && !self.stopping);
                 self.stopping = true;
             }
-            Next::Send(chunk) => {
-                assert!(self.sending.is_none(), "one send at a time");
+            Next::Send { chunk, more } => {
                 assert!(!self.pipe_taken);
-                self.sending = Some(chunk);
+                self.send(chunk, more);
             }
             Next::TakePipe => {
-                assert!(!self.receiving && self.sending.is_none() && !self.pipe_taken);
+                assert!(!self.receiving && !self.pipe_taken);
                 if self.choose() % 8 == 7 {
                     self.half.copy();
                 } else {
@@ -257,7 +280,10 @@ impl World {
                 assert!(!self.waiting);
                 self.waiting = true;
             }
-            Next::Finish | Next::Abort(_) => self.end = Some(next),
+            Next::Finish | Next::Abort(_) => {
+                self.more = false;
+                self.end = Some(next);
+            }
         }
     }
 
@@ -294,8 +320,7 @@ impl World {
         self.half.on_received(&mut self.chunks, buffer, length, length == BUFFER, more);
     }
 
-    fn complete_send(&mut self) {
-        let Some(chunk) = self.sending.take() else { return };
+    fn send(&mut self, chunk: Chunk, more: bool) {
         let (at, length) = self.contents[usize::from(chunk.buffer)];
         assert_eq!(at + u64::from(chunk.start), self.delivered, "out of order");
         assert_eq!(chunk.start + chunk.length, length);
@@ -304,6 +329,8 @@ impl World {
             1 => chunk.length / 2,
             _ => chunk.length,
         };
+        // What the kernel holds back goes once it is full.
+        self.more = more && sent == chunk.length;
         self.delivered += u64::from(sent);
         self.free.extend(self.half.on_sent(&self.chunks, sent));
     }

@@ -5,6 +5,7 @@
 
 mod changes;
 
+mod ack_hold;
 mod counters;
 mod gate;
 mod listener;
@@ -15,6 +16,7 @@ mod rotation;
 mod samples;
 mod table; // What is frozen, and how it is made. Start here.
 
+pub use crate::ack_hold::AckHold;
 pub use crate::changes::Changes;
 pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, PerWorker};
 pub use crate::gate::Gate;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::ack_hold::AckHold;
 use crate::counters::{BackendCounters, PerWorker};
 use crate::rotation;
 
@@ -33,6 +34,8 @@ pub struct Pool {
     rotation: Box<[BackendIndex]>,
     /// How many places of the rotation were taken; shared by all workers, outlives swaps.
     cursor: Arc<Cursor>,
+    /// Whether its clients speak first; outlives swaps.
+    pub ack_hold: Arc<PerWorker<AckHold>>,
 }
 
 /// An index into [`Pool::backends`] of the pool it came from.
@@ -90,6 +93,8 @@ impl Pool {
             backends,
             rotation: rotation::smooth(&weights),
             cursor: before.map_or_else(Arc::default, |before| Arc::clone(&before.cursor)),
+            ack_hold: before
+                .map_or_else(|| Arc::new(PerWorker::new(workers)), |before| Arc::clone(&before.ack_hold)),
         }
     }
 

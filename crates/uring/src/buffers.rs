@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
-use crate::driver::BufferId;
+use crate::driver::{BufferId, Bytes};
 
 /// A pool of buffers and the ring through which the kernel takes them.
 pub(crate) struct Buffers {
@@ -145,12 +145,17 @@ impl Buffers {
             + (self.count - self.fresh)
     }
 
-    /// The address of `length` bytes from `start` in a buffer that the worker has.
-    pub(crate) fn address(&self, buffer: BufferId, start: u32, length: u32) -> *const u8 {
+    /// What lies in a buffer that the worker has.
+    pub(crate) fn bytes(&self, bytes: Bytes) -> &[u8] {
+        let Bytes { buffer, start, length, more: _ } = bytes;
         assert!(self.out[usize::from(buffer.0) / 64] & (1 << (buffer.0 % 64)) != 0);
         assert!(start.checked_add(length).is_some_and(|end| end <= BUFFER_SIZE));
-        // SAFETY: buffer, start and length were just checked to lie inside the mapping.
-        unsafe { self.memory.base.as_ptr().add(usize::from(buffer.0) * BUFFER_STRIDE + start as usize) }
+        // SAFETY: buffer, start and length were just checked to lie inside the mapping, which began as zeroes; and the
+        // kernel writes no buffer that is with the worker, where this one stays while `self` is borrowed.
+        unsafe {
+            let base = self.memory.base.as_ptr().add(usize::from(buffer.0) * BUFFER_STRIDE + start as usize);
+            std::slice::from_raw_parts(base, length as usize)
+        }
     }
 }
 

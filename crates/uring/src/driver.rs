@@ -59,6 +59,16 @@ pub trait Driver {
     /// heard of the peer, not from this call.
     fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive);
 
+    /// Sends the ACK that [`ConnectOptions::hold_ack`] holds back, if it was not yet sent.
+    fn release_ack(&mut self, socket: Fd);
+
+    /// Sends bytes of a buffer, as many as the socket takes now.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if it takes none; otherwise what send(2) says.
+    fn send(&mut self, socket: Fd, bytes: Bytes) -> Result<u32, Errno>;
+
     /// Sends the FIN after what was sent (`SHUT_WR`).
     ///
     /// # Errors
@@ -120,17 +130,6 @@ pub enum Op {
         limit: u32,
         /// Whether to wait before the first look, as nothing is expected to be there yet.
         later: bool,
-    },
-    /// Sends part of a buffer, as much of it as the socket takes now; `EAGAIN` if it takes nothing.
-    Send {
-        /// The socket to write.
-        socket: Fd,
-        /// A buffer that a completion handed out, and that was not given back.
-        buffer: BufferId,
-        /// Where to begin in it.
-        start: u32,
-        /// How many bytes.
-        length: u32,
     },
     /// Completes when the socket can be read, has ended or failed.
     PollReadable {
@@ -216,6 +215,20 @@ pub struct Fd(pub i32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(pub u16);
 
+/// What to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    /// A buffer that a completion handed out, and that was not given back.
+    pub buffer: BufferId,
+    /// Where the bytes begin in it.
+    pub start: u32,
+    /// How many there are.
+    pub length: u32,
+    /// Whether more is sent at once, or the FIN: the kernel may wait for it, to send both in one segment
+    /// (`MSG_MORE`).
+    pub more: bool,
+}
+
 /// Both ends of a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pipe {
@@ -234,6 +247,9 @@ pub struct ConnectOptions {
     pub to: SocketAddr,
     /// The address to connect from; none lets the kernel choose.
     pub source: Option<IpAddr>,
+    /// Whether the last ACK of the handshake waits for the first bytes sent, or for [`Driver::release_ack`]; the kernel
+    /// waits 200 ms at most.
+    pub hold_ack: bool,
 }
 
 #[cfg(test)]

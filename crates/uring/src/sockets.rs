@@ -90,6 +90,10 @@ pub(crate) fn open(options: &ConnectOptions) -> Result<OwnedFd, Errno> {
         let domain = Domain::for_address(options.to);
         let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
+        if options.hold_ack {
+            // It lasts for the handshake: after that the kernel acknowledges at once again, for a while, tcp(7).
+            socket.set_tcp_quickack(false)?;
+        }
         if let Some(source) = options.source {
             // The port is chosen at connect, where it need be free only towards one destination, ip(7).
             set_bind_address_no_port(&socket)?;

@@ -6,6 +6,7 @@ use connection::{CloseReason, Direction, Relay};
 use table::Listener;
 use uring::{ConnectOptions, Driver, Errno, Fd, Op};
 
+use crate::held_acks::Ack;
 use crate::slots::{Attempts, Connection, State};
 use crate::token::Kind;
 use crate::worker::Worker;
@@ -22,6 +23,7 @@ impl<D: Driver> Worker<D> {
             state,
             pipes: [None; 2],
             kept_alive: false,
+            ack: Ack::Sent,
         });
         self.connect(slot);
     }
@@ -48,8 +50,10 @@ impl<D: Driver> Worker<D> {
             let backend = Arc::clone(pool.backend(picked));
             backend.counters.of(self.index).picked.add(1);
             let to = backend.address;
-            match self.driver.open(&ConnectOptions { to, source: pool.source }) {
+            let hold_ack = pool.ack_hold.of(self.index).is_due();
+            match self.driver.open(&ConnectOptions { to, source: pool.source, hold_ack }) {
                 Ok(socket) => {
+                    connection.ack = if hold_ack { Ack::Held } else { Ack::Sent };
                     backend.counters.of(self.index).active.add(1);
                     connection.backend = Some((socket, backend));
                     let token = self.slots.begin(slot, Kind::Connect);
@@ -90,8 +94,9 @@ impl<D: Driver> Worker<D> {
                 counters.connected.add(1);
                 connection.state = State::Relaying(Relay::new(self.now));
                 self.set_patience(slot);
+                self.hold_ack(slot);
                 for direction in Direction::BOTH {
-                    self.pump(slot, direction);
+                    self.run_later(slot, direction);
                 }
             }
             Err(errno) => {

@@ -7,6 +7,7 @@ mod close;
 mod connect; // given a backend,
 mod relay; // relayed, // and ended.
 
+mod held_acks;
 mod pipes;
 mod slots;
 mod timers;

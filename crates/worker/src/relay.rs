@@ -1,7 +1,7 @@
 //! A connection lives: what its halves want is done, and what comes of it is told to them.
 
-use connection::{CloseReason, Direction, Fault, Next, QUEUE_BYTES_MAX, Spliced};
-use uring::{BUFFER_SIZE, BufferId, Completion, Driver, Errno, Op, SocketKeepalive};
+use connection::{Chunk, CloseReason, Direction, Fault, Next, QUEUE_BYTES_MAX, Spliced};
+use uring::{BUFFER_SIZE, BufferId, Bytes, Completion, Driver, Errno, Op, SocketKeepalive};
 
 use crate::slots::{Connection, State};
 use crate::token::Kind;
@@ -12,7 +12,7 @@ const STREAM_BUDGET: u32 = 1024 * 1024;
 
 impl<D: Driver> Worker<D> {
     /// Does what a half wants until it wants nothing more for now.
-    pub(crate) fn pump(&mut self, slot: u32, direction: Direction) {
+    fn pump(&mut self, slot: u32, direction: Direction) {
         let mut budget = STREAM_BUDGET;
         while budget > 0 {
             let connection = self.slots.get(slot);
@@ -26,12 +26,10 @@ impl<D: Driver> Worker<D> {
                     self.driver.submit(Op::Receive { socket, limit: QUEUE_BYTES_MAX, later }, token);
                 }
                 Next::StopReceive => self.cancel(slot, Kind::Receive(direction)),
-                Next::Send(chunk) => {
-                    let socket = connection.output(direction);
-                    let token = self.slots.begin(slot, Kind::Send(direction));
-                    let buffer = BufferId(chunk.buffer);
-                    let op = Op::Send { socket, buffer, start: chunk.start, length: chunk.length };
-                    self.driver.submit(op, token);
+                Next::Send { chunk, more } => {
+                    if let Err(fault) = self.send(slot, direction, chunk, more) {
+                        return self.close(slot, reason_of(direction.other(), fault));
+                    }
                 }
                 Next::TakePipe => {
                     let pipe = self.pipes.take(&mut self.driver);
@@ -82,8 +80,24 @@ impl<D: Driver> Worker<D> {
                 return; // It had stood still for too long.
             }
         }
-        let generation = self.slots.generation(slot);
-        self.streams.push_back(HalfId { slot, generation, direction });
+        self.run_later(slot, direction);
+    }
+
+    /// Has a half pumped once all that completed in this turn is known: the more is known, the more goes together.
+    pub(crate) fn run_later(&mut self, slot: u32, direction: Direction) {
+        let half = HalfId { slot, generation: self.slots.generation(slot), direction };
+        // What completes for a half mostly completes in a row.
+        if self.runnable.back() != Some(&half) {
+            self.runnable.push_back(half);
+        }
+    }
+
+    /// Lets the halves that may have something to do go on, once each.
+    pub(crate) fn run_halves(&mut self) {
+        for _ in 0..self.runnable.len() {
+            let Some(half) = self.runnable.pop_front() else { break };
+            self.pump_if_relaying(half);
+        }
     }
 
     pub(crate) fn on_receive(&mut self, slot: u32, direction: Direction, mut completion: Completion) {
@@ -108,29 +122,12 @@ impl<D: Driver> Worker<D> {
         }
         // Nothing was received into a buffer that is left.
         self.give_back(completion.buffer.map(|buffer| buffer.0));
-        self.pump(slot, direction);
-    }
-
-    pub(crate) fn on_send(&mut self, slot: u32, direction: Direction, result: Result<u32, Errno>) {
-        let (now, index) = (self.now, self.index);
-        let connection = self.slots.get(slot);
-        let sent = match result {
-            Ok(sent) => sent,
-            Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(errno) => return self.close(slot, reason_of(direction.other(), fault_of(errno))),
-        };
-        if sent > 0 {
-            count(connection, index, direction, sent);
-            connection.relay().on_active(now);
-        }
-        let buffer = connection.relay().half(direction).on_sent(&self.chunks, sent);
-        self.give_back(buffer);
-        self.pump(slot, direction);
+        self.run_later(slot, direction);
     }
 
     pub(crate) fn on_ready(&mut self, slot: u32, direction: Direction) {
         self.slots.get(slot).relay().half(direction).on_ready();
-        self.pump(slot, direction);
+        self.run_later(slot, direction);
     }
 
     /// The timer of a relay came: perhaps it stood still, perhaps it was only looked at early.
@@ -159,14 +156,6 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Lets the streams that gave way go on, once each.
-    pub(crate) fn serve_streams(&mut self) {
-        for _ in 0..self.streams.len() {
-            let Some(half) = self.streams.pop_front() else { break };
-            self.pump_if_relaying(half);
-        }
-    }
-
     /// Lets halves that waited for a buffer receive again, once each, if there are buffers.
     pub(crate) fn unpark(&mut self) {
         if self.driver.buffers_free() == 0 {
@@ -189,6 +178,27 @@ impl<D: Driver> Worker<D> {
         let target = kind.token(self.slots.generation(slot), slot);
         let token = self.slots.begin(slot, Kind::Cancel);
         self.driver.submit(Op::Cancel { target }, token);
+    }
+
+    /// Sends the front of the queue, or a part of it.
+    fn send(&mut self, slot: u32, direction: Direction, chunk: Chunk, more: bool) -> Result<(), Fault> {
+        let (now, index) = (self.now, self.index);
+        let connection = self.slots.get(slot);
+        let Chunk { buffer, start, length } = chunk;
+        let bytes = Bytes { buffer: BufferId(buffer), start, length, more };
+        let sent = match self.driver.send(connection.output(direction), bytes) {
+            Ok(sent) => sent,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(errno) => return Err(fault_of(errno)),
+        };
+        if sent > 0 {
+            count(connection, index, direction, sent);
+            connection.relay().on_active(now);
+            connection.on_spoken(direction, index);
+        }
+        let buffer = connection.relay().half(direction).on_sent(&self.chunks, sent);
+        self.give_back(buffer);
+        Ok(())
     }
 
     /// Splices from the input into the pipe; says how many bytes.

@@ -6,6 +6,7 @@ use connection::{CloseReason, Direction, Relay};
 use table::{Backend, BackendIndex, Listener};
 use uring::{Fd, Pipe, Token};
 
+use crate::held_acks::Ack;
 use crate::token::Kind;
 
 /// A client socket, a backend socket and the relay between them.
@@ -21,6 +22,8 @@ pub(crate) struct Connection {
     /// Whether the backend's socket has its keepalive. It is four system calls, which most connections end too
     /// soon to need; the client's socket has inherited its own.
     pub(crate) kept_alive: bool,
+    /// Whether the backend was told that its answer to the connect was heard.
+    pub(crate) ack: Ack,
 }
 
 /// Where a connection is in its life.
@@ -162,7 +165,7 @@ impl Slots {
     }
 }
 
-/// Per half a receive or a wait, a send, and their cancels; two more to cancel all.
+/// Per half a receive and a wait, and their cancels; two more to cancel all.
 const OPERATIONS_MAX: u8 = 16;
 
 impl Connection {

@@ -16,9 +16,7 @@ pub(crate) enum Kind {
     Connect,
     /// Receiving from the input of a half.
     Receive(Direction),
-    /// Sending to the output of a half.
-    Send(Direction),
-    /// Waiting until a splicing half can go on.
+    /// Waiting until a half can go on.
     Ready(Direction),
     /// Ending another operation of the connection.
     Cancel,
@@ -41,21 +39,18 @@ impl Kind {
             Self::CancelAccept => 2,
             Self::Connect => 3,
             Self::Receive(direction) => 4 + direction as u8,
-            Self::Send(direction) => 6 + direction as u8,
-            Self::Ready(direction) => 8 + direction as u8,
-            Self::Cancel => 10,
+            Self::Ready(direction) => 6 + direction as u8,
+            Self::Cancel => 8,
         }
     }
 
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 9] = [
         Self::Accept,
         Self::Listen,
         Self::CancelAccept,
         Self::Connect,
         Self::Receive(Direction::ToBackend),
         Self::Receive(Direction::ToClient),
-        Self::Send(Direction::ToBackend),
-        Self::Send(Direction::ToClient),
         Self::Ready(Direction::ToBackend),
         Self::Ready(Direction::ToClient),
         Self::Cancel,

@@ -10,6 +10,7 @@ use uring::{BufferId, Completion, Driver, Errno, Fd, Waker};
 
 use crate::Settings;
 use crate::acceptor::Acceptors;
+use crate::held_acks::HeldAcks;
 use crate::pipes::Pipes;
 use crate::slots::{Slots, State};
 use crate::timers::Timers;
@@ -33,8 +34,10 @@ pub(crate) struct Worker<D> {
     /// The queues of all halves.
     pub(crate) chunks: Chunks,
     pub(crate) pipes: Pipes,
-    /// Halves that could go on splicing but gave way to the others, in their order.
-    pub(crate) streams: VecDeque<HalfId>,
+    /// Halves that may have something to do, in their order: those that something happened to, and streams that gave way
+    /// to the others. A half stands in it a few times at most.
+    pub(crate) runnable: VecDeque<HalfId>,
+    pub(crate) held_acks: HeldAcks,
     /// Halves that wait for a receive buffer, in their order.
     pub(crate) parked: VecDeque<HalfId>,
     pub(crate) gate: Arc<Gate>,
@@ -69,7 +72,8 @@ impl<D: Driver> Worker<D> {
             timers: Timers::new(settings.connections_max, now),
             chunks: Chunks::new(buffers),
             pipes: Pipes::new(settings.pipes_max),
-            streams: VecDeque::new(),
+            runnable: VecDeque::new(),
+            held_acks: HeldAcks::default(),
             parked: VecDeque::new(),
             gate: Arc::clone(&settings.gate),
             connections_max: settings.connections_max,
@@ -103,8 +107,9 @@ impl<D: Driver> Worker<D> {
             self.on_completion(completion);
         }
         self.done = done;
-        self.serve_streams();
+        self.run_halves();
         self.unpark();
+        self.release_acks();
         self.expire_timers();
         self.resume_accepting();
         Ok(self.table.phase == Phase::Serving || self.slots.active() > 0 || !self.acceptors.is_empty())
@@ -116,7 +121,7 @@ impl<D: Driver> Worker<D> {
             Kind::Accept => self.on_accept(completion),
             Kind::Listen => self.on_client(completion),
             Kind::CancelAccept => {}
-            Kind::Connect | Kind::Receive(_) | Kind::Send(_) | Kind::Ready(_) | Kind::Cancel => {
+            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::Cancel => {
                 self.on_connection(kind, completion);
             }
         }
@@ -135,7 +140,6 @@ impl<D: Driver> Worker<D> {
         match kind {
             Kind::Connect => self.on_connect(slot, completion.result),
             Kind::Receive(direction) => self.on_receive(slot, direction, completion),
-            Kind::Send(direction) => self.on_send(slot, direction, completion.result),
             Kind::Ready(direction) => self.on_ready(slot, direction),
             Kind::Cancel => {} // What it was to end says how it ended.
             Kind::Accept | Kind::Listen | Kind::CancelAccept => unreachable!("told apart by the caller"),
@@ -159,10 +163,10 @@ impl<D: Driver> Worker<D> {
 
     /// When the next turn begins at the latest, whatever completes.
     fn next_deadline(&self) -> Option<Instant> {
-        if !self.streams.is_empty() {
+        if !self.runnable.is_empty() {
             return Some(self.now);
         }
-        [self.timers.next(), self.acceptors.paused_until()].into_iter().flatten().min()
+        [self.timers.next(), self.acceptors.paused_until(), self.held_acks.next()].into_iter().flatten().min()
     }
 
     fn expire_timers(&mut self) {

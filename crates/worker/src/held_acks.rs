@@ -1,0 +1,91 @@
+//! The last ACK of a handshake with a backend waits for the client's first bytes, to go in one segment with them; for a
+//! moment only, as a backend that speaks first is waiting for it.
+//!
+//! Which pools it is worth trying for, [`table::AckHold`] learns.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use connection::Direction;
+use uring::Driver;
+
+use crate::slots::{Connection, State};
+use crate::worker::Worker;
+
+/// The ACK that tells a backend that its answer to the connect was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ack {
+    /// It was sent, and nothing is to be learnt from this connection.
+    Sent,
+    /// It waits for the client's first bytes, or for its time to be up.
+    Held,
+    /// Its time was up, and nobody has spoken yet.
+    Released,
+}
+
+/// Connections whose ACK is held back, in the order of their deadlines; those that have sent it since included.
+#[derive(Default)]
+pub(crate) struct HeldAcks(VecDeque<Deadline>);
+
+struct Deadline {
+    slot: u32,
+    generation: u32,
+    at: Instant,
+}
+
+/// How long an ACK is held back. Mostly it goes within the round trip of the client's own last ACK; this is for clients
+/// that are short of CPU, and less than TCP itself may wait with any ACK (40 ms).
+const HOLD_MAX: Duration = Duration::from_millis(10);
+
+impl HeldAcks {
+    /// When the first of them is to be released.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.front().map(|deadline| deadline.at)
+    }
+}
+
+impl Connection {
+    /// Bytes were sent to the one side, and perhaps they are the first of the connection.
+    pub(crate) fn on_spoken(&mut self, direction: Direction, worker: usize) {
+        if self.ack == Ack::Sent {
+            return;
+        }
+        self.ack = Ack::Sent;
+        let hold = self.listener.pool.ack_hold.of(worker);
+        match direction {
+            Direction::ToBackend => hold.paid(),
+            Direction::ToClient => hold.failed(),
+        }
+    }
+}
+
+impl<D: Driver> Worker<D> {
+    /// The backend of this connection has answered, and perhaps does not know yet that it was heard.
+    pub(crate) fn hold_ack(&mut self, slot: u32) {
+        if self.slots.get(slot).ack == Ack::Held {
+            let generation = self.slots.generation(slot);
+            self.held_acks.0.push_back(Deadline { slot, generation, at: self.now + HOLD_MAX });
+        }
+    }
+
+    /// Sends the ACKs whose time is up, and forgets the first ones that went with bytes.
+    pub(crate) fn release_acks(&mut self) {
+        while let Some(&Deadline { slot, generation, at }) = self.held_acks.0.front() {
+            if self.slots.lives(slot, generation) && self.slots.get(slot).ack == Ack::Held {
+                if at > self.now {
+                    return;
+                }
+                self.release_ack(slot);
+            }
+            self.held_acks.0.pop_front();
+        }
+    }
+
+    fn release_ack(&mut self, slot: u32) {
+        let connection = self.slots.get(slot);
+        connection.ack = Ack::Released;
+        if let (State::Relaying(_), Some((socket, _))) = (&connection.state, &connection.backend) {
+            self.driver.release_ack(*socket);
+        }
+    }
+}
