@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use uring::Waker;
-use worker::{Settings, WorkerError};
+use worker::{Handover, Settings, WorkerError};
 
 use crate::failure::Failure;
 use crate::host::Host;
@@ -125,12 +125,14 @@ impl Control {
 
     /// Starts every worker, or none: those before one that fails are told to end.
     fn spawn(&mut self, sizes: &Sizes, sender: &mpsc::Sender<Event>) -> Result<(), Failure> {
-        for (index, &cpu) in sizes.cpus.iter().enumerate() {
+        let ends = Handover::new(sizes.cpus.len());
+        for ((index, &cpu), handover) in sizes.cpus.iter().enumerate().zip(ends) {
             let settings = Settings {
                 index,
                 cpu,
                 connections_max: sizes.connections_max,
                 gate: Arc::clone(&self.gate),
+                handover,
                 pipes_max: sizes.pipes_per_worker,
                 wakers: Arc::clone(&self.wakers),
                 published: Arc::clone(&self.published),

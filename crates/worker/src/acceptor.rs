@@ -21,6 +21,7 @@ use connection::CloseReason;
 use table::{Listener, Sockets};
 use uring::{Completion, Driver, Errno, Fd, Op};
 
+use crate::handover::Client;
 use crate::token::Kind;
 use crate::worker::Worker;
 
@@ -189,7 +190,7 @@ impl<D: Driver> Worker<D> {
                 let client = Fd(client.cast_signed());
                 listener.counters.of(index).accepted.add(1);
                 if acceptor.held.is_empty() && self.admit(&listener).is_ok() {
-                    self.begin_connection(client, listener);
+                    self.place(client, listener);
                 } else {
                     self.acceptors.get(number).held.push_back(client);
                 }
@@ -222,6 +223,14 @@ impl<D: Driver> Worker<D> {
             self.acceptors.set_mode(number, Mode::Waiting);
         }
         self.leave_if_done(number);
+    }
+
+    /// Begins the connection of a client who has its places: here, or at a worker with less to do.
+    fn place(&mut self, socket: Fd, listener: Arc<Listener>) {
+        match self.handover.give(Client { socket, listener }) {
+            Ok(worker) => self.wake(Some(worker)),
+            Err(client) => self.begin_connection(client),
+        }
     }
 
     fn on_accept_error(&mut self, number: usize, errno: Errno) {
@@ -294,7 +303,7 @@ impl<D: Driver> Worker<D> {
             match self.driver.accept_now(socket) {
                 Ok(client) => {
                     listener.counters.of(self.index).accepted.add(1);
-                    self.begin_connection(client, listener);
+                    self.place(client, listener);
                 }
                 Err(Errno::AGAIN) => {
                     self.dismiss(&listener);
@@ -325,7 +334,7 @@ impl<D: Driver> Worker<D> {
                 return false;
             }
             if let Some(client) = self.acceptors.get(number).held.pop_front() {
-                self.begin_connection(client, listener);
+                self.place(client, listener);
             }
         }
     }

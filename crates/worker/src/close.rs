@@ -78,6 +78,7 @@ impl<D: Driver> Worker<D> {
             backend.counters.of(self.index).active.sub(1);
         }
         connection.listener.counters.of(self.index).active.sub(1);
+        self.handover.on_end();
         self.dismiss(&connection.listener);
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use connection::{CloseReason, Direction, Relay};
-use table::Listener;
-use uring::{ConnectOptions, Driver, Errno, Fd, Op};
+use uring::{ConnectOptions, Driver, Errno, Op};
 
+use crate::handover::Client;
 use crate::held_acks::Ack;
 use crate::slots::{Attempts, Connection, State};
 use crate::token::Kind;
@@ -13,7 +13,8 @@ use crate::worker::Worker;
 
 impl<D: Driver> Worker<D> {
     /// Takes in a client for whom there is a place.
-    pub(crate) fn begin_connection(&mut self, client: Fd, listener: Arc<Listener>) {
+    pub(crate) fn begin_connection(&mut self, client: Client) {
+        let Client { socket: client, listener } = client;
         listener.counters.of(self.index).active.add(1);
         let state = State::Connecting(Attempts::default());
         let slot = self.slots.insert(Connection {

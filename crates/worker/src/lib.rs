@@ -7,6 +7,7 @@ mod close;
 mod connect; // given a backend,
 mod relay; // relayed, // and ended.
 
+mod handover;
 mod held_acks;
 mod pipes;
 mod slots;
@@ -19,6 +20,8 @@ use std::sync::mpsc::sync_channel;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use table::{Gate, Published};
 use uring::{BUFFERS_MAX, Ring, SetupError, Waker};
+
+pub use crate::handover::Handover;
 
 use crate::worker::Worker;
 
@@ -33,6 +36,8 @@ pub struct Settings {
     pub connections_max: u32,
     /// Who may be admitted to the process, shared by all workers.
     pub gate: Arc<Gate>,
+    /// Its end of what workers give each other.
+    pub handover: Handover,
     /// How many pipes it may have for splicing; at the bound it copies.
     pub pipes_max: u32,
     /// The wakers of all workers, by index.
@@ -77,7 +82,7 @@ pub fn spawn(
             Ok(ring) => ring,
             Err(error) => return drop(report.send(Err(error))),
         };
-        let worker = Worker::new(ring, &settings, buffers);
+        let worker = Worker::new(ring, settings, buffers);
         drop(report.send(Ok(())));
         on_end(worker.run().map_err(|errno| WorkerError(errno.into())));
     };

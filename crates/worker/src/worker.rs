@@ -10,6 +10,7 @@ use uring::{BufferId, Completion, Driver, Errno, Fd, Waker};
 
 use crate::Settings;
 use crate::acceptor::Acceptors;
+use crate::handover::{GIVEN_MAX, Handover};
 use crate::held_acks::HeldAcks;
 use crate::pipes::Pipes;
 use crate::slots::{Slots, State};
@@ -41,6 +42,7 @@ pub(crate) struct Worker<D> {
     /// Halves that wait for a receive buffer, in their order.
     pub(crate) parked: VecDeque<HalfId>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) handover: Handover,
     pub(crate) connections_max: u32,
     wakers: Arc<[Waker]>,
     /// Completions of this turn; kept for its memory.
@@ -58,7 +60,7 @@ pub(crate) struct HalfId {
 }
 
 impl<D: Driver> Worker<D> {
-    pub(crate) fn new(driver: D, settings: &Settings, buffers: u32) -> Self {
+    pub(crate) fn new(driver: D, settings: Settings, buffers: u32) -> Self {
         let now = driver.now();
         let mut reader = settings.published.reader();
         let table = Arc::clone(reader.read());
@@ -75,9 +77,10 @@ impl<D: Driver> Worker<D> {
             runnable: VecDeque::new(),
             held_acks: HeldAcks::default(),
             parked: VecDeque::new(),
-            gate: Arc::clone(&settings.gate),
+            gate: settings.gate,
             connections_max: settings.connections_max,
-            wakers: Arc::clone(&settings.wakers),
+            wakers: settings.wakers,
+            handover: settings.handover,
             done: Vec::with_capacity(COMPLETIONS_USUAL),
             due: Vec::new(),
             driver,
@@ -102,6 +105,7 @@ impl<D: Driver> Worker<D> {
             self.table = Arc::clone(self.reader.read());
             self.apply_table();
         }
+        self.take_given();
         let mut done = std::mem::take(&mut self.done);
         for completion in done.drain(..) {
             self.on_completion(completion);
@@ -112,7 +116,32 @@ impl<D: Driver> Worker<D> {
         self.release_acks();
         self.expire_timers();
         self.resume_accepting();
-        Ok(self.table.phase == Phase::Serving || self.slots.active() > 0 || !self.acceptors.is_empty())
+        Ok(self.lives())
+    }
+
+    /// Whether it has something to do, or may yet be given it.
+    fn lives(&mut self) -> bool {
+        if self.table.phase == Phase::Serving || !self.handover.is_closed() {
+            return true;
+        }
+        // What was given last, before the last of the workers closed.
+        self.take_given();
+        self.slots.active() > 0 || !self.acceptors.is_empty()
+    }
+
+    /// Takes in the clients that other workers gave to this one.
+    fn take_given(&mut self) {
+        for _ in 0..GIVEN_MAX {
+            let Some(client) = self.handover.take() else { break };
+            if self.table.phase != Phase::Ending {
+                self.begin_connection(client);
+                continue;
+            }
+            client.listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
+            self.turn_away(client.socket);
+            self.handover.on_end();
+            self.dismiss(&client.listener);
+        }
     }
 
     fn on_completion(&mut self, completion: Completion) {
@@ -150,14 +179,22 @@ impl<D: Driver> Worker<D> {
         let table = Arc::clone(&self.table);
         match table.phase {
             Phase::Serving => self.listen_to(&table.listeners),
-            Phase::Draining => self.listen_to(&[]),
+            Phase::Draining => self.end_accepting(),
             Phase::Ending => {
-                self.listen_to(&[]);
+                self.end_accepting();
                 self.turn_away_held();
                 for slot in self.slots.live() {
                     self.close(slot, CloseReason::Drained);
                 }
             }
+        }
+    }
+
+    fn end_accepting(&mut self) {
+        self.listen_to(&[]);
+        if self.handover.close() {
+            // Some may have nothing to do but to wait for this.
+            self.wakers.iter().for_each(Waker::wake);
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use connection::CloseReason;
 use table::{Gate, Phase, Published, Sockets, Table};
 use uring::{ListenOptions, SocketKeepalive, Waker, listen};
-use worker::{Settings, WorkerError, spawn};
+use worker::{Handover, Settings, WorkerError, spawn};
 
 #[test]
 fn relays_both_ways_and_ends_when_drained() {
@@ -45,6 +45,27 @@ fn a_connection_that_nobody_takes_is_reset_and_counted() {
     balancer.end();
 }
 
+/// The kernel's hash alone would leave one of the two without any, now and then.
+#[test]
+fn few_long_connections_are_spread_evenly_over_workers() {
+    let backend = TcpListener::bind(LOCAL).unwrap();
+    let balancer = Balancer::start_with(2, &[backend.local_addr().unwrap()]);
+    let mut connections = Vec::new();
+    for _ in 0..8 {
+        let client = balancer.connect();
+        let (mut backend, _) = backend.accept().unwrap();
+        // A byte has come through: the connection has its worker.
+        backend.write_all(b"x").unwrap();
+        (&client).read_exact(&mut [0; 1]).unwrap();
+        connections.push((client, backend));
+    }
+    let table = balancer.published.load_full();
+    let counters = &table.listeners[0].counters;
+    assert_eq!([0, 1].map(|worker| counters.of(worker).active.get()), [4, 4]);
+    drop(connections);
+    balancer.end();
+}
+
 const LOCAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
 struct Balancer {
@@ -56,28 +77,41 @@ struct Balancer {
 
 impl Balancer {
     fn start(backends: &[SocketAddr]) -> Self {
+        Self::start_with(1, backends)
+    }
+
+    fn start_with(workers: usize, backends: &[SocketAddr]) -> Self {
         let keepalive =
             SocketKeepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 };
-        let options =
+        let mut options =
             ListenOptions { address: LOCAL.into(), backlog: 64, freebind: false, v6only: false, keepalive };
-        let socket = TcpListener::from(listen(options).unwrap());
-        let address = socket.local_addr().unwrap();
-        let config = config::Config::forward(address, backends);
-        let sockets = Arc::new(Sockets::new(vec![socket.into()]));
-        let published = Arc::new(Published::new(Table::build(&config, vec![sockets], 1, None)));
-        let wakers: Arc<[Waker]> = Arc::new([Waker::new().unwrap()]);
+        let mut sockets = Vec::new();
+        for _ in 0..workers {
+            let socket = TcpListener::from(listen(options).unwrap());
+            options.address = socket.local_addr().unwrap();
+            sockets.push(socket.into());
+        }
+        let config = config::Config::forward(options.address, backends);
+        let table = Table::build(&config, vec![Arc::new(Sockets::new(sockets))], workers, None);
+        let published = Arc::new(Published::new(table));
+        let wakers: Arc<[Waker]> = (0..workers).map(|_| Waker::new().unwrap()).collect();
+        let gate = Arc::new(Gate::new(workers));
         let (report, ended) = channel();
-        let settings = Settings {
-            index: 0,
-            cpu: None,
-            connections_max: 100,
-            gate: Arc::new(Gate::new(1)),
-            pipes_max: 4,
-            wakers: Arc::clone(&wakers),
-            published: Arc::clone(&published),
-        };
-        spawn(settings, move |result| report.send(result).unwrap()).unwrap();
-        Self { address, published, wakers, ended }
+        for (index, handover) in Handover::new(workers).into_iter().enumerate() {
+            let settings = Settings {
+                index,
+                cpu: None,
+                connections_max: 100,
+                gate: Arc::clone(&gate),
+                handover,
+                pipes_max: 4,
+                wakers: Arc::clone(&wakers),
+                published: Arc::clone(&published),
+            };
+            let report = report.clone();
+            spawn(settings, move |result| report.send(result).unwrap()).unwrap();
+        }
+        Self { address: options.address, published, wakers, ended }
     }
 
     fn connect(&self) -> TcpStream {
@@ -88,7 +122,9 @@ impl Balancer {
 
     fn end(self) {
         self.published.publish(self.published.load_full().in_phase(Phase::Draining));
-        self.wakers[0].wake();
-        self.ended.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
+        self.wakers.iter().for_each(Waker::wake);
+        for _ in 0..self.wakers.len() {
+            self.ended.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
+        }
     }
 }
