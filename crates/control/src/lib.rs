@@ -7,6 +7,7 @@ mod failure;
 mod host;
 mod ready;
 mod reload;
+mod retired;
 mod run; // From start to end. Start here.
 mod sizing;
 mod sockets;

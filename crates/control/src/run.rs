@@ -27,6 +27,7 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::ready::{Ready, ReadyListener};
 use crate::reload::{Origin, Refusal, plan};
+use crate::retired::Retired;
 use crate::sizing::{Sizes, TooFewDescriptors};
 use crate::sockets;
 use crate::totals::Totals;
@@ -68,6 +69,7 @@ struct Control {
     /// Places for connections in the process.
     gate: Arc<Gate>,
     totals: Totals,
+    retired: Retired,
     /// The longest queue of clients not yet accepted that the kernel allows.
     backlog_max: u32,
     events: mpsc::Receiver<Event>,
@@ -115,6 +117,7 @@ impl Control {
             wakers,
             gate: Arc::new(Gate::new(workers)),
             totals,
+            retired: Retired::default(),
             backlog_max: host.backlog_max,
             events,
             running: 0,
@@ -326,16 +329,18 @@ impl Control {
     }
 
     /// Nobody is accepted any more.
-    fn enter_phase(&self, phase: Phase) {
+    fn enter_phase(&mut self, phase: Phase) {
         let table = self.published.load_full();
         self.publish(table.in_phase(phase));
         // After the table, so that no worker takes the end of its socket for an error.
         table.listeners.iter().for_each(|listener| sockets::stop(&listener.sockets));
     }
 
-    fn publish(&self, table: Table) {
+    fn publish(&mut self, table: Table) {
+        self.retired.keep(self.published.load_full());
         self.published.publish(table);
         self.wakers.iter().for_each(Waker::wake);
+        self.retired.sweep();
     }
 
     fn log_totals(&mut self) {
@@ -343,7 +348,20 @@ impl Control {
     }
 
     async fn event(&mut self) -> Event {
-        self.events.recv().await.expect("the tasks that receive signals hold senders and do not end")
+        loop {
+            let event = self.events.recv();
+            let event = if self.retired.is_empty() {
+                Some(event.await)
+            } else {
+                tokio::time::timeout(SWEEP_INTERVAL, event).await.ok()
+            };
+            match event {
+                Some(event) => {
+                    return event.expect("the tasks that receive signals hold senders and do not end");
+                }
+                None => self.retired.sweep(),
+            }
+        }
     }
 }
 
@@ -441,6 +459,9 @@ fn warn_of_backlogs(config: &Config, backlog_max: u32) {
 /// Events that wait to be answered. At the bound whoever has the next one waits: signals of a kind count as
 /// one, and a worker that has ended stays a thread for a moment longer.
 const EVENTS_MAX: usize = 16;
+
+/// How often it is looked whether connections have let go of what reloads replaced.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long workers may take to close everything at once.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -69,9 +69,9 @@ mod tests {
             return 'n';
         }
         if client == '.' {
-            learnt.paid()
+            learnt.paid();
         } else {
-            learnt.failed()
+            learnt.failed();
         }
         'y'
     }
