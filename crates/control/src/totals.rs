@@ -2,6 +2,7 @@
 //!
 //! Those that a reload removed are kept until their last connection is gone, so that no number is lost.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,8 +31,9 @@ impl Totals {
     /// Goes over to the entries of `table`. Returns a line for each entry that is not in it any more.
     pub(crate) fn follow(&mut self, table: &Table) -> Vec<String> {
         let before = std::mem::replace(&mut self.current, entries(table));
-        let removed = before.into_iter().filter(|entry| !self.current.iter().any(|other| other.is(entry)));
-        let removed: Vec<Entry> = removed.collect();
+        let kept: HashSet<usize> = self.current.iter().map(Entry::identity).collect();
+        let removed: Vec<Entry> =
+            before.into_iter().filter(|entry| !kept.contains(&entry.identity())).collect();
         let lines = removed.iter().map(|entry| entry.line(" removed=true")).collect();
         self.removed.extend(removed.into_iter().filter(|entry| entry.active() > 0));
         lines
@@ -68,14 +70,11 @@ fn entries(table: &Table) -> Vec<Entry> {
 }
 
 impl Entry {
-    /// Whether both count into the same counters.
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Listener { counters: a, .. }, Self::Listener { counters: b, .. }) => Arc::ptr_eq(a, b),
-            (Self::Backend { counters: a, .. }, Self::Backend { counters: b, .. }) => Arc::ptr_eq(a, b),
-            (Self::Listener { .. }, Self::Backend { .. }) | (Self::Backend { .. }, Self::Listener { .. }) => {
-                false
-            }
+    /// Where its counters are: those that count into the same are the same.
+    fn identity(&self) -> usize {
+        match self {
+            Self::Listener { counters, .. } => Arc::as_ptr(counters).addr(),
+            Self::Backend { counters, .. } => Arc::as_ptr(counters).addr(),
         }
     }
 

@@ -6,7 +6,9 @@
 //! ~ pool web: + backend c 10.0.0.3:80, - backend b 10.0.0.2:80, weight of a 1 -> 3, idle_timeout 1h -> 10m
 //! ```
 
+use std::collections::HashMap;
 use std::fmt::{self, Display};
+use std::net::SocketAddr;
 
 use config::{Backend, Balance, Config, Keepalive, Listener, Pool, show_duration as duration};
 
@@ -124,8 +126,9 @@ fn pool_parts(before: &Pool, after: &Pool) -> Vec<String> {
 
 fn backend_parts(before: &[Backend], after: &[Backend]) -> Vec<String> {
     let mut parts = Vec::new();
-    let in_before = |backend: &&Backend| before.iter().any(|other| other.address == backend.address);
-    let in_after = |backend: &&Backend| after.iter().any(|other| other.address == backend.address);
+    let (known_before, known_after) = (by_address(before), by_address(after));
+    let in_before = |backend: &&Backend| known_before.contains_key(&backend.address);
+    let in_after = |backend: &&Backend| known_after.contains_key(&backend.address);
     for backend in after.iter().filter(|backend| !in_before(backend)) {
         parts.push(format!("+ backend {}", named(&backend.name, backend.address)));
     }
@@ -133,7 +136,7 @@ fn backend_parts(before: &[Backend], after: &[Backend]) -> Vec<String> {
         parts.push(format!("- backend {}", named(&backend.name, backend.address)));
     }
     for backend in after {
-        if let Some(other) = before.iter().find(|other| other.address == backend.address) {
+        if let Some(other) = known_before.get(&backend.address) {
             let of = |what| format!("{what} of {}", other.name);
             setting(&mut parts, &of("name"), &other.name, &backend.name, show);
             setting(&mut parts, &of("weight"), other.weight, backend.weight, show);
@@ -144,6 +147,10 @@ fn backend_parts(before: &[Backend], after: &[Backend]) -> Vec<String> {
         parts.push("backends in another order".to_owned());
     }
     parts
+}
+
+fn by_address(backends: &[Backend]) -> HashMap<SocketAddr, &Backend> {
+    backends.iter().map(|backend| (backend.address, backend)).collect()
 }
 
 /// Adds `name before -> after` if they differ.
@@ -164,7 +171,7 @@ fn pool_of<'a>(config: &'a Config, listener: &Listener) -> &'a str {
 }
 
 /// A name with its address, once where they are the same.
-fn named(name: &str, address: std::net::SocketAddr) -> String {
+fn named(name: &str, address: SocketAddr) -> String {
     let address = address.to_string();
     if name == address { address } else { format!("{name} {address}") }
 }
