@@ -11,6 +11,7 @@ pub(crate) const CASES: [Case; 12] = [
         unit: Unit::Request,
         work: Work::Requests(Requests { connections: 64, ..SMALL }),
         goals: &[cpu(0.80), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
     },
     Case {
         name: "small-500",
@@ -18,6 +19,7 @@ pub(crate) const CASES: [Case; 12] = [
         unit: Unit::Request,
         work: Work::Requests(Requests { connections: 500, ..SMALL }),
         goals: &[cpu(0.60), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
     },
     Case {
         name: "small-4000",
@@ -26,6 +28,7 @@ pub(crate) const CASES: [Case; 12] = [
         // Longer, so that opening them weighs little.
         work: Work::Requests(Requests { connections: 4000, stretch: 2, ..SMALL }),
         goals: &[cpu(0.60), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
     },
     Case {
         name: "page-16k",
@@ -33,6 +36,7 @@ pub(crate) const CASES: [Case; 12] = [
         unit: Unit::Mib,
         work: Work::Requests(Requests { connections: 64, page: Page::Kib16, ..SMALL }),
         goals: &[cpu(0.65), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
     },
     Case {
         name: "bulk-1m",
@@ -40,6 +44,7 @@ pub(crate) const CASES: [Case; 12] = [
         unit: Unit::Mib,
         work: Work::Requests(Requests { connections: 16, page: Page::Mib1, ..SMALL }),
         goals: &[cpu(0.40), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
     },
     Case {
         name: "upload-1",
@@ -47,6 +52,7 @@ pub(crate) const CASES: [Case; 12] = [
         unit: Unit::Gib,
         work: Work::Streams { streams: 1 },
         goals: &[cpu(0.40)],
+        bars: CPU_BARS,
     },
     Case {
         name: "upload-16",
@@ -54,6 +60,7 @@ pub(crate) const CASES: [Case; 12] = [
         unit: Unit::Gib,
         work: Work::Streams { streams: 16 },
         goals: &[cpu(0.40)],
+        bars: CPU_BARS,
     },
     Case {
         name: "close-64",
@@ -61,6 +68,7 @@ pub(crate) const CASES: [Case; 12] = [
         unit: Unit::Connection,
         work: Work::Requests(Requests { connections: 64, close: true, ..SMALL }),
         goals: &[cpu(0.65), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
     },
     Case {
         name: "idle-4000",
@@ -68,6 +76,7 @@ pub(crate) const CASES: [Case; 12] = [
         unit: Unit::Connection,
         work: Work::Idle { connections: 4000 },
         goals: &[Goal { rule: Rule::Best(Phase::Idle, Figure::ConnectionMemory), at_most: Some(0.20) }],
+        bars: &[(Figure::ConnectionMemory, Phase::Idle)],
     },
     Case {
         name: "fixed-256",
@@ -80,10 +89,11 @@ pub(crate) const CASES: [Case; 12] = [
             CPU_FIXED,
             CPU_FULL,
         ],
+        bars: &[(Figure::P99Us, Phase::Fixed), (Figure::P999Us, Phase::Fixed)],
     },
     Case {
         name: "reload",
-        title: "50 reloads a second, a new connection for each request, 64 at a time",
+        title: "reloads under load, rondel 50 a second and the others one: a new connection for each request, 64 at a time",
         unit: Unit::Connection,
         work: Work::Reload(Requests { connections: 64, close: true, ..SMALL }),
         goals: &[
@@ -91,6 +101,7 @@ pub(crate) const CASES: [Case; 12] = [
             Goal { rule: Rule::Own(Figure::P99Us, Phase::Reloading, Phase::Fixed), at_most: Some(1.10) },
             Goal { rule: Rule::Own(Figure::CpuUs, Phase::Reloading, Phase::Fixed), at_most: None },
         ],
+        bars: &[(Figure::P99Us, Phase::Fixed), (Figure::P99Us, Phase::Reloading)],
     },
     Case {
         name: "two-workers",
@@ -98,6 +109,7 @@ pub(crate) const CASES: [Case; 12] = [
         unit: Unit::Request,
         work: Work::TwoWorkers(Requests { connections: 64, ..SMALL }),
         goals: &[Goal { rule: Rule::Own(Figure::Throughput, Phase::TwoWorkers, Phase::Full), at_most: None }],
+        bars: &[(Figure::Throughput, Phase::Full), (Figure::Throughput, Phase::TwoWorkers)],
     },
 ];
 
@@ -112,8 +124,10 @@ pub(crate) struct Case {
     pub(crate) unit: Unit,
     /// What is done.
     pub(crate) work: Work,
-    /// What is compared, and what is promised of it; the first is the one of the picture.
+    /// What is compared, and what is promised of it.
     pub(crate) goals: &'static [Goal],
+    /// What its picture shows: a bar for each, of one kind.
+    pub(crate) bars: &'static [(Figure, Phase)],
 }
 
 /// The kinds of work; each has a file in `trials`.
@@ -149,6 +163,8 @@ pub(crate) struct Requests {
     /// How many times longer than others it runs.
     pub(crate) stretch: u32,
 }
+
+const CPU_BARS: &[(Figure, Phase)] = &[(Figure::CpuUs, Phase::Full)];
 
 const SMALL: Requests = Requests { connections: 1, page: Page::Small, close: false, stretch: 1 };
 

@@ -56,7 +56,7 @@ impl Phase {
             Self::Full => "at full load",
             Self::Fixed => "at a fixed rate",
             Self::Reloading => "at the same rate, reloading",
-            Self::Idle => "connections that do nothing",
+            Self::Idle => "idle",
             Self::TwoWorkers => "at full load, two workers",
         }
     }
@@ -76,6 +76,8 @@ pub(crate) enum Figure {
     CpuUs,
     /// CPU time of the whole machine for a unit, in microseconds.
     MachineUs,
+    /// How busy the core of load and backends was, in percent.
+    LoadCorePercent,
     /// Context switches of the balancer for a unit.
     Switches,
     /// Those of them that it did not choose.
@@ -104,6 +106,7 @@ impl Figure {
             Self::Throughput => format!("{unit}/s"),
             Self::CpuUs => format!("CPU, us/{unit}"),
             Self::MachineUs => format!("whole machine, us/{unit}"),
+            Self::LoadCorePercent => "load's core, %".to_owned(),
             Self::Switches => format!("switches/{unit}"),
             Self::SwitchesForced => "of them forced".to_owned(),
             Self::Memory => "memory, KiB".to_owned(),

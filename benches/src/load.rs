@@ -17,7 +17,9 @@ use crate::workshop::Workshop;
 pub(crate) struct Done {
     /// Requests, or bytes where there are none.
     pub(crate) amount: f64,
-    /// In this time.
+    /// The same, with those before and after that are not counted: they cost as much.
+    pub(crate) amount_paid: f64,
+    /// In how long the first were done.
     pub(crate) seconds: f64,
     /// Requests that failed, for whatever reason.
     pub(crate) failed: u64,

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::proc;
+use crate::proc::{self, Busy, StatCpu};
+use crate::process::Cores;
 
 /// Counters of a balancer and of the machine at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,13 +17,18 @@ pub(crate) struct Spent {
     pub(crate) switches_forced: u64,
     /// CPU time of the whole machine: what the kernel does for nobody's account is in it, and so are neighbours.
     pub(crate) machine: Duration,
+    /// How busy the core of load and backends was. Where that is all the time, latency says how long requests waited for
+    /// them, whoever balances.
+    pub(crate) load_core: Busy,
 }
 
 impl Spent {
     /// As it stands now; `pid` is the balancer's first process, if it has one.
     pub(crate) fn now(pid: Option<u32>) -> Self {
         let mut spent = pid.map(Self::of).unwrap_or_default();
-        spent.machine = proc::machine_busy(&fs::read_to_string("/proc/stat").unwrap_or_default());
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        spent.machine = Busy::of(&stat, "cpu").busy;
+        spent.load_core = Busy::of(&stat, &format!("cpu{}", Cores::Load.list()));
         spent
     }
 
@@ -38,8 +44,11 @@ impl Spent {
             }
             // Exact to the nanosecond, but without threads that have ended, as the kernel's helpers of io_uring do; those are in
             // the other, which is exact to two ticks.
-            let all = proc::stat_cpu(&fs::read_to_string(format!("/proc/{one}/stat")).unwrap_or_default());
-            spent.cpu += if all > living + TWO_TICKS { all } else { living };
+            let StatCpu { own, children } =
+                StatCpu::of(&fs::read_to_string(format!("/proc/{one}/stat")).unwrap_or_default());
+            spent.cpu += if own > living + TWO_TICKS { own } else { living };
+            // Workers that a reload has replaced.
+            spent.cpu += children;
         }
         spent
     }
@@ -51,6 +60,10 @@ impl Spent {
             switches_voluntary: self.switches_voluntary.saturating_sub(earlier.switches_voluntary),
             switches_forced: self.switches_forced.saturating_sub(earlier.switches_forced),
             machine: self.machine.saturating_sub(earlier.machine),
+            load_core: Busy {
+                busy: self.load_core.busy.saturating_sub(earlier.load_core.busy),
+                all: self.load_core.all.saturating_sub(earlier.load_core.all),
+            },
         }
     }
 }

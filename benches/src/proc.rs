@@ -34,27 +34,60 @@ pub(crate) fn status_number(status: &str, key: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// CPU time, user and system, that `/proc/PID/stat` has for a process: to a tick only, but with threads that have ended.
-pub(crate) fn stat_cpu(stat: &str) -> Duration {
-    // The name in parentheses may have spaces; `utime` and `stime` are the 12th and 13th field behind it.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: u64 = fields.iter().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+/// CPU time, user and system, that `/proc/PID/stat` has for a process: to a tick only, but with what has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StatCpu {
+    /// Of its threads, living and ended.
+    pub(crate) own: Duration,
+    /// Of its children that have ended.
+    pub(crate) children: Duration,
 }
 
-/// CPU time that all processors have spent on anything but nothing, out of `/proc/stat`.
-pub(crate) fn machine_busy(stat: &str) -> Duration {
-    let numbers: Vec<u64> = stat
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(1)
-        .filter_map(|number| number.parse().ok())
-        .collect();
-    // user nice system idle iowait irq softirq steal …; what was stolen, another machine has used.
-    let busy: u64 = [0, 1, 2, 5, 6].iter().filter_map(|&index| numbers.get(index)).sum();
-    TICK * u32::try_from(busy).unwrap_or(u32::MAX)
+impl StatCpu {
+    pub(crate) fn of(stat: &str) -> Self {
+        // The name in parentheses may have spaces; `utime`, `stime`, `cutime` and `cstime` are the 12th to 15th field behind it.
+        let fields: Vec<u64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .skip(11)
+            .take(4)
+            .filter_map(|field| field.parse().ok())
+            .collect();
+        let [user, system, children_user, children_system] = fields[..] else {
+            return Self { own: Duration::ZERO, children: Duration::ZERO };
+        };
+        Self { own: ticks(user + system), children: ticks(children_user + children_system) }
+    }
+}
+
+/// CPU time that a processor, or all of them, have spent on anything, and on anything or nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Busy {
+    pub(crate) busy: Duration,
+    pub(crate) all: Duration,
+}
+
+impl Busy {
+    /// Out of `/proc/stat`; `processor` is `cpu` for all, or one of them, as `cpu1`.
+    pub(crate) fn of(stat: &str, processor: &str) -> Self {
+        let numbers: Vec<u64> = stat
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(processor))
+            .unwrap_or_default()
+            .split_whitespace()
+            .skip(1)
+            .filter_map(|number| number.parse().ok())
+            .collect();
+        // user nice system idle iowait irq softirq steal; what was stolen, another machine has used.
+        let busy = [0, 1, 2, 5, 6].iter().filter_map(|&index| numbers.get(index)).sum();
+        Self { busy: ticks(busy), all: ticks(numbers.iter().take(8).sum()) }
+    }
+}
+
+fn ticks(number: u64) -> Duration {
+    TICK * u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Whether somebody listens on `address` in the network namespace of a process.
@@ -101,7 +134,7 @@ const TICK: Duration = Duration::from_millis(10);
 mod tests {
     use std::time::Duration;
 
-    use super::{State, machine_busy, sockets_at, stat_cpu, status_number};
+    use super::{Busy, StatCpu, State, sockets_at, status_number};
 
     const SOCKETS: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -119,16 +152,19 @@ mod tests {
 
     #[test]
     fn a_name_with_a_parenthesis_does_not_shift_the_fields() {
-        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 100 0 0";
-        assert_eq!(stat_cpu(stat), Duration::from_secs(3));
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 60 40 20 0 1 0 100 0 0";
+        assert_eq!(
+            StatCpu::of(stat),
+            StatCpu { own: Duration::from_secs(3), children: Duration::from_secs(1) }
+        );
     }
 
     #[test]
     fn idle_waiting_and_stolen_time_is_not_busy() {
-        assert_eq!(
-            machine_busy("cpu  1 2 3 1000 1000 4 5 1000 0 0\ncpu0 9 9 9 9\n"),
-            Duration::from_millis(150)
-        );
+        let stat = "cpu  1 2 3 1000 1000 4 5 1000 0 0\ncpu1 9 0 0 1 0 0 0 0 0 0\n";
+        let milliseconds = Duration::from_millis;
+        assert_eq!(Busy::of(stat, "cpu"), Busy { busy: milliseconds(150), all: milliseconds(30_150) });
+        assert_eq!(Busy::of(stat, "cpu1"), Busy { busy: milliseconds(90), all: milliseconds(100) });
     }
 
     #[test]

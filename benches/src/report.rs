@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::cases::Case;
-use crate::figures::{Sample, Unit};
+use crate::figures::{Figure, Phase, Sample, Unit};
 use crate::machine::Machine;
 use crate::verdict::Verdict;
 
@@ -40,12 +40,15 @@ pub(crate) struct CaseResults {
     pub(crate) unit: Unit,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) samples: Vec<Sample>,
+    /// What its picture shows.
+    #[serde(skip)]
+    pub(crate) bars: &'static [(Figure, Phase)],
 }
 
 impl CaseResults {
     pub(crate) fn new(case: &Case, samples: Vec<Sample>) -> Self {
         let verdicts = case.goals.iter().map(|goal| Verdict::of(goal, case.unit, &samples)).collect();
-        Self { name: case.name, title: case.title, unit: case.unit, verdicts, samples }
+        Self { name: case.name, title: case.title, unit: case.unit, verdicts, samples, bars: case.bars }
     }
 }
 

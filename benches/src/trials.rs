@@ -7,6 +7,7 @@ pub(crate) mod streams;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::backends::{Backends, local};
 use crate::figures::{Figure, Figures};
@@ -55,11 +56,13 @@ fn address(peer: Peer) -> SocketAddr {
 
 /// The figures that every load yields; `units` is how many units of work one of its amount is.
 fn figures(cost: &Cost, units: f64) -> Figures {
-    let done = cost.done.amount * units;
-    let micros = |spent: std::time::Duration| spent.as_secs_f64() * 1e6 / done;
+    let paid = cost.done.amount_paid * units;
+    let micros = |spent: Duration| spent.as_secs_f64() * 1e6 / paid;
+    let load_core = cost.spent.load_core;
     let mut figures = Figures::from([
-        (Figure::Throughput, done / cost.done.seconds),
+        (Figure::Throughput, cost.done.amount * units / cost.done.seconds),
         (Figure::MachineUs, micros(cost.spent.machine)),
+        (Figure::LoadCorePercent, 100.0 * load_core.busy.as_secs_f64() / load_core.all.as_secs_f64()),
         (Figure::Failed, count(cost.done.failed)),
     ]);
     // Without memory there is no process that any of it could be of.
@@ -67,8 +70,8 @@ fn figures(cost: &Cost, units: f64) -> Figures {
         let switches = cost.spent.switches_voluntary + cost.spent.switches_forced;
         figures.extend([
             (Figure::CpuUs, micros(cost.spent.cpu)),
-            (Figure::Switches, count(switches) / done),
-            (Figure::SwitchesForced, count(cost.spent.switches_forced) / done),
+            (Figure::Switches, count(switches) / paid),
+            (Figure::SwitchesForced, count(cost.spent.switches_forced) / paid),
             (Figure::Memory, count(memory)),
         ]);
     }

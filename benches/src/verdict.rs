@@ -81,19 +81,15 @@ impl Rule {
     fn words(self, unit: Unit) -> String {
         match self {
             Self::Best(phase, figure) => {
-                format!("{} {}, by the best of the rivals", figure.label(unit), phase.title())
+                format!("{}, {}: rondel / best rival", figure.label(unit), phase.title())
             }
             Self::Added(phase, figure) => {
-                format!(
-                    "{} {}, added over direct, by the best of the rivals",
-                    figure.label(unit),
-                    phase.title()
-                )
+                format!("{} added over direct, {}: rondel / best rival", figure.label(unit), phase.title())
             }
             Self::Own(figure, above, below) => {
-                format!("{} {}, by its own {}", figure.label(unit), above.title(), below.title())
+                format!("{} of rondel: {} / {}", figure.label(unit), above.title(), below.title())
             }
-            Self::NoneFailed(phase) => format!("failed {}", phase.title()),
+            Self::NoneFailed(phase) => format!("failed requests of rondel, {}", phase.title()),
         }
     }
 }

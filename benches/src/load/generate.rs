@@ -34,6 +34,7 @@ pub(crate) fn parse(printed: &str) -> Result<Done, String> {
     let amount = report.requests as f64;
     Ok(Done {
         amount,
+        amount_paid: amount * (1.0 + WARM_UP.min(WARM_UP_SECONDS_MAX / report.seconds)),
         seconds: report.seconds,
         failed: connect + reset + timeout + status + protocol,
         latency: Latency {
@@ -43,6 +44,10 @@ pub(crate) fn parse(printed: &str) -> Result<Done, String> {
         },
     })
 }
+
+// It makes requests before those that it counts, at the same rate: for this part of the time, and no longer than that.
+const WARM_UP: f64 = 0.1;
+const WARM_UP_SECONDS_MAX: f64 = 0.5;
 
 /// What `generate-load` prints, as far as it is used.
 #[derive(Debug, Deserialize)]
@@ -80,7 +85,10 @@ mod tests {
             "failed":{"connect":1,"reset":2,"timeout":3,"status":4,"protocol":5},
             "latency_us":{"mean":9.0,"p50":8.0,"p90":9.0,"p99":10.0,"p99_9":11.5,"max":12.0}}"#;
         let latency = Latency { p50: Some(8.0), p99: Some(10.0), p999: Some(11.5) };
-        assert_eq!(parse(printed), Ok(Done { amount: 1000.0, seconds: 2.0, failed: 15, latency }));
+        assert_eq!(
+            parse(printed),
+            Ok(Done { amount: 1000.0, amount_paid: 1100.0, seconds: 2.0, failed: 15, latency })
+        );
     }
 
     #[test]

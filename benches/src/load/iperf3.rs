@@ -21,7 +21,13 @@ pub(crate) fn parse(printed: &str) -> Result<Done, String> {
         return Err(error);
     }
     let received = report.end.sum_received.ok_or("nothing of what was received")?;
-    Ok(Done { amount: received.bytes, seconds: received.seconds, failed: 0, latency: Latency::default() })
+    Ok(Done {
+        amount: received.bytes,
+        amount_paid: received.bytes,
+        seconds: received.seconds,
+        failed: 0,
+        latency: Latency::default(),
+    })
 }
 
 /// What `iperf3 --json` prints, as far as it is used.
@@ -55,7 +61,13 @@ mod tests {
             "sum_received":{"start":0,"end":2.01,"seconds":2.01,"bytes":3000,"bits_per_second":1.0}}}"#;
         assert_eq!(
             parse(printed),
-            Ok(Done { amount: 3000.0, seconds: 2.01, failed: 0, latency: Latency::default() })
+            Ok(Done {
+                amount: 3000.0,
+                amount_paid: 3000.0,
+                seconds: 2.01,
+                failed: 0,
+                latency: Latency::default()
+            })
         );
     }
 

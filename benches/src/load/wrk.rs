@@ -38,6 +38,7 @@ pub(crate) fn parse(printed: &str) -> Result<Done, String> {
     };
     Ok(Done {
         amount: requests,
+        amount_paid: requests,
         seconds,
         failed: sockets + statuses,
         latency: Latency { p50: percentile("50%"), p99: percentile("99%"), p999: None },
@@ -80,7 +81,10 @@ Transfer/sec:      6.31MB
     #[test]
     fn a_clean_run() {
         let latency = Latency { p50: Some(1570.0), p99: Some(950.0), p999: None };
-        assert_eq!(parse(CLEAN), Ok(Done { amount: 199_595.0, seconds: 5.01, failed: 0, latency }));
+        assert_eq!(
+            parse(CLEAN),
+            Ok(Done { amount: 199_595.0, amount_paid: 199_595.0, seconds: 5.01, failed: 0, latency })
+        );
     }
 
     #[test]

@@ -35,11 +35,11 @@ fn head(results: &Results) -> String {
     );
     let _ = writeln!(
         text,
-        "{} rounds, {} s each; the peers take turns within a round, each started anew. A balancer has one worker on core {}; load \
+        "{}, {} s each; the peers take turns within a round, each started anew. A balancer has one worker on core {}; load \
          and backends are on core {}. All on the loopback. Figures are medians over the rounds; a ratio is taken within each \
          round, and its median, least and most are given. CPU is that of the balancer's own threads, user and system; that of the \
          whole machine has load, backends and neighbours in it.\n",
-        results.rounds,
+        rounds(results.rounds as usize),
         results.seconds,
         Cores::Balancer.list(),
         Cores::Load.list()
@@ -148,10 +148,13 @@ fn reached(verdict: &Verdict) -> String {
     verdict.reached.map_or_else(
         || "nothing to say".to_owned(),
         |Summary { median, least, most }| {
-            let rounds = verdict.rounds.len();
-            format!("{median:.2} ({least:.2} to {most:.2}, {rounds} rounds)")
+            format!("{median:.2} ({least:.2} to {most:.2}, {})", rounds(verdict.rounds.len()))
         },
     )
+}
+
+fn rounds(number: usize) -> String {
+    if number == 1 { "1 round".to_owned() } else { format!("{number} rounds") }
 }
 
 fn met(verdict: &Verdict) -> &'static str {
