@@ -47,7 +47,7 @@ struct Arguments {
     /// How many connections carry the requests
     #[arg(long, value_name = "N")]
     connections: NonZeroU32,
-    /// How long to record, after a warm-up of a tenth of it
+    /// How long to record, after a warm-up of a tenth of it, at most half a second
     #[arg(long, value_parser = seconds)]
     seconds: Duration,
     /// Send so many requests per second, however long the answers take; otherwise each connection sends its next
