@@ -4,7 +4,7 @@ use crate::figures::{Figure, Phase, Unit};
 use crate::peers::Peer;
 
 /// All cases, in the order in which they run and are reported.
-pub(crate) const CASES: [Case; 12] = [
+pub(crate) static CASES: [Case; 12] = [
     Case {
         name: "small-64",
         title: "small requests, kept alive, 64 connections",

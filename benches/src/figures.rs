@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::peers::Peer;
 
 /// What a unit of work is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Unit {
     /// One HTTP request and its response.
     #[serde(rename = "request")]
@@ -35,7 +35,7 @@ impl Unit {
 }
 
 /// What a balancer does while it is measured. A case has one or two of them, and a table for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Phase {
     /// As much as it can.
@@ -63,7 +63,7 @@ impl Phase {
 }
 
 /// A number that a trial yields; in the order of the columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Figure {
     /// Requests a second that were asked for.
@@ -154,7 +154,7 @@ pub(crate) fn number(value: f64) -> String {
 pub(crate) type Figures = BTreeMap<Figure, f64>;
 
 /// One trial: a peer in one phase of one round.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Sample {
     /// From 1.
     pub(crate) round: u32,

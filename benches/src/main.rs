@@ -30,12 +30,12 @@ use std::process::ExitCode;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, ValueEnum as _};
 
-use crate::cases::CASES;
-use crate::machine::Machine;
+use crate::cases::{CASES, Case};
+use crate::machine::{Machine, Occasion};
 use crate::namespace::Namespace;
 use crate::peers::Peer;
 use crate::report::{CaseResults, Results};
-use crate::rounds::Plan;
+use crate::rounds::{Outcome, Plan};
 use crate::workshop::Workshop;
 
 /// Measure rondel beside other balancers
@@ -51,18 +51,28 @@ struct Options {
     /// How long each is measured [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: Option<u32>,
+    /// The fixed rate, in percent of the least full load of rondel, haproxy and nginx [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rate: Option<u32>,
     /// One round of a second, unless said otherwise: shows that it works, and not more
     #[arg(long)]
     quick: bool,
     /// Who takes part
     #[arg(long, value_name = "PEER,...", value_delimiter = ',')]
     peers: Option<Vec<Peer>>,
-    /// Where the results go; without it benches/results/linux-KERNEL-DATE, but a temporary folder with --quick
+    /// Where the results go; without it benches/results/linux-KERNEL-DATE, but a temporary folder with --quick. Cases that
+    /// are there already and not measured now stay, if they were measured on such a machine
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
     /// Name the cases and the peers, and measure nothing
     #[arg(long)]
     list: bool,
+}
+
+impl Options {
+    fn wants(&self, case: &Case) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|name| name == case.name)
+    }
 }
 
 fn main() -> ExitCode {
@@ -106,54 +116,57 @@ enum Complete {
 
 fn measure(options: &Options, workshop: &Workshop) -> io::Result<Complete> {
     let machine = Machine::this(&workshop.program("rondel"));
-    let folder = folder(options, &machine);
-    let (peers, left_out) = peers(options);
+    let (rounds, seconds) = if options.quick { (1, 1) } else { (5, 5) };
+    let occasion = Occasion::now(
+        options.rounds.unwrap_or(rounds),
+        options.seconds.unwrap_or(seconds),
+        options.rate.unwrap_or(50),
+    );
+    let folder = folder(options, &machine, &occasion);
+
+    let (mut peers, mut left_out) = peers(options);
+    let namespace = peers.contains(&Peer::Kernel).then(|| Namespace::new(&workshop.janitor));
+    let namespace = namespace.and_then(|made| {
+        made.inspect_err(|error| {
+            // A container has no right to it, root or not.
+            peers.retain(|&peer| peer != Peer::Kernel);
+            left_out.push(format!("{}: {error}", Peer::Kernel.name()));
+        })
+        .ok()
+    });
     for line in &left_out {
         eprintln!("bench: left out: {line}");
     }
-    let (rounds, seconds) = if options.quick { (1, 1) } else { (5, 5) };
-    let plan =
-        Plan { rounds: options.rounds.unwrap_or(rounds), seconds: options.seconds.unwrap_or(seconds), peers };
-    let namespace = if plan.peers.contains(&Peer::Kernel) {
-        Some(Namespace::new(format!("rondel-bench-{}", std::process::id()), &workshop.janitor)?)
-    } else {
-        None
-    };
 
-    let mut results = Results {
-        machine,
-        rounds: plan.rounds,
-        seconds: plan.seconds,
-        left_out,
-        problems: Vec::new(),
-        cases: Vec::new(),
+    let plan = Plan {
+        rounds: occasion.rounds,
+        seconds: occasion.seconds,
+        rate_percent: occasion.rate_percent,
+        peers,
     };
-    for case in CASES
-        .iter()
-        .filter(|case| options.cases.is_empty() || options.cases.iter().any(|name| name == case.name))
-    {
-        match rounds::run(case, &plan, workshop, namespace.as_ref()) {
-            Ok(outcome) => {
-                results.problems.extend(outcome.problems);
-                results.cases.push(CaseResults::new(case, outcome.samples));
-                // At once, so that whoever interrupts the rest has this.
-                report::write(&results, &folder)?;
-                println!("{}", report::markdown::case(&results.cases[results.cases.len() - 1]));
-            }
-            Err(error) => {
-                eprintln!("bench: {}: {error}", case.name);
-                results.problems.push(format!("{}: {error}", case.name));
-            }
+    let mut results = Results::open(&folder, machine, left_out);
+    let mut complete = Complete::Yes;
+    for case in CASES.iter().filter(|case| options.wants(case)) {
+        let outcome = rounds::run(case, &plan, workshop, namespace.as_ref()).unwrap_or_else(|error| {
+            eprintln!("bench: {}: {error}", case.name);
+            Outcome { problems: vec![format!("{}: {error}", case.name)], ..Outcome::default() }
+        });
+        if !outcome.problems.is_empty() {
+            complete = Complete::No;
         }
+        let yielded = CaseResults::new(case, occasion.clone(), outcome.samples, outcome.problems);
+        println!("{}", report::markdown::case(&yielded));
+        results.put(yielded);
+        // At once, so that whoever interrupts the rest has this.
+        results.write(&folder)?;
     }
-    report::write(&results, &folder)?;
     println!("{}", report::markdown::promises(&results.cases));
     eprintln!("bench: the results are in {}", folder.display());
-    Ok(if results.problems.is_empty() { Complete::Yes } else { Complete::No })
+    Ok(complete)
 }
 
 /// Where the results go. Quick ones are no results that anyone should keep.
-fn folder(options: &Options, machine: &Machine) -> PathBuf {
+fn folder(options: &Options, machine: &Machine, occasion: &Occasion) -> PathBuf {
     if let Some(folder) = &options.results {
         return folder.clone();
     }
@@ -163,7 +176,7 @@ fn folder(options: &Options, machine: &Machine) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(
         "results/linux-{}-{}",
         machine.kernel_short(),
-        machine.date
+        occasion.date
     ))
 }
 

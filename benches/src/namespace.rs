@@ -1,7 +1,7 @@
 //! A network namespace with a loopback of its own, for the peer that is in the kernel.
 
 use std::io;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::sync::Arc;
 
 use crate::janitor::{Janitor, Thing};
@@ -14,7 +14,8 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn new(name: String, janitor: &Arc<Janitor>) -> io::Result<Self> {
+    pub(crate) fn new(janitor: &Arc<Janitor>) -> io::Result<Self> {
+        let name = format!("rondel-bench-{}", process::id());
         let add = || run(&["ip", "netns", "add", &name]).map(|()| name);
         let name = janitor.making(add, |name| Thing::Namespace(name))?;
         let namespace = Self { name, janitor: Arc::clone(janitor) };

@@ -11,14 +11,14 @@ use std::net::SocketAddr;
 
 use clap::ValueEnum;
 use rustix::process::Signal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::namespace::Namespace;
 use crate::process::{self, Cores, Place, Process};
 use crate::workshop::Workshop;
 
 /// Something that stands between clients and backends; in the order of the tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Peer {
     /// Nothing does: clients go to a backend.

@@ -18,6 +18,16 @@ pub(crate) fn tree(pid: u32) -> Vec<u32> {
     tree
 }
 
+/// Whether a process is there and not only waits to be reaped.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !has_ended(&stat))
+}
+
+fn has_ended(stat: &str) -> bool {
+    // The state follows the name, which is in parentheses.
+    matches!(stat.rsplit(')').next().unwrap_or_default().trim_start().chars().next(), Some('Z' | 'X'))
+}
+
 /// The folders of a process's threads; none if it has ended.
 pub(crate) fn tasks(pid: u32) -> Vec<String> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else {
@@ -134,7 +144,7 @@ const TICK: Duration = Duration::from_millis(10);
 mod tests {
     use std::time::Duration;
 
-    use super::{Busy, StatCpu, State, sockets_at, status_number};
+    use super::{Busy, StatCpu, State, has_ended, sockets_at, status_number};
 
     const SOCKETS: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -148,6 +158,12 @@ mod tests {
         assert_eq!(sockets_at(SOCKETS, 21001, State::Listen), 1);
         assert_eq!(sockets_at(SOCKETS, 21001, State::Established), 1);
         assert_eq!(sockets_at(SOCKETS, 21002, State::Listen), 0);
+    }
+
+    #[test]
+    fn what_waits_to_be_reaped_has_ended() {
+        assert!(has_ended("7 (Z) S) Z 1 7 7 0"));
+        assert!(!has_ended("7 (Z) S 1 7 7 0"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::janitor::{Janitor, Thing};
 use crate::{proc, wait};
@@ -120,11 +120,11 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // At once, for nobody wants what it still holds; a balancer that drains would only keep others waiting.
-        let group = self.group();
-        let _ = kill_process_group(group, Signal::KILL);
+        let tree = proc::tree(self.pid());
+        let _ = kill_process_group(self.group(), Signal::KILL);
         let _ = self.child.wait();
-        // Its workers are reaped by init; until then they may hold the port.
-        wait::until(END_LIMIT, || test_kill_process_group(group).is_err());
+        // Until its workers are gone too they hold the port; when init reaps them is another matter.
+        wait::until(END_LIMIT, || !tree.iter().any(|&pid| proc::is_alive(pid)));
         self.janitor.gone(Thing::Group(self.child.id()));
     }
 }

@@ -16,11 +16,12 @@ use crate::workshop::Workshop;
 pub(crate) struct Plan {
     pub(crate) rounds: u32,
     pub(crate) seconds: u32,
+    pub(crate) rate_percent: u32,
     pub(crate) peers: Vec<Peer>,
 }
 
 /// What came of a case.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) samples: Vec<Sample>,
     /// What could not be run, and why.
@@ -36,8 +37,7 @@ pub(crate) fn run(
 ) -> io::Result<Outcome> {
     let peers: Vec<Peer> = plan.peers.iter().copied().filter(|&peer| case.work.suits(peer)).collect();
     let ground = ground(case, &peers, workshop, namespace)?;
-    let mut running =
-        Running { case, plan, ground, outcome: Outcome { samples: Vec::new(), problems: Vec::new() } };
+    let mut running = Running { case, plan, ground, outcome: Outcome::default() };
     let mut rate = None;
     for round in 1..=plan.rounds {
         let mut order = peers.clone();
@@ -146,27 +146,30 @@ impl Running<'_> {
         }
     }
 
-    /// Requests a second that all are asked for: half of what the slowest of the three can that are compared.
+    /// Requests a second that all are asked for: a part of what the slowest of the three can that are compared.
     fn rate(&mut self, how: Requests, rate: &mut Option<f64>) -> Option<f64> {
         if rate.is_none() {
-            *rate = half_load(&self.outcome.samples).map(|units| (units / how.page.units()).max(1.0).round());
+            *rate = least_full_load(&self.outcome.samples).map(|units| {
+                let full = units / how.page.units();
+                (full * f64::from(self.plan.rate_percent) / 100.0).max(1.0).round()
+            });
             if rate.is_none() {
                 self.outcome
                     .problems
-                    .push(format!("{}: without a full load there is no half of one", self.case.name));
+                    .push(format!("{}: without a full load there is no part of one", self.case.name));
             }
         }
         *rate
     }
 }
 
-fn half_load(samples: &[Sample]) -> Option<f64> {
+fn least_full_load(samples: &[Sample]) -> Option<f64> {
     let compared = |sample: &&Sample| matches!(sample.peer, Peer::Rondel | Peer::Haproxy | Peer::Nginx);
     let throughput = |sample: &Sample| sample.figures.get(&Figure::Throughput).copied();
     let full = || samples.iter().filter(|sample| sample.phase == Phase::Full);
     let least = full().filter(compared).filter_map(throughput).min_by(f64::total_cmp);
     // Where none of them takes part, whoever does.
-    least.or_else(|| full().filter_map(throughput).min_by(f64::total_cmp)).map(|least| least / 2.0)
+    least.or_else(|| full().filter_map(throughput).min_by(f64::total_cmp))
 }
 
 /// A line for whoever waits.
@@ -192,7 +195,7 @@ fn brief(figures: &Figures, case: &Case) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::half_load;
+    use super::least_full_load;
     use crate::figures::{Figure, Figures, Phase, Sample};
     use crate::peers::Peer;
 
@@ -206,10 +209,10 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_slowest_that_is_compared() {
+    fn the_slowest_of_those_that_are_compared() {
         let samples = [(Peer::Tokio, 10.0), (Peer::Haproxy, 80.0), (Peer::Nginx, 60.0), (Peer::Rondel, 90.0)];
-        assert_eq!(half_load(&samples.map(|(peer, throughput)| sample(peer, throughput))), Some(30.0));
-        assert_eq!(half_load(&[sample(Peer::Tokio, 10.0)]), Some(5.0));
-        assert_eq!(half_load(&[]), None);
+        assert_eq!(least_full_load(&samples.map(|(peer, throughput)| sample(peer, throughput))), Some(60.0));
+        assert_eq!(least_full_load(&[sample(Peer::Tokio, 10.0)]), Some(10.0));
+        assert_eq!(least_full_load(&[]), None);
     }
 }

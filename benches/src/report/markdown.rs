@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::figures::{Figure, Phase, Sample, Unit};
+use crate::machine::Occasion;
 use crate::peers::Peer;
 use crate::process::Cores;
 use crate::report::{CaseResults, Results};
@@ -16,6 +17,7 @@ pub(crate) fn render(results: &Results) -> String {
     text.push_str(&promises(&results.cases));
     for case in &results.cases {
         text.push_str(&self::case(case));
+        let _ = writeln!(text, "![{}]({}.svg)\n", case.title, case.name);
     }
     text
 }
@@ -24,7 +26,9 @@ pub(crate) fn render(results: &Results) -> String {
 
 fn head(results: &Results) -> String {
     let machine = &results.machine;
-    let mut text = format!("# Linux {}, {}\n\n", machine.kernel_short(), machine.date);
+    let days: BTreeSet<&str> = results.cases.iter().map(|case| case.occasion.date.as_str()).collect();
+    let days: Vec<&str> = days.into_iter().collect();
+    let mut text = format!("# Linux {}, {}\n\n", machine.kernel_short(), days.join(", "));
     let _ = writeln!(
         text,
         "Linux {}, {} processors, {}. {}.\n",
@@ -35,24 +39,29 @@ fn head(results: &Results) -> String {
     );
     let _ = writeln!(
         text,
-        "{}, {} s each; the peers take turns within a round, each started anew. A balancer has one worker on core {}; load \
-         and backends are on core {}. All on the loopback. Figures are medians over the rounds; a ratio is taken within each \
-         round, and its median, least and most are given. CPU is that of the balancer's own threads, user and system; that of the \
-         whole machine has load, backends and neighbours in it.\n",
-        rounds(results.rounds as usize),
-        results.seconds,
+        "All on the loopback. A balancer has one worker on core {}; load and backends are on core {}. Within a round the peers take \
+         turns, each started anew. Figures are medians over the rounds, failures are sums; a ratio is taken within each round, and its \
+         median is given with the least and the most. CPU is that of the balancer's own threads, user and system; that of the \
+         whole machine has load, backends and neighbours in it. Where the core of the load is busy all the time, latency says how long \
+         requests waited for that. Percentiles at full load are those of wrk, which asks again only when it was answered; those at a \
+         fixed rate count from when a request was due.\n",
         Cores::Balancer.list(),
         Cores::Load.list()
     );
-    for (title, lines) in [("Left out", &results.left_out), ("Could not be run", &results.problems)] {
-        if !lines.is_empty() {
-            let _ = writeln!(text, "{title}:\n");
-            for line in lines {
-                let _ = writeln!(text, "- {}", line.replace('\n', " "));
-            }
-            text.push('\n');
-        }
+    text.push_str(&lines("Left out", &results.left_out));
+    text
+}
+
+/// Under a title, if there are any.
+fn lines(title: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
     }
+    let mut text = format!("{title}:\n\n");
+    for line in lines {
+        let _ = writeln!(text, "- {}", line.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    text.push('\n');
     text
 }
 
@@ -82,6 +91,13 @@ pub(crate) fn promises(cases: &[CaseResults]) -> String {
 /// A case by itself.
 pub(crate) fn case(case: &CaseResults) -> String {
     let mut text = format!("## {}: {}\n\n", case.name, case.title);
+    let Occasion { date, revision, rounds: number, seconds, rate_percent } = &case.occasion;
+    let rounds = rounds(*number as usize);
+    let _ = writeln!(
+        text,
+        "{rounds} of {seconds} s, {date}, at {revision}; a fixed rate is {rate_percent} % of the least full load.\n"
+    );
+    text.push_str(&lines("Could not be run", &case.problems));
     let phases: BTreeSet<Phase> = case.samples.iter().map(|sample| sample.phase).collect();
     for &phase in &phases {
         if phases.len() > 1 {
@@ -148,7 +164,10 @@ fn reached(verdict: &Verdict) -> String {
     verdict.reached.map_or_else(
         || "nothing to say".to_owned(),
         |Summary { median, least, most }| {
-            format!("{median:.2} ({least:.2} to {most:.2}, {})", rounds(verdict.rounds.len()))
+            // What is no ratio is a number of failures.
+            let decimals = if verdict.at_most == Some(0.0) { 0 } else { 2 };
+            let rounds = rounds(verdict.rounds.len());
+            format!("{median:.decimals$} ({least:.decimals$} to {most:.decimals$}, {rounds})")
         },
     )
 }
@@ -168,4 +187,16 @@ fn met(verdict: &Verdict) -> &'static str {
 fn capitalized(text: &str) -> String {
     let mut rest = text.chars();
     rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+    use crate::report::tests::results;
+
+    #[test]
+    fn the_whole_of_a_small_one() {
+        let rendered = render(&results());
+        assert_eq!(rendered, include_str!("golden.md"), "put this there if it is right:\n{rendered}");
+    }
 }

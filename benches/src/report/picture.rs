@@ -45,7 +45,7 @@ fn groups(case: &CaseResults) -> Vec<Group> {
         .into_iter()
         .map(|peer| Group {
             peer,
-            bars: case.bars.iter().enumerate().filter_map(|pair| bar(peer, pair)).collect(),
+            bars: case.case.bars.iter().enumerate().filter_map(|pair| bar(peer, pair)).collect(),
         })
         .filter(|group| !group.bars.is_empty())
         .collect()
@@ -75,7 +75,7 @@ fn draw_groups(case: &CaseResults, groups: &[Group], path: &Path) -> Result<(), 
         .axis_desc_style((FONT, 16))
         .draw()?;
 
-    let series = case.bars.len();
+    let series = case.case.bars.len();
     for (place, group) in groups.iter().enumerate() {
         for &(index, summary) in &group.bars {
             let (left, right) = edges(place, index, series);
@@ -110,8 +110,8 @@ fn draw_groups(case: &CaseResults, groups: &[Group], path: &Path) -> Result<(), 
 
 /// What all bars have in common.
 fn axis(case: &CaseResults) -> String {
-    let (figure, _) = case.bars[0];
-    if case.bars.iter().all(|&(other, _)| other == figure) {
+    let (figure, _) = case.case.bars[0];
+    if case.case.bars.iter().all(|&(other, _)| other == figure) {
         figure.label(case.unit)
     } else {
         "latency, us".to_owned()
@@ -120,9 +120,9 @@ fn axis(case: &CaseResults) -> String {
 
 /// Says which bar is which, and what a whisker is.
 fn legend(case: &CaseResults, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Box<dyn Error>> {
-    let (figure, _) = case.bars[0];
-    let differ = case.bars.iter().any(|&(other, _)| other != figure);
-    for (index, &(own, phase)) in case.bars.iter().enumerate().filter(|_| case.bars.len() > 1) {
+    let (figure, _) = case.case.bars[0];
+    let differ = case.case.bars.iter().any(|&(other, _)| other != figure);
+    for (index, &(own, phase)) in case.case.bars.iter().enumerate().filter(|_| case.case.bars.len() > 1) {
         let words = if differ { own.label(case.unit) } else { phase.title().to_owned() };
         let left = 100 + 220 * i32::try_from(index)?;
         area.draw(&Rectangle::new([(left, 2), (left + 14, 16)], color(Peer::Rondel, index).filled()))?;
