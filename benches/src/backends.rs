@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::process::{Cores, Output, Place, Process};
+use crate::process::{self, Cores, Output, Place, Process};
 use crate::workshop::Workshop;
 
 /// Servers that run. They end with this value.
@@ -45,9 +45,10 @@ impl Backends {
         let (mut addresses, mut processes) = (Vec::new(), Vec::new());
         for number in 1..=count {
             let address = local(site.first_port() + number);
+            process::wait_until_free(address)?;
             let name = format!("backend-{}", address.port());
             let place = Place { cores, namespace: site.namespace() };
-            let mut process = workshop.start(&name, place, &command(&name, address)?, Output::Log)?;
+            let process = workshop.start(&name, place, &command(&name, address)?, Output::Log)?;
             process.wait_until_listening(address)?;
             addresses.push(address);
             processes.push(process);

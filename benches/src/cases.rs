@@ -80,7 +80,7 @@ pub(crate) static CASES: [Case; 12] = [
     },
     Case {
         name: "fixed-256",
-        title: "small requests at half load, kept alive, 256 connections",
+        title: "small requests at a fixed rate, kept alive, 256 connections",
         unit: Unit::Request,
         work: Work::Requests(Requests { connections: 256, ..SMALL }),
         goals: &[

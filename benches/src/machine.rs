@@ -68,7 +68,9 @@ impl Occasion {
         let describe = ["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"];
         Self {
             date: first_line("date", &["+%F"]).unwrap_or_else(|| "undated".to_owned()),
-            revision: first_line("git", &describe).unwrap_or_else(|| "unknown".to_owned()),
+            revision: first_line("git", &describe)
+                .filter(|line| !line.starts_with("fatal"))
+                .unwrap_or_else(|| "an unknown commit".to_owned()),
             rounds,
             seconds,
             rate_percent,

@@ -34,13 +34,14 @@ use crate::cases::{CASES, Case};
 use crate::machine::{Machine, Occasion};
 use crate::namespace::Namespace;
 use crate::peers::Peer;
+use crate::process::Cores;
 use crate::report::{CaseResults, Results};
 use crate::rounds::{Outcome, Plan};
 use crate::workshop::Workshop;
 
 /// Measure rondel beside other balancers
 #[derive(Debug, Parser)]
-#[command(name = "scripts/bench")]
+#[command(name = "scripts/bench", bin_name = "scripts/bench")]
 struct Options {
     /// What to measure; all that there is, if nothing is named
     #[arg(value_name = "CASE", value_parser = PossibleValuesParser::new(CASES.iter().map(|case| case.name)))]
@@ -104,7 +105,7 @@ fn list() {
     }
     println!("peers:");
     for &peer in Peer::value_variants() {
-        println!("  {:15} {}", peer.name(), peer.missing().unwrap_or_default());
+        println!("  {:15} {}", peer.name(), peer.missing().unwrap_or("ready"));
     }
 }
 
@@ -115,6 +116,7 @@ enum Complete {
 }
 
 fn measure(options: &Options, workshop: &Workshop) -> io::Result<Complete> {
+    Cores::check()?;
     let machine = Machine::this(&workshop.program("rondel"));
     let (rounds, seconds) = if options.quick { (1, 1) } else { (5, 5) };
     let occasion = Occasion::now(

@@ -11,7 +11,7 @@ use crate::process::Cores;
 pub(crate) struct Spent {
     /// CPU time of a balancer's threads, in all its processes.
     pub(crate) cpu: Duration,
-    /// How often its threads waited for something.
+    /// How often its threads waited for something. Those of processes that have ended are not in it.
     pub(crate) switches_voluntary: u64,
     /// How often its threads had to give way.
     pub(crate) switches_forced: u64,

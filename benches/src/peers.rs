@@ -25,9 +25,9 @@ pub(crate) enum Peer {
     Direct,
     /// NAT in the kernel: what forwarding costs at least.
     Kernel,
-    /// `HAProxy`.
+    /// HAProxy.
     Haproxy,
-    /// `HAProxy`, which may use splice(2).
+    /// HAProxy, which may use splice(2).
     HaproxySplice,
     /// The stream module of nginx.
     Nginx,
@@ -77,6 +77,7 @@ impl Peer {
     /// Starts it, and returns when it serves.
     pub(crate) fn start(self, workshop: &Workshop, task: &Task<'_>) -> io::Result<Stand> {
         let address = task.address;
+        process::wait_until_free(address)?;
         let process = match self {
             Self::Direct => return Ok(Stand { address: task.backends[0], process: None, namespace: None }),
             Self::Kernel => {
@@ -91,9 +92,8 @@ impl Peer {
             Self::TokioUring => forwarders::start(workshop, task, "forward-tokio-uring")?,
             Self::Rondel => rondel::start(workshop, task)?,
         };
-        let mut stand = Stand { address, process: Some(process), namespace: None };
-        stand.process.as_mut().expect("just put there").wait_until_listening(address)?;
-        Ok(stand)
+        process.wait_until_listening(address)?;
+        Ok(Stand { address, process: Some(process), namespace: None })
     }
 
     /// Tells one that runs to read its configuration again, the `number`th time.

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::thread::sched_getaffinity;
 
 use crate::janitor::{Janitor, Thing};
 use crate::{proc, wait};
@@ -34,6 +35,15 @@ impl Cores {
             Self::Load => "1",
             Self::Both => "0,1",
         }
+    }
+
+    /// An error if this process may not run on all of them.
+    pub(crate) fn check() -> io::Result<()> {
+        let allowed = sched_getaffinity(None)?;
+        if allowed.is_set(0) && allowed.is_set(1) {
+            return Ok(());
+        }
+        Err(io::Error::other("cores 0 and 1 are needed, one for a balancer and one for its load"))
     }
 
     pub(crate) fn count(self) -> u32 {
@@ -73,6 +83,8 @@ pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) log: PathBuf,
     pub(crate) janitor: Arc<Janitor>,
+    /// Whether its number may be another's by now.
+    pub(crate) reaped: bool,
 }
 
 impl Process {
@@ -81,7 +93,7 @@ impl Process {
     }
 
     /// Waits until it, or one that it started, listens on `address`.
-    pub(crate) fn wait_until_listening(&mut self, address: SocketAddr) -> io::Result<()> {
+    pub(crate) fn wait_until_listening(&self, address: SocketAddr) -> io::Result<()> {
         let listens =
             wait::until(START_LIMIT, || self.has_ended() || proc::listens(self.child.id(), address));
         if listens && !self.has_ended() {
@@ -90,8 +102,8 @@ impl Process {
         Err(self.failure(&format!("does not listen on {address}")))
     }
 
-    pub(crate) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+    fn has_ended(&self) -> bool {
+        !proc::is_alive(self.pid())
     }
 
     /// What it wrote so far.
@@ -120,11 +132,13 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // At once, for nobody wants what it still holds; a balancer that drains would only keep others waiting.
-        let tree = proc::tree(self.pid());
-        let _ = kill_process_group(self.group(), Signal::KILL);
-        let _ = self.child.wait();
-        // Until its workers are gone too they hold the port; when init reaps them is another matter.
-        wait::until(END_LIMIT, || !tree.iter().any(|&pid| proc::is_alive(pid)));
+        if !self.reaped {
+            let tree = proc::tree(self.pid());
+            let _ = kill_process_group(self.group(), Signal::KILL);
+            let _ = self.child.wait();
+            // Until its workers are gone too they hold the port; when init reaps them is another matter.
+            wait::until(END_LIMIT, || !tree.iter().any(|&pid| proc::is_alive(pid)));
+        }
         self.janitor.gone(Thing::Group(self.child.id()));
     }
 }
@@ -158,6 +172,7 @@ pub(crate) fn output(
         beat += beats.period;
     };
     let status = process.child.wait()?;
+    process.reaped = true;
     if status.success() {
         Ok(printed)
     } else {
@@ -172,6 +187,15 @@ pub(crate) struct Beats {
     pub(crate) first: Duration,
     /// and then each time after this.
     pub(crate) period: Duration,
+}
+
+/// Waits until nobody listens on `address` any more: the kernel may close what a killed process listened on a little
+/// later, and with `SO_REUSEPORT` some clients would go there.
+pub(crate) fn wait_until_free(address: SocketAddr) -> io::Result<()> {
+    if wait::until(END_LIMIT, || !proc::listens(std::process::id(), address)) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("somebody else listens on {address}")))
 }
 
 /// Whether a program is there to be started.

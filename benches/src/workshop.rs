@@ -77,7 +77,7 @@ impl Workshop {
             .janitor
             .making(|| starting.spawn(), |child| Thing::Group(child.id()))
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", words[0])))?;
-        Ok(Process { name: name.to_owned(), child, log, janitor: Arc::clone(&self.janitor) })
+        Ok(Process { name: name.to_owned(), child, log, janitor: Arc::clone(&self.janitor), reaped: false })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `HAProxy` as its guides advise for TCP.
+//! HAProxy as its guides advise for TCP.
 
 use std::fmt::Write as _;
 use std::io;
@@ -12,7 +12,7 @@ use crate::workshop::Workshop;
 pub(crate) enum Splice {
     /// They come to user space.
     No,
-    /// `HAProxy` decides, by what it sees of the stream.
+    /// HAProxy decides, by what it sees of the stream.
     Auto,
 }
 
