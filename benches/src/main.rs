@@ -1,215 +1,194 @@
-//! Turns the samples that `scripts/bench` took into Markdown tables.
-//!
-//! One line of standard input is one trial: case, unit of work, round, balancer, CPU time in microseconds, units of work done,
-//! seconds, failed requests; separated by tabs. It measures nothing itself.
+//! The command `bench`: measures rondel beside others, and writes down what came of it. `scripts/bench` builds and starts it.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{self, Read as _};
+mod cases; // What is measured. Start here.
+mod rounds; // In which order.
+
+mod backends; // What stands there,
+mod load; // under which load,
+mod measure;
+mod peers; // who is before it,
+mod trials; // how one of them is measured once, // by which counters.
+
+mod figures; // What comes of it,
+mod machine;
+mod report;
+mod statistics;
+mod verdict; // what that says, // and how it is told.
+
+mod janitor;
+mod namespace;
+mod proc;
+mod process;
+mod wait;
+mod workshop; // What all of it stands on.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, ValueEnum as _};
+
+use crate::cases::{CASES, Case};
+use crate::machine::{Machine, Occasion};
+use crate::namespace::Namespace;
+use crate::peers::Peer;
+use crate::process::Cores;
+use crate::report::{CaseResults, Results};
+use crate::rounds::{Outcome, Plan};
+use crate::workshop::Workshop;
+
+/// Measure rondel beside other balancers
+#[derive(Debug, Parser)]
+#[command(name = "scripts/bench", bin_name = "scripts/bench")]
+struct Options {
+    /// What to measure; all that there is, if nothing is named
+    #[arg(value_name = "CASE", value_parser = PossibleValuesParser::new(CASES.iter().map(|case| case.name)))]
+    cases: Vec<String>,
+    /// How often each is measured [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// How long each is measured [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: Option<u32>,
+    /// The fixed rate, in percent of the least full load of rondel, haproxy and nginx [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rate: Option<u32>,
+    /// One round of a second, unless said otherwise: shows that it works, and not more
+    #[arg(long)]
+    quick: bool,
+    /// Who takes part
+    #[arg(long, value_name = "PEER,...", value_delimiter = ',')]
+    peers: Option<Vec<Peer>>,
+    /// Where the results go; without it benches/results/linux-KERNEL-DATE, but a temporary folder with --quick. Cases that
+    /// are there already and not measured now stay, if they were measured on such a machine
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    /// Name the cases and the peers, and measure nothing
+    #[arg(long)]
+    list: bool,
+}
+
+impl Options {
+    fn wants(&self, case: &Case) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|name| name == case.name)
+    }
+}
 
 fn main() -> ExitCode {
-    let mut input = String::new();
-    if let Err(error) = io::stdin().read_to_string(&mut input) {
-        eprintln!("bench-report: {error}");
-        return ExitCode::FAILURE;
+    let options = Options::parse();
+    if options.list {
+        list();
+        return ExitCode::SUCCESS;
     }
-    match parse(&input) {
-        Ok(samples) => {
-            print!("{}", report(&samples));
-            ExitCode::SUCCESS
-        }
+    let done = Workshop::open().and_then(|workshop| {
+        let done = measure(&options, &workshop);
+        // Whoever is interrupted while this works ends by the signal, not by what came of it.
+        drop(workshop.janitor.clean_up());
+        done
+    });
+    match done {
+        Ok(Complete::Yes) => ExitCode::SUCCESS,
+        Ok(Complete::No) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("bench-report: {error}");
+            eprintln!("bench: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// One balancer in one round of one case.
-#[derive(Clone, Debug, PartialEq)]
-struct Sample {
-    case: String,
-    unit: String,
-    round: u32,
-    balancer: String,
-    cpu_us: f64,
-    units: f64,
-    seconds: f64,
-    failed: u64,
-}
-
-impl Sample {
-    /// CPU time of the balancer per unit of work.
-    fn cost(&self) -> f64 {
-        self.cpu_us / self.units
+fn list() {
+    println!("cases:");
+    for case in &CASES {
+        println!("  {:12} {}", case.name, case.title);
     }
-
-    fn throughput(&self) -> f64 {
-        self.units / self.seconds
-    }
-
-    /// How much of one core the balancer used, in percent.
-    fn busy(&self) -> f64 {
-        self.cpu_us / self.seconds / 1e4
+    println!("peers:");
+    for &peer in Peer::value_variants() {
+        println!("  {:15} {}", peer.name(), peer.missing().unwrap_or("ready"));
     }
 }
 
-impl FromStr for Sample {
-    type Err = String;
+/// Whether all was run that was asked for.
+enum Complete {
+    Yes,
+    No,
+}
 
-    fn from_str(line: &str) -> Result<Self, Self::Err> {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let [case, unit, round, balancer, cpu_us, units, seconds, failed] = fields[..] else {
-            return Err(format!("eight fields expected: {line:?}"));
-        };
-        let sample = Self {
-            case: case.to_owned(),
-            unit: unit.to_owned(),
-            round: number(round)?,
-            balancer: balancer.to_owned(),
-            cpu_us: number(cpu_us)?,
-            units: number(units)?,
-            seconds: number(seconds)?,
-            failed: number(failed)?,
-        };
-        if sample.units <= 0.0 || sample.seconds <= 0.0 {
-            return Err(format!("no work was done: {line:?}"));
+fn measure(options: &Options, workshop: &Workshop) -> io::Result<Complete> {
+    Cores::check()?;
+    let machine = Machine::this(&workshop.program("rondel"));
+    let (rounds, seconds) = if options.quick { (1, 1) } else { (5, 5) };
+    let occasion = Occasion::now(
+        options.rounds.unwrap_or(rounds),
+        options.seconds.unwrap_or(seconds),
+        options.rate.unwrap_or(50),
+    );
+    let folder = folder(options, &machine, &occasion);
+
+    let (mut peers, mut left_out) = peers(options);
+    let namespace = peers.contains(&Peer::Kernel).then(|| Namespace::new(&workshop.janitor));
+    let namespace = namespace.and_then(|made| {
+        made.inspect_err(|error| {
+            // A container has no right to it, root or not.
+            peers.retain(|&peer| peer != Peer::Kernel);
+            left_out.push(format!("{}: {error}", Peer::Kernel.name()));
+        })
+        .ok()
+    });
+    for line in &left_out {
+        eprintln!("bench: left out: {line}");
+    }
+
+    let plan = Plan {
+        rounds: occasion.rounds,
+        seconds: occasion.seconds,
+        rate_percent: occasion.rate_percent,
+        peers,
+    };
+    let mut results = Results::open(&folder, machine, left_out);
+    let mut complete = Complete::Yes;
+    for case in CASES.iter().filter(|case| options.wants(case)) {
+        let outcome = rounds::run(case, &plan, workshop, namespace.as_ref()).unwrap_or_else(|error| {
+            eprintln!("bench: {}: {error}", case.name);
+            Outcome { problems: vec![format!("{}: {error}", case.name)], ..Outcome::default() }
+        });
+        if !outcome.problems.is_empty() {
+            complete = Complete::No;
         }
-        Ok(sample)
+        let yielded = CaseResults::new(case, occasion.clone(), outcome.samples, outcome.problems);
+        println!("{}", report::markdown::case(&yielded));
+        results.put(yielded);
+        // At once, so that whoever interrupts the rest has this.
+        results.write(&folder)?;
     }
+    println!("{}", report::markdown::promises(&results.cases));
+    eprintln!("bench: the results are in {}", folder.display());
+    Ok(complete)
 }
 
-fn number<T: FromStr>(field: &str) -> Result<T, String> {
-    field.trim().parse().map_err(|_| format!("not a number: {field:?}"))
+/// Where the results go. Quick ones are no results that anyone should keep.
+fn folder(options: &Options, machine: &Machine, occasion: &Occasion) -> PathBuf {
+    if let Some(folder) = &options.results {
+        return folder.clone();
+    }
+    if options.quick {
+        return env::temp_dir().join(format!("rondel-bench-results-{}", std::process::id()));
+    }
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(
+        "results/linux-{}-{}",
+        machine.kernel_short(),
+        occasion.date
+    ))
 }
 
-fn parse(input: &str) -> Result<Vec<Sample>, String> {
-    input.lines().filter(|line| !line.is_empty()).map(str::parse).collect()
-}
-
-/// The balancer that is measured, and those it is measured against.
-const OURS: &str = "rondel";
-const PEERS: [&str; 3] = ["haproxy", "haproxy-splice", "nginx"];
-
-/// One table per case, in the order of their first samples.
-fn report(samples: &[Sample]) -> String {
-    let mut report = String::new();
-    for case in distinct(samples.iter().map(|sample| sample.case.as_str())) {
-        let samples: Vec<&Sample> = samples.iter().filter(|sample| sample.case == case).collect();
-        table(&mut report, case, &samples);
-    }
-    report
-}
-
-/// Appends the table of one case, whose samples are at least one.
-fn table(report: &mut String, case: &str, samples: &[&Sample]) {
-    let unit = &samples[0].unit;
-    // Writing to a `String` does not fail.
-    let _ = writeln!(report, "### {case}\n");
-    let _ = writeln!(report, "| balancer | CPU, us/{unit} | {unit}/s | of one core | failed | rounds |");
-    let _ = writeln!(report, "|---|---:|---:|---:|---:|---:|");
-    for balancer in distinct(samples.iter().map(|sample| sample.balancer.as_str())) {
-        let own: Vec<&Sample> =
-            samples.iter().filter(|sample| sample.balancer == balancer).copied().collect();
-        let _ = writeln!(
-            report,
-            "| {balancer} | {:.2} | {:.0} | {:.0} % | {} | {} |",
-            median(own.iter().map(|sample| sample.cost()).collect()),
-            median(own.iter().map(|sample| sample.throughput()).collect()),
-            median(own.iter().map(|sample| sample.busy()).collect()),
-            own.iter().map(|sample| sample.failed).sum::<u64>(),
-            own.len(),
-        );
-    }
-    let ratios = ratios(samples);
-    if !ratios.is_empty() {
-        let rounds = ratios.len();
-        let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = ratios.iter().copied().fold(0.0, f64::max);
-        let _ = writeln!(
-            report,
-            "\nCPU of {OURS} / the best of {} in the same round: median **{:.2}** ({least:.2} to {most:.2}, {rounds} rounds).",
-            PEERS.join(", "),
-            median(ratios),
-        );
-    }
-    report.push('\n');
-}
-
-/// What a unit of work cost us, by what it cost the best peer of the same round. Rounds are compared with
-/// themselves, because a machine that is slow for a while is slow for all of them.
-fn ratios(samples: &[&Sample]) -> Vec<f64> {
-    let mut rounds: BTreeMap<u32, (Option<f64>, Option<f64>)> = BTreeMap::new();
-    for sample in samples {
-        let (ours, best) = rounds.entry(sample.round).or_default();
-        if sample.balancer == OURS {
-            *ours = Some(sample.cost());
-        } else if PEERS.contains(&sample.balancer.as_str()) {
-            *best = Some(best.map_or(sample.cost(), |best| best.min(sample.cost())));
-        }
-    }
-    rounds.into_values().filter_map(|(ours, best)| Some(ours? / best?)).collect()
-}
-
-/// The middle of `values`, which are at least one.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
-}
-
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut distinct = Vec::new();
-    for name in names {
-        if !distinct.contains(&name) {
-            distinct.push(name);
-        }
-    }
-    distinct
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{median, parse, ratios, report};
-
-    const TWO_ROUNDS: &str = "\
-small\trequest\t1\thaproxy\t1200\t100\t2.0\t0
-small\trequest\t1\tnginx\t1000\t100\t2.0\t0
-small\trequest\t1\trondel\t900\t100\t2.0\t0
-small\trequest\t2\thaproxy\t2000\t100\t2.0\t0
-small\trequest\t2\tnginx\t2400\t100\t2.0\t3
-small\trequest\t2\trondel\t2200\t100\t2.0\t0
-";
-
-    #[test]
-    fn the_middle_of_odd_and_even() {
-        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
-        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);
-    }
-
-    #[test]
-    fn each_round_is_held_against_its_own_best_peer() {
-        let samples = parse(TWO_ROUNDS).unwrap();
-        let ratios = ratios(&samples.iter().collect::<Vec<_>>());
-        assert_eq!(ratios.len(), 2);
-        assert!((ratios[0] - 0.9).abs() < 1e-9);
-        assert!((ratios[1] - 1.1).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_table_shows_medians_and_the_ratio() {
-        let report = report(&parse(TWO_ROUNDS).unwrap());
-        assert!(report.contains("| haproxy | 16.00 | 50 | 0 % | 0 | 2 |"), "{report}");
-        assert!(report.contains("| nginx | 17.00 | 50 | 0 % | 3 | 2 |"), "{report}");
-        assert!(report.contains("median **1.00** (0.90 to 1.10, 2 rounds)"), "{report}");
-    }
-
-    #[test]
-    fn a_line_that_is_no_sample_is_named() {
-        assert_eq!(parse("small\t1").unwrap_err(), "eight fields expected: \"small\\t1\"");
-        assert_eq!(parse("small\trequest\t1\trondel\tx\t1\t1\t0").unwrap_err(), "not a number: \"x\"");
-        assert!(parse("small\trequest\t1\trondel\t1\t0\t1\t0").unwrap_err().starts_with("no work"));
-    }
+/// Who takes part, and who would but cannot.
+fn peers(options: &Options) -> (Vec<Peer>, Vec<String>) {
+    let mut peers = options.peers.clone().unwrap_or_else(|| Peer::value_variants().to_vec());
+    peers.sort_unstable();
+    peers.dedup();
+    let missing = |peer: &Peer| peer.missing().map(|why| format!("{}: {why}", peer.name()));
+    let left_out = peers.iter().filter_map(missing).collect();
+    peers.retain(|peer| peer.missing().is_none());
+    (peers, left_out)
 }

@@ -9,52 +9,25 @@ use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use benches::forwarder::{BUFFER_SIZE, Rotation, Task, bind, run};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net::TcpStream;
-
-/// One buffer of this size per direction, for as long as the connection lives.
-const BUFFER_SIZE: usize = 16 * 1024;
-
-/// Length of the kernel's queue of connections not yet accepted; the kernel clips it.
-const BACKLOG: i32 = 4096;
 
 /// Entries of each ring's submission queue: several hundred connections fit into one submission.
 const RING_ENTRIES: u32 = 4096;
 
 fn main() -> ExitCode {
-    let arguments: Result<Vec<SocketAddr>, _> = std::env::args().skip(1).map(|word| word.parse()).collect();
-    let Ok([listen, backends @ ..]) = arguments.as_deref() else {
-        return usage();
-    };
-    if backends.is_empty() {
-        return usage();
-    }
-    match forward(*listen, backends) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("forward-tokio-uring: {listen}: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn usage() -> ExitCode {
-    eprintln!(
-        "usage: forward-tokio-uring LISTEN BACKEND...\n  forward-tokio-uring 127.0.0.1:8080 127.0.0.1:9001"
-    );
-    ExitCode::from(2)
+    run("forward-tokio-uring", forward)
 }
 
 /// Runs until a listening socket fails.
-fn forward(listen: SocketAddr, backends: &[SocketAddr]) -> io::Result<()> {
-    let rotation = Arc::new(Rotation { backends: backends.to_vec(), cursor: AtomicUsize::new(0) });
+fn forward(task: Task) -> io::Result<()> {
+    let rotation = Arc::new(task.rotation);
     let mut runtimes = Vec::new();
     for _ in 0..thread::available_parallelism()?.get() {
-        let listener = bind(listen)?;
+        let listener = bind(task.listen)?;
         let rotation = Arc::clone(&rotation);
         runtimes.push(thread::spawn(move || {
             tokio_uring::builder().entries(RING_ENTRIES).start(accept(listener, rotation))
@@ -64,27 +37,6 @@ fn forward(listen: SocketAddr, backends: &[SocketAddr]) -> io::Result<()> {
         runtime.join().expect("a panic aborts the process")?;
     }
     Ok(())
-}
-
-/// The backends, and whose turn it is.
-struct Rotation {
-    backends: Vec<SocketAddr>,
-    cursor: AtomicUsize,
-}
-
-impl Rotation {
-    fn next(&self) -> SocketAddr {
-        self.backends[self.cursor.fetch_add(1, Ordering::Relaxed) % self.backends.len()]
-    }
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 async fn accept(listener: TcpListener, rotation: Arc<Rotation>) -> io::Result<()> {

@@ -25,6 +25,9 @@ pub use crate::handover::Handover;
 
 use crate::worker::Worker;
 
+// For the micro-benchmarks: nobody else needs them.
+pub use crate::timers::Timers;
+
 /// What one worker is started with.
 pub struct Settings {
     /// Its number, from 0; the index of its listening sockets, counters and waker.

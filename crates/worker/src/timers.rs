@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// At most one deadline for each slot of a worker. Setting and clearing take constant time and no memory.
 #[derive(Debug)]
-pub(crate) struct Timers {
+pub struct Timers {
     /// The instant that ticks are counted from.
     origin: Instant,
     /// The tick up to which deadlines were handed out.
@@ -49,7 +49,7 @@ struct Place {
 
 impl Timers {
     /// No deadline for any of `capacity` slots.
-    pub(crate) fn new(capacity: u32, now: Instant) -> Self {
+    pub fn new(capacity: u32, now: Instant) -> Self {
         assert!(capacity < Link::MAX);
         let capacity = capacity as usize;
         Self {
@@ -64,7 +64,7 @@ impl Timers {
 
     /// Gives `slot` this deadline, in place of one that it may have. A deadline that has passed is due at the
     /// next tick.
-    pub(crate) fn set(&mut self, slot: u32, deadline: Instant) {
+    pub fn set(&mut self, slot: u32, deadline: Instant) {
         let tick = self.tick_from(deadline).max(self.elapsed + 1);
         let before = self.deadlines[slot as usize];
         if before == tick {
@@ -78,7 +78,7 @@ impl Timers {
     }
 
     /// Takes the deadline of `slot` away, if it has one.
-    pub(crate) fn clear(&mut self, slot: u32) {
+    pub fn clear(&mut self, slot: u32) {
         if self.deadlines[slot as usize] != 0 {
             self.unlink(slot);
             self.deadlines[slot as usize] = 0;
@@ -88,7 +88,7 @@ impl Timers {
     /// Appends every slot whose deadline has passed to `due`, and takes those deadlines away.
     ///
     /// None is early, and none is late by more than one tick.
-    pub(crate) fn expire(&mut self, now: Instant, due: &mut Vec<u32>) {
+    pub fn expire(&mut self, now: Instant, due: &mut Vec<u32>) {
         let until = self.tick_until(now);
         // It ends: every round empties a bucket, and fills only buckets of lower levels.
         while let Some((tick, place)) = self.first().filter(|&(tick, _)| tick <= until) {
@@ -102,7 +102,7 @@ impl Timers {
     ///
     /// Not later than one tick after the earliest deadline. It may be earlier, by the cascades on the way: at
     /// most one for each level, so a lone deadline an hour off costs four wake-ups.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<Instant> {
         let (tick, _) = self.first()?;
         let nanos = u32::try_from(tick % TICKS_PER_SECOND).expect("few ticks in a second") * TICK_NANOS;
         Some(self.origin + Duration::new(tick / TICKS_PER_SECOND, nanos))

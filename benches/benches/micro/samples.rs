@@ -1,0 +1,45 @@
+//! Configurations and tables to measure with. They are read from YAML, as an operator's are.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use config::Config;
+use table::{Sockets, Table};
+
+/// As many backends as a pool may have.
+pub(crate) const MANY: usize = 10_000;
+
+/// One listener, and a pool of so many backends of equal weight.
+pub(crate) fn config(backends: usize) -> Config {
+    parse(&yaml(backends))
+}
+
+/// The same as text.
+pub(crate) fn yaml(backends: usize) -> String {
+    let mut yaml = String::from(
+        "listeners:\n  - address: \"127.0.0.1:8080\"\n    pool: web\npools:\n  - name: web\n    backends:\n",
+    );
+    for number in 0..backends {
+        let (high, low) = (number / 250, number % 250 + 1);
+        writeln!(yaml, "      - address: \"10.0.{high}.{low}:80\"").expect("a string takes everything");
+    }
+    yaml
+}
+
+/// The configuration that `yaml` says.
+pub(crate) fn parse(yaml: &str) -> Config {
+    Config::parse("sample.yaml", yaml.as_bytes()).expect("the sample is a configuration")
+}
+
+/// The table of `config`, with what outlives a swap taken from `previous`.
+pub(crate) fn table(config: &Config, previous: Option<&Table>) -> Table {
+    // A reload hands on the sockets of listeners that stayed.
+    let sockets = previous.map_or_else(
+        || config.listeners.iter().map(|_| Arc::new(Sockets::new(Vec::new()))).collect(),
+        |table| table.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect(),
+    );
+    Table::build(config, sockets, WORKERS, previous)
+}
+
+/// A host of ordinary size.
+const WORKERS: usize = 8;

@@ -1,0 +1,143 @@
+//! What a swap costs whoever publishes, and what it costs workers who pick meanwhile.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use config::Config;
+use criterion::{Criterion, Throughput};
+use table::{Published, Reader, Table};
+
+use crate::samples::{MANY, config, table};
+
+pub(crate) fn benchmark(criterion: &mut Criterion) {
+    idle(criterion);
+    publisher(criterion);
+    worker(criterion);
+}
+
+/// With nobody else about.
+fn idle(criterion: &mut Criterion) {
+    let config = config(MANY);
+    let published = Published::new(table(&config, None));
+    let mut group = criterion.benchmark_group("swap with 10 000 backends");
+    group.bench_function("a look while nothing changed", |bencher| {
+        let mut reader = published.reader();
+        bencher.iter(|| black_box(reader.read()).phase);
+    });
+    group.bench_function("publish and look", |bencher| {
+        let mut reader = published.reader();
+        let next = Arc::unwrap_or_clone(published.load_full());
+        bencher.iter(|| {
+            published.publish(next.clone());
+            black_box(reader.read()).phase
+        });
+    });
+    // Whoever looks last lets the table before go, backend by backend: a pause for its connections.
+    group.sample_size(10);
+    group.bench_function("let go of the table before, all backends replaced", |bencher| {
+        bencher.iter_custom(|swaps| (0..swaps).map(|_| look_last(&published, table(&config, None))).sum());
+    });
+    // Each takes as long again as building a table does, which is not counted; so few have to do.
+    group.measurement_time(Duration::from_millis(30));
+    group.bench_function("let go of the table before, all backends kept", |bencher| {
+        let next = || table(&config, Some(&published.load_full()));
+        bencher.iter_custom(|swaps| (0..swaps).map(|_| look_last(&published, next())).sum());
+    });
+    group.finish();
+}
+
+/// How long a worker's look takes after a swap, if nobody else has the table before.
+fn look_last(published: &Published, next: Table) -> Duration {
+    let mut reader = published.reader();
+    reader.read();
+    published.publish(next);
+    let begun = clock();
+    black_box(reader.read());
+    begun.elapsed()
+}
+
+/// What a reload takes while a worker picks all the time.
+fn publisher(criterion: &mut Criterion) {
+    let config = config(MANY);
+    let published = Published::new(table(&config, None));
+    let mut group = criterion.benchmark_group("swap under load: build and publish");
+    group.sample_size(10);
+    group.bench_function("no worker picks", |bencher| bencher.iter(|| swap(&published, &config)));
+    let reader = published.reader();
+    beside(
+        |stop| pick_until(stop, reader),
+        || {
+            group.bench_function("a worker picks", |bencher| bencher.iter(|| swap(&published, &config)));
+        },
+    );
+    group.finish();
+}
+
+/// What a pick takes while tables are swapped, each look followed by as many picks as a busy turn may have.
+fn worker(criterion: &mut Criterion) {
+    let config = config(MANY);
+    let published = Published::new(table(&config, None));
+    let mut group = criterion.benchmark_group("swap under load: picks");
+    group.throughput(Throughput::Elements(PICKS_PER_LOOK));
+    let picks = |group: &mut Group<'_>, name: &str| {
+        let mut reader = published.reader();
+        group.bench_function(name, |bencher| bencher.iter(|| turn(&mut reader)));
+    };
+    picks(&mut group, "no swaps");
+    for (name, pause) in [("10 swaps a second", Some(PAUSE)), ("swaps all the time", None)] {
+        let swaps = |stop: &AtomicBool| {
+            while !stop.load(Ordering::Relaxed) {
+                swap(&published, &config);
+                if let Some(pause) = pause {
+                    thread::park_timeout(pause);
+                }
+            }
+        };
+        beside(swaps, || picks(&mut group, name));
+    }
+    group.finish();
+}
+
+type Group<'a> = criterion::BenchmarkGroup<'a, criterion::measurement::WallTime>;
+
+/// Runs `measure` while `disturb` runs on a thread of its own.
+fn beside(disturb: impl FnOnce(&AtomicBool) + Send, measure: impl FnOnce()) {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| disturb(&stop));
+        measure();
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// As a reload does: the next table takes over what outlives the one in force.
+fn swap(published: &Published, config: &Config) {
+    let next = table(config, Some(&published.load_full()));
+    published.publish(next);
+}
+
+fn pick_until(stop: &AtomicBool, mut reader: Reader) {
+    while !stop.load(Ordering::Relaxed) {
+        turn(&mut reader);
+    }
+}
+
+fn turn(reader: &mut Reader) {
+    let table = reader.read();
+    for _ in 0..PICKS_PER_LOOK {
+        black_box(table.pools[0].pick(&[]));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what comes before the look is not to be measured with it")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+const PICKS_PER_LOOK: u64 = 64;
+
+/// Between swaps; with the time that one takes, there are somewhat fewer than 10 a second.
+const PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,133 @@
+//! The servers behind the balancers, on the core of the load.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::process::{self, Cores, Output, Place, Process};
+use crate::workshop::Workshop;
+
+/// Servers that run. They end with this value.
+#[derive(Debug)]
+pub(crate) struct Backends {
+    /// Where they listen.
+    pub(crate) addresses: Vec<SocketAddr>,
+    _processes: Vec<Process>,
+}
+
+impl Backends {
+    /// Two nginx with the pages of all cases.
+    pub(crate) fn http(workshop: &Workshop, cores: Cores, site: Site<'_>) -> io::Result<Self> {
+        write_pages(workshop)?;
+        Self::start(workshop, cores, site, 2, |name, address| {
+            let path = workshop.write(&format!("{name}.conf"), &nginx_config(workshop, name, address))?;
+            let folder = workshop.folder.display().to_string();
+            Ok(["nginx", "-p", &folder, "-c", &path, "-e", "stderr"].map(str::to_owned).to_vec())
+        })
+    }
+
+    /// One iperf3: what it is told on one connection is about the others, so all have to come to the same.
+    pub(crate) fn iperf3(workshop: &Workshop, cores: Cores, site: Site<'_>) -> io::Result<Self> {
+        Self::start(workshop, cores, site, 1, |_, address| {
+            let (ip, port) = (address.ip().to_string(), address.port().to_string());
+            Ok(["iperf3", "--server", "--bind", &ip, "--port", &port].map(str::to_owned).to_vec())
+        })
+    }
+
+    fn start(
+        workshop: &Workshop,
+        cores: Cores,
+        site: Site<'_>,
+        count: u16,
+        command: impl Fn(&str, SocketAddr) -> io::Result<Vec<String>>,
+    ) -> io::Result<Self> {
+        let (mut addresses, mut processes) = (Vec::new(), Vec::new());
+        for number in 1..=count {
+            let address = local(site.first_port() + number);
+            process::wait_until_free(address)?;
+            let name = format!("backend-{}", address.port());
+            let place = Place { cores, namespace: site.namespace() };
+            let process = workshop.start(&name, place, &command(&name, address)?, Output::Log)?;
+            process.wait_until_listening(address)?;
+            addresses.push(address);
+            processes.push(process);
+        }
+        Ok(Self { addresses, _processes: processes })
+    }
+}
+
+/// Where backends stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Site<'a> {
+    /// Where everything stands.
+    Here,
+    /// In a network namespace, which has a loopback of its own. The ports differ all the same: one cannot be taken for the other.
+    Inside(&'a str),
+}
+
+impl<'a> Site<'a> {
+    // All below the range that outgoing connections take their ports from.
+    fn first_port(self) -> u16 {
+        match self {
+            Self::Here => 21000,
+            Self::Inside(_) => 21100,
+        }
+    }
+
+    fn namespace(self) -> Option<&'a str> {
+        match self {
+            Self::Here => None,
+            Self::Inside(name) => Some(name),
+        }
+    }
+}
+
+/// An address that only this machine reaches.
+pub(crate) fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn write_pages(workshop: &Workshop) -> io::Result<()> {
+    let folder = workshop.folder.join("www");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("16k"), vec![b'r'; 1 << 14])?;
+    fs::write(folder.join("1m"), vec![b'r'; 1 << 20])?;
+    // Its workers drop root where the master has it; the files have to be read all the same.
+    for path in [workshop.folder.clone(), folder] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+fn nginx_config(workshop: &Workshop, name: &str, address: SocketAddr) -> String {
+    let folder = workshop.folder.display();
+    format!(
+        "\
+daemon off;
+worker_processes 1;
+pid {folder}/{name}.pid;
+error_log stderr warn;
+events {{ worker_connections 16384; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    keepalive_timeout 10m;
+    client_header_timeout 10m;
+    open_file_cache max=16;
+    client_body_temp_path {folder}/{name}-temp;
+    proxy_temp_path {folder}/{name}-temp;
+    fastcgi_temp_path {folder}/{name}-temp;
+    uwsgi_temp_path {folder}/{name}-temp;
+    scgi_temp_path {folder}/{name}-temp;
+    server {{
+        listen {address} backlog=4096;
+        root {folder}/www;
+        location = / {{ default_type text/plain; return 200 \"{name}\\n\"; }}
+    }}
+}}
+"
+    )
+}

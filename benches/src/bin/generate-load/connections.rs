@@ -1,0 +1,405 @@
+//! The connections that carry requests, and what each of them is at.
+//!
+//! ```text
+//!               connected                     answered
+//!     Opening ─────────────▶ Idle ─▶ Asking ─────────────▶ Idle
+//!        ▲                    │        │  │ … and the server closes after it
+//!        │                    ▼        ▼  └───▶ Ending ───▶ Closed
+//!        └────────────────────────── Closed
+//! ```
+//!
+//! A closed one is free as well: the next request that it is given opens it anew. What fails to connect rests for a
+//! moment, so that a server that is gone is not asked a million times a second.
+//!
+//! It does not know when requests are due, nor what counts.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::clock::clock;
+use crate::record::{Failure, Outcome};
+use crate::response::{Malformed, Progress, Response};
+
+/// What is asked for, and where.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) request: Vec<u8>,
+    /// Whether a connection carries more than one request.
+    pub(crate) keep_alive: bool,
+}
+
+/// The connections of one thread.
+pub(crate) struct Connections {
+    target: Target,
+    epoll: OwnedFd,
+    slots: Vec<Slot>,
+    /// Those that may be given a request; the one that is free for longest comes first, so that all take part.
+    free: VecDeque<usize>,
+    /// Those that failed to connect, and when they are free again.
+    resting: VecDeque<(Instant, usize)>,
+    /// How many requests are under way.
+    asking: usize,
+    /// What was received last; nobody wants it for longer.
+    buffer: Box<[u8]>,
+    /// Why the last one that failed to connect did.
+    error: Option<io::Error>,
+}
+
+/// The place of a connection.
+#[derive(Default)]
+struct Slot {
+    state: State,
+    response: Response,
+    /// How often it was opened: tells the events of its socket from those of the one before.
+    generation: u32,
+}
+
+#[derive(Default)]
+enum State {
+    /// There is no socket.
+    #[default]
+    Closed,
+    /// It is about to be established, for the request that was due then, or for whichever comes.
+    Opening { stream: TcpStream, due: Option<Instant> },
+    /// It waits for a request.
+    Idle { stream: TcpStream },
+    /// It was given a request, of which so many bytes were sent.
+    Asking { stream: TcpStream, due: Instant, sent: usize },
+    /// It has its answer, and the server is to close it. If we did, the port would be kept for a minute.
+    Ending { stream: TcpStream },
+}
+
+/// What the kernel reported.
+#[derive(Clone, Copy)]
+pub(crate) struct Event {
+    slot: usize,
+    generation: u32,
+    flags: EventFlags,
+}
+
+impl Connections {
+    /// So many connections to `target`, established if they carry more than one request.
+    ///
+    /// # Errors
+    ///
+    /// Not one of them could be had.
+    pub(crate) fn open(target: Target, count: usize) -> io::Result<Self> {
+        let mut slots = Vec::new();
+        slots.resize_with(count, Slot::default);
+        let mut connections = Self {
+            target,
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            slots,
+            free: VecDeque::with_capacity(count),
+            resting: VecDeque::new(),
+            asking: 0,
+            buffer: vec![0; BUFFER_SIZE].into(),
+            error: None,
+        };
+        if connections.target.keep_alive {
+            connections.open_all()?;
+        } else {
+            TcpStream::connect_timeout(&connections.target.address, OPENING_TIMEOUT)?;
+            connections.free.extend(0..count);
+        }
+        Ok(connections)
+    }
+
+    /// Establishes all of them, few enough at a time for the server's queue.
+    fn open_all(&mut self) -> io::Result<()> {
+        let until = clock() + OPENING_TIMEOUT;
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        let mut begun = 0;
+        while self.free.len() + self.resting.len() < self.slots.len() && clock() < until {
+            while begun < self.slots.len() && begun - self.free.len() - self.resting.len() < OPENING_MAX {
+                self.connect(begun, None);
+                begun += 1;
+            }
+            self.wait(until, &mut events)?;
+            for event in events.drain(..) {
+                self.on_event(event);
+            }
+        }
+        if self.free.is_empty() {
+            return Err(self.error.take().unwrap_or_else(|| ErrorKind::TimedOut.into()));
+        }
+        Ok(())
+    }
+
+    /// Whether one may be given a request.
+    pub(crate) fn is_free(&mut self, now: Instant) -> bool {
+        while let Some(&(_, slot)) = self.resting.front().filter(|&&(until, _)| until <= now) {
+            self.resting.pop_front();
+            self.free.push_back(slot);
+        }
+        !self.free.is_empty()
+    }
+
+    /// When the next one is free that rests.
+    pub(crate) fn next_free(&self) -> Option<Instant> {
+        self.resting.front().map(|&(until, _)| until)
+    }
+
+    /// How many requests are under way.
+    pub(crate) fn asking(&self) -> usize {
+        self.asking
+    }
+
+    /// The requests under way, by when they were due.
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = Instant> {
+        self.slots.iter().filter_map(|slot| match slot.state {
+            State::Opening { due, .. } => due,
+            State::Asking { due, .. } => Some(due),
+            State::Closed | State::Idle { .. } | State::Ending { .. } => None,
+        })
+    }
+
+    /// Gives the request that is due since `due` to the one that is free for longest. There must be one.
+    pub(crate) fn ask(&mut self, due: Instant) -> Option<Outcome> {
+        let slot = self.free.pop_front().expect("the caller asked whether one is free");
+        self.asking += 1;
+        match self.take(slot) {
+            State::Closed => self.connect(slot, Some(due)),
+            State::Idle { stream } => self.send(slot, stream, due, 0),
+            State::Opening { .. } | State::Asking { .. } | State::Ending { .. } => {
+                unreachable!("it is at something else")
+            }
+        }
+    }
+
+    /// Waits until something happens or it is `until`, and appends what happened to `events`.
+    pub(crate) fn wait(&self, until: Instant, events: &mut Vec<Event>) -> io::Result<()> {
+        let timeout = until.saturating_duration_since(clock());
+        let timeout = Timespec::try_from(timeout).expect("a timeout of less than a century");
+        let mut reported: Vec<epoll::Event> = Vec::with_capacity(EVENTS_MAX);
+        match epoll::wait(&self.epoll, spare_capacity(&mut reported), Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        events.extend(reported.iter().map(|event| Event::new(event.flags, event.data)));
+        Ok(())
+    }
+
+    /// Does what can be done now, and says what became of a request by that.
+    pub(crate) fn on_event(&mut self, event: Event) -> Option<Outcome> {
+        let Event { slot, generation, flags } = event;
+        if generation != self.slots[slot].generation {
+            // It was closed and opened anew, for another event that came along with this one.
+            return None;
+        }
+        let readable = flags.intersects(EventFlags::IN | ENDED);
+        match self.take(slot) {
+            State::Opening { stream, due } => self.on_connected(slot, stream, due, flags),
+            State::Asking { stream, due, sent } if sent < self.target.request.len() => {
+                self.send(slot, stream, due, sent)
+            }
+            State::Asking { stream, due, .. } if readable => self.receive(slot, stream, due, flags),
+            State::Ending { stream } if readable => {
+                drop(stream);
+                self.on_ended(slot);
+                None
+            }
+            // It is among the free ones, and is opened anew when its turn comes. No request was lost.
+            State::Idle { .. } if readable => None,
+            state => {
+                self.slots[slot].state = state;
+                None
+            }
+        }
+    }
+
+    /// Opens a connection for the request that was due then, or for whichever comes.
+    fn connect(&mut self, slot: usize, due: Option<Instant>) -> Option<Outcome> {
+        self.slots[slot].generation = self.slots[slot].generation.wrapping_add(1);
+        match self.begin_connect(slot) {
+            Ok(stream) => {
+                self.slots[slot].state = State::Opening { stream, due };
+                None
+            }
+            Err(error) => self.on_connect_error(slot, due, error),
+        }
+    }
+
+    fn begin_connect(&self, slot: usize) -> io::Result<TcpStream> {
+        let address = self.target.address;
+        let kind = Type::STREAM.nonblocking();
+        let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+        match socket.connect(&address.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+            Err(error) => return Err(error),
+        }
+        // Edge-triggered, so that one registration serves for as long as the connection lives.
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&self.epoll, &socket, Event::data(slot, self.slots[slot].generation), flags)?;
+        Ok(socket.into())
+    }
+
+    fn on_connected(
+        &mut self,
+        slot: usize,
+        stream: TcpStream,
+        due: Option<Instant>,
+        flags: EventFlags,
+    ) -> Option<Outcome> {
+        if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
+            let error = stream.take_error().unwrap_or_else(Some);
+            return self.on_connect_error(slot, due, error.unwrap_or(ErrorKind::NotConnected.into()));
+        }
+        if let Some(due) = due {
+            return self.send(slot, stream, due, 0);
+        }
+        self.slots[slot].state = State::Idle { stream };
+        self.free.push_back(slot);
+        None
+    }
+
+    fn on_connect_error(&mut self, slot: usize, due: Option<Instant>, error: io::Error) -> Option<Outcome> {
+        self.error = Some(error);
+        self.resting.push_back((clock() + REST, slot));
+        due.map(|due| self.outcome(due, Err(Failure::Connect)))
+    }
+
+    /// Sends what is left of the request after `sent` bytes.
+    fn send(&mut self, slot: usize, stream: TcpStream, due: Instant, mut sent: usize) -> Option<Outcome> {
+        if sent == 0 {
+            self.slots[slot].response.restart();
+        }
+        while sent < self.target.request.len() {
+            match (&stream).write(&self.target.request[sent..]) {
+                Ok(length) => sent += length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => return Some(self.on_closed(slot, due, Failure::Reset)),
+            }
+        }
+        self.slots[slot].state = State::Asking { stream, due, sent };
+        None
+    }
+
+    /// Receives what is there of the answer.
+    fn receive(
+        &mut self,
+        slot: usize,
+        stream: TcpStream,
+        due: Instant,
+        flags: EventFlags,
+    ) -> Option<Outcome> {
+        let ended = flags.intersects(ENDED);
+        loop {
+            let response = &mut self.slots[slot].response;
+            let length = match (&stream).read(&mut self.buffer) {
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => return Some(self.on_closed(slot, due, Failure::Reset)),
+            };
+            if length == 0 {
+                return Some(match response.on_end() {
+                    Progress::Whole => {
+                        self.on_ended(slot);
+                        self.on_answer(slot, due)
+                    }
+                    Progress::Part => self.on_closed(slot, due, Failure::Reset),
+                });
+            }
+            match response.on_bytes(&self.buffer[..length]) {
+                Ok(Progress::Whole) => {
+                    self.on_whole(slot, stream, ended);
+                    return Some(self.on_answer(slot, due));
+                }
+                // The socket is empty, and says when it is not any more; but that it ended, it said already.
+                Ok(Progress::Part) if length < self.buffer.len() && !ended => break,
+                Ok(Progress::Part) => {}
+                Err(Malformed) => return Some(self.on_closed(slot, due, Failure::Protocol)),
+            }
+        }
+        self.slots[slot].state = State::Asking { stream, due, sent: self.target.request.len() };
+        None
+    }
+
+    /// The answer is whole: the connection is free, or the server closes it, if it has not yet.
+    fn on_whole(&mut self, slot: usize, stream: TcpStream, ended: bool) {
+        if ended {
+            self.on_ended(slot);
+        } else if self.slots[slot].response.closes() || !self.target.keep_alive {
+            self.slots[slot].state = State::Ending { stream };
+        } else {
+            self.slots[slot].state = State::Idle { stream };
+            self.free.push_back(slot);
+        }
+    }
+
+    fn on_answer(&mut self, slot: usize, due: Instant) -> Outcome {
+        let response = &self.slots[slot].response;
+        let result = if response.is_success() { Ok(response.bytes()) } else { Err(Failure::Status) };
+        self.outcome(due, result)
+    }
+
+    /// The connection is of no use any more, and its request has failed with it.
+    fn on_closed(&mut self, slot: usize, due: Instant, failure: Failure) -> Outcome {
+        self.on_ended(slot);
+        self.outcome(due, Err(failure))
+    }
+
+    /// The connection is closed. If it was to carry more, nobody should have to wait for another one.
+    fn on_ended(&mut self, slot: usize) {
+        if self.target.keep_alive {
+            self.connect(slot, None);
+        } else {
+            self.free.push_back(slot);
+        }
+    }
+
+    fn outcome(&mut self, due: Instant, result: Result<u64, Failure>) -> Outcome {
+        self.asking -= 1;
+        Outcome { due, result }
+    }
+
+    fn take(&mut self, slot: usize) -> State {
+        std::mem::take(&mut self.slots[slot].state)
+    }
+}
+
+impl Event {
+    fn new(flags: EventFlags, data: EventData) -> Self {
+        let data = data.u64();
+        let slot = usize::try_from(data & u64::from(u32::MAX)).expect("32 bits");
+        let generation = u32::try_from(data >> 32).expect("32 bits");
+        Self { slot, generation, flags }
+    }
+
+    /// What the kernel hands back: `| generation: 32 | slot: 32 |`.
+    fn data(slot: usize, generation: u32) -> EventData {
+        EventData::new_u64((u64::from(generation) << 32) | slot as u64)
+    }
+}
+
+/// The input ended, or the connection failed; in both cases reading tells.
+const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
+
+/// So many connections are about to be established at once while all are opened: a quarter of the usual queue of a
+/// server, which may have several queues and fill them unevenly.
+const OPENING_MAX: usize = 1024;
+
+/// How long to wait for all connections to be established. Those that are not by then may be later.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection rests that failed to connect.
+const REST: Duration = Duration::from_millis(10);
+
+/// So many bytes are received at once. They stay within the second-level cache.
+const BUFFER_SIZE: usize = 256 * 1024;
+
+/// So many events are taken at once. What is due in the meantime is sent between them.
+const EVENTS_MAX: usize = 256;

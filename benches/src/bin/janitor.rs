@@ -1,0 +1,47 @@
+//! Ends what a benchmark started and has not ended itself, when the benchmark is gone.
+//!
+//! `bench` starts it first and writes to its standard input, a line each, what there is to clean up: `group PID`,
+//! `namespace NAME`, `folder PATH`; and `done LINE` when it has cleaned that up itself. The input ends when `bench` ends, in
+//! whichever way: finished, interrupted or killed. So there is one way of cleaning up, and nothing skips it.
+
+use std::fs;
+use std::io::{self, BufRead as _};
+use std::process::{Command, ExitCode, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+fn main() -> ExitCode {
+    let mut left: Vec<String> = Vec::new();
+    for line in io::stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        match line.strip_prefix("done ") {
+            Some(done) => left.retain(|line| line != done),
+            None => left.push(line),
+        }
+    }
+    // Last come, first gone: processes are in the namespace and the folder that were made for them.
+    for line in left.iter().rev() {
+        clean_up(line);
+    }
+    ExitCode::SUCCESS
+}
+
+fn clean_up(line: &str) {
+    match line.split_once(' ') {
+        // At once: it is only a benchmark's, and holds nothing that anyone wants to keep.
+        Some(("group", pid)) => {
+            if let Some(pid) = pid.parse().ok().and_then(Pid::from_raw) {
+                // It may have ended by itself.
+                let _ = kill_process_group(pid, Signal::KILL);
+            }
+        }
+        Some(("namespace", name)) => {
+            let _ = Command::new("ip").args(["netns", "delete", name]).stderr(Stdio::null()).status();
+        }
+        Some(("folder", path)) => {
+            // Twice, because one that is just being killed may have written once more.
+            let _ = fs::remove_dir_all(path).or_else(|_| fs::remove_dir_all(path));
+        }
+        _ => eprintln!("janitor: not understood: {line:?}"),
+    }
+}

@@ -1,0 +1,265 @@
+//! The closed list of what is measured, and what is promised of it.
+
+use crate::figures::{Figure, Phase, Unit};
+use crate::peers::Peer;
+
+/// All cases, in the order in which they run and are reported.
+pub(crate) static CASES: [Case; 12] = [
+    Case {
+        name: "small-64",
+        title: "small requests, kept alive, 64 connections",
+        unit: Unit::Request,
+        work: Work::Requests(Requests { connections: 64, ..SMALL }),
+        goals: &[cpu(0.80), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
+    },
+    Case {
+        name: "small-500",
+        title: "small requests, kept alive, 500 connections",
+        unit: Unit::Request,
+        work: Work::Requests(Requests { connections: 500, ..SMALL }),
+        goals: &[cpu(0.60), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
+    },
+    Case {
+        name: "small-4000",
+        title: "small requests, kept alive, 4 000 connections",
+        unit: Unit::Request,
+        // Longer, so that opening them weighs little.
+        work: Work::Requests(Requests { connections: 4000, stretch: 2, ..SMALL }),
+        goals: &[cpu(0.60), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
+    },
+    Case {
+        name: "page-16k",
+        title: "16 KiB responses, kept alive, 64 connections",
+        unit: Unit::Mib,
+        work: Work::Requests(Requests { connections: 64, page: Page::Kib16, ..SMALL }),
+        goals: &[cpu(0.65), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
+    },
+    Case {
+        name: "bulk-1m",
+        title: "1 MiB responses, kept alive, 16 connections",
+        unit: Unit::Mib,
+        work: Work::Requests(Requests { connections: 16, page: Page::Mib1, ..SMALL }),
+        goals: &[cpu(0.40), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
+    },
+    Case {
+        name: "upload-1",
+        title: "one upload stream",
+        unit: Unit::Gib,
+        work: Work::Streams { streams: 1 },
+        goals: &[cpu(0.40)],
+        bars: CPU_BARS,
+    },
+    Case {
+        name: "upload-16",
+        title: "16 upload streams",
+        unit: Unit::Gib,
+        work: Work::Streams { streams: 16 },
+        goals: &[cpu(0.40)],
+        bars: CPU_BARS,
+    },
+    Case {
+        name: "close-64",
+        title: "a new connection for each request, 64 at a time",
+        unit: Unit::Connection,
+        work: Work::Requests(Requests { connections: 64, close: true, ..SMALL }),
+        goals: &[cpu(0.65), CPU_FIXED, ADDED_P99, ADDED_P999],
+        bars: CPU_BARS,
+    },
+    Case {
+        name: "idle-4000",
+        title: "4 000 idle connections",
+        unit: Unit::Connection,
+        work: Work::Idle { connections: 4000 },
+        goals: &[Goal { rule: Rule::Best(Phase::Idle, Figure::ConnectionMemory), at_most: Some(0.20) }],
+        bars: &[(Figure::ConnectionMemory, Phase::Idle)],
+    },
+    Case {
+        name: "fixed-256",
+        title: "small requests at a fixed rate, kept alive, 256 connections",
+        unit: Unit::Request,
+        work: Work::Requests(Requests { connections: 256, ..SMALL }),
+        goals: &[
+            Goal { at_most: Some(0.70), ..ADDED_P99 },
+            Goal { at_most: Some(0.70), ..ADDED_P999 },
+            CPU_FIXED,
+            CPU_FULL,
+        ],
+        bars: &[(Figure::P99Us, Phase::Fixed), (Figure::P999Us, Phase::Fixed)],
+    },
+    Case {
+        name: "reload",
+        title: "reloads under load, rondel 50 a second, others one: new connections, 64 at a time",
+        unit: Unit::Connection,
+        work: Work::Reload(Requests { connections: 64, close: true, ..SMALL }),
+        goals: &[
+            Goal { rule: Rule::NoneFailed(Phase::Reloading), at_most: Some(0.0) },
+            Goal { rule: Rule::Own(Figure::P99Us, Phase::Reloading, Phase::Fixed), at_most: Some(1.10) },
+            Goal { rule: Rule::Own(Figure::CpuUs, Phase::Reloading, Phase::Fixed), at_most: None },
+        ],
+        bars: &[(Figure::P99Us, Phase::Fixed), (Figure::P99Us, Phase::Reloading)],
+    },
+    Case {
+        name: "two-workers",
+        title: "two workers against one, all on both cores: small requests, kept alive, 64 connections",
+        unit: Unit::Request,
+        work: Work::TwoWorkers(Requests { connections: 64, ..SMALL }),
+        goals: &[Goal { rule: Rule::Own(Figure::Throughput, Phase::TwoWorkers, Phase::Full), at_most: None }],
+        bars: &[(Figure::Throughput, Phase::Full), (Figure::Throughput, Phase::TwoWorkers)],
+    },
+];
+
+/// One thing that is measured.
+#[derive(Debug)]
+pub(crate) struct Case {
+    /// On the command line and of its picture.
+    pub(crate) name: &'static str,
+    /// What people read.
+    pub(crate) title: &'static str,
+    /// What costs are divided by.
+    pub(crate) unit: Unit,
+    /// What is done.
+    pub(crate) work: Work,
+    /// What is compared, and what is promised of it.
+    pub(crate) goals: &'static [Goal],
+    /// What its picture shows: a bar for each, of one kind.
+    pub(crate) bars: &'static [(Figure, Phase)],
+}
+
+/// The kinds of work; each has a file in `trials`.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// HTTP requests: as many as can be, then at a fixed rate.
+    Requests(Requests),
+    /// Bytes from the client to the backend, as many as can be.
+    Streams {
+        /// At a time.
+        streams: u32,
+    },
+    /// Connections that do nothing.
+    Idle {
+        /// At a time.
+        connections: u32,
+    },
+    /// Requests at a fixed rate, without and with reloads of the balancer.
+    Reload(Requests),
+    /// As many requests as can be, with one worker and with two.
+    TwoWorkers(Requests),
+}
+
+/// How requests are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Requests {
+    /// At a time.
+    pub(crate) connections: u32,
+    /// What is asked for.
+    pub(crate) page: Page,
+    /// Whether each request has a connection of its own.
+    pub(crate) close: bool,
+    /// How many times longer than others it runs.
+    pub(crate) stretch: u32,
+}
+
+const CPU_BARS: &[(Figure, Phase)] = &[(Figure::CpuUs, Phase::Full)];
+
+const SMALL: Requests = Requests { connections: 1, page: Page::Small, close: false, stretch: 1 };
+
+/// What the backends serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// A line.
+    Small,
+    /// 2^14 bytes.
+    Kib16,
+    /// 2^20 bytes.
+    Mib1,
+}
+
+impl Page {
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Small => "/",
+            Self::Kib16 => "/16k",
+            Self::Mib1 => "/1m",
+        }
+    }
+
+    /// How many units of its case one of it is.
+    pub(crate) fn units(self) -> f64 {
+        match self {
+            Self::Small | Self::Mib1 => 1.0,
+            Self::Kib16 => 1.0 / 64.0,
+        }
+    }
+}
+
+/// A comparison, and its limit where one is promised.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    /// What is compared.
+    pub(crate) rule: Rule,
+    /// The promise: the median over the rounds is not above.
+    pub(crate) at_most: Option<f64>,
+}
+
+/// How a round is turned into one number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rule {
+    /// Ours by the best of the peers.
+    Best(Phase, Figure),
+    /// The same, of what is more than without a balancer.
+    Added(Phase, Figure),
+    /// Ours in the first phase by ours in the second.
+    Own(Figure, Phase, Phase),
+    /// Failed requests of ours.
+    NoneFailed(Phase),
+}
+
+const fn cpu(at_most: f64) -> Goal {
+    Goal { rule: Rule::Best(Phase::Full, Figure::CpuUs), at_most: Some(at_most) }
+}
+
+// Latency must not be bought with CPU time, nor the other way round; so both are there where one is promised.
+const CPU_FULL: Goal = Goal { rule: Rule::Best(Phase::Full, Figure::CpuUs), at_most: None };
+const CPU_FIXED: Goal = Goal { rule: Rule::Best(Phase::Fixed, Figure::CpuUs), at_most: None };
+const ADDED_P99: Goal = Goal { rule: Rule::Added(Phase::Fixed, Figure::P99Us), at_most: None };
+const ADDED_P999: Goal = Goal { rule: Rule::Added(Phase::Fixed, Figure::P999Us), at_most: None };
+
+impl Work {
+    /// Whether a peer can take part.
+    pub(crate) fn suits(&self, peer: Peer) -> bool {
+        match self {
+            Self::Requests(_) | Self::Streams { .. } => true,
+            // Nothing holds memory for them in the other two, and splicing is of no moment to what does not move.
+            Self::Idle { .. } => !matches!(peer, Peer::Direct | Peer::Kernel | Peer::HaproxySplice),
+            Self::Reload(_) | Self::TwoWorkers(_) => {
+                matches!(peer, Peer::Haproxy | Peer::Nginx | Peer::Rondel)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CASES;
+
+    #[test]
+    fn names_are_short_and_each_is_one_case() {
+        let mut names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+        assert!(names.iter().all(|name| name.len() <= 12), "{names:?}");
+        // More does not fit above a picture.
+        assert!(CASES.iter().all(|case| case.title.len() <= 90));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CASES.len());
+    }
+
+    #[test]
+    fn every_case_compares_something() {
+        assert!(CASES.iter().all(|case| !case.goals.is_empty()));
+    }
+}

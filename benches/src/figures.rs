@@ -1,0 +1,179 @@
+//! The words of the results: what is measured, in which phase, of whom.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::peers::Peer;
+
+/// What a unit of work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Unit {
+    /// One HTTP request and its response.
+    #[serde(rename = "request")]
+    Request,
+    /// A connection: opened, used once, closed; or held.
+    #[serde(rename = "connection")]
+    Connection,
+    /// 2^20 bytes.
+    #[serde(rename = "MiB")]
+    Mib,
+    /// 2^30 bytes.
+    #[serde(rename = "GiB")]
+    Gib,
+}
+
+impl Unit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Connection => "connection",
+            Self::Mib => "MiB",
+            Self::Gib => "GiB",
+        }
+    }
+}
+
+/// What a balancer does while it is measured. A case has one or two of them, and a table for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Phase {
+    /// As much as it can.
+    Full,
+    /// The same rate for all.
+    Fixed,
+    /// The same rate, while it reloads its configuration.
+    Reloading,
+    /// Holding connections that do nothing.
+    Idle,
+    /// As much as it can, with two workers.
+    TwoWorkers,
+}
+
+impl Phase {
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Full => "at full load",
+            Self::Fixed => "at a fixed rate",
+            Self::Reloading => "at the same rate, reloading",
+            Self::Idle => "idle",
+            Self::TwoWorkers => "at full load, two workers",
+        }
+    }
+}
+
+/// A number that a trial yields; in the order of the columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Figure {
+    /// Requests a second that were asked for.
+    Asked,
+    /// Reloads that were done.
+    Reloads,
+    /// Units of work done, a second.
+    Throughput,
+    /// CPU time of the balancer for a unit, in microseconds.
+    CpuUs,
+    /// CPU time of the whole machine for a unit, in microseconds.
+    MachineUs,
+    /// How busy the core of load and backends was, in percent.
+    LoadCorePercent,
+    /// Context switches of the balancer for a unit.
+    Switches,
+    /// Those of them that it did not choose.
+    SwitchesForced,
+    /// Its own memory while it works, in bytes.
+    Memory,
+    /// Its own memory for each connection that it holds, in bytes.
+    ConnectionMemory,
+    /// Half of the requests took no longer, in microseconds.
+    P50Us,
+    /// 99 of 100 took no longer.
+    P99Us,
+    /// 999 of 1000 took no longer.
+    P999Us,
+    /// Requests that failed.
+    Failed,
+}
+
+impl Figure {
+    /// The head of its column.
+    pub(crate) fn label(self, unit: Unit) -> String {
+        let unit = unit.name();
+        match self {
+            Self::Asked => "asked, 1/s".to_owned(),
+            Self::Reloads => "reloads done".to_owned(),
+            Self::Throughput => format!("{unit}/s"),
+            Self::CpuUs => format!("CPU, us/{unit}"),
+            Self::MachineUs => format!("whole machine, us/{unit}"),
+            Self::LoadCorePercent => "load's core, %".to_owned(),
+            Self::Switches => format!("switches/{unit}"),
+            Self::SwitchesForced => "of them forced".to_owned(),
+            Self::Memory => "memory, KiB".to_owned(),
+            Self::ConnectionMemory => format!("memory, bytes/{unit}"),
+            Self::P50Us => "p50, us".to_owned(),
+            Self::P99Us => "p99, us".to_owned(),
+            Self::P999Us => "p99.9, us".to_owned(),
+            Self::Failed => "failed".to_owned(),
+        }
+    }
+
+    /// In the unit of its column.
+    pub(crate) fn shown(self, value: f64) -> String {
+        number(if self == Self::Memory { value / 1024.0 } else { value })
+    }
+}
+
+/// Three digits or all before the point, in groups of three.
+pub(crate) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude.fract() == 0.0 && magnitude < 1000.0 {
+        return format!("{value}");
+    }
+    let decimals = match magnitude {
+        100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        _ => 3,
+    };
+    let plain = format!("{value:.decimals$}");
+    let Some(start) = plain.find(|c: char| c.is_ascii_digit()).filter(|_| decimals == 0) else {
+        return plain;
+    };
+    let (sign, digits) = plain.split_at(start);
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).expect("digits are ASCII"))
+        .collect();
+    format!("{sign}{}", groups.join(" "))
+}
+
+/// What one trial yielded.
+pub(crate) type Figures = BTreeMap<Figure, f64>;
+
+/// One trial: a peer in one phase of one round.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sample {
+    /// From 1.
+    pub(crate) round: u32,
+    /// Who was measured.
+    pub(crate) peer: Peer,
+    /// Doing what.
+    pub(crate) phase: Phase,
+    /// With what result.
+    pub(crate) figures: Figures,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_are_as_long_as_they_are_exact() {
+        let shown: Vec<String> =
+            [0.0, 7.0, 0.1234, 1.234, 12.34, 123.4, 1234.0, 1_234_567.8, -12_345.0].map(number).to_vec();
+        assert_eq!(shown, ["0", "7", "0.123", "1.23", "12.3", "123", "1 234", "1 234 568", "-12 345"]);
+    }
+}

@@ -1,0 +1,94 @@
+//! What the reference forwarders have in common: how they are called, how they listen, whose turn it is.
+//!
+//! How bytes are moved is what they differ in, and what is measured; nothing of that is here.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// What a forwarder was asked to do.
+#[derive(Debug)]
+pub struct Task {
+    /// Where it accepts.
+    pub listen: SocketAddr,
+    /// Where it connects.
+    pub rotation: Rotation,
+}
+
+/// The backends, and whose turn it is.
+#[derive(Debug)]
+pub struct Rotation {
+    backends: Vec<SocketAddr>,
+    cursor: AtomicUsize,
+}
+
+/// One buffer of this size per direction, for as long as the connection lives.
+pub const BUFFER_SIZE: usize = 16 * 1024;
+
+/// Runs `forward` with what the command line `NAME LISTEN BACKEND...` says; it ends when a listening socket fails.
+pub fn run(name: &str, forward: impl FnOnce(Task) -> io::Result<()>) -> ExitCode {
+    let arguments: Result<Vec<SocketAddr>, _> = std::env::args().skip(1).map(|word| word.parse()).collect();
+    let Ok([listen, backends @ ..]) = arguments.as_deref() else {
+        return usage(name);
+    };
+    let Some(rotation) = Rotation::of(backends) else {
+        return usage(name);
+    };
+    match forward(Task { listen: *listen, rotation }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {listen}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A socket that listens at `address`, beside others that do.
+///
+/// # Errors
+///
+/// The kernel does not let it.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl Rotation {
+    /// These backends in their order; none if there are none.
+    fn of(backends: &[SocketAddr]) -> Option<Self> {
+        (!backends.is_empty()).then(|| Self { backends: backends.to_vec(), cursor: AtomicUsize::new(0) })
+    }
+
+    /// The next one.
+    pub fn next(&self) -> SocketAddr {
+        self.backends[self.cursor.fetch_add(1, Ordering::Relaxed) % self.backends.len()]
+    }
+}
+
+fn usage(name: &str) -> ExitCode {
+    eprintln!("usage: {name} LISTEN BACKEND...\n  {name} 127.0.0.1:8080 127.0.0.1:9001");
+    ExitCode::from(2)
+}
+
+/// Length of the kernel's queue of connections not yet accepted; the kernel clips it.
+const BACKLOG: i32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::Rotation;
+
+    #[test]
+    fn backends_take_turns() {
+        let (one, other) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        let rotation = Rotation::of(&[one, other]).unwrap();
+        assert_eq!([rotation.next(), rotation.next(), rotation.next()], [one, other, one]);
+        assert!(Rotation::of(&[]).is_none());
+    }
+}

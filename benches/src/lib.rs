@@ -1,0 +1,3 @@
+//! What the programs of the benchmark share.
+
+pub mod forwarder;

@@ -1,0 +1,178 @@
+//! Who is measured. How each is configured and started is in its own file.
+
+mod forwarders;
+mod haproxy;
+mod kernel;
+mod nginx;
+mod rondel;
+
+use std::io;
+use std::net::SocketAddr;
+
+use clap::ValueEnum;
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::namespace::Namespace;
+use crate::process::{self, Cores, Place, Process};
+use crate::workshop::Workshop;
+
+/// Something that stands between clients and backends; in the order of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Peer {
+    /// Nothing does: clients go to a backend.
+    Direct,
+    /// NAT in the kernel: what forwarding costs at least.
+    Kernel,
+    /// HAProxy.
+    Haproxy,
+    /// HAProxy, which may use splice(2).
+    HaproxySplice,
+    /// The stream module of nginx.
+    Nginx,
+    /// A plain forwarder on tokio.
+    Tokio,
+    /// The same on tokio-uring.
+    TokioUring,
+    /// Ours.
+    Rondel,
+}
+
+/// Those that ours is held against.
+pub(crate) const RIVALS: [Peer; 3] = [Peer::Haproxy, Peer::HaproxySplice, Peer::Nginx];
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Kernel => "kernel",
+            Self::Haproxy => "haproxy",
+            Self::HaproxySplice => "haproxy-splice",
+            Self::Nginx => "nginx",
+            Self::Tokio => "tokio",
+            Self::TokioUring => "tokio-uring",
+            Self::Rondel => "rondel",
+        }
+    }
+
+    /// Why it cannot take part, if it cannot.
+    pub(crate) fn missing(self) -> Option<&'static str> {
+        match self {
+            Self::Kernel if !rustix::process::geteuid().is_root() => {
+                Some("needs root for a network namespace")
+            }
+            Self::Kernel if !process::is_installed("ip") => Some("ip is not installed (Debian: iproute2)"),
+            Self::Kernel if !process::is_installed("nft") => Some("nft is not installed (Debian: nftables)"),
+            Self::Haproxy | Self::HaproxySplice if !process::is_installed("haproxy") => {
+                Some("haproxy is not installed (Debian: haproxy)")
+            }
+            Self::Nginx if !nginx::has_stream() => {
+                Some("nginx has no stream module (Debian: libnginx-mod-stream)")
+            }
+            _ => None,
+        }
+    }
+
+    /// Starts it, and returns when it serves.
+    pub(crate) fn start(self, workshop: &Workshop, task: &Task<'_>) -> io::Result<Stand> {
+        let address = task.address;
+        process::wait_until_free(address)?;
+        let process = match self {
+            Self::Direct => return Ok(Stand { address: task.backends[0], process: None, namespace: None }),
+            Self::Kernel => {
+                let namespace = task.namespace.expect("a task of this peer has one");
+                kernel::start(workshop, namespace, task)?;
+                return Ok(Stand { address, process: None, namespace: Some(namespace.name().to_owned()) });
+            }
+            Self::Haproxy => haproxy::start(workshop, task, haproxy::Splice::No)?,
+            Self::HaproxySplice => haproxy::start(workshop, task, haproxy::Splice::Auto)?,
+            Self::Nginx => nginx::start(workshop, task)?,
+            Self::Tokio => forwarders::start(workshop, task, "forward-tokio")?,
+            Self::TokioUring => forwarders::start(workshop, task, "forward-tokio-uring")?,
+            Self::Rondel => rondel::start(workshop, task)?,
+        };
+        process.wait_until_listening(address)?;
+        Ok(Stand { address, process: Some(process), namespace: None })
+    }
+
+    /// Tells one that runs to read its configuration again, the `number`th time.
+    pub(crate) fn reload(
+        self,
+        workshop: &Workshop,
+        task: &Task<'_>,
+        process: &Process,
+        number: u32,
+    ) -> io::Result<()> {
+        match self {
+            Self::Rondel => rondel::reload(workshop, task, process, number),
+            Self::Haproxy => process.signal(Signal::USR2),
+            _ => process.signal(Signal::HUP),
+        }
+    }
+
+    /// How many reloads one has done, and how many it refused, by what it says.
+    pub(crate) fn reloads_done(self, process: &Process) -> Option<Reloads> {
+        (self == Self::Rondel).then(|| rondel::reloads_done(&process.log()))
+    }
+}
+
+/// What became of the reloads that were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reloads {
+    /// The new table is in place.
+    pub(crate) done: u32,
+    /// The old one stayed.
+    pub(crate) refused: u32,
+}
+
+/// What a peer is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task<'a> {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Where connections go, in turn.
+    pub(crate) backends: &'a [SocketAddr],
+    /// Threads or processes that do the work.
+    pub(crate) workers: u32,
+    /// Where they run.
+    pub(crate) cores: Cores,
+    /// Whether it is told to reload.
+    pub(crate) reloads: bool,
+    /// For those that live in one.
+    pub(crate) namespace: Option<&'a Namespace>,
+}
+
+impl Task<'_> {
+    fn place(&self) -> Place<'static> {
+        Place::here(self.cores)
+    }
+}
+
+/// A peer that serves. It ends with this value.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+    /// Its first process, if it has any.
+    pub(crate) process: Option<Process>,
+    /// Where clients have to be, if elsewhere.
+    pub(crate) namespace: Option<String>,
+}
+
+impl Stand {
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    /// Where its clients run.
+    pub(crate) fn clients(&self, cores: Cores) -> Place<'_> {
+        Place { cores, namespace: self.namespace.as_deref() }
+    }
+}
+
+/// What the listening sockets of all balancers ask for; the kernel clips it to `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+
+/// More than any case has.
+const CONNECTIONS_MAX: u32 = 6000;

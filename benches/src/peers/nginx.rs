@@ -1,0 +1,58 @@
+//! The stream module of nginx, as its documentation shows it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use crate::peers::{BACKLOG, Task};
+use crate::process::{self, Output, Process};
+use crate::workshop::Workshop;
+
+pub(crate) fn start(workshop: &Workshop, task: &Task<'_>) -> io::Result<Process> {
+    let path = workshop.write("nginx.conf", &config(workshop, task))?;
+    let folder = workshop.folder.display().to_string();
+    let command = ["nginx", "-p", &folder, "-c", &path, "-e", "stderr"].map(str::to_owned);
+    workshop.start("nginx", task.place(), &command, Output::Log)
+}
+
+pub(crate) fn has_stream() -> bool {
+    // Where it is no module of its own it is built in, as in the packages of nginx.org.
+    process::is_installed("nginx")
+        && (Path::new(MODULE).exists() || !Path::new("/usr/lib/nginx/modules").exists())
+}
+
+/// As many worker processes as cores, and listening sockets of their own (`reuseport`) for more than one. Buffers
+/// are 16 KiB each by default (`proxy_buffer_size`), `tcp_nodelay` is on, and there is no access log unless one is named.
+fn config(workshop: &Workshop, task: &Task<'_>) -> String {
+    let load = if Path::new(MODULE).exists() { format!("load_module {MODULE};\n") } else { String::new() };
+    let reuseport = if task.workers > 1 { " reuseport" } else { "" };
+    let mut servers = String::new();
+    for backend in task.backends {
+        // Writing to a `String` does not fail.
+        let _ = write!(servers, " server {backend};");
+    }
+    format!(
+        "\
+{load}daemon off;
+worker_processes {};
+pid {}/nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 16384; }}
+stream {{
+    upstream backends {{{servers} }}
+    server {{
+        listen {} backlog={BACKLOG}{reuseport};
+        proxy_pass backends;
+        proxy_connect_timeout 5s;
+        proxy_timeout 10m;
+    }}
+}}
+",
+        task.workers,
+        workshop.folder.display(),
+        task.address
+    )
+}
+
+/// Where Debian has it.
+const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";

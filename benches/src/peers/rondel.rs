@@ -1,0 +1,74 @@
+//! Ours, with nothing but defaults.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+
+use crate::peers::{BACKLOG, Reloads, Task};
+use crate::process::{Output, Process};
+use crate::workshop::Workshop;
+
+pub(crate) fn start(workshop: &Workshop, task: &Task<'_>) -> io::Result<Process> {
+    let path = workshop.write(FILE, &config(task, task.backends))?;
+    let command = [workshop.program("rondel").as_str(), "run", "--config", &path].map(str::to_owned);
+    workshop.start("rondel", task.place(), &command, Output::Log)
+}
+
+/// Writes the other of two files that are both right, and sends SIGHUP. Every second one has one backend less.
+pub(crate) fn reload(workshop: &Workshop, task: &Task<'_>, process: &Process, number: u32) -> io::Result<()> {
+    let backends = if number.is_multiple_of(2) { task.backends } else { &task.backends[1..] };
+    // Put in place whole, so that it is never read half written.
+    let written = workshop.write("rondel.yaml.next", &config(task, backends))?;
+    fs::rename(written, workshop.folder.join(FILE))?;
+    process.signal(Signal::HUP)
+}
+
+/// One that found nothing changed is not counted: it has put nothing in place.
+pub(crate) fn reloads_done(log: &str) -> Reloads {
+    let count = |what: &dyn Fn(&str) -> bool| {
+        u32::try_from(log.lines().filter(|line| what(line)).count()).unwrap_or(u32::MAX)
+    };
+    Reloads {
+        done: count(&|line| {
+            line.contains("reloaded: ") && line.contains(" change") && !line.contains("nothing changed")
+        }),
+        refused: count(&|line| line.contains("reload refused")),
+    }
+}
+
+fn config(task: &Task<'_>, backends: &[SocketAddr]) -> String {
+    let mut config = format!(
+        "\
+runtime:
+  workers: {}
+listeners:
+  - {{ address: \"{}\", pool: bench, backlog: {BACKLOG} }}
+pools:
+  - name: bench
+    backends:
+",
+        task.workers, task.address
+    );
+    for backend in backends {
+        // Writing to a `String` does not fail.
+        let _ = writeln!(config, "      - {{ address: \"{backend}\" }}");
+    }
+    config
+}
+
+const FILE: &str = "rondel.yaml";
+
+#[cfg(test)]
+mod tests {
+    use super::{Reloads, reloads_done};
+
+    #[test]
+    fn reloads_are_counted_by_what_the_log_says() {
+        let log = "[INFO] ready\n[INFO] reloaded: 1 change\n[INFO] reloaded: 2 changes\n[INFO] reloaded: nothing changed\n\
+                   [ERROR] reload refused: file\n";
+        assert_eq!(reloads_done(log), Reloads { done: 2, refused: 1 });
+    }
+}

@@ -1,0 +1,52 @@
+//! Requests at a fixed rate while the balancer is told, again and again, to read its configuration anew.
+
+use std::io;
+use std::time::Duration;
+
+use crate::cases::Requests;
+use crate::figures::{Figure, Figures};
+use crate::peers::{Peer, Task};
+use crate::process::Beats;
+use crate::trials::{Ground, figures, requests};
+use crate::wait;
+
+/// At `rate` requests a second, as [`requests::fixed`], but with reloads.
+pub(crate) fn reloading(
+    ground: &Ground<'_>,
+    peer: Peer,
+    requests: Requests,
+    seconds: u32,
+    rate: f64,
+) -> io::Result<Figures> {
+    let task = Task { reloads: true, ..ground.task(peer) };
+    let stand = peer.start(ground.workshop, &task)?;
+    let process = stand.process.as_ref().ok_or_else(|| io::Error::other("it has no process"))?;
+    let period = period(peer);
+    let mut asked = 0;
+    let load = requests::at_rate(ground, &stand, requests, seconds, rate);
+    let cost = load.run_while(ground.workshop, &stand, Beats { first: period / 2, period }, &mut || {
+        asked += 1;
+        peer.reload(ground.workshop, &task, process, asked)
+    })?;
+
+    let mut figures = figures(&cost, requests.page.units());
+    figures.insert(Figure::Asked, rate);
+    // What it says of them, not what it was asked for: signals that come too fast are one.
+    let done = || peer.reloads_done(process);
+    wait::until(LAST_RELOAD_LIMIT, || done().is_none_or(|reloads| reloads.done + reloads.refused >= asked));
+    let reloads = done();
+    if let Some(reloads) = reloads.filter(|reloads| reloads.refused > 0) {
+        return Err(process.failure(&format!("refused {} of {asked} reloads", reloads.refused)));
+    }
+    figures.insert(Figure::Reloads, f64::from(reloads.map_or(asked, |reloads| reloads.done)));
+    Ok(figures)
+}
+
+/// Ours is asked 50 times a second. Theirs start another process each time and let the old one drain, so 50 of them would say
+/// nothing but that; one a second is beside it for context.
+fn period(peer: Peer) -> Duration {
+    if peer == Peer::Rondel { Duration::from_millis(20) } else { Duration::from_secs(1) }
+}
+
+/// The last one was asked for just before the load ended; a reload takes milliseconds.
+const LAST_RELOAD_LIMIT: Duration = Duration::from_secs(1);

@@ -1,0 +1,69 @@
+//! HTTP requests: as many as can be, or at a fixed rate.
+
+use std::io;
+
+use crate::cases::Requests;
+use crate::figures::{Figure, Figures};
+use crate::load::{Load, generate, wrk};
+use crate::peers::{Peer, Stand, Task};
+use crate::process::Cores;
+use crate::trials::{Ground, figures};
+
+/// As many as can be; the percentiles are wrk's own, which waits for an answer before it asks again.
+pub(crate) fn full(ground: &Ground<'_>, peer: Peer, requests: Requests, seconds: u32) -> io::Result<Figures> {
+    let stand = ground.start(peer)?;
+    load_fully(ground, &stand, requests, seconds, Cores::Load)
+}
+
+/// The same with so many workers on both cores, and the load on both as well.
+pub(crate) fn full_with_workers(
+    ground: &Ground<'_>,
+    peer: Peer,
+    requests: Requests,
+    seconds: u32,
+    workers: u32,
+) -> io::Result<Figures> {
+    let stand = peer.start(ground.workshop, &Task { workers, cores: Cores::Both, ..ground.task(peer) })?;
+    load_fully(ground, &stand, requests, seconds, Cores::Both)
+}
+
+fn load_fully(
+    ground: &Ground<'_>,
+    stand: &Stand,
+    requests: Requests,
+    seconds: u32,
+    cores: Cores,
+) -> io::Result<Figures> {
+    let seconds = seconds * requests.stretch;
+    let command = wrk::command(stand.address, requests, seconds, cores.count());
+    let cost = Load { cores, seconds, command, parse: wrk::parse }.run(ground.workshop, stand)?;
+    Ok(figures(&cost, requests.page.units()))
+}
+
+/// At `rate` requests a second.
+pub(crate) fn fixed(
+    ground: &Ground<'_>,
+    peer: Peer,
+    requests: Requests,
+    seconds: u32,
+    rate: f64,
+) -> io::Result<Figures> {
+    let stand = ground.start(peer)?;
+    let cost = at_rate(ground, &stand, requests, seconds, rate).run(ground.workshop, &stand)?;
+    let mut figures = figures(&cost, requests.page.units());
+    figures.insert(Figure::Asked, rate);
+    Ok(figures)
+}
+
+/// The load of a fixed rate.
+pub(crate) fn at_rate(
+    ground: &Ground<'_>,
+    stand: &Stand,
+    requests: Requests,
+    seconds: u32,
+    rate: f64,
+) -> Load {
+    let seconds = seconds * requests.stretch;
+    let command = generate::command(ground.workshop, stand.address, requests, seconds, rate);
+    Load { cores: Cores::Load, seconds, command, parse: generate::parse }
+}
