@@ -52,7 +52,8 @@ struct Options {
     /// How long each is measured [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: Option<u32>,
-    /// The fixed rate, in percent of the least full load of rondel, haproxy and nginx [default: 50]
+    /// The fixed rate, in percent of the least full load of rondel, haproxy and nginx [default: 25: about half of what the
+    /// backends can answer, and the load can ask for one by one, on the core that they share]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rate: Option<u32>,
     /// One round of a second, unless said otherwise: shows that it works, and not more
@@ -122,7 +123,7 @@ fn measure(options: &Options, workshop: &Workshop) -> io::Result<Complete> {
     let occasion = Occasion::now(
         options.rounds.unwrap_or(rounds),
         options.seconds.unwrap_or(seconds),
-        options.rate.unwrap_or(50),
+        options.rate.unwrap_or(25),
     );
     let folder = folder(options, &machine, &occasion);
 

@@ -96,16 +96,19 @@ impl Peer {
         Ok(Stand { address, process: Some(process), namespace: None })
     }
 
-    /// Tells one that runs to read its configuration again, the `number`th time.
+    /// Tells one that runs to read its configuration again, the `number`th time; or does, with `told` false, all that this
+    /// takes except telling it.
     pub(crate) fn reload(
         self,
         workshop: &Workshop,
         task: &Task<'_>,
         process: &Process,
         number: u32,
+        told: bool,
     ) -> io::Result<()> {
         match self {
-            Self::Rondel => rondel::reload(workshop, task, process, number),
+            Self::Rondel => rondel::reload(workshop, task, process, number, told),
+            _ if !told => Ok(()),
             Self::Haproxy => process.signal(Signal::USR2),
             _ => process.signal(Signal::HUP),
         }

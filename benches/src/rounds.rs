@@ -105,7 +105,7 @@ impl Running<'_> {
                 for &peer in peers {
                     // One right after the other, because they are held against each other.
                     self.each(round, &[peer], Phase::Fixed, |ground, peer| {
-                        requests::fixed(ground, peer, how, seconds, rate)
+                        reload::steady(ground, peer, how, seconds, rate)
                     });
                     self.each(round, &[peer], Phase::Reloading, |ground, peer| {
                         reload::reloading(ground, peer, how, seconds, rate)

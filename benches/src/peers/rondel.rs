@@ -17,13 +17,22 @@ pub(crate) fn start(workshop: &Workshop, task: &Task<'_>) -> io::Result<Process>
     workshop.start("rondel", task.place(), &command, Output::Log)
 }
 
-/// Writes the other of two files that are both right, and sends SIGHUP. Every second one has one backend less.
-pub(crate) fn reload(workshop: &Workshop, task: &Task<'_>, process: &Process, number: u32) -> io::Result<()> {
-    let backends = if number.is_multiple_of(2) { task.backends } else { &task.backends[1..] };
+/// Writes the other of two files that are both right, and sends SIGHUP. They differ in the order of the backends, so that what
+/// the backends have to do stays the same. With `told` false, it does all of that but the sending.
+pub(crate) fn reload(
+    workshop: &Workshop,
+    task: &Task<'_>,
+    process: &Process,
+    number: u32,
+    told: bool,
+) -> io::Result<()> {
+    let mut backends = task.backends.to_vec();
+    let first = number as usize % backends.len();
+    backends.rotate_left(first);
     // Put in place whole, so that it is never read half written.
-    let written = workshop.write("rondel.yaml.next", &config(task, backends))?;
-    fs::rename(written, workshop.folder.join(FILE))?;
-    process.signal(Signal::HUP)
+    let written = workshop.write("rondel.yaml.next", &config(task, &backends))?;
+    fs::rename(written, workshop.folder.join(if told { FILE } else { "rondel.yaml.unread" }))?;
+    if told { process.signal(Signal::HUP) } else { Ok(()) }
 }
 
 /// One that found nothing changed is not counted: it has put nothing in place.
