@@ -13,15 +13,17 @@ use crate::workshop::Workshop;
 pub(crate) struct Backends {
     /// Where they listen.
     pub(crate) addresses: Vec<SocketAddr>,
-    _processes: Vec<Process>,
+    _process: Process,
 }
 
 impl Backends {
-    /// Two nginx with the pages of all cases.
+    /// Two backends with the pages of all cases, served by one nginx with a process for each core: more of them would wait
+    /// for each other, and what `direct` does without would be held against the balancers.
     pub(crate) fn http(workshop: &Workshop, cores: Cores, site: Site<'_>) -> io::Result<Self> {
         write_pages(workshop)?;
-        Self::start(workshop, cores, site, 2, |name, address| {
-            let path = workshop.write(&format!("{name}.conf"), &nginx_config(workshop, name, address))?;
+        Self::start(workshop, cores, site, 2, |name, addresses| {
+            let config = nginx_config(workshop, name, addresses, cores.count());
+            let path = workshop.write(&format!("{name}.conf"), &config)?;
             let folder = workshop.folder.display().to_string();
             Ok(["nginx", "-p", &folder, "-c", &path, "-e", "stderr"].map(str::to_owned).to_vec())
         })
@@ -29,8 +31,8 @@ impl Backends {
 
     /// One iperf3: what it is told on one connection is about the others, so all have to come to the same.
     pub(crate) fn iperf3(workshop: &Workshop, cores: Cores, site: Site<'_>) -> io::Result<Self> {
-        Self::start(workshop, cores, site, 1, |_, address| {
-            let (ip, port) = (address.ip().to_string(), address.port().to_string());
+        Self::start(workshop, cores, site, 1, |_, addresses| {
+            let (ip, port) = (addresses[0].ip().to_string(), addresses[0].port().to_string());
             Ok(["iperf3", "--server", "--bind", &ip, "--port", &port].map(str::to_owned).to_vec())
         })
     }
@@ -40,20 +42,20 @@ impl Backends {
         cores: Cores,
         site: Site<'_>,
         count: u16,
-        command: impl Fn(&str, SocketAddr) -> io::Result<Vec<String>>,
+        command: impl Fn(&str, &[SocketAddr]) -> io::Result<Vec<String>>,
     ) -> io::Result<Self> {
-        let (mut addresses, mut processes) = (Vec::new(), Vec::new());
-        for number in 1..=count {
-            let address = local(site.first_port() + number);
+        let addresses: Vec<SocketAddr> =
+            (1..=count).map(|number| local(site.first_port() + number)).collect();
+        for &address in &addresses {
             process::wait_until_free(address)?;
-            let name = format!("backend-{}", address.port());
-            let place = Place { cores, namespace: site.namespace() };
-            let process = workshop.start(&name, place, &command(&name, address)?, Output::Log)?;
-            process.wait_until_listening(address)?;
-            addresses.push(address);
-            processes.push(process);
         }
-        Ok(Self { addresses, _processes: processes })
+        let name = format!("backends-{}", site.first_port());
+        let place = Place { cores, namespace: site.namespace() };
+        let process = workshop.start(&name, place, &command(&name, &addresses)?, Output::Log)?;
+        for &address in &addresses {
+            process.wait_until_listening(address)?;
+        }
+        Ok(Self { addresses, _process: process })
     }
 }
 
@@ -100,12 +102,15 @@ fn write_pages(workshop: &Workshop) -> io::Result<()> {
     Ok(())
 }
 
-fn nginx_config(workshop: &Workshop, name: &str, address: SocketAddr) -> String {
+fn nginx_config(workshop: &Workshop, name: &str, addresses: &[SocketAddr], workers: u32) -> String {
     let folder = workshop.folder.display();
+    let listens: Vec<String> =
+        addresses.iter().map(|address| format!("listen {address} backlog=4096;")).collect();
+    let listens = listens.join(" ");
     format!(
         "\
 daemon off;
-worker_processes 1;
+worker_processes {workers};
 pid {folder}/{name}.pid;
 error_log stderr warn;
 events {{ worker_connections 16384; }}
@@ -123,9 +128,9 @@ http {{
     uwsgi_temp_path {folder}/{name}-temp;
     scgi_temp_path {folder}/{name}-temp;
     server {{
-        listen {address} backlog=4096;
+        {listens}
         root {folder}/www;
-        location = / {{ default_type text/plain; return 200 \"{name}\\n\"; }}
+        location = / {{ default_type text/plain; return 200 \"backend $server_port\\n\"; }}
     }}
 }}
 "
