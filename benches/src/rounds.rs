@@ -8,6 +8,7 @@ use crate::figures::{Figure, Figures, Phase, Sample};
 use crate::namespace::Namespace;
 use crate::peers::Peer;
 use crate::process::Cores;
+use crate::trials::requests::Pace;
 use crate::trials::{Ground, idle, reload, requests, streams};
 use crate::workshop::Workshop;
 
@@ -83,9 +84,8 @@ impl Running<'_> {
                     requests::full(ground, peer, how, seconds)
                 });
                 let Some(rate) = self.rate(how, rate) else { return };
-                self.each(round, peers, Phase::Fixed, |ground, peer| {
-                    requests::fixed(ground, peer, how, seconds, rate)
-                });
+                let pace = Pace { requests: how, seconds, rate };
+                self.each(round, peers, Phase::Fixed, |ground, peer| requests::fixed(ground, peer, pace));
             }
             Work::Streams { streams } => {
                 self.each(round, peers, Phase::Full, |ground, peer| {
@@ -102,13 +102,14 @@ impl Running<'_> {
                     });
                 }
                 let Some(rate) = self.rate(how, rate) else { return };
+                let pace = Pace { requests: how, seconds, rate };
                 for &peer in peers {
                     // One right after the other, because they are held against each other.
                     self.each(round, &[peer], Phase::Fixed, |ground, peer| {
-                        reload::steady(ground, peer, how, seconds, rate)
+                        reload::steady(ground, peer, pace)
                     });
                     self.each(round, &[peer], Phase::Reloading, |ground, peer| {
-                        reload::reloading(ground, peer, how, seconds, rate)
+                        reload::reloading(ground, peer, pace)
                     });
                 }
             }

@@ -3,22 +3,16 @@
 use std::io;
 use std::time::Duration;
 
-use crate::cases::Requests;
 use crate::figures::{Figure, Figures};
 use crate::peers::{Peer, Stand, Task};
 use crate::process::Beats;
-use crate::trials::{Ground, figures, requests};
+use crate::trials::Ground;
+use crate::trials::requests::{self, Pace};
 use crate::wait;
 
-/// At `rate` requests a second, as [`requests::fixed`], but with reloads.
-pub(crate) fn reloading(
-    ground: &Ground<'_>,
-    peer: Peer,
-    requests: Requests,
-    seconds: u32,
-    rate: f64,
-) -> io::Result<Figures> {
-    let (mut figures, stand, asked) = run(ground, peer, requests, seconds, rate, true)?;
+/// As [`requests::fixed`], but with reloads.
+pub(crate) fn reloading(ground: &Ground<'_>, peer: Peer, pace: Pace) -> io::Result<Figures> {
+    let (mut figures, stand, asked) = run(ground, peer, pace, true)?;
     let process = stand.process.as_ref().ok_or_else(|| io::Error::other("it has no process"))?;
     // What it says of them, not what it was asked for: signals that come too fast are one.
     let done = || peer.reloads_done(process);
@@ -33,38 +27,23 @@ pub(crate) fn reloading(
 
 /// The same without the reloads. The files for them are written all the same: that takes a CPU away from the others for a
 /// moment, and is not to be held against the balancer.
-pub(crate) fn steady(
-    ground: &Ground<'_>,
-    peer: Peer,
-    requests: Requests,
-    seconds: u32,
-    rate: f64,
-) -> io::Result<Figures> {
-    Ok(run(ground, peer, requests, seconds, rate, false)?.0)
+pub(crate) fn steady(ground: &Ground<'_>, peer: Peer, pace: Pace) -> io::Result<Figures> {
+    Ok(run(ground, peer, pace, false)?.0)
 }
 
 /// Figures, whom they are of, and how many reloads there were or would have been.
-fn run(
-    ground: &Ground<'_>,
-    peer: Peer,
-    requests: Requests,
-    seconds: u32,
-    rate: f64,
-    told: bool,
-) -> io::Result<(Figures, Stand, u32)> {
+fn run(ground: &Ground<'_>, peer: Peer, pace: Pace, told: bool) -> io::Result<(Figures, Stand, u32)> {
     let task = Task { reloads: true, ..ground.task(peer) };
     let stand = peer.start(ground.workshop, &task)?;
     let process = stand.process.as_ref().ok_or_else(|| io::Error::other("it has no process"))?;
     let period = period(peer);
     let mut asked = 0;
-    let load = requests::at_rate(ground, &stand, requests, seconds, rate);
+    let load = requests::at_rate(ground, &stand, pace);
     let cost = load.run_while(ground.workshop, &stand, Beats { first: period / 2, period }, &mut || {
         asked += 1;
         peer.reload(ground.workshop, &task, process, asked, told)
     })?;
-    let mut figures = figures(&cost, requests.page.units());
-    figures.insert(Figure::Asked, rate);
-    Ok((figures, stand, asked))
+    Ok((pace.figures(&cost), stand, asked))
 }
 
 /// Ours is asked 50 times a second. Theirs start another process each time and let the old one drain, so 50 of them would say

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::cases::Requests;
 use crate::figures::{Figure, Figures};
-use crate::load::{Load, generate, wrk};
+use crate::load::{Cost, Load, generate, wrk};
 use crate::peers::{Peer, Stand, Task};
 use crate::process::Cores;
 use crate::trials::{Ground, figures};
@@ -40,29 +40,35 @@ fn load_fully(
     Ok(figures(&cost, requests.page.units()))
 }
 
-/// At `rate` requests a second.
-pub(crate) fn fixed(
-    ground: &Ground<'_>,
-    peer: Peer,
-    requests: Requests,
-    seconds: u32,
-    rate: f64,
-) -> io::Result<Figures> {
+/// A fixed rate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) requests: Requests,
+    /// For how long.
+    pub(crate) seconds: u32,
+    /// How many a second.
+    pub(crate) rate: f64,
+}
+
+impl Pace {
+    /// What came of it, and what was asked for.
+    pub(crate) fn figures(self, cost: &Cost) -> Figures {
+        let mut figures = figures(cost, self.requests.page.units());
+        figures.insert(Figure::Asked, self.rate);
+        figures
+    }
+}
+
+/// At a fixed rate.
+pub(crate) fn fixed(ground: &Ground<'_>, peer: Peer, pace: Pace) -> io::Result<Figures> {
     let stand = ground.start(peer)?;
-    let cost = at_rate(ground, &stand, requests, seconds, rate).run(ground.workshop, &stand)?;
-    let mut figures = figures(&cost, requests.page.units());
-    figures.insert(Figure::Asked, rate);
-    Ok(figures)
+    let cost = at_rate(ground, &stand, pace).run(ground.workshop, &stand)?;
+    Ok(pace.figures(&cost))
 }
 
 /// The load of a fixed rate.
-pub(crate) fn at_rate(
-    ground: &Ground<'_>,
-    stand: &Stand,
-    requests: Requests,
-    seconds: u32,
-    rate: f64,
-) -> Load {
+pub(crate) fn at_rate(ground: &Ground<'_>, stand: &Stand, pace: Pace) -> Load {
+    let Pace { requests, seconds, rate } = pace;
     let seconds = seconds * requests.stretch;
     let command = generate::command(ground.workshop, stand.address, requests, seconds, rate);
     Load { cores: Cores::Load, seconds, command, parse: generate::parse }
