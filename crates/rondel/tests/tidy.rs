@@ -47,6 +47,18 @@ fn what_decides_reads_no_clock_and_touches_no_socket() {
 }
 
 #[test]
+fn every_unsafe_block_has_its_row_in_the_architecture() {
+    let mut blocks = 0;
+    each_line(&root().join("crates/uring/src"), &mut |_, _, line| {
+        blocks += usize::from(line.contains(concat!("unsafe", " {")));
+    });
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let rows = section(&architecture, "## The `unsafe`");
+    let listed: usize = rows.filter_map(|row| row.split('|').nth(2)?.trim().parse::<usize>().ok()).sum();
+    assert_eq!(blocks, listed, "the table in ARCHITECTURE.md is not of these sources");
+}
+
+#[test]
 fn nothing_unfinished_is_left_in_the_sources() {
     // Spelled apart, so that this file does not find itself.
     let words =
@@ -92,10 +104,10 @@ fn imports(manifest: &str) -> impl Iterator<Item = &str> {
         .filter(|name| !name.is_empty())
 }
 
-/// The lines of one section of a manifest.
+/// The lines of one section of a manifest, or of a table that follows a heading.
 fn section<'a>(manifest: &'a str, header: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = manifest.lines().map(str::trim);
-    lines.skip_while(move |line| *line != header).skip(1).take_while(|line| !line.starts_with('['))
+    lines.skip_while(move |line| *line != header).skip(1).take_while(|line| !line.starts_with('[') && !line.starts_with("## "))
 }
 
 /// Shows every line of every text file below `folder`.
