@@ -107,7 +107,10 @@ fn imports(manifest: &str) -> impl Iterator<Item = &str> {
 /// The lines of one section of a manifest, or of a table that follows a heading.
 fn section<'a>(manifest: &'a str, header: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = manifest.lines().map(str::trim);
-    lines.skip_while(move |line| *line != header).skip(1).take_while(|line| !line.starts_with('[') && !line.starts_with("## "))
+    lines
+        .skip_while(move |line| *line != header)
+        .skip(1)
+        .take_while(|line| !line.starts_with('[') && !line.starts_with("## "))
 }
 
 /// Shows every line of every text file below `folder`.
