@@ -2,7 +2,7 @@
 //!
 //! Nothing here sleeps to let something happen: the log says when it has.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
@@ -146,7 +146,7 @@ impl Lb {
 
     #[track_caller]
     fn reload_to(&self, expected: &str, config: &impl Display) -> Mark {
-        let mark = self.log.len();
+        let mark = self.mark();
         self.write_config(config);
         self.signal(Signal::HUP);
         match self.log.wait_for(&["reloaded", "reload refused"], mark) {
@@ -180,6 +180,16 @@ impl Lb {
 
     pub(crate) fn log_text(&self) -> String {
         self.log.text(0)
+    }
+
+    /// Where the log ends now.
+    pub(crate) fn mark(&self) -> Mark {
+        self.log.len()
+    }
+
+    /// What the log told from the mark on.
+    pub(crate) fn log_from(&self, mark: Mark) -> String {
+        self.log.text(mark)
     }
 
     /// Waits for a line with `word` in it, from the mark on.
@@ -237,6 +247,18 @@ impl Lb {
             over.store(true, Ordering::Relaxed);
             (result, watch.join().unwrap())
         })
+    }
+
+    /// How many descriptors it has open, by what they are: `socket`, `pipe`, `anon_inode`, or a file.
+    pub(crate) fn descriptors(&self) -> BTreeMap<String, usize> {
+        let mut kinds = BTreeMap::new();
+        let Ok(files) = fs::read_dir(self.proc("fd")) else { return kinds };
+        for target in files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()) {
+            let target = target.to_string_lossy();
+            let kind = target.split_once(':').map_or(&*target, |(kind, _)| kind);
+            *kinds.entry(kind.to_owned()).or_default() += 1;
+        }
+        kinds
     }
 
     /// Its sockets that are not listening: connections, and what is left of them.
@@ -348,14 +370,26 @@ pub(crate) fn closes(log: &str, reason: &str) -> u64 {
     total(log, "listener=web", &format!("closed_{reason}"))
 }
 
+/// How many connections of the listener `web` ended, by reason; those that never occurred are left out.
+#[track_caller]
+pub(crate) fn all_closes(log: &str) -> BTreeMap<String, u64> {
+    let closed = |(name, value): (&str, &str)| Some((name.strip_prefix("closed_")?.into(), value.parse().unwrap()));
+    totals(log, "listener=web").filter_map(closed).collect()
+}
+
 /// What the totals logged last say of `key` in the line of `whose`, such as `listener=web`. A reason that never
 /// occurred is left out there.
 #[track_caller]
 pub(crate) fn total(log: &str, whose: &str, key: &str) -> u64 {
+    totals(log, whose).find(|(name, _)| *name == key).map_or(0, |(_, value)| value.parse().unwrap())
+}
+
+/// The pairs of the line of `whose` in the totals logged last.
+#[track_caller]
+fn totals<'a>(log: &'a str, whose: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let is_of = |line: &&str| line.contains(" totals ") && line.split(' ').any(|word| word == whose);
     let line = log.lines().rfind(is_of).unwrap_or_else(|| panic!("no totals of {whose} in\n{log}"));
-    let mut pairs = line.split(' ').filter_map(|word| word.split_once('='));
-    pairs.find(|(name, _)| *name == key).map_or(0, |(_, value)| value.parse().unwrap())
+    line.split(' ').filter_map(|word| word.split_once('='))
 }
 
 fn thread_names(tasks: &Path) -> BTreeSet<String> {

@@ -8,6 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::keyed;
@@ -181,6 +183,24 @@ impl Peer {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.write_all(bytes).unwrap();
         self
+    }
+
+    /// Sends the stream `key` until nothing more fits on the way to a peer that does not read, or `limit` bytes are sent;
+    /// says how many.
+    #[track_caller]
+    pub(crate) fn stuff(&self, key: u64, limit: usize) -> usize {
+        let mut sent = 0;
+        let mut bytes = vec![0; 64 * 1024];
+        while sent < limit && self.polled(PollFlags::OUT, SILENCE) {
+            let now = bytes.len().min(limit - sent);
+            keyed::fill(key, sent, &mut bytes[..now]);
+            sent += match send(&self.0, &bytes[..now], SendFlags::DONTWAIT) {
+                Ok(now) => now,
+                Err(Errno::AGAIN) => 0,
+                Err(errno) => panic!("after {sent} bytes: {errno}"),
+            };
+        }
+        sent
     }
 
     /// Ends its own direction; the other one goes on.
