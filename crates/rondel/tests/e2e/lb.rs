@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::peers::{Client, End};
 use crate::place::{Folder, PATIENCE, address, eventually, holds_within};
+use crate::programs::run;
 use crate::setup::PORT;
 
 /// A running `rondel`. Dropping it asks it to end, and fails the test unless it ends well.
@@ -71,8 +72,9 @@ impl Lb {
         lb
     }
 
+    /// The same, not waited for: for one whose log is not to be heard, or that is not to become ready.
     #[track_caller]
-    fn run_under(wrapper: &[&str], config: &impl Display) -> Self {
+    pub(crate) fn run_under(wrapper: &[&str], config: &impl Display) -> Self {
         let folder = Folder::new();
         let file = folder.file("rondel.yaml");
         fs::write(&file, config.to_string()).unwrap();
@@ -172,6 +174,18 @@ impl Lb {
         Pid::from_child(&self.child)
     }
 
+    /// The number that its next descriptor would get.
+    pub(crate) fn next_descriptor(&self) -> usize {
+        (0..).find(|number| !self.proc("fd").join(number.to_string()).is_symlink()).unwrap()
+    }
+
+    /// From now on its descriptors have numbers below `files`; the limit can be raised again as far as it was at first.
+    pub(crate) fn limit_files(&self, files: usize) {
+        // With its colon, prlimit(1) leaves the hard limit as it is.
+        let limit = format!("--nofile={files}:");
+        run(Command::new("prlimit").args(["--pid", &self.child.id().to_string(), &limit]));
+    }
+
     fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.child.id().to_string()).join(name)
     }
@@ -223,6 +237,13 @@ impl Lb {
         let before = self.cpu_time();
         thread::sleep(span);
         self.cpu_time().saturating_sub(before)
+    }
+
+    /// Asserts that it waits, and does not ask the kernel again and again.
+    #[track_caller]
+    pub(crate) fn does_not_spin(&self) {
+        let busy = self.cpu_time_over(Duration::from_secs(1));
+        assert!(busy < Duration::from_millis(200), "{busy:?} of a second on a CPU");
     }
 
     /// The names of its threads.
@@ -373,7 +394,8 @@ pub(crate) fn closes(log: &str, reason: &str) -> u64 {
 /// How many connections of the listener `web` ended, by reason; those that never occurred are left out.
 #[track_caller]
 pub(crate) fn all_closes(log: &str) -> BTreeMap<String, u64> {
-    let closed = |(name, value): (&str, &str)| Some((name.strip_prefix("closed_")?.into(), value.parse().unwrap()));
+    let closed =
+        |(name, value): (&str, &str)| Some((name.strip_prefix("closed_")?.into(), value.parse().unwrap()));
     totals(log, "listener=web").filter_map(closed).collect()
 }
 

@@ -190,17 +190,22 @@ impl Peer {
     #[track_caller]
     pub(crate) fn stuff(&self, key: u64, limit: usize) -> usize {
         let mut sent = 0;
-        let mut bytes = vec![0; 64 * 1024];
         while sent < limit && self.polled(PollFlags::OUT, SILENCE) {
-            let now = bytes.len().min(limit - sent);
-            keyed::fill(key, sent, &mut bytes[..now]);
-            sent += match send(&self.0, &bytes[..now], SendFlags::DONTWAIT) {
-                Ok(now) => now,
-                Err(Errno::AGAIN) => 0,
-                Err(errno) => panic!("after {sent} bytes: {errno}"),
-            };
+            sent += self.send_now(key, sent, limit.min(sent + 64 * 1024));
         }
         sent
+    }
+
+    /// Sends of the stream `key` the bytes from one position to another, as far as its socket takes them now; says how many.
+    #[track_caller]
+    pub(crate) fn send_now(&self, key: u64, from: usize, to: usize) -> usize {
+        let mut bytes = vec![0; to - from];
+        keyed::fill(key, from, &mut bytes);
+        match send(&self.0, &bytes, SendFlags::DONTWAIT) {
+            Ok(sent) => sent,
+            Err(Errno::AGAIN) => 0,
+            Err(errno) => panic!("after {from} bytes: {errno}"),
+        }
     }
 
     /// Ends its own direction; the other one goes on.
