@@ -71,11 +71,9 @@ impl Stand {
     #[track_caller]
     pub(crate) fn start_with(self, runtime: &str, setup: &Setup) -> Attacked {
         let echo = Backend::echo(9090);
-        let setup = self.complete(runtime, setup).listen("others", address(OTHERS), "others", "").pool(
-            "others",
-            "",
-            &[echo.target()],
-        );
+        let setup = self.complete(runtime, setup);
+        let setup =
+            setup.listen("others", address(OTHERS), "others", "").pool("others", "", &[echo.target()]);
         let lb = Lb::start_under(self.wrapper(), &setup);
         Client::connect(address(OTHERS)).echoes(b"warm");
         eventually("the first connection is gone", || lb.sockets() == 0);
