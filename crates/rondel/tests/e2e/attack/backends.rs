@@ -235,8 +235,9 @@ fn in_mid_transfer_a_black_hole_that_stays_ends_by_the_idle_timeout() {
             let backends = [Backend::source(9001, 23), Backend::mute(9002)];
             let [source, mute] = backends.each_ref().map(Backend::target);
             let lb = stand.start(&Setup::to_with("idle_timeout: 500ms", &[source, mute]));
-            let (download, upload) = (lb.connect(), lb.connect());
+            let download = lb.connect();
             assert_eq!(keyed::read_checked(&download.0, 23, HALF_READ).unwrap(), HALF_READ);
+            let upload = lb.connect();
             let sender = upload.0.try_clone().unwrap();
             let flood = thread::spawn(move || keyed::write(&sender, 24, usize::MAX));
             namespace.black_hole(9001);
