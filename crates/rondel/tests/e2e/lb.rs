@@ -179,11 +179,14 @@ impl Lb {
         (0..).find(|number| !self.proc("fd").join(number.to_string()).is_symlink()).unwrap()
     }
 
-    /// From now on its descriptors have numbers below `files`; the limit can be raised again as far as it was at first.
-    pub(crate) fn limit_files(&self, files: usize) {
+    /// From now on its descriptors have numbers below `files`; the limit can be raised again as far as it was at first. The
+    /// wrapper as in [`Lb::start_under`]: only its own user may do so.
+    pub(crate) fn limit_files(&self, wrapper: &[&str], files: usize) {
+        let pid = self.child.id().to_string();
         // With its colon, prlimit(1) leaves the hard limit as it is.
         let limit = format!("--nofile={files}:");
-        run(Command::new("prlimit").args(["--pid", &self.child.id().to_string(), &limit]));
+        let words = [wrapper, &["prlimit", "--pid", &pid, &limit]].concat();
+        run(Command::new(words[0]).args(&words[1..]));
     }
 
     fn proc(&self, name: &str) -> PathBuf {

@@ -41,7 +41,7 @@ fn descriptors_that_are_taken_away_turn_clients_away_until_they_are_back() {
     }
 
     // From now on there are fewer than it was told at the start.
-    lb.limit_files(60);
+    lb.limit_files(&[], 60);
     let flood: Vec<TcpStream> =
         (0..200).filter_map(|_| TcpStream::connect_timeout(&lb.address(), PATIENCE).ok()).collect();
     lb.does_not_spin();
@@ -49,7 +49,7 @@ fn descriptors_that_are_taken_away_turn_clients_away_until_they_are_back() {
         client.echoes(b"as before");
     }
 
-    lb.limit_files(1024);
+    lb.limit_files(&[], 1024);
     drop(flood);
     eventually("it serves again", || {
         let Ok(stream) = TcpStream::connect_timeout(&lb.address(), PATIENCE) else { return false };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::keyed;
@@ -203,6 +203,22 @@ impl Peer {
         keyed::fill(key, from, &mut bytes);
         match send(&self.0, &bytes, SendFlags::DONTWAIT) {
             Ok(sent) => sent,
+            Err(Errno::AGAIN) => 0,
+            Err(errno) => panic!("after {from} bytes: {errno}"),
+        }
+    }
+
+    /// Reads of the stream `key` the bytes from one position to another, as far as they have come, and asserts that they are
+    /// right; says how many.
+    #[track_caller]
+    pub(crate) fn receive_now(&self, key: u64, from: usize, to: usize) -> usize {
+        let mut bytes = vec![0; to - from];
+        match recv(&self.0, &mut bytes, RecvFlags::DONTWAIT) {
+            Ok((_, 0)) if to > from => panic!("the end after {from} bytes, {to} expected"),
+            Ok((_, now)) => {
+                keyed::check(key, from, &bytes[..now]);
+                now
+            }
             Err(Errno::AGAIN) => 0,
             Err(errno) => panic!("after {from} bytes: {errno}"),
         }

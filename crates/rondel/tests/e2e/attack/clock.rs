@@ -22,9 +22,8 @@ fn a_clock_that_jumps_by_days_moves_no_timeout() {
             .listen("patient", address(8081), "patient", "")
             .pool("patient", "idle_timeout: 1h", &[backend.target()]);
         let clock = Clock::new();
-        let clock_wrapper = clock.wrapper();
-        let wrapper: Vec<&str> =
-            clock_wrapper.iter().map(String::as_str).chain(stand.wrapper().iter().copied()).collect();
+        let faked = clock.wrapper();
+        let wrapper = [stand.wrapper(), &faked.each_ref().map(String::as_str)].concat();
         let lb = Lb::start_under(&wrapper, &stand.complete("drain_timeout: 5s", &setup));
         let mut patient = Client::connect(address(8081));
         assert_eq!(patient.line(), "a");

@@ -2,9 +2,8 @@
 
 use super::namespace::Namespace;
 use super::stand::{Attacked, Stand, on_each_stand};
-use crate::keyed;
 use crate::peers::{Client, Peer, accept, listen};
-use crate::place::{address, long_lane};
+use crate::place::{address, eventually, long_lane};
 use crate::setup::{Setup, target};
 
 #[test]
@@ -59,15 +58,14 @@ fn slow_writers_by_the_thousand_cost_what_idle_connections_cost() {
 fn without_a_buffer_left_others_wait_and_nothing_is_lost() {
     on_each_stand(|stand| {
         Namespace::new(|namespace| {
-            let mut crowd = Crowd::new(stand, namespace, 240);
-            // Each message takes a buffer, and a queue holds 8 of them: that is more than there are, 4 for each
-            // connection.
+            // Each message takes a buffer, and a queue holds 8 of them: that is more than there are, 1024 for each worker.
+            let mut crowd = Crowd::limited(stand, namespace, 240, "max_connections: 256");
             for _ in 0..80 {
                 crowd.clients_send(1 << 10);
                 crowd.backends_send(1 << 10);
             }
             if stand.workers == 1 {
-                let mut other = Client::connect(address(8090));
+                let mut other = crowd.lb.connect_to_others();
                 other.send(b"without a buffer");
                 assert!(other.silent(), "there was a buffer left");
             }
@@ -122,12 +120,18 @@ struct Stream {
 }
 
 impl Crowd {
-    /// So many connections, with room for some others; sockets are so small that what nobody reads is with the balancer.
+    /// So many connections; sockets are so small that what nobody reads is with the balancer.
     #[track_caller]
     fn new(stand: Stand, namespace: &Namespace, size: usize) -> Self {
+        Self::limited(stand, namespace, size, "max_connections: auto")
+    }
+
+    /// The same with this limit of connections, and with as many buffers as are due to that.
+    #[track_caller]
+    fn limited(stand: Stand, namespace: &Namespace, size: usize, limit: &str) -> Self {
         namespace.set("ipv4/tcp_rmem", "4096 16384 16384");
         namespace.set("ipv4/tcp_wmem", "4096 16384 16384");
-        let runtime = format!("drain_timeout: 5s, max_connections: {}", size + 16);
+        let runtime = format!("drain_timeout: 5s, {limit}");
         Self::of(stand.start_with(&runtime, &Setup::to(&[target("a", 9001)])), size)
     }
 
@@ -161,13 +165,16 @@ impl Crowd {
         }
     }
 
-    /// Everybody reads what was sent to them, and asserts that it is just that.
+    /// Everybody reads what was sent to them, and asserts that it is just that. Nobody waits for another: who reads gives
+    /// back the buffers that another one needs.
     #[track_caller]
     fn reads_all(&mut self) {
-        for Pair { client, backend, to_backend, to_client } in &mut self.pairs {
-            to_backend.receive(backend);
-            to_client.receive(client);
-        }
+        eventually("all is read", || {
+            let left = |pair: &mut Pair| {
+                pair.to_backend.receive_now(&pair.backend) + pair.to_client.receive_now(&pair.client)
+            };
+            self.pairs.iter_mut().map(left).sum::<usize>() == 0
+        });
     }
 
     #[track_caller]
@@ -200,12 +207,11 @@ impl Stream {
         self.sent += from.send_now(self.key, self.sent, self.sent + length);
     }
 
+    /// Reads what has come, and says how many bytes are still to come.
     #[track_caller]
-    fn receive(&mut self, to: &Peer) {
-        let missing = self.sent - self.read;
-        let read = keyed::read_checked_from(&to.0, self.key, self.read, missing);
-        assert_eq!(read.unwrap_or_else(|error| panic!("{missing} bytes expected: {error}")), missing);
-        self.read = self.sent;
+    fn receive_now(&mut self, to: &Peer) -> usize {
+        self.read += to.receive_now(self.key, self.read, self.sent);
+        self.sent - self.read
     }
 }
 

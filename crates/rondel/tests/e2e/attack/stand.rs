@@ -75,10 +75,11 @@ impl Stand {
         let setup =
             setup.listen("others", address(OTHERS), "others", "").pool("others", "", &[echo.target()]);
         let lb = Lb::start_under(self.wrapper(), &setup);
-        Client::connect(address(OTHERS)).echoes(b"warm");
-        eventually("the first connection is gone", || lb.sockets() == 0);
-        let before = Held::by(&lb);
-        Attacked { lb, _echo: echo, setup, before, stand: self }
+        let mut attacked = Attacked { lb, _echo: echo, setup, before: Held::default(), stand: self };
+        attacked.connect_to_others().echoes(b"the first costs what none costs again");
+        eventually("the first connection is gone", || attacked.sockets() == 0);
+        attacked.before = Held::by(&attacked.lb);
+        attacked
     }
 
     /// A setup with what this stand says.
@@ -127,12 +128,18 @@ impl Attacked {
         &self.setup
     }
 
+    /// A client of the listener that is not attacked, which has an echo behind it.
+    #[track_caller]
+    pub(crate) fn connect_to_others(&self) -> Client {
+        Client::connect(address(OTHERS))
+    }
+
     /// Asserts that clients of another listener are served, each request, and notes how long the slowest took.
     #[track_caller]
     pub(crate) fn serves_others(&self) {
         let mut slowest = Duration::ZERO;
         for _ in 0..10 {
-            let mut client = Client::connect(address(OTHERS));
+            let mut client = self.connect_to_others();
             for _ in 0..100 {
                 let asked = Instant::now();
                 client.echoes(b"still served");
@@ -193,6 +200,7 @@ impl Attacked {
 }
 
 /// What the process holds.
+#[derive(Default)]
 struct Held {
     /// Open descriptors by their kind, pipes aside.
     descriptors: BTreeMap<String, usize>,
