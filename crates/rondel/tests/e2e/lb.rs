@@ -176,7 +176,8 @@ impl Lb {
 
     /// The number that its next descriptor would get.
     pub(crate) fn next_descriptor(&self) -> usize {
-        (0..).find(|number| !self.proc("fd").join(number.to_string()).is_symlink()).unwrap()
+        let is_free = |number: &usize| !self.proc("fd").join(number.to_string()).is_symlink();
+        (0..=usize::MAX).find(is_free).expect("there are not so many")
     }
 
     /// From now on its descriptors have numbers below `files`; the limit can be raised again as far as it was at first. The

@@ -17,8 +17,9 @@ fn a_listener_that_moves_under_load_serves_or_refuses_each_client_and_loses_none
     on_each_stand(|stand| {
         let backend = Backend::named("a", 9001);
         let lb = stand.start(&Setup::to(&[backend.target()]));
-        let moved = lb.setup().to_string().replace(&address(8080).to_string(), &address(8081).to_string());
-        let places = [(address(8080), lb.setup().to_string()), (address(8081), moved)];
+        let elsewhere =
+            lb.setup().to_string().replace(&address(8080).to_string(), &address(8081).to_string());
+        let places = [(address(8080), lb.setup().to_string()), (address(8081), elsewhere)];
         let over = AtomicBool::new(false);
 
         let served: u64 = thread::scope(|scope| {
@@ -48,7 +49,7 @@ fn a_listener_that_moves_under_load_serves_or_refuses_each_client_and_loses_none
 #[test]
 fn an_address_that_the_host_loses_and_gets_again_is_served_again() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let virtual_ip: SocketAddr = "10.77.0.1:8080".parse().unwrap();
             namespace.add_address("10.77.0.1/32");
             let backend = Backend::named("a", 9001);

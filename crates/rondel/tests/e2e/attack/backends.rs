@@ -24,7 +24,7 @@ fn before_the_connect_each_refusal_has_its_reason_and_passes() {
         ("reject with icmp type host-unreachable", "connect_unreachable"),
     ] {
         on_each_stand(|stand| {
-            Namespace::new(|namespace| {
+            Namespace::within(|namespace| {
                 let backend = Backend::named("a", 9001);
                 let lb = stand.start(&Setup::to_with("connect_timeout: 300ms", &[backend.target()]));
                 namespace.filter("tcp dport 9001", verdict);
@@ -42,7 +42,7 @@ fn before_the_connect_each_refusal_has_its_reason_and_passes() {
 fn before_the_connect_another_backend_takes_over() {
     for verdict in ["drop", "reject with tcp reset", "reject with icmp type host-unreachable"] {
         on_each_stand(|stand| {
-            Namespace::new(|namespace| {
+            Namespace::within(|namespace| {
                 let backends = [Backend::named("a", 9001), Backend::named("b", 9002)];
                 let targets = backends.each_ref().map(Backend::target);
                 let lb = stand.start(&Setup::to_with("connect_timeout: 300ms", &targets));
@@ -84,7 +84,7 @@ fn a_backend_stopped_before_the_connect_is_left_by_the_idle_timeout() {
 #[test]
 fn during_the_connect_a_black_hole_shorter_than_the_timeout_is_not_noticed() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
             let lb = stand.start(&Setup::to_with("connect_timeout: 10s", &[backend.target()]));
             namespace.black_hole(9001);
@@ -106,7 +106,7 @@ fn during_the_connect_a_black_hole_shorter_than_the_timeout_is_not_noticed() {
 #[test]
 fn an_answer_to_a_connect_that_comes_after_the_timeout_leaves_nothing_behind() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
             let lb = stand.start(&Setup::to_with("connect_timeout: 300ms", &[backend.target()]));
             // The backend hears, and is not heard; its kernel repeats its SYN-ACK after a second.
@@ -210,7 +210,7 @@ fn a_backend_that_resets_in_mid_transfer_resets_its_clients() {
 #[test]
 fn in_mid_transfer_a_black_hole_that_passes_loses_nothing() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let backend = Backend::scripted("a", 9001, |peer| {
                 keyed::write(&peer.0, 22, BIG).unwrap();
             });
@@ -231,7 +231,7 @@ fn in_mid_transfer_a_black_hole_that_passes_loses_nothing() {
 #[test]
 fn in_mid_transfer_a_black_hole_that_stays_ends_by_the_idle_timeout() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let backends = [Backend::source(9001, 23), Backend::mute(9002)];
             let [source, mute] = backends.each_ref().map(Backend::target);
             let lb = stand.start(&Setup::to_with("idle_timeout: 500ms", &[source, mute]));
@@ -255,7 +255,7 @@ fn in_mid_transfer_a_black_hole_that_stays_ends_by_the_idle_timeout() {
 #[test]
 fn in_mid_transfer_a_backend_that_vanished_is_lost_by_retransmissions() {
     on_each_stand_of_the_long_lane(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             namespace.set("ipv4/tcp_retries2", "3");
             let backend = Backend::mute(9001);
             let lb = stand.start(&Setup::to(&[backend.target()]));
@@ -273,7 +273,7 @@ fn in_mid_transfer_a_backend_that_vanished_is_lost_by_retransmissions() {
 #[test]
 fn a_silent_backend_that_vanished_is_lost_by_keepalive() {
     on_each_stand_of_the_long_lane(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
             let keepalive = "keepalive: { idle: 1s, interval: 1s, probes: 2 }";
             let lb = stand.start(&Setup::to_with(keepalive, &[backend.target()]));
@@ -290,7 +290,7 @@ fn a_silent_backend_that_vanished_is_lost_by_keepalive() {
 #[test]
 fn a_backend_whose_network_resets_it_resets_its_client() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
             let lb = stand.start(&Setup::to(&[backend.target()]));
             let mut client = lb.connect();

@@ -65,7 +65,7 @@ fn a_client_stopped_for_longer_than_the_idle_timeout_is_cut_off() {
 #[test]
 fn a_client_that_vanished_is_lost_by_retransmissions() {
     on_each_stand_of_the_long_lane(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             namespace.set("ipv4/tcp_retries2", "3");
             let backend = Backend::source(9001, 31);
             let lb = stand.start(&Setup::to(&[backend.target()]));
@@ -81,7 +81,7 @@ fn a_client_that_vanished_is_lost_by_retransmissions() {
 #[test]
 fn a_silent_client_that_vanished_is_lost_by_keepalive() {
     on_each_stand_of_the_long_lane(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
             let keepalive = "keepalive: { idle: 1s, interval: 1s, probes: 2 }";
             let lb = stand.start(&Setup::to_with(keepalive, &[backend.target()]));
@@ -97,7 +97,7 @@ fn a_silent_client_that_vanished_is_lost_by_keepalive() {
 #[test]
 fn a_black_hole_before_a_client_that_passes_loses_nothing() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let backend = Backend::echo(9001);
             let lb = stand.start(&Setup::to(&[backend.target()]));
             let client = lb.connect();

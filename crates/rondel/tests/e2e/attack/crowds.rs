@@ -9,7 +9,7 @@ use crate::setup::{Setup, target};
 #[test]
 fn slow_readers_by_the_thousand_hold_up_nobody() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let mut crowd = Crowd::new(stand, namespace, thousands());
             let before = crowd.lb.memory();
             for _ in 0..8 {
@@ -27,7 +27,7 @@ fn slow_readers_by_the_thousand_hold_up_nobody() {
 #[test]
 fn slow_readers_that_reset_take_what_was_on_the_way_with_them() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let mut crowd = Crowd::new(stand, namespace, thousands());
             for _ in 0..8 {
                 crowd.backends_send(32 << 10);
@@ -40,7 +40,7 @@ fn slow_readers_that_reset_take_what_was_on_the_way_with_them() {
 #[test]
 fn slow_writers_by_the_thousand_cost_what_idle_connections_cost() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let mut crowd = Crowd::new(stand, namespace, thousands());
             let before = crowd.lb.memory();
             for _ in 0..3 {
@@ -57,7 +57,7 @@ fn slow_writers_by_the_thousand_cost_what_idle_connections_cost() {
 #[test]
 fn without_a_buffer_left_others_wait_and_nothing_is_lost() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             // Each message takes a buffer, and a queue holds 8 of them: that is more than there are, 1024 for each worker.
             let mut crowd = Crowd::limited(stand, namespace, 240, "max_connections: 256");
             for _ in 0..80 {
@@ -80,7 +80,7 @@ fn without_a_buffer_left_others_wait_and_nothing_is_lost() {
 fn as_many_connections_as_there_may_be_come_and_leave_at_once() {
     let size = if long_lane() { 9_000 } else { 500 };
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let mut crowd = Crowd::new(stand, namespace, size);
             let before = crowd.lb.memory();
             crowd.clients_send(100);

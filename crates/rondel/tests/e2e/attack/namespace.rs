@@ -16,7 +16,7 @@ pub(crate) struct Namespace(());
 impl Namespace {
     /// Runs `body` in a new one, on a thread of its own. It has no name, and goes with the last thread, process and socket
     /// in it: nothing can be left behind, however the test ends.
-    pub(crate) fn new<R: Send>(body: impl FnOnce(&Self) -> R + Send) -> R {
+    pub(crate) fn within<R: Send>(body: impl FnOnce(&Self) -> R + Send) -> R {
         assert_root("makes a network namespace");
         thread::scope(|scope| {
             let inside = scope.spawn(|| {

@@ -44,7 +44,7 @@ fn the_limit_of_open_files_is_reached_and_left_again() {
 #[test]
 fn ports_to_backends_run_out_and_come_back() {
     on_each_stand(|stand| {
-        Namespace::new(|namespace| {
+        Namespace::within(|namespace| {
             let backends = [Backend::named("a", 9001), Backend::named("b", 9002)];
             let lb = stand.start(&Setup::to(&backends.each_ref().map(Backend::target)));
             namespace.set("ipv4/ip_local_port_range", "40000 40049");

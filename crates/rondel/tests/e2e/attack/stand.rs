@@ -130,6 +130,7 @@ impl Attacked {
 
     /// A client of the listener that is not attacked, which has an echo behind it.
     #[track_caller]
+    #[expect(clippy::unused_self, reason = "an address is the address of a balancer")]
     pub(crate) fn connect_to_others(&self) -> Client {
         Client::connect(address(OTHERS))
     }
@@ -159,9 +160,8 @@ impl Attacked {
         self.lb.log_from(mark)
     }
 
-    /// Asserts that it is where it was before: every connection counted off, no descriptor more, its memory within
-    /// [`WARM`] for each worker and [`MEMORY_SLACK`], others served, no kernel thread; that connections of `web` ended for these reasons, and for no
-    /// other, and that it ends when asked to.
+    /// Asserts that it is where it was before, that it serves others, that connections of `web` ended for these reasons and
+    /// for no other, and that it ends well when it is asked to.
     #[track_caller]
     pub(crate) fn recovered(self, reasons: &[(&str, u64)]) {
         self.is_where_it_was();
@@ -171,7 +171,8 @@ impl Attacked {
         assert_eq!(all_closes(&log), expected, "reasons counted, and expected");
     }
 
-    /// The first half of [`recovered`](Self::recovered), for what goes on afterwards.
+    /// Asserts that it is where it was before: no connection counted, no socket and no other descriptor more, as much memory
+    /// but for what [`WARM`] and [`MEMORY_SLACK`] allow.
     #[track_caller]
     pub(crate) fn is_where_it_was(&self) {
         eventually("no socket of an ended connection is left", || self.lb.sockets() == 0);
