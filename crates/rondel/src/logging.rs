@@ -106,7 +106,7 @@ impl<W: AsFd> Lossy<W> {
     }
 }
 
-/// How long a reader of the log that is only late is waited for, once.
+/// How long a record waits for a reader that is only late. One that stays away is waited for once, until it reads again.
 const READER_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How many bytes a pipe takes at once when poll(2) says that it takes some: `PIPE_BUF` of pipe(7).
