@@ -2,15 +2,22 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
 
-use env_logger::{Builder, Env};
+use env_logger::{Builder, Env, Target};
 use log::Level;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Starts the log. `RUST_LOG` says how much of it; as is, `info` and graver.
 pub(crate) fn start() {
     let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
+    // A terminal has its colours, and a person before it who can press Ctrl-Q.
+    if !io::stderr().is_terminal() {
+        builder.target(Target::Pipe(Box::new(Lossy { to: io::stderr(), lost: 0 })));
+    }
     if to_journal() {
         builder.format(|out, record| journal_lines(out, record.level(), &record.args().to_string()));
     } else {
@@ -56,11 +63,80 @@ fn journal_lines(out: &mut impl Write, level: Level, message: &str) -> io::Resul
     Ok(())
 }
 
+/// A log that whoever reads it cannot hold up: what is not read in time is lost, and counted.
+///
+/// The thread that logs also answers signals. A queue and a thread to empty it would only lose the lines later, and would
+/// have to be waited for at the end.
+struct Lossy<W> {
+    to: W,
+    /// Records that were lost since the last one that was written.
+    lost: u64,
+}
+
+impl<W: Write + AsFd> Write for Lossy<W> {
+    /// Writes a part of `record`, or counts all of it as lost.
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let patience = if self.lost == 0 { READER_PATIENCE } else { Duration::ZERO };
+        if self.lost > 0 && self.has_room(patience)? {
+            writeln!(self.to, "{} records of the log were lost: nobody read them", self.lost)?;
+            self.lost = 0;
+        }
+        if self.lost > 0 || !self.has_room(patience)? {
+            self.lost += 1;
+            return Ok(record.len());
+        }
+        self.to.write(&record[..record.len().min(ROOM)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<W: AsFd> Lossy<W> {
+    /// Whether [`ROOM`] bytes can be written without waiting, within `patience`.
+    fn has_room(&self, patience: Duration) -> io::Result<bool> {
+        let timeout = Timespec::try_from(patience).expect("a short time");
+        match poll(&mut [PollFd::new(&self.to, PollFlags::OUT)], Some(&timeout)) {
+            Ok(ready) => Ok(ready > 0),
+            // A signal, for which who logs should be free now.
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+/// How long a record waits for a reader that is only late. One that stays away is waited for once, until it reads again.
+const READER_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How many bytes a pipe takes at once when poll(2) says that it takes some: `PIPE_BUF` of pipe(7).
+const ROOM: usize = 4096;
+
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
+
     use log::Level;
 
-    use super::{journal, journal_lines};
+    use super::{Lossy, journal, journal_lines};
+
+    #[test]
+    fn what_nobody_reads_is_lost_and_counted() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let (mut reader, mut log) = (File::from(reader), Lossy { to: File::from(writer), lost: 0 });
+        let record = [b'x'; 10_000];
+        for _ in 0..100 {
+            log.write_all(&record).unwrap();
+        }
+        let mut bytes = vec![0; 1 << 20];
+        let kept = reader.read(&mut bytes).unwrap();
+        assert!(kept < 100 * record.len(), "the pipe held all of it");
+        log.write_all(b"after\n").unwrap();
+        let read = reader.read(&mut bytes).unwrap();
+        let told = String::from_utf8_lossy(&bytes[..read]);
+        assert!(told.contains(" records of the log were lost: nobody read them\nafter\n"), "{told}");
+    }
 
     #[test]
     fn the_journal_is_the_stream_that_was_named() {

@@ -3,6 +3,7 @@
 //! The pool is large and costs memory only where it was touched; what is given back first goes out first
 //! again, so a small hot set serves ordinary traffic. The kernel takes posted buffers in the order of
 //! posting, which is why the posted window is kept short: a long one would walk through the whole cache.
+//! What is given back beyond [`WARM_MAX`] loses its memory: a crowd of slow readers costs memory only while it lasts.
 
 use std::io;
 use std::ptr::NonNull;
@@ -23,8 +24,10 @@ pub(crate) struct Buffers {
     tail: u16,
     /// Entries that the kernel may still take.
     posted: u16,
-    /// Buffers given back, to be posted again; the last one first.
-    free: Vec<u16>,
+    /// Buffers given back, to be posted again; the last one first. At most [`WARM_MAX`].
+    warm: Vec<u16>,
+    /// Buffers given back beyond that, without memory.
+    cold: Vec<u16>,
     /// Buffers from this number on were never used.
     fresh: u32,
     count: u32,
@@ -48,9 +51,18 @@ pub(crate) const BUFFER_GROUP: u16 = 0;
 /// about 40 a turn (Linux 6.13 on), so more would only cool the cache.
 const POSTED_MAX: u16 = 128;
 
-/// Distance between buffers: with a cache line of skew, so that their first bytes do not all fall in the same
-/// sets of the cache.
-const BUFFER_STRIDE: usize = BUFFER_SIZE as usize + 64;
+/// How many buffers keep their memory when they are given back: more than streams have on the way at once, so that
+/// only a crowd that leaves pays for it. With their pages, 36 MiB.
+const WARM_MAX: usize = 1024;
+
+/// Distance between buffers: a page more than they hold, so that each has pages of its own, and room for its skew.
+const BUFFER_STRIDE: usize = BUFFER_SIZE as usize + PAGE;
+
+/// Bytes of a page on most hosts; where pages are larger, buffers share them and keep them.
+const PAGE: usize = 4096;
+
+/// Bytes of a line of the cache.
+const CACHE_LINE: usize = 64;
 
 impl Buffers {
     /// A pool of `count` buffers, registered with the ring behind `submitter`; fewer on a host that commits to
@@ -75,7 +87,8 @@ impl Buffers {
             ring,
             tail: 0,
             posted: 0,
-            free: Vec::with_capacity(count as usize),
+            warm: Vec::with_capacity(WARM_MAX.min(count as usize)),
+            cold: Vec::with_capacity((count as usize).saturating_sub(WARM_MAX)),
             fresh: 0,
             count,
             out: vec![0; count.div_ceil(64) as usize].into(),
@@ -91,7 +104,7 @@ impl Buffers {
         }
         while self.posted < POSTED_MAX {
             let Some(id) = self.next_free() else { break };
-            let address = self.memory.base.as_ptr() as u64 + u64::from(id) * BUFFER_STRIDE as u64;
+            let address = (self.memory.base.as_ptr().addr() + offset(id)) as u64;
             let index = usize::from(self.tail % POSTED_MAX);
             // SAFETY: the index is below the ring's number of entries, the memory is mapped and aligned, and
             // the kernel reads an entry only after the tail has passed it and before we may come round to it
@@ -114,7 +127,7 @@ impl Buffers {
     }
 
     fn next_free(&mut self) -> Option<u16> {
-        if let Some(id) = self.free.pop() {
+        if let Some(id) = self.warm.pop().or_else(|| self.cold.pop()) {
             return Some(id);
         }
         let id = (self.fresh < self.count).then_some(self.fresh)?;
@@ -135,13 +148,17 @@ impl Buffers {
         let (word, bit) = (usize::from(buffer.0) / 64, 1_u64 << (buffer.0 % 64));
         assert!(self.out[word] & bit != 0, "a buffer was given back twice");
         self.out[word] &= !bit;
-        self.free.push(buffer.0);
+        if self.warm.len() < WARM_MAX {
+            return self.warm.push(buffer.0);
+        }
+        self.memory.release(usize::from(buffer.0) * BUFFER_STRIDE, BUFFER_STRIDE);
+        self.cold.push(buffer.0);
     }
 
     /// How many buffers are posted or could be.
     pub(crate) fn available(&self) -> u32 {
         u32::from(self.posted)
-            + u32::try_from(self.free.len()).unwrap_or(u32::MAX)
+            + u32::try_from(self.warm.len() + self.cold.len()).unwrap_or(u32::MAX)
             + (self.count - self.fresh)
     }
 
@@ -153,10 +170,16 @@ impl Buffers {
         // SAFETY: buffer, start and length were just checked to lie inside the mapping, which began as zeroes; and the
         // kernel writes no buffer that is with the worker, where this one stays while `self` is borrowed.
         unsafe {
-            let base = self.memory.base.as_ptr().add(usize::from(buffer.0) * BUFFER_STRIDE + start as usize);
+            let base = self.memory.base.as_ptr().add(offset(buffer.0) + start as usize);
             std::slice::from_raw_parts(base, length as usize)
         }
     }
+}
+
+/// Where a buffer begins: each a line of the cache further into its pages than the one before, so that their first bytes
+/// do not all fall in the same sets of the cache.
+fn offset(buffer: u16) -> usize {
+    usize::from(buffer) * BUFFER_STRIDE + usize::from(buffer) % (PAGE / CACHE_LINE) * CACHE_LINE
 }
 
 /// Zeroed memory of its own pages, given to the kernel by address.
@@ -186,6 +209,20 @@ impl Mapping {
         unsafe { libc::madvise(base, length, libc::MADV_NOHUGEPAGE) };
         let base = NonNull::new(base.cast()).expect("mmap answers MAP_FAILED, not null, when it fails");
         Ok(Self { base, length })
+    }
+
+    /// Gives the memory of these bytes back to the kernel, as far as they fill pages; those are zeroes again.
+    fn release(&mut self, start: usize, length: usize) {
+        assert!(start.checked_add(length).is_some_and(|end| end <= self.length));
+        // SAFETY: a question without arguments that matter to memory.
+        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(usize::MAX);
+        let (first, end) = (start.div_ceil(page) * page, (start + length) / page * page);
+        if first < end {
+            // It is advice: an error changes nothing but what is saved.
+            // SAFETY: whole pages inside the mapping, which is borrowed for this call alone; what lies in them is no longer
+            // of use to the caller.
+            unsafe { libc::madvise(self.base.as_ptr().add(first).cast(), end - first, libc::MADV_DONTNEED) };
+        }
     }
 }
 

@@ -51,9 +51,13 @@ pub trait Driver {
     /// `EAGAIN` when none waits; otherwise what accept4(2) says.
     fn accept_now(&mut self, listener: Fd) -> Result<Fd, Errno>;
 
-    /// Whether a socket that is connected to `to` is connected to itself, as a loopback connect to a free
-    /// ephemeral port can be.
-    fn is_self_connected(&mut self, socket: Fd, to: SocketAddr) -> bool;
+    /// Whether a connect to `to` that succeeded, so the kernel says, did connect.
+    ///
+    /// # Errors
+    ///
+    /// `ECONNREFUSED` if the socket is connected to itself, as a loopback connect to a free ephemeral port can be; the
+    /// error of the socket, such as `EHOSTUNREACH`, if it is not connected at all.
+    fn confirm_connect(&mut self, socket: Fd, to: SocketAddr) -> Result<(), Errno>;
 
     /// Has the kernel find out when the peer of a connected socket is gone. It counts from the last that was
     /// heard of the peer, not from this call.

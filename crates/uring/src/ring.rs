@@ -275,13 +275,15 @@ impl Driver for Ring {
         rustix::net::accept_with(borrow(listener), flags).map(own)
     }
 
-    fn is_self_connected(&mut self, socket: Fd, to: SocketAddr) -> bool {
-        if !to.ip().is_loopback() || !self.ephemeral_ports.contains(&to.port()) {
-            return false;
+    fn confirm_connect(&mut self, socket: Fd, to: SocketAddr) -> Result<(), Errno> {
+        let fd = borrow(socket);
+        let socket = socket2::SockRef::from(&fd);
+        let Ok(peer) = socket.peer_addr() else { return sockets::confirm_without_peer(fd) };
+        let may_meet_itself = to.ip().is_loopback() && self.ephemeral_ports.contains(&to.port());
+        if may_meet_itself && socket.local_addr().is_ok_and(|local| local == peer) {
+            return Err(Errno::CONNREFUSED);
         }
-        let socket = borrow(socket);
-        let socket = socket2::SockRef::from(&socket);
-        matches!((socket.local_addr(), socket.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+        Ok(())
     }
 
     fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive) {

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use crate::driver::ConnectOptions;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::socket_error;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// What a listening socket is made with.
@@ -73,6 +75,21 @@ pub fn relisten(socket: impl AsFd, backlog: u32, keepalive: SocketKeepalive) -> 
     let socket = SockRef::from(&socket);
     set_keepalive(&socket, keepalive)?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// Whether a socket whose connect succeeded, so the kernel says, was connected, now that it has no peer.
+///
+/// An ICMP error that comes while the SYN is on its way out, as from a local firewall, wakes the connect of io_uring; it
+/// finds the error nowhere, and succeeds (seen on Linux 6.18), while TCP goes on repeating the SYN.
+pub(crate) fn confirm_without_peer(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut polled = [PollFd::new(&socket, PollFlags::empty())];
+    let ended =
+        poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().contains(PollFlags::HUP);
+    if ended {
+        // It was connected and has ended already; whoever reads from it hears how.
+        return Ok(());
+    }
+    socket_error(socket)?.and(Err(Errno::HOSTUNREACH))
 }
 
 pub(crate) fn set_keepalive(socket: &SockRef<'_>, keepalive: SocketKeepalive) -> io::Result<()> {

@@ -85,13 +85,8 @@ impl<D: Driver> Worker<D> {
         let (socket, backend) = connection.backend.as_ref().expect("an attempt has a backend");
         let socket = *socket;
         let counters = backend.counters.of(self.index);
-        let result = match result {
-            // A loopback connect to a port that nobody listens on may meet itself.
-            Ok(_) if self.driver.is_self_connected(socket, backend.address) => Err(Errno::CONNREFUSED),
-            result => result,
-        };
-        match result {
-            Ok(_) => {
+        match result.and_then(|_| self.driver.confirm_connect(socket, backend.address)) {
+            Ok(()) => {
                 counters.connected.add(1);
                 connection.state = State::Relaying(Relay::new(self.now));
                 self.set_patience(slot);

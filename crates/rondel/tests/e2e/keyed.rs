@@ -42,22 +42,32 @@ pub(crate) fn check(key: u64, position: usize, received: &[u8]) {
 }
 
 /// Reads the stream `key` from its start to its end, or to `limit` bytes; says how many came, each one right.
-pub(crate) fn read_checked(mut from: impl Read, key: u64, limit: usize) -> std::io::Result<usize> {
+pub(crate) fn read_checked(from: impl Read, key: u64, limit: usize) -> std::io::Result<usize> {
+    read_checked_from(from, key, 0, limit)
+}
+
+/// The same for the stream from `position` on.
+pub(crate) fn read_checked_from(
+    mut from: impl Read,
+    key: u64,
+    position: usize,
+    limit: usize,
+) -> std::io::Result<usize> {
     let mut buffer = vec![0; 64 * 1024];
-    let mut position = 0;
-    while position < limit {
-        let room = buffer.len().min(limit - position);
+    let mut read = 0;
+    while read < limit {
+        let room = buffer.len().min(limit - read);
         match from.read(&mut buffer[..room]) {
             Ok(0) => break,
             Ok(now) => {
-                check(key, position, &buffer[..now]);
-                position += now;
+                check(key, position + read, &buffer[..now]);
+                read += now;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(position)
+    Ok(read)
 }
 
 /// Writes `length` bytes of the stream `key`, or as many as the other side takes; says how many.

@@ -2,7 +2,7 @@
 //!
 //! Nothing here sleeps to let something happen: the log says when it has.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::peers::{Client, End};
 use crate::place::{Folder, PATIENCE, address, eventually, holds_within};
+use crate::programs::run;
 use crate::setup::PORT;
 
 /// A running `rondel`. Dropping it asks it to end, and fails the test unless it ends well.
@@ -71,8 +72,9 @@ impl Lb {
         lb
     }
 
+    /// The same, not waited for: for one whose log is not to be heard, or that is not to become ready.
     #[track_caller]
-    fn run_under(wrapper: &[&str], config: &impl Display) -> Self {
+    pub(crate) fn run_under(wrapper: &[&str], config: &impl Display) -> Self {
         let folder = Folder::new();
         let file = folder.file("rondel.yaml");
         fs::write(&file, config.to_string()).unwrap();
@@ -146,7 +148,7 @@ impl Lb {
 
     #[track_caller]
     fn reload_to(&self, expected: &str, config: &impl Display) -> Mark {
-        let mark = self.log.len();
+        let mark = self.mark();
         self.write_config(config);
         self.signal(Signal::HUP);
         match self.log.wait_for(&["reloaded", "reload refused"], mark) {
@@ -172,6 +174,22 @@ impl Lb {
         Pid::from_child(&self.child)
     }
 
+    /// The number that its next descriptor would get.
+    pub(crate) fn next_descriptor(&self) -> usize {
+        let is_free = |number: &usize| !self.proc("fd").join(number.to_string()).is_symlink();
+        (0..=usize::MAX).find(is_free).expect("there are not so many")
+    }
+
+    /// From now on its descriptors have numbers below `files`; the limit can be raised again as far as it was at first. The
+    /// wrapper as in [`Lb::start_under`]: only its own user may do so.
+    pub(crate) fn limit_files(&self, wrapper: &[&str], files: usize) {
+        let pid = self.child.id().to_string();
+        // With its colon, prlimit(1) leaves the hard limit as it is.
+        let limit = format!("--nofile={files}:");
+        let words = [wrapper, &["prlimit", "--pid", &pid, &limit]].concat();
+        run(Command::new(words[0]).args(&words[1..]));
+    }
+
     fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.child.id().to_string()).join(name)
     }
@@ -180,6 +198,16 @@ impl Lb {
 
     pub(crate) fn log_text(&self) -> String {
         self.log.text(0)
+    }
+
+    /// Where the log ends now.
+    pub(crate) fn mark(&self) -> Mark {
+        self.log.len()
+    }
+
+    /// What the log told from the mark on.
+    pub(crate) fn log_from(&self, mark: Mark) -> String {
+        self.log.text(mark)
     }
 
     /// Waits for a line with `word` in it, from the mark on.
@@ -215,6 +243,13 @@ impl Lb {
         self.cpu_time().saturating_sub(before)
     }
 
+    /// Asserts that it waits, and does not ask the kernel again and again.
+    #[track_caller]
+    pub(crate) fn does_not_spin(&self) {
+        let busy = self.cpu_time_over(Duration::from_secs(1));
+        assert!(busy < Duration::from_millis(200), "{busy:?} of a second on a CPU");
+    }
+
     /// The names of its threads.
     pub(crate) fn threads(&self) -> BTreeSet<String> {
         thread_names(&self.proc("task"))
@@ -237,6 +272,18 @@ impl Lb {
             over.store(true, Ordering::Relaxed);
             (result, watch.join().unwrap())
         })
+    }
+
+    /// How many descriptors it has open, by what they are: `socket`, `pipe`, `anon_inode`, or a file.
+    pub(crate) fn descriptors(&self) -> BTreeMap<String, usize> {
+        let mut kinds = BTreeMap::new();
+        let Ok(files) = fs::read_dir(self.proc("fd")) else { return kinds };
+        for target in files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()) {
+            let target = target.to_string_lossy();
+            let kind = target.split_once(':').map_or(&*target, |(kind, _)| kind);
+            *kinds.entry(kind.to_owned()).or_default() += 1;
+        }
+        kinds
     }
 
     /// Its sockets that are not listening: connections, and what is left of them.
@@ -348,14 +395,27 @@ pub(crate) fn closes(log: &str, reason: &str) -> u64 {
     total(log, "listener=web", &format!("closed_{reason}"))
 }
 
+/// How many connections of the listener `web` ended, by reason; those that never occurred are left out.
+#[track_caller]
+pub(crate) fn all_closes(log: &str) -> BTreeMap<String, u64> {
+    let closed =
+        |(name, value): (&str, &str)| Some((name.strip_prefix("closed_")?.into(), value.parse().unwrap()));
+    totals(log, "listener=web").filter_map(closed).collect()
+}
+
 /// What the totals logged last say of `key` in the line of `whose`, such as `listener=web`. A reason that never
 /// occurred is left out there.
 #[track_caller]
 pub(crate) fn total(log: &str, whose: &str, key: &str) -> u64 {
+    totals(log, whose).find(|(name, _)| *name == key).map_or(0, |(_, value)| value.parse().unwrap())
+}
+
+/// The pairs of the line of `whose` in the totals logged last.
+#[track_caller]
+fn totals<'a>(log: &'a str, whose: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let is_of = |line: &&str| line.contains(" totals ") && line.split(' ').any(|word| word == whose);
     let line = log.lines().rfind(is_of).unwrap_or_else(|| panic!("no totals of {whose} in\n{log}"));
-    let mut pairs = line.split(' ').filter_map(|word| word.split_once('='));
-    pairs.find(|(name, _)| *name == key).map_or(0, |(_, value)| value.parse().unwrap())
+    line.split(' ').filter_map(|word| word.split_once('='))
 }
 
 fn thread_names(tasks: &Path) -> BTreeSet<String> {

@@ -1,14 +1,10 @@
 //! When descriptors run out: it neither spins nor gives up.
 
 use std::net::TcpStream;
-use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use crate::lb::{Lb, run_with, total};
 use crate::peers::{Backend, Client};
 use crate::place::{PATIENCE, eventually};
-use crate::programs::run;
 use crate::setup::Setup;
 
 #[test]
@@ -21,7 +17,7 @@ fn clients_beyond_what_descriptors_allow_wait_in_the_queue() {
 
     // Far more than 128 descriptors can carry; each that is served leaves, so that the next is.
     let mut waiting: Vec<Client> = (0..300).map(|_| lb.connect()).collect();
-    does_not_spin(&lb);
+    lb.does_not_spin();
     eventually("each is served in its turn", || {
         waiting.retain_mut(|client| {
             let served = client.heard();
@@ -45,15 +41,15 @@ fn descriptors_that_are_taken_away_turn_clients_away_until_they_are_back() {
     }
 
     // From now on there are fewer than it was told at the start.
-    limit_files(&lb, 60);
+    lb.limit_files(&[], 60);
     let flood: Vec<TcpStream> =
         (0..200).filter_map(|_| TcpStream::connect_timeout(&lb.address(), PATIENCE).ok()).collect();
-    does_not_spin(&lb);
+    lb.does_not_spin();
     for client in &mut before {
         client.echoes(b"as before");
     }
 
-    limit_files(&lb, 1024);
+    lb.limit_files(&[], 1024);
     drop(flood);
     eventually("it serves again", || {
         let Ok(stream) = TcpStream::connect_timeout(&lb.address(), PATIENCE) else { return false };
@@ -74,18 +70,4 @@ fn too_few_descriptors_for_one_connection_are_refused_at_the_start() {
     let said = run_with(&["prlimit", "--nofile=20:20"], &Setup::to(&[backend.target()]));
     assert_eq!(said.code, 1, "{}", said.text);
     assert!(said.text.contains("open files"), "{}", said.text);
-}
-
-/// Asserts that it waits, and does not ask the kernel again and again.
-#[track_caller]
-fn does_not_spin(lb: &Lb) {
-    // Time for a spin to begin.
-    thread::sleep(Duration::from_millis(500));
-    let busy = lb.cpu_time_over(Duration::from_secs(1));
-    assert!(busy < Duration::from_millis(200), "{busy:?} of a second on a CPU");
-}
-
-fn limit_files(lb: &Lb, files: u32) {
-    let pid = lb.pid().as_raw_nonzero().to_string();
-    run(Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}:1024")]));
 }

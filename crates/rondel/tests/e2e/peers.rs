@@ -8,6 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::keyed;
@@ -181,6 +183,45 @@ impl Peer {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.write_all(bytes).unwrap();
         self
+    }
+
+    /// Sends the stream `key` until nothing more fits on the way to a peer that does not read, or `limit` bytes are sent;
+    /// says how many.
+    #[track_caller]
+    pub(crate) fn stuff(&self, key: u64, limit: usize) -> usize {
+        let mut sent = 0;
+        while sent < limit && self.polled(PollFlags::OUT, SILENCE) {
+            sent += self.send_now(key, sent, limit.min(sent + 64 * 1024));
+        }
+        sent
+    }
+
+    /// Sends of the stream `key` the bytes from one position to another, as far as its socket takes them now; says how many.
+    #[track_caller]
+    pub(crate) fn send_now(&self, key: u64, from: usize, to: usize) -> usize {
+        let mut bytes = vec![0; to - from];
+        keyed::fill(key, from, &mut bytes);
+        match send(&self.0, &bytes, SendFlags::DONTWAIT) {
+            Ok(sent) => sent,
+            Err(Errno::AGAIN) => 0,
+            Err(errno) => panic!("after {from} bytes: {errno}"),
+        }
+    }
+
+    /// Reads of the stream `key` the bytes from one position to another, as far as they have come, and asserts that they are
+    /// right; says how many.
+    #[track_caller]
+    pub(crate) fn receive_now(&self, key: u64, from: usize, to: usize) -> usize {
+        let mut bytes = vec![0; to - from];
+        match recv(&self.0, &mut bytes, RecvFlags::DONTWAIT) {
+            Ok((_, 0)) if to > from => panic!("the end after {from} bytes, {to} expected"),
+            Ok((_, now)) => {
+                keyed::check(key, from, &bytes[..now]);
+                now
+            }
+            Err(Errno::AGAIN) => 0,
+            Err(errno) => panic!("after {from} bytes: {errno}"),
+        }
     }
 
     /// Ends its own direction; the other one goes on.

@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::place::{Folder, PATIENCE, address, eventually};
 use crate::setup::{Target, target};
 
@@ -90,6 +92,11 @@ impl Nginx {
         self.target.clone()
     }
 
+    /// Its process is one that we started and have not waited for, so the number is still its own.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.program.child), signal).unwrap();
+    }
+
     /// Where it keeps the page `/files/<name>`.
     pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
         self.program.folder.file("files").join(name)
@@ -108,7 +115,9 @@ fn status_of(port: u16) -> SocketAddr {
     address(port + 1000)
 }
 
-fn get(address: SocketAddr) -> String {
+/// The page `/` of who is at `address`.
+#[track_caller]
+pub(crate) fn get(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();

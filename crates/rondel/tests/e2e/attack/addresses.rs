@@ -1,0 +1,90 @@
+//! Addresses that change under load: of a listener, by reloads, and of the host, under a listener.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::namespace::Namespace;
+use super::stand::on_each_stand;
+use crate::lb::total;
+use crate::peers::{Backend, Client};
+use crate::place::{PATIENCE, address, eventually, long_lane};
+use crate::setup::Setup;
+
+#[test]
+fn a_listener_that_moves_under_load_serves_or_refuses_each_client_and_loses_none_that_it_served() {
+    let moves = if long_lane() { 200 } else { 20 };
+    on_each_stand(|stand| {
+        let backend = Backend::named("a", 9001);
+        let lb = stand.start(&Setup::to(&[backend.target()]));
+        let elsewhere =
+            lb.setup().to_string().replace(&address(8080).to_string(), &address(8081).to_string());
+        let places = [(address(8080), lb.setup().to_string()), (address(8081), elsewhere)];
+        let over = AtomicBool::new(false);
+
+        let served: u64 = thread::scope(|scope| {
+            let load = places.each_ref().map(|(place, _)| scope.spawn(|| serve_until(&over, *place)));
+            let mut standing = Vec::new();
+            for number in 1..=moves {
+                let (place, config) = &places[number % 2];
+                lb.reload(config);
+                let mut client = Client::connect(*place);
+                assert_eq!(client.line(), "a");
+                standing.push(client);
+            }
+            over.store(true, Ordering::Relaxed);
+            for client in &mut standing {
+                client.echoes(b"of an address that is gone");
+            }
+            load.map(|load| load.join().unwrap()).iter().sum()
+        });
+        println!("{served} clients were served meanwhile");
+        assert!(served > 0);
+        lb.reload(&places[0].1);
+        lb.is_where_it_was();
+        lb.serves_others();
+    });
+}
+
+#[test]
+fn an_address_that_the_host_loses_and_gets_again_is_served_again() {
+    on_each_stand(|stand| {
+        Namespace::within(|namespace| {
+            let virtual_ip: SocketAddr = "10.77.0.1:8080".parse().unwrap();
+            namespace.add_address("10.77.0.1/32");
+            let backend = Backend::named("a", 9001);
+            let setup =
+                Setup::to(&[backend.target()]).without_listeners().listen("web", virtual_ip, "web", "");
+            let lb = stand.start(&setup);
+            for _ in 0..3 {
+                assert_eq!(Client::connect(virtual_ip).line(), "a");
+                namespace.remove_address("10.77.0.1/32");
+                assert!(TcpStream::connect(virtual_ip).is_err());
+                lb.serves_others();
+                namespace.add_address("10.77.0.1/32");
+            }
+            assert_eq!(Client::connect(virtual_ip).line(), "a");
+            eventually("all are counted off", || total(&lb.totals(), "listener=web", "active") == 0);
+            lb.recovered(&[("done", 4)]);
+        });
+    });
+}
+
+/// Connects to `place` again and again: who gets its first line is served to the end; says how many were.
+fn serve_until(over: &AtomicBool, place: SocketAddr) -> u64 {
+    let mut served = 0;
+    while !over.load(Ordering::Relaxed) {
+        // Refused where nobody listens, and reset when it waited in a queue whose listener went.
+        let Ok(stream) = TcpStream::connect_timeout(&place, PATIENCE) else { continue };
+        let mut client = Client::over(stream);
+        match client.try_line() {
+            Ok(line) => {
+                assert_eq!(line, "a");
+                client.echoes(b"to the end");
+                served += 1;
+            }
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
+        }
+    }
+    served
+}

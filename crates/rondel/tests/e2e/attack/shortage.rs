@@ -1,0 +1,85 @@
+//! What runs out: descriptors, and ports to connect from.
+
+use std::net::TcpStream;
+
+use socket2::{Domain, Socket, Type};
+
+use super::namespace::Namespace;
+use super::stand::{Attacked, on_each_stand};
+use crate::lb::all_closes;
+use crate::peers::{Backend, Client, End, Peer};
+use crate::place::{PATIENCE, address, eventually};
+use crate::setup::Setup;
+
+#[test]
+fn the_limit_of_open_files_is_reached_and_left_again() {
+    on_each_stand(|stand| {
+        let backend = Backend::named("a", 9001);
+        let lb = stand.start(&Setup::to(&[backend.target()]));
+        let mut before: Vec<Client> = (0..10).map(|_| lb.connect()).collect();
+        for client in &mut before {
+            assert_eq!(client.line(), "a");
+        }
+        lb.limit_files(stand.wrapper(), lb.next_descriptor());
+        // An accept that was armed before goes on by the limit of that time; then it is the backend's socket that cannot be had.
+        let flood: Vec<TcpStream> =
+            (0..100).filter_map(|_| TcpStream::connect_timeout(&lb.address(), PATIENCE).ok()).collect();
+        eventually("some are turned away", || turned_away(&lb) > 0);
+        for client in &mut before {
+            client.echoes(b"as before");
+        }
+        lb.does_not_spin();
+        lb.limit_files(stand.wrapper(), ENOUGH);
+        drop(flood);
+        eventually("it serves again", || {
+            let Ok(stream) = TcpStream::connect_timeout(&lb.address(), PATIENCE) else { return false };
+            Client::over(stream).try_line().is_ok_and(|line| line == "a")
+        });
+        drop(before);
+        lb.is_where_it_was();
+        lb.serves_others();
+    });
+}
+
+#[test]
+fn ports_to_backends_run_out_and_come_back() {
+    on_each_stand(|stand| {
+        Namespace::within(|namespace| {
+            let backends = [Backend::named("a", 9001), Backend::named("b", 9002)];
+            let lb = stand.start(&Setup::to(&backends.each_ref().map(Backend::target)));
+            namespace.set("ipv4/ip_local_port_range", "40000 40049");
+            let mut clients: Vec<Client> = (0..100).map(|number| client_from(30_000 + number, &lb)).collect();
+            for client in &mut clients {
+                client.line();
+            }
+            assert_eq!(backends.each_ref().map(Backend::accepted), [50, 50]);
+            for number in 100..110 {
+                assert_eq!(client_from(30_000 + number, &lb).end(), End::Reset);
+            }
+            lb.serves_others();
+            clients.into_iter().for_each(Peer::reset);
+            lb.is_where_it_was();
+            assert_eq!(client_from(30_200, &lb).line(), "a");
+            lb.recovered(&[("client_reset", 100), ("no_source_port", 10), ("done", 1)]);
+        });
+    });
+}
+
+/// How many clients got no connection for want of a descriptor, their own or one for a backend.
+#[track_caller]
+fn turned_away(lb: &Attacked) -> u64 {
+    let closes = all_closes(&lb.totals());
+    ["over_limit", "no_resources"].iter().filter_map(|reason| closes.get(*reason)).sum()
+}
+
+/// A client that takes none of the ports that the kernel chooses from.
+#[track_caller]
+fn client_from(port: u16, lb: &Attacked) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&address(port).into()).unwrap();
+    socket.connect(&lb.address().into()).unwrap();
+    Client::over(socket.into())
+}
+
+/// A limit that is none.
+const ENOUGH: usize = 20_000;

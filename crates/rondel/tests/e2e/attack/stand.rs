@@ -1,0 +1,228 @@
+//! Who is attacked: a balancer with so many workers, run by this user or that, and held to where it was before.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::ops::Deref;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, geteuid};
+
+use crate::lb::{Lb, all_closes, total};
+use crate::peers::{Backend, Client};
+use crate::place::{PATIENCE, address, eventually, holds_within, long_lane};
+use crate::setup::Setup;
+
+/// In which shape the balancer is attacked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stand {
+    pub(crate) workers: u16,
+    user: User,
+}
+
+/// Whose process it is. Limits of locked memory and of pipes, and some errors, are different for root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum User {
+    /// The one who runs the tests.
+    Own,
+    /// One without any rights.
+    Nobody,
+}
+
+/// Makes the fault in each stand of this lane: the short one has one stand, the long one all six.
+pub(crate) fn on_each_stand(fault: impl Fn(Stand)) {
+    let stands: &[Stand] = if long_lane() { &ALL } else { &ALL[..1] };
+    for stand in stands {
+        println!("{stand}");
+        fault(*stand);
+    }
+}
+
+/// The same for a fault that takes longer than the short lane has time for.
+pub(crate) fn on_each_stand_of_the_long_lane(fault: impl Fn(Stand)) {
+    if long_lane() {
+        on_each_stand(fault);
+    } else {
+        println!("part of the long lane only: RONDEL_LONG=1");
+    }
+}
+
+/// Asserts that this user may do what the test does.
+pub(crate) fn assert_root(what: &str) {
+    assert!(geteuid().is_root(), "this test {what}: run it as root");
+}
+
+const ALL: [Stand; 6] = [
+    Stand { workers: 2, user: User::Own },
+    Stand { workers: 1, user: User::Own },
+    Stand { workers: 4, user: User::Own },
+    Stand { workers: 2, user: User::Nobody },
+    Stand { workers: 1, user: User::Nobody },
+    Stand { workers: 4, user: User::Nobody },
+];
+
+impl Stand {
+    /// Starts a balancer with this setup.
+    #[track_caller]
+    pub(crate) fn start(self, setup: &Setup) -> Attacked {
+        self.start_with("drain_timeout: 5s", setup)
+    }
+
+    /// The same, with other settings of the process than the number of workers.
+    #[track_caller]
+    pub(crate) fn start_with(self, runtime: &str, setup: &Setup) -> Attacked {
+        let echo = Backend::echo(9090);
+        let setup = self.complete(runtime, setup);
+        let setup =
+            setup.listen("others", address(OTHERS), "others", "").pool("others", "", &[echo.target()]);
+        let lb = Lb::start_under(self.wrapper(), &setup);
+        let mut attacked = Attacked { lb, _echo: echo, setup, before: Held::default(), stand: self };
+        attacked.connect_to_others().echoes(b"the first costs what none costs again");
+        eventually("the first connection is gone", || attacked.sockets() == 0);
+        attacked.before = Held::by(&attacked.lb);
+        attacked
+    }
+
+    /// A setup with what this stand says.
+    pub(crate) fn complete(self, runtime: &str, setup: &Setup) -> Setup {
+        setup.clone().runtime(&format!("workers: {}, {runtime}", self.workers))
+    }
+
+    /// What runs the balancer as the user of this stand.
+    pub(crate) fn wrapper(self) -> &'static [&'static str] {
+        match self.user {
+            User::Own => &[],
+            User::Nobody => {
+                assert_root("runs the balancer as another user");
+                &["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+            }
+        }
+    }
+}
+
+impl Display for Stand {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "workers: {}, user: {:?}", self.workers, self.user)
+    }
+}
+
+/// A balancer that is attacked through its listener `web`, while a second one serves others.
+pub(crate) struct Attacked {
+    lb: Lb,
+    _echo: Backend,
+    setup: Setup,
+    before: Held,
+    stand: Stand,
+}
+
+impl Deref for Attacked {
+    type Target = Lb;
+
+    fn deref(&self) -> &Lb {
+        &self.lb
+    }
+}
+
+impl Attacked {
+    /// The configuration that it was started with.
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// A client of the listener that is not attacked, which has an echo behind it.
+    #[track_caller]
+    #[expect(clippy::unused_self, reason = "an address is the address of a balancer")]
+    pub(crate) fn connect_to_others(&self) -> Client {
+        Client::connect(address(OTHERS))
+    }
+
+    /// Asserts that clients of another listener are served, each request, and notes how long the slowest took.
+    #[track_caller]
+    pub(crate) fn serves_others(&self) {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..10 {
+            let mut client = self.connect_to_others();
+            for _ in 0..100 {
+                let asked = Instant::now();
+                client.echoes(b"still served");
+                slowest = slowest.max(asked.elapsed());
+            }
+        }
+        println!("slowest of 1000 requests of others: {slowest:?}");
+    }
+
+    /// What the totals say now, without a change of the configuration.
+    #[track_caller]
+    pub(crate) fn totals(&self) -> String {
+        let mark = self.lb.mark();
+        self.lb.signal(Signal::HUP);
+        // Done or refused, the totals come before.
+        self.lb.wait_for("reload", mark);
+        self.lb.log_from(mark)
+    }
+
+    /// Asserts that it is where it was before, that it serves others, that connections of `web` ended for these reasons and
+    /// for no other, and that it ends well when it is asked to.
+    #[track_caller]
+    pub(crate) fn recovered(self, reasons: &[(&str, u64)]) {
+        self.is_where_it_was();
+        self.serves_others();
+        let log = self.lb.end();
+        let expected = reasons.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect();
+        assert_eq!(all_closes(&log), expected, "reasons counted, and expected");
+    }
+
+    /// Asserts that it is where it was before: no connection counted, no socket and no other descriptor more, as much memory
+    /// but for what [`WARM`] and [`MEMORY_SLACK`] allow.
+    #[track_caller]
+    pub(crate) fn is_where_it_was(&self) {
+        eventually("no socket of an ended connection is left", || self.lb.sockets() == 0);
+        let bound = self.before.memory + usize::from(self.stand.workers) * WARM + MEMORY_SLACK;
+        let mut held = Held::by(&self.lb);
+        holds_within(PATIENCE, || {
+            held = Held::by(&self.lb);
+            held.descriptors == self.before.descriptors && held.memory <= bound
+        });
+        assert_eq!(held.descriptors, self.before.descriptors, "descriptors now, and before");
+        println!("memory before: {} KiB, now: {} KiB", self.before.memory / 1024, held.memory / 1024);
+        assert!(held.memory <= bound, "{} bytes of memory, at most {bound}", held.memory);
+        let pipes = 2 * usize::from(self.stand.workers) * self.pipes_per_worker();
+        assert!(held.pipes <= self.before.pipes + pipes, "{} ends of pipes, at most {pipes}", held.pipes);
+        let totals = self.totals();
+        for listener in ["listener=web", "listener=others"] {
+            assert_eq!(total(&totals, listener, "active"), 0, "{totals}");
+        }
+    }
+
+    fn pipes_per_worker(&self) -> usize {
+        let log = self.lb.log_text();
+        let (_, rest) = log.split_once("pipes_per_worker=").expect("it says how many pipes");
+        rest.split(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+/// What the process holds.
+#[derive(Default)]
+struct Held {
+    /// Open descriptors by their kind, pipes aside.
+    descriptors: BTreeMap<String, usize>,
+    /// Ends of pipes. Those that are empty are kept for the next stream, up to a bound.
+    pipes: usize,
+    memory: usize,
+}
+
+impl Held {
+    fn by(lb: &Lb) -> Self {
+        let mut descriptors = lb.descriptors();
+        let pipes = descriptors.remove("pipe").unwrap_or(0);
+        Self { descriptors, pipes, memory: lb.memory() }
+    }
+}
+
+/// Where others are served.
+const OTHERS: u16 = 8090;
+
+/// What buffers that a worker keeps warm may cost.
+const WARM: usize = 36 << 20;
+
+/// How much more memory it may have than before besides: slots and timers that were used once.
+const MEMORY_SLACK: usize = 4 << 20;
