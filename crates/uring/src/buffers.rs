@@ -214,8 +214,7 @@ impl Mapping {
     /// Gives the memory of these bytes back to the kernel, as far as they fill pages; those are zeroes again.
     fn release(&mut self, start: usize, length: usize) {
         assert!(start.checked_add(length).is_some_and(|end| end <= self.length));
-        // SAFETY: a question without arguments that matter to memory.
-        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(usize::MAX);
+        let page = rustix::param::page_size();
         let (first, end) = (start.div_ceil(page) * page, (start + length) / page * page);
         if first < end {
             // It is advice: an error changes nothing but what is saved.
