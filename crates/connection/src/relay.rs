@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
-use crate::half::Half;
+use crate::half::{Half, HalfView};
 
 /// Both directions of bytes.
 #[derive(Debug)]
@@ -57,6 +57,11 @@ impl Relay {
     /// The half of this direction.
     pub fn half(&mut self, direction: Direction) -> &mut Half {
         &mut self.halves[direction as usize]
+    }
+
+    /// What the half of this direction looks like from outside.
+    pub fn view(&self, direction: Direction) -> HalfView {
+        self.halves[direction as usize].view()
     }
 
     /// A byte moved.

@@ -49,8 +49,9 @@ struct Acceptor {
     held: VecDeque<Fd>,
 }
 
+/// What an acceptor does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+pub enum Mode {
     /// A multishot accept is armed, or about to be.
     Accepting,
     /// Near a bound: takes one client for each place, and waits for places.
@@ -80,6 +81,14 @@ impl Acceptors {
             Mode::Accepting | Mode::Waiting | Mode::Listening | Mode::Retired => None,
         };
         self.all.iter().flatten().filter_map(until).min()
+    }
+
+    /// What each of them does, and how many clients it holds, by number.
+    pub(crate) fn modes(&self) -> impl Iterator<Item = (usize, Mode, usize)> {
+        let numbered = self.all.iter().enumerate();
+        numbered.filter_map(|(number, acceptor)| {
+            acceptor.as_ref().map(|acceptor| (number, acceptor.mode, acceptor.held.len()))
+        })
     }
 
     fn get(&mut self, number: usize) -> &mut Acceptor {

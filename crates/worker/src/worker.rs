@@ -17,10 +17,13 @@ use crate::slots::{Slots, State};
 use crate::timers::Timers;
 use crate::token::Kind;
 
-/// One thread of the data plane.
+/// One thread of the data plane, on whatever kernel its driver is.
+///
+/// [`spawn`](crate::spawn) is the way in for programs: it makes the ring and the thread, and turns. On a kernel made for
+/// tests, who made it calls [`turn`](Self::turn).
 ///
 /// What it does for a connection is told in `connect`, `relay` and `close`, in the order of its life.
-pub(crate) struct Worker<D> {
+pub struct Worker<D> {
     pub(crate) driver: D,
     pub(crate) index: usize,
     /// The time of this turn.
@@ -60,7 +63,9 @@ pub(crate) struct HalfId {
 }
 
 impl<D: Driver> Worker<D> {
-    pub(crate) fn new(driver: D, settings: Settings, buffers: u32) -> Self {
+    /// A worker that serves the published table from its first turn on. `buffers` is how many the driver has; their
+    /// numbers are below it.
+    pub fn new(driver: D, settings: Settings, buffers: u32) -> Self {
         let now = driver.now();
         let mut reader = settings.published.reader();
         let table = Arc::clone(reader.read());
@@ -97,7 +102,11 @@ impl<D: Driver> Worker<D> {
     }
 
     /// One pass of the loop; says whether there is another.
-    pub(crate) fn turn(&mut self) -> Result<bool, Errno> {
+    ///
+    /// # Errors
+    ///
+    /// The driver is broken ([`Driver::wait`]); there is no going on.
+    pub fn turn(&mut self) -> Result<bool, Errno> {
         let deadline = self.next_deadline();
         self.driver.wait(deadline, &mut self.done)?;
         self.now = self.driver.now();
@@ -199,7 +208,7 @@ impl<D: Driver> Worker<D> {
     }
 
     /// When the next turn begins at the latest, whatever completes.
-    fn next_deadline(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         if !self.runnable.is_empty() {
             return Some(self.now);
         }
