@@ -198,7 +198,9 @@ impl<D: Driver> Worker<D> {
             Ok(client) => {
                 let client = Fd(client.cast_signed());
                 listener.counters.of(index).accepted.add(1);
-                if acceptor.held.is_empty() && self.admit(&listener).is_ok() {
+                if self.is_ending() {
+                    self.turn_away_drained(client, &listener);
+                } else if self.acceptors.get(number).held.is_empty() && self.admit(&listener).is_ok() {
                     self.place(client, listener);
                 } else {
                     self.acceptors.get(number).held.push_back(client);
@@ -373,8 +375,7 @@ impl<D: Driver> Worker<D> {
                 self.acceptors.all[number].as_mut().and_then(|acceptor| acceptor.held.pop_front())
             {
                 let listener = Arc::clone(&self.acceptors.get(number).listener);
-                listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
-                self.turn_away(client);
+                self.turn_away_drained(client, &listener);
             }
             if self.acceptors.all[number].is_some() {
                 self.leave_if_done(number);

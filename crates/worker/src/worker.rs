@@ -142,12 +142,11 @@ impl<D: Driver> Worker<D> {
     fn take_given(&mut self) {
         for _ in 0..GIVEN_MAX {
             let Some(client) = self.handover.take() else { break };
-            if self.table.phase != Phase::Ending {
+            if !self.is_ending() {
                 self.begin_connection(client);
                 continue;
             }
-            client.listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
-            self.turn_away(client.socket);
+            self.turn_away_drained(client.socket, &client.listener);
             self.handover.on_end();
             self.dismiss(&client.listener);
         }
@@ -276,6 +275,17 @@ impl<D: Driver> Worker<D> {
         if let Some(buffer) = buffer {
             self.driver.give_back(BufferId(buffer));
         }
+    }
+
+    /// Whether every connection is to end now, and none may begin.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.table.phase == Phase::Ending
+    }
+
+    /// Ends the connection of a client who was accepted and not begun, as the process ends.
+    pub(crate) fn turn_away_drained(&mut self, client: Fd, listener: &Listener) {
+        listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
+        self.turn_away(client);
     }
 
     /// Ends a client's connection that never got a slot.

@@ -1,0 +1,101 @@
+//! Faults of the data plane that runs have found, each told again as a story of one worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Config;
+use connection::CloseReason;
+use sim::{Kernel, Peer, Read, Stage};
+use table::{Gate, Phase, Published, Table};
+use worker::{Handover, Settings, Worker};
+
+/// A client was told that it is accepted in the very turn in which all connections were to end: its connection began,
+/// and nobody ended it.
+#[test]
+fn a_client_accepted_as_the_process_ends_is_turned_away() {
+    let mut balancer = Balancer::new(|_| ());
+    let mut client = balancer.stage.connect(balancer.listener().address);
+    balancer.publish(Phase::Ending);
+    balancer.turn();
+    assert!(!balancer.turn(), "the worker has no more to do");
+    assert_eq!(balancer.read(&mut client), Read::Reset);
+    assert_eq!(balancer.ended(), [(CloseReason::Drained, 1)]);
+}
+
+struct Balancer {
+    stage: Stage,
+    worker: Worker<Kernel>,
+    published: Arc<Published>,
+}
+
+impl Balancer {
+    fn new(set: impl FnOnce(&mut Config)) -> Self {
+        Self::with_buffers(0, 64, set)
+    }
+
+    /// One worker, one listener, one backend.
+    fn with_buffers(seed: u64, buffers: u16, set: impl FnOnce(&mut Config)) -> Self {
+        let mut stage = Stage::new(seed, buffers);
+        let (address, sockets) = stage.listen();
+        let mut config = Config::forward(address, &[stage.serving()]);
+        set(&mut config);
+        let published = Arc::new(Published::new(Table::build(&config, vec![sockets], 1, None)));
+        let settings = Settings {
+            index: 0,
+            cpu: None,
+            connections_max: 100_000,
+            gate: Arc::new(Gate::new(1)),
+            handover: Handover::new(1).remove(0),
+            pipes_max: 4,
+            wakers: stage.wakers(),
+            published: Arc::clone(&published),
+        };
+        let worker = Worker::new(stage.kernel(), settings, buffers.into());
+        Self { stage, worker, published }
+    }
+
+    fn listener(&self) -> Arc<table::Listener> {
+        Arc::clone(&self.published.load_full().listeners[0])
+    }
+
+    fn publish(&mut self, phase: Phase) {
+        self.published.publish(self.published.load_full().in_phase(phase));
+    }
+
+    fn turn(&mut self) -> bool {
+        self.worker.turn().unwrap()
+    }
+
+    fn turn_while_there_is_something(&mut self) {
+        while self.stage.is_ready() {
+            self.turn();
+        }
+    }
+
+    /// A client and a backend that are relayed between.
+    fn relay(&mut self) -> (Peer, Peer) {
+        let client = self.stage.connect(self.listener().address);
+        self.turn_while_there_is_something();
+        let backend = loop {
+            if let Some(backend) = self.stage.accepted() {
+                break backend;
+            }
+            // The connect, and the ACK that waits for the client's first bytes.
+            self.turn();
+        };
+        self.turn_while_there_is_something();
+        (client, backend)
+    }
+
+    fn read(&mut self, peer: &mut Peer) -> Read {
+        self.stage.pass(Duration::ZERO);
+        peer.read(1000)
+    }
+
+    /// Why connections ended, and how many.
+    fn ended(&self) -> Vec<(CloseReason, u64)> {
+        let listener = self.listener();
+        let closed = CloseReason::ALL.map(|reason| (reason, listener.counters.of(0).closed(reason).get()));
+        closed.into_iter().filter(|(_, times)| *times > 0).collect()
+    }
+}
