@@ -22,6 +22,28 @@ fn a_client_accepted_as_the_process_ends_is_turned_away() {
     assert_eq!(balancer.ended(), [(CloseReason::Drained, 1)]);
 }
 
+/// A half that was found to have stood still for too long, right after it passed a FIN on, while the other half waited
+/// for a buffer: nothing was in flight, the slot was free at once, and looked at once more.
+#[test]
+fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
+    // In which order things complete is left to chance; some of these orders are the one.
+    for seed in 0..40 {
+        let mut balancer = Balancer::with_buffers(seed, 1, |config| {
+            // It cannot be so short in a file. A worker that was stopped for longer than the timeout sees the same.
+            config.pools[0].half_closed_timeout = Duration::ZERO;
+        });
+        let (mut client, mut backend) = balancer.relay();
+        let (mut other_client, _other_backend) = balancer.relay();
+        // The one buffer is for the other connection or for this one, whose FIN needs none.
+        other_client.send(1);
+        client.send(1);
+        backend.finish();
+        balancer.turn_while_there_is_something();
+        assert_eq!(balancer.ended(), [(CloseReason::HalfClosedTimeout, 1)], "seed {seed}");
+        other_client.finish();
+    }
+}
+
 struct Balancer {
     stage: Stage,
     worker: Worker<Kernel>,
