@@ -9,7 +9,7 @@ use crate::half::{Half, HalfView};
 #[derive(Debug)]
 pub struct Relay {
     halves: [Half; 2],
-    /// When a byte last moved, in either direction.
+    /// When a byte or a FIN last moved, in either direction.
     active_at: Instant,
 }
 
@@ -64,7 +64,7 @@ impl Relay {
         self.halves[direction as usize].view()
     }
 
-    /// A byte moved.
+    /// A byte moved, or a FIN.
     pub fn on_active(&mut self, now: Instant) {
         self.active_at = now;
     }

@@ -22,6 +22,23 @@ fn a_client_accepted_as_the_process_ends_is_turned_away() {
     assert_eq!(balancer.ended(), [(CloseReason::Drained, 1)]);
 }
 
+/// A relay that had stood still for longer than a half-closed one may was reset as soon as one side finished.
+#[test]
+fn a_fin_after_long_silence_leaves_the_other_side_its_time() {
+    let mut balancer = Balancer::new(|config| config.pools[0].half_closed_timeout = Duration::from_secs(5));
+    let (mut client, mut backend) = balancer.relay();
+    balancer.stage.pass(Duration::from_secs(60));
+    client.finish();
+    balancer.turn();
+    assert_eq!(balancer.read(&mut backend), Read::Fin);
+    assert_eq!(backend.send(3), 3);
+    backend.finish();
+    balancer.turn();
+    assert_eq!(balancer.read(&mut client), Read::Bytes(3));
+    assert_eq!(balancer.read(&mut client), Read::Fin);
+    assert_eq!(balancer.ended(), [(CloseReason::Done, 1)]);
+}
+
 /// A half that was found to have stood still for too long, right after it passed a FIN on, while the other half waited
 /// for a buffer: nothing was in flight, the slot was free at once, and looked at once more.
 #[test]

@@ -73,6 +73,8 @@ impl<D: Driver> Worker<D> {
                     if self.driver.shutdown_write(output).is_err() {
                         return self.close(slot, reason_of(direction.other(), Fault::Reset));
                     }
+                    // The patience for a half-closed relay begins with the FIN, however long it was still before.
+                    connection.relay().on_active(self.now);
                     self.set_patience(slot);
                 }
                 Next::Abort(fault) => return self.close(slot, reason_of(direction, fault)),
