@@ -106,18 +106,23 @@ struct Copying {
     full: u8,
 }
 
+/// What a half that copies does at its input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Receive {
+pub enum Receive {
+    /// It does not receive.
     #[default]
     Off,
+    /// It receives what comes.
     Armed,
     /// It was asked to end. Until its last completion came, bytes may still arrive by it, and nothing else
     /// may read the socket.
     Stopping,
 }
 
+/// What a half that copies knows of its output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Output {
+pub enum Output {
+    /// It may take bytes.
     #[default]
     Free,
     /// It took no more, or not all.
@@ -142,11 +147,38 @@ struct Splicing {
     quiet: bool,
 }
 
+/// What a half that splices waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
+pub enum Waiting {
+    /// Nothing.
     No,
+    /// That its input can be read.
     Readable,
+    /// That its output can be written.
     Writable,
+}
+
+/// What a half looks like from outside, for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalfView {
+    /// It copies.
+    Copying {
+        /// What it does at its input.
+        receive: Receive,
+        /// What it knows of its output.
+        output: Output,
+        /// Bytes that were received and not sent.
+        queued: u32,
+        /// Whether the FIN was passed on.
+        finished: bool,
+    },
+    /// It splices.
+    Splicing {
+        /// What it waits for.
+        waiting: Waiting,
+        /// Bytes in the pipe.
+        filled: u32,
+    },
 }
 
 /// With so many bytes queued, a half stops receiving: the peer's window closes and it is slowed to the speed of the
@@ -349,6 +381,21 @@ impl Half {
     /// Whether its pipe holds bytes.
     pub fn is_pipe_filled(&self) -> bool {
         matches!(&self.path, Path::Splicing(splicing) if splicing.filled > 0)
+    }
+
+    /// What it looks like from outside.
+    pub fn view(&self) -> HalfView {
+        match &self.path {
+            Path::Copying(copying) => HalfView::Copying {
+                receive: copying.receive,
+                output: copying.output,
+                queued: copying.queue.bytes(),
+                finished: self.finished,
+            },
+            Path::Splicing(splicing) => {
+                HalfView::Splicing { waiting: splicing.waiting, filled: splicing.filled }
+            }
+        }
     }
 
     fn copying(&mut self) -> &mut Copying {

@@ -8,6 +8,8 @@ mod relay;
 mod close_reason;
 
 pub use crate::close_reason::CloseReason;
-pub use crate::half::{Fault, Half, Next, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Spliced};
+pub use crate::half::{
+    Fault, Half, HalfView, Next, Output, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Receive, Spliced, Waiting,
+};
 pub use crate::queue::{Chunk, Chunks, Queue};
 pub use crate::relay::{Direction, Patience, Relay};

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
-use crate::half::Half;
+use crate::half::{Half, HalfView};
 
 /// Both directions of bytes.
 #[derive(Debug)]
 pub struct Relay {
     halves: [Half; 2],
-    /// When a byte last moved, in either direction.
+    /// When a byte or a FIN last moved, in either direction.
     active_at: Instant,
 }
 
@@ -59,7 +59,12 @@ impl Relay {
         &mut self.halves[direction as usize]
     }
 
-    /// A byte moved.
+    /// What the half of this direction looks like from outside.
+    pub fn view(&self, direction: Direction) -> HalfView {
+        self.halves[direction as usize].view()
+    }
+
+    /// A byte moved, or a FIN.
     pub fn on_active(&mut self, now: Instant) {
         self.active_at = now;
     }

@@ -25,10 +25,11 @@ impl Waker {
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Makes the next wait sleep again. What was to be seen must be looked at after this, not before.
-    pub(crate) fn clear(&self) {
+    /// Makes the next wait sleep again, and says whether it would not have. What was to be seen must be looked at after
+    /// this, not before. It is for drivers.
+    pub fn clear(&self) -> bool {
         // `EAGAIN` means that there was nothing to clear.
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+        rustix::io::read(&self.0, &mut [0; 8]).is_ok()
     }
 
     pub(crate) fn raw(&self) -> RawFd {

@@ -49,8 +49,9 @@ struct Acceptor {
     held: VecDeque<Fd>,
 }
 
+/// What an acceptor does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+pub enum Mode {
     /// A multishot accept is armed, or about to be.
     Accepting,
     /// Near a bound: takes one client for each place, and waits for places.
@@ -80,6 +81,14 @@ impl Acceptors {
             Mode::Accepting | Mode::Waiting | Mode::Listening | Mode::Retired => None,
         };
         self.all.iter().flatten().filter_map(until).min()
+    }
+
+    /// What each of them does, and how many clients it holds, by number.
+    pub(crate) fn modes(&self) -> impl Iterator<Item = (usize, Mode, usize)> {
+        let numbered = self.all.iter().enumerate();
+        numbered.filter_map(|(number, acceptor)| {
+            acceptor.as_ref().map(|acceptor| (number, acceptor.mode, acceptor.held.len()))
+        })
     }
 
     fn get(&mut self, number: usize) -> &mut Acceptor {
@@ -189,7 +198,9 @@ impl<D: Driver> Worker<D> {
             Ok(client) => {
                 let client = Fd(client.cast_signed());
                 listener.counters.of(index).accepted.add(1);
-                if acceptor.held.is_empty() && self.admit(&listener).is_ok() {
+                if self.is_ending() {
+                    self.turn_away_drained(client, &listener);
+                } else if self.acceptors.get(number).held.is_empty() && self.admit(&listener).is_ok() {
                     self.place(client, listener);
                 } else {
                     self.acceptors.get(number).held.push_back(client);
@@ -364,8 +375,7 @@ impl<D: Driver> Worker<D> {
                 self.acceptors.all[number].as_mut().and_then(|acceptor| acceptor.held.pop_front())
             {
                 let listener = Arc::clone(&self.acceptors.get(number).listener);
-                listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
-                self.turn_away(client);
+                self.turn_away_drained(client, &listener);
             }
             if self.acceptors.all[number].is_some() {
                 self.leave_if_done(number);

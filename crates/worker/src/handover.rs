@@ -95,6 +95,11 @@ impl Handover {
         debug_assert!(before > 0);
     }
 
+    /// Connections that the worker has, and those on their way to it.
+    pub(crate) fn load(&self) -> u32 {
+        self.shared.workers[self.index].load.load(Ordering::Relaxed)
+    }
+
     /// Gives no more. Says whether nobody does any more, so that workers that wait for it can be woken.
     pub(crate) fn close(&mut self) -> bool {
         // Release: who sees it sees what was given before.

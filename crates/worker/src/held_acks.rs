@@ -14,7 +14,7 @@ use crate::worker::Worker;
 
 /// The ACK that tells a backend that its answer to the connect was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ack {
+pub enum Ack {
     /// It was sent, and nothing is to be learnt from this connection.
     Sent,
     /// It waits for the client's first bytes, or for its time to be up.

@@ -9,6 +9,7 @@ mod relay; // relayed, // and ended.
 
 mod handover;
 mod held_acks;
+mod inspect; // Looked at from outside, by tests.
 mod pipes;
 mod slots;
 mod timers;
@@ -22,8 +23,12 @@ use table::{Gate, Published};
 use uring::{BUFFERS_MAX, Ring, SetupError, Waker};
 
 pub use crate::handover::Handover;
+pub use crate::worker::Worker;
 
-use crate::worker::Worker;
+// For the simulated kernel: it turns workers itself and looks into them in between.
+pub use crate::acceptor::Mode;
+pub use crate::held_acks::Ack;
+pub use crate::inspect::{ConnectionView, StateView, WorkerView};
 
 // For the micro-benchmarks: nobody else needs them.
 pub use crate::timers::Timers;

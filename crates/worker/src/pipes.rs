@@ -52,6 +52,11 @@ impl Pipes {
         }
     }
 
+    /// How many are open, and how many of those no half has.
+    pub(crate) fn count(&self) -> (u32, usize) {
+        (self.open, self.free.len())
+    }
+
     /// Takes back a pipe that is empty.
     pub(crate) fn give_back(&mut self, pipe: Pipe) {
         self.free.push(pipe);

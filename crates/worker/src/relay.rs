@@ -12,7 +12,8 @@ const STREAM_BUDGET: u32 = 1024 * 1024;
 
 impl<D: Driver> Worker<D> {
     /// Does what a half wants until it wants nothing more for now.
-    fn pump(&mut self, slot: u32, direction: Direction) {
+    fn pump(&mut self, half: HalfId) {
+        let HalfId { slot, direction, .. } = half;
         let mut budget = STREAM_BUDGET;
         while budget > 0 {
             let connection = self.slots.get(slot);
@@ -72,11 +73,13 @@ impl<D: Driver> Worker<D> {
                     if self.driver.shutdown_write(output).is_err() {
                         return self.close(slot, reason_of(direction.other(), Fault::Reset));
                     }
+                    // The patience for a half-closed relay begins with the FIN, however long it was still before.
+                    connection.relay().on_active(self.now);
                     self.set_patience(slot);
                 }
                 Next::Abort(fault) => return self.close(slot, reason_of(direction, fault)),
             }
-            if !matches!(self.slots.get(slot).state, State::Relaying(_)) {
+            if !self.relays(half) {
                 return; // It had stood still for too long.
             }
         }
@@ -168,10 +171,14 @@ impl<D: Driver> Worker<D> {
     }
 
     fn pump_if_relaying(&mut self, half: HalfId) {
-        let HalfId { slot, generation, direction } = half;
-        if self.slots.lives(slot, generation) && matches!(self.slots.get(slot).state, State::Relaying(_)) {
-            self.pump(slot, direction);
+        if self.relays(half) {
+            self.pump(half);
         }
+    }
+
+    /// Whether the half's connection still is, and relays.
+    fn relays(&mut self, HalfId { slot, generation, .. }: HalfId) -> bool {
+        self.slots.lives(slot, generation) && matches!(self.slots.get(slot).state, State::Relaying(_))
     }
 
     fn cancel(&mut self, slot: u32, kind: Kind) {

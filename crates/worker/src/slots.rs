@@ -158,6 +158,13 @@ impl Slots {
         self.active
     }
 
+    /// Each connection, with its slot, its generation and how many operations are in flight for it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32, u8, &Connection)> {
+        (0..).zip(&self.all).filter_map(|(slot, place)| {
+            place.tenant.as_ref().map(|tenant| (slot, place.generation, place.in_flight, tenant))
+        })
+    }
+
     /// The slots that have a tenant.
     pub(crate) fn live(&self) -> Vec<u32> {
         let numbered = (0..).zip(&self.all);

@@ -17,10 +17,13 @@ use crate::slots::{Slots, State};
 use crate::timers::Timers;
 use crate::token::Kind;
 
-/// One thread of the data plane.
+/// One thread of the data plane, on whatever kernel its driver is.
+///
+/// [`spawn`](crate::spawn) is the way in for programs: it makes the ring and the thread, and turns. On a kernel made for
+/// tests, who made it calls [`turn`](Self::turn).
 ///
 /// What it does for a connection is told in `connect`, `relay` and `close`, in the order of its life.
-pub(crate) struct Worker<D> {
+pub struct Worker<D> {
     pub(crate) driver: D,
     pub(crate) index: usize,
     /// The time of this turn.
@@ -60,7 +63,9 @@ pub(crate) struct HalfId {
 }
 
 impl<D: Driver> Worker<D> {
-    pub(crate) fn new(driver: D, settings: Settings, buffers: u32) -> Self {
+    /// A worker that serves the published table from its first turn on. `buffers` is how many the driver has; their
+    /// numbers are below it.
+    pub fn new(driver: D, settings: Settings, buffers: u32) -> Self {
         let now = driver.now();
         let mut reader = settings.published.reader();
         let table = Arc::clone(reader.read());
@@ -97,7 +102,11 @@ impl<D: Driver> Worker<D> {
     }
 
     /// One pass of the loop; says whether there is another.
-    pub(crate) fn turn(&mut self) -> Result<bool, Errno> {
+    ///
+    /// # Errors
+    ///
+    /// The driver is broken ([`Driver::wait`]); there is no going on.
+    pub fn turn(&mut self) -> Result<bool, Errno> {
         let deadline = self.next_deadline();
         self.driver.wait(deadline, &mut self.done)?;
         self.now = self.driver.now();
@@ -133,12 +142,11 @@ impl<D: Driver> Worker<D> {
     fn take_given(&mut self) {
         for _ in 0..GIVEN_MAX {
             let Some(client) = self.handover.take() else { break };
-            if self.table.phase != Phase::Ending {
+            if !self.is_ending() {
                 self.begin_connection(client);
                 continue;
             }
-            client.listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
-            self.turn_away(client.socket);
+            self.turn_away_drained(client.socket, &client.listener);
             self.handover.on_end();
             self.dismiss(&client.listener);
         }
@@ -199,7 +207,7 @@ impl<D: Driver> Worker<D> {
     }
 
     /// When the next turn begins at the latest, whatever completes.
-    fn next_deadline(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         if !self.runnable.is_empty() {
             return Some(self.now);
         }
@@ -267,6 +275,17 @@ impl<D: Driver> Worker<D> {
         if let Some(buffer) = buffer {
             self.driver.give_back(BufferId(buffer));
         }
+    }
+
+    /// Whether every connection is to end now, and none may begin.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.table.phase == Phase::Ending
+    }
+
+    /// Ends the connection of a client who was accepted and not begun, as the process ends.
+    pub(crate) fn turn_away_drained(&mut self, client: Fd, listener: &Listener) {
+        listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
+        self.turn_away(client);
     }
 
     /// Ends a client's connection that never got a slot.

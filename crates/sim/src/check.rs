@@ -1,0 +1,289 @@
+//! What must hold: between turns, when nothing moves any more, and at the end of a run.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Waiting};
+use table::{Backend, Listener};
+use uring::BUFFER_SIZE;
+use worker::{StateView, Worker, WorkerView};
+
+use crate::agenda::{SECOND, nanos};
+use crate::descriptors::{Socket, Thing};
+use crate::faults::Fault;
+use crate::links::Trouble;
+use crate::peers::Saw;
+use crate::ring::PARTS_MAX;
+use crate::run::Run;
+use crate::world::World;
+
+/// Bytes that a half may have queued where receives know limits: a receive begins with a quarter of the most at hand,
+/// and its last part may go beyond its limit.
+const HALF_BYTES_MAX: u32 = QUEUE_BYTES_MAX + QUEUE_BYTES_MAX / 4 + BUFFER_SIZE;
+
+/// Buffers that a half may have queued: what a receive brought before it could be stopped, and while it was.
+const HALF_BUFFERS_MAX: u64 = QUEUE_BUFFERS_MAX as u64 + 2 * PARTS_MAX;
+
+/// How much later than it should a connection may end, in nanoseconds: ticks of timers, turns, slow workers.
+const LATE_MAX: u64 = SECOND;
+
+/// How long a stream may keep its pipe though nothing moves, in nanoseconds: it is looked at every second.
+const QUIET_MAX: u64 = 3 * SECOND;
+
+impl Run {
+    /// What must hold after every turn.
+    pub(crate) fn check_turn(&self, worker: usize, view: &WorkerView) {
+        assert!(
+            self.gate.active() <= self.scenario.connections_max,
+            "more connections than the process may have"
+        );
+        if let [only] = &self.tables[..] {
+            for listener in &only.listeners {
+                let active = listener.gate.active();
+                assert!(
+                    active <= listener.connections_max,
+                    "more connections than {} may have",
+                    listener.name
+                );
+            }
+        }
+        assert!(view.pipes_open <= self.scenario.pipes_max, "more pipes than a worker may have");
+        for connection in &view.connections {
+            assert!(
+                connection.state != StateView::Closing || connection.in_flight > 0,
+                "a connection ended, has nothing in flight, and keeps its slot"
+            );
+            let StateView::Relaying(halves) = connection.state else { continue };
+            for half in halves {
+                let HalfView::Copying { queued, .. } = half else { continue };
+                let bounded = !self.scenario.limits.receives_end || queued <= HALF_BYTES_MAX;
+                assert!(bounded, "a half has {queued} bytes queued");
+            }
+        }
+        let mut buffers = HashMap::new();
+        for extent in self.world.borrow().rings[worker].buffers.held() {
+            let of_stream: &mut u64 = buffers.entry((extent.stream.link, extent.stream.side)).or_default();
+            *of_stream += 1;
+            assert!(*of_stream <= HALF_BUFFERS_MAX, "a half has {of_stream} buffers queued");
+        }
+    }
+
+    /// What must hold when nothing happens until then: no connection stands still for longer than it may.
+    pub(crate) fn check_stillness(&self, until: u64) {
+        let world = self.world.borrow();
+        let pools = || self.tables.iter().flat_map(|table| &table.pools);
+        let longest =
+            |of: fn(&table::Pool) -> Duration| pools().map(|pool| nanos(of(pool))).max().unwrap_or(0);
+        let idle = longest(|pool| pool.idle_timeout) + LATE_MAX;
+        let connecting = longest(|pool| pool.connect_timeout) + LATE_MAX;
+        for thing in world.descriptors.iter() {
+            let Thing::Socket(Socket { end: Some(end), .. }) = thing else { continue };
+            let link = &world.links[end.link];
+            let partner = link.partner.map(|partner| world.links[partner].moved_at);
+            // A client alone may wait for a place, or for many attempts to connect.
+            if !link.is_to_backend() && partner.is_none() {
+                continue;
+            }
+            let still = until.saturating_sub(link.moved_at.max(partner.unwrap_or(0)));
+            assert!(!link.taken || still <= idle, "{end:?} was still for {} s", still / SECOND);
+            assert!(link.taken || still <= connecting, "{end:?} connected for {} s", still / SECOND);
+        }
+        if until - self.still_since > QUIET_MAX {
+            let keeps_pipe =
+                |half: HalfView| matches!(half, HalfView::Splicing { waiting: Waiting::Readable, .. });
+            for view in self.workers.iter().flatten().map(Worker::inspect) {
+                for connection in view.connections {
+                    let StateView::Relaying(halves) = connection.state else { continue };
+                    assert!(!halves.into_iter().any(keeps_pipe), "a stream stands still and keeps its pipe");
+                }
+            }
+        }
+    }
+
+    /// What must hold when nothing will happen any more, and the process serves: nobody waits.
+    pub(crate) fn check_quiet(&self) {
+        let world = self.world.borrow();
+        assert_eq!(world.queues.waiting(), 0, "clients wait, and nobody accepts them");
+        let mut pipes = 0;
+        for worker in self.workers.iter().flatten() {
+            let view = worker.inspect();
+            assert!(view.connections.is_empty(), "connections wait for ever: {:?}", view.connections);
+            assert!(view.acceptors.iter().all(|(.., held)| *held == 0), "clients are held for ever");
+            assert_eq!(view.load, 0, "connections that ended count as a worker's load");
+            assert_eq!(view.pipes_open as usize, view.pipes_free, "pipes were not given back");
+            pipes += view.pipes_free;
+        }
+        let open = world.descriptors.iter().filter(|thing| matches!(thing, Thing::PipeRead(_))).count();
+        assert_eq!(open, pipes, "pipes were miscounted");
+        assert_eq!(self.gate.active(), 0, "places were not given back");
+    }
+
+    /// What must hold at the end.
+    pub(crate) fn check_end(&mut self) {
+        let (listeners, backends) = (self.listeners(), self.backends());
+        self.check_places(&listeners);
+        self.check_numbers(&listeners, &backends);
+        let world = self.world.borrow();
+        world.check_kernel();
+        self.check_reasons(&world, &listeners);
+        self.check_links(&world, &listeners);
+        drop(world);
+        for reason in CloseReason::ALL {
+            if closed(&listeners, reason) > 0 {
+                self.coverage.count("connection", "accepted", reason.name());
+            }
+        }
+    }
+
+    fn check_places(&self, listeners: &[Arc<Listener>]) {
+        assert_eq!(self.gate.active(), 0, "places of the process were not given back");
+        for listener in listeners {
+            assert_eq!(listener.gate.active(), 0, "places of {} were not given back", listener.name);
+        }
+    }
+
+    fn check_numbers(&self, listeners: &[Arc<Listener>], backends: &[Arc<Backend>]) {
+        let world = self.world.borrow();
+        let of_listeners = |number: fn(&table::ListenerCounters) -> u64| {
+            listeners.iter().map(|listener| listener.counters.sum(number)).sum::<u64>()
+        };
+        let of_backends = |number: fn(&table::BackendCounters) -> u64| {
+            backends.iter().map(|backend| backend.counters.sum(number)).sum::<u64>()
+        };
+        assert_eq!(of_listeners(|of| of.active.get()), 0);
+        assert_eq!(of_backends(|of| of.active.get()), 0);
+        assert_eq!(of_listeners(|of| of.accepted.get()), world.accepted, "accepted clients were not counted");
+        let ends: u64 = CloseReason::ALL.iter().map(|&reason| closed(listeners, reason)).sum();
+        assert_eq!(ends, world.accepted, "not every connection has one reason to end");
+        let bytes =
+            [of_listeners(|of| of.bytes_to_backend.get()), of_listeners(|of| of.bytes_to_client.get())];
+        assert_eq!(bytes, world.delivered, "bytes were miscounted at listeners");
+        let bytes = [of_backends(|of| of.bytes_to_backend.get()), of_backends(|of| of.bytes_to_client.get())];
+        assert_eq!(bytes, world.delivered, "bytes were miscounted at backends");
+        let (picked, connected) = (of_backends(|of| of.picked.get()), of_backends(|of| of.connected.get()));
+        let failed = of_backends(|of| of.connect_failed.get());
+        let given_up = picked - connected - failed;
+        assert!(given_up <= closed(listeners, CloseReason::Drained), "attempts came to nothing");
+        let taken = world.links.iter().filter(|link| link.is_to_backend() && link.taken).count();
+        assert!(connected <= taken as u64, "connects were counted that were none");
+    }
+
+    /// Each reason was given no more often than there was one.
+    fn check_reasons(&self, world: &World, listeners: &[Arc<Listener>]) {
+        let of_clients = |is: fn(Trouble) -> bool| world.troubled(false, is);
+        let of_backends = |is: fn(Trouble) -> bool| world.troubled(true, is);
+        let reset = |trouble: Trouble| trouble.reset || trouble.lost;
+        let lost = |trouble: Trouble| trouble.lost;
+        let still = of_clients(|trouble| trouble.still) + of_backends(|trouble| trouble.still);
+        // Those who wait for a buffer that one who stands still has wait as long.
+        let still = if world.starved && still > 0 { u64::MAX } else { still };
+        let empty = |table: &Arc<table::Table>| {
+            table.pools.iter().any(|pool| pool.backends.iter().all(|backend| backend.weight == 0))
+        };
+        let answered = &world.answered;
+        for reason in CloseReason::ALL {
+            let most = match reason {
+                CloseReason::Done => u64::MAX,
+                CloseReason::ClientReset => of_clients(reset),
+                CloseReason::BackendReset => of_backends(reset),
+                CloseReason::ClientLost => of_clients(lost),
+                CloseReason::BackendLost => of_backends(lost),
+                CloseReason::ConnectRefused => answered.refused,
+                CloseReason::ConnectTimedOut => answered.timed_out,
+                CloseReason::ConnectUnreachable => answered.unreachable,
+                CloseReason::NoBackend => any_number_if(self.tables.iter().any(empty)),
+                CloseReason::NoSourcePort => answered.no_port,
+                CloseReason::NoResources => answered.no_resources,
+                CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
+                CloseReason::Drained => any_number_if(self.ending_at.is_some()),
+                CloseReason::OverLimit => answered.no_accept,
+            };
+            let ended = closed(listeners, reason);
+            assert!(ended <= most, "{ended} connections ended by {}, {most} had reason to", reason.name());
+        }
+    }
+
+    /// A connection whose peers both meant well was relayed to its end, unless it was drained.
+    fn check_links(&self, world: &World, listeners: &[Arc<Listener>]) {
+        let still =
+            world.troubled(false, |trouble| trouble.still) + world.troubled(true, |trouble| trouble.still);
+        if self.ending_at.is_some() || world.starved && still > 0 {
+            return;
+        }
+        let mut relayed = 0;
+        for peer in &world.peers {
+            let link = &world.links[peer.end.link];
+            let Some(partner) = link.partner.map(|partner| &world.links[partner]) else { continue };
+            if link.trouble.any() || partner.trouble.any() {
+                continue;
+            }
+            assert_eq!(peer.saw, Saw::Fin, "{:?} and its partner meant well", peer.end);
+            let source = &partner.ways[peer.end.other().side];
+            assert_eq!(peer.read, source.sent, "{:?} did not get all", peer.end);
+            relayed += 1;
+        }
+        assert!(relayed <= 2 * closed(listeners, CloseReason::Done));
+        let well = still == 0
+            && !world.links.iter().any(|link| link.trouble.any())
+            && world.answered.is_nothing()
+            && !world.faults.any_of(&[Fault::NoAccept, Fault::Aborted])
+            && closed(listeners, CloseReason::NoBackend) == 0;
+        if well {
+            assert_eq!(
+                closed(listeners, CloseReason::Done),
+                world.accepted,
+                "nothing went wrong, and not all is done"
+            );
+        }
+    }
+
+    /// Each listener that ever was, by its counters.
+    fn listeners(&self) -> Vec<Arc<Listener>> {
+        let mut known = HashSet::new();
+        let all = self.tables.iter().flat_map(|table| &table.listeners);
+        all.filter(|listener| known.insert(Arc::as_ptr(&listener.counters))).map(Arc::clone).collect()
+    }
+
+    /// Each backend that ever was, by its counters.
+    fn backends(&self) -> Vec<Arc<Backend>> {
+        let mut known = HashSet::new();
+        let all = self.tables.iter().flat_map(|table| &table.pools).flat_map(|pool| &pool.backends);
+        all.filter(|backend| known.insert(Arc::as_ptr(&backend.counters))).map(Arc::clone).collect()
+    }
+}
+
+impl World {
+    /// How many links to backends, or from clients, had this trouble.
+    fn troubled(&self, to_backend: bool, is: impl Fn(Trouble) -> bool) -> u64 {
+        let links = self.links.iter().filter(|link| link.is_to_backend() == to_backend);
+        links.filter(|link| is(link.trouble)).count() as u64
+    }
+
+    /// The kernel has everything back.
+    fn check_kernel(&self) {
+        let mut reserves = 0;
+        for thing in self.descriptors.iter() {
+            match thing {
+                Thing::Socket(socket) => panic!("a socket was left open: {socket:?}"),
+                Thing::PipeRead(pipe) | Thing::PipeWrite(pipe) => {
+                    assert_eq!(self.pipes[pipe].filled(), 0, "a pipe was pooled with bytes in it");
+                }
+                Thing::Reserve => reserves += 1,
+            }
+        }
+        assert!(reserves <= self.rings.len(), "{reserves} descriptors are in reserve");
+        for ring in &self.rings {
+            assert_eq!(ring.buffers.held().count(), 0, "buffers were not given back");
+            assert_eq!(ring.unanswered(), 0, "operations were left in flight");
+        }
+    }
+}
+
+fn any_number_if(may: bool) -> u64 {
+    if may { u64::MAX } else { 0 }
+}
+
+fn closed(listeners: &[Arc<Listener>], reason: CloseReason) -> u64 {
+    listeners.iter().map(|listener| listener.counters.sum(|of| of.closed(reason).get())).sum()
+}

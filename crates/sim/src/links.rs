@@ -1,0 +1,414 @@
+//! TCP, as far as a relay can tell: two ways of bytes with windows between two ends, FINs, RSTs, and ends that vanish.
+//!
+//! The end that connects is number 0. What an end sends is on its way for a while, arrives in parts, and is there until
+//! the other end reads it. That what goes out is what came in is checked here, where a worker sends.
+
+use uring::Errno;
+
+use crate::agenda::{Event, MILLISECOND};
+use crate::bytes::Extent;
+use crate::faults::Fault;
+use crate::world::World;
+
+/// One end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EndId {
+    pub(crate) link: usize,
+    pub(crate) side: usize,
+}
+
+/// A connection as the network has it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// By the side that sends.
+    pub(crate) ways: [Way; 2],
+    pub(crate) ends: [End; 2],
+    /// How long a part is on its way at most, in nanoseconds; 0 is at once.
+    pub(crate) latency: u64,
+    /// The link whose bytes this one carries, and the other way round, as found by the bytes.
+    pub(crate) partner: Option<usize>,
+    /// Whether a worker was told that it has this connection.
+    pub(crate) taken: bool,
+    /// When a worker last moved something of it, in nanoseconds; at first, when it began.
+    pub(crate) moved_at: u64,
+    /// What befell it that is not the worker's doing.
+    pub(crate) trouble: Trouble,
+    to_backend: bool,
+}
+
+/// What may have ended a link other than the worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// Its peer reset it, or closed it and would not hear the rest.
+    pub(crate) reset: bool,
+    /// Its peer was given up.
+    pub(crate) lost: bool,
+    /// Its peer stands still for good.
+    pub(crate) still: bool,
+}
+
+/// Bytes one way.
+#[derive(Debug)]
+pub(crate) struct Way {
+    /// The stream whose bytes these are, once there are any.
+    pub(crate) stream: Option<EndId>,
+    /// Bytes that were sent since the beginning.
+    pub(crate) sent: u64,
+    /// Of them, those that arrived.
+    pub(crate) arrived: u64,
+    /// Of them, those that were read.
+    pub(crate) read: u64,
+    /// How many may be sent and not read.
+    room: u64,
+    fin: Fin,
+    /// Whether a delivery is on the agenda.
+    delivering: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fin {
+    No,
+    Sent,
+    Arrived,
+    /// The reader was told.
+    Read,
+}
+
+/// What one end knows.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// The peer that acts here; a worker's socket has none.
+    pub(crate) peer: Option<usize>,
+    /// What to tell whoever uses it next.
+    pub(crate) error: Option<Errno>,
+    /// The connection is no more: it was reset by either, or given up.
+    pub(crate) dead: bool,
+    pub(crate) closed: bool,
+    /// It neither sends nor hears any more, and nobody was told.
+    pub(crate) vanished: bool,
+}
+
+impl EndId {
+    pub(crate) fn other(self) -> Self {
+        Self { link: self.link, side: 1 - self.side }
+    }
+}
+
+impl Trouble {
+    pub(crate) fn any(self) -> bool {
+        self.reset || self.lost || self.still
+    }
+}
+
+impl Link {
+    pub(crate) fn new(now: u64, latency: u64, rooms: [u64; 2], to_backend: bool) -> Self {
+        Self {
+            ways: rooms.map(Way::new),
+            ends: [End::default(), End::default()],
+            latency,
+            partner: None,
+            taken: false,
+            moved_at: now,
+            trouble: Trouble::default(),
+            to_backend,
+        }
+    }
+
+    /// Whether a worker made it, rather than a client.
+    pub(crate) fn is_to_backend(&self) -> bool {
+        self.to_backend
+    }
+}
+
+impl Way {
+    fn new(room: u64) -> Self {
+        Self { stream: None, sent: 0, arrived: 0, read: 0, room, fin: Fin::No, delivering: false }
+    }
+
+    /// Whether the FIN was sent after the last byte.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.fin != Fin::No
+    }
+
+    /// Whether the reader was told of the FIN.
+    pub(crate) fn is_read_to_the_end(&self) -> bool {
+        self.fin == Fin::Read
+    }
+
+    pub(crate) fn free(&self) -> u64 {
+        self.room - (self.sent - self.read)
+    }
+
+    /// Forgets what is still on its way.
+    fn cut(&mut self) {
+        self.sent = self.arrived;
+    }
+}
+
+impl World {
+    pub(crate) fn way(&mut self, from: EndId) -> &mut Way {
+        &mut self.links[from.link].ways[from.side]
+    }
+
+    pub(crate) fn end(&mut self, end: EndId) -> &mut End {
+        &mut self.links[end.link].ends[end.side]
+    }
+
+    /// send(2): how many of the bytes were taken.
+    pub(crate) fn link_send(&mut self, from: EndId, extent: Extent) -> Result<u32, Errno> {
+        let end = self.end(from);
+        if let Some(errno) = end.error.take() {
+            return Err(errno);
+        }
+        if end.dead || self.way(from).is_finished() {
+            return Err(Errno::PIPE);
+        }
+        let free = u32::try_from(self.way(from).free()).expect("windows are small");
+        if free == 0 {
+            return Err(Errno::AGAIN);
+        }
+        let mut length = free.min(extent.length);
+        if self.end(from).peer.is_none() {
+            if self.happens(Fault::SendAgain) {
+                return Err(Errno::AGAIN);
+            }
+            if self.happens(Fault::ShortSend) {
+                length = self.random.some_of(length);
+            }
+            self.check_send(from, extent);
+            self.on_moved(from.link);
+        }
+        let way = self.way(from);
+        way.stream = Some(extent.stream);
+        way.sent += u64::from(length);
+        self.deliver_later(from);
+        Ok(length)
+    }
+
+    /// A worker sends the next bytes of a stream, and of no other: two links are the two sides of one connection.
+    fn check_send(&mut self, from: EndId, extent: Extent) {
+        if self.manners.by_hand {
+            return;
+        }
+        let (one, other) = (from.link, extent.stream.link);
+        for (link, partner) in [(one, other), (other, one)] {
+            let partner_before = *self.links[link].partner.get_or_insert(partner);
+            assert_eq!(partner_before, partner, "bytes of one connection go to another");
+        }
+        let way = self.way(from);
+        assert_eq!(*way.stream.get_or_insert(extent.stream), extent.stream, "bytes go back to who sent them");
+        assert_eq!(way.sent, extent.from, "bytes are lost, doubled or out of order");
+    }
+
+    /// recv(2) of up to `most` bytes; none is the end.
+    pub(crate) fn link_receive(&mut self, at: EndId, most: u32) -> Result<Option<Extent>, Errno> {
+        let dead = self.end(at).dead;
+        let way = self.way(at.other());
+        let there = u32::try_from(way.arrived - way.read).expect("windows are small");
+        if there > 0 {
+            let extent = Extent {
+                stream: way.stream.expect("bytes have a stream"),
+                from: way.read,
+                length: there.min(most),
+            };
+            way.read += u64::from(extent.length);
+            self.notify(at.other());
+            return Ok(Some(extent));
+        }
+        if matches!(way.fin, Fin::Arrived | Fin::Read) {
+            let first = std::mem::replace(&mut way.fin, Fin::Read) == Fin::Arrived;
+            if first && self.end(at).peer.is_none() {
+                self.on_moved(at.link);
+            }
+            return Ok(None);
+        }
+        match self.end(at).error.take() {
+            Some(errno) => Err(errno),
+            None if dead => Ok(None),
+            None => Err(Errno::AGAIN),
+        }
+    }
+
+    /// Whether a receive would answer.
+    pub(crate) fn is_readable(&self, at: EndId) -> bool {
+        let link = &self.links[at.link];
+        let (way, end) = (&link.ways[1 - at.side], &link.ends[at.side]);
+        way.arrived > way.read
+            || matches!(way.fin, Fin::Arrived | Fin::Read)
+            || end.error.is_some()
+            || end.dead
+    }
+
+    /// Whether a poll says that it can be written: with a third of the room free, tcp(7), or to hear that it cannot.
+    pub(crate) fn is_writable(&self, at: EndId) -> bool {
+        let link = &self.links[at.link];
+        let (way, end) = (&link.ways[at.side], &link.ends[at.side]);
+        way.free() * 3 >= way.room || way.is_finished() || end.error.is_some() || end.dead
+    }
+
+    /// `shutdown(SHUT_WR)`.
+    pub(crate) fn link_finish(&mut self, from: EndId) -> Result<(), Errno> {
+        if self.end(from).dead {
+            return Err(Errno::NOTCONN);
+        }
+        if self.way(from).is_finished() {
+            return Ok(());
+        }
+        if self.end(from).peer.is_none() {
+            self.check_finish(from);
+            self.on_moved(from.link);
+        }
+        self.way(from).fin = Fin::Sent;
+        self.deliver_later(from);
+        Ok(())
+    }
+
+    /// A worker's FIN comes after the last byte of a stream that was finished, and only then.
+    fn check_finish(&self, from: EndId) {
+        if self.manners.by_hand {
+            return;
+        }
+        let link = &self.links[from.link];
+        let sent = link.ways[from.side].sent;
+        let Some(partner) = link.partner else {
+            assert_eq!(sent, 0, "bytes of nobody");
+            return;
+        };
+        // The worker connects to backends and is connected to by clients: its partner's peer is on the same side.
+        let source = &self.links[partner].ways[from.side];
+        assert!(source.is_read_to_the_end(), "a FIN is passed on that never came");
+        assert_eq!(sent, source.sent, "a FIN is passed on before the last byte");
+    }
+
+    /// close(2). The end is gone; what it sent still arrives, unless it resets.
+    pub(crate) fn link_close(&mut self, at: EndId, resets: bool) {
+        let end = self.end(at);
+        assert!(!end.closed);
+        end.closed = true;
+        if end.dead || end.vanished {
+            end.dead = true;
+            return;
+        }
+        let incoming = self.way(at.other());
+        // Who closes with bytes unread resets, RFC 2525 2.17.
+        if resets || incoming.arrived > incoming.read {
+            return self.link_reset(at);
+        }
+        if self.end(at).peer.is_none() && !self.way(at).is_finished() {
+            // Of a connect that was given up nobody knows whether it came about.
+            if self.links[at.link].taken {
+                self.check_finish(at);
+            }
+        }
+        let way = self.way(at);
+        if way.fin == Fin::No {
+            way.fin = Fin::Sent;
+        }
+        self.deliver_later(at);
+    }
+
+    pub(crate) fn link_reset(&mut self, from: EndId) {
+        self.end(from).dead = true;
+        self.way(from).cut();
+        let delay = self.delay(from.link);
+        self.agenda.after(delay, Event::Reset(from));
+    }
+
+    /// The RST of the other end arrives.
+    pub(crate) fn on_reset(&mut self, from: EndId) {
+        let at = from.other();
+        let closing = matches!(self.way(from).fin, Fin::Arrived | Fin::Read) && !self.way(at).is_finished();
+        let errno = if closing { Errno::PIPE } else { Errno::CONNRESET };
+        self.link_break(at, errno);
+    }
+
+    /// The connection is no more at this end.
+    pub(crate) fn link_break(&mut self, at: EndId, errno: Errno) {
+        let end = self.end(at);
+        if end.dead || end.vanished {
+            return;
+        }
+        end.dead = true;
+        if !end.closed {
+            end.error = Some(errno);
+        }
+        self.way(at).cut();
+        self.way(at.other()).cut();
+        self.notify(at);
+    }
+
+    fn deliver_later(&mut self, from: EndId) {
+        if self.way(from).delivering {
+            return;
+        }
+        if self.links[from.link].latency == 0 {
+            return self.deliver(from);
+        }
+        self.way(from).delivering = true;
+        let delay = self.delay(from.link);
+        self.agenda.after(delay, Event::Deliver(from));
+    }
+
+    /// A worker moved something of a link.
+    pub(crate) fn on_moved(&mut self, link: usize) {
+        self.moved += 1;
+        self.links[link].moved_at = self.agenda.now();
+    }
+
+    /// Some of what was sent arrives, and the FIN after the last byte.
+    pub(crate) fn deliver(&mut self, from: EndId) {
+        let at = from.other();
+        self.way(from).delivering = false;
+        if self.end(at).vanished || self.end(from).vanished {
+            return;
+        }
+        let (latency, part) = (self.links[from.link].latency, self.random.next());
+        let way = self.way(from);
+        let coming = way.sent - way.arrived;
+        // Mostly all of it.
+        way.arrived +=
+            if latency > 0 && coming > 0 && part % 4 == 0 { 1 + part / 4 % coming } else { coming };
+        let all = way.arrived == way.sent;
+        if all && way.fin == Fin::Sent {
+            way.fin = Fin::Arrived;
+        }
+        if self.end(at).closed {
+            let way = self.way(from);
+            let unheard = way.arrived > way.read;
+            way.read = way.arrived;
+            if unheard && !self.end(at).dead {
+                self.end(at).dead = true;
+                let delay = self.delay(from.link);
+                self.agenda.after(delay, Event::Reset(at));
+            }
+        }
+        if !all {
+            self.deliver_later(from);
+        }
+        self.notify(at);
+    }
+
+    pub(crate) fn delay(&mut self, link: usize) -> u64 {
+        let latency = self.links[link].latency;
+        self.random.between(0, latency)
+    }
+
+    /// A worker's end that nobody is at the other end of any more finds out some time, or never.
+    pub(crate) fn link_vanish(&mut self, at: EndId) {
+        self.end(at).vanished = true;
+        self.links[at.link].trouble.still = true;
+        if self.random.chance(700) {
+            self.links[at.link].trouble.lost = true;
+            let errno = self.random.pick(&[Errno::TIMEDOUT, Errno::HOSTUNREACH]);
+            let after = self.random.between(1, 3_000) * MILLISECOND;
+            self.agenda.after(after, Event::GiveUp(at.other(), errno));
+        }
+    }
+
+    /// Something changed at this end that its peer may want to act on.
+    pub(crate) fn notify(&mut self, at: EndId) {
+        if let Some(peer) = self.end(at).peer {
+            self.peer_later(peer);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What a seed stands for: how large things are, who is there, what goes wrong, and what control does when.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use config::{Backend, Config, Listener, Pool, PoolIndex};
+
+use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
+use crate::faults::Faults;
+use crate::peers::{Manners, PARTS_USUAL, REST_MAX};
+use crate::random::Random;
+use crate::ring::Limits;
+use crate::world::{Host, Network};
+
+/// What is decided before a run begins. What the peers do is drawn while it goes on.
+pub(crate) struct Scenario {
+    pub(crate) workers: usize,
+    pub(crate) connections_max: u32,
+    pub(crate) pipes_max: u32,
+    pub(crate) buffers: u16,
+    pub(crate) buffers_posted: usize,
+    pub(crate) limits: Limits,
+    pub(crate) files_max: usize,
+    /// Whether descriptors' numbers are used again.
+    pub(crate) files_reused: bool,
+    pub(crate) network: Network,
+    pub(crate) faults: Faults,
+    pub(crate) manners: Manners,
+    pub(crate) config: Config,
+    pub(crate) hosts: Vec<(SocketAddr, Host)>,
+    /// When each client knocks, and where.
+    pub(crate) clients: Vec<(u64, SocketAddr)>,
+    /// When the configuration changes.
+    pub(crate) reloads: Vec<u64>,
+    pub(crate) drain: Drain,
+    pub(crate) drain_timeout: u64,
+}
+
+/// When the process is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drain {
+    At(u64),
+    /// Once nothing moves any more.
+    WhenQuiet,
+}
+
+/// Addresses that are ever listened at.
+pub(crate) const LISTENERS_MAX: u8 = 3;
+
+/// Backends that a pool ever has.
+const BACKENDS_MAX: u8 = 4;
+
+impl Scenario {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        let workers = random.pick(&[1, 1, 2, 2, 3]);
+        let pipes_max = random.pick(&[0, 1, 2, 8, 8]);
+        let connections_max = random.pick(&[1, 2, 4, 8, 32, 32, 64]);
+        let buffers = random.pick(&[2, 4, 8, 64, 256, 256]);
+        let config = first_config(random);
+        let duration = random.pick(&[MILLISECOND, 20 * MILLISECOND, SECOND, 5 * SECOND]);
+        let crowd = random.pick(&[1, 3, 6, 12, 12, 40]);
+        let clients = (0..random.between(1, crowd)).map(|_| {
+            (random.between(0, duration), listener_address(random.index(usize::from(LISTENERS_MAX))))
+        });
+        let clients: Vec<_> = clients.collect();
+        let reloads_max = random.pick(&[0, 0, 2, 8]);
+        let reloads = (0..random.between(0, reloads_max)).map(|_| random.between(0, duration * 2));
+        let mut reloads: Vec<_> = reloads.collect();
+        reloads.sort_unstable();
+        let drain =
+            if random.chance(500) { Drain::WhenQuiet } else { Drain::At(random.between(0, duration * 2)) };
+        let manners = manners(random);
+        let scenario = Self {
+            workers,
+            connections_max,
+            pipes_max,
+            buffers,
+            buffers_posted: random.pick(&[1, 4, 128, 128]),
+            limits: Limits {
+                queued_max: random.pick(&[1, 4, 1024, 1024]),
+                completions_max: random.pick(&[1, 3, 16, 8192, 8192]),
+                receives_end: random.chance(700),
+            },
+            files_max: files_max(random, workers, pipes_max),
+            files_reused: random.chance(500),
+            network: network(random, manners.bytes_max),
+            faults: Faults::some(random),
+            manners,
+            hosts: hosts(random),
+            config,
+            clients,
+            reloads,
+            drain,
+            drain_timeout: random.pick(&[0, MILLISECOND, 100 * MILLISECOND, 60 * SECOND]),
+        };
+        match random.index(8) {
+            0 | 1 => scenario.with_streams(random),
+            2 => scenario.with_a_crowd(random),
+            _ => scenario,
+        }
+    }
+
+    /// With what it takes for halves to splice.
+    fn with_streams(self, random: &mut Random) -> Self {
+        let room = random.pick(&[100_000, 256 * 1024, 1024 * 1024]);
+        Self {
+            pipes_max: self.pipes_max.max(1),
+            buffers: self.buffers.max(64),
+            buffers_posted: self.buffers_posted.max(4),
+            files_max: self.files_max + 2 * self.workers,
+            network: Network { room, ..self.network },
+            manners: Manners { bytes_max: 3_000_000, part_max: 300_000, ..self.manners },
+            ..self
+        }
+    }
+}
+
+impl Scenario {
+    /// Nothing goes wrong and nothing is decided: one worker, links without latency, peers that do what they are told.
+    pub(crate) fn quiet(buffers: u16) -> Self {
+        Self {
+            workers: 1,
+            connections_max: 100,
+            pipes_max: 8,
+            buffers,
+            buffers_posted: 128,
+            limits: Limits { queued_max: 1024, completions_max: 8192, receives_end: true },
+            files_max: 1000,
+            files_reused: true,
+            network: Network { latency_max: 0, room: 256 * 1024, pipe_capacity: 256 * 1024 },
+            faults: Faults::default(),
+            manners: Manners::by_hand(),
+            config: Config::forward(listener_address(0), &[backend_address(0, 0)]),
+            hosts: Vec::new(),
+            clients: Vec::new(),
+            reloads: Vec::new(),
+            drain: Drain::WhenQuiet,
+            drain_timeout: 0,
+        }
+    }
+}
+
+impl Scenario {
+    /// With many clients for few places, over all workers, and nobody who stands still in one.
+    fn with_a_crowd(self, random: &mut Random) -> Self {
+        let mut config = self.config;
+        for listener in &mut config.listeners {
+            listener.connections_max = random.pick(&[1, 2, 100]);
+        }
+        let knock = |_| (random.between(0, MILLISECOND), listener_address(random.index(2)));
+        Self {
+            workers: self.workers.max(2),
+            connections_max: self.connections_max.min(3),
+            clients: (0..60).map(knock).collect(),
+            files_max: self.files_max + 4,
+            manners: Manners { bytes_max: 100, trouble: 0, pausing: None, ..self.manners },
+            config,
+            ..self
+        }
+    }
+}
+
+/// Few or enough; but a waiting client can be turned away with what is left when every pipe is open.
+fn files_max(random: &mut Random, workers: usize, pipes_max: u32) -> usize {
+    let pipes = 2 * workers * usize::try_from(pipes_max).expect("a small number");
+    pipes + 2 * workers + random.pick(&[2, 6, 1000, 1000])
+}
+
+fn network(random: &mut Random, bytes_max: u32) -> Network {
+    Network {
+        latency_max: random.pick(&[0, 0, 100 * MICROSECOND, 5 * MILLISECOND]),
+        room: random
+            .pick(&[1, 1000, 64 * 1024, 256 * 1024, 1024 * 1024])
+            .max(u64::from(bytes_max / PARTS_USUAL)),
+        pipe_capacity: random.pick(&[64 * 1024, 256 * 1024]),
+    }
+}
+
+fn manners(random: &mut Random) -> Manners {
+    let answering = random.pick(&[None, Some(0), Some(1), Some(1)]);
+    let bytes_max = random.pick(&[10, 1000, 30_000, 200_000, 1_000_000]);
+    Manners {
+        bytes_max,
+        part_max: random.pick(&[10, 1000, 40_000, 300_000]),
+        rest_max: random.pick(&[0, 10 * MICROSECOND, MILLISECOND, REST_MAX]),
+        trouble: random.pick(&[0, 0, 100, 300, 1000]),
+        answering,
+        // Who waits for the other's first byte can wait for its FIN, but not the other for theirs.
+        pausing: random.pick(&[None, Some(answering.map_or(0, |answering| 1 - answering))]),
+        by_hand: false,
+    }
+}
+
+fn first_config(random: &mut Random) -> Config {
+    let mut config = Config::forward(listener_address(0), &[backend_address(0, 0)]);
+    config.listeners.clear();
+    config.pools = (0..2).map(|number| pool(random, &config.pools[0], number)).collect();
+    for number in 0..random.between(1, u64::from(LISTENERS_MAX)) {
+        let listener = listener(random, usize::try_from(number).expect("a small number"));
+        config.listeners.push(listener);
+    }
+    config
+}
+
+fn listener(random: &mut Random, number: usize) -> Listener {
+    Listener {
+        name: format!("listener {number}"),
+        address: listener_address(number),
+        pool: PoolIndex(random.index(2)),
+        backlog: random.pick(&[1, 2, 8, 64]),
+        connections_max: random.pick(&[1, 3, 10, 100, 100]),
+        freebind: false,
+        v6only: false,
+    }
+}
+
+fn pool(random: &mut Random, like: &Pool, number: u8) -> Pool {
+    let mut pool = like.clone();
+    pool.name = format!("pool {number}");
+    pool.source = random.chance(300).then_some([10, 0, 0, 1].into());
+    settings(random, &mut pool);
+    pool.backends =
+        (0..=random.index(usize::from(BACKENDS_MAX))).map(|index| backend(random, number, index)).collect();
+    pool
+}
+
+fn settings(random: &mut Random, pool: &mut Pool) {
+    pool.attempts = random.pick(&[1, 2, 3, 16]);
+    pool.connect_timeout = Duration::from_millis(random.pick(&[50, 500, 3_000]));
+    pool.idle_timeout = Duration::from_secs(random.pick(&[10, 20, 3_600]));
+    pool.half_closed_timeout = Duration::from_secs(random.pick(&[4, 4, 60]));
+    pool.keepalive.idle = Duration::from_secs(random.pick(&[1, 60]));
+}
+
+fn backend(random: &mut Random, pool: u8, index: usize) -> Backend {
+    let weight = random.pick(&[0, 1, 1, 1, 1, 2, 5]);
+    Backend { name: format!("backend {index}"), address: backend_address(pool, index), weight }
+}
+
+fn hosts(random: &mut Random) -> Vec<(SocketAddr, Host)> {
+    let trouble = random.pick(&[0, 0, 200, 1000]);
+    let mut hosts = Vec::new();
+    for pool in 0..2 {
+        for index in 0..usize::from(BACKENDS_MAX) {
+            let sick = random.chance(trouble);
+            let host = if sick { Host::Sick(random.pick(&[300, 1000])) } else { Host::Well };
+            hosts.push((backend_address(pool, index), host));
+        }
+    }
+    hosts
+}
+
+/// Changes one thing of a configuration.
+pub(crate) fn change(random: &mut Random, config: &mut Config) {
+    let pool = random.index(config.pools.len());
+    match random.index(8) {
+        0 => {
+            // A verdict, as it were: a backend takes no more, or some again.
+            let index = random.index(config.pools[pool].backends.len());
+            let backend = &mut config.pools[pool].backends[index];
+            backend.weight = u16::from(backend.weight == 0);
+        }
+        1 => {
+            let backends = &mut config.pools[pool].backends;
+            if backends.len() > 1 {
+                backends.remove(random.index(backends.len()));
+            }
+        }
+        2 => {
+            let number = u8::try_from(pool).expect("two pools");
+            let index = random.index(usize::from(BACKENDS_MAX));
+            let new = backend(random, number, index);
+            let backends = &mut config.pools[pool].backends;
+            if !backends.iter().any(|backend| backend.address == new.address) {
+                backends.insert(random.index(backends.len() + 1), new);
+            }
+        }
+        3 => settings(random, &mut config.pools[pool]),
+        4 => {
+            if !config.listeners.is_empty() {
+                config.listeners.remove(random.index(config.listeners.len()));
+            }
+        }
+        _ => {
+            let number = random.index(usize::from(LISTENERS_MAX));
+            let new = listener(random, number);
+            match config.listeners.iter_mut().find(|listener| listener.address == new.address) {
+                Some(listener) => *listener = new,
+                None => config.listeners.push(new),
+            }
+        }
+    }
+}
+
+pub(crate) fn listener_address(number: usize) -> SocketAddr {
+    SocketAddr::from(([10, 9, 0, u8::try_from(number).expect("few listeners")], 80))
+}
+
+pub(crate) fn backend_address(pool: u8, index: usize) -> SocketAddr {
+    SocketAddr::from(([10, pool, 0, u8::try_from(index).expect("few backends")], 80))
+}

@@ -1,0 +1,140 @@
+//! Faults of the data plane that runs have found, each told again as a story of one worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Config;
+use connection::CloseReason;
+use sim::{Kernel, Peer, Read, Stage};
+use table::{Gate, Phase, Published, Table};
+use worker::{Handover, Settings, Worker};
+
+/// A client was told that it is accepted in the very turn in which all connections were to end: its connection began,
+/// and nobody ended it.
+#[test]
+fn a_client_accepted_as_the_process_ends_is_turned_away() {
+    let mut balancer = Balancer::new(|_| ());
+    let mut client = balancer.stage.connect(balancer.listener().address);
+    balancer.publish(Phase::Ending);
+    balancer.turn();
+    assert!(!balancer.turn(), "the worker has no more to do");
+    assert_eq!(balancer.read(&mut client), Read::Reset);
+    assert_eq!(balancer.ended(), [(CloseReason::Drained, 1)]);
+}
+
+/// A relay that had stood still for longer than a half-closed one may was reset as soon as one side finished.
+#[test]
+fn a_fin_after_long_silence_leaves_the_other_side_its_time() {
+    let mut balancer = Balancer::new(|config| config.pools[0].half_closed_timeout = Duration::from_secs(5));
+    let (mut client, mut backend) = balancer.relay();
+    balancer.stage.pass(Duration::from_secs(60));
+    client.finish();
+    balancer.turn();
+    assert_eq!(balancer.read(&mut backend), Read::Fin);
+    assert_eq!(backend.send(3), 3);
+    backend.finish();
+    balancer.turn();
+    assert_eq!(balancer.read(&mut client), Read::Bytes(3));
+    assert_eq!(balancer.read(&mut client), Read::Fin);
+    assert_eq!(balancer.ended(), [(CloseReason::Done, 1)]);
+}
+
+/// A half that was found to have stood still for too long, right after it passed a FIN on, while the other half waited
+/// for a buffer: nothing was in flight, the slot was free at once, and looked at once more.
+#[test]
+fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
+    // In which order things complete is left to chance; some of these orders are the one.
+    for seed in 0..40 {
+        let mut balancer = Balancer::with_buffers(seed, 1, |config| {
+            // It cannot be so short in a file. A worker that was stopped for longer than the timeout sees the same.
+            config.pools[0].half_closed_timeout = Duration::ZERO;
+        });
+        let (mut client, mut backend) = balancer.relay();
+        let (mut other_client, _other_backend) = balancer.relay();
+        // The one buffer is for the other connection or for this one, whose FIN needs none.
+        other_client.send(1);
+        client.send(1);
+        backend.finish();
+        balancer.turn_while_there_is_something();
+        assert_eq!(balancer.ended(), [(CloseReason::HalfClosedTimeout, 1)], "seed {seed}");
+        other_client.finish();
+    }
+}
+
+struct Balancer {
+    stage: Stage,
+    worker: Worker<Kernel>,
+    published: Arc<Published>,
+}
+
+impl Balancer {
+    fn new(set: impl FnOnce(&mut Config)) -> Self {
+        Self::with_buffers(0, 64, set)
+    }
+
+    /// One worker, one listener, one backend.
+    fn with_buffers(seed: u64, buffers: u16, set: impl FnOnce(&mut Config)) -> Self {
+        let mut stage = Stage::new(seed, buffers);
+        let (address, sockets) = stage.listen();
+        let mut config = Config::forward(address, &[stage.serving()]);
+        set(&mut config);
+        let published = Arc::new(Published::new(Table::build(&config, vec![sockets], 1, None)));
+        let settings = Settings {
+            index: 0,
+            cpu: None,
+            connections_max: 100_000,
+            gate: Arc::new(Gate::new(1)),
+            handover: Handover::new(1).remove(0),
+            pipes_max: 4,
+            wakers: stage.wakers(),
+            published: Arc::clone(&published),
+        };
+        let worker = Worker::new(stage.kernel(), settings, buffers.into());
+        Self { stage, worker, published }
+    }
+
+    fn listener(&self) -> Arc<table::Listener> {
+        Arc::clone(&self.published.load_full().listeners[0])
+    }
+
+    fn publish(&mut self, phase: Phase) {
+        self.published.publish(self.published.load_full().in_phase(phase));
+    }
+
+    fn turn(&mut self) -> bool {
+        self.worker.turn().unwrap()
+    }
+
+    fn turn_while_there_is_something(&mut self) {
+        while self.stage.is_ready() {
+            self.turn();
+        }
+    }
+
+    /// A client and a backend that are relayed between.
+    fn relay(&mut self) -> (Peer, Peer) {
+        let client = self.stage.connect(self.listener().address);
+        self.turn_while_there_is_something();
+        let backend = loop {
+            if let Some(backend) = self.stage.accepted() {
+                break backend;
+            }
+            // The connect, and the ACK that waits for the client's first bytes.
+            self.turn();
+        };
+        self.turn_while_there_is_something();
+        (client, backend)
+    }
+
+    fn read(&mut self, peer: &mut Peer) -> Read {
+        self.stage.pass(Duration::ZERO);
+        peer.read(1000)
+    }
+
+    /// Why connections ended, and how many.
+    fn ended(&self) -> Vec<(CloseReason, u64)> {
+        let listener = self.listener();
+        let closed = CloseReason::ALL.map(|reason| (reason, listener.counters.of(0).closed(reason).get()));
+        closed.into_iter().filter(|(_, times)| *times > 0).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! What a worker looks like between two turns, for tests that drive one. Nothing of the data plane asks for it.
+
+use connection::{Direction, HalfView};
+
+use crate::acceptor::Mode;
+use crate::held_acks::Ack;
+use crate::slots::State;
+use crate::worker::Worker;
+
+/// What a worker has and does.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerView {
+    /// Its connections, by slot.
+    pub connections: Vec<ConnectionView>,
+    /// Its acceptors: their numbers, what each does, and how many accepted clients it holds.
+    pub acceptors: Vec<(usize, Mode, usize)>,
+    /// Connections that it has and that are on their way to it, as workers tell each other.
+    pub load: u32,
+    /// Pipes that are open.
+    pub pipes_open: u32,
+    /// Of them, those that no half has.
+    pub pipes_free: usize,
+    /// Halves that stand in line for their next pass; a connection's may stand in it a few times.
+    pub runnable: usize,
+    /// Halves that stand in line for a receive buffer, those of connections that ended since included.
+    pub parked: usize,
+}
+
+/// A connection of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionView {
+    /// Its slot.
+    pub slot: u32,
+    /// Which tenant of the slot it is.
+    pub generation: u32,
+    /// Operations that are in flight for it.
+    pub in_flight: u8,
+    /// Where it is in its life.
+    pub state: StateView,
+    /// Whether its backend knows that it was heard.
+    pub ack: Ack,
+}
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateView {
+    /// It has no backend yet.
+    Connecting,
+    /// It relays; its halves, by [`Direction`].
+    Relaying([HalfView; 2]),
+    /// It ended, and waits for the last of what is in flight.
+    Closing,
+}
+
+impl<D> Worker<D> {
+    /// What it has and does now.
+    pub fn inspect(&self) -> WorkerView {
+        let connections = self.slots.iter().map(|(slot, generation, in_flight, connection)| {
+            let state = match &connection.state {
+                State::Connecting(_) => StateView::Connecting,
+                State::Relaying(relay) => {
+                    StateView::Relaying(Direction::BOTH.map(|direction| relay.view(direction)))
+                }
+                State::Closing(_) => StateView::Closing,
+            };
+            ConnectionView { slot, generation, in_flight, state, ack: connection.ack }
+        });
+        let (pipes_open, pipes_free) = self.pipes.count();
+        WorkerView {
+            connections: connections.collect(),
+            acceptors: self.acceptors.modes().collect(),
+            load: self.handover.load(),
+            pipes_open,
+            pipes_free,
+            runnable: self.runnable.len(),
+            parked: self.parked.len(),
+        }
+    }
+}
