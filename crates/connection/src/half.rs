@@ -186,7 +186,8 @@ pub enum HalfView {
 pub const QUEUE_BYTES_MAX: u32 = 64 * 1024;
 
 /// With so many buffers queued, however little they hold, a half stops receiving. What the kernel had
-/// already received when it was asked to stop, at most 32 buffers, still comes.
+/// already received when it was asked to stop, at most 32 buffers, still comes. While buffers are short
+/// ([`Chunks::are_short`]), one is so many.
 pub const QUEUE_BUFFERS_MAX: u32 = 8;
 
 /// With so few bytes left in the queue, a half that had stopped receives again.
@@ -268,7 +269,7 @@ impl Half {
     }
 
     /// Of the bytes given to be sent, `length` went, which may be none; hands back the buffer once it is sent whole.
-    pub fn on_sent(&mut self, chunks: &Chunks, length: u32) -> Option<u16> {
+    pub fn on_sent(&mut self, chunks: &mut Chunks, length: u32) -> Option<u16> {
         let copying = self.copying();
         assert!(copying.output == Output::Free, "bytes were sent that nobody gave");
         let sent = copying.queue.sent(chunks, length);
@@ -361,7 +362,7 @@ impl Half {
 
     /// Takes out a buffer that will not be sent any more; asked until there is none, when the connection has
     /// closed and nothing of it is in flight.
-    pub fn discard(&mut self, chunks: &Chunks) -> Option<u16> {
+    pub fn discard(&mut self, chunks: &mut Chunks) -> Option<u16> {
         match &mut self.path {
             Path::Copying(copying) => copying.queue.pop(chunks),
             Path::Splicing(_) => None,
@@ -432,7 +433,10 @@ impl Copying {
             return None;
         }
         let streams = self.full >= STREAM_AFTER;
-        let overfull = self.queue.bytes() >= QUEUE_BYTES_MAX || self.queue.count() >= QUEUE_BUFFERS_MAX;
+        let queued = self.queue.count();
+        let overfull = self.queue.bytes() >= QUEUE_BYTES_MAX
+            || queued >= QUEUE_BUFFERS_MAX
+            || queued > 0 && chunks.are_short();
         match self.receive {
             Receive::Armed if streams || overfull => {
                 self.receive = Receive::Stopping;

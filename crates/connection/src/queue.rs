@@ -19,12 +19,20 @@ pub struct Chunk {
 pub struct Chunks {
     length: Box<[u32]>,
     next: Box<[u16]>,
+    /// How many buffers are in queues.
+    queued: usize,
 }
 
 impl Chunks {
     /// An arena for `buffers` buffers. Its memory is touched where buffers are used.
     pub fn new(buffers: u32) -> Self {
-        Self { length: vec![0; buffers as usize].into(), next: vec![0; buffers as usize].into() }
+        Self { length: vec![0; buffers as usize].into(), next: vec![0; buffers as usize].into(), queued: 0 }
+    }
+
+    /// Whether so many buffers are queued that whoever has some queued should not ask for more: the other half is for
+    /// those who have none.
+    pub fn are_short(&self) -> bool {
+        self.queued > self.length.len() / 2
     }
 }
 
@@ -53,6 +61,7 @@ impl Queue {
         self.tail = buffer;
         self.count += 1;
         self.bytes += length;
+        chunks.queued += 1;
     }
 
     /// What is to be sent next.
@@ -65,7 +74,7 @@ impl Queue {
     }
 
     /// Notes that `length` bytes of the front were sent; hands the buffer back once it is sent whole.
-    pub fn sent(&mut self, chunks: &Chunks, length: u32) -> Option<u16> {
+    pub fn sent(&mut self, chunks: &mut Chunks, length: u32) -> Option<u16> {
         assert!(self.count > 0);
         self.sent += length;
         self.bytes -= length;
@@ -78,7 +87,7 @@ impl Queue {
     }
 
     /// Takes the front buffer out unsent.
-    pub fn pop(&mut self, chunks: &Chunks) -> Option<u16> {
+    pub fn pop(&mut self, chunks: &mut Chunks) -> Option<u16> {
         if self.count == 0 {
             return None;
         }
@@ -87,9 +96,10 @@ impl Queue {
         Some(self.drop_front(chunks))
     }
 
-    fn drop_front(&mut self, chunks: &Chunks) -> u16 {
+    fn drop_front(&mut self, chunks: &mut Chunks) -> u16 {
         let buffer = self.head;
         self.count -= 1;
+        chunks.queued -= 1;
         if self.count > 0 {
             self.head = chunks.next[usize::from(buffer)];
         }

@@ -98,7 +98,7 @@ fn a_reader_that_stands_still_stops_the_receiving() {
         half.on_received(&mut chunks, buffer, 1, false, true);
         if buffer == 0 {
             assert_eq!(half.next(&chunks), Some(send(0, false)));
-            assert_eq!(half.on_sent(&chunks, 0), None);
+            assert_eq!(half.on_sent(&mut chunks, 0), None);
             assert_eq!(half.next(&chunks), Some(Next::WaitWritable));
         }
     }
@@ -113,7 +113,7 @@ fn a_reader_that_stands_still_stops_the_receiving() {
             Some(send(buffer, buffer < 7)),
             "all but the last are followed by another"
         );
-        assert_eq!(half.on_sent(&chunks, 1), Some(buffer));
+        assert_eq!(half.on_sent(&mut chunks, 1), Some(buffer));
     }
     assert_eq!(half.next(&chunks), Some(Next::Receive { first: false }));
 }
@@ -126,9 +126,40 @@ fn the_last_bytes_and_the_fin_go_together() {
     half.on_received(&mut chunks, 0, 1, false, true);
     half.on_ended();
     assert_eq!(half.next(&chunks), Some(send(0, true)));
-    assert_eq!(half.on_sent(&chunks, 1), Some(0));
+    assert_eq!(half.on_sent(&mut chunks, 1), Some(0));
     assert_eq!(half.next(&chunks), Some(Next::Finish));
     assert_eq!(half.next(&chunks), None);
+}
+
+/// Readers that stand still must not take the buffers of those that do not.
+#[test]
+fn while_buffers_are_short_who_has_some_queued_gets_no_more() {
+    let mut chunks = Chunks::new(4);
+    let (mut stuck, mut other) = (Half::default(), Half::default());
+    assert_eq!(stuck.next(&chunks), Some(Next::Receive { first: true }));
+    stuck.on_received(&mut chunks, 0, 1, false, true);
+    assert_eq!(stuck.next(&chunks), Some(send(0, false)));
+    assert_eq!(stuck.on_sent(&mut chunks, 0), None);
+    assert_eq!(stuck.next(&chunks), Some(Next::WaitWritable));
+    stuck.on_received(&mut chunks, 1, 1, false, true);
+    assert_eq!(stuck.next(&chunks), None, "half of the buffers are left");
+    stuck.on_received(&mut chunks, 2, 1, false, true);
+    assert_eq!(stuck.next(&chunks), Some(Next::StopReceive));
+    stuck.on_stopped();
+    assert_eq!(stuck.next(&chunks), None);
+    // Another one receives and sends all the same.
+    assert_eq!(other.next(&chunks), Some(Next::Receive { first: true }));
+    other.on_received(&mut chunks, 3, 1, false, true);
+    assert_eq!(other.next(&chunks), Some(send(3, false)));
+    assert_eq!(other.on_sent(&mut chunks, 1), Some(3));
+    assert_eq!(other.next(&chunks), None, "it receives on");
+    // And the first, once its reader has read.
+    stuck.on_ready();
+    for buffer in 0..3 {
+        assert_eq!(stuck.next(&chunks), Some(send(buffer, buffer < 2)));
+        assert_eq!(stuck.on_sent(&mut chunks, 1), Some(buffer));
+    }
+    assert_eq!(stuck.next(&chunks), Some(Next::Receive { first: false }));
 }
 
 /// One byte, whole.
@@ -337,7 +368,8 @@ impl World {
         // What the kernel holds back goes once it is full.
         self.more = more && sent == chunk.length;
         self.delivered += u64::from(sent);
-        self.free.extend(self.half.on_sent(&self.chunks, sent));
+        let sent = self.half.on_sent(&mut self.chunks, sent);
+        self.free.extend(sent);
     }
 
     /// Ends a wait: the socket is ready, or the half stood still for so long that the wait is cancelled.

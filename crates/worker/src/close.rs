@@ -60,7 +60,7 @@ impl<D: Driver> Worker<D> {
         if let Some(relay) = relay {
             for direction in Direction::BOTH {
                 let half = relay.half(direction);
-                while let Some(buffer) = half.discard(&self.chunks) {
+                while let Some(buffer) = half.discard(&mut self.chunks) {
                     self.driver.give_back(BufferId(buffer));
                 }
                 if let Some(pipe) = connection.pipes[direction as usize].take() {

@@ -203,7 +203,7 @@ impl<D: Driver> Worker<D> {
             connection.relay().on_active(now);
             connection.on_spoken(direction, index);
         }
-        let buffer = connection.relay().half(direction).on_sent(&self.chunks, sent);
+        let buffer = connection.relay().half(direction).on_sent(&mut self.chunks, sent);
         self.give_back(buffer);
         Ok(())
     }
