@@ -62,7 +62,7 @@ impl Stage {
             listeners: Vec::new(),
             hosts: 0,
             known: Vec::new(),
-            wakers: Arc::new([Waker::new().expect("few are open")]),
+            wakers: (0..2).map(|_| Waker::new().expect("few are open")).collect(),
         }
     }
 
@@ -71,7 +71,8 @@ impl Stage {
         Kernel::new(Rc::clone(&self.world), 0)
     }
 
-    /// What ends the worker's wait, once [`notice_wakes`](Self::notice_wakes) was called.
+    /// What ends the worker's wait, once [`notice_wakes`](Self::notice_wakes) was called; and the waker of a second worker, which
+    /// is not there.
     pub fn wakers(&self) -> Arc<[Waker]> {
         Arc::clone(&self.wakers)
     }

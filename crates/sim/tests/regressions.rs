@@ -45,7 +45,7 @@ fn a_fin_after_long_silence_leaves_the_other_side_its_time() {
 fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
     // In which order things complete is left to chance; some of these orders are the one.
     for seed in 0..40 {
-        let mut balancer = Balancer::with_buffers(seed, 1, |config| {
+        let mut balancer = Balancer::with(seed, 1, 100_000, |config| {
             // It cannot be so short in a file. A worker that was stopped for longer than the timeout sees the same.
             config.pools[0].half_closed_timeout = Duration::ZERO;
         });
@@ -61,36 +61,67 @@ fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
     }
 }
 
+/// A listener that goes while it waits for a place may have been woken for one that is free: the wake-up is another's then.
+/// (No run had noticed when it was kept.)
+#[test]
+fn a_listener_that_goes_passes_its_wake_up_on() {
+    let mut balancer = Balancer::with(0, 64, 1, |_| ());
+    // The other worker has the one place, and two more clients.
+    assert!(balancer.gate.enter(1));
+    balancer.gate.wait(1);
+    balancer.stage.connect(balancer.listener().address);
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.gate.leave(), Some(1));
+    assert!(balancer.gate.enter(1));
+    balancer.gate.wait(1);
+    // It gives the place back, and this one is woken, as it is its turn.
+    assert_eq!(balancer.gate.leave(), Some(0));
+    let (address, sockets) = balancer.stage.listen();
+    let config = Config::forward(address, &[balancer.stage.serving()]);
+    balancer.published.publish(Table::build(&config, vec![sockets], 1, None));
+    let other = &balancer.stage.wakers()[1];
+    assert!(!other.clear());
+    // As whoever publishes wakes them all, but for the other.
+    balancer.stage.wakers()[0].wake();
+    balancer.stage.notice_wakes();
+    balancer.turn();
+    balancer.turn_while_there_is_something();
+    assert!(other.clear(), "a place is free, and the other worker sleeps on");
+}
+
 struct Balancer {
     stage: Stage,
     worker: Worker<Kernel>,
     published: Arc<Published>,
+    /// Places for two workers, of which the second is not there.
+    gate: Arc<Gate>,
 }
 
 impl Balancer {
     fn new(set: impl FnOnce(&mut Config)) -> Self {
-        Self::with_buffers(0, 64, set)
+        Self::with(0, 64, 100_000, set)
     }
 
     /// One worker, one listener, one backend.
-    fn with_buffers(seed: u64, buffers: u16, set: impl FnOnce(&mut Config)) -> Self {
+    fn with(seed: u64, buffers: u16, places: u32, set: impl FnOnce(&mut Config)) -> Self {
         let mut stage = Stage::new(seed, buffers);
         let (address, sockets) = stage.listen();
         let mut config = Config::forward(address, &[stage.serving()]);
         set(&mut config);
         let published = Arc::new(Published::new(Table::build(&config, vec![sockets], 1, None)));
+        let gate = Arc::new(Gate::new(2));
         let settings = Settings {
             index: 0,
             cpu: None,
-            connections_max: 100_000,
-            gate: Arc::new(Gate::new(1)),
+            connections_max: places,
+            gate: Arc::clone(&gate),
             handover: Handover::new(1).remove(0),
             pipes_max: 4,
             wakers: stage.wakers(),
             published: Arc::clone(&published),
         };
         let worker = Worker::new(stage.kernel(), settings, buffers.into());
-        Self { stage, worker, published }
+        Self { stage, worker, published, gate }
     }
 
     fn listener(&self) -> Arc<table::Listener> {
