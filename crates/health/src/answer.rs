@@ -3,6 +3,8 @@
 use std::time::Duration;
 use std::{error, fmt, io};
 
+use tokio_rustls::rustls;
+
 /// What a server that is well said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -160,10 +162,13 @@ impl error::Error for ProbeError {}
 
 impl From<io::Error> for ProbeError {
     fn from(error: io::Error) -> Self {
-        // The libraries in between wrap what `Stream` and rustls have to say.
-        if let Some(tls) =
-            error.get_ref().and_then(|inner| inner.downcast_ref::<tokio_rustls::rustls::Error>())
-        {
+        (&error).into()
+    }
+}
+
+impl From<&io::Error> for ProbeError {
+    fn from(error: &io::Error) -> Self {
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return Self::Tls(Text::new(tls));
         }
         match error.kind() {
@@ -171,15 +176,15 @@ impl From<io::Error> for ProbeError {
             io::ErrorKind::TimedOut => Self::Timeout,
             io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown => Self::Unreachable(Text::new(&error)),
+            | io::ErrorKind::NetworkDown => Self::Unreachable(Text::new(error)),
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::NotConnected
             | io::ErrorKind::UnexpectedEof => Self::Closed,
             // The kernel said no: no port, no descriptor, no memory, a firewall of this host, a wrong source.
-            _ if error.raw_os_error().is_some() => Self::Local(Text::new(&error)),
-            _ => Self::Protocol(Text::new(&error)),
+            _ if error.raw_os_error().is_some() => Self::Local(Text::new(error)),
+            _ => Self::Protocol(Text::new(error)),
         }
     }
 }

@@ -102,7 +102,7 @@ impl<K: Copy + Ord> Ejections<K> {
 
     /// When the next ejection ends; none if nobody is put aside.
     pub fn next_end(&self, now: Instant) -> Option<Instant> {
-        self.records.values().filter(|record| record.is_ejected(now)).filter_map(|record| record.end()).min()
+        self.records.values().filter(|record| record.is_ejected(now)).filter_map(Record::end).min()
     }
 
     /// Forgets all but `backends`: what a reload leaves of the pool.

@@ -10,8 +10,14 @@ pub mod settings;
 pub mod verdict;
 
 mod answer;
+mod probe;
+mod prober; // All targets, in their rhythm. Start here.
+mod report;
 #[cfg(test)]
 mod samples;
 
 pub use crate::answer::{Answer, Claim, History, ProbeError, Progress, Role, TEXT_CHARS_MAX, Text};
+pub use crate::probe::{Outcome, probe};
+pub use crate::prober::{Prober, RUNNING_MAX, Status};
+pub use crate::report::{Change, Report};
 pub use crate::verdict::Verdict;
