@@ -12,7 +12,7 @@ mod tcp;
 mod tls;
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -68,16 +68,34 @@ struct Talk {
 
 type Goodbye = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What drives a connection of a library while something is asked over it.
-type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What moves the bytes of a library's connection, while something is asked over it and when it is left.
+struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
-/// Does `work` while `driver` moves its bytes; none if the connection ended first.
-async fn beside<T>(driver: &mut Driver, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        // The work first: an answer counts even if the server has closed right after it.
-        biased;
-        done = work => Some(done),
-        () = driver => None,
+impl Driver {
+    fn new(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Some(Box::pin(future)))
+    }
+
+    /// Does `work`. If the connection ends first, the work still finds what came over it, or finds it closed.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        if let Some(driver) = &mut self.0 {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = driver => {}
+            }
+            // It may not be asked again.
+            self.0 = None;
+        }
+        work.await
+    }
+
+    /// Goes on until the connection has ended.
+    async fn end(self) {
+        if let Some(driver) = self.0 {
+            driver.await;
+        }
     }
 }
 

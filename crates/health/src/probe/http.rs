@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 
 use super::exchange::contains;
 use super::stream::wire;
-use super::{ANSWER_MAX, Answer, Driver, Goodbye, ProbeError, Talk, Target, beside};
+use super::{ANSWER_MAX, Answer, Driver, Goodbye, ProbeError, Talk, Target};
 use crate::answer::{Claim, Progress, Role, Text};
 use crate::settings::{Http, Method, Question};
 
@@ -62,17 +62,17 @@ async fn fetch(target: &Target, http: &Http, path: &str) -> Result<(Page, Goodby
     let wire = wire(target, http.tls.as_ref()).await?;
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(ANSWER_MAX).handshake(TokioIo::new(wire)).await?;
-    let mut driver: Driver = Box::pin(async { drop(connection.await) });
+    let mut driver = Driver::new(async { drop(connection.await) });
     let request = request(http, path)?;
-    let page = beside(&mut driver, async {
+    let page = driver.beside(async {
         let response = sender.send_request(request).await?;
         let status = response.status().as_u16();
         Ok::<_, ProbeError>(Page { status, body: beginning(response.into_body()).await? })
     });
-    let page = page.await.unwrap_or(Err(ProbeError::Closed))?;
+    let page = page.await?;
     // Without its sender the connection closes.
     drop(sender);
-    Ok((page, driver))
+    Ok((page, Box::pin(driver.end())))
 }
 
 fn request(http: &Http, path: &str) -> Result<Request<Empty<Bytes>>, ProbeError> {

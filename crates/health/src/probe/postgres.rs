@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::stream::{Stream, connect};
-use super::{Answer, Driver, ProbeError, Talk, Target, beside, secret, tls};
+use super::{Answer, Driver, ProbeError, Talk, Target, secret, tls};
 use crate::answer::{Claim, History, Progress, Role, Text};
 use crate::settings::Postgres;
 
@@ -60,11 +60,11 @@ async fn converse<T>(client: Client, connection: Connection<Stream, T>) -> Talk
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut driver: Driver = Box::pin(async { drop(connection.await) });
-    let answer = beside(&mut driver, role(&client)).await.unwrap_or(Err(ProbeError::Closed));
+    let mut driver = Driver::new(async { drop(connection.await) });
+    let answer = driver.beside(role(&client)).await;
     // Without its client the connection says Terminate and closes.
     drop(client);
-    Talk { answer: answer.map(|role| Answer { role: Some(role) }), goodbye: driver }
+    Talk { answer: answer.map(|role| Answer { role: Some(role) }), goodbye: Box::pin(driver.end()) }
 }
 
 async fn role(client: &Client) -> Result<Role, ProbeError> {
@@ -116,14 +116,22 @@ impl From<tokio_postgres::Error> for ProbeError {
             };
         }
         let source = error::Error::source(&error);
-        match source.and_then(|source| source.downcast_ref::<io::Error>()) {
-            _ if error.is_closed() => Self::Closed,
-            Some(io) => io.into(),
-            // Its own words name the step that failed, and the source says why.
-            None => match source {
-                Some(source) => Self::Protocol(Text::new(format_args!("{error}: {source}"))),
-                None => Self::Protocol(Text::new(error)),
-            },
+        if let Some(io) = source.and_then(|source| source.downcast_ref::<io::Error>()) {
+            return io.into();
+        }
+        // The library's own words name the step that failed, and nothing else does; the source says why.
+        let step = error.to_string();
+        let text =
+            Text::new(format_args!("{step}: {}", source.map_or_else(String::new, ToString::to_string)));
+        if error.is_closed() {
+            Self::Closed
+        } else if step.starts_with("error performing TLS handshake") {
+            Self::Tls(text)
+        } else if step.starts_with("invalid configuration") {
+            // The server wants a password, and there is none.
+            Self::Authentication(text)
+        } else {
+            Self::Protocol(text)
         }
     }
 }

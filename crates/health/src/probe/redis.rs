@@ -7,7 +7,7 @@ use redis::{
 };
 
 use super::stream::wire;
-use super::{Answer, Driver, ProbeError, Talk, Target, beside, secret};
+use super::{Answer, Driver, ProbeError, Talk, Target, secret};
 use crate::answer::{Claim, History, Progress, Role, Text};
 use crate::settings::{Login, Redis};
 
@@ -17,11 +17,11 @@ pub(super) async fn ask(target: &Target, redis: &Redis) -> Result<Talk, ProbeErr
     // The probe has a deadline of its own.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let (mut connection, driver) = MultiplexedConnection::new_with_config(&login, wire, config).await?;
-    let mut driver: Driver = Box::pin(driver);
+    let mut driver = Driver::new(driver);
 
-    let answer = beside(&mut driver, role(&mut connection)).await.unwrap_or(Err(ProbeError::Closed));
+    let answer = driver.beside(role(&mut connection)).await;
     let goodbye = Box::pin(async move {
-        let _ = beside(&mut driver, cmd("QUIT").query_async::<()>(&mut connection)).await;
+        let _ = driver.beside(cmd("QUIT").query_async::<()>(&mut connection)).await;
     });
     Ok(Talk { answer: answer.map(|role| Answer { role: Some(role) }), goodbye })
 }

@@ -1,0 +1,1 @@
+//! All of it together: targets in their rhythm, verdicts, reports.
