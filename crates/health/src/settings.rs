@@ -31,7 +31,7 @@ pub struct Probe {
     pub kind: Kind,
     /// Another port of the backend to ask at; none is the port that connections go to.
     pub port: Option<u16>,
-    /// The address to connect from, the pool's; none lets the kernel choose. MySQL probes always let it.
+    /// The address to connect from, the pool's; none lets the kernel choose.
     pub source: Option<IpAddr>,
     /// When it is asked.
     pub rhythm: Rhythm,

@@ -1,48 +1,30 @@
 //! A probe of MySQL or MariaDB, which logs in and asks for the role.
 
+mod bytes;
+mod proof;
+mod session;
+
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, DriverError, Error, IoError, OptsBuilder, Row, ServerError, SslOpts, Value};
-
-use super::{ANSWER_MAX, Answer, ProbeError, Talk, Target, secret};
+use self::session::{Failure, Row, Session};
+use super::{Answer, ProbeError, Talk, Target, secret};
 use crate::answer::{Claim, History, Progress, Role, Text};
-use crate::settings::{Mysql, Tls};
+use crate::settings::Mysql;
 
 pub(super) async fn ask(target: &Target, mysql: &Mysql) -> Result<Talk, ProbeError> {
-    let mut connection = Conn::new(options(target, mysql)?).await?;
-    let answer = role(&mut connection).await;
+    let password = secret::read(&mysql.login.password)?;
+    let login = Session::login(target, &mysql.login.user, password.as_deref(), mysql.tls.as_ref());
+    let mut session = login.await?;
+    let answer = role(&mut session).await;
     Ok(Talk {
-        answer: answer.map(|role| Answer { role: Some(role) }),
-        goodbye: Box::pin(async { drop(connection.disconnect().await) }),
+        answer: answer.map(|role| Answer { role: Some(role) }).map_err(ProbeError::from),
+        goodbye: Box::pin(session.quit()),
     })
 }
 
-fn options(target: &Target, mysql: &Mysql) -> Result<OptsBuilder, ProbeError> {
-    let to = target.probed_address();
-    Ok(OptsBuilder::default()
-        .ip_or_hostname(to.ip().to_string())
-        .tcp_port(to.port())
-        .user(Some(&mysql.login.user))
-        .pass(secret::read(&mysql.login.password)?)
-        .ssl_opts(mysql.tls.as_ref().map(tls))
-        // Otherwise it would ask the server for these, and go over to a local socket.
-        .max_allowed_packet(Some(ANSWER_MAX))
-        .wait_timeout(Some(WAIT_SECONDS))
-        .prefer_socket(false)
-        .stmt_cache_size(0))
-}
-
-fn tls(tls: &Tls) -> SslOpts {
-    SslOpts::default()
-        .with_root_certs(vec![tls.authority.clone().into()])
-        .with_disable_built_in_roots(true)
-        .with_danger_tls_hostname_override(Some(tls.name.clone()))
-}
-
-async fn role(connection: &mut Conn) -> Result<Role, ProbeError> {
-    let writable = is_writable(connection).await?;
-    let source = source(connection).await?;
+async fn role(session: &mut Session) -> Result<Role, Failure> {
+    let writable = is_writable(session).await?;
+    let source = source(session).await?;
     Ok(match (writable, source) {
         (true, Source::Hidden) => Role::Primary(Claim::default()),
         (true, Source::Nobody) => primary(History::Source { follows: false }),
@@ -57,6 +39,24 @@ fn primary(history: History) -> Role {
     Role::Primary(Claim { history: Some(history), position: None })
 }
 
+/// Whether it takes writes from everyone.
+async fn is_writable(session: &mut Session) -> Result<bool, Failure> {
+    let row = match session.first_row("SELECT @@global.read_only, @@global.super_read_only").await {
+        // MariaDB has one of them.
+        Err(Failure::Said { code: ER_UNKNOWN_SYSTEM_VARIABLE, .. }) => {
+            session.first_row("SELECT @@global.read_only").await?
+        }
+        row => row?,
+    };
+    let row = row.ok_or_else(|| ProbeError::UnexpectedAnswer(Text::new("no value of read_only")))?;
+    Ok(row.values().all(|value| value.is_some_and(is_off)))
+}
+
+/// Whatever is not off is on: later versions have more values.
+fn is_off(value: &[u8]) -> bool {
+    value == b"0" || value.eq_ignore_ascii_case(b"OFF")
+}
+
 /// Whom a server is set up to follow.
 enum Source {
     /// The probe's user may not see it.
@@ -68,69 +68,30 @@ enum Source {
     },
 }
 
-/// Whether it takes writes from everyone.
-async fn is_writable(connection: &mut Conn) -> Result<bool, ProbeError> {
-    let both = connection.query_first("SELECT @@global.read_only, @@global.super_read_only").await;
-    let row: Option<Row> = match both {
-        // MariaDB has one of them.
-        Err(Error::Server(ServerError { code: ER_UNKNOWN_SYSTEM_VARIABLE, .. })) => {
-            connection.query_first("SELECT @@global.read_only").await?
-        }
-        other => other?,
-    };
-    let values = row.map(Row::unwrap_raw).unwrap_or_default();
-    if values.is_empty() {
-        return Err(ProbeError::UnexpectedAnswer(Text::new("no value of read_only")));
-    }
-    Ok(values.iter().all(|value| value.as_ref().is_some_and(is_off)))
-}
-
-/// Whatever is not off is on: later versions have more values.
-fn is_off(value: &Value) -> bool {
-    match value {
-        Value::Int(number) => *number == 0,
-        Value::UInt(number) => *number == 0,
-        Value::Bytes(word) => word.eq_ignore_ascii_case(b"OFF") || word == b"0",
-        _ => false,
-    }
-}
-
-async fn source(connection: &mut Conn) -> Result<Source, ProbeError> {
-    let status: Result<Option<Row>, Error> = match connection.query_first("SHOW REPLICA STATUS").await {
+async fn source(session: &mut Session) -> Result<Source, Failure> {
+    let status = match session.first_row("SHOW REPLICA STATUS").await {
         // MySQL before 8.0.22.
-        Err(Error::Server(ServerError { code: ER_PARSE_ERROR, .. })) => {
-            connection.query_first("SHOW SLAVE STATUS").await
-        }
+        Err(Failure::Said { code: ER_PARSE_ERROR, .. }) => session.first_row("SHOW SLAVE STATUS").await,
         status => status,
     };
     match status {
         Ok(Some(row)) => Ok(Source::Other { lag: lag(&row) }),
         Ok(None) => Ok(Source::Nobody),
-        Err(Error::Server(ServerError { code: ER_SPECIFIC_ACCESS_DENIED, .. })) => Ok(Source::Hidden),
-        Err(error) => Err(error.into()),
+        Err(Failure::Said { code: ER_SPECIFIC_ACCESS_DENIED, .. }) => Ok(Source::Hidden),
+        Err(failure) => Err(failure),
     }
 }
 
 fn lag(row: &Row) -> Option<Duration> {
-    let names = ["Seconds_Behind_Source", "Seconds_Behind_Master"];
-    let column = row
-        .columns_ref()
-        .iter()
-        .position(|column| names.iter().any(|name| column.name_str().eq_ignore_ascii_case(name)))?;
-    let seconds = match row.as_ref(column)? {
-        Value::UInt(seconds) => Some(*seconds),
-        Value::Int(seconds) => u64::try_from(*seconds).ok(),
-        Value::Bytes(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
-        _ => None,
-    };
-    seconds.map(Duration::from_secs)
+    let seconds = row.value("Seconds_Behind_Source").or_else(|| row.value("Seconds_Behind_Master"))?;
+    std::str::from_utf8(seconds).ok()?.parse().ok().map(Duration::from_secs)
 }
 
-impl From<Error> for ProbeError {
-    fn from(error: Error) -> Self {
-        let text = Text::new(&error);
-        match error {
-            Error::Server(said) => match said.code {
+impl From<Failure> for ProbeError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Probe(error) => error,
+            Failure::Said { code, text } => match code {
                 ER_CON_COUNT_ERROR | ER_TOO_MANY_USER_CONNECTIONS | ER_USER_LIMIT_REACHED => {
                     Self::Overloaded(text)
                 }
@@ -143,16 +104,9 @@ impl From<Error> for ProbeError {
                 | ER_SPECIFIC_ACCESS_DENIED => Self::Authentication(text),
                 _ => Self::UnexpectedAnswer(text),
             },
-            Error::Io(IoError::Io(io)) => io.into(),
-            Error::Io(IoError::Tls(_)) => Self::Tls(text),
-            Error::Driver(DriverError::ConnectionClosed) => Self::Closed,
-            Error::Driver(_) | Error::Other(_) | Error::Url(_) => Self::Protocol(text),
         }
     }
 }
-
-/// How long the library believes a silent connection to live. A probe is over long before.
-const WAIT_SECONDS: usize = 60;
 
 // The server's errors, <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>.
 const ER_CON_COUNT_ERROR: u16 = 1040;

@@ -9,14 +9,14 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::stream::Stream;
+use super::stream::Wire;
 use crate::answer::{ProbeError, Text};
 use crate::settings::Tls;
 
 /// Goes over to TLS.
-pub(super) async fn connect(stream: Stream, tls: &Tls) -> Result<TlsStream<Stream>, ProbeError> {
+pub(super) async fn connect<W: Wire>(wire: W, tls: &Tls) -> Result<TlsStream<W>, ProbeError> {
     let (connector, name) = (connector(tls)?, name(tls)?);
-    Ok(connector.connect(name, stream).await?)
+    Ok(connector.connect(name, wire).await?)
 }
 
 /// What makes TLS of a connection. The authority's file is read each time, for it may be renewed.

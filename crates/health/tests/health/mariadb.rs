@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Child;
 use std::time::Duration;
 
 use health::settings::{Kind, Login, Mysql as Settings, Secret};
@@ -151,20 +152,32 @@ async fn logins() {
         assert!(!error.to_string().contains(password), "{error}");
     }
     server.says("SET GLOBAL max_connections = 10; ALTER USER probe WITH MAX_USER_CONNECTIONS 1");
-    let _held = hold_connection(&server).await;
+    let _client = Client::start(&server);
     let error = asks("probe", "s3cret").await.unwrap_err();
     assert_eq!((error.name(), error.blames_server()), ("overloaded", false), "{error}");
 }
 
-/// Keeps the one connection that the user may have.
-async fn hold_connection(server: &MariaDb) -> mysql_async::Conn {
-    let options = mysql_async::OptsBuilder::default()
-        .ip_or_hostname(server.at.ip().to_string())
-        .tcp_port(server.at.port())
-        .user(Some("probe"))
-        .pass(Some("s3cret"))
-        .prefer_socket(false);
-    mysql_async::Conn::new(options).await.unwrap()
+/// A client of the user `probe`, until it is dropped.
+struct Client(Child);
+
+impl Client {
+    fn start(server: &MariaDb) -> Self {
+        let mut command = unprivileged("/usr/bin/mariadb");
+        command
+            .args(["--no-defaults", "--user=probe", "--password=s3cret", "--execute", "DO SLEEP(1000)"])
+            .arg(format!("--host={}", server.at.ip()))
+            .arg(format!("--port={}", server.at.port()));
+        let client = Self(command.spawn().unwrap());
+        eventually("the client is in", || server.says("SHOW PROCESSLIST").contains("DO SLEEP"));
+        client
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test]

@@ -268,3 +268,48 @@ async fn an_authority_that_is_none_says_nothing_of_the_server() {
         assert_eq!((error.name(), error.blames_server()), ("local", false), "{error}");
     }
 }
+
+#[tokio::test]
+async fn it_promises_more_columns_than_there_are_bytes() {
+    for columns in [u64::MAX, 1 << 40, 1 << 20, 201] {
+        let promising = server(move |mut stream| async move {
+            let mut columns_follow = vec![9, 0, 0, 1, 0xfe];
+            columns_follow.extend_from_slice(&columns.to_le_bytes());
+            say_and_hear(&mut stream, GREETING).await;
+            say_and_hear(&mut stream, b"\x07\0\0\x02\0\0\0\x02\0\0\0").await;
+            say_and_hear(&mut stream, &columns_follow).await;
+        });
+        let answer = ask(promising.await, mysql(login("probe", Secret::None))).await;
+        assert_eq!(why(answer), "protocol", "{columns}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_not_told_in_clear() {
+    // A server that has not seen the password since it started wants it in full, or with a key that anyone could send.
+    let (heard, mut told) = tokio::sync::mpsc::channel(1);
+    let forgetful = server(move |mut stream| {
+        let heard = heard.clone();
+        async move {
+            say_and_hear(&mut stream, GREETING).await;
+            say_and_hear(&mut stream, b"\x23\0\0\x02\xfecaching_sha2_password\0abcdefghijk\0").await;
+            let more = say_and_hear(&mut stream, b"\x02\0\0\x04\x01\x04").await;
+            heard.send(more).await.unwrap();
+        }
+    });
+    let folder = Folder::new();
+    std::fs::write(folder.file("password"), "s3cret").unwrap();
+    let login = login("probe", Secret::File(folder.file("password")));
+    let error = ask(forgetful.await, mysql(login)).await.unwrap_err();
+    assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
+    assert!(error.to_string().contains("needs TLS"), "{error}");
+    assert_eq!(told.recv().await.unwrap(), b"");
+}
+
+/// Sends `words` and takes what comes back at once; nothing if it was the end.
+async fn say_and_hear(stream: &mut TcpStream, words: &[u8]) -> Vec<u8> {
+    let mut heard = Vec::with_capacity(4096);
+    let _ = stream.write_all(words).await;
+    let _ = stream.read_buf(&mut heard).await;
+    heard
+}
