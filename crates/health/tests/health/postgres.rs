@@ -96,8 +96,12 @@ impl Postgres {
     }
 }
 
+/// A program of the newest PostgreSQL that Debian has installed.
 fn binary(name: &str) -> PathBuf {
-    Path::new("/usr/lib/postgresql/15/bin").join(name)
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let numbers = versions.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
+    let newest = numbers.max().expect("a version is installed");
+    Path::new("/usr/lib/postgresql").join(newest.to_string()).join("bin").join(name)
 }
 
 #[tokio::test]
