@@ -75,7 +75,8 @@ pub struct Damping {
 /// What a probe says and expects to hear.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Connects. It is blind to a server that accepts and then hangs, and databases count it as an aborted client.
+    /// Connects. It is blind to a server that accepts and then hangs, and no probe for databases: they count a client that
+    /// hung up, and MySQL lets nobody in any more from a host with a hundred of them (`max_connect_errors`).
     Tcp,
     /// Asks for a page.
     Http(Http),

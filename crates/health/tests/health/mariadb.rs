@@ -157,6 +157,25 @@ async fn logins() {
     assert_eq!((error.name(), error.blames_server()), ("overloaded", false), "{error}");
 }
 
+#[tokio::test]
+async fn a_login_that_cannot_succeed_is_not_broken_off() {
+    let server = MariaDb::start(2311, &[]);
+    server.says(
+        "INSTALL SONAME 'auth_ed25519'; CREATE USER odd IDENTIFIED VIA ed25519 USING PASSWORD('s3cret')",
+    );
+    let broken_off = || server.program.output().matches("without authentication").count();
+    let before = broken_off();
+    for _ in 0..5 {
+        let error = ask(server.at, mysql(server.login("odd"))).await.unwrap_err();
+        assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
+        assert!(error.to_string().contains("client_ed25519"), "{error}");
+    }
+    eventually("it has written of the last", || {
+        server.program.output().matches("Access denied for user 'odd'").count() == 5
+    });
+    assert_eq!(broken_off(), before);
+}
+
 /// A client of the user `probe`, until it is dropped.
 struct Client(Child);
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::super::stream::{Wire, connect, farewell};
 use super::super::{ANSWER_MAX, tls};
 use super::bytes::Bytes;
-use super::proof::proof;
+use super::proof::{NATIVE, is_known, proof};
 use crate::answer::{ProbeError, Text};
 use crate::settings::{Target, Tls};
 
@@ -58,8 +58,10 @@ impl Session {
             capabilities |= CAPABILITY_TLS;
             session = session.secure(&greeting, capabilities, tls).await?;
         }
-        let proof = proof(&greeting.method, password, &greeting.nonce)?;
-        session.send(&response(capabilities, user, &proof, &greeting.method)).await?;
+        // If it is not what this user needs, or is not known here, the server asks for another one.
+        let method = if is_known(&greeting.method) { &greeting.method } else { NATIVE };
+        let proof = proof(method, password, &greeting.nonce)?;
+        session.send(&response(capabilities, user, &proof, method)).await?;
         session.authenticate(password, tls.is_some()).await?;
         Ok(session)
     }
@@ -83,7 +85,10 @@ impl Session {
                     let mut rest = Bytes(rest);
                     let method = rest.until_zero().ok_or_else(broken)?.to_vec();
                     let nonce = rest.0.strip_suffix(&[0]).unwrap_or(rest.0);
-                    self.send(&proof(&method, password, nonce)?).await?;
+                    match proof(&method, password, nonce) {
+                        Ok(proof) => self.send(&proof).await?,
+                        Err(error) => return Err(self.decline(error).await),
+                    }
                 }
                 Some((&MORE, [SHA2_KNOWN])) => {}
                 // The server has not seen this password since it started, and wants it in full.
@@ -93,12 +98,21 @@ impl Session {
                 }
                 Some((&MORE, [SHA2_FULL])) => {
                     let text = Text::new("caching_sha2_password wants the password in full, which needs TLS");
-                    return Err(Failure::Probe(ProbeError::Authentication(text)));
+                    return Err(self.decline(ProbeError::Authentication(text)).await);
                 }
                 _ => return Err(broken()),
             }
         }
         Err(broken())
+    }
+
+    /// Ends a login that cannot succeed with a wrong answer. A client that just goes away is counted, and after a hundred
+    /// of them (`max_connect_errors`) the server lets nobody in from this host.
+    async fn decline(&mut self, error: ProbeError) -> Failure {
+        if self.send(&[0]).await.is_ok() {
+            let _ = self.receive().await;
+        }
+        Failure::Probe(error)
     }
 
     /// Asks, and takes the first row of the answer, if there is any.
