@@ -25,6 +25,8 @@ impl MariaDb {
     fn start(port: u16, settings: &[&str]) -> Self {
         let at = address(port);
         let folder = unprivileged_folder();
+        // A server that starts takes away the temporary tables it finds, also those of another one in the same folder.
+        let temporary = format!("--tmpdir={}", folder.path().display());
         run(unprivileged("/usr/bin/mariadb-install-db")
             .arg("--no-defaults")
             .args([
@@ -33,10 +35,12 @@ impl MariaDb {
                 "--skip-test-db",
                 "--skip-name-resolve",
             ])
+            .arg(&temporary)
             .arg(format!("--datadir={}", folder.file("data").display())));
         let mut command = unprivileged("/usr/sbin/mariadbd");
         command
             .arg("--no-defaults")
+            .arg(&temporary)
             .arg(format!("--datadir={}", folder.file("data").display()))
             .arg(format!("--socket={}", folder.file("socket").display()))
             .arg(format!("--pid-file={}", folder.file("pid").display()))
