@@ -1,11 +1,14 @@
 //! A probe of Redis or Valkey, which asks for the role.
 
+mod ask_first;
+
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, ErrorKind, FromRedisValue, RedisConnectionInfo, RedisError, ServerErrorKind,
     Value, cmd,
 };
 
+use self::ask_first::AskFirst;
 use super::stream::wire;
 use super::{Answer, Driver, ProbeError, Talk, Target, secret};
 use crate::answer::{Claim, History, Progress, Role, Text};
@@ -13,7 +16,7 @@ use crate::settings::{Login, Redis};
 
 pub(super) async fn ask(target: &Target, redis: &Redis) -> Result<Talk, ProbeError> {
     let login = login(redis.login.as_ref())?;
-    let wire = wire(target, redis.tls.as_ref()).await?;
+    let wire = AskFirst::new(wire(target, redis.tls.as_ref()).await?);
     // The probe has a deadline of its own.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let (mut connection, driver) = MultiplexedConnection::new_with_config(&login, wire, config).await?;

@@ -114,8 +114,11 @@ async fn a_full_server_is_not_down() {
         }
         is_served
     });
-    let error = ask(server.at, redis(None)).await.unwrap_err();
-    assert_eq!((error.name(), error.blames_server()), ("overloaded", false), "{error}");
+    // It says so and closes at once, in a race with what it is asked.
+    for _ in 0..50 {
+        let error = ask(server.at, redis(None)).await.unwrap_err();
+        assert_eq!((error.name(), error.blames_server()), ("overloaded", false), "{error}");
+    }
 }
 
 #[tokio::test]
