@@ -101,8 +101,12 @@ pub(crate) fn set_keepalive(socket: &SockRef<'_>, keepalive: SocketKeepalive) ->
     )
 }
 
-/// A socket to connect with.
-pub(crate) fn open(options: &ConnectOptions) -> Result<OwnedFd, Errno> {
+/// A socket to connect with, not connected yet; non-blocking.
+///
+/// # Errors
+///
+/// What socket(2), setsockopt(2) or bind(2) say: no descriptor is left, or the host does not have the source address.
+pub fn open(options: &ConnectOptions) -> Result<OwnedFd, Errno> {
     let open = || {
         let domain = Domain::for_address(options.to);
         let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;

@@ -1,0 +1,23 @@
+//! Probes backends and says which are well, and which of them is the primary.
+//!
+//! It decides about no connection: whoever builds tables asks it. What decides does no I/O and reads no clock
+//! ([`verdict`], [`ejection`], [`roles`], [`schedule`]); what asks is in `probe`.
+
+pub mod ejection;
+pub mod roles;
+pub mod schedule;
+pub mod settings;
+pub mod verdict;
+
+mod answer;
+mod probe;
+mod prober; // All targets, in their rhythm. Start here.
+mod report;
+#[cfg(test)]
+mod samples;
+
+pub use crate::answer::{Answer, Claim, History, ProbeError, Progress, Role, TEXT_CHARS_MAX, Text};
+pub use crate::probe::{Outcome, probe};
+pub use crate::prober::{Prober, RUNNING_MAX, Status};
+pub use crate::report::{Change, Report};
+pub use crate::verdict::Verdict;

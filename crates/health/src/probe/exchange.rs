@@ -1,0 +1,47 @@
+//! A probe that sends bytes and waits for others.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::stream::{Wire, farewell, wire};
+use super::{ANSWER_MAX, Answer, ProbeError, Talk, Target};
+use crate::answer::Text;
+use crate::settings::Exchange;
+
+pub(super) async fn ask(target: &Target, exchange: &Exchange) -> Result<Talk, ProbeError> {
+    let mut wire = wire(target, exchange.tls.as_ref()).await?;
+    wire.write_all(&exchange.send).await?;
+    wire.flush().await?;
+    let answer = expect(&mut wire, &exchange.expect).await;
+    let last_words = exchange.goodbye.clone();
+    let goodbye = Box::pin(async move {
+        if wire.write_all(&last_words).await.is_ok() {
+            farewell(wire).await;
+        }
+    });
+    Ok(Talk { answer, goodbye })
+}
+
+/// Reads until `expected` has come; a part of it is neither a success nor a failure.
+async fn expect(wire: &mut impl Wire, expected: &[u8]) -> Result<Answer, ProbeError> {
+    let mut received = Vec::new();
+    loop {
+        // It may begin in what came before, but not end there.
+        let from = received.len().saturating_sub(expected.len().saturating_sub(1));
+        match wire.read_buf(&mut received).await? {
+            0 if received.is_empty() => return Err(ProbeError::Closed),
+            0 => return Err(unexpected(&received)),
+            _ if contains(&received[from..], expected) => return Ok(Answer::default()),
+            _ if received.len() > ANSWER_MAX => return Err(unexpected(&received)),
+            _ => {}
+        }
+    }
+}
+
+/// Whether `bytes` have `part` in them.
+pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn unexpected(received: &[u8]) -> ProbeError {
+    ProbeError::UnexpectedAnswer(Text::new(format_args!("\"{}\"", received.escape_ascii())))
+}

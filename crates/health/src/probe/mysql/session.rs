@@ -1,0 +1,324 @@
+//! A conversation with MySQL or MariaDB: greeting, login, queries in text, goodbye.
+//!
+//! `mysql_async` was here first. It reserves memory for as many columns as a server claims to have, indexes into packets
+//! that may be empty, and goes on with a connection that was given up in a task of its own; so a broken or hostile server
+//! could end this process, or fill it. Here every length is checked.
+//!
+//! The protocol: <https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html>.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::super::stream::{Wire, connect, farewell};
+use super::super::{ANSWER_MAX, tls};
+use super::bytes::Bytes;
+use super::proof::{NATIVE, is_known, proof};
+use crate::answer::{ProbeError, Text};
+use crate::settings::{Target, Tls};
+
+/// A client that has logged in.
+pub(super) struct Session {
+    wire: Box<dyn Wire>,
+    /// The number of the next packet. Each command begins anew.
+    sequence: u8,
+}
+
+/// Why a server did not do what it was asked.
+pub(super) enum Failure {
+    /// It said why not.
+    Said {
+        /// The number of the error.
+        code: u16,
+        /// In words.
+        text: Text,
+    },
+    /// There was no conversation to be had.
+    Probe(ProbeError),
+}
+
+/// One row of a result, in text.
+pub(super) struct Row {
+    columns: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Session {
+    /// Connects and logs in.
+    pub(super) async fn login(
+        target: &Target,
+        user: &str,
+        password: Option<&str>,
+        tls: Option<&Tls>,
+    ) -> Result<Self, Failure> {
+        let stream = connect(target).await?;
+        let mut session = Self { wire: Box::new(stream), sequence: 0 };
+        let greeting = Greeting::read(&session.receive().await?)?;
+        let mut capabilities = CAPABILITIES;
+        if let Some(tls) = tls {
+            capabilities |= CAPABILITY_TLS;
+            session = session.secure(&greeting, capabilities, tls).await?;
+        }
+        // If it is not what this user needs, or is not known here, the server asks for another one.
+        let method = if is_known(&greeting.method) { &greeting.method } else { NATIVE };
+        let proof = proof(method, password, &greeting.nonce)?;
+        session.send(&response(capabilities, user, &proof, method)).await?;
+        session.authenticate(password, tls.is_some()).await?;
+        Ok(session)
+    }
+
+    async fn secure(mut self, greeting: &Greeting, capabilities: u32, tls: &Tls) -> Result<Self, Failure> {
+        if greeting.capabilities & CAPABILITY_TLS == 0 {
+            return Err(Failure::Probe(ProbeError::Tls(Text::new("the server does not offer it"))));
+        }
+        self.send(&response_head(capabilities)).await?;
+        let wire = tls::connect(self.wire, tls).await?;
+        Ok(Self { wire: Box::new(wire), sequence: self.sequence })
+    }
+
+    /// Answers what the server asks, until it lets the client in.
+    async fn authenticate(&mut self, password: Option<&str>, is_secure: bool) -> Result<(), Failure> {
+        for _ in 0..AUTHENTICATION_PACKETS_MAX {
+            let packet = self.receive().await?;
+            match packet.split_first() {
+                Some((&OK, _)) => return Ok(()),
+                Some((&SWITCH, rest)) => {
+                    let mut rest = Bytes(rest);
+                    let method = rest.until_zero().ok_or_else(broken)?.to_vec();
+                    let nonce = rest.0.strip_suffix(&[0]).unwrap_or(rest.0);
+                    match proof(&method, password, nonce) {
+                        Ok(proof) => self.send(&proof).await?,
+                        Err(error) => return Err(self.decline(error).await),
+                    }
+                }
+                Some((&MORE, [SHA2_KNOWN])) => {}
+                // The server has not seen this password since it started, and wants it in full.
+                Some((&MORE, [SHA2_FULL])) if is_secure => {
+                    let full = [password.unwrap_or_default().as_bytes(), &[0]].concat();
+                    self.send(&full).await?;
+                }
+                Some((&MORE, [SHA2_FULL])) => {
+                    let text = Text::new("caching_sha2_password wants the password in full, which needs TLS");
+                    return Err(self.decline(ProbeError::Authentication(text)).await);
+                }
+                _ => return Err(broken()),
+            }
+        }
+        Err(broken())
+    }
+
+    /// Ends a login that cannot succeed with a wrong answer. A client that just goes away is counted, and after a hundred
+    /// of them (`max_connect_errors`) the server lets nobody in from this host.
+    async fn decline(&mut self, error: ProbeError) -> Failure {
+        if self.send(&[0]).await.is_ok() {
+            let _ = self.receive().await;
+        }
+        Failure::Probe(error)
+    }
+
+    /// Asks, and takes the first row of the answer, if there is any.
+    pub(super) async fn first_row(&mut self, query: &str) -> Result<Option<Row>, Failure> {
+        self.sequence = 0;
+        self.send(&[&[COMMAND_QUERY], query.as_bytes()].concat()).await?;
+        let head = self.receive().await?;
+        if head.first() == Some(&OK) {
+            return Ok(None);
+        }
+        let count =
+            Bytes(&head).length().filter(|count| (1..=COLUMNS_MAX).contains(count)).ok_or_else(broken)?;
+        let mut names = Vec::new();
+        for _ in 0..count {
+            names.push(column_name(&self.receive().await?).ok_or_else(broken)?);
+        }
+        if !is_end(&self.receive().await?) {
+            return Err(broken());
+        }
+        let mut first = None;
+        loop {
+            let packet = self.receive().await?;
+            if is_end(&packet) {
+                return Ok(first);
+            }
+            if first.is_none() {
+                first = Some(Row::read(&names, &packet).ok_or_else(broken)?);
+            }
+        }
+    }
+
+    /// Says goodbye, so that the server does not count an aborted client.
+    pub(super) async fn quit(mut self) {
+        self.sequence = 0;
+        if self.send(&[COMMAND_QUIT]).await.is_ok() {
+            farewell(self.wire).await;
+        }
+    }
+
+    /// The next packet. One that reports an error is a failure.
+    async fn receive(&mut self) -> Result<Vec<u8>, Failure> {
+        let mut head = [0; 4];
+        self.wire.read_exact(&mut head).await?;
+        let [low, middle, high, sequence] = head;
+        let length = u32::from_le_bytes([low, middle, high, 0]) as usize;
+        if length > ANSWER_MAX || sequence != self.sequence {
+            return Err(broken());
+        }
+        self.sequence = sequence.wrapping_add(1);
+        let mut packet = vec![0; length];
+        self.wire.read_exact(&mut packet).await?;
+        match packet.split_first() {
+            Some((&ERROR, rest)) => Err(said(rest).unwrap_or_else(broken)),
+            _ => Ok(packet),
+        }
+    }
+
+    async fn send(&mut self, packet: &[u8]) -> Result<(), Failure> {
+        let length = u32::try_from(packet.len()).expect("what is sent is short").to_le_bytes();
+        let head = [length[0], length[1], length[2], self.sequence];
+        self.sequence = self.sequence.wrapping_add(1);
+        self.wire.write_all(&[&head, packet].concat()).await?;
+        Ok(self.wire.flush().await?)
+    }
+}
+
+impl Row {
+    /// The value of a column: none if there is no such column, or it is NULL.
+    pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
+        let (_, value) = self.columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(name))?;
+        value.as_deref()
+    }
+
+    /// All values in their order.
+    pub(super) fn values(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.columns.iter().map(|(_, value)| value.as_deref())
+    }
+
+    fn read(names: &[String], packet: &[u8]) -> Option<Self> {
+        let mut rest = Bytes(packet);
+        let mut columns = Vec::new();
+        for name in names {
+            let value = if rest.0.first() == Some(&NULL) {
+                rest.take(1)?;
+                None
+            } else {
+                Some(rest.string()?.to_vec())
+            };
+            columns.push((name.clone(), value));
+        }
+        rest.0.is_empty().then_some(Self { columns })
+    }
+}
+
+/// What the server says first.
+struct Greeting {
+    capabilities: u32,
+    /// What the proof of the password is salted with.
+    nonce: Vec<u8>,
+    /// How it expects the proof.
+    method: Vec<u8>,
+}
+
+impl Greeting {
+    fn read(packet: &[u8]) -> Result<Self, Failure> {
+        Self::parse(packet).ok_or_else(broken)
+    }
+
+    fn parse(packet: &[u8]) -> Option<Self> {
+        let mut rest = Bytes(packet);
+        rest.take(1).filter(|version| version[0] == 10)?;
+        rest.until_zero()?; // The server's version.
+        rest.take(4)?; // The number of the connection.
+        let mut nonce = rest.take(8)?.to_vec();
+        rest.take(1)?;
+        let low = rest.take(2)?;
+        rest.take(3)?; // The collation, and the status.
+        let high = rest.take(2)?;
+        let nonce_length = usize::from(rest.take(1)?[0]);
+        rest.take(10)?;
+        nonce.extend_from_slice(rest.take(nonce_length.saturating_sub(8).max(13))?);
+        // It ends in a zero that is not part of it.
+        nonce.pop();
+        let capabilities = u32::from_le_bytes([low[0], low[1], high[0], high[1]]);
+        let method = rest.until_zero().unwrap_or(rest.0).to_vec();
+        Some(Self { capabilities, nonce, method })
+    }
+}
+
+/// The client's answer to the greeting.
+fn response(capabilities: u32, user: &str, proof: &[u8], method: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(proof.len()).expect("a hash is short");
+    [&response_head(capabilities), user.as_bytes(), &[0, length], proof, method, &[0]].concat()
+}
+
+/// The part of it that is sent before TLS as well.
+fn response_head(capabilities: u32) -> Vec<u8> {
+    let packet_max = u32::try_from(ANSWER_MAX).expect("it fits").to_le_bytes();
+    [&capabilities.to_le_bytes()[..], &packet_max, &[UTF8MB4], &[0; 23]].concat()
+}
+
+/// Reads what follows the mark of an error. Before the login there is no SQL state in it.
+fn said(rest: &[u8]) -> Option<Failure> {
+    let mut rest = Bytes(rest);
+    let code = rest.take(2).map(|code| u16::from_le_bytes([code[0], code[1]]))?;
+    if rest.0.first() == Some(&b'#') {
+        rest.take(6)?;
+    }
+    let text = Text::new(format_args!("{code}: {}", String::from_utf8_lossy(rest.0)));
+    Some(Failure::Said { code, text })
+}
+
+/// The fifth of the strings that describe a column.
+fn column_name(packet: &[u8]) -> Option<String> {
+    let mut rest = Bytes(packet);
+    for _ in 0..4 {
+        rest.string()?;
+    }
+    Some(String::from_utf8_lossy(rest.string()?).into_owned())
+}
+
+/// Whether a packet ends the columns or the rows. A row that begins with the same byte is far longer.
+fn is_end(packet: &[u8]) -> bool {
+    packet.first() == Some(&SWITCH) && packet.len() < 9
+}
+
+fn broken() -> Failure {
+    Failure::Probe(ProbeError::Protocol(Text::new("not what MySQL says")))
+}
+
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Self {
+        Self::Probe(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Probe(error.into())
+    }
+}
+
+/// How many packets a login takes at most: it takes two, and three after a switch.
+const AUTHENTICATION_PACKETS_MAX: usize = 8;
+
+/// How many columns a result has at most; the status of a replica has some sixty.
+const COLUMNS_MAX: u64 = 200;
+
+/// What is spoken: 4.1's protocol with its errors (`0x200`), its logins (`0x8000`) and their methods (`0x8_0000`);
+/// and no extension of MariaDB's (`0x1`). All servers of this century can do that.
+const CAPABILITIES: u32 = 0x1 | 0x200 | 0x8000 | 0x8_0000;
+const CAPABILITY_TLS: u32 = 0x800;
+
+// First bytes of packets.
+const OK: u8 = 0x00;
+const MORE: u8 = 0x01;
+const NULL: u8 = 0xfb;
+const SWITCH: u8 = 0xfe;
+const ERROR: u8 = 0xff;
+
+// What caching_sha2_password says more.
+const SHA2_KNOWN: u8 = 0x03;
+const SHA2_FULL: u8 = 0x04;
+
+const COMMAND_QUIT: u8 = 0x01;
+const COMMAND_QUERY: u8 = 0x03;
+
+/// The collation `utf8mb4_general_ci`.
+const UTF8MB4: u8 = 45;

@@ -1,0 +1,192 @@
+//! A probe of PostgreSQL, which logs in and asks for the role.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{error, io};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::{ChannelBinding, NoTls, TlsConnect, TlsStream};
+use tokio_postgres::{Client, Config, Connection, SimpleQueryMessage, SimpleQueryRow};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::stream::{Stream, connect};
+use super::{Answer, Driver, ProbeError, Talk, Target, secret, tls};
+use crate::answer::{Claim, History, Progress, Role, Text};
+use crate::settings::Postgres;
+
+/// All in one round: a standby may be promoted between two.
+///
+/// A standby that its primary has cut off has applied all it received, and yet it falls behind; so the lag is 0 only while it
+/// receives.
+const QUERY: &str = "
+SELECT pg_is_in_recovery(),
+       current_setting('default_transaction_read_only'),
+       (SELECT system_identifier FROM pg_control_system()),
+       CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END,
+       pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                            ELSE pg_current_wal_lsn() END, '0/0'),
+       CASE WHEN NOT pg_is_in_recovery() THEN NULL
+            WHEN EXISTS (SELECT FROM pg_stat_wal_receiver)
+                 AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+            ELSE floor(greatest(0, extract(epoch FROM now() - pg_last_xact_replay_timestamp())) * 1000) END";
+
+pub(super) async fn ask(target: &Target, postgres: &Postgres) -> Result<Talk, ProbeError> {
+    let mut config = Config::new();
+    config.user(&postgres.login.user).dbname(&postgres.database).application_name("rondel");
+    if let Some(password) = secret::read(&postgres.login.password)? {
+        config.password(password);
+    }
+    match &postgres.tls {
+        None => {
+            let stream = connect(target).await?;
+            let (client, connection) = config.ssl_mode(SslMode::Disable).connect_raw(stream, NoTls).await?;
+            Ok(converse(client, connection).await)
+        }
+        Some(tls) => {
+            let secure = Secure { connector: tls::connector(tls)?, name: tls::name(tls)? };
+            let stream = connect(target).await?;
+            let (client, connection) = config.ssl_mode(SslMode::Require).connect_raw(stream, secure).await?;
+            Ok(converse(client, connection).await)
+        }
+    }
+}
+
+async fn converse<T>(client: Client, connection: Connection<Stream, T>) -> Talk
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut driver = Driver::new(async { drop(connection.await) });
+    let answer = driver.beside(role(&client)).await;
+    // Without its client the connection says Terminate and closes.
+    drop(client);
+    Talk { answer: answer.map(|role| Answer { role: Some(role) }), goodbye: Box::pin(driver.end()) }
+}
+
+async fn role(client: &Client) -> Result<Role, ProbeError> {
+    let messages = client.simple_query(QUERY).await?;
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    row.and_then(role_of).ok_or_else(|| {
+        ProbeError::UnexpectedAnswer(Text::new("the role is not what PostgreSQL 10 and later say"))
+    })
+}
+
+fn role_of(row: &SimpleQueryRow) -> Option<Role> {
+    let column = |index| row.try_get(index).ok().flatten();
+    let position = column(4).and_then(|bytes: &str| bytes.parse().ok());
+    match (column(0)?, column(1)?) {
+        ("t", _) => {
+            let lag = column(5).and_then(|millis| millis.parse().ok()).map(Duration::from_millis);
+            Some(Role::Replica(Progress { position, lag }))
+        }
+        ("f", "off") => Some(Role::Primary(Claim { history: history(column(2), column(3)), position })),
+        // Somebody took writes away from it.
+        ("f", _) => Some(Role::Neither),
+        _ => None,
+    }
+}
+
+/// The timeline is the first eight digits of a segment's name.
+fn history(system: Option<&str>, segment: Option<&str>) -> Option<History> {
+    let timeline = u32::from_str_radix(segment?.get(..8)?, 16).ok()?;
+    Some(History::Timeline { system: system?.parse().ok()?, timeline })
+}
+
+impl From<tokio_postgres::Error> for ProbeError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(said) = error.as_db_error() {
+            let text = Text::new(said);
+            return match said.code() {
+                &SqlState::TOO_MANY_CONNECTIONS => Self::Overloaded(text),
+                &SqlState::CANNOT_CONNECT_NOW | &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN => {
+                    Self::NotReady(text)
+                }
+                &SqlState::INVALID_PASSWORD
+                | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+                | &SqlState::INVALID_CATALOG_NAME
+                | &SqlState::INSUFFICIENT_PRIVILEGE => Self::Authentication(text),
+                _ => Self::UnexpectedAnswer(text),
+            };
+        }
+        let source = error::Error::source(&error);
+        if let Some(io) = source.and_then(|source| source.downcast_ref::<io::Error>()) {
+            return io.into();
+        }
+        // The library's own words name the step that failed, and nothing else does; the source says why.
+        let step = error.to_string();
+        let text =
+            Text::new(format_args!("{step}: {}", source.map_or_else(String::new, ToString::to_string)));
+        if error.is_closed() {
+            Self::Closed
+        } else if step.starts_with("error performing TLS handshake") {
+            Self::Tls(text)
+        } else if step.starts_with("invalid configuration") {
+            // The server wants a password, and there is none.
+            Self::Authentication(text)
+        } else {
+            Self::Protocol(text)
+        }
+    }
+}
+
+/// Goes over to TLS when the server has agreed to it.
+struct Secure {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl TlsConnect<Stream> for Secure {
+    type Stream = SecureStream;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<SecureStream>> + Send>>;
+
+    fn connect(self, stream: Stream) -> Self::Future {
+        let connecting = self.connector.connect(self.name, stream);
+        Box::pin(async { Ok(SecureStream(connecting.await?)) })
+    }
+}
+
+/// A connection in the form that `tokio-postgres` takes.
+struct SecureStream(tokio_rustls::client::TlsStream<Stream>);
+
+impl TlsStream for SecureStream {
+    fn channel_binding(&self) -> ChannelBinding {
+        // The certificate was verified against the user's own authority; binding would add a dependency, to parse it.
+        ChannelBinding::none()
+    }
+}
+
+impl AsyncRead for SecureStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for SecureStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}

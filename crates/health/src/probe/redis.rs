@@ -1,0 +1,163 @@
+//! A probe of Redis or Valkey, which asks for the role.
+
+mod ask_first;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, ErrorKind, FromRedisValue, RedisConnectionInfo, RedisError, ServerErrorKind,
+    Value, cmd,
+};
+
+use self::ask_first::AskFirst;
+use super::stream::wire;
+use super::{Answer, Driver, ProbeError, Talk, Target, secret};
+use crate::answer::{Claim, History, Progress, Role, Text};
+use crate::settings::{Login, Redis};
+
+pub(super) async fn ask(target: &Target, redis: &Redis) -> Result<Talk, ProbeError> {
+    let login = login(redis.login.as_ref())?;
+    let wire = AskFirst::new(wire(target, redis.tls.as_ref()).await?);
+    // The probe has a deadline of its own.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let (mut connection, driver) = MultiplexedConnection::new_with_config(&login, wire, config).await?;
+    let mut driver = Driver::new(driver);
+
+    let answer = driver.beside(role(&mut connection)).await;
+    let goodbye = Box::pin(async move {
+        let _ = driver.beside(cmd("QUIT").query_async::<()>(&mut connection)).await;
+    });
+    Ok(Talk { answer: answer.map(|role| Answer { role: Some(role) }), goodbye })
+}
+
+fn login(login: Option<&Login>) -> Result<RedisConnectionInfo, ProbeError> {
+    let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if let Some(login) = login {
+        if !login.user.is_empty() {
+            info = info.set_username(&login.user);
+        }
+        if let Some(password) = secret::read(&login.password)? {
+            info = info.set_password(password);
+        }
+    }
+    Ok(info)
+}
+
+async fn role(connection: &mut MultiplexedConnection) -> Result<Role, ProbeError> {
+    let said: Vec<Value> = cmd("ROLE").query_async(connection).await?;
+    match role_of(&said) {
+        Some(Role::Primary(claim)) => {
+            let info: Result<String, RedisError> =
+                cmd("INFO").arg("replication").query_async(connection).await;
+            // A user who may not ask for it knows no history; the role stands without.
+            let history = info.ok().and_then(|info| history(&info));
+            Ok(Role::Primary(Claim { history, ..claim }))
+        }
+        Some(role) => Ok(role),
+        None => Err(ProbeError::UnexpectedAnswer(Text::new("ROLE is none of master, slave, sentinel"))),
+    }
+}
+
+/// Reads the answer to `ROLE`, <https://redis.io/docs/latest/commands/role/>.
+fn role_of(said: &[Value]) -> Option<Role> {
+    match word(said.first()?)?.as_str() {
+        "master" => Some(Role::Primary(Claim { history: None, position: offset(said.get(1)?) })),
+        // An offset of -1: it has never had its primary's data.
+        "slave" => match offset(said.get(4)?) {
+            Some(position) => Some(Role::Replica(Progress { position: Some(position), lag: None })),
+            None => Some(Role::Neither),
+        },
+        "sentinel" => Some(Role::Neither),
+        _ => None,
+    }
+}
+
+fn word(value: &Value) -> Option<String> {
+    String::from_redis_value_ref(value).ok()
+}
+
+fn offset(value: &Value) -> Option<u64> {
+    i64::from_redis_value_ref(value).ok().and_then(|offset| u64::try_from(offset).ok())
+}
+
+/// Reads `INFO replication`.
+fn history(info: &str) -> Option<History> {
+    let field = |name: &str| {
+        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
+    };
+    Some(History::Replication {
+        id: field("master_replid")?.to_owned(),
+        // All zeros is none.
+        continued: field("master_replid2").filter(|id| id.contains(|digit| digit != '0')).map(str::to_owned),
+        offset: field("master_repl_offset")?.parse().ok()?,
+    })
+}
+
+impl From<RedisError> for ProbeError {
+    fn from(error: RedisError) -> Self {
+        let text = Text::new(&error);
+        match error.kind() {
+            _ if error.is_connection_dropped() => Self::Closed,
+            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                Self::Authentication(text)
+            }
+            ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown) => {
+                Self::NotReady(text)
+            }
+            ErrorKind::Io | ErrorKind::Parse => Self::Protocol(text),
+            _ => match error.code() {
+                Some("NOAUTH" | "WRONGPASS" | "DENIED") => Self::Authentication(text),
+                _ if text.to_string().contains("max number of clients") => Self::Overloaded(text),
+                _ => Self::UnexpectedAnswer(text),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Value;
+
+    use super::{history, role_of};
+    use crate::answer::{Claim, History, Progress, Role};
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn roles_as_servers_say_them() {
+        let replica =
+            |state, offset| vec![bulk("slave"), bulk("10.0.0.1"), Value::Int(6379), bulk(state), offset];
+        let followed = |position| Some(Role::Replica(Progress { position: Some(position), lag: None }));
+        for (said, role) in [
+            (
+                vec![bulk("master"), Value::Int(42), Value::Array(vec![])],
+                Some(Role::Primary(Claim { history: None, position: Some(42) })),
+            ),
+            (replica("connected", Value::Int(7)), followed(7)),
+            (replica("connecting", Value::Int(7)), followed(7)),
+            (replica("handshake", Value::Int(-1)), Some(Role::Neither)),
+            (vec![bulk("sentinel"), Value::Array(vec![])], Some(Role::Neither)),
+            (vec![bulk("king"), Value::Int(1)], None),
+            (vec![bulk("slave")], None),
+            (vec![Value::Nil], None),
+            (vec![], None),
+        ] {
+            assert_eq!(role_of(&said), role, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn histories_as_servers_say_them() {
+        let (one, two, none) = ("a".repeat(40), "b".repeat(40), "0".repeat(40));
+        let info = |continued: &str| {
+            format!(
+                "# Replication\r\nrole:master\r\nmaster_replid:{one}\r\nmaster_replid2:{continued}\r\nmaster_repl_offset:99\r\n"
+            )
+        };
+        let known = |continued| Some(History::Replication { id: one.clone(), continued, offset: 99 });
+        assert_eq!(history(&info(&none)), known(None));
+        assert_eq!(history(&info(&two)), known(Some(two.clone())));
+        assert_eq!(history("role:master\r\n"), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! TLS to what is probed. The certificate is always verified, against an authority that the user names.
+
+use std::sync::Arc;
+
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::stream::Wire;
+use crate::answer::{ProbeError, Text};
+use crate::settings::Tls;
+
+/// Goes over to TLS.
+pub(super) async fn connect<W: Wire>(wire: W, tls: &Tls) -> Result<TlsStream<W>, ProbeError> {
+    let (connector, name) = (connector(tls)?, name(tls)?);
+    Ok(connector.connect(name, wire).await?)
+}
+
+/// What makes TLS of a connection. The authority's file is read each time, for it may be renewed.
+pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, ProbeError> {
+    let unusable = |what: &dyn std::fmt::Display| {
+        ProbeError::Local(Text::new(format_args!("{}: {what}", tls.authority.display())))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(&tls.authority).map_err(|error| unusable(&error))? {
+        let certificate = certificate.map_err(|error| unusable(&error))?;
+        roots.add(certificate).map_err(|error| unusable(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable(&"no certificate in it"));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Whom the certificate has to be of.
+pub(super) fn name(tls: &Tls) -> Result<ServerName<'static>, ProbeError> {
+    ServerName::try_from(tls.name.clone())
+        .map_err(|error| ProbeError::Local(Text::new(format_args!("{}: {error}", tls.name))))
+}

@@ -1,0 +1,365 @@
+//! Says who of a group may be written to, at most one, and who may be read from.
+//!
+//! ```text
+//!                    claims alone, or a newer history than all others
+//!   no writer ───────────────────────────────────────────────────────▶ writer
+//!       ▲                                                                │   while it holds the role, no other claim counts
+//!       └────────────────────────────────────────────────────────────────┘
+//!             says "not primary" once, is down, or has left the group
+//! ```
+//!
+//! It asks nobody, and it is no fence: of what the servers say it makes the safest that can be made. Whether there are two
+//! primaries is decided by who promotes them.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::answer::{History, Progress, Role};
+use crate::verdict::Verdict;
+
+/// What is known of one server of a group. `K` names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a, K> {
+    /// Its name.
+    pub key: K,
+    /// Whether it is well.
+    pub verdict: Verdict,
+    /// What it said last; none if it never said.
+    pub role: Option<&'a Role>,
+    /// Whether it said so in the last probe, rather than in one before some that failed.
+    pub fresh: bool,
+}
+
+/// How far a replica may be behind to be read from. What a server does not tell, it does not keep to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LagMax {
+    /// In time; none is any. Redis does not tell.
+    pub time: Option<Duration>,
+    /// In bytes of the primary's log; none is any. Primary and replica are asked at different times, so what the primary
+    /// writes in one interval may count as lag. MySQL does not tell.
+    pub bytes: Option<u64>,
+}
+
+/// Who has which role in one group of servers.
+#[derive(Clone, Debug)]
+pub struct Roles<K> {
+    lag_max: LagMax,
+    writer: Option<K>,
+    /// Replicas that were too far behind, and have not caught up enough since.
+    lagging: BTreeSet<K>,
+}
+
+/// What came of what the servers said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision<K> {
+    /// The one that may be written to.
+    pub writer: Option<K>,
+    /// Replicas that may be read from, in the order of the members.
+    pub readers: Vec<K>,
+    /// Replicas that are too far behind, in the order of the members; for who would rather read old data than none.
+    pub lagging: Vec<K>,
+    /// All that say they are the primary, if that is more than one: an error to be raised.
+    pub conflict: Vec<K>,
+}
+
+impl<K: Copy + Ord> Roles<K> {
+    /// Nobody has a role yet.
+    pub fn new(lag_max: LagMax) -> Self {
+        Self { lag_max, writer: None, lagging: BTreeSet::new() }
+    }
+
+    /// Decides anew; `members` are all of the group. To be asked whenever a probe of one of them has ended, because a
+    /// replica falls behind without a change of its role.
+    pub fn decide(&mut self, members: &[Member<'_, K>]) -> Decision<K> {
+        let claims: Vec<&Member<'_, K>> = members.iter().filter(|member| claims(member)).collect();
+        let held = claims.iter().find(|claim| Some(claim.key) == self.writer);
+        self.writer = held.or_else(|| newest(&claims)).map(|claim| claim.key);
+
+        let reference = self.reference(members);
+        let (lagging, readers): (Vec<_>, Vec<_>) = replicas(members)
+            .map(|(key, progress)| (key, self.is_too_far_behind(key, progress, reference)))
+            .partition(|(_, lags)| *lags);
+        let keys = |those: Vec<(K, bool)>| those.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let (lagging, readers) = (keys(lagging), keys(readers));
+        self.lagging = lagging.iter().copied().collect();
+
+        // The old primary of a failover still claims until it is found silent; that is no error.
+        let fresh: Vec<K> = claims.iter().filter(|claim| claim.fresh).map(|claim| claim.key).collect();
+        let conflict = if fresh.len() > 1 { fresh } else { Vec::new() };
+        Decision { writer: self.writer, readers, lagging, conflict }
+    }
+
+    /// The position that replicas are measured against: the writer's, or that of the replica that is furthest.
+    fn reference(&self, members: &[Member<'_, K>]) -> Option<u64> {
+        let writer = members.iter().find(|member| Some(member.key) == self.writer);
+        let written = writer.and_then(|writer| match writer.role {
+            Some(Role::Primary(claim)) => claim.position,
+            Some(Role::Replica(_) | Role::Neither) | None => None,
+        });
+        written.or_else(|| replicas(members).filter_map(|(_, progress)| progress.position).max())
+    }
+
+    fn is_too_far_behind(&self, key: K, progress: &Progress, reference: Option<u64>) -> bool {
+        let bytes = match (reference, progress.position) {
+            (Some(reference), Some(position)) => Some(reference.saturating_sub(position)),
+            _ => None,
+        };
+        // Who was too far behind has to come well within the limit, or it would leave and return all the time.
+        let (time_max, bytes_max) = if self.lagging.contains(&key) {
+            (self.lag_max.time.map(|time| time / 2), self.lag_max.bytes.map(|bytes| bytes / 2))
+        } else {
+            (self.lag_max.time, self.lag_max.bytes)
+        };
+        exceeds(progress.lag, time_max) || exceeds(bytes, bytes_max)
+    }
+}
+
+/// Whether a lag, which is unknown if none, is above a limit, which is not set if none.
+fn exceeds<T: PartialOrd>(lag: Option<T>, limit: Option<T>) -> bool {
+    limit.is_some_and(|limit| lag.is_none_or(|lag| lag > limit))
+}
+
+/// Whether it says that it is the primary, and is well.
+fn claims<K>(member: &Member<'_, K>) -> bool {
+    member.verdict != Verdict::Down && matches!(member.role, Some(Role::Primary(_)))
+}
+
+/// The servers that follow another and are well.
+fn replicas<'a, K: Copy>(members: &'a [Member<'a, K>]) -> impl Iterator<Item = (K, &'a Progress)> {
+    members.iter().filter(|member| member.verdict != Verdict::Down).filter_map(|member| match member.role {
+        Some(Role::Replica(progress)) => Some((member.key, progress)),
+        Some(Role::Primary(_) | Role::Neither) | None => None,
+    })
+}
+
+/// The claim that is newer than all others, or the only one.
+fn newest<'a, 'b, K>(claims: &'b [&'a Member<'a, K>]) -> Option<&'b &'a Member<'a, K>> {
+    claims.iter().enumerate().find_map(|(index, claim)| {
+        let mut others = claims.iter().enumerate().filter(|(other, _)| *other != index);
+        others.all(|(_, other)| is_newer(claim, other)).then_some(claim)
+    })
+}
+
+fn is_newer<K>(claim: &Member<'_, K>, other: &Member<'_, K>) -> bool {
+    let history = |member: &Member<'_, K>| match member.role {
+        Some(Role::Primary(claim)) => claim.history.clone(),
+        Some(Role::Replica(_) | Role::Neither) | None => None,
+    };
+    let compared = history(claim).zip(history(other)).and_then(|(one, other)| compare(&one, &other));
+    compared == Some(Ordering::Greater)
+}
+
+/// Which of two histories is the newer one; none where nothing says so.
+fn compare(one: &History, other: &History) -> Option<Ordering> {
+    match (one, other) {
+        (
+            History::Timeline { system, timeline },
+            History::Timeline { system: other_system, timeline: other_timeline },
+        ) if system == other_system => Some(timeline.cmp(other_timeline)),
+        (
+            History::Replication { id, continued, offset },
+            History::Replication { id: other_id, continued: other_continued, offset: other_offset },
+        ) => {
+            if id == other_id {
+                Some(offset.cmp(other_offset))
+            } else if continued.as_ref() == Some(other_id) {
+                Some(Ordering::Greater)
+            } else if other_continued.as_ref() == Some(id) {
+                Some(Ordering::Less)
+            } else {
+                None
+            }
+        }
+        (History::Source { follows }, History::Source { follows: other_follows }) => {
+            Some(other_follows.cmp(follows))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::{Decision, LagMax, Member, Roles};
+    use crate::answer::{Claim, History, Progress, Role};
+    use crate::verdict::Verdict;
+
+    /// One group over time: each string is what is known of the servers a, b, c at one time, and who is the writer then.
+    ///
+    /// `P` primary, `R` replica, `N` neither, `-` never said; `p` and `r` the same, but silent since; `D` down, last a
+    /// primary. A `!` says that a conflict is raised.
+    #[track_caller]
+    fn check(story: &[(&str, &str)]) {
+        let mut roles = Roles::new(LagMax::default());
+        for (index, (known, expected)) in story.iter().enumerate() {
+            let decision = decide(&mut roles, &known.chars().map(server).collect::<Vec<_>>());
+            let writer = decision.writer.map_or('-', |key| char::from(b'a' + key)).to_string();
+            let told = if decision.conflict.is_empty() { writer } else { writer + "!" };
+            assert_eq!(&told, expected, "{known} at {index}");
+        }
+    }
+
+    type Server = (Verdict, Option<Role>, bool);
+
+    fn server(known: char) -> Server {
+        let role = match known {
+            'P' | 'p' | 'D' => Some(Role::Primary(Claim::default())),
+            'R' | 'r' => Some(Role::Replica(Progress::default())),
+            'N' => Some(Role::Neither),
+            _ => None,
+        };
+        let verdict = if known == 'D' { Verdict::Down } else { Verdict::Up };
+        (verdict, role, known.is_ascii_uppercase() && known != 'D')
+    }
+
+    fn decide(roles: &mut Roles<u8>, servers: &[Server]) -> Decision<u8> {
+        let members: Vec<Member<'_, u8>> = (0..)
+            .zip(servers)
+            .map(|(key, (verdict, role, fresh))| Member {
+                key,
+                verdict: *verdict,
+                role: role.as_ref(),
+                fresh: *fresh,
+            })
+            .collect();
+        roles.decide(&members)
+    }
+
+    #[test]
+    fn the_one_that_claims_is_the_writer() {
+        check(&[("---", "-"), ("RPR", "b"), ("-P-", "b")]);
+        check(&[("RRR", "-"), ("NNN", "-")]);
+    }
+
+    #[test]
+    fn a_switchover_takes_effect_at_the_first_answer() {
+        check(&[("PRR", "a"), ("RRR", "-"), ("RPR", "b")]);
+        check(&[("PRR", "a"), ("RPR", "b")]);
+        check(&[("PRR", "a"), ("NPR", "b")]);
+    }
+
+    #[test]
+    fn silence_takes_effect_when_it_is_down() {
+        check(&[("PRR", "a"), ("pRR", "a"), ("DRR", "-"), ("DPR", "b")]);
+        check(&[("PRR", "a"), ("pPR", "a"), ("DPR", "b")]);
+    }
+
+    #[test]
+    fn of_two_that_claim_the_one_that_held_it_keeps_it() {
+        check(&[("PRR", "a"), ("PPR", "a!"), ("PPP", "a!"), ("PRR", "a")]);
+        // The old one comes back and has not heard of its fall.
+        check(&[("PRR", "a"), ("DRR", "-"), ("DPR", "b"), ("PPR", "b!"), ("RPR", "b")]);
+        check(&[("PPR", "-!"), ("PRR", "a")]);
+    }
+
+    #[test]
+    fn who_leaves_the_group_leaves_the_role() {
+        check(&[("PPR", "-!"), ("P", "a")]);
+        check(&[("RRP", "c"), ("PR", "a")]);
+    }
+
+    #[test]
+    fn the_newer_history_breaks_a_tie() {
+        let timeline = |system, timeline| Some(History::Timeline { system, timeline });
+        let redis = |id: &str, continued: Option<&str>, offset| {
+            Some(History::Replication { id: id.into(), continued: continued.map(str::to_owned), offset })
+        };
+        let source = |follows| Some(History::Source { follows });
+        for (histories, writer) in [
+            (vec![timeline(7, 1), timeline(7, 2)], Some(1)),
+            (vec![timeline(7, 3), timeline(7, 2), timeline(7, 1)], Some(0)),
+            (vec![timeline(7, 2), timeline(7, 2)], None),
+            (vec![timeline(7, 1), timeline(8, 2)], None),
+            (vec![timeline(7, 1), None], None),
+            (vec![redis("x", None, 90), redis("y", Some("x"), 50)], Some(1)),
+            (vec![redis("x", None, 90), redis("x", None, 50)], Some(0)),
+            (vec![redis("x", None, 90), redis("y", Some("z"), 50)], None),
+            (vec![source(true), source(false), source(true)], Some(1)),
+            (vec![source(false), source(false)], None),
+            (vec![source(false), timeline(7, 1)], None),
+        ] {
+            let mut roles = Roles::new(LagMax::default());
+            let claim = |history: &Option<History>| {
+                let claim = Claim { history: history.clone(), position: None };
+                (Verdict::Up, Some(Role::Primary(claim)), true)
+            };
+            let decision = decide(&mut roles, &histories.iter().map(claim).collect::<Vec<_>>());
+            assert_eq!(decision.writer, writer, "{histories:?}");
+            assert_eq!(decision.conflict.len(), histories.len(), "it is raised all the same");
+        }
+    }
+
+    #[test]
+    fn replicas_too_far_behind_are_not_read_from_until_they_caught_up() {
+        let lag_max = LagMax { time: Some(Duration::from_secs(10)), bytes: None };
+        let mut roles = Roles::new(lag_max);
+        // One lag after the other of the same replica; whether it may be read from.
+        for (lag, reads) in [
+            (Some(10), true),
+            (Some(11), false),
+            (Some(10), false),
+            (Some(6), false),
+            (Some(5), true),
+            (Some(10), true),
+            (None, false),
+            (Some(0), true),
+        ] {
+            let progress = Progress { position: None, lag: lag.map(Duration::from_secs) };
+            let decision = decide(&mut roles, &[(Verdict::Up, Some(Role::Replica(progress)), true)]);
+            assert_eq!(!decision.readers.is_empty(), reads, "{lag:?}");
+            assert_eq!(decision.lagging.is_empty(), reads, "{lag:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_behind_are_counted_from_the_writer_or_else_the_furthest_replica() {
+        let lag_max = LagMax { time: None, bytes: Some(100) };
+        let primary = |verdict, position| {
+            let claim = Claim { history: None, position: Some(position) };
+            (verdict, Some(Role::Primary(claim)), true)
+        };
+        let replica = |position| {
+            let progress = Progress { position, lag: None };
+            (Verdict::Up, Some(Role::Replica(progress)), true)
+        };
+        for (servers, readers) in [
+            (
+                vec![primary(Verdict::Up, 1000), replica(Some(900)), replica(Some(899)), replica(None)],
+                vec![1],
+            ),
+            (vec![primary(Verdict::Up, 1000), replica(Some(1200))], vec![1]),
+            (
+                vec![primary(Verdict::Down, 1000), replica(Some(500)), replica(Some(450)), replica(Some(1))],
+                vec![1, 2],
+            ),
+        ] {
+            assert_eq!(decide(&mut Roles::new(lag_max), &servers).readers, readers, "{servers:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the servers say: the writer is one that is well and claims, and it changes only when it has to.
+        #[test]
+        fn at_most_one_writer_and_it_keeps_the_role(story in prop::collection::vec("[PpRrND-]{3}", 1..40)) {
+            let mut roles = Roles::new(LagMax::default());
+            let mut before = None;
+            for known in story {
+                let known: Vec<char> = known.chars().collect();
+                let decision = decide(&mut roles, &known.iter().copied().map(server).collect::<Vec<_>>());
+                let claims = |key: u8| matches!(known[usize::from(key)], 'P' | 'p');
+                if let Some(writer) = decision.writer {
+                    prop_assert!(claims(writer));
+                }
+                if let Some(held) = before.filter(|held| claims(*held)) {
+                    prop_assert_eq!(decision.writer, Some(held));
+                }
+                prop_assert!(decision.readers.iter().all(|reader| matches!(known[usize::from(*reader)], 'R' | 'r')));
+                before = decision.writer;
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What is probed, how, and when its verdict changes.
+//!
+//! Plain values: whoever fills them has checked them, and knows the defaults.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A backend and the probe it is asked by. Two that are equal are one: they share a verdict, over pools and over reloads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Where the backend takes connections.
+    pub address: SocketAddr,
+    /// How it is asked.
+    pub probe: Arc<Probe>,
+}
+
+impl Target {
+    /// Where the probe connects to.
+    pub fn probed_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address.ip(), self.probe.port.unwrap_or_else(|| self.address.port()))
+    }
+}
+
+/// How a backend is asked, and what is made of its answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// What is said.
+    pub kind: Kind,
+    /// Another port of the backend to ask at; none is the port that connections go to.
+    pub port: Option<u16>,
+    /// The address to connect from, the pool's; none lets the kernel choose.
+    pub source: Option<IpAddr>,
+    /// When it is asked.
+    pub rhythm: Rhythm,
+    /// How many answers make a verdict.
+    pub thresholds: Thresholds,
+    /// What is done about a backend that goes up and down.
+    pub damping: Damping,
+}
+
+/// When a backend is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rhythm {
+    /// From the begin of one probe to the begin of the next; proposed: 2 s, for databases 1 s.
+    pub interval: Duration,
+    /// The same while answers disagree with the verdict, so that it is soon settled; proposed: 500 ms.
+    pub interval_in_transition: Duration,
+    /// How long one probe may take, from its begin to its answer; proposed: 1 s.
+    pub timeout: Duration,
+    /// How far an interval is stretched or shortened by chance, 0 to 50 percent of it; proposed: 10.
+    pub jitter_percent: u8,
+}
+
+/// How many answers in a row change a verdict. The first answer of a backend decides alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Thresholds {
+    /// Probes passed that make a backend go up, at least 1; proposed: 2.
+    pub rise: u32,
+    /// Probes failed that make a backend go down, at least 1; proposed: 3.
+    pub fall: u32,
+}
+
+/// A backend that went down often has to pass more probes to come up: twice as many for each time past `downs_free`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Damping {
+    /// How often it may go down within the window at no price; proposed: 3.
+    pub downs_free: u32,
+    /// How long it is held against a backend that it went down; zero switches damping off. Proposed: 5 minutes.
+    pub window: Duration,
+}
+
+/// What a probe says and expects to hear.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Connects. It is blind to a server that accepts and then hangs, and no probe for databases: they count a client that
+    /// hung up, and MySQL lets nobody in any more from a host with a hundred of them (`max_connect_errors`).
+    Tcp,
+    /// Asks for a page.
+    Http(Http),
+    /// Sends bytes and waits for others.
+    Exchange(Exchange),
+    /// Logs in to PostgreSQL, 10 or later, and asks for its role.
+    Postgres(Postgres),
+    /// Logs in to MySQL or MariaDB and asks for its role.
+    Mysql(Mysql),
+    /// Asks Redis or Valkey for its role.
+    Redis(Redis),
+}
+
+/// A probe by HTTP/1.1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Http {
+    /// How it is asked.
+    pub method: Method,
+    /// The `Host` header.
+    pub host: String,
+    /// What is asked for.
+    pub question: Question,
+    /// TLS around it; none is plain text.
+    pub tls: Option<Tls>,
+}
+
+/// The methods that change nothing on a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// With a body in the answer.
+    Get,
+    /// Without.
+    Head,
+    /// What the server can do.
+    Options,
+}
+
+/// What a server is asked by HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// Whether it is well.
+    Health {
+        /// The path, with its query, beginning with `/`.
+        path: String,
+        /// The statuses that pass, at least one.
+        statuses: Vec<RangeInclusive<u16>>,
+        /// What the body has to contain, within its first 64 KiB; empty is no demand.
+        body: String,
+    },
+    /// Which role it has. A path that answers with a status of 200 to 299 says yes, and any other status no.
+    Role {
+        /// Says yes on the primary; Patroni's is `/primary`.
+        primary: String,
+        /// Says yes on a replica that may be read from; Patroni's is `/replica`, or `/replica?lag=10MB`.
+        replica: String,
+    },
+}
+
+/// A probe by bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Exchange {
+    /// What is sent once connected; empty where the server speaks first.
+    pub send: Vec<u8>,
+    /// What the answer has to contain, within its first 64 KiB; at least one byte.
+    pub expect: Vec<u8>,
+    /// What is sent before the connection is closed, such as `QUIT`; may be empty.
+    pub goodbye: Vec<u8>,
+    /// TLS around it; none is plain text.
+    pub tls: Option<Tls>,
+}
+
+/// A probe of PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Postgres {
+    /// Who logs in; no right but to log in is needed.
+    pub login: Login,
+    /// The database to log in to.
+    pub database: String,
+    /// TLS; none is plain text.
+    pub tls: Option<Tls>,
+}
+
+/// A probe of MySQL or MariaDB.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mysql {
+    /// Who logs in. To see the lag it needs `REPLICATION CLIENT`, or `REPLICA MONITOR` on MariaDB.
+    pub login: Login,
+    /// TLS; none is plain text. `caching_sha2_password` should have it.
+    pub tls: Option<Tls>,
+}
+
+/// A probe of Redis or Valkey.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Redis {
+    /// Who logs in: may run `ROLE` and `INFO`. None does not log in; an empty user is the default one.
+    pub login: Option<Login>,
+    /// TLS; none is plain text.
+    pub tls: Option<Tls>,
+}
+
+/// Who logs in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Login {
+    /// The user's name.
+    pub user: String,
+    /// Where the password is. It is read anew for each probe, so it may change without a reload.
+    pub password: Secret,
+}
+
+/// Where a password is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Secret {
+    /// There is none.
+    None,
+    /// The first line of this file.
+    File(PathBuf),
+    /// The value of this environment variable.
+    Environment(String),
+}
+
+/// TLS to a server, whose certificate is always verified.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tls {
+    /// The certificates of those who may sign the server's, PEM. Read anew for each probe.
+    pub authority: PathBuf,
+    /// The name, or the IP address, that the server's certificate has to bear.
+    pub name: String,
+}

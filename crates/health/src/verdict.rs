@@ -1,0 +1,228 @@
+//! Makes a verdict of answers: up or down after enough in a row, and harder to get up the more often it went down.
+//!
+//! It asks nobody and reads no clock. Whether an answer says anything about the server is decided before
+//! (`ProbeError::blames_server`).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::settings::{Damping, Rhythm, Thresholds};
+
+/// Whether a backend can take connections, as far as probes know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// No probe has said anything yet. It counts as available, but never as a primary.
+    Unknown,
+    /// It answers as it should.
+    Up,
+    /// It does not.
+    Down,
+}
+
+/// What is known of one backend, from answer to answer.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    thresholds: Thresholds,
+    damping: Damping,
+    verdict: Verdict,
+    /// Answers in a row that disagree with the verdict.
+    ///
+    /// Invariant: fewer than would change it.
+    against: u32,
+    /// When it went down, oldest first, within the window. At most [`DOWNS_REMEMBERED`].
+    downs: VecDeque<Instant>,
+}
+
+impl Judge {
+    /// Knows nothing yet.
+    pub fn new(thresholds: Thresholds, damping: Damping) -> Self {
+        Self { thresholds, damping, verdict: Verdict::Unknown, against: 0, downs: VecDeque::new() }
+    }
+
+    /// The verdict as it stands.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// From the begin of the last probe to the begin of the next, before jitter.
+    pub fn interval(&self, rhythm: &Rhythm) -> Duration {
+        if self.against > 0 { rhythm.interval_in_transition.min(rhythm.interval) } else { rhythm.interval }
+    }
+
+    /// The backend passed a probe that ended `now`.
+    pub fn on_pass(&mut self, now: Instant) {
+        match self.verdict {
+            Verdict::Unknown => self.change(Verdict::Up),
+            Verdict::Up => self.against = 0,
+            Verdict::Down => {
+                self.against += 1;
+                if self.against >= self.rise(now) {
+                    self.change(Verdict::Up);
+                }
+            }
+        }
+    }
+
+    /// The backend failed a probe that ended `now`.
+    pub fn on_fail(&mut self, now: Instant) {
+        match self.verdict {
+            Verdict::Unknown => self.change(Verdict::Down),
+            Verdict::Down => self.against = 0,
+            Verdict::Up => {
+                self.against += 1;
+                if self.against >= self.thresholds.fall {
+                    self.change(Verdict::Down);
+                    self.remember_down(now);
+                }
+            }
+        }
+    }
+
+    fn change(&mut self, verdict: Verdict) {
+        self.verdict = verdict;
+        self.against = 0;
+    }
+
+    fn remember_down(&mut self, now: Instant) {
+        if self.downs.len() == DOWNS_REMEMBERED {
+            self.downs.pop_front();
+        }
+        self.downs.push_back(now);
+    }
+
+    /// How many probes in a row it has to pass to come up.
+    fn rise(&mut self, now: Instant) -> u32 {
+        let window = self.damping.window;
+        while self.downs.front().is_some_and(|down| now.saturating_duration_since(*down) >= window) {
+            self.downs.pop_front();
+        }
+        let downs = u32::try_from(self.downs.len()).expect("at most DOWNS_REMEMBERED");
+        let doublings = downs.saturating_sub(self.damping.downs_free).min(DOUBLINGS_MAX);
+        self.thresholds.rise.saturating_mul(1 << doublings)
+    }
+}
+
+/// How often `rise` doubles at most: sixteen times as many probes as usual.
+const DOUBLINGS_MAX: u32 = 4;
+
+/// How many times of going down are remembered; more would change nothing unless `downs_free` is above a dozen.
+const DOWNS_REMEMBERED: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use super::{DOWNS_REMEMBERED, Judge, Verdict};
+    use crate::samples::{DAMPING_OFF, RHYTHM, origin};
+    use crate::settings::{Damping, Thresholds};
+
+    #[test]
+    fn the_first_answer_decides() {
+        check(Thresholds { rise: 2, fall: 3 }, ".", "U");
+        check(Thresholds { rise: 2, fall: 3 }, "x", "D");
+        check(Thresholds { rise: 2, fall: 3 }, "? ? .", "- - U");
+    }
+
+    #[test]
+    fn enough_answers_in_a_row_change_the_verdict() {
+        check(Thresholds { rise: 2, fall: 3 }, ". x x . x x x", "U U U U U U D");
+        check(Thresholds { rise: 2, fall: 3 }, "x . x . . x", "D D D D U U");
+        check(Thresholds { rise: 1, fall: 1 }, ". x . x", "U D U D");
+    }
+
+    #[test]
+    fn what_says_nothing_changes_nothing() {
+        check(Thresholds { rise: 2, fall: 3 }, ". x x ? ? x", "U U U U U D");
+        check(Thresholds { rise: 2, fall: 3 }, "x . ? .", "D D D U");
+    }
+
+    /// One column per probe: `.` passed, `x` failed, `?` said nothing; below, the verdict after it.
+    #[track_caller]
+    fn check(thresholds: Thresholds, probes: &str, verdicts: &str) {
+        let mut judge = Judge::new(thresholds, DAMPING_OFF);
+        let told: Vec<&str> = probes.split(' ').map(|probe| tell(&mut judge, origin(), probe)).collect();
+        assert_eq!(told.join(" "), verdicts);
+    }
+
+    fn tell(judge: &mut Judge, now: Instant, probe: &str) -> &'static str {
+        match probe {
+            "." => judge.on_pass(now),
+            "x" => judge.on_fail(now),
+            _ => {}
+        }
+        match judge.verdict() {
+            Verdict::Unknown => "-",
+            Verdict::Up => "U",
+            Verdict::Down => "D",
+        }
+    }
+
+    #[test]
+    fn it_is_asked_more_often_until_it_is_settled() {
+        let mut judge = Judge::new(Thresholds { rise: 2, fall: 3 }, DAMPING_OFF);
+        let (slow, fast) = (RHYTHM.interval, RHYTHM.interval_in_transition);
+        let mut intervals = Vec::new();
+        for probe in [".", "x", "x", "x", "x", ".", "."] {
+            tell(&mut judge, origin(), probe);
+            intervals.push(judge.interval(&RHYTHM));
+        }
+        assert_eq!(intervals, [slow, fast, fast, slow, slow, fast, slow]);
+    }
+
+    #[test]
+    fn who_flaps_comes_up_ever_later_until_it_is_forgotten() {
+        let damping = Damping { downs_free: 1, window: Duration::from_secs(100) };
+        let mut judge = Judge::new(Thresholds { rise: 2, fall: 1 }, damping);
+        let mut now = origin();
+        judge.on_pass(now);
+        let passes: Vec<u32> = (0..8).map(|_| passes_to_come_up(&mut judge, now)).collect();
+        assert_eq!(passes, [2, 4, 8, 16, 32, 32, 32, 32]);
+
+        now += damping.window;
+        assert_eq!(passes_to_come_up(&mut judge, now), 2);
+    }
+
+    fn passes_to_come_up(judge: &mut Judge, now: Instant) -> u32 {
+        judge.on_fail(now);
+        assert_eq!(judge.verdict(), Verdict::Down);
+        for passes in 1.. {
+            judge.on_pass(now);
+            if judge.verdict() == Verdict::Up {
+                return passes;
+            }
+        }
+        unreachable!()
+    }
+
+    proptest! {
+        /// Whatever comes: it goes down only after `fall` fails in a row, and up only after `rise` passes in a row.
+        #[test]
+        fn no_verdict_without_enough_answers(
+            rise in 1u32..5, fall in 1u32..5, downs_free in 0u32..3,
+            answers in prop::collection::vec(any::<bool>(), 1..200),
+        ) {
+            let damping = Damping { downs_free, window: Duration::from_secs(30) };
+            let mut judge = Judge::new(Thresholds { rise, fall }, damping);
+            let mut now = origin();
+            let mut row = 0;
+            let mut last = None;
+            for passed in answers {
+                now += Duration::from_secs(1);
+                row = if last == Some(passed) { row + 1 } else { 1 };
+                last = Some(passed);
+                let before = judge.verdict();
+                if passed { judge.on_pass(now) } else { judge.on_fail(now) }
+                match (before, judge.verdict()) {
+                    (Verdict::Unknown, after) => prop_assert_eq!(after == Verdict::Up, passed),
+                    (Verdict::Up, Verdict::Down) => prop_assert!(!passed && row >= fall),
+                    (Verdict::Down, Verdict::Up) => prop_assert!(passed && row >= rise),
+                    (Verdict::Up, Verdict::Up) => prop_assert!(passed || row < fall),
+                    (before, after) => prop_assert_eq!(before, after),
+                }
+                prop_assert!(judge.downs.len() <= DOWNS_REMEMBERED);
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Probes against real servers, and against some that misbehave.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test waits for other processes, and has no turn with one `now`"
+)]
+
+mod asking;
+mod certificate;
+mod mariadb;
+mod misbehaving;
+mod nginx;
+#[expect(dead_code, reason = "shared with the tests of the binary, which need more of it")]
+#[path = "../../../rondel/tests/e2e/place.rs"]
+mod place;
+mod postgres;
+mod prober;
+mod program;
+mod redis;

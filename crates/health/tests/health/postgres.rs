@@ -1,0 +1,216 @@
+//! Roles, as PostgreSQL says them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use health::settings::{Kind, Login, Postgres as Settings, Secret};
+use health::{Answer, History, ProbeError, Role};
+use rustix::process::Signal;
+
+use crate::asking::{SHORT, ask, login, postgres, role, why, with_rhythm};
+use crate::certificate::Certificate;
+use crate::place::{Folder, address, eventually};
+use crate::program::{Program, give_away, run, unprivileged, unprivileged_folder};
+
+struct Postgres {
+    at: SocketAddr,
+    program: Program,
+}
+
+impl Postgres {
+    /// A primary with the superuser `postgres` and the user `probe`, both with the password `s3cret`, over SCRAM.
+    fn primary(port: u16, settings: &str) -> Self {
+        let folder = unprivileged_folder();
+        fs::write(folder.file("password"), "s3cret\n").unwrap();
+        run(unprivileged(binary("initdb"))
+            .args(["--no-sync", "--username=postgres", "--auth=scram-sha-256", "--no-instructions"])
+            .arg(format!("--pwfile={}", folder.file("password").display()))
+            .arg("--pgdata")
+            .arg(folder.file("data")));
+        let hosts = "local all all trust\nhost all all 127.0.0.0/8 scram-sha-256\n\
+            host replication all 127.0.0.0/8 scram-sha-256\n";
+        fs::write(folder.file("data/pg_hba.conf"), hosts).unwrap();
+        let server = Self::start(folder, port, settings);
+        server.says("CREATE USER probe PASSWORD 's3cret'");
+        server
+    }
+
+    /// A standby that streams from `primary`.
+    fn standby(port: u16, primary: &Self) -> Self {
+        let folder = unprivileged_folder();
+        let from =
+            format!("host={} port={} user=postgres password=s3cret", primary.at.ip(), primary.at.port());
+        run(unprivileged(binary("pg_basebackup"))
+            .args(["--no-sync", "--checkpoint=fast", "--write-recovery-conf", "--wal-method=stream"])
+            .arg(format!("--dbname={from}"))
+            .arg("--pgdata")
+            .arg(folder.file("data")));
+        Self::start(folder, port, "")
+    }
+
+    fn start(folder: Folder, port: u16, settings: &str) -> Self {
+        let at = address(port);
+        fs::write(
+            folder.file("data/test.conf"),
+            format!(
+                "listen_addresses = '{}'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n\
+                shared_buffers = 2MB\nmax_connections = 20\nlog_min_messages = debug1\nlog_connections = on\n{settings}\n",
+                at.ip(),
+                folder.path().display(),
+            ),
+        )
+        .unwrap();
+        let file = folder.file("data/postgresql.conf");
+        let before = fs::read_to_string(&file).unwrap();
+        fs::write(&file, before + "include 'test.conf'\n").unwrap();
+        give_away(&folder.file("data/test.conf"));
+        let mut command = unprivileged(binary("postgres"));
+        command.arg("-D").arg(folder.file("data"));
+        let server = Self { at, program: Program::start(folder, &mut command, at) };
+        eventually("it answers queries", || server.program.output().contains("ready to accept"));
+        server
+    }
+
+    /// Asks it over its socket, where nobody needs a password.
+    fn says(&self, query: &str) -> String {
+        run(unprivileged(binary("psql"))
+            .arg(format!("--host={}", self.program.folder().path().display()))
+            .arg(format!("--port={}", self.at.port()))
+            .args(["--username=postgres", "--no-psqlrc", "--tuples-only", "--no-align", "--command", query]))
+    }
+
+    fn secret(&self, password: &str) -> PathBuf {
+        let file = self.program.folder().file("probe-password");
+        fs::write(&file, password).unwrap();
+        file
+    }
+
+    fn login(&self) -> Login {
+        login("probe", Secret::File(self.secret("s3cret")))
+    }
+
+    async fn role(&self) -> Role {
+        role(self.at, postgres(self.login())).await
+    }
+}
+
+/// A program of the newest PostgreSQL that Debian has installed.
+fn binary(name: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let numbers = versions.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
+    let newest = numbers.max().expect("a version is installed");
+    Path::new("/usr/lib/postgresql").join(newest.to_string()).join("bin").join(name)
+}
+
+#[tokio::test]
+async fn a_primary_a_standby_and_a_promotion() {
+    let primary = Postgres::primary(2432, "");
+    let standby = Postgres::standby(2433, &primary);
+    primary.says("CREATE TABLE t AS SELECT 1");
+    eventually("the write has arrived", || {
+        standby.says("SELECT count(*) FROM pg_class WHERE relname = 't'").trim() == "1"
+    });
+
+    let Role::Primary(claim) = primary.role().await else { panic!("it is the primary") };
+    let Some(History::Timeline { system, timeline: 1 }) = claim.history else { panic!("{claim:?}") };
+    let written = claim.position.expect("it says how far it has written");
+    let Role::Replica(progress) = standby.role().await else { panic!("it is a standby") };
+    assert!(progress.position.is_some_and(|position| position > 0));
+    assert!(progress.lag.is_some_and(|lag| lag < Duration::from_secs(3600)), "{progress:?}");
+    assert!(written > 0);
+
+    // Replay is paused: it receives, does not apply, and says so.
+    standby.says("SELECT pg_wal_replay_pause()");
+    primary.says("INSERT INTO t SELECT generate_series(1, 10000)");
+    eventually("the standby has received more than it applied", || {
+        standby.says("SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()").trim() == "t"
+    });
+    let Role::Replica(paused) = standby.role().await else { panic!("it is a standby") };
+    let Role::Primary(ahead) = primary.role().await else { panic!("it is the primary") };
+    assert!(ahead.position.unwrap() > paused.position.unwrap() + 100_000, "{ahead:?} {paused:?}");
+    standby.says("SELECT pg_wal_replay_resume()");
+
+    standby.says("SELECT pg_promote()");
+    let Role::Primary(promoted) = standby.role().await else { panic!("it was promoted") };
+    assert_eq!(promoted.history, Some(History::Timeline { system, timeline: 2 }));
+}
+
+#[tokio::test]
+async fn a_primary_that_takes_no_writes_is_none() {
+    let server = Postgres::primary(2434, "");
+    server.says("ALTER SYSTEM SET default_transaction_read_only = on");
+    server.says("SELECT pg_reload_conf()");
+    eventually("it obeys", || server.says("SHOW default_transaction_read_only").trim() == "on");
+    assert_eq!(server.role().await, Role::Neither);
+}
+
+#[tokio::test]
+async fn logins() {
+    let server = Postgres::primary(2435, "");
+    let asks = async |user: &str, password: &str, database: &str| {
+        let login = login(user, Secret::File(server.secret(password)));
+        ask(server.at, Kind::Postgres(Settings { login, database: database.into(), tls: None })).await
+    };
+    assert!(asks("probe", "s3cret", "postgres").await.is_ok());
+    for (user, password, database) in
+        [("probe", "wrong", "postgres"), ("nobody", "s3cret", "postgres"), ("probe", "s3cret", "nowhere")]
+    {
+        let error = asks(user, password, database).await.unwrap_err();
+        assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
+        assert!(!error.to_string().contains(password), "{error}");
+    }
+    let no_password = postgres(login("probe", Secret::None));
+    assert!(!ask(server.at, no_password).await.unwrap_err().blames_server());
+
+    server.says("ALTER USER probe CONNECTION LIMIT 0");
+    let error = asks("probe", "s3cret", "postgres").await.unwrap_err();
+    assert_eq!((error.name(), error.blames_server()), ("overloaded", false), "{error}");
+}
+
+#[tokio::test]
+async fn a_stopped_server_is_silent() {
+    let server = Postgres::primary(2436, "");
+    server.program.signal(Signal::STOP);
+    let silent = with_rhythm(server.at, postgres(server.login()), SHORT);
+    let answer = health::probe(&silent).await.answer;
+    server.program.signal(Signal::CONT);
+    assert_eq!(answer, Err(ProbeError::Timeout));
+    assert!(matches!(server.role().await, Role::Primary(_)));
+}
+
+#[tokio::test]
+async fn many_probes_leave_no_trace_in_its_log() {
+    let server = Postgres::primary(2437, "");
+    for _ in 0..200 {
+        assert!(matches!(server.role().await, Role::Primary(_)));
+    }
+    let log = server.program.output();
+    assert!(log.matches("connection authorized: user=probe").count() >= 200, "{log}");
+    for trace in ["unexpected EOF", "could not receive", "could not send", "reset by peer", "invalid"] {
+        assert!(!log.contains(trace), "{trace}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn over_tls() {
+    let certificate = Certificate::new();
+    let server = Postgres::primary(
+        2438,
+        &format!(
+            "ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'",
+            certificate.shown().display(),
+            certificate.key().display()
+        ),
+    );
+    let clear = Postgres::primary(2439, "");
+    let asks = async |server: &Postgres, certificate: &Certificate| -> Result<Answer, ProbeError> {
+        let login = server.login();
+        let tls = Some(certificate.tls());
+        ask(server.at, Kind::Postgres(Settings { login, database: "postgres".into(), tls })).await
+    };
+    assert!(asks(&server, &certificate).await.is_ok());
+    assert_eq!(why(asks(&server, &Certificate::new()).await), "tls");
+    assert_eq!(why(asks(&clear, &certificate).await), "tls");
+}
