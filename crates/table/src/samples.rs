@@ -1,8 +1,13 @@
 //! Configs for tests, in a few words.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use config::{Backend, Config, Listener, Pool, PoolIndex};
+use config::{Backend, Config, Demand, Listener, Pool, PoolIndex};
+
+use crate::fate::Fates;
+use crate::pool::Given;
+use crate::{BackendIndex, Dice, Picked};
 
 pub(crate) fn config(listeners: Vec<Listener>, pools: Vec<Pool>) -> Config {
     Config { listeners, pools, ..defaults() }
@@ -42,4 +47,18 @@ pub(crate) fn address(letter: &str) -> SocketAddr {
 /// What a file means that says the least.
 fn defaults() -> Config {
     Config::forward(address("a"), &[address("a")])
+}
+
+/// A pick for whoever wants any, with the place kept.
+pub(crate) fn pick(pool: &crate::Pool, tried: &[BackendIndex]) -> Option<BackendIndex> {
+    match pool.pick(Demand::Any, tried, &mut Dice::new(0), || unreachable!("only maglev asks")) {
+        Picked::Backend(index) => Some(index),
+        Picked::Full | Picked::None => None,
+    }
+}
+
+/// The pool of this config, all backends well.
+pub(crate) fn build(pool: &Pool) -> crate::Pool {
+    let given = Given { workers: 1, health: None, drain_timeout: Duration::ZERO, before: None };
+    crate::Pool::build(pool, &given, &mut Fates::default()).0
 }
