@@ -1,10 +1,11 @@
 //! Configurations and tables to measure with. They are read from YAML, as an operator's are.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::Config;
-use table::{Sockets, Table};
+use config::{Config, Demand};
+use table::{BackendIndex, Dice, Picked, Pool, Sockets, Table};
 
 /// As many backends as a pool may have.
 pub(crate) const MANY: usize = 10_000;
@@ -38,7 +39,16 @@ pub(crate) fn table(config: &Config, previous: Option<&Table>) -> Table {
         || config.listeners.iter().map(|_| Arc::new(Sockets::new(Vec::new()))).collect(),
         |table| table.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect(),
     );
-    Table::build(config, sockets, WORKERS, previous)
+    Table::build(config, sockets, WORKERS, None, previous)
+}
+
+/// A pick for whoever wants any backend; the place is kept.
+pub(crate) fn pick(pool: &Pool, tried: &[BackendIndex]) -> Option<BackendIndex> {
+    let client = || IpAddr::from([192, 0, 2, 1]);
+    match pool.pick(Demand::Any, tried, &mut Dice::new(0), client) {
+        Picked::Backend(index) => Some(index),
+        Picked::Full | Picked::None => None,
+    }
 }
 
 /// A host of ordinary size.

@@ -3,7 +3,12 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::duration;
+use crate::probe::{Method, Probe};
+use crate::size;
 
 /// A whole configuration. It can only be had from a file that was right in every line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +70,69 @@ impl fmt::Display for ConnectionsMax {
     }
 }
 
+/// The words of a file for an enum, each once, so that what is read is what is shown.
+macro_rules! words {
+    ($name:ty { $($variant:ident = $word:literal),* }) => {
+        impl $name {
+            /// Every one, in the order in which they are listed to people.
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
+        }
+
+        impl fmt::Display for $name {
+            /// As the file says it.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $word),* })
+            }
+        }
+    };
+}
+
+words!(Balance {
+    RoundRobin = "round_robin",
+    LeastConnections = "least_connections",
+    Random = "random",
+    Maglev = "maglev"
+});
+words!(Fallback { None = "none", Primary = "primary" });
+words!(OnAllDown { Open = "open", Closed = "closed" });
+words!(OnDemotion { Keep = "keep", Drain = "drain", Close = "close" });
+words!(OnLoss { Keep = "keep", Close = "close" });
+words!(Tier { Active = "active", Backup = "backup" });
+words!(Method { Get = "GET", Head = "HEAD", Options = "OPTIONS" });
+
+impl fmt::Display for Failback {
+    /// As the file says it, without the delay.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto(_) => "auto",
+            Self::Manual => "manual",
+        })
+    }
+}
+
+impl fmt::Display for Demand {
+    /// As the file says it: the role alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "null",
+            Self::Primary(_) => "primary",
+            Self::Replica(_) => "replica",
+        })
+    }
+}
+
+impl fmt::Display for LagMax {
+    /// As the file says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.time, self.bytes) {
+            (None, None) => f.write_str("null"),
+            (Some(time), None) => f.write_str(&duration::show(time)),
+            (None, Some(bytes)) => f.write_str(&size::show(bytes)),
+            (Some(time), Some(bytes)) => write!(f, "{} and {}", duration::show(time), size::show(bytes)),
+        }
+    }
+}
+
 /// An index into [`Config::pools`], valid in the [`Config`] it came with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolIndex(pub usize);
@@ -78,6 +146,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// The pool its connections go to.
     pub pool: PoolIndex,
+    /// Which backends of it may take them.
+    pub demand: Demand,
     /// Length of the kernel's queue of connections not yet accepted, per worker; the kernel clips it at
     /// `net.core.somaxconn`.
     pub backlog: u32,
@@ -88,6 +158,35 @@ pub struct Listener {
     pub freebind: bool,
     /// Whether an IPv6 wildcard leaves IPv4 alone (`IPV6_V6ONLY`, ipv6(7)); no meaning for IPv4.
     pub v6only: bool,
+}
+
+/// Which backends of a pool may take the connections of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Demand {
+    /// Those of the tier that serves, whatever their role.
+    Any,
+    /// The primary alone. Clients wait for one, within these bounds.
+    Primary(Waiting),
+    /// Replicas that are not too far behind.
+    Replica(Fallback),
+}
+
+/// Who takes readers while there is no replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fallback {
+    /// Nobody.
+    None,
+    /// The primary.
+    Primary,
+}
+
+/// Clients that wait until a backend can take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Waiting {
+    /// How many wait at once, over all workers; 0 lets nobody wait. At the bound a client is refused.
+    pub connections_max: u32,
+    /// How long one waits before it is refused.
+    pub timeout: Duration,
 }
 
 /// Backends with one balancing policy.
@@ -109,7 +208,25 @@ pub struct Pool {
     pub keepalive: Keepalive,
     /// The address to connect from; none lets the kernel choose.
     pub source: Option<IpAddr>,
-    /// The backends, at least one, addresses distinct; in the order of the file, which is the order of the rotation.
+    /// How backends are asked whether they are well; none does not ask.
+    pub probe: Option<Arc<Probe>>,
+    /// When a backend that clients' connections fail to reach is put aside; none never does.
+    pub eject: Option<Eject>,
+    /// Who takes connections while nobody is well.
+    pub on_all_down: OnAllDown,
+    /// When the backup tier serves.
+    pub tiers: Tiers,
+    /// What becomes of established connections to a backend that went down.
+    pub on_down: OnLoss,
+    /// What becomes of connections that demanded a primary, when their backend is it no longer.
+    pub on_role_loss: OnLoss,
+    /// How long a backend that came up takes less than its share; zero switches that off.
+    pub slow_start: Duration,
+    /// How far a replica may be behind to be read from.
+    pub lag_max: LagMax,
+    /// Clients that wait while every backend has as many connections as it may.
+    pub queue: Waiting,
+    /// The backends, at least one of the active tier, addresses distinct; in the order of the file, which is the order of the rotation.
     pub backends: Vec<Backend>,
 }
 
@@ -118,6 +235,90 @@ pub struct Pool {
 pub enum Balance {
     /// Each backend in its turn, as often as its weight says.
     RoundRobin,
+    /// The one with the fewest connections for its weight, counted over all workers.
+    LeastConnections,
+    /// Of two drawn by chance, the one with fewer connections for its weight.
+    Random,
+    /// By the client's address: the same backend each time, on every node that has the same pool.
+    Maglev,
+}
+
+/// When a backend that cannot be connected to is put aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Eject {
+    /// Connects in a row that fail, at least 1.
+    pub failures: u32,
+    /// How long it is put aside the first time; each time soon after, this much longer.
+    pub base: Duration,
+    /// How long at most; not less than `base`.
+    pub cap: Duration,
+}
+
+/// Who takes connections while no backend is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnAllDown {
+    /// All of them: probes may be wrong, and there is nothing to lose.
+    Open,
+    /// Nobody.
+    Closed,
+}
+
+/// When the backup tier serves in place of the active one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiers {
+    /// It does while fewer backends than this are available in the active tier; 1 up to as many as that has.
+    pub active_min: u16,
+    /// When it stops.
+    pub failback: Failback,
+    /// What becomes of established connections to a tier that serves no longer.
+    pub on_demotion: OnDemotion,
+}
+
+/// When the active tier takes over again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failback {
+    /// Once it was fit to for so long without a break.
+    Auto(Duration),
+    /// When somebody says so.
+    Manual,
+}
+
+/// What becomes of connections to a tier that serves no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDemotion {
+    /// They live on.
+    Keep,
+    /// They may finish within `drain_timeout`.
+    Drain,
+    /// They are closed.
+    Close,
+}
+
+/// What becomes of connections to a backend that lost what it was picked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLoss {
+    /// They live on.
+    Keep,
+    /// They are closed.
+    Close,
+}
+
+/// How far a replica may be behind. What a server does not tell, it does not keep to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LagMax {
+    /// In time; none is any.
+    pub time: Option<Duration>,
+    /// In bytes of the primary's log; none is any.
+    pub bytes: Option<u64>,
+}
+
+/// Which backends serve first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// As long as enough of them are available.
+    Active,
+    /// Otherwise.
+    Backup,
 }
 
 /// TCP keepalive, tcp(7).
@@ -140,4 +341,8 @@ pub struct Backend {
     pub address: SocketAddr,
     /// Its share of new connections, 0 to 256; 0 takes none.
     pub weight: u16,
+    /// When it serves.
+    pub tier: Tier,
+    /// How many connections it takes at once, over all workers; none is no bound.
+    pub connections_max: Option<NonZeroU32>,
 }

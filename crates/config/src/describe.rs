@@ -2,8 +2,13 @@
 
 use std::fmt::{self, Display};
 
-use crate::config::{Balance, Config, ConnectionsMax, Keepalive, Listener, Pool, Runtime, Workers};
+use crate::config::{
+    Backend, Balance, Config, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive, LagMax, Listener,
+    OnAllDown, OnDemotion, OnLoss, Pool, Runtime, Tier, Waiting, Workers,
+};
 use crate::duration::show;
+use crate::escaped;
+use crate::probe::{Http, Kind, Login, Probe, Question, Rhythm, Secret, Thresholds, Tls};
 
 impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,6 +40,15 @@ impl Runtime {
 impl Listener {
     fn describe(&self, pool: &Pool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nlistener {} {} -> pool {}", self.name, self.address, pool.name)?;
+        match self.demand {
+            Demand::Any => {}
+            Demand::Primary(hold) => {
+                setting(f, "role", "primary")?;
+                setting(f, "hold", hold)?;
+            }
+            Demand::Replica(Fallback::None) => setting(f, "role", "replica")?,
+            Demand::Replica(Fallback::Primary) => setting(f, "role", "replica, or else primary")?,
+        }
         setting(f, "backlog", self.backlog)?;
         setting(f, "max_connections", self.connections_max)?;
         setting(f, "freebind", self.freebind)?;
@@ -50,6 +64,9 @@ impl Pool {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let balance = match self.balance {
             Balance::RoundRobin => "round robin",
+            Balance::LeastConnections => "least connections",
+            Balance::Random => "the better of two by chance",
+            Balance::Maglev => "by the client's address (maglev)",
         };
         let backends = match self.backends.len() {
             1 => "1 backend".to_owned(),
@@ -67,20 +84,205 @@ impl Pool {
             None => setting(f, "source", "chosen by the kernel")?,
             Some(source) => setting(f, "source", source)?,
         }
+        self.describe_health(f)?;
+        self.describe_backends(f)
+    }
+
+    fn describe_health(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.probe {
+            None => setting(f, "probe", "none")?,
+            Some(probe) => setting(f, "probe", probe)?,
+        }
+        match self.eject {
+            None => setting(f, "eject", "off")?,
+            Some(eject) => setting(f, "eject", eject)?,
+        }
+        if self.probe.is_none() && self.eject.is_none() {
+            return Ok(());
+        }
+        let on_all_down = match self.on_all_down {
+            OnAllDown::Open => "open: then all take connections",
+            OnAllDown::Closed => "closed: then nobody takes connections",
+        };
+        setting(f, "on_all_down", on_all_down)?;
+        setting(f, "on_down", loss(self.on_down))?;
+        if !self.slow_start.is_zero() {
+            setting(f, "slow_start", show(self.slow_start))?;
+        }
+        if self.backends.iter().any(|backend| backend.tier == Tier::Backup) {
+            self.describe_tiers(f)?;
+        }
+        if self.probe.as_ref().is_some_and(|probe| probe.tells_roles()) {
+            setting(f, "on_role_loss", loss(self.on_role_loss))?;
+            match self.lag_max {
+                LagMax { time: None, bytes: None } => setting(f, "max_lag", "any")?,
+                lag_max => setting(f, "max_lag", lag_max)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn describe_tiers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        setting(f, "min_active", self.tiers.active_min)?;
+        match self.tiers.failback {
+            Failback::Manual => setting(f, "failback", "manual")?,
+            Failback::Auto(delay) if delay.is_zero() => setting(f, "failback", "auto: at once")?,
+            Failback::Auto(delay) => setting(f, "failback", format_args!("auto: after {}", show(delay)))?,
+        }
+        let on_demotion = match self.tiers.on_demotion {
+            OnDemotion::Keep => "keep: connections live on",
+            OnDemotion::Drain => "drain: connections may finish within drain_timeout",
+            OnDemotion::Close => "close: connections are closed",
+        };
+        setting(f, "on_demotion", on_demotion)
+    }
+
+    fn describe_backends(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.backends.iter().any(|backend| backend.connections_max.is_some()) {
+            setting(f, "queue", self.queue)?;
+        }
         let names = self.backends.iter().map(|backend| backend.name.len()).max().unwrap_or(0);
         let addresses =
             self.backends.iter().map(|backend| backend.address.to_string().len()).max().unwrap_or(0);
         for backend in &self.backends {
-            let note = if backend.weight == 0 { ": takes no new connections" } else { "" };
             let address = backend.address.to_string();
             writeln!(
                 f,
-                "  backend {:names$}  {address:addresses$}  weight {}{note}",
-                backend.name, backend.weight
+                "  backend {:names$}  {address:addresses$}  weight {}{}",
+                backend.name,
+                backend.weight,
+                notes(backend)
             )?;
         }
         Ok(())
     }
+}
+
+/// What else there is to a backend.
+fn notes(backend: &Backend) -> String {
+    let drained = if backend.weight == 0 { ": takes no new connections" } else { "" };
+    let backup = if backend.tier == Tier::Backup { ", backup" } else { "" };
+    let bound =
+        backend.connections_max.map_or_else(String::new, |most| format!(", at most {most} connections"));
+    format!("{drained}{backup}{bound}")
+}
+
+fn loss(on_loss: OnLoss) -> &'static str {
+    match on_loss {
+        OnLoss::Keep => "keep: connections live on",
+        OnLoss::Close => "close: connections are closed",
+    }
+}
+
+impl Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.connections_max {
+            0 => f.write_str("nobody waits"),
+            number => write!(f, "{number} clients at most, each up to {}", show(self.timeout)),
+        }
+    }
+}
+
+impl Display for Eject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { failures, base, cap } = self;
+        write!(f, "after {failures} failed connects, for {}, at most {}", show(*base), show(*cap))
+    }
+}
+
+impl Display for Probe {
+    /// On one line, without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rhythm { interval, interval_in_transition, timeout, jitter_percent } = self.rhythm;
+        let Thresholds { rise, fall } = self.thresholds;
+        self.kind.fmt(f)?;
+        if let Some(port) = self.port {
+            write!(f, " at port {port}")?;
+        }
+        write!(
+            f,
+            ", every {} ({} in transition, jitter {jitter_percent}%), timeout {}, rise {rise}, fall {fall}",
+            show(interval),
+            show(interval_in_transition),
+            show(timeout)
+        )
+    }
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = match self {
+            Self::Tcp => return f.write_str("tcp"),
+            Self::Http(http) => {
+                http.fmt(f)?;
+                &http.tls
+            }
+            Self::Exchange(exchange) => {
+                let (send, expect) = (escaped::show(&exchange.send), escaped::show(&exchange.expect));
+                write!(f, "exchange `{send}` for `{expect}`")?;
+                &exchange.tls
+            }
+            Self::Postgres(postgres) => {
+                write!(f, "postgres {} database {}", postgres.login, visible(&postgres.database))?;
+                &postgres.tls
+            }
+            Self::Mysql(mysql) => {
+                write!(f, "mysql {}", mysql.login)?;
+                &mysql.tls
+            }
+            Self::Redis(redis) => {
+                f.write_str("redis")?;
+                redis.login.iter().try_for_each(|login| write!(f, " {login}"))?;
+                &redis.tls
+            }
+        };
+        match tls {
+            None => Ok(()),
+            Some(Tls { name, .. }) => write!(f, " with TLS to {}", visible(name)),
+        }
+    }
+}
+
+impl Display for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http {} ", self.method)?;
+        match &self.question {
+            Question::Role { primary, replica } => write!(f, "{primary} and {replica} for the role")?,
+            Question::Health { path, statuses, body } => {
+                let statuses: Vec<_> = statuses
+                    .iter()
+                    .map(|range| match (range.start(), range.end()) {
+                        (first, last) if first == last => first.to_string(),
+                        (first, last) => format!("{first}-{last}"),
+                    })
+                    .collect();
+                write!(f, "{path} for {}", statuses.join(", "))?;
+                if !body.is_empty() {
+                    write!(f, " with `{}`", visible(body))?;
+                }
+            }
+        }
+        write!(f, " of {}", self.host)
+    }
+}
+
+impl Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.user.as_str() {
+            "" => f.write_str("as the default user")?,
+            user => write!(f, "as {}", visible(user))?,
+        }
+        match &self.password {
+            Secret::None => f.write_str(" without password"),
+            Secret::File(path) => write!(f, " with the password in {}", visible(&path.display().to_string())),
+            Secret::Environment(name) => write!(f, " with the password of ${name}"),
+        }
+    }
+}
+
+/// An operator's own words, which must not steer a terminal.
+fn visible(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
 fn setting(f: &mut fmt::Formatter<'_>, key: &str, value: impl Display) -> fmt::Result {

@@ -114,6 +114,50 @@ impl<'t> Value<'t> {
         Some(Fields { tree: self.tree, entries, section, span: self.span })
     }
 
+    /// As [`Value::fields`], where nothing at all is a section without keys.
+    pub(crate) fn fields_or_none(
+        self,
+        section: &'static Section,
+        others: &[&Section],
+        problems: &mut Problems,
+    ) -> Option<Fields<'t>> {
+        if self.is_nothing() {
+            return Some(Fields { tree: self.tree, entries: &[], section, span: self.span });
+        }
+        self.fields(section, others, problems)
+    }
+
+    /// Whether it is the word `off`.
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(&self.node.kind, Kind::Scalar { text, quoted: false } if text == "off")
+    }
+
+    /// Whether it is a single value, rather than a list or a section.
+    pub(crate) fn is_scalar(&self) -> bool {
+        matches!(self.node.kind, Kind::Scalar { .. })
+    }
+
+    /// Reads the word for one of the `known`; `what` says what they are: "role".
+    pub(crate) fn choice<T: Copy + Display>(
+        self,
+        what: &str,
+        known: &[T],
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let At { value, span } = self.text(&format!("a word for the {what}"), problems)?;
+        let words: Vec<_> = known.iter().map(T::to_string).collect();
+        let found = words.iter().position(|word| word == value);
+        if found.is_none() {
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            let help = match nearest(value, words.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("it is one of {}", list(&words)),
+            };
+            problems.push(Finding::at(span, format!("unknown {what} {}", Quoted(value))).help(help));
+        }
+        found.map(|index| known[index])
+    }
+
     /// Reads a list; `what` names its items. Nothing at all is an empty list.
     pub(crate) fn items(
         self,
@@ -297,6 +341,11 @@ impl<'t> Value<'t> {
 fn key_help(key: &str, section: &Section, others: &[&Section]) -> String {
     if key == "<<" {
         return "merge keys are not part of the format; write the keys out".to_owned();
+    }
+    if key == "password" && section.keys.contains(&"password_file") {
+        // Files are copied, mailed and kept in repositories.
+        return "secrets have no place in this file: write `password_file: PATH` or `password_env: NAME`"
+            .to_owned();
     }
     if let Some(meant) = nearest(key, section.keys.iter().copied()) {
         return format!("did you mean `{meant}`?");

@@ -4,16 +4,22 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::address;
 use crate::config::{
-    Backend, Balance, ConnectionsMax, Keepalive, Listener, Pool, PoolIndex, Runtime, Workers,
+    Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive, LagMax, Listener,
+    OnAllDown, OnDemotion, OnLoss, Pool, PoolIndex, Runtime, Tier, Waiting, Workers,
 };
 use crate::defaults;
+use crate::duration;
 use crate::fields::{Fields, Section, Value};
 use crate::limits;
-use crate::problem::{At, Finding, Problems, Quoted, Span};
-use crate::suggest::nearest;
+use crate::probe::Probe;
+use crate::probing;
+use crate::problem::{At, Finding, Problems, Quoted, Span, Wrong};
+use crate::size;
 use crate::tree::Tree;
 
 /// What a file says. A part that is missing here was wrong and has been reported.
@@ -29,6 +35,9 @@ pub(crate) struct WrittenListener {
     pub(crate) address: Option<At<SocketAddr>>,
     pub(crate) pool: Option<At<String>>,
     pub(crate) v6only: bool,
+    pub(crate) demand: Demand,
+    /// Where its role is.
+    pub(crate) role: Option<Span>,
     rest: ListenerRest,
 }
 
@@ -43,16 +52,38 @@ struct ListenerRest {
 pub(crate) struct WrittenPool {
     pub(crate) name: Option<At<String>>,
     pub(crate) source: Option<At<IpAddr>>,
+    /// The probe, unless it was wrong; and where it is.
+    pub(crate) probe: Option<At<Option<Probe>>>,
+    pub(crate) on_all_down: Option<OnAllDown>,
+    pub(crate) places: PoolPlaces,
     pub(crate) backends: Vec<WrittenBackend>,
-    /// Everything else; its name, source and backends are not set yet.
-    rest: Pool,
+    /// Everything else; what is above is not set yet.
+    pub(crate) rest: Pool,
+}
+
+/// Where the settings of a pool are; none that are not written.
+#[derive(Default)]
+pub(crate) struct PoolPlaces {
+    pub(crate) min_active: Option<Span>,
+    pub(crate) on_down: Option<Span>,
+    pub(crate) slow_start: Option<Span>,
+    pub(crate) max_lag: Option<Span>,
 }
 
 /// A backend.
 pub(crate) struct WrittenBackend {
     pub(crate) name: Option<At<String>>,
     pub(crate) address: Option<At<SocketAddr>>,
+    pub(crate) tier: Option<At<Tier>>,
     weight: u16,
+    connections_max: Option<NonZeroU32>,
+}
+
+impl WrittenBackend {
+    /// Whether it is of the backup tier.
+    pub(crate) fn is_backup(&self) -> bool {
+        self.tier.is_some_and(|tier| tier.value == Tier::Backup)
+    }
 }
 
 impl File {
@@ -76,6 +107,7 @@ impl WrittenListener {
             name: self.name?.value,
             address: self.address?.value,
             pool,
+            demand: self.demand,
             backlog,
             connections_max,
             freebind,
@@ -85,17 +117,28 @@ impl WrittenListener {
 }
 
 impl WrittenPool {
-    /// The pool, if nothing of it was wrong.
-    pub(crate) fn complete(self) -> Option<Pool> {
+    /// The pool, if nothing of it was wrong. Its default for `on_all_down` depends on who uses it.
+    pub(crate) fn complete(self, used_by_role: bool) -> Option<Pool> {
         let backends = self.backends.into_iter().map(WrittenBackend::complete).collect::<Option<_>>()?;
         let source = self.source.map(|source| source.value);
-        Some(Pool { name: self.name?.value, source, backends, ..self.rest })
+        let probe = match self.probe {
+            Some(probe) => Some(Arc::new(Probe { source, ..probe.value? })),
+            None => None,
+        };
+        let on_all_down = self.on_all_down.unwrap_or_else(|| defaults::on_all_down(used_by_role));
+        Some(Pool { name: self.name?.value, source, probe, on_all_down, backends, ..self.rest })
     }
 }
 
 impl WrittenBackend {
     fn complete(self) -> Option<Backend> {
-        Some(Backend { name: self.name?.value, address: self.address?.value, weight: self.weight })
+        Some(Backend {
+            name: self.name?.value,
+            address: self.address?.value,
+            weight: self.weight,
+            tier: self.tier.map_or(Tier::Active, |tier| tier.value),
+            connections_max: self.connections_max,
+        })
     }
 }
 
@@ -171,6 +214,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
 
     let pool = fields.require("pool", "pool: web", problems).and_then(|value| value.name(problems));
     let name = name(fields, address, problems);
+    let (demand, role) = demand(fields, problems);
 
     let backlog = fields.get("backlog").and_then(|value| value.number(limits::BACKLOG, problems));
     let connections_max = fields.get("max_connections");
@@ -187,12 +231,67 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
         address,
         pool,
         v6only,
+        demand,
+        role,
         rest: ListenerRest {
             backlog: backlog.unwrap_or(defaults::BACKLOG),
             connections_max: connections_max.unwrap_or(defaults::LISTENER_CONNECTIONS_MAX),
             freebind: freebind.unwrap_or(defaults::FREEBIND),
         },
     }
+}
+
+/// Reads which backends a listener's connections may go to, and where its role is.
+fn demand(fields: &Fields<'_>, problems: &mut Problems) -> (Demand, Option<Span>) {
+    let value = fields.get("role").filter(|value| !value.is_nothing());
+    let demand = value.and_then(|value| value.choice("role", ROLES, problems)).unwrap_or(defaults::DEMAND);
+    let mut refuse = |key: &str, why: &str, help: &str| {
+        if let Some(value) = fields.get(key) {
+            problems.push(Finding::at(value.span(), format!("`{key}` has no meaning {why}")).help(help));
+        }
+    };
+    match demand {
+        Demand::Primary(_) => refuse("fallback", "for a primary", "it is for listeners of `role: replica`"),
+        Demand::Replica(_) => refuse("hold", "for replicas", "it is for listeners of `role: primary`"),
+        // A role that is wrong has been reported; what belongs to it may be right.
+        Demand::Any if value.is_none() => {
+            refuse("hold", "without a role", "add `role: primary`, or remove it");
+            refuse("fallback", "without a role", "add `role: replica`, or remove it");
+        }
+        Demand::Any => {}
+    }
+    let demand = match demand {
+        Demand::Any => Demand::Any,
+        Demand::Primary(hold) => {
+            Demand::Primary(fields.get("hold").map_or(hold, |value| waiting(value, &HOLD, hold, problems)))
+        }
+        Demand::Replica(fallback) => {
+            let written = fields.get("fallback");
+            let written = written.and_then(|value| value.choice("fallback", Fallback::ALL, problems));
+            Demand::Replica(written.unwrap_or(fallback))
+        }
+    };
+    (demand, value.map(|value| value.span()))
+}
+
+/// Reads how many clients wait, which is the first key of its section, and how long.
+fn waiting(
+    value: Value<'_>,
+    section: &'static Section,
+    default: Waiting,
+    problems: &mut Problems,
+) -> Waiting {
+    let mut waiting = default;
+    let Some(fields) = value.fields(section, &[&LISTENER, &POOL], problems) else { return waiting };
+    let number = fields.get(section.keys[0]).and_then(|value| value.number(limits::WAITING, problems));
+    if let Some(number) = number {
+        waiting.connections_max = number;
+    }
+    let timeout = fields.get("timeout").and_then(|value| value.duration(limits::WAITING_TIMEOUT, problems));
+    if let Some(timeout) = timeout {
+        waiting.timeout = timeout;
+    }
+    waiting
 }
 
 /// Reports a `v6only: true` that contradicts its address.
@@ -226,7 +325,9 @@ fn pools(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenPool> {
             problems.push(Finding::at(value.span(), format!("more than {} pools", limits::POOLS_MAX)));
             break;
         }
-        if let Some(fields) = value.fields(&POOL, &[&LISTENER, &RUNTIME, &BACKEND, &KEEPALIVE], problems) {
+        if let Some(fields) =
+            value.fields(&POOL, &[&LISTENER, &RUNTIME, &BACKEND, &KEEPALIVE, &probing::PROBE], problems)
+        {
             pools.push(pool(&fields, &mut backends_total, problems));
         }
     }
@@ -235,49 +336,148 @@ fn pools(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenPool> {
 
 fn pool(fields: &Fields<'_>, backends_total: &mut usize, problems: &mut Problems) -> WrittenPool {
     let name = fields.require("name", "name: web", problems).and_then(|value| value.name(problems));
-    let balance = fields.get("balance").and_then(|value| balance(value, problems));
-    let connect_timeout = fields.get("connect_timeout");
-    let connect_timeout = connect_timeout.and_then(|value| value.duration(limits::CONNECT_TIMEOUT, problems));
-    let attempts = fields.get("attempts").and_then(|value| value.number(limits::ATTEMPTS, problems));
-    let idle_timeout = fields.get("idle_timeout");
-    let idle_timeout = idle_timeout.and_then(|value| value.duration(limits::IDLE_TIMEOUT, problems));
-    let half_closed_timeout = fields.get("half_closed_timeout");
-    let half_closed_timeout =
-        half_closed_timeout.and_then(|value| value.duration(limits::HALF_CLOSED_TIMEOUT, problems));
-    let keepalive = fields.get("keepalive").map(|value| keepalive(value, problems));
-    // The one key whose default is nothing.
+    let mut pool = defaults::pool(String::new(), Vec::new());
+    if let Some(balance) =
+        fields.get("balance").and_then(|value| value.choice("balancing policy", Balance::ALL, problems))
+    {
+        pool.balance = balance;
+    }
+    timeouts(&mut pool, fields, problems);
+    if let Some(attempts) = fields.get("attempts").and_then(|value| value.number(limits::ATTEMPTS, problems))
+    {
+        pool.attempts = attempts;
+    }
+    if let Some(value) = fields.get("keepalive") {
+        pool.keepalive = keepalive(value, problems);
+    }
+    // Keys whose default is nothing.
     let source = fields.get("source").filter(|value| !value.is_nothing());
     let source = source.and_then(|value| value.parse("an IP address", address::source, problems));
+    let probe = fields.get("probe").filter(|value| !value.is_nothing());
+    let probe = probe
+        .map(|value| At { value: probing::probe(value, &[&POOL, &BACKEND], problems), span: value.span() });
+    if let Some(value) = fields.get("eject").filter(|value| !value.is_off()) {
+        pool.eject = Some(eject(value, problems));
+    }
+    if let Some(value) = fields.get("queue") {
+        pool.queue = waiting(value, &QUEUE, pool.queue, problems);
+    }
+    tiers(&mut pool, fields, problems);
+    losses(&mut pool, fields, problems);
+    let on_all_down = fields.get("on_all_down");
+    let on_all_down = on_all_down.and_then(|value| value.choice("`on_all_down`", OnAllDown::ALL, problems));
+    let place = |key: &str| fields.get(key).map(|value| value.span());
     WrittenPool {
         source,
+        probe,
+        on_all_down,
+        places: PoolPlaces {
+            min_active: place("min_active"),
+            on_down: place("on_down"),
+            slow_start: place("slow_start"),
+            max_lag: place("max_lag"),
+        },
         backends: backends(fields, name.as_ref(), backends_total, problems),
         name,
-        rest: Pool {
-            name: String::new(),
-            balance: balance.unwrap_or(defaults::BALANCE),
-            connect_timeout: connect_timeout.unwrap_or(defaults::CONNECT_TIMEOUT),
-            attempts: attempts.unwrap_or(defaults::ATTEMPTS),
-            idle_timeout: idle_timeout.unwrap_or(defaults::IDLE_TIMEOUT),
-            half_closed_timeout: half_closed_timeout.unwrap_or(defaults::HALF_CLOSED_TIMEOUT),
-            keepalive: keepalive.unwrap_or(defaults::KEEPALIVE),
-            source: None,
-            backends: Vec::new(),
-        },
+        rest: pool,
     }
 }
 
-fn balance(value: Value<'_>, problems: &mut Problems) -> Option<Balance> {
-    let At { value, span } = value.text("the name of a policy", problems)?;
-    let known = BALANCES.iter().find(|(name, _)| *name == value);
-    if known.is_none() {
-        let names = BALANCES.iter().map(|(name, _)| *name);
-        let help = match nearest(value, names.clone()) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("the policies are: `{}`", names.collect::<Vec<_>>().join("`, `")),
-        };
-        problems.push(Finding::at(span, format!("unknown balancing policy {}", Quoted(value))).help(help));
+fn timeouts(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
+    for (key, range, timeout) in [
+        ("connect_timeout", limits::CONNECT_TIMEOUT, &mut pool.connect_timeout),
+        ("idle_timeout", limits::IDLE_TIMEOUT, &mut pool.idle_timeout),
+        ("half_closed_timeout", limits::HALF_CLOSED_TIMEOUT, &mut pool.half_closed_timeout),
+        ("slow_start", limits::SLOW_START, &mut pool.slow_start),
+    ] {
+        if let Some(written) = fields.get(key).and_then(|value| value.duration(range, problems)) {
+            *timeout = written;
+        }
     }
-    known.map(|(_, balance)| *balance)
+}
+
+/// Reads when the backup tier serves.
+fn tiers(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
+    let active_min = fields.get("min_active").and_then(|value| value.number(limits::MIN_ACTIVE, problems));
+    if let Some(active_min) = active_min {
+        pool.tiers.active_min = active_min;
+    }
+    let delay = fields.get("failback_delay");
+    let delay_span = delay.map(|value| value.span());
+    let delay = delay.and_then(|value| value.duration(limits::FAILBACK_DELAY, problems));
+    let failback = fields.get("failback").and_then(|value| value.choice("`failback`", FAILBACKS, problems));
+    pool.tiers.failback = match (failback, delay) {
+        (Some(Failback::Manual), delay) => {
+            if let (Some(span), Some(false)) = (delay_span, delay.map(|delay| delay.is_zero())) {
+                let finding = Finding::at(span, "`failback_delay` has no meaning for `failback: manual`");
+                problems.push(finding.help("remove it, or write `failback: auto`"));
+            }
+            Failback::Manual
+        }
+        (_, Some(delay)) => Failback::Auto(delay),
+        (Some(failback), None) => failback,
+        (None, None) => pool.tiers.failback,
+    };
+    let on_demotion = fields.get("on_demotion");
+    let on_demotion = on_demotion.and_then(|value| value.choice("`on_demotion`", OnDemotion::ALL, problems));
+    if let Some(on_demotion) = on_demotion {
+        pool.tiers.on_demotion = on_demotion;
+    }
+}
+
+/// Reads what becomes of connections whose backend is not what it was, and when a replica is not.
+fn losses(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
+    for (key, what, on_loss) in [
+        ("on_down", "`on_down`", &mut pool.on_down),
+        ("on_role_loss", "`on_role_loss`", &mut pool.on_role_loss),
+    ] {
+        if let Some(written) = fields.get(key).and_then(|value| value.choice(what, OnLoss::ALL, problems)) {
+            *on_loss = written;
+        }
+    }
+    let lag_max = fields.get("max_lag").filter(|value| !value.is_nothing());
+    if let Some(At { value, .. }) =
+        lag_max.and_then(|value| value.parse("a size or a duration", lag, problems))
+    {
+        pool.lag_max = value;
+    }
+}
+
+/// Reads how far a replica may be behind: `16MiB` or `10s`.
+fn lag(text: &str) -> Result<LagMax, Wrong> {
+    if text.ends_with('B') {
+        return size::parse(text).map(|bytes| LagMax { time: None, bytes: Some(bytes) });
+    }
+    let help = "write it in bytes, as in `16MiB`, or in time, as in `10s`";
+    let time = duration::parse(text).map_err(|wrong| wrong.help(help))?;
+    if limits::LAG.contains(&time) {
+        return Ok(LagMax { time: Some(time), bytes: None });
+    }
+    let (least, most) = (duration::show(*limits::LAG.start()), duration::show(*limits::LAG.end()));
+    Err(Wrong::new("the lag is out of its range").help(format!("write a duration from {least} to {most}")))
+}
+
+fn eject(value: Value<'_>, problems: &mut Problems) -> Eject {
+    let mut eject = defaults::EJECT;
+    let Some(fields) = value.fields(&EJECT, &[&POOL], problems) else { return eject };
+    let failures = fields.get("failures").and_then(|value| value.number(limits::EJECT_FAILURES, problems));
+    if let Some(failures) = failures {
+        eject.failures = failures;
+    }
+    if let Some(base) = fields.get("for").and_then(|value| value.duration(limits::EJECT_TIME, problems)) {
+        eject.base = base;
+        eject.cap = eject.cap.max(base);
+    }
+    if let Some(value) = fields.get("max")
+        && let Some(cap) = value.duration(limits::EJECT_TIME, problems)
+    {
+        eject.cap = cap;
+        if cap < eject.base {
+            let message = format!("`max` is shorter than `for`, which is {}", duration::show(eject.base));
+            problems.push(Finding::at(value.span(), message).help("make it as long, or longer"));
+        }
+    }
+    eject
 }
 
 fn keepalive(value: Value<'_>, problems: &mut Problems) -> Keepalive {
@@ -351,7 +551,20 @@ fn backend(fields: &Fields<'_>, problems: &mut Problems) -> WrittenBackend {
     let address = address.and_then(|value| value.parse("an address", address::backend, problems));
     let name = name(fields, address, problems);
     let weight = fields.get("weight").and_then(|value| value.number(limits::WEIGHT, problems));
-    WrittenBackend { name, address, weight: weight.unwrap_or(defaults::WEIGHT) }
+    let tier = fields.get("tier").and_then(|value| {
+        let tier = value.choice("tier", Tier::ALL, problems)?;
+        Some(At { value: tier, span: value.span() })
+    });
+    let connections_max = fields.get("max_connections");
+    let connections_max =
+        connections_max.and_then(|value| value.number(limits::BACKEND_CONNECTIONS, problems));
+    WrittenBackend {
+        name,
+        address,
+        tier,
+        weight: weight.unwrap_or(defaults::WEIGHT),
+        connections_max: connections_max.and_then(NonZeroU32::new),
+    }
 }
 
 /// The name of a listener or a backend, which is its address unless the file gives one.
@@ -365,7 +578,10 @@ fn name(fields: &Fields<'_>, address: Option<At<SocketAddr>>, problems: &mut Pro
 /// The version of the format that this program reads.
 const VERSION: &str = "1";
 
-const BALANCES: &[(&str, Balance)] = &[("round_robin", Balance::RoundRobin)];
+/// With what holds where the listener says nothing more.
+const ROLES: &[Demand] = &[Demand::Primary(defaults::HOLD), Demand::Replica(defaults::FALLBACK)];
+
+const FAILBACKS: &[Failback] = &[Failback::Auto(Duration::ZERO), Failback::Manual];
 
 const FILE: Section =
     Section { name: "the file", keys: &["version", "runtime", "listeners", "pools"], example: "listeners:" };
@@ -378,7 +594,18 @@ const RUNTIME: Section = Section {
 
 const LISTENER: Section = Section {
     name: "a listener",
-    keys: &["name", "address", "pool", "backlog", "max_connections", "freebind", "v6only"],
+    keys: &[
+        "name",
+        "address",
+        "pool",
+        "role",
+        "hold",
+        "fallback",
+        "backlog",
+        "max_connections",
+        "freebind",
+        "v6only",
+    ],
     example: "- { address: \"0.0.0.0:8080\", pool: web }",
 };
 
@@ -393,6 +620,18 @@ const POOL: Section = Section {
         "half_closed_timeout",
         "keepalive",
         "source",
+        "probe",
+        "eject",
+        "on_all_down",
+        "on_down",
+        "slow_start",
+        "min_active",
+        "failback",
+        "failback_delay",
+        "on_demotion",
+        "on_role_loss",
+        "max_lag",
+        "queue",
         "backends",
     ],
     example: "- { name: web, backends: [{ address: \"10.0.0.1:80\" }] }",
@@ -404,8 +643,23 @@ const KEEPALIVE: Section = Section {
     example: "keepalive: { idle: 60s, interval: 10s, probes: 6 }",
 };
 
+const HOLD: Section = Section {
+    name: "`hold`",
+    keys: &["connections", "timeout"],
+    example: "hold: { connections: 1000, timeout: 10s }",
+};
+
+const QUEUE: Section =
+    Section { name: "`queue`", keys: &["size", "timeout"], example: "queue: { size: 1000, timeout: 10s }" };
+
+const EJECT: Section = Section {
+    name: "`eject`",
+    keys: &["failures", "for", "max"],
+    example: "eject: { failures: 3, for: 10s, max: 300s }` or as `eject: off",
+};
+
 const BACKEND: Section = Section {
     name: "a backend",
-    keys: &["name", "address", "weight"],
+    keys: &["name", "address", "weight", "tier", "max_connections"],
     example: "- { address: \"10.0.0.1:80\" }",
 };

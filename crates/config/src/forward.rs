@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
 use crate::address;
-use crate::config::{Backend, Config, Listener, Pool, PoolIndex, Runtime};
+use crate::config::{Backend, Config, Listener, PoolIndex, Runtime};
 use crate::defaults;
 use crate::limits;
 use crate::problem::Wrong;
@@ -25,7 +25,7 @@ impl Config {
             if let Some(backend) = backends.iter_mut().find(|backend| backend.address == address) {
                 backend.weight = (backend.weight + 1).min(*limits::WEIGHT.end());
             } else {
-                backends.push(Backend { name: address.to_string(), address, weight: defaults::WEIGHT });
+                backends.push(defaults::backend(address));
             }
         }
         Self {
@@ -38,22 +38,13 @@ impl Config {
                 name: NAME.to_owned(),
                 address: listen,
                 pool: PoolIndex(0),
+                demand: defaults::DEMAND,
                 backlog: defaults::BACKLOG,
                 connections_max: defaults::LISTENER_CONNECTIONS_MAX,
                 freebind: defaults::FREEBIND,
                 v6only: defaults::V6ONLY,
             }],
-            pools: vec![Pool {
-                name: NAME.to_owned(),
-                balance: defaults::BALANCE,
-                connect_timeout: defaults::CONNECT_TIMEOUT,
-                attempts: defaults::ATTEMPTS,
-                idle_timeout: defaults::IDLE_TIMEOUT,
-                half_closed_timeout: defaults::HALF_CLOSED_TIMEOUT,
-                keepalive: defaults::KEEPALIVE,
-                source: None,
-                backends,
-            }],
+            pools: vec![defaults::pool(NAME.to_owned(), backends)],
         }
     }
 }

@@ -5,6 +5,7 @@
 
 // What a file means. Start here.
 mod config;
+pub mod probe;
 
 // From a path or bytes to that, in three steps: text to tree, tree to what is written, what is written to
 // what is meant.
@@ -15,6 +16,7 @@ mod shape;
 mod tree;
 
 mod file;
+mod probing;
 
 mod meaning;
 
@@ -22,8 +24,10 @@ mod meaning;
 mod address;
 mod defaults;
 mod duration;
+mod escaped;
 mod fields;
 mod limits;
+mod size;
 mod tokens;
 
 // What is wrong: while it is found, the guesses about it, and the report.
@@ -40,8 +44,11 @@ mod describe;
 mod forward;
 
 pub use crate::config::{
-    Backend, Balance, Config, ConnectionsMax, Keepalive, Listener, Pool, PoolIndex, Runtime, Workers,
+    Backend, Balance, Config, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive, LagMax, Listener,
+    OnAllDown, OnDemotion, OnLoss, Pool, PoolIndex, Runtime, Tier, Tiers, Waiting, Workers,
 };
 pub use crate::duration::show as show_duration;
 pub use crate::error::{ConfigError, Position, Problem};
 pub use crate::forward::{AddressError, backend_address, listen_address};
+pub use crate::probe::Probe;
+pub use crate::size::show as show_size;

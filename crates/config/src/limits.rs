@@ -71,5 +71,54 @@ pub(crate) const IDLE_TIMEOUT: RangeInclusive<Duration> =
 pub(crate) const HALF_CLOSED_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
 
+/// The interval of probes. More often, probes would be the load; more rarely, nobody would wait for a verdict.
+pub(crate) const PROBE_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(3600);
+
+/// One probe. It holds one of the few that run at once.
+pub(crate) const PROBE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(60);
+
+/// Answers in a row. Beyond, a verdict would take minutes.
+pub(crate) const PROBE_ANSWERS: RangeInclusive<u32> = 1..=100;
+
+/// How far an interval is stretched by chance, in percent.
+pub(crate) const PROBE_JITTER_PERCENT_MAX: u8 = 50;
+
+/// Words that a probe says or looks for, in bytes. The answer is looked at up to 64 KiB.
+pub(crate) const PROBE_TEXT_BYTES_MAX: usize = 4096;
+
+/// Ranges of statuses; there are 500 statuses.
+pub(crate) const STATUSES_MAX: usize = 64;
+
+/// Connects in a row that put a backend aside.
+pub(crate) const EJECT_FAILURES: RangeInclusive<u32> = 1..=1000;
+
+/// How long a backend is put aside. A day is for whoever will mend it by hand.
+pub(crate) const EJECT_TIME: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+
+/// Clients that wait. They hold a descriptor each.
+pub(crate) const WAITING: RangeInclusive<u32> = 0..=1_000_000;
+
+/// How long a client waits. Clients have timeouts themselves, most of a minute or less.
+pub(crate) const WAITING_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(600);
+
+/// How long the active tier has to be fit before it takes over.
+pub(crate) const FAILBACK_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
+
+/// How many backends of the active tier must be available.
+pub(crate) const MIN_ACTIVE: RangeInclusive<u16> = 1..=10_000;
+
+/// How long a backend takes less than its share. An hour warms any cache.
+pub(crate) const SLOW_START: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
+
+/// How far a replica may be behind in time.
+pub(crate) const LAG: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+
+/// Connections of one backend, 0 being no bound.
+pub(crate) const BACKEND_CONNECTIONS: RangeInclusive<u32> = 0..=*CONNECTIONS.end();
+
 /// The drain. Zero means: do not wait for anybody. No init system waits for a day.
 pub(crate) const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);

@@ -1,11 +1,12 @@
 //! From what is written to what is meant: names that refer, names and addresses that must be distinct.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Config, PoolIndex};
+use crate::config::{Balance, Config, OnLoss, PoolIndex};
 use crate::file::{File, WrittenListener, WrittenPool};
-use crate::problem::{At, Finding, Problems, Quoted};
+use crate::probe::{Kind, Probe};
+use crate::problem::{At, Finding, Problems, Quoted, Span};
 use crate::suggest::nearest;
 
 /// The configuration that a file means. When it adds a problem, what it gives is not to be used.
@@ -20,6 +21,10 @@ pub(crate) fn mean(file: File, problems: &mut Problems) -> Config {
         names_distinct("backends of this pool", names, problems);
         addresses_distinct(pool, problems);
         families(pool, problems);
+        tiers(pool, problems);
+        needs_probe(pool, problems);
+        slow_start(pool, problems);
+        max_lag(pool, problems);
     }
 
     let indices: HashMap<_, _> = pools
@@ -27,16 +32,25 @@ pub(crate) fn mean(file: File, problems: &mut Problems) -> Config {
         .enumerate()
         .filter_map(|(index, pool)| Some((pool.name.as_ref()?.value.clone(), PoolIndex(index))))
         .collect();
+    let mut used_by_role = HashSet::new();
     let listeners = listeners.into_iter().filter_map(|listener| {
         let pool = listener.pool.as_ref()?;
         let index = indices.get(&pool.value).copied();
         if index.is_none() {
             problems.push(unknown_pool(pool, &pools));
         }
-        listener.bind(index?)
+        let index = index?;
+        if let Some(role) = listener.role {
+            used_by_role.insert(index);
+            roles(role, &pools[index.0], problems);
+        }
+        listener.bind(index)
     });
     let listeners = listeners.collect();
-    Config { runtime, listeners, pools: pools.into_iter().filter_map(WrittenPool::complete).collect() }
+    let pools = pools.into_iter().enumerate();
+    let pools =
+        pools.filter_map(|(index, pool)| pool.complete(used_by_role.contains(&PoolIndex(index)))).collect();
+    Config { runtime, listeners, pools }
 }
 
 /// Reports names that are given twice. Each comes with its address, which is its name unless it was given one.
@@ -138,6 +152,125 @@ fn families(pool: &WrittenPool, problems: &mut Problems) {
             .help("use backends of one family in a pool with a source, or leave the source out"),
     );
 }
+
+/// Reports an active tier that cannot serve, and a backup tier that never will.
+fn tiers(pool: &WrittenPool, problems: &mut Problems) {
+    let mut backups = pool.backends.iter().filter(|backend| backend.is_backup());
+    let Some(tier) = backups.next().and_then(|backend| backend.tier) else {
+        return min_active(pool, pool.backends.len(), problems);
+    };
+    let active = pool.backends.len() - 1 - backups.count();
+    if active == 0 {
+        problems.push(
+            Finding::at(tier.span, "the pool has backups and no active backend")
+                .help("remove `tier: backup` from those that are to serve first"),
+        );
+    } else {
+        min_active(pool, active, problems);
+    }
+    if pool.probe.is_none() && pool.rest.eject.is_none() {
+        problems.push(
+            Finding::at(tier.span, "the backup would never serve: nothing says when an active one is down")
+                .help("add a `probe` to the pool, such as `probe: { tcp: {} }`"),
+        );
+    }
+}
+
+/// Reports a `min_active` that so many backends never reach.
+fn min_active(pool: &WrittenPool, active: usize, problems: &mut Problems) {
+    let active_min = pool.rest.tiers.active_min;
+    let Some(span) = pool.places.min_active.filter(|_| usize::from(active_min) > active) else { return };
+    let message = format!("`min_active` is {active_min}, and the pool has {active} active");
+    problems.push(Finding::at(span, message).help(format!("write a number from 1 to {active}")));
+}
+
+/// Reports what happens when a backend goes down or comes up, where nobody would notice.
+fn needs_probe(pool: &WrittenPool, problems: &mut Problems) {
+    if pool.probe.is_some() {
+        return;
+    }
+    let closes = pool.places.on_down.filter(|_| pool.rest.on_down == OnLoss::Close);
+    let starts = pool.places.slow_start.filter(|_| !pool.rest.slow_start.is_zero());
+    for (key, span) in [("on_down: close", closes), ("slow_start", starts)] {
+        if let Some(span) = span {
+            problems.push(
+                Finding::at(span, format!("`{key}` needs a probe: nothing else says who is down"))
+                    .help("add a `probe` to the pool, such as `probe: { tcp: {} }`, or remove it"),
+            );
+        }
+    }
+}
+
+/// Reports a slow start that would move every client twice.
+fn slow_start(pool: &WrittenPool, problems: &mut Problems) {
+    let starts = pool.places.slow_start.filter(|_| !pool.rest.slow_start.is_zero());
+    if let (Some(span), Balance::Maglev) = (starts, pool.rest.balance) {
+        problems.push(
+            Finding::at(
+                span,
+                "`slow_start` contradicts `balance: maglev`, which keeps clients where they are",
+            )
+            .help("remove it, or use another policy"),
+        );
+    }
+}
+
+/// Reports a lag that the pool's servers do not tell.
+fn max_lag(pool: &WrittenPool, problems: &mut Problems) {
+    let Some(span) = pool.places.max_lag else { return };
+    let lag_max = pool.rest.lag_max;
+    let probe = pool.probe.as_ref().map(|probe| probe.value.as_ref());
+    let (what, help) = match probe {
+        // It was wrong, and that has been reported.
+        Some(None) => return,
+        None => ("`max_lag` needs a probe that asks for it", "add a `probe` to the pool, such as `postgres`"),
+        Some(Some(probe)) => match probe.kind {
+            Kind::Tcp | Kind::Exchange(_) => {
+                ("this probe does not ask how far a replica is behind", ROLE_PROBES)
+            }
+            Kind::Http(_) => (
+                "a probe by HTTP does not ask how far a replica is behind",
+                "let the server decide: with Patroni, write `roles: { replica: '/replica?lag=16MB' }`",
+            ),
+            Kind::Mysql(_) if lag_max.bytes.is_some() => {
+                ("MySQL does not tell how far it is behind in bytes", "write it in time, as in `10s`")
+            }
+            Kind::Redis(_) if lag_max.time.is_some() => {
+                ("Redis does not tell how far it is behind in time", "write it in bytes, as in `1MiB`")
+            }
+            Kind::Postgres(_) | Kind::Mysql(_) | Kind::Redis(_) => return,
+        },
+    };
+    if lag_max.bytes.is_some() || lag_max.time.is_some() {
+        problems.push(Finding::at(span, what).help(help));
+    }
+}
+
+/// Reports the role of a listener in a pool where nobody knows roles, or tiers stand beside them.
+fn roles(role: Span, pool: &WrittenPool, problems: &mut Problems) {
+    match pool.probe.as_ref().map(|probe| (probe.span, probe.value.as_ref().map(Probe::tells_roles))) {
+        Some((_, None | Some(true))) => {}
+        Some((span, Some(false))) => problems.push(
+            Finding::at(role, "nobody knows the roles of this pool: its probe does not ask for them")
+                .see(span, "its probe")
+                .help(ROLE_PROBES),
+        ),
+        None => problems.push(
+            Finding::at(role, "nobody knows the roles of this pool: it has no probe")
+                .help(format!("add one to the pool: {ROLE_PROBES}")),
+        ),
+    }
+    let backup = pool.backends.iter().find(|backend| backend.is_backup());
+    if let Some(tier) = backup.and_then(|backend| backend.tier) {
+        problems.push(
+            Finding::at(tier.span, "a tier contradicts the role of a listener: roles say who serves")
+                .see(role, "the role")
+                .help("remove one of the two, or use a pool for each"),
+        );
+    }
+}
+
+const ROLE_PROBES: &str = "`postgres`, `mysql`, `redis`, and `http` with `roles`, ask for the role";
 
 fn unknown_pool(pool: &At<String>, pools: &[WrittenPool]) -> Finding {
     let names = || pools.iter().filter_map(|pool| pool.name.as_ref()).map(|name| name.value.as_str());

@@ -20,7 +20,7 @@ pub enum CloseReason {
     ConnectTimedOut,
     /// The last backend tried could not be reached: no route, host or network down, or a local rule forbids it.
     ConnectUnreachable,
-    /// The pool has no backend that takes connections.
+    /// The pool has no backend that takes connections: all have weight 0, or none is available.
     NoBackend,
     /// No local port was free to connect from.
     NoSourcePort,
@@ -34,11 +34,25 @@ pub enum CloseReason {
     Drained,
     /// The process held as many descriptors as it may, and the client was turned away.
     OverLimit,
+    /// No backend was the primary, for as long as a client may wait for one.
+    NoPrimary,
+    /// No backend was the primary, and as many clients waited for one as may.
+    HoldFull,
+    /// Every backend had as many connections as it may, and as many clients waited as may.
+    QueueFull,
+    /// Every backend had as many connections as it may, for as long as a client may wait.
+    QueueTimedOut,
+    /// The backend went down, and its pool closes connections then.
+    BackendDown,
+    /// The backend's tier serves no longer, and its pool closes connections then.
+    Demoted,
+    /// The backend is the primary no longer, and the connection was for one.
+    RoleLost,
 }
 
 impl CloseReason {
     /// Every reason, in the order of the declaration: `ALL[reason as usize] == reason`.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 22] = [
         Self::Done,
         Self::ClientReset,
         Self::BackendReset,
@@ -54,6 +68,13 @@ impl CloseReason {
         Self::HalfClosedTimeout,
         Self::Drained,
         Self::OverLimit,
+        Self::NoPrimary,
+        Self::HoldFull,
+        Self::QueueFull,
+        Self::QueueTimedOut,
+        Self::BackendDown,
+        Self::Demoted,
+        Self::RoleLost,
     ];
 
     /// The reason in logs and counters, `snake_case`.
@@ -74,6 +95,13 @@ impl CloseReason {
             Self::HalfClosedTimeout => "half_closed_timeout",
             Self::Drained => "drained",
             Self::OverLimit => "over_limit",
+            Self::NoPrimary => "no_primary",
+            Self::HoldFull => "hold_full",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimedOut => "queue_timed_out",
+            Self::BackendDown => "backend_down",
+            Self::Demoted => "demoted",
+            Self::RoleLost => "role_lost",
         }
     }
 }

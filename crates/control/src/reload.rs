@@ -93,9 +93,7 @@ pub(crate) mod tests {
     use std::num::{NonZeroU16, NonZeroU32};
     use std::time::Duration;
 
-    use config::{
-        Backend, Balance, Config, ConnectionsMax, Keepalive, Listener, Pool, PoolIndex, Runtime, Workers,
-    };
+    use config::{Config, ConnectionsMax, Listener, Workers};
 
     use super::{Origin, plan};
 
@@ -140,30 +138,11 @@ pub(crate) mod tests {
     /// A config with these listeners, each `NAME ADDRESS [v6only] [freebind]`, and one pool `app` of one
     /// backend.
     pub(crate) fn config(listeners: &[&str]) -> Config {
-        let second = Duration::from_secs(1);
-        Config {
-            runtime: Runtime {
-                workers: Workers::Auto,
-                connections_max: ConnectionsMax::Auto,
-                drain_timeout: Duration::from_secs(30),
-            },
-            listeners: listeners.iter().map(|line| listener(line)).collect(),
-            pools: vec![Pool {
-                name: "app".to_owned(),
-                balance: Balance::RoundRobin,
-                connect_timeout: second,
-                attempts: 3,
-                idle_timeout: second,
-                half_closed_timeout: second,
-                keepalive: Keepalive { idle: second, interval: second, probes: 1 },
-                source: None,
-                backends: vec![Backend {
-                    name: "a".to_owned(),
-                    address: "10.0.0.1:80".parse().unwrap(),
-                    weight: 1,
-                }],
-            }],
-        }
+        let mut config = defaults();
+        config.listeners = listeners.iter().map(|line| listener(line)).collect();
+        config.pools[0].name = "app".to_owned();
+        config.pools[0].backends[0].name = "a".to_owned();
+        config
     }
 
     fn listener(line: &str) -> Listener {
@@ -171,11 +150,15 @@ pub(crate) mod tests {
         Listener {
             name: words[0].to_owned(),
             address: words[1].parse().unwrap(),
-            pool: PoolIndex(0),
-            backlog: 16,
-            connections_max: 100,
             freebind: words.contains(&"freebind"),
             v6only: words.contains(&"v6only"),
+            ..defaults().listeners.remove(0)
         }
+    }
+
+    /// What a file means that says the least, with one backend.
+    fn defaults() -> Config {
+        let address = "10.0.0.1:80".parse().unwrap();
+        Config::forward(address, &[address])
     }
 }

@@ -93,6 +93,6 @@ mod tests {
     fn table() -> Table {
         let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
         let config = Config::forward(address, &[address]);
-        Table::build(&config, vec![Arc::new(Sockets::new(Vec::new()))], 1, None)
+        Table::build(&config, vec![Arc::new(Sockets::new(Vec::new()))], 1, None, None)
     }
 }

@@ -103,7 +103,7 @@ impl Control {
         let workers = sizes.cpus.len();
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
-        let table = Table::build(&config, sockets, workers, None);
+        let table = Table::build(&config, sockets, workers, None, None);
         let wakers = (0..workers)
             .map(|_| Waker::new())
             .collect::<io::Result<_>>()
@@ -269,7 +269,7 @@ impl Control {
             }
         }
         let changes = Changes::between(&self.config, &config);
-        let table = Table::build(&config, sockets, self.wakers.len(), Some(&previous));
+        let table = Table::build(&config, sockets, self.wakers.len(), None, Some(&previous));
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.backlog_max);
         self.config = config;

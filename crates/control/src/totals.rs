@@ -180,7 +180,7 @@ mod tests {
         let old = Arc::clone(&before.listeners[1].counters);
         old.of(0).active.add(1);
         let sockets = vec![Arc::clone(&before.listeners[0].sockets)];
-        let after = Table::build(&config(&["web 127.0.0.1:80"]), sockets, 2, Some(&before));
+        let after = Table::build(&config(&["web 127.0.0.1:80"]), sockets, 2, None, Some(&before));
         check(&totals.follow(&after), &["listener=old"]);
         check(&totals.lines(), &["listener=web", "pool=app", "listener=old"]);
         old.of(0).active.sub(1);
@@ -199,6 +199,6 @@ mod tests {
 
     fn table(listeners: &[&str], previous: Option<&Table>) -> Table {
         let sockets = listeners.iter().map(|_| Arc::new(Sockets::new(Vec::new()))).collect();
-        Table::build(&config(listeners), sockets, 2, previous)
+        Table::build(&config(listeners), sockets, 2, None, previous)
     }
 }

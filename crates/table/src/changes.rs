@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
-use config::{Backend, Balance, Config, Keepalive, Listener, Pool, show_duration as duration};
+use config::{
+    Backend, Config, Demand, Failback, Keepalive, Listener, Pool, Tiers, Waiting, show_duration as duration,
+};
 
 /// What differs between two configs: one line for each listener and pool that came, went or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +97,7 @@ fn listener_parts(
     let mut parts = Vec::new();
     setting(&mut parts, "address", before.address, after.address, show);
     setting(&mut parts, "pool", pool_of(previous, before), pool_of(next, after), show);
+    setting(&mut parts, "role", before.demand, after.demand, demand);
     setting(&mut parts, "backlog", before.backlog, after.backlog, show);
     setting(&mut parts, "max_connections", before.connections_max, after.connections_max, show);
     setting(&mut parts, "freebind", before.freebind, after.freebind, show);
@@ -104,9 +107,7 @@ fn listener_parts(
 
 fn pool_parts(before: &Pool, after: &Pool) -> Vec<String> {
     let mut parts = backend_parts(&before.backends, &after.backends);
-    setting(&mut parts, "balance", before.balance, after.balance, |Balance::RoundRobin| {
-        "round_robin".to_owned()
-    });
+    setting(&mut parts, "balance", before.balance, after.balance, show);
     setting(&mut parts, "connect_timeout", before.connect_timeout, after.connect_timeout, duration);
     setting(&mut parts, "attempts", before.attempts, after.attempts, show);
     setting(&mut parts, "idle_timeout", before.idle_timeout, after.idle_timeout, duration);
@@ -121,7 +122,27 @@ fn pool_parts(before: &Pool, after: &Pool) -> Vec<String> {
     setting(&mut parts, "source", before.source, after.source, |source| {
         source.map_or("null".to_owned(), show)
     });
+    setting(&mut parts, "probe", before.probe.as_ref(), after.probe.as_ref(), |probe| {
+        probe.map_or("null".to_owned(), show)
+    });
+    setting(&mut parts, "eject", before.eject, after.eject, |eject| eject.map_or("off".to_owned(), show));
+    setting(&mut parts, "on_all_down", before.on_all_down, after.on_all_down, show);
+    setting(&mut parts, "on_down", before.on_down, after.on_down, show);
+    setting(&mut parts, "slow_start", before.slow_start, after.slow_start, duration);
+    tier_parts(&mut parts, before.tiers, after.tiers);
+    setting(&mut parts, "on_role_loss", before.on_role_loss, after.on_role_loss, show);
+    setting(&mut parts, "max_lag", before.lag_max, after.lag_max, show);
+    setting(&mut parts, "queue", before.queue, after.queue, show);
     parts
+}
+
+fn tier_parts(parts: &mut Vec<String>, before: Tiers, after: Tiers) {
+    setting(parts, "min_active", before.active_min, after.active_min, show);
+    setting(parts, "failback", before.failback, after.failback, |failback| match failback {
+        Failback::Auto(delay) => format!("auto after {}", duration(delay)),
+        Failback::Manual => show(failback),
+    });
+    setting(parts, "on_demotion", before.on_demotion, after.on_demotion, show);
 }
 
 fn backend_parts(before: &[Backend], after: &[Backend]) -> Vec<String> {
@@ -140,6 +161,14 @@ fn backend_parts(before: &[Backend], after: &[Backend]) -> Vec<String> {
             let of = |what| format!("{what} of {}", other.name);
             setting(&mut parts, &of("name"), &other.name, &backend.name, show);
             setting(&mut parts, &of("weight"), other.weight, backend.weight, show);
+            setting(&mut parts, &of("tier"), other.tier, backend.tier, show);
+            setting(
+                &mut parts,
+                &of("max_connections"),
+                other.connections_max,
+                backend.connections_max,
+                |connections_max| connections_max.map_or("0".to_owned(), show),
+            );
         }
     }
     let stayed = |backend: &Backend| backend.address;
@@ -187,16 +216,25 @@ fn show(value: impl Display) -> String {
     value.to_string()
 }
 
+fn demand(demand: Demand) -> String {
+    match demand {
+        Demand::Any => show(demand),
+        Demand::Primary(Waiting { connections_max: 0, .. }) => "primary without hold".to_owned(),
+        Demand::Primary(hold) => format!("primary, held: {hold}"),
+        Demand::Replica(fallback) => format!("replica with fallback {fallback}"),
+    }
+}
+
 fn keepalive(Keepalive { idle, interval, probes }: Keepalive) -> String {
     format!("{} + {probes} x {}", duration(idle), duration(interval))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU16;
+    use std::num::{NonZeroU16, NonZeroU32};
     use std::time::Duration;
 
-    use config::{Config, Workers};
+    use config::{Balance, Config, Demand, Eject, Failback, OnAllDown, Tier, Waiting, Workers};
 
     use super::Changes;
     use crate::samples;
@@ -261,6 +299,32 @@ mod tests {
         check(
             |config| config.pools[0].backends[1].name = "bee".to_owned(),
             &["~ pool web: name of b b -> bee"],
+        );
+    }
+
+    #[test]
+    fn who_gets_connections_changes() {
+        check(
+            |config| {
+                let hold = Waiting { connections_max: 7, timeout: Duration::from_secs(5) };
+                config.listeners[0].demand = Demand::Primary(hold);
+                let pool = &mut config.pools[0];
+                pool.balance = Balance::Maglev;
+                pool.eject =
+                    Some(Eject { failures: 3, base: Duration::from_secs(10), cap: Duration::from_secs(60) });
+                pool.on_all_down = OnAllDown::Closed;
+                pool.tiers.failback = Failback::Manual;
+                pool.queue.connections_max = 0;
+                pool.backends[0].tier = Tier::Backup;
+                pool.backends[1].connections_max = NonZeroU32::new(9);
+            },
+            &[
+                "~ listener web: role null -> primary, held: 7 clients at most, each up to 5s",
+                "~ pool web: tier of a active -> backup, max_connections of b 0 -> 9, \
+                 balance round_robin -> maglev, eject off -> after 3 failed connects, for 10s, at most 1m, \
+                 on_all_down open -> closed, failback auto after 0s -> manual, \
+                 queue 1000 clients at most, each up to 10s -> nobody waits",
+            ],
         );
     }
 

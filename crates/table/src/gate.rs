@@ -60,6 +60,11 @@ impl Gate {
             .is_ok()
     }
 
+    /// Takes a place if exactly `active` are taken.
+    pub(crate) fn enter_as(&self, active: u32) -> bool {
+        self.active.compare_exchange(active, active + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
     /// Gives a place back; says which worker waits for one and must be woken. It no longer counts as
     /// waiting.
     #[must_use = "the worker that it names must be woken"]

@@ -1,26 +1,50 @@
 //! Builds and publishes the immutable table that every worker reads, and picks a backend from it.
 //!
-//! It does no I/O, reads no clock and draws no random number. It does not know who is healthy, and it
+//! It does no I/O, reads no clock and draws no random number. It does not find out who is healthy, it is told; and it
 //! binds nothing: listening sockets are handed to it.
 
 mod changes;
 
-mod ack_hold;
-mod counters;
-mod gate;
-mod listener;
-mod pool;
-mod published;
-mod rotation;
-#[cfg(test)]
-mod samples;
 mod table; // What is frozen, and how it is made. Start here.
 
+mod listener;
+mod pool; // Who may be picked, and how one is.
+
+// Who may be picked, of what is known.
+mod candidates;
+mod fate;
+mod standing;
+mod tiers;
+
+// How one of them is picked: a file for each policy, and what they share.
+mod attempt;
+mod chance;
+mod least_connections;
+mod maglev;
+mod picked;
+mod random;
+mod rotation;
+mod round_robin;
+
+// What outlives a swap, and how one is made.
+mod ack_hold;
+mod backend;
+mod counters;
+mod gate;
+mod published;
+#[cfg(test)]
+mod samples;
+
 pub use crate::ack_hold::AckHold;
+pub use crate::backend::{Backend, BackendIndex};
+pub use crate::chance::Dice;
 pub use crate::changes::Changes;
 pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, PerWorker};
+pub use crate::fate::Fate;
 pub use crate::gate::Gate;
 pub use crate::listener::{Listener, Sockets};
-pub use crate::pool::{Backend, BackendIndex, Pool};
+pub use crate::picked::Picked;
+pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
+pub use crate::standing::{Availability, Health, PoolHealth, Role, Standing};
 pub use crate::table::{Phase, Table};

@@ -1,14 +1,24 @@
-//! Backends with one balancing policy: strict round robin, weighted.
+//! Backends with one balancing policy, and who of them may be picked.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use config::{Balance, Demand, OnDemotion, Tier};
 
 use crate::ack_hold::AckHold;
-use crate::counters::{BackendCounters, PerWorker};
-use crate::rotation;
+use crate::attempt::Attempt;
+use crate::backend::{Backend, BackendIndex};
+use crate::candidates::{Candidates, Policy, Want, shares};
+use crate::chance::Dice;
+use crate::counters::PerWorker;
+use crate::fate::{Fates, Judgement};
+use crate::picked::Picked;
+use crate::standing::{PoolHealth, Role, Standing};
+use crate::tiers::{Available, Serving, serving};
+use crate::{least_connections, random, round_robin};
 
 /// Backends with one balancing policy.
 #[derive(Debug)]
@@ -16,7 +26,7 @@ pub struct Pool {
     /// Its name in logs and counters; its identity over reloads.
     pub name: String,
     /// How a backend is picked.
-    pub balance: config::Balance,
+    pub balance: Balance,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
     /// How many backends are tried for one connection, each at most once; at least 1.
@@ -29,63 +39,75 @@ pub struct Pool {
     pub keepalive: config::Keepalive,
     /// The address to connect from; none lets the kernel choose.
     pub source: Option<IpAddr>,
+    /// Clients that wait while every backend has as many connections as it may.
+    pub queue: config::Waiting,
     /// The backends, in the order of the config.
     pub backends: Vec<Arc<Backend>>,
-    /// The sequence that round robin walks; empty when no backend has a weight.
-    rotation: Box<[BackendIndex]>,
-    /// How many places of the rotation were taken; shared by all workers, outlives swaps.
+    /// Who may be picked, by [`Want`].
+    candidates: [Candidates; Want::ALL.len()],
+    /// Whether connections of its backends are counted.
+    counted: bool,
+    /// Which tier serves; none if nobody ever asked who is well.
+    serving: Option<Serving>,
+    /// How many picks there were; shared by all workers, outlives swaps.
     cursor: Arc<Cursor>,
     /// Whether its clients speak first; outlives swaps.
     pub ack_hold: Arc<PerWorker<AckHold>>,
 }
 
-/// An index into [`Pool::backends`] of the pool it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BackendIndex(pub u16);
-
-/// An address to connect to, with a weight.
-#[derive(Debug)]
-pub struct Backend {
-    /// Its name in logs and counters.
-    pub name: String,
-    /// Where it listens; with the pool's name, its identity over reloads.
-    pub address: SocketAddr,
-    /// Its share of new connections; 0 takes none.
-    pub weight: u16,
-    /// What became of connections to it; outlives swaps.
-    pub counters: Arc<PerWorker<BackendCounters>>,
-}
-
-/// The number of places taken so far, alone on its cache line: every worker writes it.
+/// The number of picks so far, alone on its cache line: every worker writes it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Cursor(AtomicU64);
 
+/// What a pool is built from, besides its config.
+pub(crate) struct Given<'a> {
+    pub(crate) workers: usize,
+    /// What is known of its backends, and when; none if nobody asks.
+    pub(crate) health: Option<(&'a PoolHealth, Instant)>,
+    /// How long connections may live on in a drain.
+    pub(crate) drain_timeout: Duration,
+    /// The pool that it was.
+    pub(crate) before: Option<&'a Arc<Pool>>,
+}
+
 impl Pool {
-    /// The pool that `config` asks for, with what outlives a swap taken from the pool it was `before`.
-    pub(crate) fn build(config: &config::Pool, workers: usize, before: Option<&Arc<Self>>) -> Self {
-        assert!(config.backends.len() <= BACKENDS_MAX);
-        // A look-up for each: 10 000 searches of 10 000 backends took 50 ms.
-        let known: HashMap<SocketAddr, &Arc<Backend>> =
-            before.iter().flat_map(|pool| &pool.backends).map(|backend| (backend.address, backend)).collect();
-        let backends: Vec<Arc<Backend>> = config
-            .backends
-            .iter()
-            .map(|backend| {
-                let before = known.get(&backend.address);
-                Arc::new(Backend {
-                    name: backend.name.clone(),
-                    address: backend.address,
-                    weight: backend.weight,
-                    counters: before.map_or_else(
-                        || Arc::new(PerWorker::new(workers)),
-                        |before| Arc::clone(&before.counters),
-                    ),
-                })
-            })
-            .collect();
-        let weights: Vec<u16> = backends.iter().map(|backend| backend.weight).collect();
-        Self {
+    /// The pool that `config` asks for, with what outlives a swap taken from the pool it was before. It adds the fates of
+    /// connections to its backends to `fates`, and says when time alone changes something.
+    pub(crate) fn build(
+        config: &config::Pool,
+        given: &Given<'_>,
+        fates: &mut Fates,
+    ) -> (Self, Option<Instant>) {
+        let before = given.before;
+        let counted = matches!(config.balance, Balance::LeastConnections | Balance::Random)
+            || config.backends.iter().any(|backend| backend.connections_max.is_some());
+        let backends = backends(config, given, counted);
+        let standings = standings(config, given.health.map(|(health, _)| health));
+        let serving = given.health.map(|(health, now)| {
+            let available = available(config, &standings);
+            serving(before.and_then(|before| before.serving), available, &config.tiers, health.failback, now)
+        });
+        let tier = serving.map_or(Tier::Active, |serving| serving.tier);
+
+        let inherited = before
+            .filter(|before| before.backends.iter().map(|backend| backend.address).eq(addresses(config)));
+        let candidates = Want::ALL.map(|want| {
+            let shares = shares(want, config, &standings, tier);
+            let before = inherited.map(|before| &before.candidates[want as usize]);
+            Candidates::build(config.balance, &backends, shares, before)
+        });
+        let mut due = None;
+        if let (Some(serving), Some((_, now))) = (serving, given.health) {
+            let drain = (config.tiers.on_demotion == OnDemotion::Drain).then_some(given.drain_timeout);
+            due = serving.due(&config.tiers, drain, now);
+            let drained = serving.since + given.drain_timeout;
+            let judgement = Judgement { pool: config, candidates: &candidates, serving, drained, now };
+            for (index, (backend, standing)) in backends.iter().zip(&standings).enumerate() {
+                fates.set(backend, judgement.fates(index, *standing));
+            }
+        }
+        let pool = Self {
             name: config.name.clone(),
             balance: config.balance,
             connect_timeout: config.connect_timeout,
@@ -94,37 +116,44 @@ impl Pool {
             half_closed_timeout: config.half_closed_timeout,
             keepalive: config.keepalive,
             source: config.source,
+            queue: config.queue,
             backends,
-            rotation: rotation::smooth(&weights),
+            candidates,
+            counted,
+            serving,
             cursor: before.map_or_else(Arc::default, |before| Arc::clone(&before.cursor)),
-            ack_hold: before
-                .map_or_else(|| Arc::new(PerWorker::new(workers)), |before| Arc::clone(&before.ack_hold)),
-        }
+            ack_hold: before.map_or_else(
+                || Arc::new(PerWorker::new(given.workers)),
+                |before| Arc::clone(&before.ack_hold),
+            ),
+        };
+        (pool, due)
     }
 
-    /// The next backend in the rotation that is not among `tried`; none when there is none left.
+    /// Picks a backend for `demand` that is not among `tried`, by the pool's policy.
     ///
-    /// Strict: the n-th pick of the pool, over all workers and all tables that kept the pool, goes to place
+    /// Round robin is strict: the n-th pick of the pool, over all workers and all tables that kept the pool, goes to place
     /// `n % len` of the rotation. A pick after a failed attempt takes a place of its own as well, so that
-    /// the share of a dead backend does not fall to the one behind it alone. If that place belongs to one
-    /// among `tried`, the round's number says which of the other places stands in, so that they take turns.
+    /// the share of a dead backend does not fall to the one behind it alone.
     ///
-    /// Bound: a first pick looks at one place; a later one at each place of the rotation at most twice.
-    pub fn pick(&self, tried: &[BackendIndex]) -> Option<BackendIndex> {
-        let len = self.rotation.len() as u64;
-        if len == 0 {
-            return None;
+    /// `client` is asked for the client's address by `maglev` alone, and chance is asked by `random` alone.
+    pub fn pick(
+        &self,
+        demand: Demand,
+        tried: &[BackendIndex],
+        dice: &mut Dice,
+        client: impl FnOnce() -> IpAddr,
+    ) -> Picked {
+        let Candidates { shares, policy } = &self.candidates[Want::from(demand) as usize];
+        let attempt = Attempt { backends: &self.backends, shares, tried, counted: self.counted };
+        match policy {
+            Policy::RoundRobin(rotation) => round_robin::pick(rotation, self.next_number(), &attempt),
+            Policy::LeastConnections(members) => {
+                least_connections::pick(members, self.next_number(), &attempt)
+            }
+            Policy::Random(rotation) => random::pick(rotation, dice, &attempt),
+            Policy::Maglev(maglev) => maglev.pick(client(), &attempt),
         }
-        // Relaxed: only the number matters, nothing is published with it.
-        let number = self.cursor.0.fetch_add(1, Ordering::Relaxed);
-        let picked = self.place(number % len);
-        if !tried.contains(&picked) {
-            return Some(picked);
-        }
-        let untried = || self.rotation.iter().filter(|index| !tried.contains(index));
-        let round = number / len;
-        let stand_in = round.checked_rem(untried().count() as u64)?;
-        untried().nth(usize::try_from(stand_in).expect("less than the rotation's length")).copied()
     }
 
     /// The backend of this index.
@@ -132,9 +161,57 @@ impl Pool {
         &self.backends[usize::from(index.0)]
     }
 
-    fn place(&self, number: u64) -> BackendIndex {
-        self.rotation[usize::try_from(number).expect("less than the rotation's length")]
+    /// The tier that serves those who want no role.
+    pub fn tier(&self) -> Tier {
+        self.serving.map_or(Tier::Active, |serving| serving.tier)
     }
+
+    fn next_number(&self) -> u64 {
+        // Relaxed: only the number matters, nothing is published with it.
+        self.cursor.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+fn backends(config: &config::Pool, given: &Given<'_>, counted: bool) -> Vec<Arc<Backend>> {
+    assert!(config.backends.len() <= BACKENDS_MAX);
+    // A look-up for each: 10 000 searches of 10 000 backends took 50 ms.
+    let known: HashMap<SocketAddr, &Arc<Backend>> = given
+        .before
+        .iter()
+        .flat_map(|pool| &pool.backends)
+        .map(|backend| (backend.address, backend))
+        .collect();
+    let backend = |backend: &config::Backend| {
+        let before = known.get(&backend.address).copied();
+        Arc::new(Backend::build(backend, given.workers, counted, before))
+    };
+    config.backends.iter().map(backend).collect()
+}
+
+/// What is known of each backend, in the order of the config.
+fn standings(config: &config::Pool, health: Option<&PoolHealth>) -> Vec<Standing> {
+    let known = |address| health.and_then(|health| health.backends.get(&address)).copied();
+    let standings: Vec<Standing> =
+        addresses(config).map(|address| known(address).unwrap_or_default()).collect();
+    let primaries = standings.iter().filter(|standing| standing.role == Some(Role::Primary));
+    assert!(primaries.count() <= 1, "two primaries would be written to");
+    standings
+}
+
+/// How many backends of each tier can take connections.
+fn available(config: &config::Pool, standings: &[Standing]) -> Available {
+    let count = |tier| {
+        let each = config.backends.iter().zip(standings);
+        each.filter(|(backend, standing)| {
+            backend.tier == tier && backend.weight > 0 && standing.availability.is_available()
+        })
+        .count()
+    };
+    Available { active: count(Tier::Active), backup: count(Tier::Backup) }
+}
+
+fn addresses(config: &config::Pool) -> impl Iterator<Item = SocketAddr> {
+    config.backends.iter().map(|backend| backend.address)
 }
 
 /// How many backends a pool may have, so that a [`BackendIndex`] fits; `config` refuses more.
@@ -169,7 +246,7 @@ mod tests {
         let picked: Vec<String> = tried
             .split(' ')
             .map(|tried| tried.chars().filter(|&letter| letter != '-').map(index).collect::<Vec<_>>())
-            .map(|tried| pool.pick(&tried).map_or("-".to_owned(), name))
+            .map(|tried| samples::pick(&pool, &tried).map_or("-".to_owned(), name))
             .collect();
         assert_eq!(picked.join(" "), expected);
     }
@@ -182,7 +259,7 @@ mod tests {
         let mut served = [0; 4];
         let mut failed = 0;
         for number in 0..40_000_u32 {
-            match pool.pick(&[]) {
+            match samples::pick(&pool, &[]) {
                 Some(picked) if picked == dead => failed += 1,
                 Some(picked) => served[usize::from(picked.0)] += 1,
                 None => unreachable!("four have a weight"),
@@ -190,7 +267,7 @@ mod tests {
             // The answers of a network come when they come.
             while failed > 0 && number % 7 < 3 {
                 failed -= 1;
-                served[usize::from(pool.pick(&[dead]).unwrap().0)] += 1;
+                served[usize::from(samples::pick(&pool, &[dead]).unwrap().0)] += 1;
             }
         }
         assert_eq!(served[1], 0);
@@ -208,7 +285,7 @@ mod tests {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     for _ in 0..PICKS {
-                        let index = pool.pick(&[]).unwrap();
+                        let index = samples::pick(&pool, &[]).unwrap();
                         picked[usize::from(index.0)].fetch_add(1, Ordering::Relaxed);
                     }
                 });
@@ -219,6 +296,6 @@ mod tests {
     }
 
     fn pool(backends: &[&str]) -> Pool {
-        Pool::build(&samples::pool("web", backends), 1, None)
+        samples::build(&samples::pool("web", backends))
     }
 }

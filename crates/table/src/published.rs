@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn readers_see_what_was_published_last() {
-        let table = Table::build(&config(vec![], vec![pool("web", &["a 1"])]), vec![], 1, None);
+        let table = Table::build(&config(vec![], vec![pool("web", &["a 1"])]), vec![], 1, None, None);
         let published = Published::new(table.clone());
         let (mut one, mut other) = (published.reader(), published.reader());
         let first = Arc::clone(one.read());

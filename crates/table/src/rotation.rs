@@ -1,13 +1,15 @@
 //! The sequence that round robin walks: each backend as often as its weight says, spread smoothly.
 
-use crate::pool::BackendIndex;
+use std::sync::Arc;
+
+use crate::backend::BackendIndex;
 
 /// The smooth weighted round robin of nginx, one whole period of it.
 ///
 /// Every backend gains its weight at each step; the one that has most is picked (the first of equals) and
 /// pays the total. So 5, 1, 1 is `a a b a c a a` and not `a a a a a b c`. Weights are divided by their
 /// greatest common divisor first, and backends of weight 0 are left out.
-pub(crate) fn smooth(weights: &[u16]) -> Box<[BackendIndex]> {
+pub(crate) fn smooth(weights: &[u32]) -> Arc<[BackendIndex]> {
     let mut candidates: Vec<Candidate> = weights
         .iter()
         .enumerate()
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(weights: &[u16], expected: &str) {
+    fn check(weights: &[u32], expected: &str) {
         let letter = |place: &crate::BackendIndex| char::from(b'a' + u8::try_from(place.0).unwrap());
         assert_eq!(smooth(weights).iter().map(letter).collect::<String>(), expected);
     }
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn at_the_limit_shares_are_approximate_and_never_zero() {
         // One of weight 1 beside 199 of 255 and 256: 50 845 places, were there no limit.
-        let weights: Vec<u16> = (0..200).map(|index| if index == 0 { 1 } else { 255 + index % 2 }).collect();
+        let weights: Vec<u32> = (0..200).map(|index| if index == 0 { 1 } else { 255 + index % 2 }).collect();
         let shares = shares(&weights);
         assert!(shares.iter().sum::<u64>() <= u64::try_from(PLACES_MAX).unwrap());
         assert_eq!(shares[0], 1);
@@ -127,16 +129,16 @@ mod tests {
         assert_eq!(equal.len(), 10_000);
     }
 
-    fn shares(weights: &[u16]) -> Vec<u64> {
+    fn shares(weights: &[u32]) -> Vec<u64> {
         let mut shares = vec![0; weights.len()];
-        for place in smooth(weights) {
+        for place in smooth(weights).iter() {
             shares[usize::from(place.0)] += 1;
         }
         shares
     }
 
     /// nginx's `ngx_http_upstream_get_peer`, as it stands there, over one period.
-    fn nginx(weights: &[u16]) -> Vec<u16> {
+    fn nginx(weights: &[u32]) -> Vec<u16> {
         let total: i64 = weights.iter().map(|&weight| i64::from(weight)).sum();
         let mut current = vec![0; weights.len()];
         let mut picked = Vec::new();
@@ -160,8 +162,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_what_nginx_does(weights in prop::collection::vec(0..=40_u16, 0..12), factor in 1..6_u16) {
-            let weights: Vec<u16> = weights.iter().map(|weight| weight * factor).collect();
+        fn is_what_nginx_does(weights in prop::collection::vec(0..=40_u32, 0..12), factor in 1..6_u32) {
+            let weights: Vec<u32> = weights.iter().map(|weight| weight * factor).collect();
             let rotation: Vec<u16> = smooth(&weights).iter().map(|place| place.0).collect();
             let expected = nginx(&weights);
             prop_assert_eq!(expected.is_empty(), rotation.is_empty());
@@ -174,7 +176,7 @@ mod tests {
 
         #[test]
         fn each_appears_as_often_as_its_reduced_weight(
-            weights in prop::collection::vec(0..=256_u16, 1..60),
+            weights in prop::collection::vec(0..=256_u32, 1..60),
         ) {
             let divisor = weights.iter().fold(0, |a, &b| gcd(a, b));
             let expected: Vec<u64> =
@@ -183,7 +185,7 @@ mod tests {
         }
     }
 
-    fn gcd(a: u16, b: u16) -> u16 {
+    fn gcd(a: u32, b: u32) -> u32 {
         if b == 0 { a } else { gcd(b, a % b) }
     }
 }

@@ -3,20 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use config::{
-    Backend, Balance, Config, ConnectionsMax, Keepalive, Listener, Pool, PoolIndex, Runtime, Workers,
-};
+use config::{Backend, Config, Demand, Listener, Pool, PoolIndex};
+
+use crate::fate::Fates;
+use crate::pool::Given;
+use crate::{BackendIndex, Dice, Picked};
 
 pub(crate) fn config(listeners: Vec<Listener>, pools: Vec<Pool>) -> Config {
-    Config {
-        runtime: Runtime {
-            workers: Workers::Auto,
-            connections_max: ConnectionsMax::Auto,
-            drain_timeout: Duration::from_secs(30),
-        },
-        listeners,
-        pools,
-    }
+    Config { listeners, pools, ..defaults() }
 }
 
 pub(crate) fn listener(name: &str, address: &str, pool: usize) -> Listener {
@@ -26,8 +20,7 @@ pub(crate) fn listener(name: &str, address: &str, pool: usize) -> Listener {
         pool: PoolIndex(pool),
         backlog: 16,
         connections_max: 100,
-        freebind: false,
-        v6only: false,
+        ..defaults().listeners.remove(0)
     }
 }
 
@@ -35,23 +28,37 @@ pub(crate) fn listener(name: &str, address: &str, pool: usize) -> Listener {
 pub(crate) fn pool(name: &str, backends: &[&str]) -> Pool {
     Pool {
         name: name.to_owned(),
-        balance: Balance::RoundRobin,
-        connect_timeout: Duration::from_secs(3),
-        attempts: 3,
-        idle_timeout: Duration::from_secs(3_600),
-        half_closed_timeout: Duration::from_secs(60),
-        keepalive: Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 },
-        source: None,
         backends: backends.iter().map(|words| backend(words)).collect(),
+        ..defaults().pools.remove(0)
     }
 }
 
 fn backend(words: &str) -> Backend {
     let (name, weight) = words.split_once(' ').unwrap();
-    let number = name.as_bytes()[0] - b'a' + 1;
-    Backend {
-        name: name.to_owned(),
-        address: SocketAddr::from(([10, 0, 0, number], 80)),
-        weight: weight.parse().unwrap(),
+    let backend = defaults().pools.remove(0).backends.remove(0);
+    Backend { name: name.to_owned(), address: address(name), weight: weight.parse().unwrap(), ..backend }
+}
+
+/// The address of the backend of this letter.
+pub(crate) fn address(letter: &str) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, letter.as_bytes()[0] - b'a' + 1], 80))
+}
+
+/// What a file means that says the least.
+fn defaults() -> Config {
+    Config::forward(address("a"), &[address("a")])
+}
+
+/// A pick for whoever wants any, with the place kept.
+pub(crate) fn pick(pool: &crate::Pool, tried: &[BackendIndex]) -> Option<BackendIndex> {
+    match pool.pick(Demand::Any, tried, &mut Dice::new(0), || unreachable!("only maglev asks")) {
+        Picked::Backend(index) => Some(index),
+        Picked::Full | Picked::None => None,
     }
+}
+
+/// The pool of this config, all backends well.
+pub(crate) fn build(pool: &Pool) -> crate::Pool {
+    let given = Given { workers: 1, health: None, drain_timeout: Duration::ZERO, before: None };
+    crate::Pool::build(pool, &given, &mut Fates::default()).0
 }

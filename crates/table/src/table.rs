@@ -1,13 +1,17 @@
 //! Everything a worker needs to choose, frozen.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use config::Config;
+use config::{Config, Demand};
 
+use crate::backend::Backend;
 use crate::counters::PerWorker;
+use crate::fate::{Fate, Fates};
 use crate::gate::Gate;
 use crate::listener::{Listener, Sockets};
-use crate::pool::Pool;
+use crate::pool::{Given, Pool};
+use crate::standing::{Health, PoolHealth};
 
 /// What workers serve by. One turn of a worker sees one table.
 ///
@@ -20,6 +24,10 @@ pub struct Table {
     pub pools: Vec<Arc<Pool>>,
     /// Whether connections are accepted, and whether those that exist may live on.
     pub phase: Phase,
+    /// When time alone changes something, and another table is to be built; none if it does not.
+    pub due: Option<Instant>,
+    /// What becomes of established connections.
+    fates: Fates,
 }
 
 /// Where the process is in its life.
@@ -36,24 +44,38 @@ pub enum Phase {
 impl Table {
     /// The table that `config` asks for, serving.
     ///
-    /// `sockets` are the listening sockets by index of the config's listener. What must outlive a swap is
-    /// taken from `previous`: a pool's cursor by the pool's name, a backend's counters by the pool's name
-    /// and the backend's address, a listener's gate and counters by its sockets being the very same.
+    /// `sockets` are the listening sockets by index of the config's listener. `health` is what is known of
+    /// backends; without it all are taken to be well and of no role. What must outlive a swap is
+    /// taken from `previous`: a pool's cursor and the tier that serves by the pool's name, a backend's counters and gate
+    /// by the pool's name and the backend's address, a listener's gate and counters by its sockets being the very
+    /// same.
+    ///
+    /// # Panics
+    ///
+    /// When `health` knows two primaries of one pool.
     pub fn build(
         config: &Config,
         sockets: Vec<Arc<Sockets>>,
         workers: usize,
+        health: Option<&Health>,
         previous: Option<&Self>,
     ) -> Self {
         assert_eq!(config.listeners.len(), sockets.len(), "one set of sockets per listener");
-        let pools: Vec<Arc<Pool>> = config
-            .pools
-            .iter()
-            .map(|pool| {
-                let before = previous.and_then(|table| table.pool(&pool.name));
-                Arc::new(Pool::build(pool, workers, before))
-            })
-            .collect();
+        let nothing = PoolHealth::default();
+        let mut fates = Fates::default();
+        let mut due: Option<Instant> = None;
+        let mut pools = Vec::with_capacity(config.pools.len());
+        for pool in &config.pools {
+            let given = Given {
+                workers,
+                health: health.map(|health| (health.pools.get(&pool.name).unwrap_or(&nothing), health.now)),
+                drain_timeout: config.runtime.drain_timeout,
+                before: previous.and_then(|table| table.pool(&pool.name)),
+            };
+            let (pool, due_of_pool) = Pool::build(pool, &given, &mut fates);
+            due = due.into_iter().chain(due_of_pool).min();
+            pools.push(Arc::new(pool));
+        }
         let listeners = config
             .listeners
             .iter()
@@ -66,6 +88,7 @@ impl Table {
                     connections_max: listener.connections_max,
                     backlog: listener.backlog,
                     pool: Arc::clone(&pools[listener.pool.0]),
+                    demand: listener.demand,
                     gate: before
                         .map_or_else(|| Arc::new(Gate::new(workers)), |before| Arc::clone(&before.gate)),
                     counters: before.map_or_else(
@@ -76,7 +99,17 @@ impl Table {
                 })
             })
             .collect();
-        Self { listeners, pools, phase: Phase::Serving }
+        Self { listeners, pools, phase: Phase::Serving, due, fates }
+    }
+
+    /// Whether any established connection is to be closed.
+    pub fn severs(&self) -> bool {
+        !self.fates.is_empty()
+    }
+
+    /// What becomes of an established connection of this `demand` to `backend`, which may be another table's.
+    pub fn fate(&self, demand: Demand, backend: &Backend) -> Fate {
+        self.fates.of(demand, backend)
     }
 
     /// The same table in another phase.
@@ -104,7 +137,7 @@ mod tests {
 
     use super::{Phase, Table};
     use crate::listener::Sockets;
-    use crate::samples::{config, listener, pool};
+    use crate::samples::{self, config, listener, pool};
 
     #[test]
     fn listeners_go_to_their_pools() {
@@ -148,7 +181,7 @@ mod tests {
         let after = build(&config, &[], Some(&before));
         let picked: Vec<u16> = [&before, &before, &after, &before, &after, &after]
             .into_iter()
-            .map(|table| table.pools[0].pick(&[]).unwrap().0)
+            .map(|table| samples::pick(&table.pools[0], &[]).unwrap().0)
             .collect();
         assert_eq!(picked, [0, 1, 2, 0, 1, 2]);
     }
@@ -159,7 +192,7 @@ mod tests {
     }
 
     fn build(config: &Config, sockets: &[Arc<Sockets>], previous: Option<&Table>) -> Table {
-        Table::build(config, sockets.to_vec(), 2, previous)
+        Table::build(config, sockets.to_vec(), 2, None, previous)
     }
 
     fn sockets() -> Arc<Sockets> {

@@ -59,6 +59,9 @@ pub trait Driver {
     /// error of the socket, such as `EHOSTUNREACH`, if it is not connected at all.
     fn confirm_connect(&mut self, socket: Fd, to: SocketAddr) -> Result<(), Errno>;
 
+    /// The address that the other end of a connected socket has; none if the connection is gone already.
+    fn peer(&mut self, socket: Fd) -> Option<SocketAddr>;
+
     /// Has the kernel find out when the peer of a connected socket is gone. It counts from the last that was
     /// heard of the peer, not from this call.
     fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive);

@@ -286,6 +286,10 @@ impl Driver for Ring {
         Ok(())
     }
 
+    fn peer(&mut self, socket: Fd) -> Option<SocketAddr> {
+        socket2::SockRef::from(&borrow(socket)).peer_addr().ok()?.as_socket()
+    }
+
     fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive) {
         let socket = borrow(socket);
         // It cannot fail on a TCP socket with times that `config` lets through; without it, the idle timeout stays.

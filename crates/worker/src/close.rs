@@ -76,6 +76,7 @@ impl<D: Driver> Worker<D> {
         if let Some((socket, backend)) = &connection.backend {
             self.driver.close(*socket);
             backend.counters.of(self.index).active.sub(1);
+            self.wake(backend.leave());
         }
         connection.listener.counters.of(self.index).active.sub(1);
         self.handover.on_end();

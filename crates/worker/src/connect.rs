@@ -1,8 +1,11 @@
 //! A connection begins: a backend is picked and connected to, and another one if that fails.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use config::Demand;
 use connection::{CloseReason, Direction, Relay};
+use table::{Listener, Picked};
 use uring::{ConnectOptions, Driver, Errno, Op};
 
 use crate::handover::Client;
@@ -38,10 +41,15 @@ impl<D: Driver> Worker<D> {
                 unreachable!("only a connection that has no backend yet connects")
             };
             let pool = &listener.pool;
-            let picked =
-                if attempts.is_exhausted(pool.attempts) { None } else { pool.pick(attempts.tried()) };
-            let Some(picked) = picked else {
-                let reason = attempts.failed.unwrap_or(CloseReason::NoBackend);
+            let picked = if attempts.is_exhausted(pool.attempts) {
+                Picked::None
+            } else {
+                // A client that has left already may go to any.
+                let client = || self.driver.peer(connection.client).map_or(NOBODY, |address| address.ip());
+                pool.pick(listener.demand, attempts.tried(), &mut self.dice, client)
+            };
+            let Picked::Backend(picked) = picked else {
+                let reason = attempts.failed.unwrap_or(reason_of_none(picked, &listener));
                 return self.close(slot, reason);
             };
             if let Some(tried) = attempts.tried().last() {
@@ -64,6 +72,7 @@ impl<D: Driver> Worker<D> {
                 Err(errno) => {
                     attempts.failed = Some(reason_of(errno));
                     backend.counters.of(self.index).connect_failed.add(1);
+                    self.wake(backend.leave());
                 }
             }
         }
@@ -98,6 +107,7 @@ impl<D: Driver> Worker<D> {
             Err(errno) => {
                 counters.connect_failed.add(1);
                 counters.active.sub(1);
+                let left = backend.leave();
                 connection.backend = None;
                 let State::Connecting(attempts) = &mut connection.state else {
                     unreachable!("an attempt is part of connecting")
@@ -106,11 +116,24 @@ impl<D: Driver> Worker<D> {
                 attempts.failed =
                     Some(if timed_out { CloseReason::ConnectTimedOut } else { reason_of(errno) });
                 self.driver.close(socket);
+                self.wake(left);
                 self.connect(slot);
             }
         }
     }
 }
+
+/// Why there is nobody to connect to.
+fn reason_of_none(picked: Picked, listener: &Listener) -> CloseReason {
+    match (picked, listener.demand) {
+        (Picked::Full, _) => CloseReason::QueueFull,
+        (_, Demand::Primary(_)) => CloseReason::NoPrimary,
+        (_, Demand::Any | Demand::Replica(_)) => CloseReason::NoBackend,
+    }
+}
+
+/// The address of whoever has none any more.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Why a connection could not be made, connect(2) and socket(2).
 fn reason_of(errno: Errno) -> CloseReason {

@@ -205,7 +205,7 @@ mod tests {
     fn listener() -> Arc<Listener> {
         let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
         let config = Config::forward(address, &[address]);
-        let table = Table::build(&config, vec![Arc::new(Sockets::new(Vec::new()))], 1, None);
+        let table = Table::build(&config, vec![Arc::new(Sockets::new(Vec::new()))], 1, None, None);
         Arc::clone(&table.listeners[0])
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use connection::{Chunks, CloseReason, Direction, Patience};
-use table::{Gate, Listener, Phase, Reader, Table};
+use table::{Dice, Gate, Listener, Phase, Reader, Table};
 use uring::{BufferId, Completion, Driver, Errno, Fd, Waker};
 
 use crate::Settings;
@@ -46,6 +46,8 @@ pub struct Worker<D> {
     pub(crate) parked: VecDeque<HalfId>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) handover: Handover,
+    /// What picks leave to chance.
+    pub(crate) dice: Dice,
     pub(crate) connections_max: u32,
     wakers: Arc<[Waker]>,
     /// Completions of this turn; kept for its memory.
@@ -86,6 +88,8 @@ impl<D: Driver> Worker<D> {
             connections_max: settings.connections_max,
             wakers: settings.wakers,
             handover: settings.handover,
+            // The same each time, and another for each worker.
+            dice: Dice::new(settings.index as u64),
             done: Vec::with_capacity(COMPLETIONS_USUAL),
             due: Vec::new(),
             driver,

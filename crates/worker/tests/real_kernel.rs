@@ -92,7 +92,7 @@ impl Balancer {
             sockets.push(socket.into());
         }
         let config = config::Config::forward(options.address, backends);
-        let table = Table::build(&config, vec![Arc::new(Sockets::new(sockets))], workers, None);
+        let table = Table::build(&config, vec![Arc::new(Sockets::new(sockets))], workers, None, None);
         let published = Arc::new(Published::new(table));
         let wakers: Arc<[Waker]> = (0..workers).map(|_| Waker::new().unwrap()).collect();
         let gate = Arc::new(Gate::new(workers));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Config, ConnectionsMax, PoolIndex, Workers};
+use config::{Config, ConnectionsMax, Demand, Fallback, OnAllDown, PoolIndex, Workers};
 
 #[test]
 fn every_example_is_a_configuration() {
@@ -26,6 +26,55 @@ listeners: [{ name: web, address: '0.0.0.0:8080', pool: web }]
 pools: [{ name: web, backends: [{ name: a, address: '10.0.0.1:80' }, { address: '10.0.0.2:80' }] }]
 ";
     assert_eq!(full, parse(bare));
+}
+
+#[test]
+fn probes_show_the_defaults() {
+    let full = Config::load(&configs().join("probes.yaml")).unwrap();
+    let bare = "
+listeners: [{ address: '127.0.0.1:8080', pool: tcp }]
+pools:
+- { name: tcp, probe: { tcp: }, backends: [{ address: '10.0.0.1:80' }] }
+- { name: http, probe: { http: }, backends: [{ address: '10.0.0.1:80' }] }
+- { name: exchange, probe: { exchange: { expect: '220 ' } }, backends: [{ address: '10.0.0.1:25' }] }
+- name: postgres
+  probe:
+    postgres:
+      user: rondel
+      password_file: /etc/rondel/postgres.password
+      tls: { authority: /etc/rondel/ca.pem, name: db.example.org }
+  backends: [{ address: '10.0.0.1:5432' }]
+- name: mysql
+  probe: { mysql: { user: rondel, password_env: RONDEL_MYSQL_PASSWORD } }
+  backends: [{ address: '10.0.0.1:3306' }]
+- { name: redis, probe: { redis: }, backends: [{ address: '10.0.0.1:6379' }] }
+- { name: patroni, probe: { http: { roles: }, port: 8008 }, backends: [{ address: '10.0.0.1:5432' }] }
+";
+    assert_eq!(full, parse(bare));
+}
+
+#[test]
+fn a_pool_that_a_role_uses_is_closed_when_all_are_down() {
+    let text = |role: &str, pool: &str| {
+        let listeners = "listeners: [{ address: ':80', pool: db }, { address: ':81', pool: db";
+        let backends = "backends: [{ address: '10.0.0.1:80' }]";
+        format!("{listeners}{role} }}]\npools: [{{ name: db, probe: {{ redis: }}, {pool}{backends} }}]")
+    };
+    for (role, pool, expected) in [
+        ("", "", OnAllDown::Open),
+        (", role: replica", "", OnAllDown::Closed),
+        (", role: primary", "", OnAllDown::Closed),
+        (", role: replica", "on_all_down: open, ", OnAllDown::Open),
+        ("", "on_all_down: closed, ", OnAllDown::Closed),
+    ] {
+        assert_eq!(parse(&text(role, pool)).pools[0].on_all_down, expected, "{role} {pool}");
+    }
+    let demand = |role: &str| parse(&text(role, "")).listeners[1].demand;
+    assert_eq!(demand(", role: null"), Demand::Any);
+    assert_eq!(demand(", role: replica"), Demand::Replica(Fallback::None));
+    assert_eq!(demand(", role: replica, fallback: primary"), Demand::Replica(Fallback::Primary));
+    let Demand::Primary(hold) = demand(", role: primary, hold: { timeout: 3s }") else { panic!("a role") };
+    assert_eq!((hold.connections_max, hold.timeout), (1000, Duration::from_secs(3)));
 }
 
 #[test]
@@ -101,7 +150,11 @@ fn descriptions() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
-        for path in [configs().join("full.yaml"), configs().join("web.yaml"), corpus().join("aliases.yaml")] {
+        for path in ["full", "web", "probes", "cluster", "standby"]
+            .map(|name| configs().join(name).with_extension("yaml"))
+            .into_iter()
+            .chain([corpus().join("aliases.yaml")])
+        {
             let name = path.file_stem().unwrap().to_str().unwrap();
             insta::assert_snapshot!(name, Config::load(&path).unwrap());
         }

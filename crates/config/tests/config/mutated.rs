@@ -6,7 +6,7 @@ use std::fs;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-use config::Config;
+use config::{Balance, Config, Demand, Tier};
 use proptest::prelude::*;
 
 use crate::bad::{self, consistent};
@@ -92,6 +92,11 @@ fn sound(config: &Config) {
         assert!((1..=65_535).contains(&listener.backlog));
         assert!(listener.connections_max > 0);
         assert!(!listener.v6only || listener.address.is_ipv6());
+        if listener.demand != Demand::Any {
+            let pool = &pools[listener.pool.0];
+            assert!(pool.probe.as_ref().is_some_and(|probe| probe.tells_roles()));
+            assert!(pool.backends.iter().all(|backend| backend.tier == Tier::Active));
+        }
     }
     for pool in pools {
         assert!((1..=10_000).contains(&pool.backends.len()));
@@ -106,6 +111,17 @@ fn sound(config: &Config) {
         assert!((1..=127).contains(&pool.keepalive.probes));
         distinct(pool.backends.iter().map(|backend| &backend.name));
         distinct(pool.backends.iter().map(|backend| backend.address));
+        let active = pool.backends.iter().filter(|backend| backend.tier == Tier::Active).count();
+        assert!((1..=active).contains(&usize::from(pool.tiers.active_min)));
+        assert!(pool.eject.is_none_or(|eject| eject.failures > 0 && eject.base <= eject.cap));
+        assert!(pool.slow_start.is_zero() || pool.balance != Balance::Maglev);
+        if let Some(probe) = &pool.probe {
+            assert_eq!(probe.source, pool.source);
+            assert!(probe.rhythm.interval_in_transition <= probe.rhythm.interval);
+            assert!(!probe.rhythm.interval_in_transition.is_zero() && !probe.rhythm.timeout.is_zero());
+            assert!(probe.thresholds.rise > 0 && probe.thresholds.fall > 0);
+            assert!(probe.rhythm.jitter_percent <= 50);
+        }
         for backend in &pool.backends {
             assert!(!backend.address.ip().is_unspecified());
             assert_ne!(backend.address.port(), 0);
@@ -215,6 +231,20 @@ const WORDS: &[&str] = &[
     "source",
     "backends",
     "weight",
+    "role",
+    "probe",
+    "tcp",
+    "http",
+    "postgres",
+    "exchange",
+    "expect",
+    "tier",
+    "backup",
+    "eject",
+    "off",
+    "16MiB",
+    "10%",
+    "200-399",
     "true",
     "null",
     "~",

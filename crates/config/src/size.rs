@@ -1,0 +1,54 @@
+//! Sizes as people write them: `16MiB`, `64KiB`, `100B`.
+
+use crate::problem::{Quoted, Wrong};
+
+/// Reads a size in bytes: a whole number with one unit; at least 1.
+pub(crate) fn parse(text: &str) -> Result<u64, Wrong> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let not_one = || Wrong::new(format!("{} is not a size", Quoted(text))).help(EXAMPLES);
+    let Some((_, bytes)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        return Err(not_one());
+    };
+    let number: u64 = number.parse().map_err(|_| not_one())?;
+    match number.checked_mul(*bytes) {
+        Some(size) if size > 0 => Ok(size),
+        Some(_) => Err(Wrong::new("the size is zero").help(EXAMPLES)),
+        None => Err(Wrong::new(format!("the size {} is too large", Quoted(text)))),
+    }
+}
+
+/// Writes a size as a file would, in the largest unit that leaves a whole number.
+pub fn show(size: u64) -> String {
+    let (name, bytes) =
+        UNITS.iter().find(|(_, bytes)| size.is_multiple_of(*bytes)).expect("every size is whole in bytes");
+    format!("{}{name}", size / bytes)
+}
+
+/// Units in bytes, the largest first.
+const UNITS: &[(&str, u64)] = &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+const EXAMPLES: &str = "write it with B, KiB, MiB or GiB, as in `16MiB`";
+
+#[cfg(test)]
+mod tests {
+    use super::{parse, show};
+
+    #[test]
+    fn as_people_write_them() {
+        for (text, size) in [("1B", 1), ("64KiB", 65_536), ("16MiB", 16 << 20), ("3GiB", 3 << 30)] {
+            assert_eq!(parse(text), Ok(size), "{text}");
+            assert_eq!(show(size), text);
+        }
+        assert_eq!(parse("1024KiB").map(show).as_deref(), Ok("1MiB"));
+    }
+
+    #[test]
+    fn what_is_none_says_so() {
+        for text in
+            ["", "16", "16MB", "MiB", "1.5MiB", "-1B", "0MiB", "99999999999GiB", "99999999999999999999B"]
+        {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Picks the one with the fewest connections for its share, counted over all workers.
+
+use crate::attempt::Attempt;
+use crate::backend::BackendIndex;
+use crate::picked::Picked;
+
+/// Picks among `members`. Of equals, `number` says who is first.
+///
+/// Exact: a place is taken only if the count is still the one that was compared. Of `n` members it looks at `n`.
+///
+/// Bound: it looks at all of them [`RACES_MAX`] times, and four times more if it lost every race.
+pub(crate) fn pick(members: &[BackendIndex], number: u64, attempt: &Attempt<'_>) -> Picked {
+    let Some(start) = number.checked_rem(members.len() as u64) else { return Picked::None };
+    let (behind, from) = members.split_at(usize::try_from(start).expect("less than a length"));
+    for _ in 0..RACES_MAX {
+        let open = from.iter().chain(behind).copied().filter(|index| attempt.is_open(*index));
+        let Some(least) = open.map(|index| attempt.load(index)).reduce(Load::lighter) else {
+            return attempt.nobody(members);
+        };
+        if attempt.backend(least.index).enter_as(least.active) {
+            return Picked::Backend(least.index);
+        }
+    }
+    attempt.stand_in(members, number)
+}
+
+/// How busy a backend is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) index: BackendIndex,
+    /// Connections that it has, over all workers.
+    pub(crate) active: u32,
+    /// What it is to have of all connections, against the others; not 0.
+    pub(crate) share: u32,
+}
+
+impl Load {
+    /// The one for which another connection is less, for its share; itself if they are equal.
+    pub(crate) fn lighter(self, other: Self) -> Self {
+        let weigh = |load: Self, share: u32| (u64::from(load.active) + 1) * u64::from(share);
+        if weigh(other, self.share) < weigh(self, other.share) { other } else { self }
+    }
+}
+
+/// How often a pick begins anew because another worker was quicker. Each such loss is another's gain; beyond it the pick
+/// takes whom it gets, and is not exact.
+const RACES_MAX: usize = 16;

@@ -1,0 +1,147 @@
+//! A pool over time, in few words: one letter for what is known of each backend.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use config::{Config, Demand, Fallback, Waiting};
+use table::{Availability, BackendIndex, Dice, Health, Picked, Pool, PoolHealth, Role, Standing, Table};
+
+pub(crate) const PRIMARY: Demand =
+    Demand::Primary(Waiting { connections_max: 1, timeout: Duration::from_secs(1) });
+pub(crate) const REPLICA: Demand = Demand::Replica(Fallback::None);
+pub(crate) const REPLICA_OR_PRIMARY: Demand = Demand::Replica(Fallback::Primary);
+pub(crate) const DEMANDS: [Demand; 4] = [Demand::Any, PRIMARY, REPLICA, REPLICA_OR_PRIMARY];
+
+pub(crate) const POLICIES: [&str; 4] = ["round_robin", "least_connections", "random", "maglev"];
+
+/// One pool, table after table.
+pub(crate) struct Story {
+    pub(crate) config: Config,
+    pub(crate) now: Instant,
+    pub(crate) table: Table,
+    pub(crate) dice: Dice,
+}
+
+impl Story {
+    /// Of a pool with these keys and these backends, before anything is known. A backend is what the file says of it but for its
+    /// address: `a` is 10.0.0.1:80, and so on.
+    pub(crate) fn new(keys: &str, backends: &[&str]) -> Self {
+        let config = config(keys, backends);
+        let table = Table::build(&config, Vec::new(), WORKERS, None, None);
+        Self { config, now: origin(), table, dice: Dice::new(1) }
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.table.pools[0]
+    }
+
+    /// The next table: what is known now, a letter for each backend, and `!` for an order to fail back.
+    ///
+    /// `.` up, `x` down, `e` ejected, `?` unknown; `P` the primary, `p` the same ejected, `R` a replica, `r` the same ejected, `L`
+    /// one that lags.
+    pub(crate) fn tell(&mut self, known: &str) {
+        let backends = &self.config.pools[0].backends;
+        let addresses = backends.iter().map(|backend| backend.address);
+        let health = PoolHealth {
+            backends: addresses.zip(known.chars().map(standing)).collect(),
+            failback: known.ends_with('!'),
+        };
+        self.tell_health(health);
+    }
+
+    pub(crate) fn tell_health(&mut self, health: PoolHealth) {
+        let health = Health { now: self.now, pools: [("pool".to_owned(), health)].into() };
+        self.table = Table::build(&self.config, Vec::new(), WORKERS, Some(&health), Some(&self.table));
+    }
+
+    pub(crate) fn wait(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    /// A pick of a client, the place kept.
+    pub(crate) fn pick_for(&mut self, demand: Demand, tried: &[BackendIndex], client: u32) -> Picked {
+        self.table.pools[0].pick(demand, tried, &mut self.dice, || IpAddr::from(client.to_be_bytes()))
+    }
+
+    /// A pick of anybody, which is to give somebody.
+    #[track_caller]
+    pub(crate) fn pick(&mut self) -> BackendIndex {
+        match self.pick_for(Demand::Any, &[], 1) {
+            Picked::Backend(index) => index,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// How often each is picked in so many picks.
+    pub(crate) fn picks(&mut self, number: u32) -> Vec<u32> {
+        let mut counts = vec![0; self.pool().backends.len()];
+        for _ in 0..number {
+            counts[usize::from(self.pick().0)] += 1;
+        }
+        counts
+    }
+
+    /// The letters of all that may be picked.
+    pub(crate) fn candidates(&mut self, demand: Demand) -> String {
+        let mut tried = Vec::new();
+        while let Picked::Backend(index) = self.pick_for(demand, &tried, 1) {
+            assert!(!tried.contains(&index));
+            tried.push(index);
+        }
+        tried.sort();
+        tried.into_iter().map(letter).collect()
+    }
+}
+
+pub(crate) fn config(keys: &str, backends: &[&str]) -> Config {
+    let each = (1..).zip(backends);
+    let each: Vec<_> = each
+        .map(|(number, keys)| format!("  - {{ address: '10.0.0.{number}:80'{} }}\n", after_comma(keys)))
+        .collect();
+    let text = format!(
+        "listeners: [{{ address: ':80', pool: pool }}]\npools:\n- name: pool\n  {}\n  backends:\n{}",
+        keys.replace("; ", "\n  "),
+        each.concat()
+    );
+    let mut config = Config::parse("story.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    // What is told of needs no sockets.
+    config.listeners.clear();
+    config
+}
+
+fn after_comma(keys: &str) -> String {
+    if keys.is_empty() { String::new() } else { format!(", {keys}") }
+}
+
+pub(crate) fn letter(index: BackendIndex) -> char {
+    char::from(b'a' + u8::try_from(index.0).unwrap())
+}
+
+pub(crate) fn address(index: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, u8::try_from(index + 1).unwrap()], 80))
+}
+
+pub(crate) fn standing(known: char) -> Standing {
+    let availability = match known {
+        '?' => Availability::Unknown,
+        'x' => Availability::Down,
+        'e' | 'p' | 'r' => Availability::Ejected,
+        '.' | 'P' | 'R' | 'L' => Availability::Up,
+        other => panic!("`{other}` says nothing"),
+    };
+    let role = match known {
+        'P' | 'p' => Some(Role::Primary),
+        'R' | 'r' => Some(Role::Replica { lags: false }),
+        'L' => Some(Role::Replica { lags: true }),
+        _ => None,
+    };
+    Standing { availability, role, ..Standing::default() }
+}
+
+/// Some time to count from.
+#[expect(clippy::disallowed_methods, reason = "there is no other way to come by an `Instant`")]
+fn origin() -> Instant {
+    Instant::now()
+}
+
+pub(crate) const WORKERS: usize = 2;

@@ -1,0 +1,105 @@
+//! Which tier serves, over time.
+
+use std::time::Duration;
+
+use config::{Failback, Tier};
+use proptest::prelude::*;
+
+use crate::story::Story;
+
+#[test]
+fn a_backup_serves_while_too_few_are_active() {
+    // A column a second: what is known of two active ones and a backup, and `!` for an order to fail back. Below, who
+    // serves then.
+    check("", "... x.. xx. xx. x.. ...", "A A B B A A");
+    check("min_active: 2", "... x.. xx. x.. ...", "A B B B A");
+    check("", "xx.", "B");
+    check("", "?e. ex. xx.", "A B B");
+}
+
+#[test]
+fn who_has_nobody_serves_only_if_nobody_has() {
+    check("", "xxx xxx xx. xxx xxx x.x", "A A B B B A");
+    // Not fit, but better than nobody.
+    check("min_active: 2; failback: manual", "xx. x.x ... x.x", "B A A A");
+    check("min_active: 2", "x.x ..x x.x", "A A A");
+}
+
+#[test]
+fn failback_waits_for_as_long_as_it_is_told() {
+    check("failback_delay: 3s", "... xx. ... ... ... ...", "A B B B B A");
+    // Whoever falters begins anew.
+    check("failback_delay: 3s", "xx. ... ... xx. ... ... ... ...", "B B B B B B B A");
+}
+
+#[test]
+fn manual_failback_waits_for_an_order() {
+    check("failback: manual", "... xx. ... ... ... ...! ...", "A B B B B A A");
+    check("failback_delay: 3s", "xx. ...! ...", "B A A");
+    // An order that cannot be followed is void.
+    check("min_active: 2; failback: manual", "xx. x..! ... ...!", "B B B A");
+}
+
+#[track_caller]
+fn check(keys: &str, story: &str, expected: &str) {
+    let mut told = Story::new(&format!("probe: {{ tcp: {{}} }}; {keys}"), &["", "", "tier: backup"]);
+    let serves = |known: &str| {
+        told.tell(known);
+        told.wait(1);
+        if told.pool().tier() == Tier::Active { "A" } else { "B" }
+    };
+    assert_eq!(story.split(' ').map(serves).collect::<Vec<_>>().join(" "), expected, "{keys}: {story}");
+}
+
+#[test]
+fn another_table_is_due_when_time_alone_changes_something() {
+    let mut story = Story::new("probe: { tcp: {} }; failback_delay: 3s", &["", "tier: backup"]);
+    story.tell("x.");
+    assert_eq!(story.table.due, None);
+    story.tell("..");
+    assert_eq!(story.table.due, Some(story.now + Duration::from_secs(3)));
+    story.now = story.table.due.unwrap();
+    story.tell("..");
+    assert_eq!((story.pool().tier(), story.table.due), (Tier::Active, None));
+}
+
+#[test]
+fn the_tier_outlives_a_reload() {
+    let mut story = Story::new("probe: { tcp: {} }; failback: manual", &["", "tier: backup"]);
+    story.tell("x.");
+    story.config.pools[0].attempts = 1;
+    story.tell("..");
+    assert_eq!(story.pool().tier(), Tier::Backup);
+    // The file decides otherwise.
+    story.config.pools[0].tiers.failback = Failback::Auto(Duration::ZERO);
+    story.tell("..");
+    assert_eq!(story.pool().tier(), Tier::Active);
+}
+
+proptest! {
+    /// Whatever happens: who serves has somebody if anybody has, and who need not change does not.
+    #[test]
+    fn somebody_serves_if_anybody_can(
+        active_min in 1usize..=3,
+        manual in any::<bool>(),
+        story in prop::collection::vec(("[.x]{5}", any::<bool>()), 1..50),
+    ) {
+        let failback = if manual { "failback: manual" } else { "failback_delay: 3s" };
+        let keys = format!("probe: {{ tcp: {{}} }}; min_active: {active_min}; {failback}");
+        let mut told = Story::new(&keys, &["", "", "", "tier: backup", "tier: backup"]);
+        let mut before = None;
+        for (known, order) in story {
+            let count = |known: &str| known.matches('.').count();
+            let (active, backup) = (count(&known[..3]), count(&known[3..]));
+            told.tell(&if order { known + "!" } else { known });
+            told.wait(1);
+            let tier = told.pool().tier();
+            let of_tier = if tier == Tier::Active { active } else { backup };
+            prop_assert!(of_tier > 0 || active + backup == 0);
+            prop_assert!(before != Some(Tier::Active) || active < active_min || tier == Tier::Active);
+            let stays = manual && !order && before == Some(Tier::Backup) && backup > 0;
+            prop_assert!(!stays || tier == Tier::Backup);
+            before = Some(tier);
+        }
+    }
+}
