@@ -198,6 +198,14 @@ impl Run {
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
                 CloseReason::Drained => any_number_if(self.ending_at.is_some()),
                 CloseReason::OverLimit => answered.no_accept,
+                // No backend has a bound, and nobody asks who is well.
+                CloseReason::NoPrimary
+                | CloseReason::HoldFull
+                | CloseReason::QueueFull
+                | CloseReason::QueueTimedOut
+                | CloseReason::BackendDown
+                | CloseReason::Demoted
+                | CloseReason::RoleLost => 0,
             };
             let ended = closed(listeners, reason);
             assert!(ended <= most, "{ended} connections ended by {}, {most} had reason to", reason.name());

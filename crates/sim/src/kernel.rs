@@ -72,6 +72,12 @@ impl Driver for Kernel {
         self.world.borrow_mut().descriptors.socket(socket).unconfirmed.map_or(Ok(()), Err)
     }
 
+    fn peer(&mut self, socket: Fd) -> Option<SocketAddr> {
+        let link = self.world.borrow_mut().descriptors.end(socket).link;
+        let [.., high, low] = link.to_be_bytes();
+        Some(SocketAddr::from(([10, 8, high, low], 1024)))
+    }
+
     fn keep_alive(&mut self, socket: Fd, _keepalive: SocketKeepalive) {
         self.world.borrow_mut().descriptors.end(socket);
     }

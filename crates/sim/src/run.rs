@@ -327,7 +327,7 @@ fn build(
     }
     *sockets = kept;
     config.pools.iter().for_each(|pool| world.picks.on_table(pool));
-    Table::build(config, by_index, workers, previous)
+    Table::build(config, by_index, workers, None, previous)
 }
 
 /// How much later than it could a slow worker goes on, in nanoseconds; several times over, if it has bad luck.

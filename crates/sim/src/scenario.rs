@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use config::{Backend, Config, Listener, Pool, PoolIndex};
+use config::{Backend, Config, Demand, Listener, Pool, PoolIndex, Tier};
 
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
 use crate::faults::Faults;
@@ -207,6 +207,7 @@ fn listener(random: &mut Random, number: usize) -> Listener {
         name: format!("listener {number}"),
         address: listener_address(number),
         pool: PoolIndex(random.index(2)),
+        demand: Demand::Any,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
         freebind: false,
@@ -234,7 +235,13 @@ fn settings(random: &mut Random, pool: &mut Pool) {
 
 fn backend(random: &mut Random, pool: u8, index: usize) -> Backend {
     let weight = random.pick(&[0, 1, 1, 1, 1, 2, 5]);
-    Backend { name: format!("backend {index}"), address: backend_address(pool, index), weight }
+    Backend {
+        name: format!("backend {index}"),
+        address: backend_address(pool, index),
+        weight,
+        tier: Tier::Active,
+        connections_max: None,
+    }
 }
 
 fn hosts(random: &mut Random) -> Vec<(SocketAddr, Host)> {

@@ -78,7 +78,7 @@ fn a_listener_that_goes_passes_its_wake_up_on() {
     assert_eq!(balancer.gate.leave(), Some(0));
     let (address, sockets) = balancer.stage.listen();
     let config = Config::forward(address, &[balancer.stage.serving()]);
-    balancer.published.publish(Table::build(&config, vec![sockets], 1, None));
+    balancer.published.publish(Table::build(&config, vec![sockets], 1, None, None));
     let other = &balancer.stage.wakers()[1];
     assert!(!other.clear());
     // As whoever publishes wakes them all, but for the other.
@@ -108,7 +108,7 @@ impl Balancer {
         let (address, sockets) = stage.listen();
         let mut config = Config::forward(address, &[stage.serving()]);
         set(&mut config);
-        let published = Arc::new(Published::new(Table::build(&config, vec![sockets], 1, None)));
+        let published = Arc::new(Published::new(Table::build(&config, vec![sockets], 1, None, None)));
         let gate = Arc::new(Gate::new(2));
         let settings = Settings {
             index: 0,
