@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use criterion::{BatchSize, Criterion};
+use criterion::{BatchSize, BenchmarkId, Criterion};
 
-use crate::samples::{MANY, config, parse, table, yaml};
+use crate::samples::{MANY, config, config_by, parse, table, yaml};
 
 pub(crate) fn benchmark(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("build with 10 000 backends");
@@ -23,5 +23,15 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
         let before = table(&config, None);
         bencher.iter_batched(|| (), |()| table(black_box(&config), Some(&before)), BatchSize::PerIteration);
     });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("build by maglev");
+    group.sample_size(10);
+    for backends in [3, 1000, MANY] {
+        let config = config_by("maglev", backends);
+        group.bench_function(BenchmarkId::new("table", backends), |bencher| {
+            bencher.iter_batched(|| (), |()| table(black_box(&config), None), BatchSize::PerIteration);
+        });
+    }
     group.finish();
 }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion};
 use table::BackendIndex;
 
-use crate::samples::{MANY, config, pick, table};
+use crate::samples::{MANY, config, config_by, pick, table};
 
 pub(crate) fn benchmark(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pick");
@@ -26,6 +26,15 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
                 pick(black_box(pool), failed.as_slice())
             });
         });
+    }
+    // Places are kept, so that counts grow as they do while connections come. One client is as dear as another.
+    for policy in ["least_connections", "random", "maglev"] {
+        for backends in [3, 100] {
+            let table = table(&config_by(policy, backends), None);
+            group.bench_function(BenchmarkId::new(policy, backends), |bencher| {
+                bencher.iter(|| pick(black_box(&table.pools[0]), &[]));
+            });
+        }
     }
     group.finish();
 }

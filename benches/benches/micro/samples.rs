@@ -15,7 +15,12 @@ pub(crate) fn config(backends: usize) -> Config {
     parse(&yaml(backends))
 }
 
-/// The same as text.
+/// The same with another balancing policy.
+pub(crate) fn config_by(policy: &str, backends: usize) -> Config {
+    parse(&yaml(backends).replace("  - name: web\n", &format!("  - name: web\n    balance: {policy}\n")))
+}
+
+/// As [`config`], as text.
 pub(crate) fn yaml(backends: usize) -> String {
     let mut yaml = String::from(
         "listeners:\n  - address: \"127.0.0.1:8080\"\n    pool: web\npools:\n  - name: web\n    backends:\n",

@@ -40,11 +40,12 @@ impl<'a> Attempt<'a> {
     ///
     /// Bound: it looks at each place four times at most.
     pub(crate) fn stand_in(&self, places: &[BackendIndex], number: u64) -> Picked {
-        // Asked once and not of each place: where nothing is counted, this is a walk over numbers alone.
+        // Asked once and not of each place, and of a copy: where nothing is counted, this is a walk over numbers alone.
+        let tried = self.tried;
         let meant = if self.counted {
             turn(places, number, |index| self.is_open(index))
         } else {
-            turn(places, number, |index| self.is_untried(index))
+            turn(places, number, |index| !tried.contains(&index))
         };
         // Others may take the last place of the one meant between looking and taking; then it is whoever has one.
         let entered = meant.and_then(|meant| {

@@ -1,8 +1,13 @@
 //! Who gets the next connection: exactly the one whose turn it is, whatever worker accepts it.
 
-use crate::lb::Lb;
-use crate::peers::Backend;
-use crate::place::address;
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::lb::{Lb, closes, total};
+use crate::peers::{Backend, Client, End, refusing};
+use crate::place::{address, eventually};
 use crate::setup::{Setup, Target};
 
 #[test]
@@ -44,6 +49,77 @@ fn a_reload_that_keeps_the_pool_goes_on_where_it_was() {
     assert_eq!(picks(&lb, 4), "bcab");
     lb.reload(&Setup::to_with("idle_timeout: 2h", &targets));
     assert_eq!(picks(&lb, 4), "cabc");
+}
+
+#[test]
+fn fewest_connections_is_exact_over_two_workers() {
+    let backends = [Backend::named("a", 9001), Backend::named("b", 9002), Backend::named("c", 9003)];
+    let [a, b, c] = backends.each_ref().map(Backend::target);
+    let lb = Lb::start(&Setup::to_with("balance: least_connections", &[a.weighing(3), b, c]));
+
+    let clients: Vec<_> = (0..100).map(|_| lb.connect()).collect();
+    let mut served: Vec<_> = clients.into_iter().map(|mut client| (client.line(), client)).collect();
+    assert_eq!(backends.each_ref().map(Backend::accepted), [60, 20, 20]);
+    // All of `b` leave: it takes all of the next ones, once their places are free.
+    served.retain(|(name, _)| name != "b");
+    eventually("b takes the next ten", || {
+        let next: Vec<_> = (0..10).map(|_| lb.connect()).collect();
+        next.into_iter().all(|mut client| client.line() == "b")
+    });
+}
+
+#[test]
+fn an_attempt_that_fails_gives_its_place_back() {
+    let b = Backend::named("b", 9002);
+    let targets = [refusing("a", 9001), b.target().weighing(2)];
+    let lb = Lb::start(&Setup::to_with("balance: least_connections", &targets));
+
+    // The first two find `b` at least as idle for its weight, all others try `a` first. Were its places kept, it would seem as
+    // busy as `b` to half of them.
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = lb.connect();
+        assert_eq!(client.line(), "b");
+        clients.push(client);
+    }
+    drop(clients);
+    assert_eq!(total(&lb.end(), "backend=a", "picked"), 18);
+}
+
+#[test]
+fn a_full_backend_takes_nobody_until_somebody_leaves() {
+    let a = Backend::named("a", 9001);
+    let setup = Setup::to(&[a.target()]).to_string();
+    let lb = Lb::start(&setup.replace("weight: 1", "weight: 1, max_connections: 2"));
+
+    let mut clients = [lb.connect(), lb.connect()];
+    assert_eq!(clients.each_mut().map(Client::line), ["a", "a"]);
+    assert_eq!(lb.turn_away(), End::Reset);
+    drop(clients);
+    let is_served = || TcpStream::connect(lb.address()).and_then(|stream| Client::over(stream).try_line());
+    eventually("a place", || is_served().is_ok());
+    assert!(closes(&lb.end(), "queue_full") >= 1);
+}
+
+#[test]
+fn a_client_comes_to_the_same_backend_from_the_same_address() {
+    let backends = [Backend::named("a", 9001), Backend::named("b", 9002), Backend::named("c", 9003)];
+    let lb = Lb::start(&Setup::to_with("balance: maglev", &backends.each_ref().map(Backend::target)));
+
+    let serves = |client: u8| from([127, 0, 0, client], lb.address()).line();
+    let first: Vec<String> = (1..=32).map(serves).collect();
+    let again: Vec<String> = (1..=32).map(serves).collect();
+    assert_eq!(first, again);
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 3);
+}
+
+/// A client of this address.
+#[track_caller]
+fn from(ip: [u8; 4], to: SocketAddr) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    Client::over(TcpStream::from(socket))
 }
 
 /// The backends that so many connections, one after the other, are given to.
