@@ -66,6 +66,8 @@ struct Control {
     config: Config,
     published: Arc<Published>,
     wakers: Arc<[Waker]>,
+    /// Woken by workers when connects to a backend fail too often.
+    failing: Arc<Waker>,
     /// Places for connections in the process.
     gate: Arc<Gate>,
     totals: Totals,
@@ -104,10 +106,9 @@ impl Control {
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
         let table = Table::build(&config, sockets, workers, None, None);
-        let wakers = (0..workers)
-            .map(|_| Waker::new())
-            .collect::<io::Result<_>>()
-            .map_err(|error| Failure::Runtime(format!("a waker could not be made: {error}")))?;
+        let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
+        let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
+        let failing = Arc::new(Waker::new().map_err(no_waker)?);
         let mut totals = Totals::default();
         totals.follow(&table);
         let mut control = Self {
@@ -115,6 +116,7 @@ impl Control {
             config,
             published: Arc::new(Published::new(table)),
             wakers,
+            failing,
             gate: Arc::new(Gate::new(workers)),
             totals,
             retired: Retired::default(),
@@ -138,6 +140,7 @@ impl Control {
                 handover,
                 pipes_max: sizes.pipes_per_worker,
                 wakers: Arc::clone(&self.wakers),
+                control: Arc::clone(&self.failing),
                 published: Arc::clone(&self.published),
             };
             let sender = sender.clone();
