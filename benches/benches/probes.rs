@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use health::settings::{Damping, Http, Kind, Method, Probe, Question, Rhythm, Target, Thresholds};
+use config::Probe;
+use config::probe::{Damping, Http, Kind, Method, Question, Rhythm, Thresholds};
+use health::Target;
 use health::{Prober, Verdict};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

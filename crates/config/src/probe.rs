@@ -67,13 +67,14 @@ pub struct Damping {
 /// What a probe says and expects to hear.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Connects. It is blind to a server that accepts and then hangs, and databases count it as an aborted client.
+    /// Connects. It is blind to a server that accepts and then hangs, and no probe for databases: they count a client that
+    /// hung up, and MySQL lets nobody in any more from a host with a hundred of them (`max_connect_errors`).
     Tcp,
     /// Asks for a page.
     Http(Http),
     /// Sends bytes and waits for others.
     Exchange(Exchange),
-    /// Logs in to PostgreSQL and asks for its role.
+    /// Logs in to PostgreSQL, 10 or later, and asks for its role.
     Postgres(Postgres),
     /// Logs in to MySQL or MariaDB and asks for its role.
     Mysql(Mysql),
@@ -114,7 +115,7 @@ pub enum Question {
         path: String,
         /// The statuses that pass, at least one, each within 100 to 599.
         statuses: Vec<RangeInclusive<u16>>,
-        /// What the body has to contain; empty is no demand.
+        /// What the body has to contain, within its first 64 KiB; empty is no demand.
         body: String,
     },
     /// Which role it has. A path that answers with a status of 200 to 299 says yes, and any other status no.
@@ -131,7 +132,7 @@ pub enum Question {
 pub struct Exchange {
     /// What is sent once connected; empty where the server speaks first.
     pub send: Vec<u8>,
-    /// What the answer has to contain; at least one byte.
+    /// What the answer has to contain, within its first 64 KiB; at least one byte.
     pub expect: Vec<u8>,
     /// What is sent before the connection is closed, such as `QUIT`; may be empty.
     pub goodbye: Vec<u8>,
@@ -173,7 +174,7 @@ pub struct Redis {
 pub struct Login {
     /// The user's name.
     pub user: String,
-    /// Where the password is.
+    /// Where the password is. It is read anew for each probe, so it may change without a reload.
     pub password: Secret,
 }
 
@@ -191,7 +192,7 @@ pub enum Secret {
 /// TLS to a server, whose certificate is always verified.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tls {
-    /// The certificates of those who may sign the server's, PEM.
+    /// The certificates of those who may sign the server's, PEM. Read anew for each probe.
     pub authority: PathBuf,
     /// The name, or the IP address, that the server's certificate has to bear.
     pub name: String,

@@ -12,6 +12,7 @@ mod run; // From start to end. Start here.
 mod sizing;
 mod sockets;
 mod totals;
+mod watch;
 
 pub use crate::failure::Failure;
 pub use crate::ready::{Ready, ReadyListener};

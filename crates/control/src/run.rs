@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
-use table::{Changes, Gate, Phase, Published, Sockets, Table};
+use table::{Changes, Gate, Health, Phase, Published, Sockets, Table};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use uring::Waker;
 use worker::{Handover, Settings, WorkerError};
 
@@ -31,6 +31,7 @@ use crate::retired::Retired;
 use crate::sizing::{Sizes, TooFewDescriptors};
 use crate::sockets;
 use crate::totals::Totals;
+use crate::watch::{Watch, now};
 
 /// Where the config comes from.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Runtime(format!("the control thread could not start: {error}")))?;
     runtime.block_on(async {
-        let (control, sizes) = Control::start(source)?;
+        let (control, sizes) = Control::start(source).await?;
         ready(&control.ready(&sizes)?);
         control.serve().await
     })
@@ -71,7 +72,11 @@ struct Control {
     /// Places for connections in the process.
     gate: Arc<Gate>,
     totals: Totals,
+    watch: Watch,
+    /// What the table in force goes by.
+    health: Health,
     retired: Retired,
+    swept_at: Instant,
     /// The longest queue of clients not yet accepted that the kernel allows.
     backlog_max: u32,
     events: mpsc::Receiver<Event>,
@@ -90,7 +95,7 @@ enum Event {
 }
 
 impl Control {
-    fn start(source: Source) -> Result<(Self, Sizes), Failure> {
+    async fn start(source: Source) -> Result<(Self, Sizes), Failure> {
         // Before anything listens: from the first connection on, no signal is deadly.
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         forward_signals(&sender)
@@ -98,14 +103,18 @@ impl Control {
         let config = load(&source)?;
         let host = Host::prepare()
             .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
-        let sizes = Sizes::new(&config.runtime, config.listeners.len(), &host).map_err(too_few)?;
+        let sizes =
+            Sizes::new(&config.runtime, config.listeners.len(), probes(&config), &host).map_err(too_few)?;
         log_sizes(&sizes, &host);
         warn_of_backlogs(&config, host.backlog_max);
 
         let workers = sizes.cpus.len();
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
-        let table = Table::build(&config, sockets, workers, None, None);
+        let mut watch = Watch::new(&config);
+        watch.first_round(FIRST_ROUND_MAX).await;
+        let health = watch.health(now());
+        let table = Table::build(&config, sockets, workers, Some(&health), None);
         let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
         let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
         let failing = Arc::new(Waker::new().map_err(no_waker)?);
@@ -119,7 +128,10 @@ impl Control {
             failing,
             gate: Arc::new(Gate::new(workers)),
             totals,
+            watch,
+            health,
             retired: Retired::default(),
+            swept_at: Instant::now(),
             backlog_max: host.backlog_max,
             events,
             running: 0,
@@ -272,7 +284,9 @@ impl Control {
             }
         }
         let changes = Changes::between(&self.config, &config);
-        let table = Table::build(&config, sockets, self.wakers.len(), None, Some(&previous));
+        self.watch.follow(&config);
+        self.health = self.watch.health(now());
+        let table = Table::build(&config, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.backlog_max);
         self.config = config;
@@ -343,28 +357,58 @@ impl Control {
         self.retired.keep(self.published.load_full());
         self.published.publish(table);
         self.wakers.iter().for_each(Waker::wake);
+        self.sweep();
+    }
+
+    fn sweep(&mut self) {
         self.retired.sweep();
+        self.swept_at = Instant::now();
     }
 
     fn log_totals(&mut self) {
         log_lines(self.totals.lines().iter().map(String::as_str));
     }
 
+    /// Waits for what is to be answered, and meanwhile keeps the table to what is known of backends.
     async fn event(&mut self) -> Event {
         loop {
-            let event = self.events.recv();
-            let event = if self.retired.is_empty() {
-                Some(event.await)
-            } else {
-                tokio::time::timeout(SWEEP_INTERVAL, event).await.ok()
-            };
-            match event {
-                Some(event) => {
+            let sweep = (!self.retired.is_empty()).then_some(self.swept_at + SWEEP_INTERVAL);
+            let due = self.due();
+            tokio::select! {
+                biased;
+                event = self.events.recv() => {
                     return event.expect("the tasks that receive signals hold senders and do not end");
                 }
-                None => self.retired.sweep(),
+                report = self.watch.next() => {
+                    if self.watch.on_report(&report, now()) {
+                        self.refresh();
+                    }
+                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
+                () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
             }
         }
+    }
+
+    /// When time alone asks for another table.
+    fn due(&self) -> Option<Instant> {
+        let table = self.published.load_full().due;
+        table.into_iter().chain(self.watch.due(self.health.now)).min().map(Instant::from_std)
+    }
+
+    /// Puts a table in force that goes by what is known of backends now, if that is another.
+    fn refresh(&mut self) {
+        let health = self.watch.health(now());
+        let previous = self.published.load_full();
+        if health.pools == self.health.pools && previous.due.is_none_or(|due| due > health.now) {
+            self.health.now = health.now;
+            return;
+        }
+        self.health = health;
+        let sockets = previous.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect();
+        let workers = self.wakers.len();
+        let table = Table::build(&self.config, sockets, workers, Some(&self.health), Some(&previous));
+        self.publish(table.in_phase(previous.phase));
     }
 }
 
@@ -374,6 +418,12 @@ fn load(source: &Source) -> Result<Config, Failure> {
         Source::File(path) => Config::load(path).map_err(Failure::Config),
         Source::Fixed(config) => Ok(config.clone()),
     }
+}
+
+/// How many probes may run at once.
+fn probes(config: &Config) -> usize {
+    let pools = config.pools.iter().filter(|pool| pool.probe.is_some());
+    pools.map(|pool| pool.backends.len()).sum::<usize>().min(health::RUNNING_MAX)
 }
 
 /// Binds the listeners of these indices.
@@ -462,6 +512,9 @@ fn warn_of_backlogs(config: &Config, backlog_max: u32) {
 /// Events that wait to be answered. At the bound whoever has the next one waits: signals of a kind count as
 /// one, and a worker that has ended stays a thread for a moment longer.
 const EVENTS_MAX: usize = 16;
+
+/// How long the first round of probes may take, before anybody is served.
+const FIRST_ROUND_MAX: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether connections have let go of what reloads replaced.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

@@ -28,11 +28,18 @@ pub(crate) struct TooFewDescriptors {
 }
 
 impl Sizes {
-    /// The sizes for these settings on this host.
-    pub(crate) fn new(runtime: &Runtime, listeners: usize, host: &Host) -> Result<Self, TooFewDescriptors> {
+    /// The sizes for these settings on this host, with so many `listeners`, and as many `probes` at the same time.
+    pub(crate) fn new(
+        runtime: &Runtime,
+        listeners: usize,
+        probes: usize,
+        host: &Host,
+    ) -> Result<Self, TooFewDescriptors> {
         let cpus = cpus(runtime.workers, &host.cpus);
         let workers = cpus.len() as u64;
-        let spent = DESCRIPTORS_RESERVED + workers * (DESCRIPTORS_PER_WORKER + listeners as u64);
+        let spent = DESCRIPTORS_RESERVED
+            + DESCRIPTORS_PER_PROBE * probes as u64
+            + workers * (DESCRIPTORS_PER_WORKER + listeners as u64);
         let rest = host.descriptors_max.saturating_sub(spent);
         let spare = SPARE_MAX.min(rest / DESCRIPTORS_FOR_A_SPARE);
         let pipes = pipes(rest, host.pipe_pages_max) / workers;
@@ -102,14 +109,17 @@ const DESCRIPTORS_RESERVED: u64 = 12;
 /// A ring, a waker, the reserve that is given up to turn a client away, and a client that is turned away.
 const DESCRIPTORS_PER_WORKER: u64 = 4;
 
+/// A question for each role, where HTTP is asked for it.
+const DESCRIPTORS_PER_PROBE: u64 = 2;
+
 /// A socket to the client and one to the backend.
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 
 /// Two ends.
 const DESCRIPTORS_PER_PIPE: u64 = 2;
 
-/// Descriptors that are left for listeners which reloads add, and for surprises, at most. Beyond them, more
-/// listeners eat into connections.
+/// Descriptors that are left for listeners and probes which reloads add, and for surprises, at most. Beyond them, more
+/// of those eat into connections.
 const SPARE_MAX: u64 = 256;
 
 /// A descriptor is left for each so many.
@@ -146,7 +156,7 @@ mod tests {
     #[track_caller]
     fn check_cpus(workers: u16, mask: &[usize], expected: &[Option<usize>]) {
         let host = Host { cpus: mask.to_vec(), ..host(100_000) };
-        assert_eq!(Sizes::new(&runtime(workers, 0), 1, &host).unwrap().cpus, expected);
+        assert_eq!(Sizes::new(&runtime(workers, 0), 1, 0, &host).unwrap().cpus, expected);
     }
 
     #[test]
@@ -168,7 +178,7 @@ mod tests {
 
     #[track_caller]
     fn check(limit: u64, asked: u32, expected: (u32, Option<u32>, u32)) {
-        let sizes = Sizes::new(&runtime(2, asked), 1, &host(limit)).unwrap();
+        let sizes = Sizes::new(&runtime(2, asked), 1, 0, &host(limit)).unwrap();
         assert_eq!((sizes.connections_max, sizes.clipped_from, sizes.pipes_per_worker), expected);
     }
 
@@ -176,7 +186,7 @@ mod tests {
     fn pipes_stay_within_half_of_the_pages_of_a_user() {
         let pipes = |pages| {
             let host = Host { pipe_pages_max: pages, ..host(1_000_000) };
-            Sizes::new(&runtime(2, 0), 1, &host).unwrap().pipes_per_worker
+            Sizes::new(&runtime(2, 0), 1, 0, &host).unwrap().pipes_per_worker
         };
         assert_eq!(pipes(0), 256);
         assert_eq!(pipes(16_384), 256);
@@ -187,7 +197,7 @@ mod tests {
     #[test]
     fn a_limit_that_holds_no_connection_is_refused() {
         assert_eq!(
-            Sizes::new(&runtime(2, 0), 1, &host(23)),
+            Sizes::new(&runtime(2, 0), 1, 0, &host(23)),
             Err(TooFewDescriptors { limit: 23, needed: 24 })
         );
     }

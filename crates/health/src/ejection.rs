@@ -5,16 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// When a backend is put aside, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Limits {
-    /// Connects in a row that fail, at least 1; proposed: 3.
-    pub failures: u32,
-    /// How long it is put aside the first time; each time soon after, this much longer. Proposed: 10 s.
-    pub base: Duration,
-    /// How long at most; proposed: 300 s.
-    pub cap: Duration,
-}
+use config::Eject;
 
 /// What a pool has besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +19,13 @@ pub struct Pool {
 /// Which backends of one pool are put aside. `K` names a backend.
 #[derive(Clone, Debug)]
 pub struct Ejections<K> {
-    limits: Limits,
+    limits: Eject,
     /// Those that failed, or were put aside. Bound: the pool's backends, as long as those that leave it are forgotten.
     records: BTreeMap<K, Record>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
-    /// Connects in a row that failed.
-    failures: u32,
     last: Option<Ejection>,
 }
 
@@ -51,31 +40,19 @@ struct Ejection {
 
 impl<K: Copy + Ord> Ejections<K> {
     /// Nobody is put aside yet.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Eject) -> Self {
         Self { limits, records: BTreeMap::new() }
     }
 
-    /// A client's connect to `backend` failed `now`. Says whether the backend is put aside for it, which it is not if
-    /// more than half of the pool would be, or if nobody else were left.
-    pub fn on_connect_failed(&mut self, backend: K, now: Instant, pool: Pool) -> bool {
+    /// So many connects in a row to `backend` have failed `now`. Says whether the backend is put aside for it, which it is not
+    /// if more than half of the pool would be, or if nobody else were left.
+    pub fn on_failures(&mut self, backend: K, in_a_row: u32, now: Instant, pool: Pool) -> bool {
         let may = pool.available > 1 && (self.ejected(now).count() + 1) * 2 <= pool.backends;
-        let record = self.records.entry(backend).or_default();
-        if record.is_ejected(now) {
+        if !may || in_a_row < self.limits.failures || self.is_ejected(backend, now) {
             return false;
         }
-        record.failures = record.failures.saturating_add(1);
-        let due = record.failures >= self.limits.failures;
-        if due && may {
-            record.eject(now, &self.limits);
-        }
-        due && may
-    }
-
-    /// A client's connect to `backend` succeeded.
-    pub fn on_connected(&mut self, backend: K) {
-        if let Some(record) = self.records.get_mut(&backend) {
-            record.failures = 0;
-        }
+        self.records.entry(backend).or_default().eject(now, &self.limits);
+        true
     }
 
     /// An active probe of `backend` passed. Says whether that ended an ejection.
@@ -93,6 +70,11 @@ impl<K: Copy + Ord> Ejections<K> {
     /// Whether `backend` is put aside.
     pub fn is_ejected(&self, backend: K, now: Instant) -> bool {
         self.records.get(&backend).is_some_and(|record| record.is_ejected(now))
+    }
+
+    /// When the last ejection of `backend` ends, or ended; none if it was never put aside.
+    pub fn end(&self, backend: K) -> Option<Instant> {
+        self.records.get(&backend)?.end()
     }
 
     /// Who is put aside.
@@ -120,13 +102,12 @@ impl Record {
         self.last.map(|ejection| ejection.end)
     }
 
-    fn eject(&mut self, now: Instant, limits: &Limits) {
+    fn eject(&mut self, now: Instant, limits: &Eject) {
         // Whoever has been back for longer than it was away begins anew.
         let before = self.last.filter(|last| now.saturating_duration_since(last.end) <= last.duration);
         let times = before.map_or(1, |last| last.times.saturating_add(1));
         let duration = limits.base.saturating_mul(times).min(limits.cap);
         self.last = Some(Ejection { times, duration, end: now + duration });
-        self.failures = 0;
     }
 }
 
@@ -136,50 +117,46 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Ejections, Limits, Pool};
+    use config::Eject;
+
+    use super::{Ejections, Pool};
     use crate::samples::origin;
 
-    const LIMITS: Limits =
-        Limits { failures: 3, base: Duration::from_secs(10), cap: Duration::from_secs(300) };
+    const LIMITS: Eject = Eject { failures: 3, base: Duration::from_secs(10), cap: Duration::from_secs(300) };
     const FOUR: Pool = Pool { backends: 4, available: 4 };
 
     #[test]
     fn three_failures_in_a_row_eject() {
-        // One column per connect: `.` succeeded, `x` failed; below, whether the backend is put aside after it.
-        check(FOUR, "x x x", "n n y");
-        check(FOUR, "x x . x x x", "n n n n n y");
+        check(FOUR, &[1, 2], false);
+        check(FOUR, &[1, 2, 3], true);
+        check(FOUR, &[7], true);
     }
 
     #[test]
     fn the_last_one_and_half_of_the_pool_stay() {
-        check(Pool { backends: 1, available: 1 }, "x x x x", "n n n n");
-        check(Pool { backends: 2, available: 1 }, "x x x x", "n n n n");
-        check(Pool { backends: 2, available: 2 }, "x x x x", "n n y y");
+        check(Pool { backends: 1, available: 1 }, &[3, 4], false);
+        check(Pool { backends: 2, available: 1 }, &[3, 4], false);
+        check(Pool { backends: 2, available: 2 }, &[3], true);
 
         let mut ejections = Ejections::new(LIMITS);
         let now = origin();
         let mut ejected = 0;
         for backend in 0..5 {
-            for _ in 0..10 {
-                let pool = Pool { backends: 5, available: 5 - ejected };
-                ejected += usize::from(ejections.on_connect_failed(backend, now, pool));
-            }
+            let pool = Pool { backends: 5, available: 5 - ejected };
+            ejected += usize::from(ejections.on_failures(backend, 10, now, pool));
         }
         assert_eq!(ejected, 2);
     }
 
+    /// So many failures in a row, as they are heard of, and whether the backend is put aside in the end.
     #[track_caller]
-    fn check(pool: Pool, connects: &str, expected: &str) {
+    fn check(pool: Pool, failures: &[u32], expected: bool) {
         let mut ejections = Ejections::new(LIMITS);
         let now = origin();
-        let after = |connect| {
-            match connect {
-                "." => ejections.on_connected(1),
-                _ => drop(ejections.on_connect_failed(1, now, pool)),
-            }
-            if ejections.is_ejected(1, now) { "y" } else { "n" }
-        };
-        assert_eq!(connects.split(' ').map(after).collect::<Vec<_>>().join(" "), expected);
+        for in_a_row in failures {
+            ejections.on_failures(1, *in_a_row, now, pool);
+        }
+        assert_eq!(ejections.is_ejected(1, now), expected);
     }
 
     #[test]
@@ -206,8 +183,7 @@ mod tests {
     }
 
     fn eject(ejections: &mut Ejections<u32>, now: Instant) -> Instant {
-        let told: Vec<bool> = (0..3).map(|_| ejections.on_connect_failed(1, now, FOUR)).collect();
-        assert_eq!(told, [false, false, true]);
+        assert!(ejections.on_failures(1, 3, now, FOUR));
         ejections.next_end(now).unwrap()
     }
 
@@ -235,10 +211,9 @@ mod tests {
                 let backend = backend.index(backends);
                 let available = backends - ejections.ejected(now).count();
                 match event {
-                    0 => ejections.on_connected(backend),
-                    1 => drop(ejections.on_probe_passed(backend, now)),
+                    0 | 1 => drop(ejections.on_probe_passed(backend, now)),
                     2 => now += Duration::from_secs(1),
-                    _ => drop(ejections.on_connect_failed(backend, now, Pool { backends, available })),
+                    _ => drop(ejections.on_failures(backend, 3, now, Pool { backends, available })),
                 }
                 let ejected = ejections.ejected(now).count();
                 prop_assert!(ejected * 2 <= backends && ejected < backends);

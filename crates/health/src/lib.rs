@@ -6,7 +6,6 @@
 pub mod ejection;
 pub mod roles;
 pub mod schedule;
-pub mod settings;
 pub mod verdict;
 
 mod answer;
@@ -15,9 +14,11 @@ mod prober; // All targets, in their rhythm. Start here.
 mod report;
 #[cfg(test)]
 mod samples;
+mod target;
 
 pub use crate::answer::{Answer, Claim, History, ProbeError, Progress, Role, TEXT_CHARS_MAX, Text};
 pub use crate::probe::{Outcome, probe};
 pub use crate::prober::{Prober, RUNNING_MAX, Status};
 pub use crate::report::{Change, Report};
+pub use crate::target::Target;
 pub use crate::verdict::Verdict;

@@ -18,7 +18,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::answer::{Answer, ProbeError};
-use crate::settings::{Kind, Target};
+use crate::target::Target;
+use config::probe::Kind;
 
 /// What a probe brought home, and how long it took.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ use crate::probe::{Outcome, probe};
 use crate::report::{Change, Report};
 use crate::roles::Member;
 use crate::schedule::{self, Random};
-use crate::settings::Target;
+use crate::target::Target;
 use crate::verdict::{Judge, Verdict};
 
 /// Probes targets, on a tokio runtime of one thread.

@@ -6,7 +6,7 @@ use log::Level;
 
 use crate::answer::{ProbeError, Text};
 use crate::prober::Status;
-use crate::settings::Target;
+use crate::target::Target;
 use crate::verdict::Verdict;
 
 /// What came of one probe.

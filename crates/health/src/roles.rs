@@ -13,7 +13,8 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::time::Duration;
+
+use config::LagMax;
 
 use crate::answer::{History, Progress, Role};
 use crate::verdict::Verdict;
@@ -29,16 +30,6 @@ pub struct Member<'a, K> {
     pub role: Option<&'a Role>,
     /// Whether it said so in the last probe, rather than in one before some that failed.
     pub fresh: bool,
-}
-
-/// How far a replica may be behind to be read from. What a server does not tell, it does not keep to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct LagMax {
-    /// In time; none is any. Redis does not tell.
-    pub time: Option<Duration>,
-    /// In bytes of the primary's log; none is any. Primary and replica are asked at different times, so what the primary
-    /// writes in one interval may count as lag. MySQL does not tell.
-    pub bytes: Option<u64>,
 }
 
 /// Who has which role in one group of servers.
@@ -184,7 +175,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Decision, LagMax, Member, Roles};
+    use config::LagMax;
+
+    use super::{Decision, Member, Roles};
     use crate::answer::{Claim, History, Progress, Role};
     use crate::verdict::Verdict;
 

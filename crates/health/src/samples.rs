@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::settings::{Damping, Rhythm};
+use config::probe::{Damping, Rhythm};
 
 pub(crate) const DAMPING_OFF: Damping = Damping { downs_free: 0, window: Duration::ZERO };
 

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::settings::{Damping, Rhythm, Thresholds};
+use config::probe::{Damping, Rhythm, Thresholds};
 
 /// Whether a backend can take connections, as far as probes know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,7 +116,7 @@ mod tests {
 
     use super::{DOWNS_REMEMBERED, Judge, Verdict};
     use crate::samples::{DAMPING_OFF, RHYTHM, origin};
-    use crate::settings::{Damping, Thresholds};
+    use config::probe::{Damping, Thresholds};
 
     #[test]
     fn the_first_answer_decides() {

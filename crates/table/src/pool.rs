@@ -162,6 +162,8 @@ impl Pool {
         let Candidates { shares, policy } = &self.candidates[Want::from(demand) as usize];
         let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded };
         match policy {
+            // Nobody's turn is no turn.
+            Policy::RoundRobin(rotation) if rotation.is_empty() => Picked::None,
             Policy::RoundRobin(rotation) => round_robin::pick(rotation, self.next_number(), &attempt),
             Policy::LeastConnections(members) => {
                 least_connections::pick(members, self.next_number(), &attempt)

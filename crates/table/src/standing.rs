@@ -14,7 +14,7 @@ pub struct Health {
 }
 
 /// What is known of the backends of a pool.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolHealth {
     /// By their addresses; [`Standing::default`] for those that are not here. One is the primary at most.
     pub backends: HashMap<SocketAddr, Standing>,

@@ -194,6 +194,15 @@ mod tests {
         assert_eq!(picked, [0, 1, 2, 0, 1, 2]);
     }
 
+    /// Who came while nobody took connections had no turn.
+    #[test]
+    fn a_pick_that_finds_nobody_takes_no_turn() {
+        let nobody = build(&config(vec![], vec![pool("web", &["a 0", "b 0"])]), &[], None);
+        assert_eq!(samples::pick(&nobody.pools[0], &[]), None);
+        let both = build(&config(vec![], vec![pool("web", &["a 1", "b 1"])]), &[], Some(&nobody));
+        assert_eq!(samples::pick(&both.pools[0], &[]).unwrap().0, 0);
+    }
+
     fn two_listeners() -> Config {
         let listeners = vec![listener("web", "0.0.0.0:80", 0), listener("api", "0.0.0.0:81", 1)];
         config(listeners, vec![pool("web", &["a 1", "b 1"]), pool("app", &["a 1"])])

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::stream::{Wire, farewell, wire};
 use super::{ANSWER_MAX, Answer, ProbeError, Talk, Target};
 use crate::answer::Text;
-use crate::settings::Exchange;
+use config::probe::Exchange;
 
 pub(super) async fn ask(target: &Target, exchange: &Exchange) -> Result<Talk, ProbeError> {
     let mut wire = wire(target, exchange.tls.as_ref()).await?;

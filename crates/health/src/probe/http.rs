@@ -11,7 +11,7 @@ use super::exchange::contains;
 use super::stream::wire;
 use super::{ANSWER_MAX, Answer, Driver, Goodbye, ProbeError, Talk, Target};
 use crate::answer::{Claim, Progress, Role, Text};
-use crate::settings::{Http, Method, Question};
+use config::probe::{Http, Method, Question};
 
 pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError> {
     match &http.question {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::session::{Failure, Row, Session};
 use super::{Answer, ProbeError, Talk, Target, secret};
 use crate::answer::{Claim, History, Progress, Role, Text};
-use crate::settings::Mysql;
+use config::probe::Mysql;
 
 pub(super) async fn ask(target: &Target, mysql: &Mysql) -> Result<Talk, ProbeError> {
     let password = secret::read(&mysql.login.password)?;

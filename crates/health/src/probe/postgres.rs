@@ -17,7 +17,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::stream::{Stream, connect};
 use super::{Answer, Driver, ProbeError, Talk, Target, secret, tls};
 use crate::answer::{Claim, History, Progress, Role, Text};
-use crate::settings::Postgres;
+use config::probe::Postgres;
 
 /// All in one round: a standby may be promoted between two.
 ///

@@ -12,7 +12,7 @@ use self::ask_first::AskFirst;
 use super::stream::wire;
 use super::{Answer, Driver, ProbeError, Talk, Target, secret};
 use crate::answer::{Claim, History, Progress, Role, Text};
-use crate::settings::{Login, Redis};
+use config::probe::{Login, Redis};
 
 pub(super) async fn ask(target: &Target, redis: &Redis) -> Result<Talk, ProbeError> {
     let login = login(redis.login.as_ref())?;

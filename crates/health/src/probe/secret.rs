@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 
 use crate::answer::{ProbeError, Text};
-use crate::settings::Secret;
+use config::probe::Secret;
 
 /// The password; none if there is none.
 pub(super) fn read(secret: &Secret) -> Result<Option<String>, ProbeError> {

@@ -10,7 +10,8 @@ use uring::ConnectOptions;
 
 use super::tls;
 use crate::answer::ProbeError;
-use crate::settings::{Target, Tls};
+use crate::target::Target;
+use config::probe::Tls;
 
 /// Any connection, plain or not.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::stream::Wire;
 use crate::answer::{ProbeError, Text};
-use crate::settings::Tls;
+use config::probe::Tls;
 
 /// Goes over to TLS.
 pub(super) async fn connect<W: Wire>(wire: W, tls: &Tls) -> Result<TlsStream<W>, ProbeError> {

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use health::settings::{
-    Damping, Exchange, Http, Kind, Method, Mysql, Postgres, Probe, Question, Redis, Rhythm, Target,
-    Thresholds,
+use config::Probe;
+use config::probe::{
+    Damping, Exchange, Http, Kind, Method, Mysql, Postgres, Question, Redis, Rhythm, Thresholds,
 };
-use health::settings::{Login, Secret};
+use config::probe::{Login, Secret};
+use health::Target;
 use health::{Answer, ProbeError, Role, probe};
 
 use crate::place::PATIENCE;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use health::settings::Tls;
+use config::probe::Tls;
 
 use crate::place::Folder;
 use crate::program::{give_away, run, unprivileged_folder};

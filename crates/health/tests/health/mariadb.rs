@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
-use health::settings::{Kind, Login, Mysql as Settings, Secret};
+use config::probe::{Kind, Login, Mysql as Settings, Secret};
 use health::{Answer, Claim, History, ProbeError, Progress, Role};
 
 use crate::asking::{ask, login, mysql, role, why};

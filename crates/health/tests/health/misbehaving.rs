@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use health::settings::{Http, Kind, Secret, Tls};
+use config::probe::{Http, Kind, Secret, Tls};
 use health::{Answer, ProbeError, probe};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};

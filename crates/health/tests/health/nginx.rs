@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 
-use health::settings::{Http, Kind, Method, Question, Tls};
+use config::probe::{Http, Kind, Method, Question, Tls};
 use health::{Answer, Claim, ProbeError, Progress, Role, probe};
 
 use crate::asking::{ask, page, role, target, why};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use health::settings::{Kind, Login, Postgres as Settings, Secret};
+use config::probe::{Kind, Login, Postgres as Settings, Secret};
 use health::{Answer, History, ProbeError, Role};
 use rustix::process::Signal;
 

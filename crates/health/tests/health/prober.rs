@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use health::roles::{LagMax, Roles};
-use health::settings::{Http, Kind, Question, Rhythm, Target};
+use config::LagMax;
+use config::probe::{Http, Kind, Question, Rhythm};
+use health::Target;
+use health::roles::Roles;
 use health::{Change, Prober, RUNNING_MAX, Report, Verdict};
 use log::Level;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

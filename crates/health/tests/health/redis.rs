@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::Command;
 
-use health::settings::{Kind, Redis as Settings, Secret};
+use config::probe::{Kind, Redis as Settings, Secret};
 use health::{History, Role};
 
 use crate::asking::{ask, login, redis, role, why};

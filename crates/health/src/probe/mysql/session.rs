@@ -15,7 +15,8 @@ use super::super::{ANSWER_MAX, tls};
 use super::bytes::Bytes;
 use super::proof::{NATIVE, is_known, proof};
 use crate::answer::{ProbeError, Text};
-use crate::settings::{Target, Tls};
+use crate::target::Target;
+use config::probe::Tls;
 
 /// A client that has logged in.
 pub(super) struct Session {

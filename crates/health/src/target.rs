@@ -1,0 +1,22 @@
+//! What is probed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use config::Probe;
+
+/// A backend and the probe it is asked by. Two that are equal are one: they share a verdict, over pools and over reloads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Where the backend takes connections.
+    pub address: SocketAddr,
+    /// How it is asked.
+    pub probe: Arc<Probe>,
+}
+
+impl Target {
+    /// Where the probe connects to.
+    pub fn probed_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address.ip(), self.probe.port.unwrap_or_else(|| self.address.port()))
+    }
+}
