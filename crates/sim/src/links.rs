@@ -246,6 +246,11 @@ impl World {
         way.free() * 3 >= way.room || way.is_finished() || end.error.is_some() || end.dead
     }
 
+    /// Whether the connection is no more.
+    pub(crate) fn is_reset(&self, at: EndId) -> bool {
+        self.links[at.link].ends[at.side].dead
+    }
+
     /// `shutdown(SHUT_WR)`.
     pub(crate) fn link_finish(&mut self, from: EndId) -> Result<(), Errno> {
         if self.end(from).dead {

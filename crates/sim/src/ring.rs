@@ -119,14 +119,14 @@ impl World {
             {
                 None
             }
-            Op::PollReadable { socket } | Op::PollWritable { socket } => {
+            Op::PollReadable { socket } | Op::PollWritable { socket } | Op::PollReset { socket } => {
                 self.descriptors.end(socket);
                 None
             }
             Op::Accept { listener } => panic!("{listener:?} does not listen"),
             Op::Cancel { target } => Some(self.cancel(worker, |other| {
-                // What waits for writability is known to the kernel by another token.
-                other.token == target && !matches!(other.op, Op::PollWritable { .. })
+                // Edge-triggered polls are known to the kernel by another token.
+                other.token == target && !matches!(other.op, Op::PollWritable { .. } | Op::PollReset { .. })
             })),
             Op::CancelAll { fd } => {
                 self.descriptors.get(fd);
@@ -176,6 +176,7 @@ impl World {
                 self.end_of(socket).is_some_and(|end| self.is_readable(end))
             }
             Op::PollWritable { socket } => self.end_of(socket).is_some_and(|end| self.is_writable(end)),
+            Op::PollReset { socket } => self.end_of(socket).is_some_and(|end| self.is_reset(end)),
             Op::Connect { .. } => false,
             Op::Cancel { .. } | Op::CancelAll { .. } => unreachable!("answered when they began"),
         }
@@ -239,7 +240,7 @@ impl World {
                 self.complete_receive(worker, op, (end, limit), done)
             }
             Op::Accept { listener } => self.complete_accept(worker, op, listener, done),
-            Op::PollReadable { .. } | Op::PollWritable { .. } => {
+            Op::PollReadable { .. } | Op::PollWritable { .. } | Op::PollReset { .. } => {
                 self.post(worker, ended(Ok(1)), done);
                 true
             }
@@ -335,6 +336,7 @@ fn fd_of(op: &Op) -> Option<Fd> {
         | Op::Receive { socket: fd, .. }
         | Op::PollReadable { socket: fd }
         | Op::PollWritable { socket: fd }
+        | Op::PollReset { socket: fd }
         | Op::CancelAll { fd } => Some(fd),
         Op::Cancel { .. } => None,
     }

@@ -26,6 +26,8 @@ pub(crate) struct Run {
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) workers: Vec<Option<Worker<Kernel>>>,
     wakers: Arc<[Waker]>,
+    /// What workers wake when connects fail; nobody puts a backend aside here but by chance.
+    failing: Arc<Waker>,
     pub(crate) gate: Arc<Gate>,
     published: Arc<Published>,
     config: Config,
@@ -70,6 +72,7 @@ impl Run {
             world,
             workers: Vec::new(),
             wakers,
+            failing: Arc::new(Waker::new().expect("few are open")),
             gate: Arc::new(Gate::new(scenario.workers)),
             tables: vec![published.load_full()],
             published,
@@ -98,6 +101,7 @@ impl Run {
                 handover,
                 pipes_max: self.scenario.pipes_max,
                 wakers: Arc::clone(&self.wakers),
+                control: Arc::clone(&self.failing),
                 published: Arc::clone(&self.published),
             };
             let kernel = Kernel::new(Rc::clone(&self.world), index);
@@ -326,7 +330,7 @@ fn build(
         by_index.push(of_listener);
     }
     *sockets = kept;
-    config.pools.iter().for_each(|pool| world.picks.on_table(pool));
+    world.picks.on_table(config);
     Table::build(config, by_index, workers, None, previous)
 }
 

@@ -118,6 +118,7 @@ impl Balancer {
             handover: Handover::new(1).remove(0),
             pipes_max: 4,
             wakers: stage.wakers(),
+            control: stage.control(),
             published: Arc::clone(&published),
         };
         let worker = Worker::new(stage.kernel(), settings, buffers.into());

@@ -5,6 +5,7 @@ use connection::{Direction, HalfView};
 use crate::acceptor::Mode;
 use crate::held_acks::Ack;
 use crate::slots::State;
+use crate::waiting::Goal;
 use crate::worker::Worker;
 
 /// What a worker has and does.
@@ -46,6 +47,8 @@ pub struct ConnectionView {
 pub enum StateView {
     /// It has no backend yet.
     Connecting,
+    /// No backend can take it now; what it waits for.
+    Waiting(Goal),
     /// It relays; its halves, by [`Direction`].
     Relaying([HalfView; 2]),
     /// It ended, and waits for the last of what is in flight.
@@ -58,6 +61,7 @@ impl<D> Worker<D> {
         let connections = self.slots.iter().map(|(slot, generation, in_flight, connection)| {
             let state = match &connection.state {
                 State::Connecting(_) => StateView::Connecting,
+                State::Waiting(wait) => StateView::Waiting(wait.goal),
                 State::Relaying(relay) => {
                     StateView::Relaying(Direction::BOTH.map(|direction| relay.view(direction)))
                 }
