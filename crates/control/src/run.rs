@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use config::Config;
 use table::{Changes, Gate, Health, Phase, Published, Sockets, Table};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -68,7 +70,7 @@ struct Control {
     published: Arc<Published>,
     wakers: Arc<[Waker]>,
     /// Woken by workers when connects to a backend fail too often.
-    failing: Arc<Waker>,
+    failing: AsyncFd<Arc<Waker>>,
     /// Places for connections in the process.
     gate: Arc<Gate>,
     totals: Totals,
@@ -117,7 +119,7 @@ impl Control {
         let table = Table::build(&config, sockets, workers, Some(&health), None);
         let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
         let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
-        let failing = Arc::new(Waker::new().map_err(no_waker)?);
+        let failing = Waker::new().and_then(|waker| poll(Arc::new(waker))).map_err(no_waker)?;
         let mut totals = Totals::default();
         totals.follow(&table);
         let mut control = Self {
@@ -152,7 +154,7 @@ impl Control {
                 handover,
                 pipes_max: sizes.pipes_per_worker,
                 wakers: Arc::clone(&self.wakers),
-                control: Arc::clone(&self.failing),
+                control: Arc::clone(self.failing.get_ref()),
                 published: Arc::clone(&self.published),
             };
             let sender = sender.clone();
@@ -384,9 +386,23 @@ impl Control {
                         self.refresh();
                     }
                 }
+                ready = self.failing.readable() => {
+                    if let Ok(mut ready) = ready {
+                        ready.clear_ready();
+                    }
+                    self.on_failing();
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
                 () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
             }
+        }
+    }
+
+    /// Connects to a backend have failed as often in a row as its pool puts it aside for.
+    fn on_failing(&mut self) {
+        self.failing.get_ref().clear();
+        if self.watch.on_failures(&self.published.load_full(), now()) {
+            self.refresh();
         }
     }
 
@@ -418,6 +434,14 @@ fn load(source: &Source) -> Result<Config, Failure> {
         Source::File(path) => Config::load(path).map_err(Failure::Config),
         Source::Fixed(config) => Ok(config.clone()),
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "what replaces it is unsafe; a waker keeps its descriptor for as long as it is"
+)]
+fn poll(waker: Arc<Waker>) -> io::Result<AsyncFd<Arc<Waker>>> {
+    AsyncFd::with_interest(waker, Interest::READABLE)
 }
 
 /// How many probes may run at once.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -168,7 +168,7 @@ impl Ring {
     }
 
     fn arm_waker(&mut self) {
-        let waker = types::Fd(self.wakers[self.index].raw());
+        let waker = types::Fd(self.wakers[self.index].as_raw_fd());
         self.push(&opcode::PollAdd::new(waker, libc::POLLIN as u32).build().user_data(WAKE));
         self.waker_armed = true;
     }

@@ -1,7 +1,7 @@
 //! Wakes a worker, or control, out of its wait, from any thread.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -31,15 +31,11 @@ impl Waker {
         // `EAGAIN` means that there was nothing to clear.
         rustix::io::read(&self.0, &mut [0; 8]).is_ok()
     }
-
-    pub(crate) fn raw(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
 }
 
-impl AsFd for Waker {
+impl AsRawFd for Waker {
     /// Readable once woken, until [`clear`](Waker::clear).
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
