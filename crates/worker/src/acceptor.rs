@@ -109,12 +109,9 @@ impl<D: Driver> Worker<D> {
     pub(crate) fn listen_to(&mut self, listeners: &[Arc<Listener>]) {
         for number in 0..self.acceptors.all.len() {
             let Some(acceptor) = &mut self.acceptors.all[number] else { continue };
-            // Those who are held go by the table in force, also while nobody else is accepted.
-            if let Some(listener) = self.table.listener_on(&acceptor.sockets) {
-                acceptor.listener = Arc::clone(listener);
-            }
-            if !listeners.iter().any(|listener| Arc::ptr_eq(&listener.sockets, &acceptor.sockets)) {
-                self.retire(number);
+            match listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, &acceptor.sockets)) {
+                Some(listener) => acceptor.listener = Arc::clone(listener),
+                None => self.retire(number),
             }
         }
         for listener in listeners {

@@ -105,26 +105,3 @@ fn a_listener_that_goes_passes_its_wake_up_on() {
     balancer.turn_while_there_is_something();
     assert!(other.clear(), "a place is free, and the other worker sleeps on");
 }
-
-/// A client who was accepted and waited for a place, while the backends changed and the drain began before the worker turned: it
-/// was given a backend that the table in force did not have.
-#[test]
-fn who_waits_for_a_place_goes_by_the_table_in_force_in_a_drain() {
-    const PLACES: u32 = 10_000;
-    let mut balancer = Balancer::with(0, 64, PLACES, |_| ());
-    balancer.turn_while_there_is_something();
-    // Other workers have them all.
-    while balancer.gate.enter(PLACES) {}
-    let _client = balancer.client();
-    let before = balancer.listener();
-    let serving = balancer.stage.serving();
-    balancer.config.pools[0].backends[0].address = serving;
-    balancer.reload(&[]);
-    balancer.publish(Phase::Draining);
-    balancer.turn_while_there_is_something();
-    assert_eq!(balancer.gate.leave(), Some(0));
-    balancer.stage.wakers()[0].wake();
-    balancer.turn_while_there_is_something();
-    assert_eq!(before.pool.backends[0].counters.of(0).picked.get(), 0);
-    assert_eq!(balancer.listener().pool.backends[0].counters.of(0).picked.get(), 1);
-}
