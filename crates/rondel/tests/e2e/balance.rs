@@ -72,7 +72,7 @@ fn fewest_connections_is_exact_over_two_workers() {
 fn an_attempt_that_fails_gives_its_place_back() {
     let b = Backend::named("b", 9002);
     let targets = [refusing("a", 9001), b.target().weighing(2)];
-    let lb = Lb::start(&Setup::to_with("balance: least_connections", &targets));
+    let lb = Lb::start(&Setup::to_with("balance: least_connections, eject: off", &targets));
 
     // The first two find `b` at least as idle for its weight, all others try `a` first. Were its places kept, it would seem as
     // busy as `b` to half of them.
@@ -89,7 +89,7 @@ fn an_attempt_that_fails_gives_its_place_back() {
 #[test]
 fn a_full_backend_takes_nobody_until_somebody_leaves() {
     let a = Backend::named("a", 9001);
-    let setup = Setup::to(&[a.target()]).to_string();
+    let setup = Setup::to_with("queue: { size: 0 }", &[a.target()]).to_string();
     let lb = Lb::start(&setup.replace("weight: 1", "weight: 1, max_connections: 2"));
 
     let mut clients = [lb.connect(), lb.connect()];
