@@ -16,6 +16,7 @@ mod lb;
 mod peers;
 mod place;
 mod programs;
+mod servers;
 mod setup;
 mod traffic;
 
