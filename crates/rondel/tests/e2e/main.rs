@@ -28,6 +28,7 @@ mod commands;
 mod connect;
 mod counters;
 mod ending;
+mod failover;
 mod halves;
 mod http;
 mod integrity;
