@@ -76,6 +76,28 @@ fn the_standby_serves_while_the_active_one_is_down() {
 }
 
 #[test]
+fn connects_that_fail_bring_the_standby_in_before_a_probe_does() {
+    let [mut a, b] = ["a", "b"].map(nginx);
+    let probe =
+        "probe: { http: {}, interval: 60s, fast_interval: 60s }, eject: { failures: 3, for: 60s, max: 60s }";
+    let lb = Lb::start(&Setup::to_with(probe, &[a.target(), backup(&b)]));
+    let visitors = visitors(&lb);
+    visitors.wait_for(50);
+
+    let mark = lb.mark();
+    a.kill();
+    let killed = Instant::now();
+    let aside = heard(&lb, "a", "put aside for 1m: ", mark);
+    visitors.wait_for(50);
+    let visits = visitors.leave();
+
+    all_served(since(&visits, aside));
+    let case = "web, active-passive, killed, with eject";
+    print_number(case, "errors, until it was put aside", failures(&visits).len());
+    print_time(case, "put aside", aside - killed);
+}
+
+#[test]
 fn the_standby_goes_on_until_it_is_told_otherwise() {
     let [mut a, b] = ["a", "b"].map(nginx);
     let targets = [a.target(), backup(&b)];
