@@ -100,17 +100,20 @@ fn an_attempt_that_fails_gives_its_place_back() {
 }
 
 #[test]
-fn a_full_backend_takes_nobody_until_somebody_leaves() {
+fn a_place_that_becomes_free_goes_to_who_waits_in_the_queue() {
     let a = Backend::named("a", 9001);
-    let lb = Lb::start(&Setup::to(&[a.target().with("max_connections: 2")]));
+    let settings = "queue: { size: 1, timeout: 60s }";
+    let lb = Lb::start(&Setup::to_with(settings, &[a.target().with("max_connections: 1")]));
 
-    let mut clients = [lb.connect(), lb.connect()];
-    assert_eq!(clients.each_mut().map(Client::line), ["a", "a"]);
+    let mut first = lb.connect();
+    assert_eq!(first.line(), "a");
+    let mut second = lb.connect();
+    assert!(second.silent());
     assert_eq!(lb.turn_away(), End::Reset);
-    drop(clients);
-    let is_served = || TcpStream::connect(lb.address()).and_then(|stream| Client::over(stream).try_line());
-    eventually("a place", || is_served().is_ok());
-    assert!(closes(&lb.end(), "queue_full") >= 1);
+    drop(first);
+    assert_eq!(second.line(), "a");
+    drop(second);
+    assert_eq!(closes(&lb.end(), "queue_full"), 1);
 }
 
 #[test]

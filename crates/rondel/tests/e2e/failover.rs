@@ -8,6 +8,7 @@ mod actor;
 mod visitors;
 
 // The promises.
+mod fates;
 mod load;
 mod mariadb;
 mod misbehaving;

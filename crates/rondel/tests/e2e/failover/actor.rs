@@ -90,3 +90,12 @@ pub(crate) fn served(lb: &Lb) -> (String, Client) {
 pub(crate) fn asks(client: &mut Client) -> String {
     client.send(b"who?\n").line()
 }
+
+/// The servers `a` and `b`.
+pub(crate) fn pair(a: Played, b: Played) -> [Actor; 2] {
+    [Actor::new("a", 9001, a), Actor::new("b", 9002, b)]
+}
+
+/// How a pool of them is asked: soon, but with a timeout that a busy machine does not run into.
+pub(crate) const PROBE: &str =
+    "probe: { http: { roles: {} }, interval: 100ms, fast_interval: 100ms, timeout: 5s, rise: 2, fall: 2 }";

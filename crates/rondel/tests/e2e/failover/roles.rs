@@ -1,6 +1,6 @@
 //! Who is written to and who is read from, while servers change their roles; and what becomes of their clients.
 
-use crate::failover::actor::{Actor, Played, asks, served};
+use crate::failover::actor::{Actor, PROBE, Played, asks, pair, served};
 use crate::failover::{heard, in_force};
 use crate::lb::{Lb, all_closes, closes, total};
 use crate::peers::{Client, End};
@@ -115,75 +115,6 @@ fn no_more_are_held_than_may_be_and_no_longer() {
     assert_eq!((ends.get("no_primary"), ends.get("hold_full")), (Some(&1), Some(&1)), "{ends:?}");
 }
 
-#[test]
-fn connections_to_who_is_down_live_on() {
-    let [a, b] = pair(Played::Replica, Played::Replica);
-    let lb = Lb::start(&Setup::to_with(PROBE, &[a.target(), b.target()]));
-    let mut sessions = [served(&lb), served(&lb)];
-
-    let mark = lb.mark();
-    a.plays(Played::Ill);
-    heard(&lb, "a", "is down", mark);
-    assert!(sessions.iter_mut().all(|(name, client)| asks(client) == *name));
-    assert_eq!([served(&lb).0, served(&lb).0], ["b", "b"]);
-}
-
-#[test]
-fn connections_to_who_is_down_are_closed_if_told_so() {
-    let [a, b] = pair(Played::Replica, Played::Replica);
-    let lb = Lb::start(&Setup::to_with(&format!("{PROBE}, on_down: close"), &[a.target(), b.target()]));
-    let mut sessions = [served(&lb), served(&lb)];
-
-    let mark = lb.mark();
-    a.plays(Played::Ill);
-    heard(&lb, "a", "is down", mark);
-    for (name, client) in &mut sessions {
-        match name.as_str() {
-            "a" => assert_eq!(client.end(), End::Reset),
-            _ => assert_eq!(asks(client), "b"),
-        }
-    }
-    drop(sessions);
-    assert_eq!(closes(&lb.end(), "backend_down"), 1);
-}
-
-#[test]
-fn a_backup_that_serves_no_longer_may_lose_its_connections() {
-    let [a, b] = pair(Played::Ill, Played::Replica);
-    let settings = format!("{PROBE}, on_demotion: close");
-    let lb = Lb::start(&Setup::to_with(&settings, &[a.target(), b.target().with("tier: backup")]));
-    let (name, mut session) = served(&lb);
-    assert_eq!(name, "b");
-
-    let mark = lb.mark();
-    a.plays(Played::Replica);
-    heard(&lb, "a", "is up", mark);
-    assert_eq!(session.end(), End::Reset);
-    assert_eq!(served(&lb).0, "a");
-    assert_eq!(closes(&lb.end(), "demoted"), 1);
-}
-
-#[test]
-fn a_place_that_becomes_free_goes_to_who_waits_in_the_queue() {
-    let a = Actor::new("a", 9001, Played::Replica);
-    let settings = "queue: { size: 1, timeout: 60s }";
-    let lb = Lb::start(&Setup::to_with(settings, &[a.target().with("max_connections: 1")]));
-    let (_, first) = served(&lb);
-    let mut second = lb.connect();
-    second.send(b"who?\n");
-    assert!(second.silent());
-    assert_eq!(lb.turn_away(), End::Reset);
-    drop(first);
-    assert_eq!(second.line(), "a");
-    drop(second);
-    assert_eq!(closes(&lb.end(), "queue_full"), 1);
-}
-
-/// The servers `a` and `b`.
-fn pair(a: Played, b: Played) -> [Actor; 2] {
-    [Actor::new("a", 9001, a), Actor::new("b", 9002, b)]
-}
-
 /// A pool whose writers come to the first listener.
 fn writers(pool: &str, listener: &str, servers: &[&Actor]) -> Setup {
     cluster(pool, &format!("role: primary, {listener}"), servers)
@@ -202,7 +133,3 @@ fn cluster(pool: &str, listener: &str, servers: &[&Actor]) -> Setup {
         &targets,
     )
 }
-
-/// Soon, but with a timeout that a busy machine does not run into.
-const PROBE: &str =
-    "probe: { http: { roles: {} }, interval: 100ms, fast_interval: 100ms, timeout: 5s, rise: 2, fall: 2 }";
