@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -394,7 +395,12 @@ impl Drop for Lb {
             return;
         }
         if self.status.is_none() {
-            self.end_well();
+            let ended = panic::catch_unwind(AssertUnwindSafe(|| self.end_well()));
+            if let Err(why) = ended {
+                // Or it would stay when the test is long gone.
+                self.end_by_force();
+                panic::resume_unwind(why);
+            }
         }
         let log = self.log_text();
         assert!(!log.contains("panicked at"), "it panicked:\n{log}");

@@ -10,7 +10,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use crate::failover::visitors::{Visit, Visitors, all_served, failures, longest, since};
-use crate::failover::{heard, print_number, print_time};
+use crate::failover::{heard, in_force, print_number, print_time};
 use crate::lb::{Lb, total};
 use crate::peers::Client;
 use crate::place::{PATIENCE, address};
@@ -103,12 +103,12 @@ fn writers_wait_while_sentinel_replaces_who_was_killed() {
     assert_eq!(held.line(), "+PONG\r");
     writers.wait_for(50);
 
-    // The old one comes back empty, and is a primary until Sentinel tells it otherwise.
+    // The old one comes back empty, and is a primary until Sentinel tells it otherwise, which takes a while.
     let before = total(&lb.log_from(lb.reload_unchanged()), "backend=old", "picked");
     let mark = lb.mark();
     old.program.start_again();
     lb.wait_for("backends old, new all say that they are the primary", mark);
-    heard(&lb, "old", "role was primary, is replica", mark);
+    in_force(&lb);
     writers.wait_for(50);
     let visits = writers.leave();
 

@@ -60,15 +60,20 @@ impl<T: Send + 'static> Visitors<T> {
 
     /// They come no more. All visits, in the order in which they began.
     #[track_caller]
-    pub(crate) fn leave(self) -> Vec<Visit<T>> {
+    pub(crate) fn leave(mut self) -> Vec<Visit<T>> {
         self.state.over.store(true, Ordering::Relaxed);
-        let mut visits: Vec<_> = self
-            .clients
-            .into_iter()
-            .flat_map(|client| client.join().expect("a client does not panic"))
-            .collect();
+        let clients = std::mem::take(&mut self.clients).into_iter();
+        let mut visits: Vec<_> =
+            clients.flat_map(|client| client.join().expect("a client does not panic")).collect();
         visits.sort_by_key(|visit| visit.begun);
         visits
+    }
+}
+
+impl<T> Drop for Visitors<T> {
+    /// A test that fails leaves nobody behind who would come to the next one.
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::Relaxed);
     }
 }
 
