@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::failover::visitors::{Visitors, all_served, between, failures, shares, since};
+use crate::failover::visitors::{Visitors, all_served, failures, shares, since, within};
 use crate::failover::{heard, in_force, print_number, print_time};
 use crate::lb::{Lb, closes};
 use crate::peers::{Backend, Unanswering};
@@ -94,7 +94,7 @@ fn who_stops_in_the_middle_is_given_up_and_so_are_its_clients() {
     let visits = visitors.leave();
 
     all_served(since(&visits, detected));
-    assert_eq!(shares(between(&visits, detected, woken)).into_keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(shares(within(&visits, detected, woken)).into_keys().collect::<Vec<_>>(), ["good"]);
     assert_eq!(shares(since(&visits, back)).len(), 2);
     print_time("web, active-active, stopped", "detected", detected - silent);
     let stuck = failures(&visits).len();

@@ -82,10 +82,9 @@ pub(crate) fn since<T>(visits: &[Visit<T>], begin: Instant) -> &[Visit<T>] {
     &visits[visits.partition_point(|visit| visit.begun < begin)..]
 }
 
-/// Those visits that began from one time on and before another.
-pub(crate) fn between<T>(visits: &[Visit<T>], begin: Instant, end: Instant) -> &[Visit<T>] {
-    let later = since(visits, begin);
-    &later[..later.partition_point(|visit| visit.begun < end)]
+/// Those visits that began from one time on and were over at another.
+pub(crate) fn within<T>(visits: &[Visit<T>], begin: Instant, end: Instant) -> Vec<&Visit<T>> {
+    since(visits, begin).iter().filter(|visit| visit.ended <= end).collect()
 }
 
 /// What visits were refused, in words.
@@ -113,9 +112,9 @@ pub(crate) fn longest<T>(visits: &[Visit<T>]) -> Duration {
 }
 
 /// How many visits each server was given.
-pub(crate) fn shares(visits: &[Visit<String>]) -> BTreeMap<&str, usize> {
+pub(crate) fn shares<'a>(visits: impl IntoIterator<Item = &'a Visit<String>>) -> BTreeMap<&'a str, usize> {
     let mut shares = BTreeMap::new();
-    for server in visits.iter().filter_map(|visit| visit.saw.as_ref().ok()) {
+    for server in visits.into_iter().filter_map(|visit| visit.saw.as_ref().ok()) {
         *shares.entry(server.as_str()).or_default() += 1;
     }
     shares

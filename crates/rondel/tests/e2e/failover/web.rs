@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::failover::visitors::{Visitors, all_served, between, failures, shares, since};
+use crate::failover::visitors::{Visitors, all_served, failures, shares, since, within};
 use crate::failover::{heard, in_force, print_number, print_time};
 use crate::lb::Lb;
 use crate::programs::{Nginx, try_get};
@@ -29,7 +29,7 @@ fn one_of_three_is_killed_and_gets_its_share_again() {
 
     // Whoever comes while nobody knows yet is brought to another one.
     all_served(since(&visits, killed));
-    assert!(!shares(between(&visits, detected, revived)).contains_key("a"));
+    assert!(!shares(within(&visits, detected, revived)).contains_key("a"));
     let after = since(&visits, back);
     let each = after.len() / 3;
     let shares = shares(after);
@@ -64,9 +64,9 @@ fn the_standby_serves_while_the_active_one_is_down() {
     visitors.wait_for(50);
     let visits = visitors.leave();
 
-    assert_eq!(shares(between(&visits, visits[0].begun, killed)).into_keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(shares(within(&visits, visits[0].begun, killed)).into_keys().collect::<Vec<_>>(), ["a"]);
     all_served(since(&visits, detected));
-    assert_eq!(shares(between(&visits, detected, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(shares(within(&visits, detected, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(shares(since(&visits, back)).into_keys().collect::<Vec<_>>(), ["a"]);
 
     let case = "web, active-passive, killed";
@@ -117,7 +117,7 @@ fn the_standby_goes_on_until_it_is_told_otherwise() {
     let visits = visitors.leave();
 
     all_served(&visits);
-    assert_eq!(shares(between(&visits, back, stayed)).into_keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(shares(within(&visits, back, stayed)).into_keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(shares(since(&visits, told)).into_keys().collect::<Vec<_>>(), ["a"]);
 }
 
