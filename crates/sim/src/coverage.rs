@@ -109,8 +109,8 @@ impl Display for Transition {
 fn state(state: StateView) -> &'static str {
     match state {
         StateView::Connecting => "connecting",
-        StateView::Waiting(Goal::Primary) => "held",
-        StateView::Waiting(Goal::Place) => "queued",
+        StateView::Waiting { goal: Goal::Primary, .. } => "held",
+        StateView::Waiting { goal: Goal::Place, .. } => "queued",
         StateView::Relaying(_) => "relaying",
         StateView::Closing => "closing",
     }

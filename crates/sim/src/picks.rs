@@ -32,6 +32,8 @@ pub(crate) struct Picks {
     listeners: BTreeMap<SocketAddr, String>,
     /// Whether a backend came that had gone: its connections of before count no more, but have sockets still.
     returned: bool,
+    /// Whether a connection that had failed somewhere may wait for others: whom it has tried nobody sees once it goes on.
+    waits: bool,
     /// Whether anything was ever known of backends.
     pub(crate) knows_health: bool,
 }
@@ -113,19 +115,18 @@ impl Picks {
 
     /// Whether nothing has a say in picks of this backend's pool but the configuration.
     fn is_exact(&mut self, backend: SocketAddr) -> bool {
-        let bounded = |version: &Version| version.backends.values().any(|(_, bound)| bound.is_some());
         let knows_health = self.knows_health;
         let pool = self.pool_of(backend);
         let versions = || pool.versions.iter();
         !knows_health
             && versions().all(|version| version.balance == Balance::RoundRobin)
-            && !versions().any(bounded)
+            && !versions().any(Version::is_bounded)
     }
 
     fn check_balance(&mut self, to: SocketAddr, tried: &[SocketAddr]) {
         let client = self.asked.take();
         let active = std::mem::take(&mut self.active);
-        let (knows_health, returned) = (self.knows_health, self.returned);
+        let (knows_health, returned, waits) = (self.knows_health, self.returned, self.waits);
         let pool = self.pool_of(to);
         let count = |backend: &SocketAddr| active.get(backend).copied().unwrap_or(0);
         let bound = |version: &Version| version.backends.get(&to).map(|(_, bound)| bound.unwrap_or(u32::MAX));
@@ -134,14 +135,11 @@ impl Picks {
         assert!(returned || count(&to) < most, "{to} has {} connections, and was picked", count(&to));
         let last = pool.versions.last().expect("there is one");
         let fewest = || pool.versions.iter().any(|version| version.has_fewest(to, tried, count));
-        if last.balance == Balance::LeastConnections && !knows_health && !returned {
+        if last.balance == Balance::LeastConnections && !knows_health && !returned && !waits {
             assert!(fewest(), "{to} was picked, which has not the fewest connections: {active:?}");
         }
-        if last.balance == Balance::Maglev
-            && tried.is_empty()
-            && !last.is_bounded()
-            && pool.versions.len() == 1
-        {
+        let is_alone = pool.versions.len() == 1 && !last.is_bounded() && !knows_health;
+        if last.balance == Balance::Maglev && tried.is_empty() && is_alone {
             let client = client.expect("where clients go depends on who they are");
             let any = *last.backends.keys().next().expect("a pool has a backend");
             let before = *self.affinity.entry((any, client)).or_insert(to);
@@ -163,6 +161,7 @@ impl Picks {
     pub(crate) fn settle(&mut self) {
         let Some(tried) = self.failed.take() else { return };
         if !self.is_exact(tried[0]) {
+            self.waits |= self.pool_of(tried[0]).versions.iter().any(Version::is_bounded);
             return;
         }
         let moved = self.moved;

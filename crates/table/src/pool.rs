@@ -178,6 +178,13 @@ impl Pool {
         self.candidates[Want::from(demand) as usize].shares.iter().any(|share| *share > 0)
     }
 
+    /// Whether a pick for `demand` by who has tried these would give somebody.
+    pub fn has_place(&self, demand: Demand, tried: &[BackendIndex]) -> bool {
+        let shares = &self.candidates[Want::from(demand) as usize].shares;
+        let mut candidates = (0..).map(BackendIndex).zip(shares).filter(|(_, share)| **share > 0);
+        candidates.any(|(index, _)| !tried.contains(&index) && !self.backend(index).is_full())
+    }
+
     /// The index of the backend at this address.
     pub fn index_of(&self, address: SocketAddr) -> Option<BackendIndex> {
         (0..)

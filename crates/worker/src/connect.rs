@@ -52,12 +52,7 @@ impl<D: Driver> Worker<D> {
     /// Finds a backend for a connection that has none, as long as it may try any.
     pub(crate) fn connect(&mut self, slot: u32) {
         match self.pick(slot) {
-            Picked::Backend(picked) => {
-                if let State::Waiting(_) = self.slots.get(slot).state {
-                    self.end_wait(slot);
-                }
-                self.connect_to(slot, picked);
-            }
+            Picked::Backend(picked) => self.connect_to(slot, picked),
             nobody @ (Picked::Full | Picked::None) => self.on_nobody(slot, nobody),
         }
     }
@@ -78,6 +73,10 @@ impl<D: Driver> Worker<D> {
 
     /// Begins an attempt at a backend where a place was taken; or at another one, if there is nothing to connect with.
     pub(crate) fn connect_to(&mut self, slot: u32, picked: BackendIndex) {
+        if let State::Waiting(_) = self.slots.get(slot).state {
+            self.end_wait(slot);
+            self.stop_watch(slot);
+        }
         let connection = self.slots.get(slot);
         let listener = Arc::clone(&connection.listener);
         let pool = &listener.pool;

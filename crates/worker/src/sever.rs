@@ -46,7 +46,9 @@ impl<D: Driver> Worker<D> {
         }
         true
     }
+}
 
+impl<D> Worker<D> {
     /// Why the connection in this slot may not have its backend any more, if it may not.
     pub(crate) fn severed(&self, slot: u32) -> Option<CloseReason> {
         let connection = self.slots.peek(slot)?;

@@ -81,6 +81,13 @@ pub(crate) enum Watch {
     Stopping,
 }
 
+impl Wait {
+    /// When it began to wait for the first time.
+    pub(crate) fn since(&self) -> Instant {
+        self.attempts.ticket.expect("who waits has a ticket").since
+    }
+}
+
 impl Lines {
     fn line(&mut self, listener: &Arc<Listener>, goal: Goal) -> &mut Line {
         let number = self.position(listener, goal).unwrap_or(self.all.len());
@@ -179,7 +186,7 @@ impl<D: Driver> Worker<D> {
         self.watch(slot);
     }
 
-    /// The connection waits no longer: it connects, or ends.
+    /// The connection waits no longer: it connects, or ends. Its watch goes on.
     pub(crate) fn end_wait(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
         let State::Waiting(Wait { goal, attempts, gate }) =
@@ -190,15 +197,19 @@ impl<D: Driver> Worker<D> {
         let ticket = attempts.ticket.expect("who waits has a ticket").number;
         self.waiting.remove(&connection.listener, goal, ticket);
         connection.state = State::Connecting(attempts);
-        let client = connection.client;
-        if connection.watch == Watch::On {
-            connection.watch = Watch::Stopping;
-            let token = self.slots.begin(slot, Kind::Cancel);
-            // Nothing else is in flight at the client's socket of one that waits.
-            self.driver.submit(Op::CancelAll { fd: client }, token);
-        }
         self.timers.clear(slot);
         self.leave_wait(&gate);
+    }
+
+    /// Ends the watch of a connection that goes on. Nothing else is in flight at its client's socket.
+    pub(crate) fn stop_watch(&mut self, slot: u32) {
+        let connection = self.slots.get(slot);
+        if connection.watch == Watch::On {
+            connection.watch = Watch::Stopping;
+            let fd = connection.client;
+            let token = self.slots.begin(slot, Kind::Cancel);
+            self.driver.submit(Op::CancelAll { fd }, token);
+        }
     }
 
     fn leave_wait(&self, gate: &Gate) {
@@ -270,10 +281,7 @@ impl<D: Driver> Worker<D> {
         while let Some((&ticket, &slot)) = self.waiting.all[number].slots.range(from..).next() {
             from = ticket + 1;
             match self.pick(slot) {
-                Picked::Backend(picked) => {
-                    self.end_wait(slot);
-                    self.connect_to(slot, picked);
-                }
+                Picked::Backend(picked) => self.connect_to(slot, picked),
                 // Who has tried none could go to any that those behind it can.
                 Picked::Full if self.slots.get(slot).attempts().tried().is_empty() => return,
                 Picked::Full => {}
