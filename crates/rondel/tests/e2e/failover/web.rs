@@ -17,6 +17,7 @@ fn one_of_three_is_killed_and_gets_its_share_again() {
     visitors.wait_for(150);
 
     let mark = lb.mark();
+    let killing = Instant::now();
     a.kill();
     let killed = Instant::now();
     let detected = heard(&lb, "a", "is down", mark);
@@ -42,7 +43,7 @@ fn one_of_three_is_killed_and_gets_its_share_again() {
     let case = "web, active-active, killed";
     print_number(case, "errors, broken off by the kill", failures(&visits).len());
     print_number(case, "errors, of clients that came later", failures(since(&visits, killed)).len());
-    print_time(case, "detected", detected - killed);
+    print_time(case, "detected", detected - killing);
     print_time(case, "back in its share", back - revived);
 }
 
@@ -54,8 +55,8 @@ fn the_standby_serves_while_the_active_one_is_down() {
     visitors.wait_for(50);
 
     let mark = lb.mark();
+    let killing = Instant::now();
     a.kill();
-    let killed = Instant::now();
     let detected = heard(&lb, "a", "is down", mark);
     visitors.wait_for(50);
     a.start_again();
@@ -64,14 +65,14 @@ fn the_standby_serves_while_the_active_one_is_down() {
     visitors.wait_for(50);
     let visits = visitors.leave();
 
-    assert_eq!(shares(within(&visits, visits[0].begun, killed)).into_keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(shares(within(&visits, visits[0].begun, killing)).into_keys().collect::<Vec<_>>(), ["a"]);
     all_served(since(&visits, detected));
     assert_eq!(shares(within(&visits, detected, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(shares(since(&visits, back)).into_keys().collect::<Vec<_>>(), ["a"]);
 
     let case = "web, active-passive, killed";
     print_number(case, "errors, until it was detected", failures(&visits).len());
-    print_time(case, "detected", detected - killed);
+    print_time(case, "detected", detected - killing);
     print_time(case, "back", back - revived);
 }
 
@@ -85,8 +86,8 @@ fn connects_that_fail_bring_the_standby_in_before_a_probe_does() {
     visitors.wait_for(50);
 
     let mark = lb.mark();
+    let killing = Instant::now();
     a.kill();
-    let killed = Instant::now();
     let aside = heard(&lb, "a", "put aside for 1m: ", mark);
     visitors.wait_for(50);
     let visits = visitors.leave();
@@ -94,7 +95,7 @@ fn connects_that_fail_bring_the_standby_in_before_a_probe_does() {
     all_served(since(&visits, aside));
     let case = "web, active-passive, killed, with eject";
     print_number(case, "errors, until it was put aside", failures(&visits).len());
-    print_time(case, "put aside", aside - killed);
+    print_time(case, "put aside", aside - killing);
 }
 
 #[test]
