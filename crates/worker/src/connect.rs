@@ -139,7 +139,7 @@ impl<D: Driver> Worker<D> {
             (Some(reason), _) => self.attempt_elsewhere(slot, reason),
             (None, Err(errno)) => match given_up {
                 Some(reason) if reason != CloseReason::ConnectTimedOut => {
-                    self.attempt_elsewhere(slot, reason)
+                    self.attempt_elsewhere(slot, reason);
                 }
                 _ => self.attempt_again(slot, given_up.unwrap_or(reason_of(errno))),
             },
