@@ -104,6 +104,16 @@ impl Watch {
         Health { now, pools: self.pools.iter_mut().map(of_pool).collect() }
     }
 
+    /// What probes say of the backends of the pool of this name.
+    pub(crate) fn known(&self, pool: &str) -> HashMap<SocketAddr, &Status> {
+        self.pools.get(pool).map(|pool| pool.known(&self.prober)).unwrap_or_default()
+    }
+
+    /// All backends of the pool of this name that say they are the primary, if that is more than one.
+    pub(crate) fn conflict(&self, pool: &str) -> &[SocketAddr] {
+        self.pools.get(pool).map_or(&[], |pool| &pool.conflict)
+    }
+
     /// When time alone changes something of it.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
         self.pools.values().filter_map(|pool| pool.due(now)).min()
@@ -149,9 +159,7 @@ impl Pool {
     }
 
     fn health(&mut self, name: &str, prober: &Prober, now: Instant) -> PoolHealth {
-        let known: HashMap<SocketAddr, &Status> = targets(&self.settings)
-            .filter_map(|(backend, target)| Some((backend.address, prober.status(&target)?)))
-            .collect();
+        let known = self.known(prober);
         let decision = self.decide(&known);
         if let Some(decision) = &decision {
             self.tell_conflict(name, &decision.conflict);
@@ -166,6 +174,12 @@ impl Pool {
             (address, standing)
         };
         PoolHealth { backends: self.settings.backends.iter().map(standing).collect(), failback: false }
+    }
+
+    fn known<'a>(&self, prober: &'a Prober) -> HashMap<SocketAddr, &'a Status> {
+        let status =
+            |(backend, target): (&config::Backend, Target)| Some((backend.address, prober.status(&target)?));
+        targets(&self.settings).filter_map(status).collect()
     }
 
     fn decide(&mut self, known: &HashMap<SocketAddr, &Status>) -> Option<Decision<SocketAddr>> {
