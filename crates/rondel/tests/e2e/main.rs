@@ -21,6 +21,7 @@ mod traffic;
 
 // The promises.
 mod addresses;
+mod admin;
 mod attack;
 mod balance;
 mod commands;
