@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use config::{Config, Tier};
 use table::{Changes, Gate, Health, Phase, Published, Sockets, Table};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -67,10 +69,14 @@ pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
 /// The one writer.
 struct Control {
     source: Source,
-    /// The config that the table in force was built from.
+    /// The config in force, as the file says it.
     config: Config,
+    /// What the table in force was built from: that, with what operators said laid over it.
+    laid_over: Config,
     published: Arc<Published>,
     wakers: Arc<[Waker]>,
+    /// Woken by workers when connects to a backend fail too often.
+    failing: AsyncFd<Arc<Waker>>,
     /// Places for connections in the process.
     gate: Arc<Gate>,
     totals: Totals,
@@ -134,19 +140,20 @@ impl Control {
         watch.first_round(FIRST_ROUND_MAX).await;
         let health = watch.health(now());
         let table = Table::build(&config, sockets, workers, Some(&health), None);
-        let wakers = (0..workers)
-            .map(|_| Waker::new())
-            .collect::<io::Result<_>>()
-            .map_err(|error| Failure::Runtime(format!("a waker could not be made: {error}")))?;
+        let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
+        let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
+        let failing = Waker::new().and_then(|waker| poll(Arc::new(waker))).map_err(no_waker)?;
         let mut totals = Totals::default();
         totals.follow(&table);
         let mut reloads = Reloads::default();
         reloads.on_load();
         let mut control = Self {
             source,
+            laid_over: config.clone(),
             config,
             published: Arc::new(Published::new(table)),
             wakers,
+            failing,
             gate: Arc::new(Gate::new(workers)),
             totals,
             watch,
@@ -179,6 +186,7 @@ impl Control {
                 handover,
                 pipes_max: sizes.pipes_per_worker,
                 wakers: Arc::clone(&self.wakers),
+                control: Arc::clone(self.failing.get_ref()),
                 published: Arc::clone(&self.published),
             };
             let sender = sender.clone();
@@ -319,11 +327,12 @@ impl Control {
             }
         }
         let changes = Changes::between(&self.config, &config);
-        self.watch.follow(&config);
         self.overrides.follow(&config);
+        self.laid_over = self.overrides.applied_to(&config);
+        self.watch.follow(&self.laid_over);
         self.health = self.look();
-        let written = self.overrides.applied_to(&config);
-        let table = Table::build(&written, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
+        let table =
+            Table::build(&self.laid_over, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.backlog_max);
         self.config = config;
@@ -421,10 +430,24 @@ impl Control {
                         self.refresh();
                     }
                 }
+                ready = self.failing.readable() => {
+                    if let Ok(mut ready) = ready {
+                        ready.clear_ready();
+                    }
+                    self.on_failing();
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
                 () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
                 Some(ask) = self.asks.recv() => self.answer(ask),
             }
+        }
+    }
+
+    /// Connects to a backend have failed as often in a row as its pool puts it aside for.
+    fn on_failing(&mut self) {
+        self.failing.get_ref().clear();
+        if self.watch.on_failures(&self.published.load_full(), now()) {
+            self.refresh();
         }
     }
 
@@ -455,8 +478,7 @@ impl Control {
     fn rebuild(&mut self, previous: &Table) {
         let sockets = previous.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect();
         let workers = self.wakers.len();
-        let config = self.overrides.applied_to(&self.config);
-        let table = Table::build(&config, sockets, workers, Some(&self.health), Some(previous));
+        let table = Table::build(&self.laid_over, sockets, workers, Some(&self.health), Some(previous));
         self.publish(table.in_phase(previous.phase));
     }
 
@@ -535,6 +557,8 @@ impl Control {
             Ok(key) => key,
             Err(Unknown(why)) => return Answer::refused(why),
         };
+        self.laid_over = self.overrides.applied_to(&self.config);
+        self.watch.follow(&self.laid_over);
         self.health = self.look();
         let previous = self.published.load_full();
         self.rebuild(&previous);
@@ -591,6 +615,14 @@ fn load(source: &Source) -> Result<Config, Failure> {
         Source::File(path) => Config::load(path).map_err(Failure::Config),
         Source::Fixed(config) => Ok(config.clone()),
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "what replaces it is unsafe; a waker keeps its descriptor for as long as it is"
+)]
+fn poll(waker: Arc<Waker>) -> io::Result<AsyncFd<Arc<Waker>>> {
+    AsyncFd::with_interest(waker, Interest::READABLE)
 }
 
 /// How many probes may run at once.

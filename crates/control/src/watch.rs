@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::Config;
-use health::ejection::Ejections;
+use health::ejection::{self, Ejections};
 use health::roles::{Decision, Roles};
 use health::{Change, Prober, Report, Status, Target, Verdict};
-use table::{Availability, Health, PoolHealth, Role, Standing};
+use table::{Availability, Backend, Health, PoolHealth, Role, Standing, Table};
 
 /// Watches over the backends of every pool.
 ///
@@ -97,6 +97,25 @@ impl Watch {
         matters
     }
 
+    /// Puts backends of `table` aside that too many connects in a row have failed to reach, and says so in the log. Says whether
+    /// there was one.
+    pub(crate) fn on_failures(&mut self, table: &Table, now: Instant) -> bool {
+        let mut any = false;
+        for (of_table, backend) in
+            table.pools.iter().flat_map(|pool| pool.backends.iter().map(move |of| (pool, of)))
+        {
+            let Some(pool) = self.pools.get_mut(&of_table.name) else { continue };
+            let Some(eject) = pool.settings.eject else { continue };
+            let in_a_row = backend.failures_in_a_row();
+            if in_a_row >= eject.failures {
+                // Acted upon or not: if it fails on, it is heard of again.
+                backend.forget_failures();
+                any |= pool.eject(&of_table.name, backend, in_a_row, &self.prober, now);
+            }
+        }
+        any
+    }
+
     /// What a table is to go by from now on.
     pub(crate) fn health(&mut self, now: Instant) -> Health {
         let prober = &self.prober;
@@ -176,10 +195,10 @@ impl Pool {
         PoolHealth { backends: self.settings.backends.iter().map(standing).collect(), failback: false }
     }
 
+    /// What probes say of each backend that is probed.
     fn known<'a>(&self, prober: &'a Prober) -> HashMap<SocketAddr, &'a Status> {
-        let status =
-            |(backend, target): (&config::Backend, Target)| Some((backend.address, prober.status(&target)?));
-        targets(&self.settings).filter_map(status).collect()
+        let each = targets(&self.settings);
+        each.filter_map(|(backend, target)| Some((backend.address, prober.status(&target)?))).collect()
     }
 
     fn decide(&mut self, known: &HashMap<SocketAddr, &Status>) -> Option<Decision<SocketAddr>> {
@@ -244,6 +263,28 @@ impl Pool {
         };
         let ejection = self.ejections.as_ref().and_then(|all| all.next_end(now));
         self.risen.iter().filter_map(step).chain(ejection).min()
+    }
+
+    /// Puts a backend aside, unless too many of the pool are; says whether it is.
+    fn eject(&mut self, name: &str, backend: &Backend, in_a_row: u32, prober: &Prober, now: Instant) -> bool {
+        let known = self.known(prober);
+        let takes = |of: &&config::Backend| {
+            of.weight > 0
+                && self.availability(of.address, known.get(&of.address).copied(), now).is_available()
+        };
+        let available = self.settings.backends.iter().filter(takes).count();
+        let pool = ejection::Pool { backends: self.settings.backends.len(), available };
+        let Some(ejections) = &mut self.ejections else { return false };
+        if !ejections.on_failures(backend.address, in_a_row, now, pool) {
+            return false;
+        }
+        let left = ejections.end(backend.address).unwrap_or(now).saturating_duration_since(now);
+        log::warn!(
+            "pool {name}, backend {}: put aside for {}: {in_a_row} connects in a row failed",
+            backend.name,
+            config::show_duration(left)
+        );
+        true
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use uring::{Errno, Token};
+use uring::Errno;
 
 use crate::links::EndId;
 
@@ -37,8 +37,6 @@ pub(crate) enum Event {
     Connected {
         /// Whose it is.
         worker: usize,
-        /// The operation's.
-        token: Token,
         /// The worker's end.
         end: EndId,
         /// Whom it is to.

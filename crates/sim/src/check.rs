@@ -1,15 +1,17 @@
 //! What must hold: between turns, when nothing moves any more, and at the end of a run.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::{Demand, Fallback};
 use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Waiting};
-use table::{Backend, Listener};
+use table::{Backend, Fate, Listener, Table};
 use uring::BUFFER_SIZE;
 use worker::{StateView, Worker, WorkerView};
 
-use crate::agenda::{SECOND, nanos};
+use crate::agenda::{MILLISECOND, SECOND, nanos};
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
 use crate::links::Trouble;
@@ -49,6 +51,9 @@ impl Run {
             }
         }
         assert!(view.pipes_open <= self.scenario.pipes_max, "more pipes than a worker may have");
+        assert_eq!(view.severed, 0, "connections live on that the table severs");
+        self.check_waiting(view);
+        self.check_bounds();
         for connection in &view.connections {
             assert!(
                 connection.state != StateView::Closing || connection.in_flight > 0,
@@ -66,6 +71,40 @@ impl Run {
             let of_stream: &mut u64 = buffers.entry((extent.stream.link, extent.stream.side)).or_default();
             *of_stream += 1;
             assert!(*of_stream <= HALF_BUFFERS_MAX, "a half has {of_stream} buffers queued");
+        }
+    }
+
+    /// Nobody waits for longer than clients may.
+    fn check_waiting(&self, view: &WorkerView) {
+        let world = self.world.borrow();
+        let holds =
+            self.tables.iter().flat_map(|table| &table.listeners).map(|listener| match listener.demand {
+                Demand::Primary(hold) => hold.timeout,
+                Demand::Any | Demand::Replica(_) => Duration::ZERO,
+            });
+        let queues = self.tables.iter().flat_map(|table| &table.pools).map(|pool| pool.queue.timeout);
+        let longest = nanos(holds.chain(queues).max().unwrap_or_default()) + LATE_MAX;
+        for connection in &view.connections {
+            if let StateView::Waiting { since, .. } = connection.state {
+                let waited = world.agenda.now() - world.agenda.nanos(since);
+                assert!(waited <= longest, "a client has waited for {} ms", waited / MILLISECOND);
+            }
+        }
+    }
+
+    /// No more wait, and no backend has more connections, than may. A reload that lowers a bound lets those be who are in.
+    fn check_bounds(&self) {
+        let [only] = &self.tables[..] else { return };
+        for pool in &only.pools {
+            assert!(pool.queue_gate.active() <= pool.queue.connections_max, "more wait than may");
+            for backend in &pool.backends {
+                let most = backend.connections_max.map_or(u32::MAX, NonZeroU32::get);
+                assert!(backend.gate.active() <= most, "more connections than {} may have", backend.name);
+            }
+        }
+        for listener in &only.listeners {
+            let Demand::Primary(hold) = listener.demand else { continue };
+            assert!(listener.hold_gate.active() <= hold.connections_max, "more are held than may be");
         }
     }
 
@@ -88,6 +127,10 @@ impl Run {
             let still = until.saturating_sub(link.moved_at.max(partner.unwrap_or(0)));
             assert!(!link.taken || still <= idle, "{end:?} was still for {} s", still / SECOND);
             assert!(link.taken || still <= connecting, "{end:?} connected for {} s", still / SECOND);
+        }
+        drop(world);
+        for view in self.workers.iter().flatten().map(Worker::inspect) {
+            assert_eq!(view.overlooked, 0, "clients wait for what there is");
         }
         if until - self.still_since > QUIET_MAX {
             let keeps_pipe =
@@ -140,6 +183,13 @@ impl Run {
         assert_eq!(self.gate.active(), 0, "places of the process were not given back");
         for listener in listeners {
             assert_eq!(listener.gate.active(), 0, "places of {} were not given back", listener.name);
+            assert_eq!(listener.hold_gate.active(), 0, "places in the hold of {} were not", listener.name);
+        }
+        for pool in self.tables.iter().flat_map(|table| &table.pools) {
+            assert_eq!(pool.queue_gate.active(), 0, "places in the queue of {} were not", pool.name);
+            for backend in &pool.backends {
+                assert_eq!(backend.gate.active(), 0, "places of {} were not given back", backend.address);
+            }
         }
     }
 
@@ -178,9 +228,13 @@ impl Run {
         let still = of_clients(|trouble| trouble.still) + of_backends(|trouble| trouble.still);
         // Those who wait for a buffer that one who stands still has wait as long.
         let still = if world.starved && still > 0 { u64::MAX } else { still };
-        let empty = |table: &Arc<table::Table>| {
-            table.pools.iter().any(|pool| pool.backends.iter().all(|backend| backend.weight == 0))
+        let lacks =
+            |demand: fn(Demand) -> bool| any_number_if(world.told.iter().any(|told| told.lacks(demand)));
+        let is_bounded = |table: &Arc<Table>| {
+            let mut backends = table.pools.iter().flat_map(|pool| &pool.backends);
+            backends.any(|backend| backend.connections_max.is_some())
         };
+        let bounded = any_number_if(self.tables.iter().any(is_bounded));
         let answered = &world.answered;
         for reason in CloseReason::ALL {
             let most = match reason {
@@ -192,20 +246,19 @@ impl Run {
                 CloseReason::ConnectRefused => answered.refused,
                 CloseReason::ConnectTimedOut => answered.timed_out,
                 CloseReason::ConnectUnreachable => answered.unreachable,
-                CloseReason::NoBackend => any_number_if(self.tables.iter().any(empty)),
+                CloseReason::NoBackend => lacks(|demand| !matches!(demand, Demand::Primary(_))),
+                CloseReason::NoPrimary | CloseReason::HoldFull => {
+                    lacks(|demand| matches!(demand, Demand::Primary(_)))
+                }
+                CloseReason::QueueFull | CloseReason::QueueTimedOut => bounded,
+                CloseReason::BackendDown | CloseReason::Demoted | CloseReason::RoleLost => {
+                    any_number_if(self.tables.iter().any(|table| severs(table, reason)))
+                }
                 CloseReason::NoSourcePort => answered.no_port,
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
                 CloseReason::Drained => any_number_if(self.ending_at.is_some()),
                 CloseReason::OverLimit => answered.no_accept,
-                // No backend has a bound, and nobody asks who is well.
-                CloseReason::NoPrimary
-                | CloseReason::HoldFull
-                | CloseReason::QueueFull
-                | CloseReason::QueueTimedOut
-                | CloseReason::BackendDown
-                | CloseReason::Demoted
-                | CloseReason::RoleLost => 0,
             };
             let ended = closed(listeners, reason);
             assert!(ended <= most, "{ended} connections ended by {}, {most} had reason to", reason.name());
@@ -219,11 +272,16 @@ impl Run {
         if self.ending_at.is_some() || world.starved && still > 0 {
             return;
         }
-        let mut relayed = 0;
+        let severed: u64 = SEVERED.iter().map(|&reason| closed(listeners, reason)).sum();
+        let (mut relayed, mut cut) = (0, 0);
         for peer in &world.peers {
             let link = &world.links[peer.end.link];
             let Some(partner) = link.partner.map(|partner| &world.links[partner]) else { continue };
             if link.trouble.any() || partner.trouble.any() {
+                continue;
+            }
+            if cut < 2 * severed && peer.saw != Saw::Fin {
+                cut += 1;
                 continue;
             }
             assert_eq!(peer.saw, Saw::Fin, "{:?} and its partner meant well", peer.end);
@@ -231,12 +289,12 @@ impl Run {
             assert_eq!(peer.read, source.sent, "{:?} did not get all", peer.end);
             relayed += 1;
         }
-        assert!(relayed <= 2 * closed(listeners, CloseReason::Done));
+        assert!(relayed <= 2 * (closed(listeners, CloseReason::Done) + severed));
         let well = still == 0
             && !world.links.iter().any(|link| link.trouble.any())
             && world.answered.is_nothing()
             && !world.faults.any_of(&[Fault::NoAccept, Fault::Aborted])
-            && closed(listeners, CloseReason::NoBackend) == 0;
+            && REFUSED.iter().chain(&SEVERED).all(|&reason| closed(listeners, reason) == 0);
         if well {
             assert_eq!(
                 closed(listeners, CloseReason::Done),
@@ -295,3 +353,28 @@ fn any_number_if(may: bool) -> u64 {
 fn closed(listeners: &[Arc<Listener>], reason: CloseReason) -> u64 {
     listeners.iter().map(|listener| listener.counters.sum(|of| of.closed(reason).get())).sum()
 }
+
+/// Whether a table closes connections for this reason.
+fn severs(table: &Table, reason: CloseReason) -> bool {
+    let demands = table.listeners.iter().map(|listener| listener.demand);
+    let backends = || table.pools.iter().flat_map(|pool| &pool.backends);
+    // Connections may be of a listener that the table does not have, and then of any demand.
+    let any = [Demand::Any, Demand::Replica(Fallback::None)];
+    let hold = Demand::Primary(config::Waiting { connections_max: 0, timeout: Duration::ZERO });
+    demands
+        .chain(any)
+        .chain([hold])
+        .any(|demand| backends().any(|backend| table.fate(demand, backend) == Fate::Close(reason)))
+}
+
+/// Reasons for which tables close connections.
+const SEVERED: [CloseReason; 3] = [CloseReason::BackendDown, CloseReason::Demoted, CloseReason::RoleLost];
+
+/// Reasons why clients get no backend though none fails.
+const REFUSED: [CloseReason; 5] = [
+    CloseReason::NoBackend,
+    CloseReason::NoPrimary,
+    CloseReason::HoldFull,
+    CloseReason::QueueFull,
+    CloseReason::QueueTimedOut,
+];

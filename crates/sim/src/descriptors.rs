@@ -25,6 +25,8 @@ pub(crate) struct Socket {
     pub(crate) resets: bool,
     /// Why its connect, which succeeded, is none.
     pub(crate) unconfirmed: Option<Errno>,
+    /// How many tables there had been when it was opened.
+    pub(crate) tables: usize,
 }
 
 #[derive(Debug)]

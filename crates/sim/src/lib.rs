@@ -5,8 +5,9 @@
 //! over what it watches (`links`, `picks`, `descriptors`, `check`), says whether every byte, FIN, RST, descriptor, buffer
 //! and count came out right. The same seed is the same run, bit for bit.
 
+mod health;
 mod run; // How a run goes. Start here.
-mod scenario; // What it is made of.
+mod scenario; // What it is made of, // and what control hears of backends.
 
 mod check; // What must hold.
 mod coverage;

@@ -3,6 +3,10 @@
 //! The end that connects is number 0. What an end sends is on its way for a while, arrives in parts, and is there until
 //! the other end reads it. That what goes out is what came in is checked here, where a worker sends.
 
+use std::net::SocketAddr;
+use std::sync::Weak;
+
+use table::Sockets;
 use uring::Errno;
 
 use crate::agenda::{Event, MILLISECOND};
@@ -34,6 +38,10 @@ pub(crate) struct Link {
     /// What befell it that is not the worker's doing.
     pub(crate) trouble: Trouble,
     to_backend: bool,
+    /// Of a client's: the sockets it knocked at.
+    pub(crate) knocked_at: Weak<Sockets>,
+    /// Of a worker's: the backend, and how many tables there were when it was picked.
+    pub(crate) picked: Option<(SocketAddr, usize)>,
 }
 
 /// What may have ended a link other than the worker.
@@ -111,6 +119,8 @@ impl Link {
             moved_at: now,
             trouble: Trouble::default(),
             to_backend,
+            knocked_at: Weak::new(),
+            picked: None,
         }
     }
 
@@ -195,9 +205,23 @@ impl World {
             let partner_before = *self.links[link].partner.get_or_insert(partner);
             assert_eq!(partner_before, partner, "bytes of one connection go to another");
         }
+        self.check_pair(one, other);
         let way = self.way(from);
         assert_eq!(*way.stream.get_or_insert(extent.stream), extent.stream, "bytes go back to who sent them");
         assert_eq!(way.sent, extent.from, "bytes are lost, doubled or out of order");
+    }
+
+    /// Who knocked there may be given that backend, by the table that was in force when it was.
+    fn check_pair(&self, one: usize, other: usize) {
+        let (client, backend) = if self.links[one].to_backend { (other, one) } else { (one, other) };
+        let (to, tables) = self.links[backend].picked.expect("a worker connected it");
+        // One whose listener is gone goes by the last table that had it.
+        let sockets = &self.links[client].knocked_at;
+        let allows = self.told[..tables].iter().rev().find_map(|told| told.allows(sockets, to));
+        assert!(
+            allows.expect("it was accepted from there"),
+            "link {client} was given {to}, which may not have it"
+        );
     }
 
     /// recv(2) of up to `most` bytes; none is the end.
@@ -244,6 +268,11 @@ impl World {
         let link = &self.links[at.link];
         let (way, end) = (&link.ways[at.side], &link.ends[at.side]);
         way.free() * 3 >= way.room || way.is_finished() || end.error.is_some() || end.dead
+    }
+
+    /// Whether the connection is no more.
+    pub(crate) fn is_reset(&self, at: EndId) -> bool {
+        self.links[at.link].ends[at.side].dead
     }
 
     /// `shutdown(SHUT_WR)`.

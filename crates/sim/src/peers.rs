@@ -152,6 +152,7 @@ impl World {
             return;
         }
         let link = self.new_link(false);
+        self.links[link].knocked_at = self.queues.owner(queue);
         assert!(self.queues.push(queue, EndId { link, side: 1 }));
         self.begin_peer(EndId { link, side: 0 });
     }

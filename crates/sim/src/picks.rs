@@ -1,21 +1,41 @@
-//! The rotation, told again: which backend each pick must have gone to.
+//! Who is picked, told again.
 //!
 //! The kernel sees every pick that came to something, as the attempt to open a socket. What its connection had tried
 //! before, it sees as well: after an attempt failed a worker picks again before it asks the kernel for anything else.
+//!
+//! Round robin is followed pick by pick, where nothing but the configuration decides: which backend each must have gone to. Where health or
+//! bounds have a say, a pick that gave nobody shows nowhere; there it is checked what is promised of each pick: that
+//! the backend may take it (`tables`), has a place, has the fewest connections, or is the client's own.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
 
-use config::Pool;
+use config::{Balance, Config, OnAllDown, Pool, Tier};
 use uring::Fd;
 
 #[derive(Debug, Default)]
 pub(crate) struct Picks {
     pools: Vec<Rotations>,
-    /// By the socket of an attempt under way: what its connection has tried, this one included.
+    /// By the socket of an attempt under way, or of a connection: what its connection has tried, this one included.
     under_way: HashMap<i32, Vec<SocketAddr>>,
     /// What the connection has tried whose attempt failed just now.
     failed: Option<Vec<SocketAddr>>,
+    /// Sockets to each backend.
+    active: HashMap<SocketAddr, u32>,
+    /// Who asked for a backend last, where it depends on who asks.
+    asked: Option<IpAddr>,
+    /// Where clients were sent by the present table.
+    affinity: HashMap<(SocketAddr, IpAddr), SocketAddr>,
+    /// Whether a listener went from one pool to another, and connections that had failed at one tried the other.
+    moved: bool,
+    /// The pool of each listener, by its address.
+    listeners: BTreeMap<SocketAddr, String>,
+    /// Whether a backend came that had gone: its connections of before count no more, but have sockets still.
+    returned: bool,
+    /// Whether a connection that had failed somewhere may wait for others: whom it has tried nobody sees once it goes on.
+    waits: bool,
+    /// Whether anything was ever known of backends.
+    pub(crate) knows_health: bool,
 }
 
 /// A pool over all tables that had it.
@@ -32,66 +52,197 @@ struct Rotations {
 struct Version {
     rotation: Vec<SocketAddr>,
     attempts: usize,
+    balance: Balance,
+    /// Of each backend: its weight, and its bound.
+    backends: BTreeMap<SocketAddr, (u32, Option<u32>)>,
 }
 
 impl Picks {
-    /// A table with this pool was published.
-    pub(crate) fn on_table(&mut self, pool: &Pool) {
-        let version = Version { rotation: smooth(pool), attempts: pool.attempts.into() };
-        if let Some(known) = self.pools.iter_mut().find(|known| known.name == pool.name) {
-            known.versions.push(version);
-        } else {
-            let name = pool.name.clone();
-            self.pools.push(Rotations { name, versions: vec![version], taken: vec![0] });
+    /// A table of this configuration was published.
+    pub(crate) fn on_table(&mut self, config: &Config) {
+        self.affinity.clear();
+        for listener in &config.listeners {
+            let pool = config.pools[listener.pool.0].name.clone();
+            let before = self.listeners.insert(listener.address, pool.clone());
+            self.moved |= before.is_some_and(|before| before != pool);
         }
+        config.pools.iter().for_each(|pool| self.on_pool(pool));
+    }
+
+    fn on_pool(&mut self, pool: &Pool) {
+        let version = Version::new(pool);
+        let Some(known) = self.pools.iter_mut().find(|known| known.name == pool.name) else {
+            let name = pool.name.clone();
+            return self.pools.push(Rotations { name, versions: vec![version], taken: vec![0] });
+        };
+        let had = |versions: &[Version], backend| {
+            versions.iter().any(|version| version.backends.contains_key(backend))
+        };
+        let (last, before) = known.versions.split_last().expect("there is one");
+        let mut new = version.backends.keys().filter(|backend| !last.backends.contains_key(backend));
+        self.returned |= new.any(|backend| had(before, backend));
+        known.versions.push(version);
+    }
+
+    /// A worker asked who a client is.
+    pub(crate) fn on_peer(&mut self, client: IpAddr) {
+        self.asked = Some(client);
     }
 
     /// A worker picked this backend.
     pub(crate) fn on_open(&mut self, to: SocketAddr, opened: Option<Fd>) {
         let mut tried = self.failed.take().unwrap_or_default();
+        self.check_balance(to, &tried);
+        let exact = self.is_exact(to);
         let pool = self.pool_of(to);
-        let picked =
-            |number: &u64| pool.versions.iter().any(|version| version.pick(*number, &tried) == Some(to));
-        let before = std::mem::take(&mut pool.taken);
-        let after: Vec<u64> = before.iter().copied().filter(picked).map(|number| number + 1).collect();
-        assert!(!after.is_empty(), "of pool {}, pick {before:?} went to {to} past {tried:?}", pool.name);
-        pool.taken = after;
+        if exact {
+            let picked =
+                |number: &u64| pool.versions.iter().any(|version| version.pick(*number, &tried) == Some(to));
+            let before = std::mem::take(&mut pool.taken);
+            let after: Vec<u64> = before.iter().copied().filter(picked).map(|number| number + 1).collect();
+            assert!(!after.is_empty(), "of pool {}, pick {before:?} went to {to} past {tried:?}", pool.name);
+            pool.taken = after;
+        }
         tried.push(to);
         match opened {
-            Some(fd) => drop(self.under_way.insert(fd.0, tried)),
+            Some(fd) => {
+                *self.active.entry(to).or_default() += 1;
+                self.under_way.insert(fd.0, tried);
+            }
             None => self.failed = Some(tried),
         }
+    }
+
+    /// Whether nothing has a say in picks of this backend's pool but the configuration.
+    fn is_exact(&mut self, backend: SocketAddr) -> bool {
+        let knows_health = self.knows_health;
+        let pool = self.pool_of(backend);
+        let versions = || pool.versions.iter();
+        !knows_health
+            && versions().all(|version| version.balance == Balance::RoundRobin)
+            && !versions().any(Version::is_bounded)
+    }
+
+    fn check_balance(&mut self, to: SocketAddr, tried: &[SocketAddr]) {
+        let client = self.asked.take();
+        let active = std::mem::take(&mut self.active);
+        let (knows_health, returned, waits) = (self.knows_health, self.returned, self.waits);
+        let pool = self.pool_of(to);
+        let count = |backend: &SocketAddr| active.get(backend).copied().unwrap_or(0);
+        let bound = |version: &Version| version.backends.get(&to).map(|(_, bound)| bound.unwrap_or(u32::MAX));
+        // Who was removed is counted apart once it returns.
+        let most = pool.versions.iter().filter_map(bound).max().expect("some table has it");
+        assert!(returned || count(&to) < most, "{to} has {} connections, and was picked", count(&to));
+        let last = pool.versions.last().expect("there is one");
+        let fewest = || pool.versions.iter().any(|version| version.has_fewest(to, tried, count));
+        if last.balance == Balance::LeastConnections && !knows_health && !returned && !waits {
+            assert!(fewest(), "{to} was picked, which has not the fewest connections: {active:?}");
+        }
+        if last.balance == Balance::Maglev
+            && tried.is_empty()
+            && !last.is_bounded()
+            && pool.versions.len() == 1
+        {
+            let client = client.expect("where clients go depends on who they are");
+            let any = *last.backends.keys().next().expect("a pool has a backend");
+            let before = *self.affinity.entry((any, client)).or_insert(to);
+            assert_eq!(before, to, "{client} was sent to another backend than before");
+        }
+        self.active = active;
     }
 
     /// A worker closed a socket. If it had been told that the connect failed, it picks another backend.
     pub(crate) fn on_close(&mut self, fd: Fd, failed: bool) {
         self.settle();
-        self.failed = self.under_way.remove(&fd.0).filter(|_| failed);
+        let Some(tried) = self.under_way.remove(&fd.0) else { return };
+        let last = tried.last().expect("a socket goes somewhere");
+        *self.active.get_mut(last).expect("it was counted") -= 1;
+        self.failed = Some(tried).filter(|_| failed);
     }
 
     /// A worker does something else: if an attempt had failed before, it makes no other.
     pub(crate) fn settle(&mut self) {
         let Some(tried) = self.failed.take() else { return };
-        let pool = self.pool_of(tried[0]);
-        let before = std::mem::take(&mut pool.taken);
-        let after = |number: &u64| {
-            let given_up = |version: &Version| version.give_up(*number, &tried);
-            pool.versions.iter().filter_map(given_up).collect::<Vec<_>>()
-        };
-        pool.taken = before.iter().flat_map(after).collect();
-        pool.taken.sort_unstable();
-        pool.taken.dedup();
-        assert!(!pool.taken.is_empty(), "of pool {}, nobody was picked after {tried:?}", pool.name);
+        if !self.is_exact(tried[0]) {
+            self.waits |= self.pool_of(tried[0]).versions.iter().any(Version::is_bounded);
+            return;
+        }
+        let moved = self.moved;
+        let pools = self.pools.iter_mut().filter(|pool| moved || pool.has(tried[0]));
+        for pool in pools {
+            let before = std::mem::take(&mut pool.taken);
+            let after = |number: &u64| {
+                let given_up = |version: &Version| version.give_up(*number, &tried);
+                pool.versions.iter().filter_map(given_up).collect::<Vec<_>>()
+            };
+            pool.taken = before.iter().flat_map(after).collect();
+            if moved {
+                pool.taken.extend(before); // It may have been the other pool's.
+            }
+            pool.taken.sort_unstable();
+            pool.taken.dedup();
+            assert!(!pool.taken.is_empty(), "of pool {}, nobody was picked after {tried:?}", pool.name);
+        }
     }
 
     fn pool_of(&mut self, backend: SocketAddr) -> &mut Rotations {
-        let has =
-            |pool: &&mut Rotations| pool.versions.iter().any(|version| version.rotation.contains(&backend));
-        self.pools.iter_mut().find(has).unwrap_or_else(|| panic!("{backend} was picked, which no table has"))
+        let pool = self.pools.iter_mut().find(|pool| pool.has(backend));
+        pool.unwrap_or_else(|| panic!("{backend} was picked, which no table has"))
+    }
+}
+
+impl Rotations {
+    fn has(&self, backend: SocketAddr) -> bool {
+        self.versions.iter().any(|version| version.backends.contains_key(&backend))
     }
 }
 
 impl Version {
+    fn new(pool: &Pool) -> Self {
+        let weights = |may: &dyn Fn(Tier) -> bool| -> Vec<i64> {
+            pool.backends
+                .iter()
+                .map(|backend| if may(backend.tier) { backend.weight.into() } else { 0 })
+                .collect()
+        };
+        let active = weights(&|tier| tier == Tier::Active);
+        // With nobody who is well, everybody is better than nobody.
+        let nobody = active.iter().all(|weight| *weight == 0);
+        let weights = if nobody && pool.on_all_down == OnAllDown::Open { weights(&|_| true) } else { active };
+        let backends = pool.backends.iter().map(|backend| {
+            (
+                backend.address,
+                (u32::from(backend.weight), backend.connections_max.map(std::num::NonZeroU32::get)),
+            )
+        });
+        Self {
+            rotation: smooth(pool, &weights),
+            attempts: pool.attempts.into(),
+            balance: pool.balance,
+            backends: backends.collect(),
+        }
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.backends.values().any(|(_, bound)| bound.is_some())
+    }
+
+    /// Whether one more connection is less for it than for any other that could have had it, all for their weights.
+    fn has_fewest(
+        &self,
+        picked: SocketAddr,
+        tried: &[SocketAddr],
+        count: impl Fn(&SocketAddr) -> u32,
+    ) -> bool {
+        let Some((weight, _)) = self.backends.get(&picked) else { return false };
+        self.rotation.contains(&picked)
+            && self.rotation.iter().filter(|other| !tried.contains(other)).all(|other| {
+                let (other_weight, bound) = self.backends[other];
+                let is_full = bound.is_some_and(|bound| count(other) >= bound);
+                is_full || (count(&picked) + 1) * other_weight <= (count(other) + 1) * weight
+            })
+    }
+
     /// Who is picked as the how manieth by who has tried these: the place of that number, or a stand-in.
     fn pick(&self, number: u64, tried: &[SocketAddr]) -> Option<SocketAddr> {
         if tried.len() >= self.attempts {
@@ -118,18 +269,17 @@ impl Version {
 }
 
 /// One period of nginx's smooth weighted round robin.
-fn smooth(pool: &Pool) -> Vec<SocketAddr> {
-    let weights: Vec<i64> = pool.backends.iter().map(|backend| backend.weight.into()).collect();
+fn smooth(pool: &Pool, weights: &[i64]) -> Vec<SocketAddr> {
     let total: i64 = weights.iter().sum();
     let period = weights.iter().fold(0, |a, &b| gcd(a, b));
     let mut credits = vec![0; weights.len()];
     let mut rotation = Vec::new();
     for _ in 0..total.checked_div(period).unwrap_or(0) {
-        for (credit, weight) in credits.iter_mut().zip(&weights) {
+        for (credit, weight) in credits.iter_mut().zip(weights) {
             *credit += weight;
         }
         let most =
-            credits.iter().zip(&weights).filter(|(_, weight)| **weight > 0).map(|(credit, _)| *credit).max();
+            credits.iter().zip(weights).filter(|(_, weight)| **weight > 0).map(|(credit, _)| *credit).max();
         let best = (0..weights.len()).find(|&index| weights[index] > 0 && Some(credits[index]) == most);
         let best = best.expect("the total of none is 0");
         credits[best] -= total;

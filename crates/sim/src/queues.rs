@@ -89,6 +89,11 @@ impl Queues {
             .collect()
     }
 
+    /// The sockets that this one is of.
+    pub(crate) fn owner(&self, number: usize) -> Weak<Sockets> {
+        Weak::clone(&self.all[number].owner)
+    }
+
     /// Has a client wait; says whether there was room.
     pub(crate) fn push(&mut self, number: usize, end: EndId) -> bool {
         let queue = &mut self.all[number];
@@ -127,7 +132,13 @@ impl World {
             return Err(self.random.pick(&[Errno::CONNABORTED, Errno::PROTO]));
         }
         let end = self.queues.all[number].waiting.pop_front().expect("looked at above");
-        let socket = Socket { end: Some(end), hold_ack: false, resets: false, unconfirmed: None };
+        let socket = Socket {
+            end: Some(end),
+            hold_ack: false,
+            resets: false,
+            unconfirmed: None,
+            tables: self.told.len(),
+        };
         self.links[end.link].taken = true;
         self.accepted += 1;
         self.on_moved(end.link);

@@ -9,6 +9,7 @@ use uring::{BUFFER_SIZE, Completion, Errno, Fd, Op, Token};
 
 use crate::agenda::Answer;
 use crate::buffers::Buffers;
+use crate::descriptors::Thing;
 use crate::faults::Fault;
 use crate::links::EndId;
 use crate::world::World;
@@ -98,15 +99,15 @@ impl World {
 
     fn hand_over(&mut self, worker: usize) {
         for (op, token) in std::mem::take(&mut self.rings[worker].queued) {
-            let answer = self.begin(worker, op, token);
+            let answer = self.begin(worker, op);
             self.rings[worker].in_flight.push(InFlight { op, token, received: 0, cancelled: false, answer });
         }
     }
 
     /// Begins an operation; says what it comes to if that is known at once.
-    fn begin(&mut self, worker: usize, op: Op, token: Token) -> Option<Result<u32, Errno>> {
+    fn begin(&mut self, worker: usize, op: Op) -> Option<Result<u32, Errno>> {
         match op {
-            Op::Connect { socket, to } => self.begin_connect(worker, socket, to, token).err().map(Err),
+            Op::Connect { socket, to } => self.begin_connect(worker, socket, to).err().map(Err),
             Op::Receive { socket, later, .. } => {
                 self.descriptors.end(socket);
                 // A buffer is chosen before the socket is looked at.
@@ -119,14 +120,14 @@ impl World {
             {
                 None
             }
-            Op::PollReadable { socket } | Op::PollWritable { socket } => {
+            Op::PollReadable { socket } | Op::PollWritable { socket } | Op::PollReset { socket } => {
                 self.descriptors.end(socket);
                 None
             }
             Op::Accept { listener } => panic!("{listener:?} does not listen"),
             Op::Cancel { target } => Some(self.cancel(worker, |other| {
-                // What waits for writability is known to the kernel by another token.
-                other.token == target && !matches!(other.op, Op::PollWritable { .. })
+                // Edge-triggered polls are known to the kernel by another token.
+                other.token == target && !matches!(other.op, Op::PollWritable { .. } | Op::PollReset { .. })
             })),
             Op::CancelAll { fd } => {
                 self.descriptors.get(fd);
@@ -148,9 +149,13 @@ impl World {
     }
 
     /// A connect of this worker's came to an end; says whether anybody still waits for it.
-    pub(crate) fn answer_connect(&mut self, worker: usize, token: Token, answer: Answer) -> bool {
+    ///
+    /// The token would not tell: after one that was given up, the next has the same.
+    pub(crate) fn answer_connect(&mut self, worker: usize, end: EndId, answer: Answer) -> bool {
+        let descriptors = &self.descriptors;
+        let is_at = |socket| matches!(descriptors.peek(socket), Some(Thing::Socket(socket)) if socket.end == Some(end));
         let mut in_flight = self.rings[worker].in_flight.iter_mut();
-        let waiting = in_flight.find(|other| other.token == token && matches!(other.op, Op::Connect { .. }));
+        let waiting = in_flight.find(|other| matches!(other.op, Op::Connect { socket, .. } if is_at(socket)));
         let Some(connect) = waiting.filter(|connect| !connect.cancelled) else { return false };
         connect.answer = Some(match answer {
             Answer::Accepted | Answer::Unconfirmed(_) => Ok(0),
@@ -176,6 +181,7 @@ impl World {
                 self.end_of(socket).is_some_and(|end| self.is_readable(end))
             }
             Op::PollWritable { socket } => self.end_of(socket).is_some_and(|end| self.is_writable(end)),
+            Op::PollReset { socket } => self.end_of(socket).is_some_and(|end| self.is_reset(end)),
             Op::Connect { .. } => false,
             Op::Cancel { .. } | Op::CancelAll { .. } => unreachable!("answered when they began"),
         }
@@ -239,7 +245,7 @@ impl World {
                 self.complete_receive(worker, op, (end, limit), done)
             }
             Op::Accept { listener } => self.complete_accept(worker, op, listener, done),
-            Op::PollReadable { .. } | Op::PollWritable { .. } => {
+            Op::PollReadable { .. } | Op::PollWritable { .. } | Op::PollReset { .. } => {
                 self.post(worker, ended(Ok(1)), done);
                 true
             }
@@ -335,6 +341,7 @@ fn fd_of(op: &Op) -> Option<Fd> {
         | Op::Receive { socket: fd, .. }
         | Op::PollReadable { socket: fd }
         | Op::PollWritable { socket: fd }
+        | Op::PollReset { socket: fd }
         | Op::CancelAll { fd } => Some(fd),
         Op::Cancel { .. } => None,
     }

@@ -9,16 +9,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::Config;
-use table::{Gate, Phase, Published, Sockets, Table};
+use table::{Gate, Health, Phase, Published, Sockets, Table};
 use uring::Waker;
 use worker::{Handover, Settings, Worker};
 
 use crate::agenda::{MICROSECOND, SECOND};
 use crate::coverage::{Coverage, Seen};
 use crate::faults::Fault;
+use crate::health::{self, Told};
 use crate::kernel::Kernel;
 use crate::random::Random;
-use crate::scenario::{Drain, Scenario, change};
+use crate::scenario::{self, Change, Drain, Scenario};
 use crate::trace::Trace;
 use crate::world::World;
 
@@ -26,9 +27,13 @@ pub(crate) struct Run {
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) workers: Vec<Option<Worker<Kernel>>>,
     wakers: Arc<[Waker]>,
+    /// What workers wake when connects fail; nobody puts a backend aside here but by chance.
+    failing: Arc<Waker>,
     pub(crate) gate: Arc<Gate>,
     published: Arc<Published>,
     config: Config,
+    /// What is known of backends; none if nobody asks.
+    health: Option<Health>,
     /// Every table that was published.
     pub(crate) tables: Vec<Arc<Table>>,
     /// The sockets of the listeners that are listened at.
@@ -63,17 +68,25 @@ impl Run {
         let mut sockets = BTreeMap::new();
         let config = scenario.config.clone();
         let world = Rc::new(RefCell::new(World::new(random, &scenario, trace)));
-        let table = build(&config, &mut sockets, scenario.workers, None, &world);
+        let health = scenario.variety.health.then(|| {
+            let mut world = world.borrow_mut();
+            world.picks.knows_health = true;
+            let now = world.agenda.instant();
+            health::first(&mut world.random, &config, now)
+        });
+        let table = build(&config, &mut sockets, scenario.workers, health.as_ref(), None, &world);
         let published = Arc::new(Published::new(table));
         let wakers = (0..scenario.workers).map(|_| Waker::new().expect("few are open")).collect();
         let mut run = Self {
             world,
             workers: Vec::new(),
             wakers,
+            failing: Arc::new(Waker::new().expect("few are open")),
             gate: Arc::new(Gate::new(scenario.workers)),
             tables: vec![published.load_full()],
             published,
             config,
+            health,
             sockets,
             to_stop: Vec::new(),
             seen: (0..scenario.workers).map(|_| Seen::default()).collect(),
@@ -84,6 +97,7 @@ impl Run {
             moved: 0,
             still_since: 0,
         };
+        run.tell();
         run.start_workers();
         run
     }
@@ -98,6 +112,7 @@ impl Run {
                 handover,
                 pipes_max: self.scenario.pipes_max,
                 wakers: Arc::clone(&self.wakers),
+                control: Arc::clone(&self.failing),
                 published: Arc::clone(&self.published),
             };
             let kernel = Kernel::new(Rc::clone(&self.world), index);
@@ -235,23 +250,31 @@ impl Run {
 
     fn control_at(&self) -> Option<u64> {
         let phase = self.published.load_full().phase;
-        let reload = self.scenario.reloads.first().copied().filter(|_| phase == Phase::Serving);
+        let change = self.scenario.changes.first().map(|(at, _)| *at).filter(|_| phase == Phase::Serving);
         let drain = match self.scenario.drain {
             Drain::At(at) if phase == Phase::Serving => Some(at),
             Drain::At(at) if phase == Phase::Draining => Some(at + self.scenario.drain_timeout),
             Drain::At(_) | Drain::WhenQuiet => None,
         };
-        reload.into_iter().chain(drain).min()
+        change.into_iter().chain(self.due_at()).chain(drain).min()
+    }
+
+    /// When time alone asks for another table.
+    fn due_at(&self) -> Option<u64> {
+        let table = self.published.load_full();
+        let due = table.due.filter(|_| table.phase == Phase::Serving)?;
+        Some(self.world.borrow().agenda.nanos(due))
     }
 
     fn control(&mut self) {
         self.turns = 0;
         let now = self.now();
         match self.published.load_full().phase {
-            Phase::Serving if self.scenario.reloads.first().is_some_and(|at| *at <= now) => {
-                self.scenario.reloads.remove(0);
-                self.reload();
+            Phase::Serving if self.scenario.changes.first().is_some_and(|(at, _)| *at <= now) => {
+                let (_, change) = self.scenario.changes.remove(0);
+                self.change(change);
             }
+            Phase::Serving if self.due_at().is_some_and(|at| at <= now) => self.rebuild(),
             Phase::Serving => self.drain(),
             Phase::Draining => {
                 self.ending_at = Some(now);
@@ -261,14 +284,35 @@ impl Run {
         }
     }
 
-    fn reload(&mut self) {
-        change(&mut self.world.borrow_mut().random, &mut self.config);
+    fn change(&mut self, change: Change) {
+        let mut world = self.world.borrow_mut();
+        match (change, &mut self.health) {
+            (Change::Reload, _) => {
+                scenario::change(&mut world.random, self.scenario.variety, &mut self.config);
+            }
+            (Change::Health, Some(health)) => health::change(&mut world.random, &self.config, health),
+            (Change::Health, None) => unreachable!("nobody asks"),
+        }
+        drop(world);
+        self.rebuild();
+    }
+
+    fn rebuild(&mut self) {
         let previous = self.published.load_full();
         let before = self.sockets.clone();
         let workers = self.scenario.workers;
-        let table = build(&self.config, &mut self.sockets, workers, Some(&previous), &self.world);
+        if let Some(health) = &mut self.health {
+            health.now = self.world.borrow().agenda.instant();
+        }
+        let health = self.health.as_ref();
+        let table = build(&self.config, &mut self.sockets, workers, health, Some(&previous), &self.world);
         self.world.borrow().note(format_args!("control publishes another table"));
         self.publish(table);
+        // An order counts once.
+        self.health
+            .iter_mut()
+            .flat_map(|health| health.pools.values_mut())
+            .for_each(|pool| pool.failback = false);
         for (address, sockets) in before {
             if !self.sockets.contains_key(&address) {
                 self.to_stop.push(sockets);
@@ -294,9 +338,16 @@ impl Run {
         self.to_stop.extend(self.sockets.values().map(Arc::clone));
     }
 
+    /// The world knows what workers may do.
+    fn tell(&mut self) {
+        let told = Told { table: self.published.load_full(), health: self.health.clone() };
+        self.world.borrow_mut().told.push(told);
+    }
+
     fn publish(&mut self, table: Table) {
         self.published.publish(table);
         self.tables.push(self.published.load_full());
+        self.tell();
         self.wakers.iter().for_each(Waker::wake);
     }
 }
@@ -306,6 +357,7 @@ fn build(
     config: &Config,
     sockets: &mut BTreeMap<SocketAddr, Arc<Sockets>>,
     workers: usize,
+    health: Option<&Health>,
     previous: Option<&Table>,
     world: &RefCell<World>,
 ) -> Table {
@@ -326,8 +378,8 @@ fn build(
         by_index.push(of_listener);
     }
     *sockets = kept;
-    config.pools.iter().for_each(|pool| world.picks.on_table(pool));
-    Table::build(config, by_index, workers, None, previous)
+    world.picks.on_table(config);
+    Table::build(config, by_index, workers, health, previous)
 }
 
 /// How much later than it could a slow worker goes on, in nanoseconds; several times over, if it has bad luck.

@@ -1,9 +1,13 @@
 //! What a seed stands for: how large things are, who is there, what goes wrong, and what control does when.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use config::{Backend, Config, Demand, Listener, Pool, PoolIndex, Tier};
+use config::{
+    Backend, Balance, Config, Demand, Failback, Fallback, Listener, OnAllDown, OnDemotion, OnLoss, Pool,
+    PoolIndex, Tier, Tiers, Waiting,
+};
 
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
 use crate::faults::Faults;
@@ -26,14 +30,45 @@ pub(crate) struct Scenario {
     pub(crate) network: Network,
     pub(crate) faults: Faults,
     pub(crate) manners: Manners,
+    pub(crate) variety: Variety,
     pub(crate) config: Config,
     pub(crate) hosts: Vec<(SocketAddr, Host)>,
     /// When each client knocks, and where.
     pub(crate) clients: Vec<(u64, SocketAddr)>,
-    /// When the configuration changes.
-    pub(crate) reloads: Vec<u64>,
+    /// When the configuration changes, or what is known of backends.
+    pub(crate) changes: Vec<(u64, Change)>,
     pub(crate) drain: Drain,
     pub(crate) drain_timeout: u64,
+}
+
+/// What control hears of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Change {
+    /// Another configuration.
+    Reload,
+    /// Something else about backends.
+    Health,
+}
+
+/// What there is in a run besides round robin among backends of which nothing is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Variety {
+    /// Other policies.
+    pub(crate) policies: bool,
+    /// Bounds of backends, and queues.
+    pub(crate) bounds: bool,
+    /// Verdicts, tiers and roles, and listeners that demand them.
+    pub(crate) health: bool,
+}
+
+impl Variety {
+    fn some(random: &mut Random) -> Self {
+        // In the others, round robin can be followed pick by pick.
+        if random.chance(500) {
+            return Self::default();
+        }
+        Self { policies: random.chance(500), bounds: random.chance(500), health: random.chance(600) }
+    }
 }
 
 /// When the process is asked to end.
@@ -56,7 +91,8 @@ impl Scenario {
         let pipes_max = random.pick(&[0, 1, 2, 8, 8]);
         let connections_max = random.pick(&[1, 2, 4, 8, 32, 32, 64]);
         let buffers = random.pick(&[2, 4, 8, 64, 256, 256]);
-        let config = first_config(random);
+        let variety = Variety::some(random);
+        let config = first_config(random, variety);
         let duration = random.pick(&[MILLISECOND, 20 * MILLISECOND, SECOND, 5 * SECOND]);
         let crowd = random.pick(&[1, 3, 6, 12, 12, 40]);
         let clients = (0..random.between(1, crowd)).map(|_| {
@@ -64,9 +100,14 @@ impl Scenario {
         });
         let clients: Vec<_> = clients.collect();
         let reloads_max = random.pick(&[0, 0, 2, 8]);
-        let reloads = (0..random.between(0, reloads_max)).map(|_| random.between(0, duration * 2));
-        let mut reloads: Vec<_> = reloads.collect();
-        reloads.sort_unstable();
+        let healths_max = if variety.health { random.pick(&[0, 4, 16]) } else { 0 };
+        let mut changes = Vec::new();
+        for (change, most) in [(Change::Reload, reloads_max), (Change::Health, healths_max)] {
+            for _ in 0..random.between(0, most) {
+                changes.push((random.between(0, duration * 2), change));
+            }
+        }
+        changes.sort_unstable();
         let drain =
             if random.chance(500) { Drain::WhenQuiet } else { Drain::At(random.between(0, duration * 2)) };
         let manners = manners(random);
@@ -87,9 +128,10 @@ impl Scenario {
             faults: Faults::some(random),
             manners,
             hosts: hosts(random),
+            variety,
             config,
             clients,
-            reloads,
+            changes,
             drain,
             drain_timeout: random.pick(&[0, MILLISECOND, 100 * MILLISECOND, 60 * SECOND]),
         };
@@ -130,10 +172,11 @@ impl Scenario {
             network: Network { latency_max: 0, room: 256 * 1024, pipe_capacity: 256 * 1024 },
             faults: Faults::default(),
             manners: Manners::by_hand(),
+            variety: Variety::default(),
             config: Config::forward(listener_address(0), &[backend_address(0, 0)]),
             hosts: Vec::new(),
             clients: Vec::new(),
-            reloads: Vec::new(),
+            changes: Vec::new(),
             drain: Drain::WhenQuiet,
             drain_timeout: 0,
         }
@@ -191,23 +234,24 @@ fn manners(random: &mut Random) -> Manners {
     }
 }
 
-fn first_config(random: &mut Random) -> Config {
+fn first_config(random: &mut Random, variety: Variety) -> Config {
     let mut config = Config::forward(listener_address(0), &[backend_address(0, 0)]);
     config.listeners.clear();
-    config.pools = (0..2).map(|number| pool(random, &config.pools[0], number)).collect();
+    config.runtime.drain_timeout = Duration::from_millis(random.pick(&[1, 500, 30_000]));
+    config.pools = (0..2).map(|number| pool(random, variety, &config.pools[0], number)).collect();
     for number in 0..random.between(1, u64::from(LISTENERS_MAX)) {
-        let listener = listener(random, usize::try_from(number).expect("a small number"));
+        let listener = listener(random, variety, usize::try_from(number).expect("a small number"));
         config.listeners.push(listener);
     }
     config
 }
 
-fn listener(random: &mut Random, number: usize) -> Listener {
+fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
     Listener {
         name: format!("listener {number}"),
         address: listener_address(number),
         pool: PoolIndex(random.index(2)),
-        demand: Demand::Any,
+        demand: if variety.health { demand(random) } else { Demand::Any },
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
         freebind: false,
@@ -215,32 +259,78 @@ fn listener(random: &mut Random, number: usize) -> Listener {
     }
 }
 
-fn pool(random: &mut Random, like: &Pool, number: u8) -> Pool {
+fn demand(random: &mut Random) -> Demand {
+    let hold = waiting(random);
+    random.pick(&[
+        Demand::Any,
+        Demand::Any,
+        Demand::Primary(hold),
+        Demand::Primary(hold),
+        Demand::Replica(Fallback::None),
+        Demand::Replica(Fallback::Primary),
+    ])
+}
+
+fn waiting(random: &mut Random) -> Waiting {
+    Waiting {
+        connections_max: random.pick(&[0, 1, 3, 1000, 1000]),
+        timeout: Duration::from_millis(random.pick(&[1, 100, 2_000, 10_000])),
+    }
+}
+
+fn pool(random: &mut Random, variety: Variety, like: &Pool, number: u8) -> Pool {
     let mut pool = like.clone();
     pool.name = format!("pool {number}");
     pool.source = random.chance(300).then_some([10, 0, 0, 1].into());
-    settings(random, &mut pool);
-    pool.backends =
-        (0..=random.index(usize::from(BACKENDS_MAX))).map(|index| backend(random, number, index)).collect();
+    if variety.policies {
+        pool.balance = random.pick(&[
+            Balance::RoundRobin,
+            Balance::LeastConnections,
+            Balance::LeastConnections,
+            Balance::Random,
+            Balance::Maglev,
+        ]);
+    }
+    settings(random, variety, &mut pool);
+    pool.backends = (0..=random.index(usize::from(BACKENDS_MAX)))
+        .map(|index| backend(random, variety, number, index))
+        .collect();
     pool
 }
 
-fn settings(random: &mut Random, pool: &mut Pool) {
+fn settings(random: &mut Random, variety: Variety, pool: &mut Pool) {
     pool.attempts = random.pick(&[1, 2, 3, 16]);
     pool.connect_timeout = Duration::from_millis(random.pick(&[50, 500, 3_000]));
     pool.idle_timeout = Duration::from_secs(random.pick(&[10, 20, 3_600]));
     pool.half_closed_timeout = Duration::from_secs(random.pick(&[4, 4, 60]));
     pool.keepalive.idle = Duration::from_secs(random.pick(&[1, 60]));
+    pool.on_all_down = random.pick(&[OnAllDown::Open, OnAllDown::Closed]);
+    if variety.bounds {
+        pool.queue = waiting(random);
+    }
+    if variety.health {
+        pool.on_down = random.pick(&[OnLoss::Keep, OnLoss::Close]);
+        pool.on_role_loss = random.pick(&[OnLoss::Keep, OnLoss::Close, OnLoss::Close]);
+        let delay = Duration::from_millis(random.pick(&[0, 100, 5_000]));
+        pool.tiers = Tiers {
+            active_min: random.pick(&[1, 1, 2]),
+            failback: random.pick(&[Failback::Auto(delay), Failback::Manual]),
+            on_demotion: random.pick(&[OnDemotion::Keep, OnDemotion::Drain, OnDemotion::Close]),
+        };
+    }
 }
 
-fn backend(random: &mut Random, pool: u8, index: usize) -> Backend {
+fn backend(random: &mut Random, variety: Variety, pool: u8, index: usize) -> Backend {
     let weight = random.pick(&[0, 1, 1, 1, 1, 2, 5]);
+    let bound = if variety.bounds { random.pick(&[0, 1, 1, 2, 5]) } else { 0 };
+    // The first is never one, so that there is one of each pool that is not.
+    let is_backup = variety.health && index > 0 && random.chance(300);
     Backend {
         name: format!("backend {index}"),
         address: backend_address(pool, index),
         weight,
-        tier: Tier::Active,
-        connections_max: None,
+        tier: if is_backup { Tier::Backup } else { Tier::Active },
+        connections_max: NonZeroU32::new(bound),
     }
 }
 
@@ -258,7 +348,7 @@ fn hosts(random: &mut Random) -> Vec<(SocketAddr, Host)> {
 }
 
 /// Changes one thing of a configuration.
-pub(crate) fn change(random: &mut Random, config: &mut Config) {
+pub(crate) fn change(random: &mut Random, variety: Variety, config: &mut Config) {
     let pool = random.index(config.pools.len());
     match random.index(8) {
         0 => {
@@ -276,13 +366,13 @@ pub(crate) fn change(random: &mut Random, config: &mut Config) {
         2 => {
             let number = u8::try_from(pool).expect("two pools");
             let index = random.index(usize::from(BACKENDS_MAX));
-            let new = backend(random, number, index);
+            let new = backend(random, variety, number, index);
             let backends = &mut config.pools[pool].backends;
             if !backends.iter().any(|backend| backend.address == new.address) {
                 backends.insert(random.index(backends.len() + 1), new);
             }
         }
-        3 => settings(random, &mut config.pools[pool]),
+        3 => settings(random, variety, &mut config.pools[pool]),
         4 => {
             if !config.listeners.is_empty() {
                 config.listeners.remove(random.index(config.listeners.len()));
@@ -290,7 +380,7 @@ pub(crate) fn change(random: &mut Random, config: &mut Config) {
         }
         _ => {
             let number = random.index(usize::from(LISTENERS_MAX));
-            let new = listener(random, number);
+            let new = listener(random, variety, number);
             match config.listeners.iter_mut().find(|listener| listener.address == new.address) {
                 Some(listener) => *listener = new,
                 None => config.listeners.push(new),

@@ -27,6 +27,7 @@ pub struct Stage {
     /// Peers that the test has already.
     known: Vec<usize>,
     wakers: Arc<[Waker]>,
+    control: Arc<Waker>,
 }
 
 /// A client or a backend, moved by the test.
@@ -63,6 +64,7 @@ impl Stage {
             hosts: 0,
             known: Vec::new(),
             wakers: (0..2).map(|_| Waker::new().expect("few are open")).collect(),
+            control: Arc::new(Waker::new().expect("few are open")),
         }
     }
 
@@ -75,6 +77,11 @@ impl Stage {
     /// is not there.
     pub fn wakers(&self) -> Arc<[Waker]> {
         Arc::clone(&self.wakers)
+    }
+
+    /// What wakes control, which is the test itself.
+    pub fn control(&self) -> Arc<Waker> {
+        Arc::clone(&self.control)
     }
 
     /// Looks whether the worker was woken.

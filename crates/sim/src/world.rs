@@ -6,12 +6,13 @@ use std::fmt::Arguments;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use uring::{Completion, ConnectOptions, Errno, Fd, Token};
+use uring::{Completion, ConnectOptions, Errno, Fd};
 
 use crate::agenda::{Agenda, Answer, Event, MILLISECOND, SECOND};
 use crate::buffers::Buffers;
 use crate::descriptors::{Descriptors, Socket, Thing};
 use crate::faults::{Fault, Faults};
+use crate::health::Told;
 use crate::links::{EndId, Link};
 use crate::peers::{Client, Manners, Peer};
 use crate::picks::Picks;
@@ -38,6 +39,8 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) manners: Manners,
     pub(crate) picks: Picks,
+    /// Every table that was published.
+    pub(crate) told: Vec<Told>,
     pub(crate) network: Network,
     /// Clients that were accepted.
     pub(crate) accepted: u64,
@@ -127,6 +130,7 @@ impl World {
             clients,
             manners: scenario.manners,
             picks: Picks::default(),
+            told: Vec::new(),
             network: scenario.network,
             accepted: 0,
             moved: 0,
@@ -174,9 +178,7 @@ impl World {
             Event::Reset(from) => self.on_reset(from),
             Event::GiveUp(at, errno) => self.link_break(at, errno),
             Event::Knock { client } => self.knock(client),
-            Event::Connected { worker, token, end, to, answer } => {
-                self.on_connected((worker, token), end, to, answer);
-            }
+            Event::Connected { worker, end, to, answer } => self.on_connected(worker, end, to, answer),
             Event::SendAck(end) => self.on_ack_overdue(end),
             Event::Act(peer) => self.act(peer),
         }
@@ -217,20 +219,17 @@ impl World {
             }
             return Err(errno);
         }
-        let socket = Socket { end: None, hold_ack: options.hold_ack, resets: false, unconfirmed: None };
+        let (hold_ack, tables) = (options.hold_ack, self.told.len());
+        let socket = Socket { end: None, hold_ack, resets: false, unconfirmed: None, tables };
         Ok(self.descriptors.open(Thing::Socket(socket)))
     }
 
-    pub(crate) fn begin_connect(
-        &mut self,
-        worker: usize,
-        socket: Fd,
-        to: SocketAddr,
-        token: Token,
-    ) -> Result<(), Errno> {
+    pub(crate) fn begin_connect(&mut self, worker: usize, socket: Fd, to: SocketAddr) -> Result<(), Errno> {
         let link = self.new_link(true);
         let end = EndId { link, side: 0 };
-        assert!(self.descriptors.socket(socket).end.replace(end).is_none(), "a socket connects once");
+        let socket_of_link = self.descriptors.socket(socket);
+        assert!(socket_of_link.end.replace(end).is_none(), "a socket connects once");
+        self.links[link].picked = Some((to, socket_of_link.tables));
         if self.happens(Fault::NoPort) {
             self.answered.no_port += 1;
             return Err(self.random.pick(&[Errno::ADDRNOTAVAIL, Errno::ADDRINUSE]));
@@ -247,7 +246,7 @@ impl World {
             if let Answer::Unconfirmed(errno) = answer {
                 self.descriptors.socket(socket).unconfirmed = Some(errno);
             }
-            self.agenda.after(round_trip, Event::Connected { worker, token, end, to, answer });
+            self.agenda.after(round_trip, Event::Connected { worker, end, to, answer });
         }
         Ok(())
     }
@@ -268,8 +267,8 @@ impl World {
         ])
     }
 
-    fn on_connected(&mut self, (worker, token): (usize, Token), end: EndId, to: SocketAddr, answer: Answer) {
-        let waits = self.answer_connect(worker, token, answer);
+    fn on_connected(&mut self, worker: usize, end: EndId, to: SocketAddr, answer: Answer) {
+        let waits = self.answer_connect(worker, end, answer);
         if answer != Answer::Accepted || self.end(end).closed {
             return;
         }

@@ -62,6 +62,7 @@ scripts! {
     polls_for_reading
     polls_for_writing
     polls_for_writing_past_a_fin
+    polls_for_a_reset
     sends_what_fits
     sends_to_who_reset
     sends_a_fin
@@ -346,6 +347,32 @@ fn polls_for_writing_past_a_fin(side: &mut impl Side) {
     assert!(!completes(side, POLL).more);
     close(side, socket);
     close(side, other);
+}
+
+fn polls_for_a_reset(side: &mut impl Side) {
+    let (mut client, socket) = connected(side);
+    side.kernel().submit(Op::PollReset { socket }, token(POLL));
+    side.send(&mut client, 1);
+    nothing_completes(side);
+    side.finish(&mut client);
+    nothing_completes(side);
+    side.reset(client);
+    assert!(!completes(side, POLL).more);
+    // It is so still, also for who asks only now.
+    side.kernel().submit(Op::PollReset { socket }, token(POLL));
+    assert!(!completes(side, POLL).more);
+    close(side, socket);
+
+    let (mut client, socket) = connected(side);
+    side.finish(&mut client);
+    side.kernel().submit(Op::PollReset { socket }, token(POLL));
+    nothing_completes(side);
+    side.kernel().submit(Op::Cancel { target: token(POLL) }, token(CANCEL));
+    assert_eq!(completes(side, CANCEL).result, Err(Errno::NOENT));
+    side.kernel().submit(Op::CancelAll { fd: socket }, token(CANCEL));
+    let ended = both_complete(side, POLL, CANCEL);
+    assert_eq!((ended[0].result, ended[0].more), (Err(Errno::CANCELED), false));
+    close(side, socket);
 }
 
 fn sends_what_fits(side: &mut impl Side) {

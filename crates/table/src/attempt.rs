@@ -13,8 +13,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) shares: &'a [u32],
     /// Those that are not to be picked again.
     pub(crate) tried: &'a [BackendIndex],
-    /// Whether places are counted; if not, everybody has one.
-    pub(crate) counted: bool,
+    /// Whether any backend has a bound; if none has, everybody has a place.
+    pub(crate) bounded: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -23,26 +23,26 @@ impl<'a> Attempt<'a> {
     }
 
     pub(crate) fn load(&self, index: BackendIndex) -> Load {
-        Load { index, active: self.backend(index).active(), share: self.shares[usize::from(index.0)] }
+        Load { index, active: self.backend(index).gate.active(), share: self.shares[usize::from(index.0)] }
     }
 
     /// Takes a place at this one, if it was not tried and has one.
     pub(crate) fn enter(&self, index: BackendIndex) -> bool {
-        self.is_untried(index) && (!self.counted || self.backend(index).enter())
+        self.is_untried(index) && self.backend(index).enter()
     }
 
     /// Whether a place might be had at this one.
     pub(crate) fn is_open(&self, index: BackendIndex) -> bool {
-        self.is_untried(index) && (!self.counted || !self.backend(index).is_full())
+        self.is_untried(index) && !self.backend(index).is_full()
     }
 
     /// Picks another one of `places` than the one whose turn it is. `number` says which, so that they take turns.
     ///
     /// Bound: it looks at each place four times at most.
     pub(crate) fn stand_in(&self, places: &[BackendIndex], number: u64) -> Picked {
-        // Asked once and not of each place, and of a copy: where nothing is counted, this is a walk over numbers alone.
+        // Asked once and not of each place, and of a copy: where nobody can be full, this is a walk over numbers alone.
         let tried = self.tried;
-        let meant = if self.counted {
+        let meant = if self.bounded {
             turn(places, number, |index| self.is_open(index))
         } else {
             turn(places, number, |index| !tried.contains(&index))

@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::counters::{BackendCounters, PerWorker};
+use crate::failures::Failures;
 use crate::gate::Gate;
+use crate::waiters::Waiters;
 
 /// An address to connect to, with a weight.
 #[derive(Debug)]
@@ -18,42 +20,75 @@ pub struct Backend {
     pub weight: u16,
     /// How many connections it takes at once, over all workers; none is no bound.
     pub connections_max: Option<NonZeroU32>,
-    /// Counts its connections, if its pool's policy or the bound of a backend of it asks for that; outlives swaps. Connections
-    /// that began before a reload made the pool count are not counted.
-    pub gate: Option<Arc<Gate>>,
+    /// Counts its connections, those it is being connected to for included; outlives swaps. Nobody waits at it but at `waiters`.
+    pub gate: Arc<Gate>,
+    /// Of its pool: workers with clients that wait for a place.
+    waiters: Arc<Waiters>,
     /// What became of connections to it; outlives swaps.
     pub counters: Arc<PerWorker<BackendCounters>>,
+    /// Connects to it that failed in a row; outlives swaps.
+    failures: Arc<Failures>,
+    /// With how many of them its pool puts it aside; none never does.
+    failures_max: Option<u32>,
+}
+
+/// What a backend has of its pool.
+pub(crate) struct OfPool<'a> {
+    pub(crate) workers: usize,
+    pub(crate) waiters: &'a Arc<Waiters>,
+    pub(crate) failures_max: Option<u32>,
 }
 
 /// An index into [`Pool::backends`](crate::Pool::backends) of the pool it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendIndex(pub u16);
 
 impl Backend {
     /// The backend that `config` asks for, with what outlives a swap taken from the one it was `before`.
-    pub(crate) fn build(
-        config: &config::Backend,
-        workers: usize,
-        counted: bool,
-        before: Option<&Arc<Self>>,
-    ) -> Self {
-        let gate = before.and_then(|before| before.gate.clone());
+    pub(crate) fn build(config: &config::Backend, pool: &OfPool<'_>, before: Option<&Arc<Self>>) -> Self {
+        let gate = before.map(|before| Arc::clone(&before.gate));
         let counters = before.map(|before| Arc::clone(&before.counters));
+        let failures = before.map(|before| Arc::clone(&before.failures));
         Self {
             name: config.name.clone(),
             address: config.address,
             weight: config.weight,
             connections_max: config.connections_max,
-            gate: counted.then(|| gate.unwrap_or_else(|| Arc::new(Gate::new(workers)))),
-            counters: counters.unwrap_or_else(|| Arc::new(PerWorker::new(workers))),
+            gate: gate.unwrap_or_else(|| Arc::new(Gate::new(pool.workers))),
+            waiters: Arc::clone(pool.waiters),
+            counters: counters.unwrap_or_else(|| Arc::new(PerWorker::new(pool.workers))),
+            failures: failures.unwrap_or_default(),
+            failures_max: pool.failures_max,
         }
     }
 
-    /// Gives back the place that a pick took at this very backend, which the table of the pick had; says which worker waits for
-    /// one and must be woken.
-    #[must_use = "the worker that it names must be woken"]
-    pub fn leave(&self) -> Option<usize> {
-        self.gate.as_ref().and_then(|gate| gate.leave())
+    /// Gives back the place that a pick took at this backend; says which workers wait for one at any backend of the pool, and must
+    /// be woken.
+    pub fn leave(&self) -> impl Iterator<Item = usize> {
+        self.gate.give_back();
+        self.waiters.claim_all()
+    }
+
+    /// A connect to it failed, and that was not for want of something here; says whether control is to be told: as many have failed
+    /// in a row now as it is put aside for.
+    pub fn on_connect_failed(&self) -> bool {
+        self.failures_max == Some(self.failures.add())
+    }
+
+    /// A connect to it succeeded: it has not failed any more.
+    pub fn on_connected(&self) {
+        self.failures.forget();
+    }
+
+    /// How many connects to it have failed since one succeeded, over all workers, or since
+    /// [`forget_failures`](Self::forget_failures).
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.failures.in_a_row()
+    }
+
+    /// Counts its failures from 0: they have been acted upon.
+    pub fn forget_failures(&self) {
+        self.failures.forget();
     }
 
     /// What tells it from all others, over swaps, for as long as anybody has it.
@@ -63,24 +98,20 @@ impl Backend {
 
     /// Takes a place, if there is one.
     pub(crate) fn enter(&self) -> bool {
-        self.gate.as_ref().is_none_or(|gate| gate.enter(self.places()))
+        if let Some(max) = self.connections_max {
+            return self.gate.enter(max.get());
+        }
+        self.gate.take();
+        true
     }
 
     /// Takes a place if there is one and `active` are taken.
     pub(crate) fn enter_as(&self, active: u32) -> bool {
-        active < self.places() && self.gate.as_ref().is_none_or(|gate| gate.enter_as(active))
+        self.connections_max.is_none_or(|max| active < max.get()) && self.gate.enter_as(active)
     }
 
-    /// Connections that it has, as far as they are counted.
-    pub(crate) fn active(&self) -> u32 {
-        self.gate.as_ref().map_or(0, |gate| gate.active())
-    }
-
+    /// Whether it has as many connections as it may.
     pub(crate) fn is_full(&self) -> bool {
-        self.active() >= self.places()
-    }
-
-    fn places(&self) -> u32 {
-        self.connections_max.map_or(u32::MAX, NonZeroU32::get)
+        self.connections_max.is_some_and(|max| self.gate.is_full(max.get()))
     }
 }

@@ -28,29 +28,24 @@
 //! The proof needs `max` to be the same for all. When a reload raises it, every worker is woken anyway, and
 //! tries again.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Places over all workers: of a listener, or of the process.
+use crate::waiters::Waiters;
+
+/// Places over all workers: of a listener, of the process, at a backend, or among those who wait.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Gate {
     /// Places taken.
     active: AtomicU32,
-    /// The worker woken last; the search for the next starts behind it, so that none waits forever.
-    woken: AtomicU32,
-    /// A bit for each worker that waits.
-    waiting: Box<[AtomicU64]>,
+    /// Workers that wait for one.
+    waiters: Waiters,
 }
 
 impl Gate {
     /// No place taken, nobody waiting, for so many workers.
     pub fn new(workers: usize) -> Self {
-        assert!(workers > 0);
-        Self {
-            active: AtomicU32::new(0),
-            woken: AtomicU32::new(0),
-            waiting: (0..workers.div_ceil(WORD)).map(|_| AtomicU64::new(0)).collect(),
-        }
+        Self { active: AtomicU32::new(0), waiters: Waiters::new(workers) }
     }
 
     /// Takes a place if fewer than `max` are taken; exact over all workers.
@@ -58,6 +53,11 @@ impl Gate {
         self.active
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |active| (active < max).then(|| active + 1))
             .is_ok()
+    }
+
+    /// Takes a place, however many are taken.
+    pub(crate) fn take(&self) {
+        self.active.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Takes a place if exactly `active` are taken.
@@ -69,66 +69,39 @@ impl Gate {
     /// waiting.
     #[must_use = "the worker that it names must be woken"]
     pub fn leave(&self) -> Option<usize> {
+        self.give_back();
+        self.waiters.claim()
+    }
+
+    /// Gives a place back, where nobody waits at this gate.
+    pub(crate) fn give_back(&self) {
         let before = self.active.fetch_sub(1, Ordering::SeqCst);
         assert!(before > 0, "a place was given back that nobody had taken");
-        self.claim()
     }
 
     /// Notes that `worker` waits for a place. It must try [`enter`](Self::enter) once more before it sleeps.
     pub fn wait(&self, worker: usize) {
-        self.waiting[worker / WORD].fetch_or(bit(worker), Ordering::SeqCst);
+        self.waiters.wait(worker);
     }
 
     /// Notes that `worker`, which waited, does not any more: it has a place, or wants none. Says which other
     /// worker must be woken, because a wake-up meant for whoever waits may have gone to this one.
     #[must_use = "the worker that it names must be woken"]
     pub fn done_waiting(&self, worker: usize, max: u32) -> Option<usize> {
-        self.waiting[worker / WORD].fetch_and(!bit(worker), Ordering::SeqCst);
-        if self.active.load(Ordering::SeqCst) < max { self.claim() } else { None }
+        self.waiters.done_waiting(worker);
+        if self.is_full(max) { None } else { self.waiters.claim() }
+    }
+
+    /// Whether `max` places or more are taken.
+    pub(crate) fn is_full(&self, max: u32) -> bool {
+        self.active.load(Ordering::SeqCst) >= max
     }
 
     /// Places taken.
     pub fn active(&self) -> u32 {
         self.active.load(Ordering::Relaxed)
     }
-
-    /// Clears the flag of one worker that waits, and names it.
-    fn claim(&self) -> Option<usize> {
-        loop {
-            let worker = self.next_waiting()?;
-            // Another thread may have claimed it since; then look again. Each such loss is another's gain,
-            // so the loop ends.
-            let word = self.waiting[worker / WORD].fetch_and(!bit(worker), Ordering::SeqCst);
-            if word & bit(worker) != 0 {
-                self.woken.store(u32::try_from(worker).expect("few workers"), Ordering::Relaxed);
-                return Some(worker);
-            }
-        }
-    }
-
-    /// A worker that waits, the first behind the one woken last.
-    fn next_waiting(&self) -> Option<usize> {
-        let words = self.waiting.len();
-        let start = self.woken.load(Ordering::Relaxed) as usize + 1;
-        // The starting word twice: first its bits from `start` on, last the others.
-        (0..=words).find_map(|step| {
-            let index = (start / WORD + step) % words;
-            let mask = match step {
-                0 if start / WORD < words => u64::MAX << (start % WORD),
-                _ => u64::MAX,
-            };
-            let word = self.waiting[index].load(Ordering::SeqCst) & mask;
-            (word != 0).then(|| index * WORD + word.trailing_zeros() as usize)
-        })
-    }
 }
-
-fn bit(worker: usize) -> u64 {
-    1 << (worker % WORD)
-}
-
-/// Flags in a word.
-const WORD: usize = u64::BITS as usize;
 
 #[cfg(test)]
 mod tests {

@@ -30,10 +30,12 @@ mod round_robin;
 mod ack_hold;
 mod backend;
 mod counters;
+mod failures;
 mod gate;
 mod published;
 #[cfg(test)]
 mod samples;
+mod waiters;
 
 pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
@@ -48,3 +50,4 @@ pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
 pub use crate::standing::{Availability, Health, PoolHealth, Role, Standing};
 pub use crate::table::{Phase, Table};
+pub use crate::waiters::Waiters;

@@ -29,6 +29,8 @@ pub struct Listener {
     pub sockets: Arc<Sockets>,
     /// Counts its places; outlives swaps.
     pub gate: Arc<Gate>,
+    /// Counts its clients that wait for a primary; outlives swaps.
+    pub hold_gate: Arc<Gate>,
     /// What it did; outlives swaps.
     pub counters: Arc<PerWorker<ListenerCounters>>,
 }

@@ -10,14 +10,16 @@ use config::{Balance, Demand, OnDemotion, Tier};
 
 use crate::ack_hold::AckHold;
 use crate::attempt::Attempt;
-use crate::backend::{Backend, BackendIndex};
+use crate::backend::{Backend, BackendIndex, OfPool};
 use crate::candidates::{Candidates, Policy, Want, shares};
 use crate::chance::Dice;
 use crate::counters::PerWorker;
 use crate::fate::{Fates, Judgement};
+use crate::gate::Gate;
 use crate::picked::Picked;
 use crate::standing::{PoolHealth, Role, Standing};
 use crate::tiers::{Available, Serving, serving};
+use crate::waiters::Waiters;
 use crate::{least_connections, random, round_robin};
 
 /// Backends with one balancing policy.
@@ -41,12 +43,22 @@ pub struct Pool {
     pub source: Option<IpAddr>,
     /// Clients that wait while every backend has as many connections as it may.
     pub queue: config::Waiting,
+    /// Counts those clients; outlives swaps.
+    pub queue_gate: Arc<Gate>,
+    /// Workers that such clients wait at, for a place at any backend; outlives swaps.
+    ///
+    /// A worker notes that it waits and *then* picks for its clients once more, before it sleeps. [`Backend::leave`] counts a place
+    /// as free and *then* names all who wait. Those accesses are sequentially consistent, so all of them stand in one
+    /// order: either the pick came after the place was free, and had it, or the worker was noted when `leave` looked,
+    /// and was named. So no wake-up is lost. All are named, not one as at a [`Gate`]: of those who wait some may not go to
+    /// that backend, for their demand or because they have tried it, and one of them may be the one who was named.
+    pub waiters: Arc<Waiters>,
     /// The backends, in the order of the config.
     pub backends: Vec<Arc<Backend>>,
     /// Who may be picked, by [`Want`].
     candidates: [Candidates; Want::ALL.len()],
-    /// Whether connections of its backends are counted.
-    counted: bool,
+    /// Whether any of its backends has a bound.
+    bounded: bool,
     /// Which tier serves; none if nobody ever asked who is well.
     serving: Option<Serving>,
     /// How many picks there were; shared by all workers, outlives swaps.
@@ -80,9 +92,9 @@ impl Pool {
         fates: &mut Fates,
     ) -> (Self, Option<Instant>) {
         let before = given.before;
-        let counted = matches!(config.balance, Balance::LeastConnections | Balance::Random)
-            || config.backends.iter().any(|backend| backend.connections_max.is_some());
-        let backends = backends(config, given, counted);
+        let waiters = before
+            .map_or_else(|| Arc::new(Waiters::new(given.workers)), |before| Arc::clone(&before.waiters));
+        let backends = backends(config, given, &waiters);
         let standings = standings(config, given.health.map(|(health, _)| health));
         let serving = given.health.map(|(health, now)| {
             let available = available(config, &standings);
@@ -117,9 +129,12 @@ impl Pool {
             keepalive: config.keepalive,
             source: config.source,
             queue: config.queue,
+            queue_gate: before
+                .map_or_else(|| Arc::new(Gate::new(given.workers)), |before| Arc::clone(&before.queue_gate)),
+            waiters,
             backends,
             candidates,
-            counted,
+            bounded: config.backends.iter().any(|backend| backend.connections_max.is_some()),
             serving,
             cursor: before.map_or_else(Arc::default, |before| Arc::clone(&before.cursor)),
             ack_hold: before.map_or_else(
@@ -145,8 +160,10 @@ impl Pool {
         client: impl FnOnce() -> IpAddr,
     ) -> Picked {
         let Candidates { shares, policy } = &self.candidates[Want::from(demand) as usize];
-        let attempt = Attempt { backends: &self.backends, shares, tried, counted: self.counted };
+        let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded };
         match policy {
+            // Nobody's turn is no turn.
+            Policy::RoundRobin(rotation) if rotation.is_empty() => Picked::None,
             Policy::RoundRobin(rotation) => round_robin::pick(rotation, self.next_number(), &attempt),
             Policy::LeastConnections(members) => {
                 least_connections::pick(members, self.next_number(), &attempt)
@@ -154,6 +171,27 @@ impl Pool {
             Policy::Random(rotation) => random::pick(rotation, dice, &attempt),
             Policy::Maglev(maglev) => maglev.pick(client(), &attempt),
         }
+    }
+
+    /// Whether anybody may be picked for `demand`, tried or not, with a place or without.
+    pub fn has_candidates(&self, demand: Demand) -> bool {
+        self.candidates[Want::from(demand) as usize].shares.iter().any(|share| *share > 0)
+    }
+
+    /// Whether a pick for `demand` by who has tried these would give somebody.
+    pub fn has_place(&self, demand: Demand, tried: &[BackendIndex]) -> bool {
+        let shares = &self.candidates[Want::from(demand) as usize].shares;
+        let mut candidates = (0..).map(BackendIndex).zip(shares).filter(|(_, share)| **share > 0);
+        candidates.any(|(index, _)| !tried.contains(&index) && !self.backend(index).is_full())
+    }
+
+    /// The index of the backend at this address.
+    pub fn index_of(&self, address: SocketAddr) -> Option<BackendIndex> {
+        (0..)
+            .map(BackendIndex)
+            .zip(&self.backends)
+            .find(|(_, backend)| backend.address == address)
+            .map(|(index, _)| index)
     }
 
     /// The backend of this index.
@@ -172,7 +210,7 @@ impl Pool {
     }
 }
 
-fn backends(config: &config::Pool, given: &Given<'_>, counted: bool) -> Vec<Arc<Backend>> {
+fn backends(config: &config::Pool, given: &Given<'_>, waiters: &Arc<Waiters>) -> Vec<Arc<Backend>> {
     assert!(config.backends.len() <= BACKENDS_MAX);
     // A look-up for each: 10 000 searches of 10 000 backends took 50 ms.
     let known: HashMap<SocketAddr, &Arc<Backend>> = given
@@ -181,9 +219,11 @@ fn backends(config: &config::Pool, given: &Given<'_>, counted: bool) -> Vec<Arc<
         .flat_map(|pool| &pool.backends)
         .map(|backend| (backend.address, backend))
         .collect();
+    let failures_max = config.eject.map(|eject| eject.failures);
+    let of_pool = OfPool { workers: given.workers, waiters, failures_max };
     let backend = |backend: &config::Backend| {
         let before = known.get(&backend.address).copied();
-        Arc::new(Backend::build(backend, given.workers, counted, before))
+        Arc::new(Backend::build(backend, &of_pool, before))
     };
     config.backends.iter().map(backend).collect()
 }

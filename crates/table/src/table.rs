@@ -46,8 +46,8 @@ impl Table {
     ///
     /// `sockets` are the listening sockets by index of the config's listener. `health` is what is known of
     /// backends; without it all are taken to be well and of no role. What must outlive a swap is
-    /// taken from `previous`: a pool's cursor and the tier that serves by the pool's name, a backend's counters and gate
-    /// by the pool's name and the backend's address, a listener's gate and counters by its sockets being the very
+    /// taken from `previous`: a pool's cursor, its queue and the tier that serves by the pool's name, a backend's counters, gate and
+    /// failures by the pool's name and the backend's address, a listener's gates and counters by its sockets being the very
     /// same.
     ///
     /// # Panics
@@ -82,6 +82,9 @@ impl Table {
             .zip(sockets)
             .map(|(listener, sockets)| {
                 let before = previous.and_then(|table| table.listener_on(&sockets));
+                let gate = |of: fn(&Listener) -> &Arc<Gate>| {
+                    before.map_or_else(|| Arc::new(Gate::new(workers)), |before| Arc::clone(of(before)))
+                };
                 Arc::new(Listener {
                     name: listener.name.clone(),
                     address: listener.address,
@@ -89,8 +92,8 @@ impl Table {
                     backlog: listener.backlog,
                     pool: Arc::clone(&pools[listener.pool.0]),
                     demand: listener.demand,
-                    gate: before
-                        .map_or_else(|| Arc::new(Gate::new(workers)), |before| Arc::clone(&before.gate)),
+                    gate: gate(|before| &before.gate),
+                    hold_gate: gate(|before| &before.hold_gate),
                     counters: before.map_or_else(
                         || Arc::new(PerWorker::new(workers)),
                         |before| Arc::clone(&before.counters),
@@ -163,7 +166,12 @@ mod tests {
         assert!(Arc::ptr_eq(&after.listeners[0].gate, &before.listeners[0].gate));
         assert!(Arc::ptr_eq(&after.listeners[0].counters, &before.listeners[0].counters));
         assert!(!Arc::ptr_eq(&after.listeners[1].gate, &before.listeners[1].gate));
+        assert!(Arc::ptr_eq(&after.listeners[0].hold_gate, &before.listeners[0].hold_gate));
         assert!(!Arc::ptr_eq(&after.listeners[1].counters, &before.listeners[1].counters));
+
+        let pools = [&after, &before].map(|table| table.pool("web").unwrap());
+        assert!(Arc::ptr_eq(&pools[0].queue_gate, &pools[1].queue_gate));
+        assert!(Arc::ptr_eq(&pools[0].waiters, &pools[1].waiters));
 
         let counters = |table: &Table, pool: &str, index: usize| {
             Arc::clone(&table.pool(pool).unwrap().backends[index].counters)
@@ -184,6 +192,15 @@ mod tests {
             .map(|table| samples::pick(&table.pools[0], &[]).unwrap().0)
             .collect();
         assert_eq!(picked, [0, 1, 2, 0, 1, 2]);
+    }
+
+    /// Who came while nobody took connections had no turn.
+    #[test]
+    fn a_pick_that_finds_nobody_takes_no_turn() {
+        let nobody = build(&config(vec![], vec![pool("web", &["a 0", "b 0"])]), &[], None);
+        assert_eq!(samples::pick(&nobody.pools[0], &[]), None);
+        let both = build(&config(vec![], vec![pool("web", &["a 1", "b 1"])]), &[], Some(&nobody));
+        assert_eq!(samples::pick(&both.pools[0], &[]).unwrap().0, 0);
     }
 
     fn two_listeners() -> Config {

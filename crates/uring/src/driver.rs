@@ -148,8 +148,13 @@ pub enum Op {
         /// The socket.
         socket: Fd,
     },
+    /// Completes when the connection was reset or has failed, whatever there is to read, and FIN or none.
+    PollReset {
+        /// The socket.
+        socket: Fd,
+    },
     /// Cancels the operation with this token; it still completes, with `ECANCELED` or what it had come to. For a
-    /// `PollWritable`, there is `CancelAll`.
+    /// `PollWritable` or a `PollReset`, there is `CancelAll`.
     Cancel {
         /// Whose.
         target: Token,

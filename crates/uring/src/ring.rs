@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,8 @@ pub struct Ring {
     wakers: Arc<[Waker]>,
     /// Which of `wakers` ends this ring's wait.
     index: usize,
-    /// Waits for writability that are over, to be ended; kept for its memory.
-    writable: Vec<u64>,
+    /// Edge-triggered polls that are over, to be ended; kept for its memory.
+    polled: Vec<u64>,
     /// Whether a poll on the waker is in flight.
     waker_armed: bool,
     /// Whether a multishot receive ends by itself after a number of bytes (Linux 6.17).
@@ -61,8 +61,11 @@ const WAKE: u64 = u64::MAX;
 /// The user data of what nobody waits for.
 const IGNORED: u64 = u64::MAX - 1;
 
-/// What ends a wait for writability.
-const WRITABLE: u32 = (libc::POLLOUT | libc::POLLERR | libc::POLLHUP) as u32;
+/// What ends an edge-triggered poll. One that does not ask for `POLLOUT` is not told of it.
+const POLLED: u32 = (libc::POLLOUT | libc::POLLERR | libc::POLLHUP) as u32;
+
+/// What every poll asks for, asked or not: `POLLERR`, `POLLHUP`, and a peer's FIN.
+const NOTHING_MORE: u32 = 0;
 
 impl Ring {
     /// A ring with `buffers` receive buffers, whose wait `wakers[index]` ends.
@@ -85,7 +88,7 @@ impl Ring {
             addresses: Vec::with_capacity(SUBMISSIONS_MAX as usize),
             wakers,
             index,
-            writable: Vec::new(),
+            polled: Vec::new(),
             waker_armed: false,
             receive_limits: true,
             ephemeral_ports: ephemeral_ports(),
@@ -159,8 +162,13 @@ impl Ring {
         }
     }
 
+    fn poll_edges(&mut self, socket: Fd, events: u32, token: Token) {
+        let poll = opcode::PollAdd::new(types::Fd(socket.0), events).multi(true);
+        self.push(&poll.build().user_data(token.to_bits() | OURS));
+    }
+
     fn arm_waker(&mut self) {
-        let waker = types::Fd(self.wakers[self.index].raw());
+        let waker = types::Fd(self.wakers[self.index].as_raw_fd());
         self.push(&opcode::PollAdd::new(waker, libc::POLLIN as u32).build().user_data(WAKE));
         self.waker_armed = true;
     }
@@ -197,10 +205,9 @@ impl Driver for Ring {
             }
             // Once the peer has sent its FIN, a one-shot poll would answer at once, writable or not. A multishot
             // one is edge-triggered: after that first answer it waits for the next event. `wait` ends it.
-            Op::PollWritable { socket } => {
-                let poll = opcode::PollAdd::new(types::Fd(socket.0), libc::POLLOUT as u32).multi(true);
-                return self.push(&poll.build().user_data(token.to_bits() | OURS));
-            }
+            Op::PollWritable { socket } => return self.poll_edges(socket, libc::POLLOUT as u32, token),
+            // Likewise: the peer may have sent its FIN, and be reset later.
+            Op::PollReset { socket } => return self.poll_edges(socket, NOTHING_MORE, token),
             Op::Cancel { target } => {
                 opcode::AsyncCancel2::new(CancelBuilder::user_data(target.to_bits())).build()
             }
@@ -232,9 +239,9 @@ impl Driver for Ring {
                 continue;
             }
             if entry.user_data() & OURS != 0 && cqueue::more(entry.flags()) {
-                // A wait for writability: is this what it waits for, or only the peer's FIN?
-                if entry.result().cast_unsigned() & WRITABLE != 0 {
-                    self.writable.push(entry.user_data());
+                // An edge-triggered poll: is this what it waits for, or only the peer's FIN?
+                if entry.result().cast_unsigned() & POLLED != 0 {
+                    self.polled.push(entry.user_data());
                 }
                 continue;
             }
@@ -246,7 +253,7 @@ impl Driver for Ring {
             let token = Token::from_bits(entry.user_data() & !OURS);
             done.push(Completion { token, result, more: cqueue::more(entry.flags()), buffer });
         }
-        while let Some(poll) = self.writable.pop() {
+        while let Some(poll) = self.polled.pop() {
             let cancel = opcode::AsyncCancel2::new(CancelBuilder::user_data(poll)).build();
             self.push(&cancel.user_data(IGNORED));
         }

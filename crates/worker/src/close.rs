@@ -16,9 +16,13 @@ impl<D: Driver> Worker<D> {
     /// Only what both sides finished is finished. All else is reset, so that neither side can take a part for the
     /// whole.
     pub(crate) fn close(&mut self, slot: u32, reason: CloseReason) {
+        if let State::Waiting(_) = self.slots.get(slot).state {
+            self.end_wait(slot);
+        }
         let connection = self.slots.get(slot);
         let relay = match std::mem::replace(&mut connection.state, State::Closing(None)) {
             State::Connecting(_) => None,
+            State::Waiting(_) => unreachable!("its wait has ended"),
             State::Relaying(relay) => Some(relay),
             // Already under way, and counted.
             closing @ State::Closing(_) => return connection.state = closing,
@@ -76,7 +80,7 @@ impl<D: Driver> Worker<D> {
         if let Some((socket, backend)) = &connection.backend {
             self.driver.close(*socket);
             backend.counters.of(self.index).active.sub(1);
-            self.wake(backend.leave());
+            self.leave(backend);
         }
         connection.listener.counters.of(self.index).active.sub(1);
         self.handover.on_end();

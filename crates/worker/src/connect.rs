@@ -1,17 +1,18 @@
-//! A connection begins: a backend is picked and connected to, and another one if that fails.
+//! A connection begins: a backend is picked and connected to, and another one if that fails. Every pick but the first, which comes
+//! with its listener, goes by the table in force.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use config::Demand;
 use connection::{CloseReason, Direction, Relay};
-use table::{Listener, Picked};
+use table::{Backend, BackendIndex, Picked};
 use uring::{ConnectOptions, Driver, Errno, Op};
 
 use crate::handover::Client;
 use crate::held_acks::Ack;
 use crate::slots::{Attempts, Connection, State};
 use crate::token::Kind;
+use crate::waiting::Watch;
 use crate::worker::Worker;
 
 impl<D: Driver> Worker<D> {
@@ -19,6 +20,7 @@ impl<D: Driver> Worker<D> {
     pub(crate) fn begin_connection(&mut self, client: Client) {
         let Client { socket: client, listener } = client;
         listener.counters.of(self.index).active.add(1);
+        let queues = self.has_queue(&listener);
         let state = State::Connecting(Attempts::default());
         let slot = self.slots.insert(Connection {
             client,
@@ -28,75 +30,104 @@ impl<D: Driver> Worker<D> {
             pipes: [None; 2],
             kept_alive: false,
             ack: Ack::Sent,
+            watch: Watch::Off,
         });
-        self.connect(slot);
+        if queues { self.queue_up(slot) } else { self.connect(slot) }
     }
 
-    /// Makes attempts until one is under way or none is left.
-    fn connect(&mut self, slot: u32) {
-        loop {
-            let connection = self.slots.get(slot);
-            let listener = Arc::clone(&connection.listener);
-            let State::Connecting(attempts) = &mut connection.state else {
-                unreachable!("only a connection that has no backend yet connects")
-            };
-            let pool = &listener.pool;
-            let picked = if attempts.is_exhausted(pool.attempts) {
-                Picked::None
-            } else {
-                // A client that has left already may go to any.
-                let client = || self.driver.peer(connection.client).map_or(NOBODY, |address| address.ip());
-                pool.pick(listener.demand, attempts.tried(), &mut self.dice, client)
-            };
-            let Picked::Backend(picked) = picked else {
-                let reason = attempts.failed.unwrap_or(reason_of_none(picked, &listener));
-                return self.close(slot, reason);
-            };
-            if let Some(tried) = attempts.tried().last() {
-                pool.backend(*tried).counters.of(self.index).retried.add(1);
+    /// Has a connection without a backend go by the table in force; says whether that is another than it went by. One whose
+    /// listener is gone goes on by what it last had.
+    pub(crate) fn go_by_table(&mut self, slot: u32) -> bool {
+        let connection = self.slots.get(slot);
+        let Some(listener) = self.table.listener_on(&connection.listener.sockets) else { return false };
+        if Arc::ptr_eq(listener, &connection.listener) {
+            return false;
+        }
+        let before = std::mem::replace(&mut connection.listener, Arc::clone(listener));
+        let now_at = |index| listener.pool.index_of(before.pool.backend(index).address);
+        connection.attempts().go_over(now_at);
+        true
+    }
+
+    /// Finds a backend for a connection that has none, as long as it may try any.
+    pub(crate) fn connect(&mut self, slot: u32) {
+        match self.pick(slot) {
+            Picked::Backend(picked) => self.connect_to(slot, picked),
+            nobody @ (Picked::Full | Picked::None) => self.on_nobody(slot, nobody),
+        }
+    }
+
+    /// Picks a backend for a connection that has none.
+    pub(crate) fn pick(&mut self, slot: u32) -> Picked {
+        let connection = self.slots.get(slot);
+        let listener = Arc::clone(&connection.listener);
+        let client = connection.client;
+        let attempts = connection.attempts();
+        if attempts.is_exhausted(listener.pool.attempts) {
+            return Picked::None;
+        }
+        // A client that has left already may go to any.
+        let address = || self.driver.peer(client).map_or(NOBODY, |address| address.ip());
+        listener.pool.pick(listener.demand, attempts.tried(), &mut self.dice, address)
+    }
+
+    /// Begins an attempt at a backend where a place was taken; or at another one, if there is nothing to connect with.
+    pub(crate) fn connect_to(&mut self, slot: u32, picked: BackendIndex) {
+        if let State::Waiting(_) = self.slots.get(slot).state {
+            self.end_wait(slot);
+            self.stop_watch(slot);
+        }
+        let connection = self.slots.get(slot);
+        let listener = Arc::clone(&connection.listener);
+        let pool = &listener.pool;
+        let backend = Arc::clone(pool.backend(picked));
+        let attempts = connection.attempts();
+        if let Some(failed) = attempts.begin(picked, &backend) {
+            failed.counters.of(self.index).retried.add(1);
+        }
+        backend.counters.of(self.index).picked.add(1);
+        let to = backend.address;
+        let hold_ack = pool.ack_hold.of(self.index).is_due();
+        match self.driver.open(&ConnectOptions { to, source: pool.source, hold_ack }) {
+            Ok(socket) => {
+                connection.ack = if hold_ack { Ack::Held } else { Ack::Sent };
+                backend.counters.of(self.index).active.add(1);
+                connection.backend = Some((socket, backend));
+                let token = self.slots.begin(slot, Kind::Connect);
+                self.driver.submit(Op::Connect { socket, to }, token);
+                self.timers.set(slot, self.now + pool.connect_timeout);
             }
-            attempts.begin(picked);
-            let backend = Arc::clone(pool.backend(picked));
-            backend.counters.of(self.index).picked.add(1);
-            let to = backend.address;
-            let hold_ack = pool.ack_hold.of(self.index).is_due();
-            match self.driver.open(&ConnectOptions { to, source: pool.source, hold_ack }) {
-                Ok(socket) => {
-                    connection.ack = if hold_ack { Ack::Held } else { Ack::Sent };
-                    backend.counters.of(self.index).active.add(1);
-                    connection.backend = Some((socket, backend));
-                    let token = self.slots.begin(slot, Kind::Connect);
-                    self.driver.submit(Op::Connect { socket, to }, token);
-                    return self.timers.set(slot, self.now + pool.connect_timeout);
-                }
-                Err(errno) => {
-                    attempts.failed = Some(reason_of(errno));
-                    backend.counters.of(self.index).connect_failed.add(1);
-                    self.wake(backend.leave());
-                }
+            Err(errno) => {
+                attempts.failed = Some(reason_of(errno));
+                backend.counters.of(self.index).connect_failed.add(1);
+                self.leave(&backend);
+                // It ends: each time a backend is tried that was not.
+                self.connect(slot);
             }
         }
     }
 
-    pub(crate) fn on_connect_timeout(&mut self, slot: u32) {
-        let State::Connecting(attempts) = &mut self.slots.get(slot).state else {
-            unreachable!("the caller has looked")
-        };
-        attempts.timed_out = true;
-        let target = Kind::Connect.token(self.slots.generation(slot), slot);
-        let token = self.slots.begin(slot, Kind::Cancel);
-        self.driver.submit(Op::Cancel { target }, token);
+    /// Ends the attempt under way, if that has not been done; what comes of it is told to [`on_connect`](Self::on_connect).
+    pub(crate) fn give_up(&mut self, slot: u32, reason: CloseReason) {
+        self.timers.clear(slot);
+        let attempts = self.slots.get(slot).attempts();
+        if attempts.given_up.replace(reason).is_none() {
+            let target = Kind::Connect.token(self.slots.generation(slot), slot);
+            let token = self.slots.begin(slot, Kind::Cancel);
+            self.driver.submit(Op::Cancel { target }, token);
+        }
     }
 
     pub(crate) fn on_connect(&mut self, slot: u32, result: Result<u32, Errno>) {
         self.timers.clear(slot);
+        let severed = self.severed(slot);
         let connection = self.slots.get(slot);
         let (socket, backend) = connection.backend.as_ref().expect("an attempt has a backend");
-        let socket = *socket;
-        let counters = backend.counters.of(self.index);
-        match result.and_then(|_| self.driver.confirm_connect(socket, backend.address)) {
-            Ok(()) => {
-                counters.connected.add(1);
+        let confirmed = result.and_then(|_| self.driver.confirm_connect(*socket, backend.address));
+        match (severed, confirmed) {
+            (None, Ok(())) => {
+                backend.on_connected();
+                backend.counters.of(self.index).connected.add(1);
                 connection.state = State::Relaying(Relay::new(self.now));
                 self.set_patience(slot);
                 self.hold_ack(slot);
@@ -104,36 +135,57 @@ impl<D: Driver> Worker<D> {
                     self.run_later(slot, direction);
                 }
             }
-            Err(errno) => {
-                counters.connect_failed.add(1);
-                counters.active.sub(1);
-                let left = backend.leave();
-                connection.backend = None;
-                let State::Connecting(attempts) = &mut connection.state else {
-                    unreachable!("an attempt is part of connecting")
-                };
-                let timed_out = attempts.timed_out;
-                attempts.failed =
-                    Some(if timed_out { CloseReason::ConnectTimedOut } else { reason_of(errno) });
-                self.driver.close(socket);
-                self.wake(left);
+            (Some(reason), _) => {
+                self.end_attempt(slot);
+                // The table knew better, and there is no end to it only if there is none to tables: so it does not count.
+                let severed = self.slots.get(slot).attempts().take_back();
+                if !self.go_by_table(slot) {
+                    let attempts = self.slots.get(slot).attempts();
+                    attempts.count(severed);
+                    attempts.failed = Some(reason);
+                }
+                self.connect(slot);
+            }
+            (None, Err(errno)) => {
+                let reason = connection.attempts().given_up.unwrap_or(reason_of(errno));
+                let backend = self.end_attempt(slot);
+                if is_of_the_backend(reason) && backend.on_connect_failed() {
+                    self.control.wake();
+                }
+                self.slots.get(slot).attempts().failed = Some(reason);
+                self.go_by_table(slot);
                 self.connect(slot);
             }
         }
     }
-}
 
-/// Why there is nobody to connect to.
-fn reason_of_none(picked: Picked, listener: &Listener) -> CloseReason {
-    match (picked, listener.demand) {
-        (Picked::Full, _) => CloseReason::QueueFull,
-        (_, Demand::Primary(_)) => CloseReason::NoPrimary,
-        (_, Demand::Any | Demand::Replica(_)) => CloseReason::NoBackend,
+    /// Takes back what an attempt had that came to nothing.
+    fn end_attempt(&mut self, slot: u32) -> Arc<Backend> {
+        let (socket, backend) = self.slots.get(slot).backend.take().expect("an attempt has a backend");
+        let counters = backend.counters.of(self.index);
+        counters.connect_failed.add(1);
+        counters.active.sub(1);
+        self.driver.close(socket);
+        self.leave(&backend);
+        backend
+    }
+
+    /// Gives back the place at a backend.
+    pub(crate) fn leave(&self, backend: &Backend) {
+        backend.leave().for_each(|worker| self.wake(Some(worker)));
     }
 }
 
 /// The address of whoever has none any more.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Whether a connect that ended so says that the backend is not well, rather than that something is short here.
+fn is_of_the_backend(reason: CloseReason) -> bool {
+    matches!(
+        reason,
+        CloseReason::ConnectRefused | CloseReason::ConnectTimedOut | CloseReason::ConnectUnreachable
+    )
+}
 
 /// Why a connection could not be made, connect(2) and socket(2).
 fn reason_of(errno: Errno) -> CloseReason {

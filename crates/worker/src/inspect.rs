@@ -1,10 +1,13 @@
 //! What a worker looks like between two turns, for tests that drive one. Nothing of the data plane asks for it.
 
+use std::time::Instant;
+
 use connection::{Direction, HalfView};
 
 use crate::acceptor::Mode;
 use crate::held_acks::Ack;
-use crate::slots::State;
+use crate::slots::{Connection, State};
+use crate::waiting::Goal;
 use crate::worker::Worker;
 
 /// What a worker has and does.
@@ -22,6 +25,10 @@ pub struct WorkerView {
     pub pipes_free: usize,
     /// Halves that stand in line for their next pass; a connection's may stand in it a few times.
     pub runnable: usize,
+    /// Connections with a backend that its table would have it close, and those being made to one.
+    pub severed: usize,
+    /// Clients that wait though its table has somebody for them, with a place.
+    pub overlooked: usize,
     /// Halves that stand in line for a receive buffer, those of connections that ended since included.
     pub parked: usize,
 }
@@ -46,6 +53,13 @@ pub struct ConnectionView {
 pub enum StateView {
     /// It has no backend yet.
     Connecting,
+    /// No backend can take it now.
+    Waiting {
+        /// What it waits for.
+        goal: Goal,
+        /// Since when it has, its attempts in between included.
+        since: Instant,
+    },
     /// It relays; its halves, by [`Direction`].
     Relaying([HalfView; 2]),
     /// It ended, and waits for the last of what is in flight.
@@ -58,6 +72,7 @@ impl<D> Worker<D> {
         let connections = self.slots.iter().map(|(slot, generation, in_flight, connection)| {
             let state = match &connection.state {
                 State::Connecting(_) => StateView::Connecting,
+                State::Waiting(wait) => StateView::Waiting { goal: wait.goal, since: wait.since() },
                 State::Relaying(relay) => {
                     StateView::Relaying(Direction::BOTH.map(|direction| relay.view(direction)))
                 }
@@ -72,8 +87,27 @@ impl<D> Worker<D> {
             load: self.handover.load(),
             pipes_open,
             pipes_free,
+            severed: self.slots.iter().filter(|(slot, ..)| self.is_left_to_sever(*slot)).count(),
+            overlooked: self.slots.iter().filter(|(.., connection)| self.overlooks(connection)).count(),
             runnable: self.runnable.len(),
             parked: self.parked.len(),
+        }
+    }
+    fn is_left_to_sever(&self, slot: u32) -> bool {
+        let ended = |connection: &Connection| match &connection.state {
+            State::Connecting(attempts) => attempts.given_up.is_some(),
+            State::Closing(_) => true,
+            State::Waiting(_) | State::Relaying(_) => false,
+        };
+        self.severed(slot).is_some() && !self.slots.peek(slot).is_some_and(ended)
+    }
+
+    fn overlooks(&self, connection: &Connection) -> bool {
+        let State::Waiting(wait) = &connection.state else { return false };
+        let listener = self.table.listener_on(&connection.listener.sockets).unwrap_or(&connection.listener);
+        match wait.goal {
+            Goal::Primary => listener.pool.has_candidates(listener.demand),
+            Goal::Place => listener.pool.has_place(listener.demand, wait.attempts.tried()),
         }
     }
 }

@@ -6,6 +6,8 @@ mod acceptor; // A listener's connections are taken in,
 mod close;
 mod connect; // given a backend,
 mod relay; // relayed, // and ended.
+mod sever;
+mod waiting; // for which it may have to wait,
 
 mod handover;
 mod held_acks;
@@ -29,6 +31,7 @@ pub use crate::worker::Worker;
 pub use crate::acceptor::Mode;
 pub use crate::held_acks::Ack;
 pub use crate::inspect::{ConnectionView, StateView, WorkerView};
+pub use crate::waiting::Goal;
 
 // For the micro-benchmarks: nobody else needs them.
 pub use crate::timers::Timers;
@@ -50,6 +53,9 @@ pub struct Settings {
     pub pipes_max: u32,
     /// The wakers of all workers, by index.
     pub wakers: Arc<[Waker]>,
+    /// Wakes control: connects to a backend have failed as often in a row as its pool puts it aside for
+    /// ([`Backend::failures_in_a_row`](table::Backend::failures_in_a_row)).
+    pub control: Arc<Waker>,
     /// Where tables are published.
     pub published: Arc<Published>,
 }

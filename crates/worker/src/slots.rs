@@ -8,13 +8,14 @@ use uring::{Fd, Pipe, Token};
 
 use crate::held_acks::Ack;
 use crate::token::Kind;
+use crate::waiting::{Ticket, Wait, Watch};
 
 /// A client socket, a backend socket and the relay between them.
 pub(crate) struct Connection {
     pub(crate) client: Fd,
     /// The socket and the backend it is connected or connecting to; none between attempts.
     pub(crate) backend: Option<(Fd, Arc<Backend>)>,
-    /// As it was in the table that the connection began with.
+    /// As it was in the table by which the connection was given its backend; before, as the table has it that it goes by.
     pub(crate) listener: Arc<Listener>,
     pub(crate) state: State,
     /// The pipe of each half, while it splices.
@@ -24,48 +25,85 @@ pub(crate) struct Connection {
     pub(crate) kept_alive: bool,
     /// Whether the backend was told that its answer to the connect was heard.
     pub(crate) ack: Ack,
+    /// What says that the client is gone, while it waits.
+    pub(crate) watch: Watch,
 }
 
 /// Where a connection is in its life.
 pub(crate) enum State {
     Connecting(Attempts),
+    /// No backend can take it now.
+    Waiting(Wait),
     Relaying(Relay),
     /// It ended, and waits for the last of what is in flight; what it had queued goes then.
     Closing(Option<Relay>),
 }
 
 /// The attempts to connect that were made for one connection.
+#[derive(Default)]
 pub(crate) struct Attempts {
     tried: [BackendIndex; ATTEMPTS_MAX],
-    count: u8,
+    tried_count: u8,
+    /// Not less than `tried_count`.
+    made: u8,
     /// Why the last one failed.
     pub(crate) failed: Option<CloseReason>,
-    /// Whether the one in flight was given up.
-    pub(crate) timed_out: bool,
+    /// Why the one in flight is being ended, if it is.
+    pub(crate) given_up: Option<CloseReason>,
+    /// Whom the last one was made at.
+    last: Option<Arc<Backend>>,
+    /// Of a client that waits, or has.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 /// How many attempts a connection may make; `config` allows no more.
 const ATTEMPTS_MAX: usize = 16;
 
-impl Default for Attempts {
-    fn default() -> Self {
-        Self { tried: [BackendIndex(0); ATTEMPTS_MAX], count: 0, failed: None, timed_out: false }
-    }
-}
-
 impl Attempts {
+    /// Whom it has tried, of the pool that it goes by.
     pub(crate) fn tried(&self) -> &[BackendIndex] {
-        &self.tried[..usize::from(self.count)]
+        &self.tried[..usize::from(self.tried_count)]
     }
 
-    pub(crate) fn begin(&mut self, backend: BackendIndex) {
-        self.tried[usize::from(self.count)] = backend;
-        self.count += 1;
-        self.timed_out = false;
+    /// Begins an attempt; says whom the one before was made at.
+    pub(crate) fn begin(&mut self, index: BackendIndex, backend: &Arc<Backend>) -> Option<Arc<Backend>> {
+        self.count(index);
+        self.given_up = None;
+        self.last.replace(Arc::clone(backend))
+    }
+
+    /// One was made at this backend.
+    pub(crate) fn count(&mut self, index: BackendIndex) {
+        self.tried[usize::from(self.tried_count)] = index;
+        self.tried_count += 1;
+        self.made += 1;
+    }
+
+    /// The last attempt does not count; it was made at this one.
+    pub(crate) fn take_back(&mut self) -> BackendIndex {
+        self.made -= 1;
+        self.tried_count -= 1;
+        self.tried[usize::from(self.tried_count)]
+    }
+
+    /// The connection goes by another pool, where each of those it has tried has another index, or none.
+    pub(crate) fn go_over(&mut self, index: impl Fn(BackendIndex) -> Option<BackendIndex>) {
+        let before = self.tried;
+        let kept = before[..usize::from(self.tried_count)].iter().copied().filter_map(index);
+        self.tried_count = 0;
+        for index in kept {
+            self.tried[usize::from(self.tried_count)] = index;
+            self.tried_count += 1;
+        }
+    }
+
+    /// It may try everybody once more. The attempts it has made count all the same.
+    pub(crate) fn forget_tried(&mut self) {
+        self.tried_count = 0;
     }
 
     pub(crate) fn is_exhausted(&self, allowed: u8) -> bool {
-        self.count >= allowed || usize::from(self.count) == ATTEMPTS_MAX
+        self.made >= allowed || usize::from(self.made) == ATTEMPTS_MAX
     }
 }
 
@@ -121,6 +159,16 @@ impl Slots {
     /// The connection in a slot that has one.
     pub(crate) fn get(&mut self, slot: u32) -> &mut Connection {
         self.all[slot as usize].tenant.as_mut().expect("the slot has a tenant")
+    }
+
+    /// The connection in a slot, if there is one.
+    pub(crate) fn peek(&self, slot: u32) -> Option<&Connection> {
+        self.all.get(slot as usize)?.tenant.as_ref()
+    }
+
+    /// How many slots were ever used; those beyond have no tenant.
+    pub(crate) fn used(&self) -> u32 {
+        u32::try_from(self.all.len()).expect("slots are numbered by u32")
     }
 
     /// Whether this generation still lives in the slot.
@@ -193,11 +241,21 @@ impl Connection {
         self.backend.as_ref().expect("a relay has both sockets").0
     }
 
+    /// The attempts of a connection that has no backend yet.
+    pub(crate) fn attempts(&mut self) -> &mut Attempts {
+        match &mut self.state {
+            State::Connecting(attempts) | State::Waiting(Wait { attempts, .. }) => attempts,
+            State::Relaying(_) | State::Closing(_) => unreachable!("it makes no attempt any more"),
+        }
+    }
+
     /// The relay of a connection that has one.
     pub(crate) fn relay(&mut self) -> &mut Relay {
         match &mut self.state {
             State::Relaying(relay) => relay,
-            State::Connecting(_) | State::Closing(_) => unreachable!("only a relay is asked to relay"),
+            State::Connecting(_) | State::Waiting(_) | State::Closing(_) => {
+                unreachable!("only a relay is asked to relay")
+            }
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Receive(Direction),
     /// Waiting until a half can go on.
     Ready(Direction),
+    /// Waiting until a client that waits is gone.
+    Watch,
     /// Ending another operation of the connection.
     Cancel,
 }
@@ -40,11 +42,12 @@ impl Kind {
             Self::Connect => 3,
             Self::Receive(direction) => 4 + direction as u8,
             Self::Ready(direction) => 6 + direction as u8,
-            Self::Cancel => 8,
+            Self::Watch => 8,
+            Self::Cancel => 9,
         }
     }
 
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Accept,
         Self::Listen,
         Self::CancelAccept,
@@ -53,6 +56,7 @@ impl Kind {
         Self::Receive(Direction::ToClient),
         Self::Ready(Direction::ToBackend),
         Self::Ready(Direction::ToClient),
+        Self::Watch,
         Self::Cancel,
     ];
 }

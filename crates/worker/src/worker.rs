@@ -16,6 +16,7 @@ use crate::pipes::Pipes;
 use crate::slots::{Slots, State};
 use crate::timers::Timers;
 use crate::token::Kind;
+use crate::waiting::Lines;
 
 /// One thread of the data plane, on whatever kernel its driver is.
 ///
@@ -30,7 +31,7 @@ pub struct Worker<D> {
     pub(crate) now: Instant,
     reader: Reader,
     /// The table of this turn.
-    table: Arc<Table>,
+    pub(crate) table: Arc<Table>,
     pub(crate) acceptors: Acceptors,
     pub(crate) slots: Slots,
     /// One timer per slot: when to look whether its connection waits in vain.
@@ -44,12 +45,18 @@ pub struct Worker<D> {
     pub(crate) held_acks: HeldAcks,
     /// Halves that wait for a receive buffer, in their order.
     pub(crate) parked: VecDeque<HalfId>,
+    /// Clients that wait until a backend can take them.
+    pub(crate) waiting: Lines,
+    /// The next slot to look at for a connection that the table severs; none if there is no more.
+    pub(crate) severing: Option<u32>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) handover: Handover,
     /// What picks leave to chance.
     pub(crate) dice: Dice,
     pub(crate) connections_max: u32,
     wakers: Arc<[Waker]>,
+    /// Wakes control.
+    pub(crate) control: Arc<Waker>,
     /// Completions of this turn; kept for its memory.
     done: Vec<Completion>,
     /// Slots whose timer expired in this turn; kept for its memory.
@@ -84,9 +91,12 @@ impl<D: Driver> Worker<D> {
             runnable: VecDeque::new(),
             held_acks: HeldAcks::default(),
             parked: VecDeque::new(),
+            waiting: Lines::default(),
+            severing: None,
             gate: settings.gate,
             connections_max: settings.connections_max,
             wakers: settings.wakers,
+            control: settings.control,
             handover: settings.handover,
             // The same each time, and another for each worker.
             dice: Dice::new(settings.index as u64),
@@ -128,7 +138,9 @@ impl<D: Driver> Worker<D> {
         self.unpark();
         self.release_acks();
         self.expire_timers();
+        self.sever_some();
         self.resume_accepting();
+        self.serve_waiting();
         Ok(self.lives())
     }
 
@@ -145,8 +157,12 @@ impl<D: Driver> Worker<D> {
     /// Takes in the clients that other workers gave to this one.
     fn take_given(&mut self) {
         for _ in 0..GIVEN_MAX {
-            let Some(client) = self.handover.take() else { break };
+            let Some(mut client) = self.handover.take() else { break };
             if !self.is_ending() {
+                // Another table may have come while it was on its way.
+                if let Some(listener) = self.table.listener_on(&client.listener.sockets) {
+                    client.listener = Arc::clone(listener);
+                }
                 self.begin_connection(client);
                 continue;
             }
@@ -162,7 +178,7 @@ impl<D: Driver> Worker<D> {
             Kind::Accept => self.on_accept(completion),
             Kind::Listen => self.on_client(completion),
             Kind::CancelAccept => {}
-            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::Cancel => {
+            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::Watch | Kind::Cancel => {
                 self.on_connection(kind, completion);
             }
         }
@@ -182,6 +198,7 @@ impl<D: Driver> Worker<D> {
             Kind::Connect => self.on_connect(slot, completion.result),
             Kind::Receive(direction) => self.on_receive(slot, direction, completion),
             Kind::Ready(direction) => self.on_ready(slot, direction),
+            Kind::Watch => self.on_watch(slot),
             Kind::Cancel => {} // What it was to end says how it ended.
             Kind::Accept | Kind::Listen | Kind::CancelAccept => unreachable!("told apart by the caller"),
         }
@@ -200,6 +217,8 @@ impl<D: Driver> Worker<D> {
                 }
             }
         }
+        self.retry_waiting();
+        self.begin_severing();
     }
 
     fn end_accepting(&mut self) {
@@ -212,7 +231,7 @@ impl<D: Driver> Worker<D> {
 
     /// When the next turn begins at the latest, whatever completes.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if !self.runnable.is_empty() {
+        if !self.runnable.is_empty() || self.severing.is_some() {
             return Some(self.now);
         }
         [self.timers.next(), self.acceptors.paused_until(), self.held_acks.next()].into_iter().flatten().min()
@@ -222,8 +241,12 @@ impl<D: Driver> Worker<D> {
         let mut due = std::mem::take(&mut self.due);
         self.timers.expire(self.now, &mut due);
         for slot in due.drain(..) {
-            match self.slots.get(slot).state {
-                State::Connecting(_) => self.on_connect_timeout(slot),
+            match &self.slots.get(slot).state {
+                State::Connecting(_) => self.give_up(slot, CloseReason::ConnectTimedOut),
+                State::Waiting(wait) => {
+                    let goal = wait.goal;
+                    self.on_wait_timeout(slot, goal);
+                }
                 State::Relaying(_) => self.on_stillness(slot),
                 State::Closing(_) => unreachable!("closing clears the timer"),
             }

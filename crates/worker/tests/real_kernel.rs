@@ -96,6 +96,7 @@ impl Balancer {
         let published = Arc::new(Published::new(table));
         let wakers: Arc<[Waker]> = (0..workers).map(|_| Waker::new().unwrap()).collect();
         let gate = Arc::new(Gate::new(workers));
+        let control = Arc::new(Waker::new().unwrap());
         let (report, ended) = channel();
         for (index, handover) in Handover::new(workers).into_iter().enumerate() {
             let settings = Settings {
@@ -106,6 +107,7 @@ impl Balancer {
                 handover,
                 pipes_max: 4,
                 wakers: Arc::clone(&wakers),
+                control: Arc::clone(&control),
                 published: Arc::clone(&published),
             };
             let report = report.clone();

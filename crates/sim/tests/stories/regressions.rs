@@ -1,13 +1,13 @@
 //! Faults of the data plane that runs have found, each told again as a story of one worker.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
 use connection::CloseReason;
-use sim::{Kernel, Peer, Read, Stage};
-use table::{Gate, Phase, Published, Table};
-use worker::{Handover, Settings, Worker};
+use sim::Read;
+use table::{Phase, Table};
+
+use crate::balancer::Balancer;
 
 /// A client was told that it is accepted in the very turn in which all connections were to end: its connection began,
 /// and nobody ended it.
@@ -87,85 +87,4 @@ fn a_listener_that_goes_passes_its_wake_up_on() {
     balancer.turn();
     balancer.turn_while_there_is_something();
     assert!(other.clear(), "a place is free, and the other worker sleeps on");
-}
-
-struct Balancer {
-    stage: Stage,
-    worker: Worker<Kernel>,
-    published: Arc<Published>,
-    /// Places for two workers, of which the second is not there.
-    gate: Arc<Gate>,
-}
-
-impl Balancer {
-    fn new(set: impl FnOnce(&mut Config)) -> Self {
-        Self::with(0, 64, 100_000, set)
-    }
-
-    /// One worker, one listener, one backend.
-    fn with(seed: u64, buffers: u16, places: u32, set: impl FnOnce(&mut Config)) -> Self {
-        let mut stage = Stage::new(seed, buffers);
-        let (address, sockets) = stage.listen();
-        let mut config = Config::forward(address, &[stage.serving()]);
-        set(&mut config);
-        let published = Arc::new(Published::new(Table::build(&config, vec![sockets], 1, None, None)));
-        let gate = Arc::new(Gate::new(2));
-        let settings = Settings {
-            index: 0,
-            cpu: None,
-            connections_max: places,
-            gate: Arc::clone(&gate),
-            handover: Handover::new(1).remove(0),
-            pipes_max: 4,
-            wakers: stage.wakers(),
-            published: Arc::clone(&published),
-        };
-        let worker = Worker::new(stage.kernel(), settings, buffers.into());
-        Self { stage, worker, published, gate }
-    }
-
-    fn listener(&self) -> Arc<table::Listener> {
-        Arc::clone(&self.published.load_full().listeners[0])
-    }
-
-    fn publish(&mut self, phase: Phase) {
-        self.published.publish(self.published.load_full().in_phase(phase));
-    }
-
-    fn turn(&mut self) -> bool {
-        self.worker.turn().unwrap()
-    }
-
-    fn turn_while_there_is_something(&mut self) {
-        while self.stage.is_ready() {
-            self.turn();
-        }
-    }
-
-    /// A client and a backend that are relayed between.
-    fn relay(&mut self) -> (Peer, Peer) {
-        let client = self.stage.connect(self.listener().address);
-        self.turn_while_there_is_something();
-        let backend = loop {
-            if let Some(backend) = self.stage.accepted() {
-                break backend;
-            }
-            // The connect, and the ACK that waits for the client's first bytes.
-            self.turn();
-        };
-        self.turn_while_there_is_something();
-        (client, backend)
-    }
-
-    fn read(&mut self, peer: &mut Peer) -> Read {
-        self.stage.pass(Duration::ZERO);
-        peer.read(1000)
-    }
-
-    /// Why connections ended, and how many.
-    fn ended(&self) -> Vec<(CloseReason, u64)> {
-        let listener = self.listener();
-        let closed = CloseReason::ALL.map(|reason| (reason, listener.counters.of(0).closed(reason).get()));
-        closed.into_iter().filter(|(_, times)| *times > 0).collect()
-    }
 }

@@ -1,0 +1,132 @@
+//! One worker on a simulated kernel, with one listener, and backends that the test has.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::Config;
+use connection::CloseReason;
+use sim::{Kernel, Peer, Read, Stage};
+use table::{Gate, Health, Phase, PoolHealth, Published, Sockets, Standing, Table};
+use uring::Driver;
+use worker::{Handover, Settings, Worker};
+
+pub(crate) struct Balancer {
+    pub(crate) stage: Stage,
+    pub(crate) worker: Worker<Kernel>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) config: Config,
+    sockets: Arc<Sockets>,
+    /// Places for two workers, of which the second is not there.
+    pub(crate) gate: Arc<Gate>,
+}
+
+impl Balancer {
+    pub(crate) fn new(set: impl FnOnce(&mut Config)) -> Self {
+        Self::with(0, 64, 100_000, set)
+    }
+
+    /// One worker, one listener, one backend.
+    pub(crate) fn with(seed: u64, buffers: u16, places: u32, set: impl FnOnce(&mut Config)) -> Self {
+        let mut stage = Stage::new(seed, buffers);
+        let (address, sockets) = stage.listen();
+        let mut config = Config::forward(address, &[stage.serving()]);
+        set(&mut config);
+        let table = Table::build(&config, vec![Arc::clone(&sockets)], 1, None, None);
+        let published = Arc::new(Published::new(table));
+        let gate = Arc::new(Gate::new(2));
+        let settings = Settings {
+            index: 0,
+            cpu: None,
+            connections_max: places,
+            gate: Arc::clone(&gate),
+            handover: Handover::new(1).remove(0),
+            pipes_max: 4,
+            wakers: stage.wakers(),
+            control: stage.control(),
+            published: Arc::clone(&published),
+        };
+        let worker = Worker::new(stage.kernel(), settings, buffers.into());
+        Self { stage, worker, published, config, sockets, gate }
+    }
+
+    pub(crate) fn listener(&self) -> Arc<table::Listener> {
+        Arc::clone(&self.published.load_full().listeners[0])
+    }
+
+    /// Control builds another table from the config, and what is known of backends.
+    pub(crate) fn reload(&mut self, known: &[(SocketAddr, Standing)]) {
+        let backends: HashMap<_, _> = known.iter().copied().collect();
+        let pool = PoolHealth { backends, failback: false };
+        let name = self.config.pools[0].name.clone();
+        let health = Health { now: self.now(), pools: [(name, pool)].into() };
+        let before = self.published.load_full();
+        let sockets = vec![Arc::clone(&self.sockets)];
+        self.published.publish(Table::build(&self.config, sockets, 1, Some(&health), Some(&before)));
+        self.stage.wakers()[0].wake();
+    }
+
+    pub(crate) fn publish(&mut self, phase: Phase) {
+        self.published.publish(self.published.load_full().in_phase(phase));
+    }
+
+    pub(crate) fn turn(&mut self) -> bool {
+        self.worker.turn().unwrap()
+    }
+
+    pub(crate) fn turn_while_there_is_something(&mut self) {
+        while self.stage.is_ready() {
+            self.turn();
+        }
+    }
+
+    /// A client and a backend that are relayed between.
+    pub(crate) fn relay(&mut self) -> (Peer, Peer) {
+        let client = self.client();
+        (client, self.next_backend())
+    }
+
+    /// The backend's side of the connection that the worker makes next, or has made.
+    pub(crate) fn next_backend(&mut self) -> Peer {
+        let backend = loop {
+            if let Some(backend) = self.stage.accepted() {
+                break backend;
+            }
+            // The connect, and the ACK that waits for the client's first bytes.
+            self.turn();
+        };
+        self.turn_while_there_is_something();
+        backend
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.stage.kernel().now()
+    }
+
+    /// A client that is accepted, and whatever comes of that.
+    pub(crate) fn client(&mut self) -> Peer {
+        let client = self.stage.connect(self.listener().address);
+        self.turn_while_there_is_something();
+        client
+    }
+
+    /// Lets time pass, and the worker see it.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.stage.pass(time);
+        self.turn();
+        self.turn_while_there_is_something();
+    }
+
+    pub(crate) fn read(&mut self, peer: &mut Peer) -> Read {
+        self.stage.pass(Duration::ZERO);
+        peer.read(1000)
+    }
+
+    /// Why connections ended, and how many.
+    pub(crate) fn ended(&self) -> Vec<(CloseReason, u64)> {
+        let listener = self.listener();
+        let closed = CloseReason::ALL.map(|reason| (reason, listener.counters.of(0).closed(reason).get()));
+        closed.into_iter().filter(|(_, times)| *times > 0).collect()
+    }
+}

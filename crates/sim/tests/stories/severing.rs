@@ -1,0 +1,104 @@
+//! A table severs connections.
+
+use config::{Demand, OnLoss, Waiting};
+use connection::CloseReason;
+use sim::{Peer, Read};
+use table::{Availability, Role, Standing};
+
+use crate::balancer::Balancer;
+
+/// So many that one turn does not do.
+const CROWD: usize = 150;
+
+#[test]
+fn a_crowd_is_severed_over_several_turns() {
+    let mut balancer = Balancer::new(|config| {
+        config.pools[0].on_down = OnLoss::Close;
+        config.pools[0].on_all_down = config::OnAllDown::Closed;
+    });
+    let mut peers: Vec<(Peer, Peer)> = (0..CROWD).map(|_| balancer.relay()).collect();
+    balancer.reload(&[(balancer.config.pools[0].backends[0].address, DOWN)]);
+    let mut severed = Vec::new();
+    assert!(balancer.turn());
+    severed.push(balancer.severed());
+    while balancer.severed() < CROWD as u64 {
+        // The rest is due at once.
+        assert!(balancer.worker.next_deadline().is_some_and(|at| at <= balancer.now()));
+        balancer.turn();
+        severed.push(balancer.severed());
+    }
+    assert!(severed[0] < CROWD as u64 / 2 && severed.len() <= 4, "{severed:?}");
+    balancer.turn_while_there_is_something();
+    for (client, backend) in &mut peers {
+        assert_eq!([balancer.read(client), balancer.read(backend)], [Read::Reset; 2]);
+    }
+    assert_eq!(balancer.ended(), [(CloseReason::BackendDown, CROWD as u64)]);
+    assert!(balancer.worker.next_deadline().is_none());
+}
+
+/// The primary changes while a client is being connected to it: that one never gets it.
+#[test]
+fn an_attempt_at_what_is_no_longer_the_primary_is_made_at_the_new_one() {
+    let hold = config::Waiting { connections_max: 1, timeout: std::time::Duration::from_secs(1) };
+    let mut balancer = Balancer::new(|_| ());
+    let (silent, serving) = (balancer.stage.silent(), balancer.stage.serving());
+    balancer.config.listeners[0].demand = Demand::Primary(hold);
+    let pool = &mut balancer.config.pools[0];
+    pool.attempts = 1;
+    pool.backends[0].address = silent;
+    pool.backends.push(config::Backend { address: serving, ..pool.backends[0].clone() });
+    balancer.reload(&[(silent, PRIMARY), (serving, REPLICA)]);
+    balancer.turn_while_there_is_something();
+    let mut client = balancer.client();
+    assert_eq!(client.send(5), 5);
+    assert_eq!(balancer.listener().pool.backends[0].gate.active(), 1);
+    // Nobody is, for a while: the client waits.
+    balancer.reload(&[(silent, REPLICA), (serving, REPLICA)]);
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.listener().pool.backends[0].gate.active(), 0);
+    assert_eq!(balancer.listener().hold_gate.active(), 1);
+    balancer.reload(&[(silent, REPLICA), (serving, PRIMARY)]);
+    balancer.turn_while_there_is_something();
+    let mut backend = balancer.next_backend();
+    assert_eq!(balancer.read(&mut backend), Read::Bytes(5));
+    assert_eq!(balancer.ended(), []);
+    // It was none of the backend's failures.
+    assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 0);
+}
+
+/// The backend answers in the very turn in which the worker sees that it is the primary no longer.
+#[test]
+fn a_connect_that_came_about_too_late_is_none() {
+    let hold = Waiting { connections_max: 1, timeout: std::time::Duration::from_secs(1) };
+    let mut balancer = Balancer::new(|config| config.listeners[0].demand = Demand::Primary(hold));
+    let address = balancer.config.pools[0].backends[0].address;
+    balancer.reload(&[(address, PRIMARY)]);
+    balancer.turn_while_there_is_something();
+    let mut client = balancer.stage.connect(balancer.listener().address);
+    // Accepted, and the connect is on its way.
+    balancer.turn();
+    while balancer.listener().pool.backends[0].gate.active() == 0 {
+        balancer.turn();
+    }
+    assert!(balancer.stage.is_ready(), "the connect has come about");
+    balancer.reload(&[(address, REPLICA)]);
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.listener().hold_gate.active(), 1);
+    assert_eq!(balancer.listener().pool.backends[0].gate.active(), 0);
+    assert_eq!(balancer.read(&mut client), Read::Nothing);
+}
+
+const DOWN: Standing = Standing { availability: Availability::Down, role: None, weight_permille: 1000 };
+const PRIMARY: Standing =
+    Standing { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
+const REPLICA: Standing = Standing {
+    availability: Availability::Up,
+    role: Some(Role::Replica { lags: false }),
+    weight_permille: 1000,
+};
+
+impl Balancer {
+    fn severed(&self) -> u64 {
+        self.listener().counters.of(0).closed(CloseReason::BackendDown).get()
+    }
+}

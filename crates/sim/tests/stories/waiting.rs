@@ -1,0 +1,208 @@
+//! Clients wait for a primary, or for a place.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use config::{Demand, Eject, Waiting};
+use connection::CloseReason;
+use sim::{Peer, Read};
+use table::{Availability, Phase, Role, Standing};
+
+use crate::balancer::Balancer;
+
+#[test]
+fn a_held_client_gets_the_new_primary_and_all_it_said() {
+    let mut balancer = held(2);
+    let mut client = balancer.client();
+    assert_eq!(client.send(10), 10);
+    client.finish();
+    balancer.turn_while_there_is_something();
+    assert!(balancer.stage.accepted().is_none());
+    balancer.reload(&[(balancer.backend(0), standing(Role::Replica { lags: false }))]);
+    balancer.turn_while_there_is_something();
+    assert!(balancer.stage.accepted().is_none());
+    balancer.reload(&[(balancer.backend(0), standing(Role::Primary))]);
+    balancer.turn_while_there_is_something();
+    let mut backend = balancer.stage.accepted().expect("it is connected now");
+    assert_eq!(balancer.read(&mut backend), Read::Bytes(10));
+    assert_eq!(balancer.read(&mut backend), Read::Fin);
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+}
+
+#[test]
+fn a_hold_is_bounded_in_number_and_in_time() {
+    let mut balancer = held(2);
+    let mut clients: Vec<Peer> = (0..3).map(|_| balancer.client()).collect();
+    assert_eq!(balancer.ended(), [(CloseReason::HoldFull, 1)]);
+    assert_eq!(balancer.read(&mut clients[2]), Read::Reset);
+    balancer.pass(HOLD.mul_f32(0.99));
+    assert_eq!(balancer.read(&mut clients[0]), Read::Nothing);
+    balancer.pass(Duration::from_millis(20));
+    assert_eq!(balancer.ended(), [(CloseReason::NoPrimary, 2), (CloseReason::HoldFull, 1)]);
+    assert_eq!(balancer.read(&mut clients[0]), Read::Reset);
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+}
+
+#[test]
+fn a_held_client_that_resets_makes_room_and_one_that_finished_does_not() {
+    let mut balancer = held(1);
+    let mut client = balancer.client();
+    client.send(1);
+    client.finish();
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.listener().hold_gate.active(), 1);
+    client.reset();
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.ended(), [(CloseReason::ClientReset, 1)]);
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    // There is room for another.
+    let mut another = balancer.client();
+    assert_eq!(balancer.read(&mut another), Read::Nothing);
+}
+
+/// A reload may take the demand away, and with it the reason to wait.
+#[test]
+fn who_waits_goes_by_the_table_in_force() {
+    let mut balancer = held(2);
+    let _client = balancer.client();
+    balancer.config.listeners[0].demand = Demand::Any;
+    balancer.reload(&[]);
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    balancer.next_backend();
+}
+
+#[test]
+fn those_who_wait_end_with_the_process() {
+    let mut balancer = held(2);
+    let mut client = balancer.client();
+    balancer.publish(Phase::Ending);
+    balancer.turn();
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.read(&mut client), Read::Reset);
+    assert_eq!(balancer.ended(), [(CloseReason::Drained, 1)]);
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+}
+
+#[test]
+fn places_go_to_those_who_wait_in_their_order() {
+    let mut balancer = queued(1, 3);
+    let (_first, backend) = balancer.relay();
+    let mut second = balancer.client();
+    let mut third = balancer.client();
+    second.send(2);
+    third.send(3);
+    backend.reset();
+    // Whoever comes in the very moment in which there is a place comes too late.
+    let mut fourth = balancer.client();
+    let mut backend = balancer.next_backend();
+    assert_eq!(balancer.read(&mut backend), Read::Bytes(2));
+    backend.reset();
+    balancer.turn_while_there_is_something();
+    let mut backend = balancer.next_backend();
+    assert_eq!(balancer.read(&mut backend), Read::Bytes(3));
+    assert_eq!(balancer.read(&mut fourth), Read::Nothing);
+    balancer.pass(QUEUE + Duration::from_millis(10));
+    assert_eq!(balancer.read(&mut fourth), Read::Reset);
+    assert_eq!(balancer.ended(), [(CloseReason::BackendReset, 2), (CloseReason::QueueTimedOut, 1)]);
+}
+
+#[test]
+fn a_queue_is_bounded() {
+    let mut balancer = queued(1, 1);
+    let (_first, _backend) = balancer.relay();
+    let (mut second, mut third) = (balancer.client(), balancer.client());
+    assert_eq!(balancer.ended(), [(CloseReason::QueueFull, 1)]);
+    assert_eq!(balancer.read(&mut second), Read::Nothing);
+    assert_eq!(balancer.read(&mut third), Read::Reset);
+    let mut none = queued(1, 0);
+    let (_first, _backend) = none.relay();
+    none.client();
+    assert_eq!(none.ended(), [(CloseReason::QueueFull, 1)]);
+}
+
+/// The client at the head has tried the backend that has a place; the one behind has not.
+#[test]
+fn who_has_tried_the_backend_with_a_place_holds_nobody_up() {
+    let mut balancer = Balancer::new(|_| ());
+    let refusing = balancer.stage.refusing();
+    let pool = &mut balancer.config.pools[0];
+    pool.backends[0].connections_max = NonZeroU32::new(1);
+    pool.backends.push(config::Backend { address: refusing, weight: 1, ..pool.backends[0].clone() });
+    balancer.reload(&[]);
+    balancer.turn_while_there_is_something();
+    let (_one, backend) = balancer.relay();
+    // Each of them is refused once, and waits for the other.
+    let (_two, _three) = (balancer.client(), balancer.client());
+    assert_eq!(balancer.listener().pool.queue_gate.active(), 2);
+    assert_eq!(balancer.listener().pool.backends[1].failures_in_a_row(), 2);
+    backend.reset();
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.listener().pool.queue_gate.active(), 1);
+}
+
+/// Another worker has the place, and says that it is free.
+#[test]
+fn a_place_that_another_worker_gives_back_is_heard_of() {
+    let mut balancer = queued(1, 2);
+    // As the other worker's pick does.
+    let pool = std::sync::Arc::clone(&balancer.listener().pool);
+    let picked = pool.pick(Demand::Any, &[], &mut table::Dice::new(0), || unreachable!("only maglev asks"));
+    assert_eq!(picked, table::Picked::Backend(table::BackendIndex(0)));
+    let _client = balancer.client();
+    assert!(balancer.stage.accepted().is_none());
+    let woken: Vec<usize> = pool.backends[0].leave().collect();
+    assert_eq!(woken, [0]);
+    balancer.stage.wakers()[0].wake();
+    balancer.turn_while_there_is_something();
+    assert_eq!(pool.queue_gate.active(), 0);
+    balancer.next_backend();
+}
+
+/// `eject` is for control; the worker wakes it when it is time.
+#[test]
+fn control_is_woken_when_connects_fail_in_a_row() {
+    let mut balancer = Balancer::new(|_| ());
+    let pool = &mut balancer.config.pools[0];
+    pool.backends[0].address = balancer.stage.refusing();
+    pool.eject = Some(Eject { failures: 2, base: Duration::from_secs(1), cap: Duration::from_secs(1) });
+    balancer.reload(&[]);
+    balancer.turn_while_there_is_something();
+    let control = balancer.stage.control();
+    balancer.client();
+    assert!(!control.clear());
+    balancer.client();
+    assert!(control.clear());
+    // It has been told.
+    balancer.client();
+    assert!(!control.clear());
+    assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 3);
+}
+
+const HOLD: Duration = Duration::from_secs(2);
+const QUEUE: Duration = Duration::from_secs(3);
+
+/// So many clients are held for a primary; nobody is it.
+fn held(most: u32) -> Balancer {
+    let waiting = Waiting { connections_max: most, timeout: HOLD };
+    Balancer::new(|config| config.listeners[0].demand = Demand::Primary(waiting))
+}
+
+/// So many connections at the backend, and so many clients who wait.
+fn queued(places: u32, most: u32) -> Balancer {
+    Balancer::new(|config| {
+        config.pools[0].queue = Waiting { connections_max: most, timeout: QUEUE };
+        config.pools[0].backends[0].connections_max = NonZeroU32::new(places);
+    })
+}
+
+fn standing(role: Role) -> Standing {
+    Standing { availability: Availability::Up, role: Some(role), ..Standing::default() }
+}
+
+impl Balancer {
+    fn backend(&self, index: usize) -> SocketAddr {
+        self.config.pools[0].backends[index].address
+    }
+}

@@ -1,0 +1,301 @@
+//! A client that no backend can take now waits until one can: in its listener's hold for a primary, in its pool's queue for a place.
+//!
+//! ```text
+//!              nobody is the primary: hold
+//!              all that may take it are full: queue       as many wait as may, the time is up, the client reset
+//! Connecting ────────────────────────────────────▶ Waiting ────────────────────────────────────────────────────▶ Closing
+//!            ◀────────────────────────────────────
+//!              another table is in force, or a place is free, and one is found
+//! ```
+//!
+//! Within a worker those of a listener are served in the order in which they began to wait, and newcomers come behind them. Over
+//! workers no order is promised: who is awake first has the place. What a client sends meanwhile stays in its socket.
+//!
+//! A client that resets gives its place up at once. One that sends its FIN does not: it may have said all it has to say, and
+//! wait for the answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use config::Demand;
+use connection::CloseReason;
+use table::{Gate, Listener, Picked};
+use uring::{Driver, Op};
+
+use crate::slots::{Attempts, State};
+use crate::token::Kind;
+use crate::worker::Worker;
+
+/// The clients of a worker that wait.
+#[derive(Default)]
+pub(crate) struct Lines {
+    /// Few: each has a listener of its own.
+    all: Vec<Line>,
+    /// How many clients have begun to wait.
+    tickets: u64,
+    /// Whether somebody came to the end of a queue without having looked for a place.
+    unlooked: bool,
+}
+
+/// Clients of one listener that wait for the same, in the order of their tickets.
+struct Line {
+    listener: Arc<Listener>,
+    goal: Goal,
+    /// Slots by ticket.
+    slots: BTreeMap<u64, u32>,
+}
+
+/// What a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// A table that knows a primary.
+    Primary,
+    /// A place at a backend.
+    Place,
+}
+
+/// A connection that waits.
+pub(crate) struct Wait {
+    pub(crate) goal: Goal,
+    /// Those made so far, with the ticket.
+    pub(crate) attempts: Attempts,
+    /// Where it has its place among those who wait.
+    gate: Arc<Gate>,
+}
+
+/// What a client is given that waits for the first time. It keeps it, so that it waits no longer in all than it may, and
+/// loses its turn neither to a place that came to nothing nor to another table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    number: u64,
+    since: Instant,
+}
+
+/// The poll that says when a client that waits is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    Off,
+    On,
+    /// The wait is over, and it is being cancelled.
+    Stopping,
+}
+
+impl Wait {
+    /// When it began to wait for the first time.
+    pub(crate) fn since(&self) -> Instant {
+        self.attempts.ticket.expect("who waits has a ticket").since
+    }
+}
+
+impl Lines {
+    fn line(&mut self, listener: &Arc<Listener>, goal: Goal) -> &mut Line {
+        let number = self.position(listener, goal).unwrap_or(self.all.len());
+        if number == self.all.len() {
+            self.all.push(Line { listener: Arc::clone(listener), goal, slots: BTreeMap::new() });
+        }
+        &mut self.all[number]
+    }
+
+    fn position(&self, listener: &Arc<Listener>, goal: Goal) -> Option<usize> {
+        self.all.iter().position(|line| line.goal == goal && Arc::ptr_eq(&line.listener, listener))
+    }
+
+    fn remove(&mut self, listener: &Arc<Listener>, goal: Goal, ticket: u64) {
+        // While another table is gone over to, nobody stands in a line until it has looked once more.
+        if let Some(number) = self.position(listener, goal) {
+            self.all[number].slots.remove(&ticket);
+        }
+    }
+
+    fn new_ticket(&mut self, since: Instant) -> Ticket {
+        self.tickets += 1;
+        Ticket { number: self.tickets, since }
+    }
+
+    /// Whether a worker of this number is to look for places: it was told of one, or never said that it waits.
+    fn are_due(&self, worker: usize) -> bool {
+        self.unlooked || self.queues().any(|line| !line.listener.pool.waiters.waits(worker))
+    }
+
+    fn queues(&self) -> impl Iterator<Item = &Line> {
+        self.all.iter().filter(|line| line.goal == Goal::Place && !line.slots.is_empty())
+    }
+}
+
+impl<D: Driver> Worker<D> {
+    /// Whether others of this listener wait for a place, so that whoever comes now comes behind them.
+    pub(crate) fn has_queue(&self, listener: &Arc<Listener>) -> bool {
+        self.waiting.queues().any(|line| Arc::ptr_eq(&line.listener, listener))
+    }
+
+    /// A newcomer comes behind those who wait. There may be a place that it can have and they cannot.
+    pub(crate) fn queue_up(&mut self, slot: u32) {
+        self.waiting.unlooked = true;
+        self.wait(slot, Goal::Place);
+    }
+
+    /// A pick gave nobody: the connection waits, if there is hope, or ends.
+    pub(crate) fn on_nobody(&mut self, slot: u32, picked: Picked) {
+        let connection = self.slots.get(slot);
+        let Listener { pool, demand, .. } = &*Arc::clone(&connection.listener);
+        let attempts = connection.attempts();
+        if picked == Picked::Full {
+            return self.wait(slot, Goal::Place);
+        }
+        let may_be_held = matches!(demand, Demand::Primary(_)) && !attempts.is_exhausted(pool.attempts);
+        if may_be_held && !pool.has_candidates(*demand) {
+            // Whoever is the primary next may be one that has failed before.
+            attempts.forget_tried();
+            return self.wait(slot, Goal::Primary);
+        }
+        let reason = attempts.failed.unwrap_or(CloseReason::NoBackend);
+        self.close(slot, reason);
+    }
+
+    /// Has the connection wait, or go on waiting, by the table in force.
+    fn wait(&mut self, slot: u32, goal: Goal) {
+        if self.go_by_table(slot) {
+            return self.connect(slot);
+        }
+        let connection = self.slots.get(slot);
+        let listener = Arc::clone(&connection.listener);
+        let (gate, bounds, full) = match (goal, listener.demand) {
+            (Goal::Primary, Demand::Primary(hold)) => (&listener.hold_gate, hold, CloseReason::HoldFull),
+            (Goal::Primary, Demand::Any | Demand::Replica(_)) => unreachable!("nobody else wants a primary"),
+            (Goal::Place, _) => (&listener.pool.queue_gate, listener.pool.queue, CloseReason::QueueFull),
+        };
+        let has_place = matches!(&connection.state, State::Waiting(wait) if Arc::ptr_eq(&wait.gate, gate));
+        if !has_place && !gate.enter(bounds.connections_max) {
+            return self.close(slot, full);
+        }
+        let mut attempts = match std::mem::replace(&mut connection.state, State::Closing(None)) {
+            State::Connecting(attempts) => attempts,
+            State::Waiting(Wait { attempts, gate, .. }) => {
+                if !has_place {
+                    self.leave_wait(&gate);
+                }
+                attempts
+            }
+            State::Relaying(_) | State::Closing(_) => unreachable!("only who has no backend waits"),
+        };
+        let ticket = *attempts.ticket.get_or_insert_with(|| self.waiting.new_ticket(self.now));
+        self.slots.get(slot).state = State::Waiting(Wait { goal, attempts, gate: Arc::clone(gate) });
+        self.waiting.line(&listener, goal).slots.insert(ticket.number, slot);
+        self.timers.set(slot, ticket.since + bounds.timeout);
+        self.watch(slot);
+    }
+
+    /// The connection waits no longer: it connects, or ends. Its watch goes on.
+    pub(crate) fn end_wait(&mut self, slot: u32) {
+        let connection = self.slots.get(slot);
+        let State::Waiting(Wait { goal, attempts, gate }) =
+            std::mem::replace(&mut connection.state, State::Closing(None))
+        else {
+            unreachable!("the caller has looked")
+        };
+        let ticket = attempts.ticket.expect("who waits has a ticket").number;
+        self.waiting.remove(&connection.listener, goal, ticket);
+        connection.state = State::Connecting(attempts);
+        self.timers.clear(slot);
+        self.leave_wait(&gate);
+    }
+
+    /// Ends the watch of a connection that goes on. Nothing else is in flight at its client's socket.
+    pub(crate) fn stop_watch(&mut self, slot: u32) {
+        let connection = self.slots.get(slot);
+        if connection.watch == Watch::On {
+            connection.watch = Watch::Stopping;
+            let fd = connection.client;
+            let token = self.slots.begin(slot, Kind::Cancel);
+            self.driver.submit(Op::CancelAll { fd }, token);
+        }
+    }
+
+    fn leave_wait(&self, gate: &Gate) {
+        // Nobody waits for a place among those who wait; it is a gate like any other all the same.
+        self.wake(gate.leave());
+    }
+
+    fn watch(&mut self, slot: u32) {
+        let connection = self.slots.get(slot);
+        // One that is still being cancelled is armed again once it has ended: it would be cancelled as well.
+        if connection.watch == Watch::Off {
+            connection.watch = Watch::On;
+            let socket = connection.client;
+            let token = self.slots.begin(slot, Kind::Watch);
+            self.driver.submit(Op::PollReset { socket }, token);
+        }
+    }
+
+    /// The watch ended: it was cancelled, or the client is gone. Whether it reset or vanished, nobody asks.
+    pub(crate) fn on_watch(&mut self, slot: u32) {
+        let connection = self.slots.get(slot);
+        let watch = std::mem::replace(&mut connection.watch, Watch::Off);
+        let waits = matches!(connection.state, State::Waiting(_));
+        match watch {
+            Watch::On => {
+                assert!(waits, "the watch ends with the wait");
+                self.close(slot, CloseReason::ClientReset);
+            }
+            Watch::Stopping if waits => self.watch(slot),
+            Watch::Stopping => {}
+            Watch::Off => unreachable!("nothing was in flight"),
+        }
+    }
+
+    /// Has all who wait try again, in their order, because another table is in force.
+    ///
+    /// All in one turn, as a crowd that is accepted is: `hold.connections` and `queue.size` bound them.
+    pub(crate) fn retry_waiting(&mut self) {
+        let lines = std::mem::take(&mut self.waiting.all);
+        let mut waiting: Vec<(u64, u32)> = lines.into_iter().flat_map(|line| line.slots).collect();
+        waiting.sort_unstable();
+        for (_, slot) in waiting {
+            self.go_by_table(slot);
+            self.connect(slot);
+        }
+    }
+
+    /// Gives places to those who wait for one, if this worker was told of any.
+    pub(crate) fn serve_waiting(&mut self) {
+        // Whoever left last may have been the last to have the listener.
+        self.waiting.all.retain(|line| !line.slots.is_empty());
+        if !self.waiting.are_due(self.index) {
+            return;
+        }
+        self.waiting.unlooked = false;
+        // At first all say that they wait, then all look; why in this order, `Pool::waiters` tells. A place that is given back
+        // while they look wakes this worker once more.
+        self.waiting.queues().for_each(|line| line.listener.pool.waiters.wait(self.index));
+        for number in 0..self.waiting.all.len() {
+            if self.waiting.all[number].goal == Goal::Place {
+                self.serve_line(number);
+            }
+        }
+    }
+
+    fn serve_line(&mut self, number: usize) {
+        // Each is looked at once: who comes back to the line does so by its old ticket.
+        let mut from = 0;
+        while let Some((&ticket, &slot)) = self.waiting.all[number].slots.range(from..).next() {
+            from = ticket + 1;
+            match self.pick(slot) {
+                Picked::Backend(picked) => self.connect_to(slot, picked),
+                // Who has tried none could go to any that those behind it can.
+                Picked::Full if self.slots.get(slot).attempts().tried().is_empty() => return,
+                Picked::Full => {}
+                Picked::None => unreachable!("in the same table somebody was full for it"),
+            }
+        }
+    }
+
+    /// The time is up for a client that waits.
+    pub(crate) fn on_wait_timeout(&mut self, slot: u32, goal: Goal) {
+        let reason = match goal {
+            Goal::Primary => CloseReason::NoPrimary,
+            Goal::Place => CloseReason::QueueTimedOut,
+        };
+        self.close(slot, reason);
+    }
+}
