@@ -66,8 +66,9 @@ fn page(status: &Status) -> String {
 fn listener_line(listener: &ListenerStatus) -> String {
     let ListenerStatus { name, address, pool, active, connections_max, accepted, .. } = listener;
     let role = listener.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
+    let held = if listener.held > 0 { format!(", {} held", listener.held) } else { String::new() };
     format!(
-        "listener {name} {address} -> pool {pool}{role}: {active} of {connections_max} connections, \
+        "listener {name} {address} -> pool {pool}{role}: {active} of {connections_max} connections{held}, \
          {accepted} accepted\n"
     )
 }
@@ -83,6 +84,9 @@ fn pool_lines(pool: &PoolStatus) -> String {
     );
     if pool.serving == "backup" {
         lines.push_str("; the backup tier serves");
+    }
+    if pool.queued > 0 {
+        let _ = write!(lines, "; {} clients wait", pool.queued);
     }
     lines.push('\n');
     if !pool.conflict.is_empty() {

@@ -273,6 +273,15 @@ pub(crate) const METRICS: &[Metric] = &[
         },
     ),
     metric(
+        "rondel_listener_clients_held",
+        Kind::Gauge,
+        &["listener"],
+        "Clients that wait for a primary.",
+        |status, sink| {
+            each_listener(status, sink, |listener, name, sink| sink.put(&[name], listener.held));
+        },
+    ),
+    metric(
         "rondel_listener_accept_errors",
         Kind::Counter,
         &["listener"],
@@ -314,6 +323,15 @@ pub(crate) const METRICS: &[Metric] = &[
         "1 while the backup tier serves.",
         |status, sink| {
             each_pool(status, sink, |pool, sink| sink.put(&[&pool.name], pool.serving == "backup"));
+        },
+    ),
+    metric(
+        "rondel_pool_clients_queued",
+        Kind::Gauge,
+        &["pool"],
+        "Clients that wait for a backend that is not full.",
+        |status, sink| {
+            each_pool(status, sink, |pool, sink| sink.put(&[&pool.name], pool.queued));
         },
     ),
     metric(

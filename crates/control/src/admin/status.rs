@@ -97,6 +97,8 @@ pub struct ListenerStatus {
     pub active: u64,
     /// How many there may be at once.
     pub connections_max: u32,
+    /// Clients that wait for a primary; they are among those.
+    pub held: u32,
     /// Connections accepted.
     pub accepted: u64,
     /// accept(2) failed.
@@ -118,6 +120,8 @@ pub struct PoolStatus {
     pub balance: String,
     /// The tier that serves: `active` or `backup`.
     pub serving: String,
+    /// Clients that wait for a backend that is not full.
+    pub queued: u32,
     /// The names of backends that all say they are the primary, if that is more than one.
     pub conflict: Vec<String>,
     /// The backends, in the order of the file.
@@ -272,6 +276,7 @@ fn listener_status(listener: &Listener) -> ListenerStatus {
         },
         active: counters.sum(|worker| worker.active.get()),
         connections_max: listener.connections_max,
+        held: listener.hold_gate.active(),
         accepted: counters.sum(|worker| worker.accepted.get()),
         accept_errors: counters.sum(|worker| worker.accept_errors.get()),
         bytes_to_backend: counters.sum(|worker| worker.bytes_to_backend.get()),
@@ -306,6 +311,7 @@ impl Known<'_> {
             name: pool.name.clone(),
             balance: pool.balance.to_string(),
             serving: pool.tier().to_string(),
+            queued: pool.queue_gate.active(),
             conflict: written.backends.iter().filter(claims).map(|backend| backend.name.clone()).collect(),
             backends: pool.backends.iter().zip(&written.backends).map(backend).collect(),
         }
@@ -445,6 +451,7 @@ pub(super) mod tests {
                 role: None,
                 active: 2,
                 connections_max: 10,
+                held: 1,
                 accepted: 5,
                 accept_errors: 0,
                 bytes_to_backend: 10,
@@ -455,6 +462,7 @@ pub(super) mod tests {
                 name: "app".to_owned(),
                 balance: "round_robin".to_owned(),
                 serving: "active".to_owned(),
+                queued: 0,
                 conflict: Vec::new(),
                 backends: vec![backend],
             }],
