@@ -22,7 +22,7 @@ pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
         keepalive: KEEPALIVE,
         source: None,
         probe: None,
-        eject: None,
+        eject: Some(EJECT),
         on_all_down: on_all_down(false),
         tiers: Tiers {
             active_min: 1,
@@ -94,7 +94,7 @@ pub(crate) const WEIGHT: u16 = 1;
 /// Like [`HOLD`]; of no meaning unless a backend has `max_connections`.
 pub(crate) const QUEUE: Waiting = HOLD;
 
-/// What `eject` means where it is not `off` and says nothing more.
+/// One lost SYN is no failure, three in a row are; and a backend that is well again is not missed for long.
 pub(crate) const EJECT: Eject =
     Eject { failures: 3, base: Duration::from_secs(10), cap: Duration::from_secs(300) };
 

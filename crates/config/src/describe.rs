@@ -123,7 +123,10 @@ impl Pool {
             OnAllDown::Closed => "closed: then nobody takes connections",
         };
         setting(f, "on_all_down", on_all_down)?;
-        setting(f, "on_down", loss(self.on_down))?;
+        // An ejection cuts nobody off: only a probe says who is down.
+        if self.probe.is_some() {
+            setting(f, "on_down", loss(self.on_down))?;
+        }
         if !self.slow_start.is_zero() {
             setting(f, "slow_start", show(self.slow_start))?;
         }

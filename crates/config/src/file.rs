@@ -392,8 +392,8 @@ fn pool(fields: &Fields<'_>, backends_total: &mut usize, problems: &mut Problems
     let probe = fields.get("probe").filter(|value| !value.is_nothing());
     let probe = probe
         .map(|value| At { value: probing::probe(value, &[&POOL, &BACKEND], problems), span: value.span() });
-    if let Some(value) = fields.get("eject").filter(|value| !value.is_off()) {
-        pool.eject = Some(eject(value, problems));
+    if let Some(value) = fields.get("eject") {
+        pool.eject = (!value.is_off()).then(|| eject(value, problems));
     }
     if let Some(value) = fields.get("queue") {
         pool.queue = waiting(value, &QUEUE, pool.queue, problems);

@@ -138,11 +138,8 @@ impl Picks {
         if last.balance == Balance::LeastConnections && !knows_health && !returned && !waits {
             assert!(fewest(), "{to} was picked, which has not the fewest connections: {active:?}");
         }
-        if last.balance == Balance::Maglev
-            && tried.is_empty()
-            && !last.is_bounded()
-            && pool.versions.len() == 1
-        {
+        let is_alone = pool.versions.len() == 1 && !last.is_bounded() && !knows_health;
+        if last.balance == Balance::Maglev && tried.is_empty() && is_alone {
             let client = client.expect("where clients go depends on who they are");
             let any = *last.backends.keys().next().expect("a pool has a backend");
             let before = *self.affinity.entry((any, client)).or_insert(to);

@@ -321,7 +321,8 @@ mod tests {
             &[
                 "~ listener web: role null -> primary, held: 7 clients at most, each up to 5s",
                 "~ pool web: tier of a active -> backup, max_connections of b 0 -> 9, \
-                 balance round_robin -> maglev, eject off -> after 3 failed connects, for 10s, at most 1m, \
+                 balance round_robin -> maglev, \
+                 eject after 3 failed connects, for 10s, at most 5m -> after 3 failed connects, for 10s, at most 1m, \
                  on_all_down open -> closed, failback auto after 0s -> manual, \
                  queue 1000 clients at most, each up to 10s -> nobody waits",
             ],

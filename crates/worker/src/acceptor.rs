@@ -177,7 +177,12 @@ impl<D: Driver> Worker<D> {
     }
 
     fn retire(&mut self, number: usize) {
-        if self.acceptors.get(number).mode == Mode::Retired {
+        let acceptor = self.acceptors.get(number);
+        // In a drain the table still has it, and who was accepted already goes by that.
+        if let Some(listener) = self.table.listener_on(&acceptor.sockets) {
+            acceptor.listener = Arc::clone(listener);
+        }
+        if acceptor.mode == Mode::Retired {
             return;
         }
         self.acceptors.set_mode(number, Mode::Retired);

@@ -6,7 +6,7 @@ use std::process::Command;
 use config::probe::Tls;
 
 use crate::place::Folder;
-use crate::program::{give_away, run, unprivileged_folder};
+use crate::servers::{give_away, run, unprivileged_folder};
 
 /// The name in the certificate.
 pub(crate) const NAME: &str = "db.test";

@@ -15,5 +15,7 @@ mod nginx;
 mod place;
 mod postgres;
 mod prober;
-mod program;
 mod redis;
+#[expect(dead_code, unused_imports, reason = "shared with the tests of the binary, which need more of it")]
+#[path = "../../../rondel/tests/e2e/servers/mod.rs"]
+mod servers;

@@ -1,7 +1,6 @@
 //! Roles, as MariaDB says them.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
@@ -11,85 +10,10 @@ use health::{Answer, Claim, History, ProbeError, Progress, Role};
 
 use crate::asking::{ask, login, mysql, role, why};
 use crate::certificate::Certificate;
-use crate::place::{address, eventually};
-use crate::program::{Program, run, unprivileged, unprivileged_folder};
-
-struct MariaDb {
-    at: SocketAddr,
-    program: Program,
-}
+use crate::place::eventually;
+use crate::servers::{MariaDb, unprivileged};
 
 impl MariaDb {
-    /// A server with the user `probe`, who may see replication, and the user `narrow`, who may not; their password is
-    /// `s3cret`.
-    fn start(port: u16, settings: &[&str]) -> Self {
-        let at = address(port);
-        let folder = unprivileged_folder();
-        // A server that starts takes away the temporary tables it finds, also those of another one in the same folder.
-        let temporary = format!("--tmpdir={}", folder.path().display());
-        run(unprivileged("/usr/bin/mariadb-install-db")
-            .arg("--no-defaults")
-            .args([
-                "--innodb-use-native-aio=0",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                "--skip-name-resolve",
-            ])
-            .arg(&temporary)
-            .arg(format!("--datadir={}", folder.file("data").display())));
-        let mut command = unprivileged("/usr/sbin/mariadbd");
-        command
-            .arg("--no-defaults")
-            .arg(&temporary)
-            .arg(format!("--datadir={}", folder.file("data").display()))
-            .arg(format!("--socket={}", folder.file("socket").display()))
-            .arg(format!("--pid-file={}", folder.file("pid").display()))
-            .arg(format!("--bind-address={}", at.ip()))
-            .arg(format!("--port={port}"))
-            .arg(format!("--server-id={port}"))
-            .args([
-                "--log-bin=binlog",
-                "--log-warnings=4",
-                "--skip-name-resolve",
-                "--innodb-use-native-aio=0",
-            ])
-            .args([
-                "--innodb-buffer-pool-size=8M",
-                "--innodb-log-file-size=4M",
-                "--innodb-flush-log-at-trx-commit=0",
-            ])
-            .args(settings);
-        let server = Self { at, program: Program::start(folder, &mut command, at) };
-        server.says(
-            "SET sql_log_bin = 0;
-            CREATE USER probe IDENTIFIED BY 's3cret'; GRANT REPLICA MONITOR ON *.* TO probe;
-            CREATE USER narrow IDENTIFIED BY 's3cret';
-            CREATE USER follower IDENTIFIED BY 's3cret'; GRANT REPLICATION SLAVE ON *.* TO follower",
-        );
-        server
-    }
-
-    fn follow(&self, primary: &Self) {
-        self.says(&format!(
-            "CHANGE MASTER TO master_host = '{}', master_port = {}, master_user = 'follower',
-                master_password = 's3cret', master_use_gtid = slave_pos;
-            START SLAVE",
-            primary.at.ip(),
-            primary.at.port(),
-        ));
-        eventually("replication runs", || {
-            self.says("SHOW SLAVE STATUS\\G").contains("Seconds_Behind_Master: 0")
-        });
-    }
-
-    /// Asks it over its socket, where root needs no password.
-    fn says(&self, query: &str) -> String {
-        run(unprivileged("/usr/bin/mariadb")
-            .arg("--no-defaults")
-            .arg(format!("--socket={}", self.program.folder().file("socket").display()))
-            .args(["--user=root", "--batch", "--execute", query]))
-    }
-
     fn aborted(&self) -> String {
         self.says("SHOW GLOBAL STATUS WHERE variable_name IN ('Aborted_clients', 'Aborted_connects')")
     }

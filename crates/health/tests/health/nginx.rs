@@ -11,7 +11,7 @@ use health::{Answer, Claim, ProbeError, Progress, Role, probe};
 use crate::asking::{ask, page, role, target, why};
 use crate::certificate::Certificate;
 use crate::place::{Folder, address};
-use crate::program::Program;
+use crate::servers::Program;
 
 const PORT: u16 = 2080;
 const TLS_PORT: u16 = 2443;
@@ -58,7 +58,7 @@ fn nginx(port: u16, certificate: Option<(u16, &Certificate)>) -> Nginx {
     fs::write(folder.file("big"), "x".repeat(1_000_000) + "the end").unwrap();
     let mut command = Command::new("nginx");
     command.arg("-p").arg(folder.path()).arg("-c").arg(folder.file("nginx.conf"));
-    Nginx { _program: Program::start(folder, &mut command, at) }
+    Nginx { _program: Program::start(folder, command, at) }
 }
 
 fn health(path: &str, statuses: &[u16], body: &str) -> Kind {

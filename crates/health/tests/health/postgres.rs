@@ -1,8 +1,7 @@
 //! Roles, as PostgreSQL says them.
 
 use std::fs;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::probe::{Kind, Login, Postgres as Settings, Secret};
@@ -11,76 +10,10 @@ use rustix::process::Signal;
 
 use crate::asking::{SHORT, ask, login, postgres, role, why, with_rhythm};
 use crate::certificate::Certificate;
-use crate::place::{Folder, address, eventually};
-use crate::program::{Program, give_away, run, unprivileged, unprivileged_folder};
-
-struct Postgres {
-    at: SocketAddr,
-    program: Program,
-}
+use crate::place::eventually;
+use crate::servers::Postgres;
 
 impl Postgres {
-    /// A primary with the superuser `postgres` and the user `probe`, both with the password `s3cret`, over SCRAM.
-    fn primary(port: u16, settings: &str) -> Self {
-        let folder = unprivileged_folder();
-        fs::write(folder.file("password"), "s3cret\n").unwrap();
-        run(unprivileged(binary("initdb"))
-            .args(["--no-sync", "--username=postgres", "--auth=scram-sha-256", "--no-instructions"])
-            .arg(format!("--pwfile={}", folder.file("password").display()))
-            .arg("--pgdata")
-            .arg(folder.file("data")));
-        let hosts = "local all all trust\nhost all all 127.0.0.0/8 scram-sha-256\n\
-            host replication all 127.0.0.0/8 scram-sha-256\n";
-        fs::write(folder.file("data/pg_hba.conf"), hosts).unwrap();
-        let server = Self::start(folder, port, settings);
-        server.says("CREATE USER probe PASSWORD 's3cret'");
-        server
-    }
-
-    /// A standby that streams from `primary`.
-    fn standby(port: u16, primary: &Self) -> Self {
-        let folder = unprivileged_folder();
-        let from =
-            format!("host={} port={} user=postgres password=s3cret", primary.at.ip(), primary.at.port());
-        run(unprivileged(binary("pg_basebackup"))
-            .args(["--no-sync", "--checkpoint=fast", "--write-recovery-conf", "--wal-method=stream"])
-            .arg(format!("--dbname={from}"))
-            .arg("--pgdata")
-            .arg(folder.file("data")));
-        Self::start(folder, port, "")
-    }
-
-    fn start(folder: Folder, port: u16, settings: &str) -> Self {
-        let at = address(port);
-        fs::write(
-            folder.file("data/test.conf"),
-            format!(
-                "listen_addresses = '{}'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n\
-                shared_buffers = 2MB\nmax_connections = 20\nlog_min_messages = debug1\nlog_connections = on\n{settings}\n",
-                at.ip(),
-                folder.path().display(),
-            ),
-        )
-        .unwrap();
-        let file = folder.file("data/postgresql.conf");
-        let before = fs::read_to_string(&file).unwrap();
-        fs::write(&file, before + "include 'test.conf'\n").unwrap();
-        give_away(&folder.file("data/test.conf"));
-        let mut command = unprivileged(binary("postgres"));
-        command.arg("-D").arg(folder.file("data"));
-        let server = Self { at, program: Program::start(folder, &mut command, at) };
-        eventually("it answers queries", || server.program.output().contains("ready to accept"));
-        server
-    }
-
-    /// Asks it over its socket, where nobody needs a password.
-    fn says(&self, query: &str) -> String {
-        run(unprivileged(binary("psql"))
-            .arg(format!("--host={}", self.program.folder().path().display()))
-            .arg(format!("--port={}", self.at.port()))
-            .args(["--username=postgres", "--no-psqlrc", "--tuples-only", "--no-align", "--command", query]))
-    }
-
     fn secret(&self, password: &str) -> PathBuf {
         let file = self.program.folder().file("probe-password");
         fs::write(&file, password).unwrap();
@@ -94,14 +27,6 @@ impl Postgres {
     async fn role(&self) -> Role {
         role(self.at, postgres(self.login())).await
     }
-}
-
-/// A program of the newest PostgreSQL that Debian has installed.
-fn binary(name: &str) -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
-    let numbers = versions.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
-    let newest = numbers.max().expect("a version is installed");
-    Path::new("/usr/lib/postgresql").join(newest.to_string()).join("bin").join(name)
 }
 
 #[tokio::test]

@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
-use std::process::Command;
 
 use config::probe::{Kind, Redis as Settings, Secret};
 use health::{History, Role};
@@ -11,43 +9,7 @@ use health::{History, Role};
 use crate::asking::{ask, login, redis, role, why};
 use crate::certificate::Certificate;
 use crate::place::{address, eventually};
-use crate::program::{Program, run, unprivileged, unprivileged_folder};
-
-struct Redis {
-    at: SocketAddr,
-    program: Program,
-}
-
-impl Redis {
-    fn start(port: u16, settings: &[&str]) -> Self {
-        let at = address(port);
-        let folder = unprivileged_folder();
-        let mut command = unprivileged("/usr/bin/redis-server");
-        command
-            .args(["--bind", &at.ip().to_string(), "--port", &port.to_string(), "--protected-mode", "no"])
-            .args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"])
-            .arg("--dir")
-            .arg(folder.path())
-            .args(settings);
-        Self { at, program: Program::start(folder, &mut command, at) }
-    }
-
-    fn replica_of(port: u16, primary: &Self) -> Self {
-        let of = format!("{} {}", primary.at.ip(), primary.at.port());
-        Self::start(port, &["--replicaof", &of])
-    }
-
-    fn says(&self, command: &[&str]) -> String {
-        let (host, port) = (self.at.ip().to_string(), self.at.port().to_string());
-        run(Command::new("redis-cli").args(["-h", &host, "-p", &port]).args(command))
-    }
-
-    fn wait_for_replica(&self) {
-        eventually("the replica has its data", || {
-            self.says(&["INFO", "replication"]).contains("state=online")
-        });
-    }
-}
+use crate::servers::Redis;
 
 #[tokio::test]
 async fn a_primary_a_replica_and_a_promotion() {

@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use crate::lb::{Lb, run_with};
 use crate::peers::{Backend, Client};
 use crate::place::free_v6;
-use crate::setup::{Setup, Target, target};
+use crate::setup::{Setup, target, target_at};
 
 #[test]
 fn ipv6_in_front_and_behind() {
-    let backend = Backend::named_at(Target { name: "six".into(), address: free_v6(), weight: 1 });
+    let backend = Backend::named_at(target_at("six", free_v6()));
     let listener = free_v6();
     let lb =
         Lb::start(&Setup::to(&[backend.target()]).without_listeners().listen("web", listener, "web", ""));

@@ -69,10 +69,23 @@ fn fewest_connections_is_exact_over_two_workers() {
 }
 
 #[test]
+fn two_draws_spread_connections_evenly() {
+    let backends = [Backend::named("a", 9001), Backend::named("b", 9002), Backend::named("c", 9003)];
+    let lb = Lb::start(&Setup::to_with("balance: random", &backends.each_ref().map(Backend::target)));
+    let mut clients: Vec<_> = (0..300).map(|_| lb.connect()).collect();
+    for client in &mut clients {
+        client.line();
+    }
+    // Of one draw it would be about 100 each, give or take 8; of two it is give or take one or two.
+    let each = backends.each_ref().map(Backend::accepted);
+    assert!(each.iter().all(|count| count.abs_diff(100) <= 5), "{each:?}");
+}
+
+#[test]
 fn an_attempt_that_fails_gives_its_place_back() {
     let b = Backend::named("b", 9002);
     let targets = [refusing("a", 9001), b.target().weighing(2)];
-    let lb = Lb::start(&Setup::to_with("balance: least_connections", &targets));
+    let lb = Lb::start(&Setup::to_with("balance: least_connections, eject: off", &targets));
 
     // The first two find `b` at least as idle for its weight, all others try `a` first. Were its places kept, it would seem as
     // busy as `b` to half of them.
@@ -87,18 +100,20 @@ fn an_attempt_that_fails_gives_its_place_back() {
 }
 
 #[test]
-fn a_full_backend_takes_nobody_until_somebody_leaves() {
+fn a_place_that_becomes_free_goes_to_who_waits_in_the_queue() {
     let a = Backend::named("a", 9001);
-    let setup = Setup::to(&[a.target()]).to_string();
-    let lb = Lb::start(&setup.replace("weight: 1", "weight: 1, max_connections: 2"));
+    let settings = "queue: { size: 1, timeout: 60s }";
+    let lb = Lb::start(&Setup::to_with(settings, &[a.target().with("max_connections: 1")]));
 
-    let mut clients = [lb.connect(), lb.connect()];
-    assert_eq!(clients.each_mut().map(Client::line), ["a", "a"]);
+    let mut first = lb.connect();
+    assert_eq!(first.line(), "a");
+    let mut second = lb.connect();
+    assert!(second.silent());
     assert_eq!(lb.turn_away(), End::Reset);
-    drop(clients);
-    let is_served = || TcpStream::connect(lb.address()).and_then(|stream| Client::over(stream).try_line());
-    eventually("a place", || is_served().is_ok());
-    assert!(closes(&lb.end(), "queue_full") >= 1);
+    drop(first);
+    assert_eq!(second.line(), "a");
+    drop(second);
+    assert_eq!(closes(&lb.end(), "queue_full"), 1);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use crate::lb::{Lb, assert_no_kernel_workers};
-use crate::programs::{Iperf, run};
+use crate::programs::Iperf;
+use crate::servers::run;
 use crate::setup::Setup;
 
 #[test]

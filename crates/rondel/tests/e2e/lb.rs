@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::peers::{Client, End};
 use crate::place::{Folder, PATIENCE, address, eventually, holds_within};
-use crate::programs::run;
+use crate::servers::run;
 use crate::setup::PORT;
 
 /// A running `rondel`. Dropping it asks it to end, and fails the test unless it ends well.
@@ -146,10 +147,21 @@ impl Lb {
         self.reload_to("reload refused", config)
     }
 
+    /// Asks for a reload of the file as it is, and waits until it is done; the log tells the totals from the mark on.
+    #[track_caller]
+    pub(crate) fn reload_unchanged(&self) -> Mark {
+        self.reload_the_file("reloaded: nothing changed")
+    }
+
     #[track_caller]
     fn reload_to(&self, expected: &str, config: &impl Display) -> Mark {
-        let mark = self.mark();
         self.write_config(config);
+        self.reload_the_file(expected)
+    }
+
+    #[track_caller]
+    fn reload_the_file(&self, expected: &str) -> Mark {
+        let mark = self.mark();
         self.signal(Signal::HUP);
         match self.log.wait_for(&["reloaded", "reload refused"], mark) {
             Some(line) if line.contains(expected) => mark,
@@ -234,6 +246,13 @@ impl Lb {
         // utime and stime, in ticks of a hundredth of a second.
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
         Duration::from_millis(ticks * 10)
+    }
+
+    /// Time that its thread of control has run on a CPU, which is the first one of the process; see `schedstat` in proc(5).
+    pub(crate) fn cpu_time_of_control(&self) -> Duration {
+        let task = self.proc("task").join(self.child.id().to_string());
+        let stat = fs::read_to_string(task.join("schedstat")).unwrap();
+        Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
     }
 
     /// CPU time that it takes over `span` while nothing is asked of it.
@@ -376,7 +395,12 @@ impl Drop for Lb {
             return;
         }
         if self.status.is_none() {
-            self.end_well();
+            let ended = panic::catch_unwind(AssertUnwindSafe(|| self.end_well()));
+            if let Err(why) = ended {
+                // Or it would stay when the test is long gone.
+                self.end_by_force();
+                panic::resume_unwind(why);
+            }
         }
         let log = self.log_text();
         assert!(!log.contains("panicked at"), "it panicked:\n{log}");

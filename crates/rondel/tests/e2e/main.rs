@@ -16,6 +16,7 @@ mod lb;
 mod peers;
 mod place;
 mod programs;
+mod servers;
 mod setup;
 mod traffic;
 
@@ -28,6 +29,7 @@ mod commands;
 mod connect;
 mod counters;
 mod ending;
+mod failover;
 mod halves;
 mod http;
 mod integrity;

@@ -1,58 +1,16 @@
-//! The programs that people put behind and before a balancer: nginx, redis, iperf3, wrk, curl.
+//! The programs that people put behind and before a balancer, without a role: nginx, iperf3, wrk, curl.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
-use std::thread;
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::place::{Folder, PATIENCE, address, eventually};
+use crate::place::{Folder, PATIENCE, address};
+use crate::servers::{Program, run};
 use crate::setup::{Target, target};
-
-/// A program that runs until the test is over.
-struct Program {
-    child: Child,
-    folder: Folder,
-}
-
-impl Program {
-    /// Starts `command`, its output in files of `folder`, and waits until it accepts connections at `listening`.
-    #[track_caller]
-    fn start(folder: Folder, command: &mut Command, listening: SocketAddr) -> Self {
-        let output = |name| File::create(folder.file(name)).unwrap();
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(output("stdout"))
-            .stderr(output("stderr"))
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-        let mut program = Self { child, folder };
-        eventually(&format!("{command:?} listens at {listening}"), || {
-            let ended = program.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{command:?} ended: {}", program.output());
-            TcpStream::connect_timeout(&listening, PATIENCE).is_ok()
-        });
-        program
-    }
-
-    fn output(&self) -> String {
-        let read = |name| fs::read_to_string(self.folder.file(name)).unwrap_or_default();
-        read("stdout") + &read("stderr") + &read("error.log")
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if thread::panicking() {
-            eprintln!("{}", self.output());
-        }
-    }
-}
 
 /// One nginx with one address, whose pages are files of its folder and which takes files with PUT.
 pub(crate) struct Nginx {
@@ -85,21 +43,29 @@ impl Nginx {
         fs::write(folder.file("nginx.conf"), config).unwrap();
         let mut command = Command::new("nginx");
         command.arg("-p").arg(folder.path()).arg("-c").arg(folder.file("nginx.conf"));
-        Self { program: Program::start(folder, &mut command, at), target }
+        Self { program: Program::start(folder, command, at), target }
     }
 
     pub(crate) fn target(&self) -> Target {
         self.target.clone()
     }
 
-    /// Its process is one that we started and have not waited for, so the number is still its own.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.program.child), signal).unwrap();
+        self.program.signal(signal);
+    }
+
+    /// Kills it, and waits until nobody listens any more.
+    pub(crate) fn kill(&mut self) {
+        self.program.end(Signal::KILL);
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        self.program.start_again();
     }
 
     /// Where it keeps the page `/files/<name>`.
     pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
-        self.program.folder.file("files").join(name)
+        self.program.folder().file("files").join(name)
     }
 
     /// How many connections it has accepted, besides those that asked this.
@@ -118,35 +84,19 @@ fn status_of(port: u16) -> SocketAddr {
 /// The page `/` of who is at `address`.
 #[track_caller]
 pub(crate) fn get(address: SocketAddr) -> String {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    try_get(address).unwrap_or_else(|error| panic!("the page of {address}: {error}"))
+}
+
+/// The same of who may not answer.
+pub(crate) fn try_get(address: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
-
-/// A redis that keeps nothing.
-pub(crate) struct Redis {
-    _program: Program,
-    target: Target,
-}
-
-impl Redis {
-    pub(crate) fn start(name: &str, port: u16) -> Self {
-        let target = target(name, port);
-        let mut command = Command::new("redis-server");
-        let folder = Folder::new();
-        command
-            .args(["--bind", &target.address.ip().to_string(), "--port", &port.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--protected-mode", "no"])
-            .arg("--dir")
-            .arg(folder.path());
-        Self { _program: Program::start(folder, &mut command, target.address), target }
-    }
-
-    pub(crate) fn target(&self) -> Target {
-        self.target.clone()
+    stream.read_to_string(&mut answer)?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, page)) if head.starts_with("HTTP/1.1 200 ") => Ok(page.to_owned()),
+        _ => Err(io::Error::other(format!("no page in {answer:?}"))),
     }
 }
 
@@ -161,7 +111,7 @@ impl Iperf {
         let target = target(name, port);
         let mut command = Command::new("iperf3");
         command.args(["--server", "--bind", &target.address.ip().to_string(), "--port", &port.to_string()]);
-        Self { _program: Program::start(Folder::new(), &mut command, target.address), target }
+        Self { _program: Program::start(Folder::new(), command, target.address), target }
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -218,22 +168,6 @@ pub(crate) fn wrk(to: SocketAddr, connections: u32, seconds: u32, reuse: Reuse) 
         .parse()
         .unwrap();
     Load { requests, report }
-}
-
-/// Runs a program that ends well; what it wrote to standard output.
-#[track_caller]
-pub(crate) fn run(command: &mut Command) -> String {
-    String::from_utf8_lossy(&run_for_bytes(command).stdout).into_owned()
-}
-
-/// The same for output that is no text.
-#[track_caller]
-pub(crate) fn run_for_bytes(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]).into_owned();
-    let (said, complained) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{said}\n{complained}", output.status);
-    output
 }
 
 /// A shell command line, its parts joined by pipes, that ends well.

@@ -6,8 +6,8 @@ use std::process::Command;
 use crate::keyed;
 use crate::lb::Lb;
 use crate::place::Folder;
-use crate::programs::{Redis, run, run_for_bytes};
-use crate::setup::Setup;
+use crate::servers::{Redis, run, run_for_bytes};
+use crate::setup::{Setup, target};
 
 #[test]
 fn one_request_at_a_time() {
@@ -21,8 +21,8 @@ fn sixteen_requests_at_a_time() {
 
 #[test]
 fn a_value_of_ten_megabytes_comes_back_as_it_went() {
-    let redis = Redis::start("redis", 9001);
-    let lb = Lb::start(&Setup::to(&[redis.target()]));
+    let _redis = Redis::start(9001, &[]);
+    let lb = Lb::start(&Setup::to(&[target("redis", 9001)]));
     let folder = Folder::new();
     let value = keyed::bytes(6, 10_000_000);
     fs::write(folder.file("value"), &value).unwrap();
@@ -39,8 +39,8 @@ fn a_value_of_ten_megabytes_comes_back_as_it_went() {
 
 #[track_caller]
 fn benchmark(pipelined: u32, requests: u32) {
-    let redis = Redis::start("redis", 9001);
-    let lb = Lb::start(&Setup::to(&[redis.target()]));
+    let _redis = Redis::start(9001, &[]);
+    let lb = Lb::start(&Setup::to(&[target("redis", 9001)]));
 
     let report = run(client("redis-benchmark", &lb)
         .args(["-c", "50", "-P", &pipelined.to_string(), "-n", &requests.to_string()])

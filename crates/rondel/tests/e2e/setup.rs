@@ -24,16 +24,29 @@ pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
     pub(crate) weight: u16,
+    /// Further settings: `", tier: backup"`.
+    settings: String,
 }
 
 /// `name`, listening at `port` of this process's address, with weight 1.
 pub(crate) fn target(name: &str, port: u16) -> Target {
-    Target { name: name.into(), address: address(port), weight: 1 }
+    target_at(name, address(port))
+}
+
+/// The same at any address.
+pub(crate) fn target_at(name: &str, address: SocketAddr) -> Target {
+    Target { name: name.into(), address, weight: 1, settings: String::new() }
 }
 
 impl Target {
     pub(crate) fn named(mut self, name: &str) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// With further settings: `"tier: backup, max_connections: 2"`.
+    pub(crate) fn with(mut self, settings: &str) -> Self {
+        self.settings = format!(", {settings}");
         self
     }
 
@@ -44,6 +57,11 @@ impl Target {
 }
 
 impl Setup {
+    /// Without a listener or a pool.
+    pub(crate) fn empty() -> Self {
+        Self::default().runtime("workers: 2, drain_timeout: 5s")
+    }
+
     /// One listener, at [`PORT`], with one pool of these backends; both are named `web`.
     pub(crate) fn to<'a>(backends: impl IntoIterator<Item = &'a Target>) -> Self {
         Self::to_with("", backends)
@@ -51,10 +69,7 @@ impl Setup {
 
     /// The same, with other settings of the pool: `"idle_timeout: 1s, attempts: 2"`.
     pub(crate) fn to_with<'a>(settings: &str, backends: impl IntoIterator<Item = &'a Target>) -> Self {
-        Self::default()
-            .runtime("workers: 2, drain_timeout: 5s")
-            .listen("web", address(PORT), "web", "")
-            .pool("web", settings, backends)
+        Self::empty().listen("web", address(PORT), "web", "").pool("web", settings, backends)
     }
 
     /// Replaces the settings of the process.
@@ -108,6 +123,7 @@ impl Display for Setup {
 
 impl Display for Target {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{{ name: {}, address: \"{}\", weight: {} }}", self.name, self.address, self.weight)
+        let Self { name, address, weight, settings } = self;
+        write!(f, "{{ name: {name}, address: \"{address}\", weight: {weight}{settings} }}")
     }
 }

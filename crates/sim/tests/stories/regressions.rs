@@ -1,5 +1,6 @@
 //! Faults of the data plane that runs have found, each told again as a story of one worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
@@ -59,6 +60,22 @@ fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
         assert_eq!(balancer.ended(), [(CloseReason::HalfClosedTimeout, 1)], "seed {seed}");
         other_client.finish();
     }
+}
+
+/// Another table and the drain came between two turns: a client accepted in the next one went by the table before both.
+#[test]
+fn a_client_accepted_as_a_drain_begins_goes_by_the_table_in_force() {
+    let mut balancer = Balancer::new(|_| ());
+    balancer.stage.connect(balancer.listener().address);
+    let before = balancer.published.load_full();
+    let next = balancer.stage.serving();
+    let config = Config::forward(before.listeners[0].address, &[next]);
+    let sockets = vec![Arc::clone(&before.listeners[0].sockets)];
+    let table = Table::build(&config, sockets, 1, None, Some(&before));
+    balancer.published.publish(table.in_phase(Phase::Draining));
+    balancer.turn();
+    let picked = |table: &Table| table.pools[0].backends[0].counters.sum(|of| of.picked.get());
+    assert_eq!((picked(&before), picked(&table)), (0, 1));
 }
 
 /// A listener that goes while it waits for a place may have been woken for one that is free: the wake-up is another's then.

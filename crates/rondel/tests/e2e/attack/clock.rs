@@ -11,7 +11,7 @@ use super::stand::on_each_stand;
 use crate::lb::{Lb, closes};
 use crate::peers::{Backend, Client, End};
 use crate::place::{Folder, address, eventually};
-use crate::programs::run;
+use crate::servers::run;
 use crate::setup::Setup;
 
 #[test]

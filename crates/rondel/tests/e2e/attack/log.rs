@@ -14,7 +14,7 @@ use super::stand::on_each_stand;
 use crate::lb::Lb;
 use crate::peers::Backend;
 use crate::place::{Folder, address, eventually};
-use crate::programs::run;
+use crate::servers::run;
 use crate::setup::Setup;
 
 #[test]

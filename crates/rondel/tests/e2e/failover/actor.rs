@@ -1,0 +1,101 @@
+//! A server that plays a role, which its probe learns by HTTP, at the port where it serves.
+
+use std::io::{BufRead, BufReader, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::lb::Lb;
+use crate::peers::{Backend, Client, Peer};
+use crate::setup::Target;
+
+/// It tells clients its name, for each line that they send.
+pub(crate) struct Actor {
+    backend: Backend,
+    played: Arc<AtomicU8>,
+}
+
+/// What it says to probes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Played {
+    Primary,
+    Replica,
+    /// Well, without a role.
+    Neither,
+    /// It breaks off every probe, and serves its clients all the same.
+    Ill,
+}
+
+impl Actor {
+    pub(crate) fn new(name: &str, port: u16, played: Played) -> Self {
+        let played = Arc::new(AtomicU8::new(played as u8));
+        let said = format!("{name}\n");
+        let backend = Backend::scripted(name, port, {
+            let played = Arc::clone(&played);
+            move |peer| act(&peer, &played, &said)
+        });
+        Self { backend, played }
+    }
+
+    /// From now on it plays this.
+    pub(crate) fn plays(&self, played: Played) {
+        self.played.store(played as u8, Ordering::SeqCst);
+    }
+
+    /// How many connections it has accepted, of clients and of probes.
+    pub(crate) fn accepted(&self) -> usize {
+        self.backend.accepted()
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        self.backend.target()
+    }
+}
+
+fn act(peer: &Peer, played: &AtomicU8, said: &str) {
+    peer.0.set_read_timeout(None).unwrap();
+    let mut lines = BufReader::new(&peer.0).lines();
+    while let Some(Ok(line)) = lines.next() {
+        let played = || played.load(Ordering::SeqCst);
+        let answer = match line.strip_prefix("GET /").and_then(|rest| rest.split(' ').next()) {
+            None => said.to_owned(),
+            Some(path) => {
+                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                let plays = |role: Played| played() == role as u8;
+                let status = match path {
+                    _ if plays(Played::Ill) => return,
+                    "primary" if !plays(Played::Primary) => 503,
+                    "replica" if !plays(Played::Replica) => 503,
+                    _ => 200,
+                };
+                format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n")
+            }
+        };
+        if (&peer.0).write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// A client of the balancer that has heard from whom it is served.
+#[track_caller]
+pub(crate) fn served(lb: &Lb) -> (String, Client) {
+    let mut client = lb.connect();
+    let name = asks(&mut client);
+    (name, client)
+}
+
+/// Asks once more.
+#[track_caller]
+pub(crate) fn asks(client: &mut Client) -> String {
+    client.send(b"who?\n").line()
+}
+
+/// The servers `a` and `b`.
+pub(crate) fn pair(a: Played, b: Played) -> [Actor; 2] {
+    [Actor::new("a", 9001, a), Actor::new("b", 9002, b)]
+}
+
+/// How a pool of them is asked: soon, but with a timeout that a busy machine does not run into.
+pub(crate) const PROBE: &str =
+    "probe: { http: { roles: {} }, interval: 100ms, fast_interval: 100ms, timeout: 5s, rise: 2, fall: 2 }";

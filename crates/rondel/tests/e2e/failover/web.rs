@@ -1,0 +1,142 @@
+//! nginx, active-active and active-passive: one is killed, and comes back.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::failover::visitors::{Visitors, all_served, failures, shares, since, within};
+use crate::failover::{heard, in_force, print_number, print_time};
+use crate::lb::Lb;
+use crate::programs::{Nginx, try_get};
+use crate::setup::{Setup, Target};
+
+#[test]
+fn one_of_three_is_killed_and_gets_its_share_again() {
+    let [mut a, b, c] = ["a", "b", "c"].map(nginx);
+    let lb = Lb::start(&Setup::to_with(PROBE, &[a.target(), b.target(), c.target()]));
+    let visitors = visitors(&lb);
+    visitors.wait_for(150);
+
+    let mark = lb.mark();
+    let killing = Instant::now();
+    a.kill();
+    let killed = Instant::now();
+    let detected = heard(&lb, "a", "is down", mark);
+    visitors.wait_for(150);
+    a.start_again();
+    let revived = Instant::now();
+    let back = heard(&lb, "a", "is up", mark);
+    visitors.wait_for(300);
+    let visits = visitors.leave();
+
+    // Whoever comes while nobody knows yet is brought to another one.
+    all_served(since(&visits, killed));
+    assert!(!shares(within(&visits, detected, revived)).contains_key("a"));
+    let after = since(&visits, back);
+    let each = after.len() / 3;
+    let shares = shares(after);
+    assert!(shares.values().all(|share| share.abs_diff(each) <= CLIENTS), "{shares:?}");
+    // No burst: it is a third of all from the first one on. A client that was held up on its way may be out of line.
+    let most =
+        since(&visits, revived).windows(12).map(|some| self::shares(some).get("a").copied().unwrap_or(0));
+    assert!(most.max() <= Some(4 + 1 + CLIENTS));
+
+    let case = "web, active-active, killed";
+    print_number(case, "errors, broken off by the kill", failures(&visits).len());
+    print_number(case, "errors, of clients that came later", failures(since(&visits, killed)).len());
+    print_time(case, "detected", detected - killing);
+    print_time(case, "back in its share", back - revived);
+}
+
+#[test]
+fn the_standby_serves_while_the_active_one_is_down() {
+    let [mut a, b] = ["a", "b"].map(nginx);
+    let lb = Lb::start(&Setup::to_with(PROBE, &[a.target(), backup(&b)]));
+    let visitors = visitors(&lb);
+    visitors.wait_for(50);
+
+    let mark = lb.mark();
+    let killing = Instant::now();
+    a.kill();
+    let detected = heard(&lb, "a", "is down", mark);
+    visitors.wait_for(50);
+    a.start_again();
+    let revived = Instant::now();
+    let back = heard(&lb, "a", "is up", mark);
+    visitors.wait_for(50);
+    let visits = visitors.leave();
+
+    assert_eq!(shares(within(&visits, visits[0].begun, killing)).into_keys().collect::<Vec<_>>(), ["a"]);
+    all_served(since(&visits, detected));
+    assert_eq!(shares(within(&visits, detected, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(shares(since(&visits, back)).into_keys().collect::<Vec<_>>(), ["a"]);
+
+    let case = "web, active-passive, killed";
+    print_number(case, "errors, until it was detected", failures(&visits).len());
+    print_time(case, "detected", detected - killing);
+    print_time(case, "back", back - revived);
+}
+
+#[test]
+fn connects_that_fail_bring_the_standby_in_before_a_probe_does() {
+    let [mut a, b] = ["a", "b"].map(nginx);
+    let probe =
+        "probe: { http: {}, interval: 60s, fast_interval: 60s }, eject: { failures: 3, for: 60s, max: 60s }";
+    let lb = Lb::start(&Setup::to_with(probe, &[a.target(), backup(&b)]));
+    let visitors = visitors(&lb);
+    visitors.wait_for(50);
+
+    let mark = lb.mark();
+    let killing = Instant::now();
+    a.kill();
+    let aside = heard(&lb, "a", "put aside for 1m: ", mark);
+    visitors.wait_for(50);
+    let visits = visitors.leave();
+
+    all_served(since(&visits, aside));
+    let case = "web, active-passive, killed, with eject";
+    print_number(case, "errors, until it was put aside", failures(&visits).len());
+    print_time(case, "put aside", aside - killing);
+}
+
+#[test]
+fn the_standby_goes_on_until_it_is_told_otherwise() {
+    let [mut a, b] = ["a", "b"].map(nginx);
+    let targets = [a.target(), backup(&b)];
+    let lb = Lb::start(&Setup::to_with(&format!("{PROBE}, failback: manual"), &targets));
+    let mark = lb.mark();
+    a.kill();
+    heard(&lb, "a", "is down", mark);
+    let visitors = visitors(&lb);
+    visitors.wait_for(50);
+    a.start_again();
+    let back = heard(&lb, "a", "is up", mark);
+    visitors.wait_for(50);
+    let stayed = in_force(&lb);
+    lb.reload(&Setup::to_with(PROBE, &targets));
+    let told = in_force(&lb);
+    visitors.wait_for(50);
+    let visits = visitors.leave();
+
+    all_served(&visits);
+    assert_eq!(shares(within(&visits, back, stayed)).into_keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(shares(since(&visits, told)).into_keys().collect::<Vec<_>>(), ["a"]);
+}
+
+fn nginx(name: &str) -> Nginx {
+    Nginx::start(name, 9001 + u16::from(name.as_bytes()[0] - b'a'))
+}
+
+fn backup(server: &Nginx) -> Target {
+    server.target().with("tier: backup")
+}
+
+fn visitors(lb: &Lb) -> Visitors<String> {
+    let at: SocketAddr = lb.address();
+    Visitors::come(CLIENTS, move || try_get(at).map_err(|error| error.to_string()))
+}
+
+const CLIENTS: usize = 4;
+
+/// Soon, but with a timeout that a busy machine does not run into.
+const PROBE: &str =
+    "probe: { http: {}, interval: 200ms, fast_interval: 100ms, timeout: 5s, rise: 2, fall: 3 }";

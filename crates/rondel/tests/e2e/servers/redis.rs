@@ -1,0 +1,103 @@
+//! Redis, a primary and its replica, and the Sentinel that watches over them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use crate::place::{address, eventually};
+use crate::servers::{Program, give_away, run, unprivileged, unprivileged_folder};
+
+/// A server that keeps nothing on disk.
+pub(crate) struct Redis {
+    pub(crate) at: SocketAddr,
+    pub(crate) program: Program,
+}
+
+impl Redis {
+    /// A primary; `settings` as its command line has them.
+    #[track_caller]
+    pub(crate) fn start(port: u16, settings: &[&str]) -> Self {
+        let at = address(port);
+        let folder = unprivileged_folder();
+        let mut command = unprivileged("/usr/bin/redis-server");
+        command
+            .args(["--bind", &at.ip().to_string(), "--port", &port.to_string(), "--protected-mode", "no"])
+            // Or it would be known by the address that it connects from.
+            .args(["--replica-announce-ip", &at.ip().to_string()])
+            .args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"])
+            .arg("--dir")
+            .arg(folder.path())
+            .args(settings);
+        Self { at, program: Program::start(folder, command, at) }
+    }
+
+    /// A server that follows `primary`.
+    #[track_caller]
+    pub(crate) fn replica_of(port: u16, primary: &Self) -> Self {
+        let of = format!("{} {}", primary.at.ip(), primary.at.port());
+        Self::start(port, &["--replicaof", &of])
+    }
+
+    /// Asks it.
+    #[track_caller]
+    pub(crate) fn says(&self, command: &[&str]) -> String {
+        ask(self.at, command)
+    }
+
+    /// Waits until one replica has all that it has.
+    #[track_caller]
+    pub(crate) fn wait_for_replica(&self) {
+        eventually("the replica has its data", || {
+            self.says(&["INFO", "replication"]).contains("state=online")
+        });
+    }
+}
+
+/// A Sentinel, which decides alone.
+pub(crate) struct Sentinel {
+    at: SocketAddr,
+    _program: Program,
+}
+
+impl Sentinel {
+    /// Watches over `primary` and its replica, and knows both.
+    #[track_caller]
+    pub(crate) fn watching(port: u16, primary: &Redis) -> Self {
+        let at = address(port);
+        let folder = unprivileged_folder();
+        // It writes what it learns into its file.
+        let file = folder.file("sentinel.conf");
+        let (host, dir) = (primary.at.ip(), folder.path().display());
+        fs::write(
+            &file,
+            format!(
+                "bind {host}\nport {port}\nprotected-mode no\ndir {dir}\nsentinel monitor main {host} {} 1\n\
+                sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n",
+                primary.at.port(),
+            ),
+        )
+        .unwrap();
+        give_away(&file);
+        let mut command = unprivileged("/usr/bin/redis-server");
+        command.arg(&file).arg("--sentinel");
+        let sentinel = Self { at, _program: Program::start(folder, command, at) };
+        eventually("it knows the replica", || {
+            let replicas = ask(at, &["SENTINEL", "REPLICAS", "main"]);
+            replicas.contains("master-link-status\nok")
+        });
+        sentinel
+    }
+
+    /// Has it make the replica the primary, and the primary the replica.
+    #[track_caller]
+    pub(crate) fn fail_over(&self) {
+        assert_eq!(ask(self.at, &["SENTINEL", "FAILOVER", "main"]).trim(), "OK");
+    }
+}
+
+#[track_caller]
+fn ask(at: SocketAddr, command: &[&str]) -> String {
+    run(Command::new("redis-cli")
+        .args(["-h", &at.ip().to_string(), "-p", &at.port().to_string()])
+        .args(command))
+}
