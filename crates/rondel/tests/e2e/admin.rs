@@ -14,7 +14,8 @@ use rustix::process::Signal;
 use crate::lb::{Lb, Said, rondel, run_with};
 use crate::peers::Backend;
 use crate::place::{Folder, PATIENCE, address, eventually};
-use crate::programs::{Nginx, Reuse, run, run_for_bytes, wrk};
+use crate::programs::{Nginx, Reuse, wrk};
+use crate::servers::{run, run_for_bytes};
 use crate::setup::Setup;
 
 /// Where the admin interface of a test's balancer is.
