@@ -12,7 +12,7 @@ use crate::handover::Client;
 use crate::held_acks::Ack;
 use crate::slots::{Attempts, Connection, State};
 use crate::token::Kind;
-use crate::waiting::Watch;
+use crate::waiting::Alarm;
 use crate::worker::Worker;
 
 impl<D: Driver> Worker<D> {
@@ -30,7 +30,7 @@ impl<D: Driver> Worker<D> {
             pipes: [None; 2],
             kept_alive: false,
             ack: Ack::Sent,
-            watch: Watch::Off,
+            alarm: Alarm::Off,
         });
         if queues { self.queue_up(slot) } else { self.connect(slot) }
     }
@@ -75,7 +75,7 @@ impl<D: Driver> Worker<D> {
     pub(crate) fn connect_to(&mut self, slot: u32, picked: BackendIndex) {
         if let State::Waiting(_) = self.slots.get(slot).state {
             self.end_wait(slot);
-            self.stop_watch(slot);
+            self.stop_alarm(slot);
         }
         let connection = self.slots.get(slot);
         let listener = Arc::clone(&connection.listener);
