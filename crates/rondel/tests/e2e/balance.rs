@@ -85,7 +85,7 @@ fn two_draws_spread_connections_evenly() {
 fn an_attempt_that_fails_gives_its_place_back() {
     let b = Backend::named("b", 9002);
     let targets = [refusing("a", 9001), b.target().weighing(2)];
-    let lb = Lb::start(&Setup::to_with("balance: least_connections", &targets));
+    let lb = Lb::start(&Setup::to_with("balance: least_connections, eject: off", &targets));
 
     // The first two find `b` at least as idle for its weight, all others try `a` first. Were its places kept, it would seem as
     // busy as `b` to half of them.
