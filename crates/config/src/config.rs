@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::size;
 pub struct Config {
     /// Settings of the process. They need a restart, except `drain_timeout`.
     pub runtime: Runtime,
+    /// Where the process is asked and steered. It needs a restart.
+    pub admin: Admin,
     /// Addresses that are accepted on; in the order of the file, names and addresses distinct.
     pub listeners: Vec<Listener>,
     /// Pools of backends; in the order of the file, names distinct.
@@ -32,6 +35,29 @@ pub struct Runtime {
     pub drain_timeout: Duration,
 }
 
+/// Where the process is asked how it is, and told what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The socket that the commands of `rondel` talk to.
+    pub socket: AdminSocket,
+    /// Where metrics and the status are read over TCP, and nothing can be changed; none listens nowhere.
+    pub http: Option<SocketAddr>,
+}
+
+/// The Unix socket of the admin interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminSocket {
+    /// There is none.
+    Off,
+    /// [`ADMIN_SOCKET_DEFAULT`], if it can be made there: nobody asked for it, so the process serves without it as well.
+    Auto,
+    /// This one, absolute; a process that cannot make it does not start.
+    At(PathBuf),
+}
+
+/// Where the commands look for a process, unless they are told otherwise.
+pub const ADMIN_SOCKET_DEFAULT: &str = "/run/rondel/admin.sock";
+
 /// How many workers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workers {
@@ -48,6 +74,17 @@ pub enum ConnectionsMax {
     Auto,
     /// This many.
     Number(NonZeroU32),
+}
+
+impl fmt::Display for AdminSocket {
+    /// As the file says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Auto => f.write_str("auto"),
+            Self::At(path) => path.display().fmt(f),
+        }
+    }
 }
 
 impl fmt::Display for Workers {

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::{
-    Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive, LagMax, OnAllDown,
-    OnDemotion, OnLoss, Pool, Tier, Tiers, Waiting, Workers,
+    Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive,
+    LagMax, OnAllDown, OnDemotion, OnLoss, Pool, Tier, Tiers, Waiting, Workers,
 };
 use crate::probe::{Damping, Rhythm, Thresholds};
 
@@ -50,6 +50,10 @@ pub(crate) fn on_all_down(used_by_role: bool) -> OnAllDown {
 
 pub(crate) const WORKERS: Workers = Workers::Auto;
 pub(crate) const CONNECTIONS_MAX: ConnectionsMax = ConnectionsMax::Auto;
+
+pub(crate) fn admin() -> Admin {
+    Admin { socket: AdminSocket::Auto, http: None }
+}
 
 /// Long enough for a request and its answer, short enough for a deployment to wait for.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -3,8 +3,9 @@
 use std::fmt::{self, Display};
 
 use crate::config::{
-    Backend, Balance, Config, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive, LagMax, Listener,
-    OnAllDown, OnDemotion, OnLoss, Pool, Runtime, Tier, Waiting, Workers,
+    ADMIN_SOCKET_DEFAULT, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand, Eject,
+    Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, Pool, Runtime, Tier,
+    Waiting, Workers,
 };
 use crate::duration::show;
 use crate::escaped;
@@ -13,6 +14,7 @@ use crate::probe::{Http, Kind, Login, Probe, Question, Rhythm, Secret, Threshold
 impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.runtime.describe(f)?;
+        self.admin.describe(f)?;
         for listener in &self.listeners {
             listener.describe(&self.pools[listener.pool.0], f)?;
         }
@@ -34,6 +36,22 @@ impl Runtime {
         setting(f, "workers", workers)?;
         setting(f, "max_connections", connections_max)?;
         setting(f, "drain_timeout", show(self.drain_timeout))
+    }
+}
+
+impl Admin {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nadmin")?;
+        match &self.socket {
+            AdminSocket::Auto => {
+                setting(f, "socket", format_args!("auto: {ADMIN_SOCKET_DEFAULT}, if it can be made"))?;
+            }
+            socket => setting(f, "socket", socket)?,
+        }
+        match self.http {
+            None => setting(f, "http", "off"),
+            Some(address) => setting(f, "http", format_args!("{address}, to read only")),
+        }
     }
 }
 

@@ -4,13 +4,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address;
 use crate::config::{
-    Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive, LagMax, Listener,
-    OnAllDown, OnDemotion, OnLoss, Pool, PoolIndex, Runtime, Tier, Waiting, Workers,
+    Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive,
+    LagMax, Listener, OnAllDown, OnDemotion, OnLoss, Pool, PoolIndex, Runtime, Tier, Waiting, Workers,
 };
 use crate::defaults;
 use crate::duration;
@@ -25,6 +26,7 @@ use crate::tree::Tree;
 /// What a file says. A part that is missing here was wrong and has been reported.
 pub(crate) struct File {
     pub(crate) runtime: Runtime,
+    pub(crate) admin: Admin,
     pub(crate) listeners: Vec<WrittenListener>,
     pub(crate) pools: Vec<WrittenPool>,
 }
@@ -89,10 +91,11 @@ impl WrittenBackend {
 impl File {
     /// Reads the sections of a document.
     pub(crate) fn read(tree: &Tree<'_>, problems: &mut Problems) -> Option<Self> {
-        let file = Fields::of_file(tree, &FILE, &[&RUNTIME, &LISTENER, &POOL], problems)?;
+        let file = Fields::of_file(tree, &FILE, &[&RUNTIME, &ADMIN, &LISTENER, &POOL], problems)?;
         version(&file, problems);
         Some(Self {
             runtime: runtime(&file, problems),
+            admin: admin(&file, problems),
             listeners: listeners(&file, problems),
             pools: pools(&file, problems),
         })
@@ -156,8 +159,9 @@ fn runtime(file: &Fields<'_>, problems: &mut Problems) -> Runtime {
         connections_max: defaults::CONNECTIONS_MAX,
         drain_timeout: defaults::DRAIN_TIMEOUT,
     };
-    let fields =
-        file.get("runtime").and_then(|value| value.fields(&RUNTIME, &[&FILE, &LISTENER, &POOL], problems));
+    let fields = file
+        .get("runtime")
+        .and_then(|value| value.fields(&RUNTIME, &[&FILE, &ADMIN, &LISTENER, &POOL], problems));
     let Some(fields) = fields else { return runtime };
 
     if let Some(number) =
@@ -179,6 +183,38 @@ fn runtime(file: &Fields<'_>, problems: &mut Problems) -> Runtime {
         runtime.drain_timeout = drain_timeout;
     }
     runtime
+}
+
+fn admin(file: &Fields<'_>, problems: &mut Problems) -> Admin {
+    let mut admin = defaults::admin();
+    let fields = file.get("admin").and_then(|value| value.fields(&ADMIN, &[&FILE, &RUNTIME], problems));
+    let Some(fields) = fields else { return admin };
+    if let Some(value) = fields.get("socket") {
+        let socket = value.parse("`off`, `auto` or the path of a socket", socket, problems);
+        admin.socket = socket.map_or(admin.socket, |socket| socket.value);
+    }
+    if let Some(value) = fields.get("http").filter(|value| !value.is_off()) {
+        let address = value.parse("`off` or an address", address::listen, problems);
+        admin.http = address.map(|address| address.value);
+    }
+    admin
+}
+
+fn socket(text: &str) -> Result<AdminSocket, Wrong> {
+    match text {
+        "off" => return Ok(AdminSocket::Off),
+        "auto" => return Ok(AdminSocket::Auto),
+        _ => {}
+    }
+    if !text.starts_with('/') || text.ends_with('/') || text.chars().any(char::is_control) {
+        return Err(Wrong::new(format!("{} is not the path of a socket", Quoted(text)))
+            .help("write `off`, `auto`, or a whole path such as `/run/rondel/admin.sock`"));
+    }
+    if text.len() > limits::SOCKET_PATH_BYTES_MAX {
+        return Err(Wrong::new(format!("the path {} is too long", Quoted(text)))
+            .help(format!("the path of a socket is at most {} bytes", limits::SOCKET_PATH_BYTES_MAX)));
+    }
+    Ok(AdminSocket::At(PathBuf::from(text)))
 }
 
 fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenListener> {
@@ -583,13 +619,22 @@ const ROLES: &[Demand] = &[Demand::Primary(defaults::HOLD), Demand::Replica(defa
 
 const FAILBACKS: &[Failback] = &[Failback::Auto(Duration::ZERO), Failback::Manual];
 
-const FILE: Section =
-    Section { name: "the file", keys: &["version", "runtime", "listeners", "pools"], example: "listeners:" };
+const FILE: Section = Section {
+    name: "the file",
+    keys: &["version", "runtime", "admin", "listeners", "pools"],
+    example: "listeners:",
+};
 
 const RUNTIME: Section = Section {
     name: "`runtime`",
     keys: &["workers", "max_connections", "drain_timeout"],
     example: "runtime: { workers: auto }",
+};
+
+const ADMIN: Section = Section {
+    name: "`admin`",
+    keys: &["socket", "http"],
+    example: "admin: { socket: auto, http: \"127.0.0.1:9907\" }",
 };
 
 const LISTENER: Section = Section {

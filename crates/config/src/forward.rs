@@ -34,6 +34,7 @@ impl Config {
                 connections_max: defaults::CONNECTIONS_MAX,
                 drain_timeout: defaults::DRAIN_TIMEOUT,
             },
+            admin: defaults::admin(),
             listeners: vec![Listener {
                 name: NAME.to_owned(),
                 address: listen,

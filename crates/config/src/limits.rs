@@ -120,5 +120,8 @@ pub(crate) const LAG: RangeInclusive<Duration> = Duration::from_millis(1)..=Dura
 /// Connections of one backend, 0 being no bound.
 pub(crate) const BACKEND_CONNECTIONS: RangeInclusive<u32> = 0..=*CONNECTIONS.end();
 
+/// The path of a socket, in bytes. The kernel takes 107; the rest is for the name that it has while it is made.
+pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 90;
+
 /// The drain. Zero means: do not wait for anybody. No init system waits for a day.
 pub(crate) const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);

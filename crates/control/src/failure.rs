@@ -21,6 +21,13 @@ pub enum Failure {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The admin interface cannot have its socket or its address.
+    Admin {
+        /// The path or the address.
+        place: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
     /// The kernel lacks something that rondel needs, or forbids it.
     Kernel(SetupError),
     /// The drain deadline came before the connections had finished; they were closed.
@@ -38,7 +45,7 @@ impl Failure {
         match self {
             Self::Runtime(_) => 1,
             Self::Config(_) => 3,
-            Self::Bind { .. } => 4,
+            Self::Bind { .. } | Self::Admin { .. } => 4,
             Self::Kernel(_) => 5,
             Self::DrainTimedOut { .. } => 6,
         }
@@ -59,6 +66,12 @@ impl fmt::Display for Failure {
                     Some(cure) => write!(f, "\n  {cure}"),
                     None => Ok(()),
                 }
+            }
+            Self::Admin { place, error } => {
+                write!(
+                    f,
+                    "admin: cannot listen at {place}: {error}\n  choose another place in `admin`, or say `off`"
+                )
             }
             Self::Kernel(error) => error.fmt(f),
             Self::DrainTimedOut { connections } => {

@@ -35,20 +35,14 @@ pub(crate) enum Origin {
 /// For each listener of `next`, where its sockets come from; or why the process cannot go over to it.
 pub(crate) fn plan(previous: &Config, next: &Config) -> Result<Vec<Origin>, Refusal> {
     let (running, wanted) = (&previous.runtime, &next.runtime);
-    if running.workers != wanted.workers {
-        return Err(Refusal::NeedsRestart {
-            setting: "runtime.workers",
-            running: running.workers.to_string(),
-            wanted: wanted.workers.to_string(),
-        });
-    }
-    if running.connections_max != wanted.connections_max {
-        return Err(Refusal::NeedsRestart {
-            setting: "runtime.max_connections",
-            running: running.connections_max.to_string(),
-            wanted: wanted.connections_max.to_string(),
-        });
-    }
+    stays("runtime.workers", &running.workers, &wanted.workers, ToString::to_string)?;
+    stays("runtime.max_connections", &running.connections_max, &wanted.connections_max, ToString::to_string)?;
+    // Whoever asks for the reload would lose the socket that the answer comes through.
+    let (running, wanted) = (&previous.admin, &next.admin);
+    stays("admin.socket", &running.socket, &wanted.socket, ToString::to_string)?;
+    stays("admin.http", &running.http, &wanted.http, |http| {
+        http.map_or("off".to_owned(), |address| address.to_string())
+    })?;
     // Backlog and keepalive change on a socket that listens; these three are for life.
     let fixed = |listener: &config::Listener| (listener.address, listener.v6only, listener.freebind);
     let origin = |listener| {
@@ -56,6 +50,19 @@ pub(crate) fn plan(previous: &Config, next: &Config) -> Result<Vec<Origin>, Refu
         kept.map_or(Origin::Bound, Origin::Kept)
     };
     Ok(next.listeners.iter().map(origin).collect())
+}
+
+/// Refuses a setting that only a restart can change, if it differs.
+fn stays<T: PartialEq>(
+    setting: &'static str,
+    running: &T,
+    wanted: &T,
+    show: impl Fn(&T) -> String,
+) -> Result<(), Refusal> {
+    if running == wanted {
+        return Ok(());
+    }
+    Err(Refusal::NeedsRestart { setting, running: show(running), wanted: show(wanted) })
 }
 
 impl Refusal {
@@ -93,7 +100,7 @@ pub(crate) mod tests {
     use std::num::{NonZeroU16, NonZeroU32};
     use std::time::Duration;
 
-    use config::{Config, ConnectionsMax, Listener, Workers};
+    use config::{AdminSocket, Config, ConnectionsMax, Listener, Workers};
 
     use super::{Origin, plan};
 
@@ -131,6 +138,20 @@ pub(crate) mod tests {
         assert_eq!(
             plan(&running, &wanted).unwrap_err().to_string(),
             "`runtime.max_connections` is 10 in the file and auto in the process\n  \
+             it needs a restart; put it back to reload the rest"
+        );
+        wanted = running.clone();
+        wanted.admin.http = Some("127.0.0.1:9907".parse().unwrap());
+        assert_eq!(
+            plan(&running, &wanted).unwrap_err().to_string(),
+            "`admin.http` is 127.0.0.1:9907 in the file and off in the process\n  \
+             it needs a restart; put it back to reload the rest"
+        );
+        wanted = running.clone();
+        wanted.admin.socket = AdminSocket::Off;
+        assert_eq!(
+            plan(&running, &wanted).unwrap_err().to_string(),
+            "`admin.socket` is off in the file and auto in the process\n  \
              it needs a restart; put it back to reload the rest"
         );
     }

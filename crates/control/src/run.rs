@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Config;
+use config::{Config, Tier};
 use table::{Changes, Gate, Health, Phase, Published, Sockets, Table};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -25,6 +25,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uring::Waker;
 use worker::{Handover, Settings, WorkerError};
 
+use crate::admin::{
+    ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Known, Override, Overrides, Reloads, Status, Unknown,
+    take,
+};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::ready::{Ready, ReadyListener};
@@ -65,8 +69,10 @@ pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
 /// The one writer.
 struct Control {
     source: Source,
-    /// The config that the table in force was built from.
+    /// The config in force, as the file says it.
     config: Config,
+    /// What the table in force was built from: that, with what operators said laid over it.
+    laid_over: Config,
     published: Arc<Published>,
     wakers: Arc<[Waker]>,
     /// Woken by workers when connects to a backend fail too often.
@@ -75,15 +81,24 @@ struct Control {
     gate: Arc<Gate>,
     totals: Totals,
     watch: Watch,
+    /// What operators said of backends.
+    overrides: Overrides,
     /// What the table in force goes by.
     health: Health,
     retired: Retired,
     swept_at: Instant,
     /// The longest queue of clients not yet accepted that the kernel allows.
     backlog_max: u32,
+    connections_max: u32,
+    reloads: Reloads,
+    /// In seconds since 1970.
+    started_at: f64,
     events: mpsc::Receiver<Event>,
+    /// What connections of the admin interface want. It comes after all else: nobody who asks holds up a signal or a probe.
+    asks: mpsc::Receiver<Ask>,
     /// Workers that have not ended.
     running: usize,
+    _admin: Admin,
 }
 
 /// What control waits for. Signals that arrive while one is being answered count as one; none is lost.
@@ -105,11 +120,19 @@ impl Control {
         let config = load(&source)?;
         let host = Host::prepare()
             .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
-        let sizes =
-            Sizes::new(&config.runtime, config.listeners.len(), probes(&config), &host).map_err(too_few)?;
+        let sizes = Sizes::new(
+            &config.runtime,
+            config.listeners.len(),
+            probes(&config),
+            Admin::descriptors(&config.admin),
+            &host,
+        )
+        .map_err(too_few)?;
         log_sizes(&sizes, &host);
         warn_of_backlogs(&config, host.backlog_max);
 
+        let (ask, asks) = mpsc::channel(ASKS_MAX);
+        let admin = Admin::start(&config.admin, &ask)?;
         let workers = sizes.cpus.len();
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
@@ -122,8 +145,11 @@ impl Control {
         let failing = Waker::new().and_then(|waker| poll(Arc::new(waker))).map_err(no_waker)?;
         let mut totals = Totals::default();
         totals.follow(&table);
+        let mut reloads = Reloads::default();
+        reloads.on_load();
         let mut control = Self {
             source,
+            laid_over: config.clone(),
             config,
             published: Arc::new(Published::new(table)),
             wakers,
@@ -131,12 +157,18 @@ impl Control {
             gate: Arc::new(Gate::new(workers)),
             totals,
             watch,
+            overrides: Overrides::default(),
             health,
             retired: Retired::default(),
             swept_at: Instant::now(),
             backlog_max: host.backlog_max,
+            connections_max: sizes.connections_max,
+            started_at: reloads.status().loaded_at,
+            reloads,
             events,
+            asks,
             running: 0,
+            _admin: admin,
         };
         control.spawn(&sizes, &sender)?;
         Ok((control, sizes))
@@ -188,7 +220,7 @@ impl Control {
     async fn serve(mut self) -> Result<(), Failure> {
         let result = loop {
             match self.event().await {
-                Event::Reload => self.reload(),
+                Event::Reload => drop(self.reload()),
                 Event::End => break self.drain().await,
                 Event::Ended { worker, result } => {
                     let failure = ended_unasked(worker, result);
@@ -261,21 +293,30 @@ impl Control {
     }
 
     /// Reads the file again and goes over to it, whole or not at all.
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Answer {
         self.log_totals();
         if let Source::Fixed(_) = self.source {
-            return log::warn!("SIGHUP: there is no file to read; the configuration stays");
+            log::warn!("reload: {NO_FILE}; the configuration stays");
+            return Answer::refused(NO_FILE);
         }
-        if let Err(refusal) = load(&self.source).map_err(Refusal::from).and_then(|config| self.apply(config))
-        {
-            for line in refusal.lines() {
-                log::error!("reload refused: {line}");
+        let begun = Instant::now();
+        match load(&self.source).map_err(Refusal::from).and_then(|config| self.apply(config)) {
+            Ok(changes) => {
+                self.reloads.on_applied(begun.elapsed());
+                Answer::Done(changes.lines().map(str::to_owned).collect())
             }
-            log::info!("the configuration before it stays in force");
+            Err(refusal) => {
+                for line in refusal.lines() {
+                    log::error!("reload refused: {line}");
+                }
+                log::info!("the configuration before it stays in force");
+                self.reloads.on_refused(&refusal, begun.elapsed());
+                Answer::from(&refusal)
+            }
         }
     }
 
-    fn apply(&mut self, config: Config) -> Result<(), Refusal> {
+    fn apply(&mut self, config: Config) -> Result<Changes, Refusal> {
         let origins = plan(&self.config, &config)?;
         let previous = self.published.load_full();
         let sockets = self.sockets(&config, &origins, &previous)?;
@@ -286,9 +327,12 @@ impl Control {
             }
         }
         let changes = Changes::between(&self.config, &config);
-        self.watch.follow(&config);
-        self.health = self.watch.health(now());
-        let table = Table::build(&config, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
+        self.overrides.follow(&config);
+        self.laid_over = self.overrides.applied_to(&config);
+        self.watch.follow(&self.laid_over);
+        self.health = self.look();
+        let table =
+            Table::build(&self.laid_over, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.backlog_max);
         self.config = config;
@@ -306,7 +350,7 @@ impl Control {
             1 => log::info!("reloaded: 1 change"),
             number => log::info!("reloaded: {number} changes"),
         }
-        Ok(())
+        Ok(changes)
     }
 
     /// The sockets of each listener of `config`: kept, or bound now.
@@ -394,6 +438,7 @@ impl Control {
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
                 () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
+                Some(ask) = self.asks.recv() => self.answer(ask),
             }
         }
     }
@@ -414,17 +459,153 @@ impl Control {
 
     /// Puts a table in force that goes by what is known of backends now, if that is another.
     fn refresh(&mut self) {
-        let health = self.watch.health(now());
+        let health = self.look();
         let previous = self.published.load_full();
         if health.pools == self.health.pools && previous.due.is_none_or(|due| due > health.now) {
             self.health.now = health.now;
             return;
         }
         self.health = health;
+        self.rebuild(&previous);
+    }
+
+    /// What is known of backends now, and what operators say.
+    fn look(&mut self) -> Health {
+        self.overrides.judge(self.watch.health(now()))
+    }
+
+    /// Puts a table in force that is made of the same config and sockets as the `previous` one.
+    fn rebuild(&mut self, previous: &Table) {
         let sockets = previous.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect();
         let workers = self.wakers.len();
-        let table = Table::build(&self.config, sockets, workers, Some(&self.health), Some(&previous));
+        let table = Table::build(&self.laid_over, sockets, workers, Some(&self.health), Some(previous));
         self.publish(table.in_phase(previous.phase));
+    }
+
+    // What the admin interface asks.
+
+    fn answer(&mut self, ask: Ask) {
+        // Who asked may have left: then there is nobody to tell.
+        match ask {
+            Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
+            Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
+            Ask::Command(command, peer, answer) => {
+                log::info!("admin: {peer}: {command}");
+                let said = self.obey(command);
+                if let Answer::Refused(refused) = &said {
+                    log::info!("admin: refused: {}", refused.lines.join("; "));
+                }
+                drop(answer.send(said));
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        take(&Known {
+            table: &self.published.load_full(),
+            config: &self.config,
+            overrides: &self.overrides,
+            health: &self.health,
+            watch: &self.watch,
+            gate: &self.gate,
+            connections_max: self.connections_max,
+            reloads: &self.reloads,
+            started_at: self.started_at,
+            now: now(),
+        })
+    }
+
+    fn obey(&mut self, command: Command) -> Answer {
+        match command {
+            Command::LogLevel { level } => set_log_level(&level),
+            Command::Plan { name, text } => self.plan(&name, &text),
+            _ if self.published.load_full().phase != Phase::Serving => {
+                Answer::refused("the process is draining: nothing is changed any more")
+            }
+            Command::Reload => self.reload(),
+            Command::Drain { backend } => self.change(&backend, "drained", |said| said.drained = true),
+            Command::Undrain { backend } => self.change(&backend, "not drained", |said| said.drained = false),
+            Command::Disable { backend } => self.change(&backend, "disabled", |said| said.disabled = true),
+            Command::Enable { backend } => {
+                self.change(&backend, "as the file and its probe say", |said| *said = Override::default())
+            }
+            Command::Weight { weight, .. } if weight > WEIGHT_MAX => {
+                Answer::refused(format!("the weight {weight} is out of range: it is 0 to {WEIGHT_MAX}"))
+            }
+            Command::Weight { backend, weight } => {
+                self.change(&backend, &format!("of weight {weight}"), |said| said.weight = Some(weight))
+            }
+            Command::Failback { pool } => self.fail_back(&pool),
+        }
+    }
+
+    /// What a reload would change if the file said `text`. Addresses are not bound for it.
+    fn plan(&self, name: &str, text: &str) -> Answer {
+        let config =
+            Config::parse(name, text.as_bytes()).map_err(|error| Refusal::from(Failure::Config(error)));
+        match config.and_then(|config| plan(&self.config, &config).map(|_| config)) {
+            Ok(config) => {
+                Answer::Done(Changes::between(&self.config, &config).lines().map(str::to_owned).collect())
+            }
+            Err(refusal) => Answer::from(&refusal),
+        }
+    }
+
+    /// Changes what is said of a backend, and goes by it.
+    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Override)) -> Answer {
+        let (pool, address) = match self.overrides.change(&self.config, name, change) {
+            Ok(key) => key,
+            Err(Unknown(why)) => return Answer::refused(why),
+        };
+        self.laid_over = self.overrides.applied_to(&self.config);
+        self.watch.follow(&self.laid_over);
+        self.health = self.look();
+        let previous = self.published.load_full();
+        self.rebuild(&previous);
+        let table = self.published.load_full();
+        let backend = table
+            .pool(&pool)
+            .and_then(|pool| pool.backends.iter().find(|backend| backend.address == address));
+        let active = backend.map_or(0, |backend| backend.counters.sum(|worker| worker.active.get()));
+        let mut lines = vec![format!("{name} is {is}; it has {active} connections")];
+        if table.pool(&pool).is_some_and(|pool| pool.backends.iter().all(|backend| backend.weight == 0)) {
+            lines.push(format!("no backend of pool {pool} takes new connections now"));
+        }
+        log_lines(lines.iter().map(String::as_str));
+        Answer::Done(lines)
+    }
+
+    /// Lets the active tier of a pool take over again.
+    fn fail_back(&mut self, name: &str) -> Answer {
+        let previous = self.published.load_full();
+        match previous.pool(name).map(|pool| pool.tier()) {
+            None => return Answer::refused(format!("there is no pool {name}")),
+            Some(Tier::Active) => {
+                return Answer::refused(format!("the active tier of pool {name} serves already"));
+            }
+            Some(Tier::Backup) => {}
+        }
+        self.health = self.look();
+        let set =
+            |health: &mut Health, told| health.pools.entry(name.to_owned()).or_default().failback = told;
+        set(&mut self.health, true);
+        self.rebuild(&previous);
+        // It counts once.
+        set(&mut self.health, false);
+        match self.published.load_full().pool(name).map(|pool| pool.tier()) {
+            Some(Tier::Active) => Answer::done(format!("the active tier of pool {name} serves")),
+            _ => Answer::refused(format!("too few backends of the active tier of pool {name} are available")),
+        }
+    }
+}
+
+fn set_log_level(level: &str) -> Answer {
+    match level.parse::<log::LevelFilter>() {
+        Ok(filter) => {
+            log::set_max_level(filter);
+            Answer::done(format!("the log has {} and graver", filter.as_str().to_lowercase()))
+        }
+        Err(_) => Answer::refused("the level is one of off, error, warn, info, debug, trace"),
     }
 }
 
@@ -532,6 +713,12 @@ fn warn_of_backlogs(config: &Config, backlog_max: u32) {
         );
     }
 }
+
+/// What a file allows.
+const WEIGHT_MAX: u16 = 256;
+
+/// Why there is nothing to reload.
+const NO_FILE: &str = "there is no file to read";
 
 /// Events that wait to be answered. At the bound whoever has the next one waits: signals of a kind count as
 /// one, and a worker that has ended stays a thread for a moment longer.

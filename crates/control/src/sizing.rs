@@ -28,17 +28,20 @@ pub(crate) struct TooFewDescriptors {
 }
 
 impl Sizes {
-    /// The sizes for these settings on this host, with so many `listeners`, and as many `probes` at the same time.
+    /// The sizes for these settings on this host, with so many `listeners`, as many `probes` at the same time, and so many
+    /// descriptors for the `admin` interface.
     pub(crate) fn new(
         runtime: &Runtime,
         listeners: usize,
         probes: usize,
+        admin: usize,
         host: &Host,
     ) -> Result<Self, TooFewDescriptors> {
         let cpus = cpus(runtime.workers, &host.cpus);
         let workers = cpus.len() as u64;
         let spent = DESCRIPTORS_RESERVED
             + DESCRIPTORS_PER_PROBE * probes as u64
+            + admin as u64
             + workers * (DESCRIPTORS_PER_WORKER + listeners as u64);
         let rest = host.descriptors_max.saturating_sub(spent);
         let spare = SPARE_MAX.min(rest / DESCRIPTORS_FOR_A_SPARE);
@@ -156,7 +159,7 @@ mod tests {
     #[track_caller]
     fn check_cpus(workers: u16, mask: &[usize], expected: &[Option<usize>]) {
         let host = Host { cpus: mask.to_vec(), ..host(100_000) };
-        assert_eq!(Sizes::new(&runtime(workers, 0), 1, 0, &host).unwrap().cpus, expected);
+        assert_eq!(Sizes::new(&runtime(workers, 0), 1, 0, 0, &host).unwrap().cpus, expected);
     }
 
     #[test]
@@ -178,7 +181,7 @@ mod tests {
 
     #[track_caller]
     fn check(limit: u64, asked: u32, expected: (u32, Option<u32>, u32)) {
-        let sizes = Sizes::new(&runtime(2, asked), 1, 0, &host(limit)).unwrap();
+        let sizes = Sizes::new(&runtime(2, asked), 1, 0, 0, &host(limit)).unwrap();
         assert_eq!((sizes.connections_max, sizes.clipped_from, sizes.pipes_per_worker), expected);
     }
 
@@ -186,7 +189,7 @@ mod tests {
     fn pipes_stay_within_half_of_the_pages_of_a_user() {
         let pipes = |pages| {
             let host = Host { pipe_pages_max: pages, ..host(1_000_000) };
-            Sizes::new(&runtime(2, 0), 1, 0, &host).unwrap().pipes_per_worker
+            Sizes::new(&runtime(2, 0), 1, 0, 0, &host).unwrap().pipes_per_worker
         };
         assert_eq!(pipes(0), 256);
         assert_eq!(pipes(16_384), 256);
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn a_limit_that_holds_no_connection_is_refused() {
         assert_eq!(
-            Sizes::new(&runtime(2, 0), 1, 0, &host(23)),
+            Sizes::new(&runtime(2, 0), 1, 0, 0, &host(23)),
             Err(TooFewDescriptors { limit: 23, needed: 24 })
         );
     }

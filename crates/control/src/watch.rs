@@ -123,6 +123,16 @@ impl Watch {
         Health { now, pools: self.pools.iter_mut().map(of_pool).collect() }
     }
 
+    /// What probes say of the backends of the pool of this name.
+    pub(crate) fn known(&self, pool: &str) -> HashMap<SocketAddr, &Status> {
+        self.pools.get(pool).map(|pool| pool.known(&self.prober)).unwrap_or_default()
+    }
+
+    /// All backends of the pool of this name that say they are the primary, if that is more than one.
+    pub(crate) fn conflict(&self, pool: &str) -> &[SocketAddr] {
+        self.pools.get(pool).map_or(&[], |pool| &pool.conflict)
+    }
+
     /// When time alone changes something of it.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
         self.pools.values().filter_map(|pool| pool.due(now)).min()

@@ -72,6 +72,8 @@ pub struct Status {
     pub failed: u64,
     /// Probes that say nothing of the server, see [`ProbeError::blames_server`].
     pub inconclusive: u64,
+    /// Probes that have no answer, by [`ProbeError::name`]; without those that never occurred.
+    pub errors: BTreeMap<&'static str, u64>,
 }
 
 impl Status {
@@ -86,6 +88,7 @@ impl Status {
             passed: 0,
             failed: 0,
             inconclusive: 0,
+            errors: BTreeMap::new(),
         }
     }
 
@@ -256,6 +259,7 @@ impl Entry {
     }
 
     fn on_error(&mut self, now: Instant, error: ProbeError) {
+        *self.status.errors.entry(error.name()).or_default() += 1;
         if error.blames_server() {
             self.judge.on_fail(now);
             self.status.failed += 1;

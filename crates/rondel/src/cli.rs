@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, completions, demo, run, tcp};
+use crate::{
+    backends, check, completions, demo, disable, drain, failback, health, log_level, plan, reload, run,
+    status, tcp, weight,
+};
 
 /// A layer-4 TCP load balancer on io_uring.
 #[derive(Debug, Parser)]
@@ -34,6 +37,30 @@ pub(crate) enum Command {
     Tcp(tcp::Arguments),
     /// Show it at work: three HTTP backends built in, and rondel before them
     Demo(demo::Arguments),
+    /// Let a running rondel read its file again, and say what came of it
+    Reload(reload::Arguments),
+    /// Say what a reload would change
+    Plan(plan::Arguments),
+    /// Say how a running rondel is
+    Status(status::Arguments),
+    /// Say how each backend is
+    Backends(backends::Arguments),
+    /// Send no new connections to a backend
+    Drain(drain::Arguments),
+    /// Send connections to a drained backend again
+    Undrain(drain::Undrain),
+    /// Treat a backend as down
+    Disable(disable::Arguments),
+    /// Treat a backend as the file and its probe say again
+    Enable(disable::Arguments),
+    /// Give a backend another weight
+    Weight(weight::Arguments),
+    /// Let the active tier of a pool take over again
+    Failback(failback::Arguments),
+    /// Say how much a running rondel logs
+    LogLevel(log_level::Arguments),
+    /// Say whether a running rondel serves, as an exit code
+    Health(health::Arguments),
     /// Print completions for a shell
     Completions(completions::Arguments),
     /// Print the manual page, as roff
@@ -51,7 +78,7 @@ pub(crate) const EXIT_CODES: [(&str, &str); 7] = [
     ("0", "Done as asked; after SIGTERM, the last connection has ended."),
     ("1", "It failed while running."),
     ("2", "The command line was wrong."),
-    ("3", "The configuration was wrong, or could not be read."),
+    ("3", "The configuration was wrong, or could not be read; or a command was refused."),
     ("4", "An address could not be bound, or something was not permitted."),
     ("5", "The kernel lacks or forbids something that rondel needs, such as io_uring."),
     ("6", "Connections were left when the drain timeout came, and were cut."),
@@ -65,8 +92,9 @@ pub(crate) const SIGNALS: [(&str, &str); 3] = [
 ];
 
 /// The environment variables that are read.
-pub(crate) const ENVIRONMENT: [(&str, &str); 2] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 3] = [
     ("RONDEL_CONFIG", "The configuration file of `run`, where --config names none."),
+    ("RONDEL_SOCKET", "The admin socket that commands use, where --socket names none."),
     ("RUST_LOG", "How much is logged: error, warn, info (default), debug, trace."),
 ];
 

@@ -7,7 +7,7 @@ mod backends;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use config::Config;
+use config::{AdminSocket, Config};
 use control::{Failure, Source};
 
 use crate::logging;
@@ -35,6 +35,8 @@ pub(crate) fn demo(arguments: &Arguments) -> Outcome {
         backends::start().map_err(|error| Failed::Runtime(format!("backends of the demo: {error}")))?;
     let mut config = Config::forward(arguments.listen, &backends);
     config.runtime.drain_timeout = DRAIN_TIMEOUT;
+    // It leaves the usual socket to those that are no demo.
+    config.admin.socket = AdminSocket::Off;
     let ended = control::run(Source::Fixed(config), |ready| {
         log_ready(ready);
         // Without a reader of the invitation there is still a demo.

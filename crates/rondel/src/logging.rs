@@ -7,13 +7,14 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
-use env_logger::{Builder, Env, Target};
-use log::Level;
+use env_logger::{Builder, Env, Logger, Target};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Starts the log. `RUST_LOG` says how much of it; as is, `info` and graver.
 pub(crate) fn start() {
-    let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
+    let mut builder = Builder::new();
+    builder.parse_write_style(&env::var("RUST_LOG_STYLE").unwrap_or_default());
     // A terminal has its colours, and a person before it who can press Ctrl-Q.
     if !io::stderr().is_terminal() {
         builder.target(Target::Pipe(Box::new(Lossy { to: io::stderr(), lost: 0 })));
@@ -27,7 +28,44 @@ pub(crate) fn start() {
             writeln!(out, "{} {style}{level:<5}{style:#} {}", out.timestamp_millis(), record.args())
         });
     }
-    builder.init();
+    // What goes where is the one's, what is said at all the other's.
+    let chosen = Builder::from_env(Env::default().default_filter_or("info")).build();
+    let initial = chosen.filter();
+    let writer = builder.filter_level(LevelFilter::Trace).build();
+    log::set_max_level(initial);
+    log::set_boxed_logger(Box::new(Levelled { chosen, initial, writer })).expect("there is one log");
+}
+
+/// A log whose level can be changed while the process runs.
+///
+/// Once [`log::set_max_level`] says another level than at the start, that alone decides what is said, in place of `RUST_LOG`
+/// with its levels for each module.
+struct Levelled {
+    /// What `RUST_LOG` lets through.
+    chosen: Logger,
+    /// The most that it lets through.
+    initial: LevelFilter,
+    /// It lets everything through.
+    writer: Logger,
+}
+
+impl Log for Levelled {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let level = log::max_level();
+        if level == self.initial { self.chosen.enabled(metadata) } else { metadata.level() <= level }
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let level = log::max_level();
+        // `RUST_LOG` may look at the words as well.
+        if if level == self.initial { self.chosen.matches(record) } else { record.level() <= level } {
+            self.writer.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.writer.flush();
+    }
 }
 
 /// Whether the log goes to systemd's journal.

@@ -1,14 +1,27 @@
 //! The command `rondel`: it reads the arguments, and hands over to the file of the command that was asked for.
 
-mod check;
 mod cli; // What the user may write. Start here.
+
+mod check; // Commands that balance, or need no balancer.
 mod completions;
 mod demo;
 mod man;
 mod run;
 mod tcp;
 
-mod logging; // What the commands share.
+mod backends; // Commands that ask and steer one that runs.
+mod disable;
+mod drain;
+mod failback;
+mod health;
+mod log_level;
+mod plan;
+mod reload;
+mod status;
+mod weight;
+
+mod admin; // What the commands share.
+mod logging;
 mod outcome;
 
 use std::process::ExitCode;
@@ -23,6 +36,18 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Tcp(arguments) => tcp::tcp(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Reload(arguments) => reload::reload(&arguments),
+        Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Backends(arguments) => backends::backends(&arguments),
+        Command::Drain(arguments) => drain::drain(&arguments),
+        Command::Undrain(arguments) => drain::undrain(&arguments),
+        Command::Disable(arguments) => disable::disable(&arguments),
+        Command::Enable(arguments) => disable::enable(&arguments),
+        Command::Weight(arguments) => weight::weight(&arguments),
+        Command::Failback(arguments) => failback::failback(&arguments),
+        Command::LogLevel(arguments) => log_level::log_level(&arguments),
+        Command::Health(arguments) => health::health(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),
         Command::Man => man::man(),
     };

@@ -16,6 +16,10 @@ pub(crate) enum Failed {
     Runtime(String),
     /// A configuration file is wrong; the diagnostic is for people.
     Config(ConfigError),
+    /// A running rondel refused a command, and nothing changed; the text is for people.
+    Refused(String),
+    /// So many connections were left when a drain of a backend had lasted as long as it might.
+    DrainTimedOut(u64),
     /// The balancer did not start, or did not end well.
     Control(control::Failure),
     /// The same, and what to do about it in this command.
@@ -35,6 +39,14 @@ pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
         Failed::Runtime(message) => {
             complain(&message);
             ExitCode::from(1)
+        }
+        Failed::Refused(text) => {
+            let _ = writeln!(io::stderr(), "{text}\nrefused: nothing was changed");
+            ExitCode::from(3)
+        }
+        Failed::DrainTimedOut(connections) => {
+            complain(&format!("{connections} connections are left; the backend stays drained"));
+            ExitCode::from(6)
         }
         Failed::Config(error) => {
             draw(&error);

@@ -76,7 +76,8 @@ fn nothing_unfinished_is_left_in_the_sources() {
 
 #[test]
 fn every_example_is_named_as_yaml() {
-    for file in fs::read_dir(root().join("configs")).unwrap().map(|file| file.unwrap().path()) {
+    let entries = fs::read_dir(root().join("configs")).unwrap().map(|file| file.unwrap().path());
+    for file in entries.filter(|path| path.is_file()) {
         assert!(file.extension().is_some_and(|extension| extension == "yaml"), "{}", file.display());
     }
 }

@@ -14,6 +14,7 @@ use config::{Balance, Config, OnAllDown, Pool, Tier};
 use uring::Fd;
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what is known of a run is many small facts")]
 pub(crate) struct Picks {
     pools: Vec<Rotations>,
     /// By the socket of an attempt under way, or of a connection: what its connection has tried, this one included.

@@ -135,6 +135,11 @@ impl Stage {
         self.host(None)
     }
 
+    /// From now on there is a backend at this address, and it accepts.
+    pub fn serve(&mut self, address: SocketAddr) {
+        self.world.borrow_mut().hosts.insert(address, Host::Well);
+    }
+
     /// The address of a backend that does not answer.
     pub fn silent(&mut self) -> SocketAddr {
         self.host(Some(Host::Silent))

@@ -12,7 +12,7 @@ use crate::handover::Client;
 use crate::held_acks::Ack;
 use crate::slots::{Attempts, Connection, State};
 use crate::token::Kind;
-use crate::waiting::Watch;
+use crate::waiting::Alarm;
 use crate::worker::Worker;
 
 impl<D: Driver> Worker<D> {
@@ -30,7 +30,7 @@ impl<D: Driver> Worker<D> {
             pipes: [None; 2],
             kept_alive: false,
             ack: Ack::Sent,
-            watch: Watch::Off,
+            alarm: Alarm::Off,
         });
         if queues { self.queue_up(slot) } else { self.connect(slot) }
     }
@@ -75,7 +75,7 @@ impl<D: Driver> Worker<D> {
     pub(crate) fn connect_to(&mut self, slot: u32, picked: BackendIndex) {
         if let State::Waiting(_) = self.slots.get(slot).state {
             self.end_wait(slot);
-            self.stop_watch(slot);
+            self.stop_alarm(slot);
         }
         let connection = self.slots.get(slot);
         let listener = Arc::clone(&connection.listener);
@@ -122,6 +122,7 @@ impl<D: Driver> Worker<D> {
         self.timers.clear(slot);
         let severed = self.severed(slot);
         let connection = self.slots.get(slot);
+        let given_up = connection.attempts().given_up;
         let (socket, backend) = connection.backend.as_ref().expect("an attempt has a backend");
         let confirmed = result.and_then(|_| self.driver.confirm_connect(*socket, backend.address));
         match (severed, confirmed) {
@@ -135,28 +136,39 @@ impl<D: Driver> Worker<D> {
                     self.run_later(slot, direction);
                 }
             }
-            (Some(reason), _) => {
-                self.end_attempt(slot);
-                // The table knew better, and there is no end to it only if there is none to tables: so it does not count.
-                let severed = self.slots.get(slot).attempts().take_back();
-                if !self.go_by_table(slot) {
-                    let attempts = self.slots.get(slot).attempts();
-                    attempts.count(severed);
-                    attempts.failed = Some(reason);
+            (Some(reason), _) => self.attempt_elsewhere(slot, reason),
+            (None, Err(errno)) => match given_up {
+                Some(reason) if reason != CloseReason::ConnectTimedOut => {
+                    self.attempt_elsewhere(slot, reason);
                 }
-                self.connect(slot);
-            }
-            (None, Err(errno)) => {
-                let reason = connection.attempts().given_up.unwrap_or(reason_of(errno));
-                let backend = self.end_attempt(slot);
-                if is_of_the_backend(reason) && backend.on_connect_failed() {
-                    self.control.wake();
-                }
-                self.slots.get(slot).attempts().failed = Some(reason);
-                self.go_by_table(slot);
-                self.connect(slot);
-            }
+                _ => self.attempt_again(slot, given_up.unwrap_or(reason_of(errno))),
+            },
         }
+    }
+
+    /// An attempt failed: makes another one, if it may.
+    fn attempt_again(&mut self, slot: u32, reason: CloseReason) {
+        let backend = self.end_attempt(slot);
+        if is_of_the_backend(reason) && backend.on_connect_failed() {
+            self.control.wake();
+        }
+        self.slots.get(slot).attempts().failed = Some(reason);
+        self.go_by_table(slot);
+        self.connect(slot);
+    }
+
+    /// A table severed an attempt: makes one by the table in force, and the other does not count. That has an end as long as there
+    /// is one to tables.
+    fn attempt_elsewhere(&mut self, slot: u32, reason: CloseReason) {
+        self.end_attempt(slot);
+        let severed = self.slots.get(slot).attempts().take_back();
+        if !self.go_by_table(slot) {
+            // There is none to go by: the pool is the one that named this backend.
+            let attempts = self.slots.get(slot).attempts();
+            attempts.count(severed);
+            attempts.failed = Some(reason);
+        }
+        self.connect(slot);
     }
 
     /// Takes back what an attempt had that came to nothing.

@@ -25,7 +25,7 @@ pub struct WorkerView {
     pub pipes_free: usize,
     /// Halves that stand in line for their next pass; a connection's may stand in it a few times.
     pub runnable: usize,
-    /// Connections with a backend that its table would have it close, and those being made to one.
+    /// Connections with a backend that its table would have it close.
     pub severed: usize,
     /// Clients that wait though its table has somebody for them, with a place.
     pub overlooked: usize,
@@ -87,19 +87,15 @@ impl<D> Worker<D> {
             load: self.handover.load(),
             pipes_open,
             pipes_free,
-            severed: self.slots.iter().filter(|(slot, ..)| self.is_left_to_sever(*slot)).count(),
+            severed: self.slots.iter().filter(|(slot, .., of)| self.is_left_to_sever(*slot, of)).count(),
             overlooked: self.slots.iter().filter(|(.., connection)| self.overlooks(connection)).count(),
             runnable: self.runnable.len(),
             parked: self.parked.len(),
         }
     }
-    fn is_left_to_sever(&self, slot: u32) -> bool {
-        let ended = |connection: &Connection| match &connection.state {
-            State::Connecting(attempts) => attempts.given_up.is_some(),
-            State::Closing(_) => true,
-            State::Waiting(_) | State::Relaying(_) => false,
-        };
-        self.severed(slot).is_some() && !self.slots.peek(slot).is_some_and(ended)
+    /// Attempts are not: whoever goes by a listener that is gone may make one all the same, and `on_connect` sees to it.
+    fn is_left_to_sever(&self, slot: u32, connection: &Connection) -> bool {
+        matches!(connection.state, State::Relaying(_)) && self.severed(slot).is_some()
     }
 
     fn overlooks(&self, connection: &Connection) -> bool {

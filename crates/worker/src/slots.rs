@@ -8,7 +8,7 @@ use uring::{Fd, Pipe, Token};
 
 use crate::held_acks::Ack;
 use crate::token::Kind;
-use crate::waiting::{Ticket, Wait, Watch};
+use crate::waiting::{Alarm, Ticket, Wait};
 
 /// A client socket, a backend socket and the relay between them.
 pub(crate) struct Connection {
@@ -26,7 +26,7 @@ pub(crate) struct Connection {
     /// Whether the backend was told that its answer to the connect was heard.
     pub(crate) ack: Ack,
     /// What says that the client is gone, while it waits.
-    pub(crate) watch: Watch,
+    pub(crate) alarm: Alarm,
 }
 
 /// Where a connection is in its life.

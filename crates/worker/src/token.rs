@@ -19,7 +19,7 @@ pub(crate) enum Kind {
     /// Waiting until a half can go on.
     Ready(Direction),
     /// Waiting until a client that waits is gone.
-    Watch,
+    Alarm,
     /// Ending another operation of the connection.
     Cancel,
 }
@@ -42,7 +42,7 @@ impl Kind {
             Self::Connect => 3,
             Self::Receive(direction) => 4 + direction as u8,
             Self::Ready(direction) => 6 + direction as u8,
-            Self::Watch => 8,
+            Self::Alarm => 8,
             Self::Cancel => 9,
         }
     }
@@ -56,7 +56,7 @@ impl Kind {
         Self::Receive(Direction::ToClient),
         Self::Ready(Direction::ToBackend),
         Self::Ready(Direction::ToClient),
-        Self::Watch,
+        Self::Alarm,
         Self::Cancel,
     ];
 }

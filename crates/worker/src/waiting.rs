@@ -74,7 +74,7 @@ pub(crate) struct Ticket {
 
 /// The poll that says when a client that waits is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watch {
+pub(crate) enum Alarm {
     Off,
     On,
     /// The wait is over, and it is being cancelled.
@@ -183,10 +183,10 @@ impl<D: Driver> Worker<D> {
         self.slots.get(slot).state = State::Waiting(Wait { goal, attempts, gate: Arc::clone(gate) });
         self.waiting.line(&listener, goal).slots.insert(ticket.number, slot);
         self.timers.set(slot, ticket.since + bounds.timeout);
-        self.watch(slot);
+        self.set_alarm(slot);
     }
 
-    /// The connection waits no longer: it connects, or ends. Its watch goes on.
+    /// The connection waits no longer: it connects, or ends. Its alarm stays set.
     pub(crate) fn end_wait(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
         let State::Waiting(Wait { goal, attempts, gate }) =
@@ -201,11 +201,11 @@ impl<D: Driver> Worker<D> {
         self.leave_wait(&gate);
     }
 
-    /// Ends the watch of a connection that goes on. Nothing else is in flight at its client's socket.
-    pub(crate) fn stop_watch(&mut self, slot: u32) {
+    /// Ends the alarm of a connection that goes on. Nothing else is in flight at its client's socket.
+    pub(crate) fn stop_alarm(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
-        if connection.watch == Watch::On {
-            connection.watch = Watch::Stopping;
+        if connection.alarm == Alarm::On {
+            connection.alarm = Alarm::Stopping;
             let fd = connection.client;
             let token = self.slots.begin(slot, Kind::Cancel);
             self.driver.submit(Op::CancelAll { fd }, token);
@@ -217,30 +217,30 @@ impl<D: Driver> Worker<D> {
         self.wake(gate.leave());
     }
 
-    fn watch(&mut self, slot: u32) {
+    fn set_alarm(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
         // One that is still being cancelled is armed again once it has ended: it would be cancelled as well.
-        if connection.watch == Watch::Off {
-            connection.watch = Watch::On;
+        if connection.alarm == Alarm::Off {
+            connection.alarm = Alarm::On;
             let socket = connection.client;
-            let token = self.slots.begin(slot, Kind::Watch);
+            let token = self.slots.begin(slot, Kind::Alarm);
             self.driver.submit(Op::PollReset { socket }, token);
         }
     }
 
-    /// The watch ended: it was cancelled, or the client is gone. Whether it reset or vanished, nobody asks.
-    pub(crate) fn on_watch(&mut self, slot: u32) {
+    /// The alarm ended: it was cancelled, or the client is gone. Whether that reset or vanished, nobody asks.
+    pub(crate) fn on_alarm(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
-        let watch = std::mem::replace(&mut connection.watch, Watch::Off);
+        let alarm = std::mem::replace(&mut connection.alarm, Alarm::Off);
         let waits = matches!(connection.state, State::Waiting(_));
-        match watch {
-            Watch::On => {
-                assert!(waits, "the watch ends with the wait");
+        match alarm {
+            Alarm::On => {
+                assert!(waits, "the alarm ends with the wait");
                 self.close(slot, CloseReason::ClientReset);
             }
-            Watch::Stopping if waits => self.watch(slot),
-            Watch::Stopping => {}
-            Watch::Off => unreachable!("nothing was in flight"),
+            Alarm::Stopping if waits => self.set_alarm(slot),
+            Alarm::Stopping => {}
+            Alarm::Off => unreachable!("nothing was in flight"),
         }
     }
 

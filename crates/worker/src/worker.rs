@@ -178,7 +178,7 @@ impl<D: Driver> Worker<D> {
             Kind::Accept => self.on_accept(completion),
             Kind::Listen => self.on_client(completion),
             Kind::CancelAccept => {}
-            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::Watch | Kind::Cancel => {
+            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::Alarm | Kind::Cancel => {
                 self.on_connection(kind, completion);
             }
         }
@@ -198,7 +198,7 @@ impl<D: Driver> Worker<D> {
             Kind::Connect => self.on_connect(slot, completion.result),
             Kind::Receive(direction) => self.on_receive(slot, direction, completion),
             Kind::Ready(direction) => self.on_ready(slot, direction),
-            Kind::Watch => self.on_watch(slot),
+            Kind::Alarm => self.on_alarm(slot),
             Kind::Cancel => {} // What it was to end says how it ended.
             Kind::Accept | Kind::Listen | Kind::CancelAccept => unreachable!("told apart by the caller"),
         }

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Config, ConnectionsMax, Demand, Fallback, OnAllDown, PoolIndex, Workers};
+use config::{
+    ADMIN_SOCKET_DEFAULT, AdminSocket, Config, ConnectionsMax, Demand, Fallback, OnAllDown, PoolIndex,
+    Workers,
+};
 
 #[test]
 fn every_example_is_a_configuration() {
@@ -78,6 +81,15 @@ fn a_pool_that_a_role_uses_is_closed_when_all_are_down() {
 }
 
 #[test]
+fn an_admin_socket_is_a_path_a_word_or_nothing() {
+    let web = "\nlisteners: [{ address: ':80', pool: a }]\npools: [{ name: a, backends: [{ address: '10.0.0.1:80' }] }]";
+    let admin = |settings: &str| parse(&format!("admin: {{ {settings} }}{web}")).admin;
+    assert_eq!(admin("socket: off").socket, AdminSocket::Off);
+    assert_eq!(admin("socket: auto, http: off"), parse(web).admin);
+    assert_eq!(admin("socket: /run/rondel/admin.sock").socket, AdminSocket::At(ADMIN_SOCKET_DEFAULT.into()));
+}
+
+#[test]
 fn minimal_is_named_by_its_addresses() {
     let config = Config::load(&configs().join("minimal.yaml")).unwrap();
     assert_eq!(config.listeners[0].name, "0.0.0.0:8080");
@@ -89,6 +101,7 @@ fn what_is_written_is_meant() {
     let config = parse(
         "
 runtime: { workers: 3, max_connections: 1000, drain_timeout: 0s }
+admin: { socket: /run/other.sock, http: '127.0.0.1:9907' }
 listeners:
   - { name: a, address: ':80', pool: api, backlog: 7, max_connections: 8, freebind: true }
   - { address: '[::1]:81', pool: web, v6only: true }
@@ -107,6 +120,8 @@ pools:
     assert_eq!(config.runtime.workers, Workers::Number(3.try_into().unwrap()));
     assert_eq!(config.runtime.connections_max, ConnectionsMax::Number(1000.try_into().unwrap()));
     assert_eq!(config.runtime.drain_timeout, Duration::ZERO);
+    assert_eq!(config.admin.socket, AdminSocket::At("/run/other.sock".into()));
+    assert_eq!(config.admin.http, Some("127.0.0.1:9907".parse().unwrap()));
 
     let [a, b] = &config.listeners[..] else { panic!("two listeners") };
     assert_eq!((a.name.as_str(), a.address.to_string().as_str(), a.pool), ("a", "[::]:80", PoolIndex(1)));

@@ -6,7 +6,7 @@ use std::fs;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-use config::{Balance, Config, Demand, Tier};
+use config::{AdminSocket, Balance, Config, Demand, Tier};
 use proptest::prelude::*;
 
 use crate::bad::{self, consistent};
@@ -80,7 +80,11 @@ fn parse(text: &[u8]) {
 /// Checks what others rely on without asking.
 #[track_caller]
 fn sound(config: &Config) {
-    let Config { runtime, listeners, pools } = config;
+    let Config { runtime, admin, listeners, pools } = config;
+    if let AdminSocket::At(path) = &admin.socket {
+        assert!(path.is_absolute());
+        assert!(path.as_os_str().len() <= 90);
+    }
     assert!(runtime.drain_timeout <= Duration::from_secs(24 * 3600));
     assert!((1..=1024).contains(&listeners.len()));
     assert!((1..=1024).contains(&pools.len()));

@@ -95,7 +95,7 @@ fn a_wrong_configuration_exits_with_3() {
     let backend = Backend::named("a", 9001);
     let said = run_with(&[], &Setup::to_with("balance: randomly", &[backend.target()]));
     assert_eq!(said.code, 3, "{}", said.text);
-    assert!(said.text.contains("rondel.yaml:6"), "{}", said.text);
+    assert!(said.text.contains("rondel.yaml:7"), "{}", said.text);
     assert!(said.text.contains("randomly"), "{}", said.text);
 }
 

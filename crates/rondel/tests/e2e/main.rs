@@ -22,6 +22,7 @@ mod traffic;
 
 // The promises.
 mod addresses;
+mod admin;
 mod attack;
 mod balance;
 mod commands;

@@ -88,7 +88,7 @@ fn a_broken_file_changes_nothing_and_is_named_by_its_line() {
 
     let wrong = Setup::to_with("idle_timeoot: 1s", &[b.target()]).to_string();
     for (broken, named) in [
-        (wrong.as_str(), "rondel.yaml:6"),
+        (wrong.as_str(), "rondel.yaml:7"),
         ("version: 1\nlisteners: [", "rondel.yaml"),
         ("", "rondel.yaml"),
         ("\0\u{1}", "rondel.yaml"),

@@ -12,6 +12,8 @@ pub(crate) const PORT: u16 = 8080;
 #[derive(Clone, Default)]
 pub(crate) struct Setup {
     runtime: String,
+    /// Settings of the admin interface; off where a test says nothing, as there is one usual socket on a host.
+    admin: Option<String>,
     listeners: Vec<String>,
     pools: Vec<String>,
 }
@@ -76,6 +78,12 @@ impl Setup {
         self
     }
 
+    /// Replaces the settings of the admin interface.
+    pub(crate) fn admin(mut self, settings: &str) -> Self {
+        self.admin = Some(settings.into());
+        self
+    }
+
     /// One more listener, with further settings: `"max_connections: 2"`.
     pub(crate) fn listen(mut self, name: &str, address: SocketAddr, pool: &str, settings: &str) -> Self {
         self.listeners.push(format!("{{ name: {name}, address: \"{address}\", pool: {pool}, {settings} }}"));
@@ -105,6 +113,7 @@ impl Display for Setup {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "version: 1")?;
         writeln!(f, "runtime: {{ {} }}", self.runtime)?;
+        writeln!(f, "admin: {{ {} }}", self.admin.as_deref().unwrap_or("socket: off"))?;
         writeln!(f, "listeners:")?;
         self.listeners.iter().try_for_each(|listener| writeln!(f, "  - {listener}"))?;
         writeln!(f, "pools:")?;

@@ -1,6 +1,8 @@
 //! A table severs connections.
 
-use config::{Demand, OnLoss, Waiting};
+use std::time::Duration;
+
+use config::{Demand, OnAllDown, OnLoss, Waiting};
 use connection::CloseReason;
 use sim::{Peer, Read};
 use table::{Availability, Role, Standing};
@@ -14,7 +16,7 @@ const CROWD: usize = 150;
 fn a_crowd_is_severed_over_several_turns() {
     let mut balancer = Balancer::new(|config| {
         config.pools[0].on_down = OnLoss::Close;
-        config.pools[0].on_all_down = config::OnAllDown::Closed;
+        config.pools[0].on_all_down = OnAllDown::Closed;
     });
     let mut peers: Vec<(Peer, Peer)> = (0..CROWD).map(|_| balancer.relay()).collect();
     balancer.reload(&[(balancer.config.pools[0].backends[0].address, DOWN)]);
@@ -39,7 +41,7 @@ fn a_crowd_is_severed_over_several_turns() {
 /// The primary changes while a client is being connected to it: that one never gets it.
 #[test]
 fn an_attempt_at_what_is_no_longer_the_primary_is_made_at_the_new_one() {
-    let hold = config::Waiting { connections_max: 1, timeout: std::time::Duration::from_secs(1) };
+    let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|_| ());
     let (silent, serving) = (balancer.stage.silent(), balancer.stage.serving());
     balancer.config.listeners[0].demand = Demand::Primary(hold);
@@ -66,10 +68,30 @@ fn an_attempt_at_what_is_no_longer_the_primary_is_made_at_the_new_one() {
     assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 0);
 }
 
+/// It is the primary once more before the worker knows that its attempt was given up.
+#[test]
+fn an_attempt_that_was_given_up_for_a_moment_is_made_again() {
+    let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
+    let mut balancer = Balancer::new(|_| ());
+    let silent = balancer.stage.silent();
+    balancer.config.listeners[0].demand = Demand::Primary(hold);
+    balancer.config.pools[0].backends[0].address = silent;
+    balancer.reload(&[(silent, PRIMARY)]);
+    balancer.turn_while_there_is_something();
+    let _client = balancer.client();
+    balancer.reload(&[(silent, REPLICA)]);
+    assert!(balancer.turn());
+    balancer.stage.serve(silent);
+    balancer.reload(&[(silent, PRIMARY)]);
+    balancer.turn_while_there_is_something();
+    balancer.next_backend();
+    assert_eq!(balancer.ended(), []);
+}
+
 /// The backend answers in the very turn in which the worker sees that it is the primary no longer.
 #[test]
 fn a_connect_that_came_about_too_late_is_none() {
-    let hold = Waiting { connections_max: 1, timeout: std::time::Duration::from_secs(1) };
+    let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|config| config.listeners[0].demand = Demand::Primary(hold));
     let address = balancer.config.pools[0].backends[0].address;
     balancer.reload(&[(address, PRIMARY)]);

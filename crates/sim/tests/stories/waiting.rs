@@ -178,6 +178,10 @@ fn control_is_woken_when_connects_fail_in_a_row() {
     balancer.client();
     assert!(!control.clear());
     assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 3);
+    // One that succeeds makes all of them forgotten.
+    balancer.stage.serve(balancer.backend(0));
+    let (_client, _backend) = balancer.relay();
+    assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 0);
 }
 
 const HOLD: Duration = Duration::from_secs(2);

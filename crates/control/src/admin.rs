@@ -1,0 +1,47 @@
+//! The admin interface: how the process is asked and steered while it serves.
+//!
+//! ```text
+//! rondel status ──▶ Unix socket ──┐                    ┌──▶ Ask::Status ──▶ a Status: JSON, or metrics
+//! curl ───────────▶ HTTP ─────────┤                    │
+//! Prometheus ─────▶ TCP, to read ─┴─▶ server ─▶ routes ─┴──▶ Ask::Command ─▶ an Answer
+//! ```
+//!
+//! It decides nothing and publishes nothing: a connection puts an `Ask` into the queue of the one writer, and waits for
+//! what that answers.
+
+mod answer;
+mod command; // What may be asked for. Start here.
+mod metrics;
+mod overrides;
+mod routes;
+mod server;
+mod socket;
+mod status;
+
+use tokio::sync::oneshot;
+
+pub(crate) use self::answer::Reloads;
+pub use self::answer::{Answer, Refused};
+pub use self::command::{BackendName, Command};
+
+pub(crate) use self::overrides::{Overrides, Unknown};
+pub(crate) use self::server::Admin;
+pub use self::status::{
+    BackendStatus, ListenerStatus, Override, PhaseStatus, Places, PoolStatus, ProbeStatus, ReloadStatus,
+    Status, WorkerStatus,
+};
+pub(crate) use self::status::{Known, take};
+
+/// What a connection of the admin interface wants of the one writer, and where the answer goes. Who asked may have left by then.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Whether it serves.
+    Phase(oneshot::Sender<table::Phase>),
+    /// How all of it is.
+    Status(oneshot::Sender<Box<Status>>),
+    /// To change something, or to say what a change would be; with who asked, for the log.
+    Command(Command, String, oneshot::Sender<Answer>),
+}
+
+/// Asks that wait for the one writer. At the bound a connection waits with its ask.
+pub(crate) const ASKS_MAX: usize = 16;

@@ -1,0 +1,126 @@
+//! What is found at which path, and who may go there.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use table::Phase;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Answer, Ask, Command, metrics};
+
+/// What a connection may do.
+#[derive(Clone, Debug)]
+pub(super) enum Access {
+    /// Nothing.
+    None,
+    /// Read.
+    Read,
+    /// Read and give commands; with who it is, for the log.
+    Steer(String),
+}
+
+type Page = Response<Full<Bytes>>;
+
+/// Answers one request.
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    access: Access,
+    asks: mpsc::Sender<Ask>,
+) -> Result<Page, Infallible> {
+    Ok(route(request, access, asks).await.unwrap_or_else(|page| page))
+}
+
+/// The page, or the one that says why there is none.
+async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<Ask>) -> Result<Page, Page> {
+    let reads = match access {
+        Access::None => {
+            return Err(text(StatusCode::FORBIDDEN, "only the user and the group of the socket may ask"));
+        }
+        Access::Read | Access::Steer(_) => matches!(*request.method(), Method::GET | Method::HEAD),
+    };
+    match (request.uri().path(), access) {
+        ("/healthz" | "/readyz" | "/metrics" | "/status.json" | "/", _) if !reads => Err(only("GET, HEAD")),
+        ("/", _) => Ok(text(StatusCode::OK, INDEX)),
+        ("/healthz", _) => ask(&asks, Ask::Phase).await.map(|_| text(StatusCode::OK, "alive")),
+        ("/readyz", _) => Ok(match ask(&asks, Ask::Phase).await? {
+            Phase::Serving => text(StatusCode::OK, "ready"),
+            Phase::Draining | Phase::Ending => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        }),
+        ("/metrics", _) => {
+            let status = ask(&asks, Ask::Status).await?;
+            Ok(page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(*status)))
+        }
+        ("/status.json", _) => Ok(json(&ask(&asks, Ask::Status).await?)),
+        ("/command", Access::Steer(_)) if request.method() != Method::POST => Err(only("POST")),
+        ("/command", Access::Steer(peer)) => {
+            let command = command(request).await?;
+            let answer: Answer = ask(&asks, |answer| Ask::Command(command, peer, answer)).await?;
+            let status = match answer {
+                Answer::Done(_) => StatusCode::OK,
+                Answer::Refused(_) => StatusCode::CONFLICT,
+            };
+            let mut page = json(&answer);
+            *page.status_mut() = status;
+            Ok(page)
+        }
+        ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are taken at the Unix socket alone")),
+        _ => Err(text(StatusCode::NOT_FOUND, INDEX)),
+    }
+}
+
+/// Asks the one writer, and waits for what it says.
+async fn ask<T>(
+    asks: &mpsc::Sender<Ask>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Ask,
+) -> Result<T, Page> {
+    let ends = || text(StatusCode::SERVICE_UNAVAILABLE, "ending");
+    let (sender, answer) = oneshot::channel();
+    asks.send(question(sender)).await.map_err(|_| ends())?;
+    answer.await.map_err(|_| ends())
+}
+
+async fn command(request: Request<Incoming>) -> Result<Command, Page> {
+    let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| text(StatusCode::BAD_REQUEST, &format!("the body: {error}")))?;
+    serde_json::from_slice(&body.to_bytes())
+        .map_err(|error| text(StatusCode::BAD_REQUEST, &format!("not a command: {error}")))
+}
+
+fn json(value: &impl Serialize) -> Page {
+    let body = serde_json::to_string(value).expect("maps have strings for keys");
+    page(StatusCode::OK, "application/json", body)
+}
+
+fn text(status: StatusCode, text: &str) -> Page {
+    page(status, "text/plain; charset=utf-8", format!("{}\n", text.trim_end()))
+}
+
+fn only(methods: &'static str) -> Page {
+    let mut page = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {methods}"));
+    page.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    page
+}
+
+fn page(status: StatusCode, kind: &'static str, body: String) -> Page {
+    let mut page = Response::new(Full::new(Bytes::from(body)));
+    *page.status_mut() = status;
+    page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    page.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    page
+}
+
+const INDEX: &str = "\
+/metrics      for Prometheus
+/status.json  how everything is
+/healthz      whether the process lives
+/readyz       whether it serves: not while it starts or drains
+/command      POST, at the Unix socket alone
+";
+
+/// The body of a request. A file to plan with is at most a megabyte, of which JSON makes a little more.
+const BODY_BYTES_MAX: usize = 4 << 20;

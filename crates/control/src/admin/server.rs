@@ -1,0 +1,211 @@
+//! Takes in the connections of the admin interface, and holds them to their bounds.
+//!
+//! One request a connection, read, answered and sent within [`CONNECTION_TIME_MAX`]: nobody can hold a place for long.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use config::AdminSocket;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::geteuid;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::unix::UCred;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use super::Ask;
+use super::routes::{self, Access};
+use super::socket::{self, Made};
+use crate::failure::Failure;
+
+/// The admin interface, listening. Dropping it ends it, and removes its socket.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    /// Those that accept.
+    _tasks: JoinSet<()>,
+    _socket: Option<Made>,
+}
+
+impl Admin {
+    /// Listens as `settings` say; what is asked goes to `asks`.
+    pub(crate) fn start(settings: &config::Admin, asks: &mpsc::Sender<Ask>) -> Result<Self, Failure> {
+        let mut tasks = JoinSet::new();
+        let socket = match &settings.socket {
+            AdminSocket::Off => None,
+            AdminSocket::Auto => match bind_usual() {
+                Ok(bound) => Some(bound),
+                Err(error) => {
+                    log::warn!(
+                        "admin: no socket at {}: {error}; `rondel status` and others cannot reach this process\n  \
+                         name one that can be made with `admin: {{ socket: PATH }}`, or say `socket: off`",
+                        config::ADMIN_SOCKET_DEFAULT
+                    );
+                    None
+                }
+            },
+            AdminSocket::At(path) => Some(
+                bind(path).map_err(|error| Failure::Admin { place: path.display().to_string(), error })?,
+            ),
+        };
+        let made = socket.map(|(listener, group, made)| {
+            tasks.spawn(accept_unix(listener, group, asks.clone()));
+            made
+        });
+        if let Some(address) = settings.http {
+            let failed = |error| Failure::Admin { place: address.to_string(), error };
+            let listener = bind_http(address).map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            log::info!("admin: metrics and status at http://{address}/");
+            tasks.spawn(accept_http(listener, asks.clone()));
+        }
+        Ok(Self { _tasks: tasks, _socket: made })
+    }
+
+    /// Descriptors that these settings may take: of the sockets that listen, and of their connections.
+    pub(crate) fn descriptors(settings: &config::Admin) -> usize {
+        let sockets = usize::from(settings.socket != AdminSocket::Off) + usize::from(settings.http.is_some());
+        sockets * (CONNECTIONS_MAX + 1)
+    }
+}
+
+fn bind_usual() -> io::Result<(UnixListener, u32, Made)> {
+    let path = Path::new(config::ADMIN_SOCKET_DEFAULT);
+    socket::make_folder(path)?;
+    bind(path)
+}
+
+/// The socket, and the group that may use it.
+fn bind(path: &Path) -> io::Result<(UnixListener, u32, Made)> {
+    let (listener, made) = socket::bind(path)?;
+    let group = std::fs::metadata(path)?.gid();
+    log::info!("admin: socket {}", path.display());
+    Ok((UnixListener::from_std(listener)?, group, made))
+}
+
+fn bind_http(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+async fn accept_unix(listener: UnixListener, group: u32, asks: mpsc::Sender<Ask>) {
+    let mut places = PlacesTaken::default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let access = access(&stream, group);
+                places.take(tokio::spawn(serve(stream, access, asks.clone())));
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+async fn accept_http(listener: TcpListener, asks: mpsc::Sender<Ask>) {
+    let mut places = PlacesTaken::default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => places.take(tokio::spawn(serve(stream, Access::Read, asks.clone()))),
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+/// The connections of one listener. At the bound the oldest makes room: it is one that says nothing, or takes nothing.
+#[derive(Default)]
+struct PlacesTaken(Vec<JoinHandle<()>>);
+
+impl PlacesTaken {
+    fn take(&mut self, connection: JoinHandle<()>) {
+        self.0.retain(|connection| !connection.is_finished());
+        if self.0.len() == CONNECTIONS_MAX {
+            self.0.remove(0).abort();
+        }
+        self.0.push(connection);
+    }
+}
+
+impl Drop for PlacesTaken {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// For want of a descriptor, most often: trying again at once would only take the CPU.
+async fn pause(error: &io::Error) {
+    log::debug!("admin: accept: {error}");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+async fn serve<S>(stream: S, access: Access, asks: mpsc::Sender<Ask>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answer = service_fn(move |request| routes::answer(request, access.clone(), asks.clone()));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME_MAX)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), answer);
+    // What a client does to its own request is its own affair.
+    let _ = timeout(CONNECTION_TIME_MAX, connection).await;
+}
+
+/// What the process at the other end may do.
+///
+/// The mode of the socket keeps others out already; this holds as well where somebody has changed that.
+fn access(stream: &UnixStream, group: u32) -> Access {
+    match stream.peer_cred() {
+        Ok(peer) if may_steer(&peer, group) => Access::Steer(name(&peer)),
+        Ok(peer) => {
+            log::warn!("admin: {} is neither the user nor of the group of the socket", name(&peer));
+            Access::None
+        }
+        Err(error) => {
+            log::warn!("admin: nobody knows who asks: {error}");
+            Access::None
+        }
+    }
+}
+
+fn may_steer(peer: &UCred, group: u32) -> bool {
+    peer.uid() == 0
+        || peer.uid() == geteuid().as_raw()
+        || peer.gid() == group
+        || peer.pid().is_some_and(|pid| groups(pid).contains(&group))
+}
+
+/// The supplementary groups of a process, which the socket does not tell: proc(5).
+fn groups(pid: i32) -> Vec<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let groups = status.lines().find_map(|line| line.strip_prefix("Groups:"));
+    groups.unwrap_or_default().split_whitespace().filter_map(|group| group.parse().ok()).collect()
+}
+
+fn name(peer: &UCred) -> String {
+    let pid = peer.pid().map_or("?".to_owned(), |pid| pid.to_string());
+    format!("uid={} pid={pid}", peer.uid())
+}
+
+/// Connections of each of the two sockets.
+pub(crate) const CONNECTIONS_MAX: usize = 16;
+
+/// From the first byte of a request to the last of its headers.
+const HEADER_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// The headers of a request. hyper takes no less than this.
+const HEADER_BYTES_MAX: usize = 8192;
+
+/// All of a connection. A status of ten thousand backends takes a tenth of a second.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long nobody is accepted after that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

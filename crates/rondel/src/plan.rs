@@ -1,0 +1,35 @@
+//! `rondel plan`: says what a running rondel would change if its file said what this one does. It changes nothing.
+
+use std::fs;
+use std::path::PathBuf;
+
+use config::Config;
+use control::admin::Command;
+
+use crate::admin::Reach;
+use crate::outcome::{Failed, Outcome};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rondel plan /etc/rondel/rondel.yaml
+  rondel plan ./next.yaml
+
+Addresses are not bound for it: a reload may still find that one is taken.
+Exit codes: 0 it could be reloaded, 3 it would be refused.")]
+pub(crate) struct Arguments {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+pub(crate) fn plan(arguments: &Arguments) -> Outcome {
+    // Here, because the other process need not be able to read the file, nor be the one to say that it cannot.
+    Config::load(&arguments.file).map_err(Failed::Config)?;
+    let name = arguments.file.display().to_string();
+    let text =
+        fs::read_to_string(&arguments.file).map_err(|error| Failed::Runtime(format!("{name}: {error}")))?;
+    arguments.reach.command(&Command::Plan { name, text }, "nothing would change")
+}

@@ -1,0 +1,102 @@
+//! `rondel status`: how a running rondel is, on a page.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use control::admin::{ListenerStatus, PhaseStatus, PoolStatus, Status};
+
+use crate::admin::Reach;
+use crate::outcome::{Outcome, print};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rondel status
+  rondel status --json | jq .pools
+
+`rondel backends` has a line for each backend.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    reach: Reach,
+}
+
+pub(crate) fn status(arguments: &Arguments) -> Outcome {
+    let status = arguments.reach.status()?;
+    if arguments.reach.json {
+        return print(&serde_json::to_string(&status).expect("maps have strings for keys"));
+    }
+    print(page(&status).trim_end())
+}
+
+fn page(status: &Status) -> String {
+    let mut page = String::new();
+    let phase = match status.phase {
+        PhaseStatus::Serving => "serving",
+        PhaseStatus::Draining => "draining",
+        PhaseStatus::Ending => "ending",
+    };
+    let workers: Vec<_> = status.workers.iter().map(|worker| worker.active.to_string()).collect();
+    // Writing to a `String` does not fail.
+    let _ = writeln!(page, "rondel {}: {phase}, for {}", status.version, span(status.uptime_seconds));
+    let _ = writeln!(
+        page,
+        "connections: {} of {}; by worker: {}",
+        status.connections.active,
+        status.connections.max,
+        workers.join(", ")
+    );
+    let config = &status.config;
+    let age = status.started_at + status.uptime_seconds - config.loaded_at;
+    let _ = writeln!(
+        page,
+        "configuration: read {} ago; reloads: {} applied, {} refused",
+        span(age),
+        config.applied,
+        config.refused
+    );
+    if let Some(error) = &config.last_error {
+        let _ = writeln!(page, "  the last reload was refused: {error}");
+    }
+    page.push('\n');
+    status.listeners.iter().for_each(|listener| page.push_str(&listener_line(listener)));
+    status.pools.iter().for_each(|pool| page.push_str(&pool_lines(pool)));
+    page
+}
+
+fn listener_line(listener: &ListenerStatus) -> String {
+    let ListenerStatus { name, address, pool, active, connections_max, accepted, .. } = listener;
+    let role = listener.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
+    let held = if listener.held > 0 { format!(", {} held", listener.held) } else { String::new() };
+    format!(
+        "listener {name} {address} -> pool {pool}{role}: {active} of {connections_max} connections{held}, \
+         {accepted} accepted\n"
+    )
+}
+
+fn pool_lines(pool: &PoolStatus) -> String {
+    let available = pool.backends.iter().filter(|backend| backend.weight > 0 && backend.is_available());
+    let mut lines = format!(
+        "pool {}: {}, {} of {} backends take connections",
+        pool.name,
+        pool.balance,
+        available.count(),
+        pool.backends.len()
+    );
+    if pool.serving == "backup" {
+        lines.push_str("; the backup tier serves");
+    }
+    if pool.queued > 0 {
+        let _ = write!(lines, "; {} clients wait", pool.queued);
+    }
+    lines.push('\n');
+    if !pool.conflict.is_empty() {
+        let _ = writeln!(lines, "  conflict: {} all say that they are the primary", pool.conflict.join(", "));
+    }
+    lines
+}
+
+/// A time, in whole seconds.
+pub(crate) fn span(seconds: f64) -> String {
+    let whole = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default().as_secs();
+    config::show_duration(Duration::from_secs(whole))
+}
