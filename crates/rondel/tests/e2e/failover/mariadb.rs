@@ -74,7 +74,7 @@ fn writes_go_on_at_the_replica_once_it_is_promoted() {
     print_time(case, "promotion takes", promoted - promoting);
     let first = first_served(since(&visits, stopped));
     print_time(case, "from the promotion to the first write", first.saturating_duration_since(promoted));
-    print_time(case, "held at most", longest(since(&visits, detected)));
+    print_time(case, "held at most", longest(since(&visits, stopped)));
 }
 
 /// Starts rondel with a listener for writers and one for readers.

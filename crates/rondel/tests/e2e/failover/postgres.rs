@@ -72,7 +72,7 @@ fn writes_go_on_at_the_standby_once_it_is_promoted() {
         "from the promotion to the first write",
         first_served(since(&visits, stopped)).saturating_duration_since(promoted),
     );
-    print_time(case, "held at most", longest(since(&visits, detected)));
+    print_time(case, "held at most", longest(since(&visits, stopped)));
 }
 
 #[test]

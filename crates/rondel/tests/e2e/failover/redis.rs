@@ -118,7 +118,7 @@ fn writers_wait_while_sentinel_replaces_who_was_killed() {
     print_number(case, "errors, until it was detected", failures(&visits).len());
     print_time(case, "detected", detected - killed);
     print_time(case, "replaced by Sentinel, as seen by rondel", promoted - killed);
-    print_time(case, "held at most", longest(since(&visits, detected)));
+    print_time(case, "held at most", longest(since(&visits, killed)));
 }
 
 /// Starts rondel with a listener for writers.
