@@ -108,6 +108,28 @@ fn places_go_to_those_who_wait_in_their_order() {
     assert_eq!(balancer.ended(), [(CloseReason::BackendReset, 2), (CloseReason::QueueTimedOut, 1)]);
 }
 
+/// A client that is accepted in the turn in which a place becomes free, but after that, comes behind those who wait.
+#[test]
+fn a_newcomer_is_never_before_those_who_wait() {
+    // In which order things complete is left to chance; some of these orders are the one.
+    for seed in 0..40 {
+        let mut balancer = Balancer::with(seed, 64, 100_000, |config| {
+            config.pools[0].queue = Waiting { connections_max: 3, timeout: QUEUE };
+            config.pools[0].backends[0].connections_max = NonZeroU32::new(1);
+        });
+        let (_first, backend) = balancer.relay();
+        let mut second = balancer.client();
+        second.send(2);
+        backend.reset();
+        // The connection begins to end, and ends when nothing of it is in flight.
+        balancer.turn();
+        let mut third = balancer.stage.connect(balancer.listener().address);
+        third.send(3);
+        let mut backend = balancer.next_backend();
+        assert_eq!(balancer.read(&mut backend), Read::Bytes(2), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_queue_is_bounded() {
     let mut balancer = queued(1, 1);
