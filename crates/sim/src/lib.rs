@@ -24,6 +24,7 @@ mod bytes;
 mod descriptors;
 mod faults;
 mod links;
+mod notices;
 mod peers;
 mod picks;
 mod pipes;

@@ -32,7 +32,9 @@ mod backend;
 mod counters;
 mod failures;
 mod gate;
+mod notice;
 mod published;
+mod removed;
 #[cfg(test)]
 mod samples;
 mod waiters;
@@ -45,9 +47,11 @@ pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, Per
 pub use crate::fate::Fate;
 pub use crate::gate::Gate;
 pub use crate::listener::{Listener, Sockets};
+pub use crate::notice::{Lot, Notice};
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
+pub use crate::removed::{Removed, RemovedBackend, RemovedListener};
 pub use crate::standing::{Availability, Health, PoolHealth, Role, Standing};
 pub use crate::table::{Phase, Table};
 pub use crate::waiters::Waiters;

@@ -120,6 +120,9 @@ impl<D: Driver> Worker<D> {
 
     pub(crate) fn on_connect(&mut self, slot: u32, result: Result<u32, Errno>) {
         self.timers.clear(slot);
+        if let Some(reason) = self.ousted(slot) {
+            return self.close(slot, reason);
+        }
         let severed = self.severed(slot);
         let connection = self.slots.get(slot);
         let given_up = connection.attempts().given_up;

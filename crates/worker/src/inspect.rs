@@ -95,7 +95,8 @@ impl<D> Worker<D> {
     }
     /// Attempts are not: whoever goes by a listener that is gone may make one all the same, and `on_connect` sees to it.
     fn is_left_to_sever(&self, slot: u32, connection: &Connection) -> bool {
-        matches!(connection.state, State::Relaying(_)) && self.severed(slot).is_some()
+        matches!(connection.state, State::Relaying(_))
+            && self.severed(slot).or_else(|| self.ousted(slot)).is_some()
     }
 
     fn overlooks(&self, connection: &Connection) -> bool {

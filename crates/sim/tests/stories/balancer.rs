@@ -58,7 +58,7 @@ impl Balancer {
     /// Control builds another table from the config, and what is known of backends.
     pub(crate) fn reload(&mut self, known: &[(SocketAddr, Standing)]) {
         let backends: HashMap<_, _> = known.iter().copied().collect();
-        let pool = PoolHealth { backends, failback: false };
+        let pool = PoolHealth { backends, ..PoolHealth::default() };
         let name = self.config.pools[0].name.clone();
         let health = Health { now: self.now(), pools: [(name, pool)].into() };
         let before = self.published.load_full();
