@@ -24,11 +24,11 @@ pub(crate) use self::answer::Reloads;
 pub use self::answer::{Answer, Refused};
 pub use self::command::{BackendName, Command};
 
-pub(crate) use self::overrides::{Overrides, Unknown};
+pub(crate) use self::overrides::{Drain, Overrides, Said, Unknown};
 pub(crate) use self::server::Admin;
 pub use self::status::{
-    BackendStatus, ListenerStatus, Override, PhaseStatus, Places, PoolStatus, ProbeStatus, ReloadStatus,
-    Status, WorkerStatus,
+    BackendStatus, LeavingStatus, ListenerStatus, Override, PhaseStatus, Places, PoolStatus, ProbeStatus,
+    ReloadStatus, Status, WorkerStatus,
 };
 pub(crate) use self::status::{Known, take};
 

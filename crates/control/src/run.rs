@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Tier};
-use table::{Changes, Gate, Health, Phase, Published, Sockets, Table};
+use table::{Changes, Gate, Health, Notice, Phase, Published, Sockets, Table};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,8 +26,8 @@ use uring::Waker;
 use worker::{Handover, Settings, WorkerError};
 
 use crate::admin::{
-    ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Known, Override, Overrides, Reloads, Status, Unknown,
-    take,
+    ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Drain, Known, Overrides, Reloads, Said, Status,
+    Unknown, take,
 };
 use crate::failure::Failure;
 use crate::host::Host;
@@ -523,11 +523,21 @@ impl Control {
                 Answer::refused("the process is draining: nothing is changed any more")
             }
             Command::Reload => self.reload(),
-            Command::Drain { backend } => self.change(&backend, "drained", |said| said.drained = true),
-            Command::Undrain { backend } => self.change(&backend, "not drained", |said| said.drained = false),
+            Command::Drain { timeout_seconds: Some(seconds), .. } if seconds > DRAIN_SECONDS_MAX => {
+                Answer::refused(format!("{seconds} seconds are out of range: at most {DRAIN_SECONDS_MAX}"))
+            }
+            Command::Drain { backend, timeout_seconds: None } => {
+                self.change(&backend, "drained", |said| said.drain = Some(Drain::Open))
+            }
+            Command::Drain { backend, timeout_seconds: Some(seconds) } => {
+                let notice = Notice::drained(now(), Duration::from_secs(seconds.into()));
+                let is = format!("drained within {}", config::show_duration(notice.until - notice.since));
+                self.change(&backend, &is, |said| said.drain = Some(Drain::Until(notice)))
+            }
+            Command::Undrain { backend } => self.change(&backend, "not drained", |said| said.drain = None),
             Command::Disable { backend } => self.change(&backend, "disabled", |said| said.disabled = true),
             Command::Enable { backend } => {
-                self.change(&backend, "as the file and its probe say", |said| *said = Override::default())
+                self.change(&backend, "as the file and its probe say", |said| *said = Said::default())
             }
             Command::Weight { weight, .. } if weight > WEIGHT_MAX => {
                 Answer::refused(format!("the weight {weight} is out of range: it is 0 to {WEIGHT_MAX}"))
@@ -552,7 +562,7 @@ impl Control {
     }
 
     /// Changes what is said of a backend, and goes by it.
-    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Override)) -> Answer {
+    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Said)) -> Answer {
         let (pool, address) = match self.overrides.change(&self.config, name, change) {
             Ok(key) => key,
             Err(Unknown(why)) => return Answer::refused(why),
@@ -713,6 +723,9 @@ fn warn_of_backlogs(config: &Config, backlog_max: u32) {
         );
     }
 }
+
+/// A day: longer, and nobody remembers why.
+const DRAIN_SECONDS_MAX: u32 = 24 * 3600;
 
 /// What a file allows.
 const WEIGHT_MAX: u16 = 256;

@@ -19,14 +19,14 @@ use crate::servers::{run, run_for_bytes};
 use crate::setup::Setup;
 
 /// Where the admin interface of a test's balancer is.
-struct Admin(Folder);
+pub(crate) struct Admin(Folder);
 
 impl Admin {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Folder::new())
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.0.file("admin.sock")
     }
 
@@ -35,13 +35,13 @@ impl Admin {
     }
 
     /// `setup` with this interface, at the socket and at TCP.
-    fn of(&self, setup: Setup) -> Setup {
+    pub(crate) fn of(&self, setup: Setup) -> Setup {
         setup.admin(&format!("socket: {}, http: \"{}\"", self.socket().display(), Self::http()))
     }
 
     /// Runs `rondel` with these words and this socket.
     #[track_caller]
-    fn rondel(&self, line: &str) -> Said {
+    pub(crate) fn rondel(&self, line: &str) -> Said {
         let socket = self.socket();
         let words: Vec<&str> = line.split(' ').chain(["--socket", socket.to_str().unwrap()]).collect();
         rondel(words)
@@ -49,7 +49,7 @@ impl Admin {
 
     /// The same, and it is done.
     #[track_caller]
-    fn done(&self, line: &str) -> String {
+    pub(crate) fn done(&self, line: &str) -> String {
         let said = self.rondel(line);
         assert_eq!(said.code, 0, "rondel {line}: {}", said.text);
         said.text
@@ -57,7 +57,7 @@ impl Admin {
 
     /// The same, and it is refused.
     #[track_caller]
-    fn refused(&self, line: &str) -> String {
+    pub(crate) fn refused(&self, line: &str) -> String {
         let said = self.rondel(line);
         assert_eq!(said.code, 3, "rondel {line}: {}", said.text);
         said.text

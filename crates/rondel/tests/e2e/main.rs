@@ -35,6 +35,7 @@ mod http;
 mod integrity;
 mod iperf;
 mod kernel;
+mod leaving;
 mod limits;
 mod memory;
 mod redis;
