@@ -5,6 +5,7 @@ use std::time::Instant;
 use connection::{Direction, HalfView};
 
 use crate::acceptor::Mode;
+use crate::facts::Facts;
 use crate::held_acks::Ack;
 use crate::slots::{Connection, State};
 use crate::waiting::Goal;
@@ -46,6 +47,8 @@ pub struct ConnectionView {
     pub state: StateView,
     /// Whether its backend knows that it was heard.
     pub ack: Ack,
+    /// What it remembers of its life.
+    pub facts: Facts,
 }
 
 /// Where a connection is in its life.
@@ -78,7 +81,14 @@ impl<D> Worker<D> {
                 }
                 State::Closing(_) => StateView::Closing,
             };
-            ConnectionView { slot, generation, in_flight, state, ack: connection.ack }
+            ConnectionView {
+                slot,
+                generation,
+                in_flight,
+                state,
+                ack: connection.ack,
+                facts: connection.facts,
+            }
         });
         let (pipes_open, pipes_free) = self.pipes.count();
         WorkerView {

@@ -9,6 +9,7 @@ mod relay; // relayed, // and ended.
 mod sever;
 mod waiting; // for which it may have to wait,
 
+mod facts; // What is remembered of it.
 mod handover;
 mod held_acks;
 mod inspect; // Looked at from outside, by tests.
@@ -24,6 +25,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use table::{Gate, Published};
 use uring::{BUFFERS_MAX, Ring, SetupError, Waker};
 
+pub use crate::facts::{Facts, Micros};
 pub use crate::handover::Handover;
 pub use crate::worker::Worker;
 

@@ -2,6 +2,7 @@
 
 mod balancer;
 
+mod facts;
 mod regressions; // Faults that runs have found.
 mod severing;
 mod waiting;
