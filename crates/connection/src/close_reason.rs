@@ -52,11 +52,13 @@ pub enum CloseReason {
     Removed,
     /// An operator drained the backend, and the time that was given is up.
     BackendDrained,
+    /// An operator said so.
+    ClosedByOperator,
 }
 
 impl CloseReason {
     /// Every reason, in the order of the declaration: `ALL[reason as usize] == reason`.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Done,
         Self::ClientReset,
         Self::BackendReset,
@@ -81,6 +83,7 @@ impl CloseReason {
         Self::RoleLost,
         Self::Removed,
         Self::BackendDrained,
+        Self::ClosedByOperator,
     ];
 
     /// The reason in logs and counters, `snake_case`.
@@ -110,6 +113,7 @@ impl CloseReason {
             Self::RoleLost => "role_lost",
             Self::Removed => "removed",
             Self::BackendDrained => "backend_drained",
+            Self::ClosedByOperator => "closed_by_operator",
         }
     }
 }

@@ -250,8 +250,10 @@ impl Run {
         let (picked, connected) = (of_backends(|of| of.picked.get()), of_backends(|of| of.connected.get()));
         let failed = of_backends(|of| of.connect_failed.get());
         let given_up = picked - connected - failed;
-        let closed_early = closed(listeners, CloseReason::Drained) + closed(listeners, CloseReason::Removed);
+        let early = [CloseReason::Drained, CloseReason::Removed, CloseReason::ClosedByOperator];
+        let closed_early: u64 = early.iter().map(|&reason| closed(listeners, reason)).sum();
         assert!(given_up <= closed_early, "attempts came to nothing");
+        assert_eq!(closed(listeners, CloseReason::ClosedByOperator), self.inquiries.closed);
         let taken = world.links.iter().filter(|link| link.is_to_backend() && link.taken).count();
         assert!(connected <= taken as u64, "connects were counted that were none");
     }
@@ -294,6 +296,7 @@ impl Run {
                 CloseReason::Removed | CloseReason::BackendDrained => {
                     any_number_if(self.notices.allow(reason, self.now()))
                 }
+                CloseReason::ClosedByOperator => self.inquiries.closed,
                 CloseReason::NoSourcePort => answered.no_port,
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
@@ -407,13 +410,14 @@ fn severs(table: &Table, reason: CloseReason) -> bool {
         .any(|demand| backends().any(|backend| table.fate(demand, backend) == Fate::Close(reason)))
 }
 
-/// Reasons for which tables close connections.
-const SEVERED: [CloseReason; 5] = [
+/// Reasons for which tables close connections, and operators.
+const SEVERED: [CloseReason; 6] = [
     CloseReason::BackendDown,
     CloseReason::Demoted,
     CloseReason::RoleLost,
     CloseReason::Removed,
     CloseReason::BackendDrained,
+    CloseReason::ClosedByOperator,
 ];
 
 /// Reasons why clients get no backend though none fails.

@@ -23,6 +23,7 @@ mod buffers;
 mod bytes;
 mod descriptors;
 mod faults;
+mod inquiries;
 mod links;
 mod notices;
 mod peers;

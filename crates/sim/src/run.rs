@@ -11,12 +11,13 @@ use std::sync::Arc;
 use config::Config;
 use table::{Gate, Health, Phase, Published, Sockets, Table};
 use uring::Waker;
-use worker::{Handover, Settings, Worker};
+use worker::{Handover, Inquirer, Settings, Worker};
 
 use crate::agenda::{MICROSECOND, SECOND, nanos};
 use crate::coverage::{Coverage, Seen};
 use crate::faults::Fault;
 use crate::health::{self, Told};
+use crate::inquiries::Inquiries;
 use crate::kernel::Kernel;
 use crate::notices::Notices;
 use crate::random::Random;
@@ -36,6 +37,7 @@ pub(crate) struct Run {
     /// What is known of backends: nothing, if nobody asks.
     health: Health,
     pub(crate) notices: Notices,
+    pub(crate) inquiries: Inquiries,
     /// Every table that was published.
     pub(crate) tables: Vec<Arc<Table>>,
     /// The sockets of the listeners that are listened at.
@@ -78,6 +80,7 @@ impl Run {
             health = health::first(&mut world.random, &config, now);
         }
         let table = build(&config, &mut sockets, scenario.workers, &health, None, &world);
+        let (inquirer, inquiries) = Inquirer::new(scenario.workers);
         let published = Arc::new(Published::new(table));
         let wakers = (0..scenario.workers).map(|_| Waker::new().expect("few are open")).collect();
         let mut run = Self {
@@ -91,6 +94,7 @@ impl Run {
             config,
             health,
             notices: Notices::default(),
+            inquiries: Inquiries::new(inquirer),
             sockets,
             to_stop: Vec::new(),
             seen: (0..scenario.workers).map(|_| Seen::default()).collect(),
@@ -102,18 +106,20 @@ impl Run {
             still_since: 0,
         };
         run.tell();
-        run.start_workers();
+        run.start_workers(inquiries);
         run
     }
 
-    fn start_workers(&mut self) {
-        for (index, handover) in Handover::new(self.scenario.workers).into_iter().enumerate() {
+    fn start_workers(&mut self, inquiries: Vec<worker::Inquiries>) {
+        let ends = Handover::new(self.scenario.workers).into_iter().zip(inquiries);
+        for (index, (handover, inquiries)) in ends.enumerate() {
             let settings = Settings {
                 index,
                 cpu: None,
                 connections_max: self.scenario.connections_max,
                 gate: Arc::clone(&self.gate),
                 handover,
+                inquiries,
                 pipes_max: self.scenario.pipes_max,
                 wakers: Arc::clone(&self.wakers),
                 control: Arc::clone(&self.failing),
@@ -201,6 +207,7 @@ impl Run {
         let lives = worker.turn().expect("the simulated kernel breaks no ring");
         let view = worker.inspect();
         self.coverage.look(&mut self.seen[number], &view);
+        self.inquiries.check(&self.world.borrow(), number, &view);
         self.check_turn(number, &view);
         if !lives {
             self.world.borrow().note(format_args!("worker {number} ends"));
@@ -276,7 +283,7 @@ impl Run {
         match self.published.load_full().phase {
             Phase::Serving if self.scenario.changes.first().is_some_and(|(at, _)| *at <= now) => {
                 let (_, change) = self.scenario.changes.remove(0);
-                self.change(change);
+                if change == Change::Inquiry { self.inquire() } else { self.change(change) }
             }
             Phase::Serving if self.due_at().is_some_and(|at| at <= now) => self.rebuild(),
             Phase::Serving => self.drain(),
@@ -297,6 +304,7 @@ impl Run {
                 self.notices.on_reload(&before, &self.config, world.agenda.now());
                 world.picks.severs |= !self.notices.is_empty();
             }
+            Change::Inquiry => unreachable!("it changes nothing"),
             Change::Health => health::change(&mut world.random, &self.config, &mut self.health),
             Change::Drain => {
                 self.health.now = world.agenda.instant();
@@ -309,6 +317,17 @@ impl Run {
         }
         drop(world);
         self.rebuild();
+    }
+
+    /// Control asks a worker.
+    fn inquire(&mut self) {
+        let mut world = self.world.borrow_mut();
+        let worker = world.random.index(self.workers.len());
+        let Some(view) = self.workers[worker].as_ref().map(Worker::inspect) else { return };
+        world.note(format_args!("control asks worker {worker}"));
+        // An operator's end of an attempt is followed by none.
+        world.picks.severs |= self.inquiries.ask(&mut world.random, worker, &view);
+        self.wakers[worker].wake();
     }
 
     fn rebuild(&mut self) {

@@ -50,6 +50,8 @@ pub(crate) enum Change {
     Health,
     /// That an operator drains a backend, or no longer.
     Drain,
+    /// Nothing, but a worker is asked for its connections, or told to close some.
+    Inquiry,
 }
 
 /// What there is in a run besides round robin among backends of which nothing is known.
@@ -108,10 +110,14 @@ impl Scenario {
         let reloads_max = random.pick(&[0, 0, 2, 8]);
         let healths_max = if variety.health { random.pick(&[0, 4, 16]) } else { 0 };
         let drains_max = if variety.leaving { random.pick(&[0, 1, 4]) } else { 0 };
+        let inquiries_max = random.pick(&[0, 0, 3, 20]);
         let mut changes = Vec::new();
-        for (change, most) in
-            [(Change::Reload, reloads_max), (Change::Health, healths_max), (Change::Drain, drains_max)]
-        {
+        for (change, most) in [
+            (Change::Reload, reloads_max),
+            (Change::Health, healths_max),
+            (Change::Drain, drains_max),
+            (Change::Inquiry, inquiries_max),
+        ] {
             for _ in 0..random.between(0, most) {
                 changes.push((random.between(0, duration * 2), change));
             }

@@ -3,6 +3,7 @@
 mod balancer;
 
 mod facts;
+mod inquiries;
 mod regressions; // Faults that runs have found.
 mod severing;
 mod waiting;
