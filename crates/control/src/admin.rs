@@ -11,6 +11,7 @@
 
 mod answer;
 mod command; // What may be asked for. Start here.
+mod connections;
 mod metrics;
 mod overrides;
 mod routes;
@@ -23,8 +24,10 @@ use tokio::sync::oneshot;
 pub(crate) use self::answer::Reloads;
 pub use self::answer::{Answer, Refused};
 pub use self::command::{BackendName, Command};
+pub(crate) use self::connections::{Answers, CLOSE, inquire};
+pub use self::connections::{Close, ConnectionId, ConnectionStatus, Connections, Query};
 
-pub(crate) use self::overrides::{Drain, Overrides, Said, Unknown};
+pub(crate) use self::overrides::{Drain, Overrides, Said, Unknown, find};
 pub(crate) use self::server::Admin;
 pub use self::status::{
     BackendStatus, LeavingStatus, ListenerStatus, Override, PhaseStatus, Places, PoolStatus, ProbeStatus,
@@ -39,6 +42,8 @@ pub(crate) enum Ask {
     Phase(oneshot::Sender<table::Phase>),
     /// How all of it is.
     Status(oneshot::Sender<Box<Status>>),
+    /// Which connections there are.
+    Connections(Query, oneshot::Sender<Result<Connections, Answer>>),
     /// To change something, or to say what a change would be; with who asked, for the log.
     Command(Command, String, oneshot::Sender<Answer>),
 }

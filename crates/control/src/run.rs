@@ -10,6 +10,8 @@
 //!            Ending ──▶ Runtime               └────────────▶ Ending ── workers ended ─▶ Ok
 //! ```
 
+mod live; // Connections, one by one.
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uring::Waker;
-use worker::{Handover, Settings, WorkerError};
+use worker::{Handover, Inquirer, Inquiries, Settings, WorkerError};
 
 use crate::admin::{
     ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Drain, Known, Overrides, Reloads, Said, Status,
@@ -96,6 +98,8 @@ struct Control {
     events: mpsc::Receiver<Event>,
     /// What connections of the admin interface want. It comes after all else: nobody who asks holds up a signal or a probe.
     asks: mpsc::Receiver<Ask>,
+    /// Where workers are asked for their connections.
+    inquirer: Inquirer,
     /// Workers that have not ended.
     running: usize,
     _admin: Admin,
@@ -147,6 +151,7 @@ impl Control {
         totals.follow(&table);
         let mut reloads = Reloads::default();
         reloads.on_load();
+        let (inquirer, inquiries) = Inquirer::new(workers);
         let mut control = Self {
             source,
             laid_over: config.clone(),
@@ -167,23 +172,30 @@ impl Control {
             reloads,
             events,
             asks,
+            inquirer,
             running: 0,
             _admin: admin,
         };
-        control.spawn(&sizes, &sender)?;
+        control.spawn(&sizes, inquiries, &sender)?;
         Ok((control, sizes))
     }
 
     /// Starts every worker, or none: those before one that fails are told to end.
-    fn spawn(&mut self, sizes: &Sizes, sender: &mpsc::Sender<Event>) -> Result<(), Failure> {
-        let ends = Handover::new(sizes.cpus.len());
-        for ((index, &cpu), handover) in sizes.cpus.iter().enumerate().zip(ends) {
+    fn spawn(
+        &mut self,
+        sizes: &Sizes,
+        inquiries: Vec<Inquiries>,
+        sender: &mpsc::Sender<Event>,
+    ) -> Result<(), Failure> {
+        let ends = Handover::new(sizes.cpus.len()).into_iter().zip(inquiries);
+        for ((index, &cpu), (handover, inquiries)) in sizes.cpus.iter().enumerate().zip(ends) {
             let settings = Settings {
                 index,
                 cpu,
                 connections_max: sizes.connections_max,
                 gate: Arc::clone(&self.gate),
                 handover,
+                inquiries,
                 pipes_max: sizes.pipes_per_worker,
                 wakers: Arc::clone(&self.wakers),
                 control: Arc::clone(self.failing.get_ref()),
@@ -489,6 +501,11 @@ impl Control {
         match ask {
             Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
             Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
+            Ask::Connections(query, answer) => self.list_connections(&query, answer),
+            Ask::Command(Command::Close(close), peer, answer) => {
+                log::info!("admin: {peer}: close {close}");
+                self.close_connections(&close, answer);
+            }
             Ask::Command(command, peer, answer) => {
                 log::info!("admin: {peer}: {command}");
                 let said = self.obey(command);
@@ -546,6 +563,7 @@ impl Control {
                 self.change(&backend, &format!("of weight {weight}"), |said| said.weight = Some(weight))
             }
             Command::Failback { pool } => self.fail_back(&pool),
+            Command::Close(_) => unreachable!("it is answered when workers have"),
         }
     }
 

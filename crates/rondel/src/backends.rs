@@ -103,7 +103,7 @@ fn said(said: Override) -> String {
 }
 
 /// Columns of one width each, but for the last.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N - 1).map(width).chain([0]).collect();
     let line = |row: &[String; N]| {

@@ -10,6 +10,8 @@ mod run;
 mod tcp;
 
 mod backends; // Commands that ask and steer one that runs.
+mod close;
+mod connections;
 mod disable;
 mod drain;
 mod failback;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),
+        Command::Connections(arguments) => connections::connections(&arguments),
+        Command::Close(arguments) => close::close(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),
         Command::Disable(arguments) => disable::disable(&arguments),

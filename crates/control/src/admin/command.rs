@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Close;
+
 /// Something that the process is to do. As JSON, the body of `POST /command`: `{"drain": {"backend": "web/a"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -53,6 +55,8 @@ pub enum Command {
         /// The pool's name.
         pool: String,
     },
+    /// Close connections.
+    Close(Close),
     /// Log this much from now on.
     LogLevel {
         /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
@@ -119,6 +123,7 @@ impl fmt::Display for Command {
             Self::Enable { backend } => write!(f, "enable {backend}"),
             Self::Weight { backend, weight } => write!(f, "weight {backend} {weight}"),
             Self::Failback { pool } => write!(f, "failback {pool}"),
+            Self::Close(close) => write!(f, "close {close}"),
             Self::LogLevel { level } => write!(f, "log-level {level}"),
         }
     }

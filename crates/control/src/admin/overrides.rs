@@ -129,7 +129,7 @@ pub(crate) fn seconds_left(notice: Notice, now: Instant) -> u64 {
 }
 
 /// The backend of this name, or of this address. Where the names of pools have a `/` in them, the first that fits.
-fn find(config: &Config, name: &BackendName) -> Result<(String, SocketAddr), Unknown> {
+pub(crate) fn find(config: &Config, name: &BackendName) -> Result<(String, SocketAddr), Unknown> {
     for (pool, backend) in name.splits() {
         let Some(pool) = config.pools.iter().find(|known| known.name == pool) else { continue };
         let address: Option<SocketAddr> = backend.parse().ok();

@@ -66,7 +66,7 @@ impl Admin {
 
 /// What curl gets from a path over TCP: the status, and the body.
 #[track_caller]
-fn curl(path: &str, more: &[&str]) -> (String, String) {
+pub(crate) fn curl(path: &str, more: &[&str]) -> (String, String) {
     let url = format!("http://{}{path}", Admin::http());
     let mut command = Command::new("curl");
     let said = run(command
@@ -275,7 +275,7 @@ fn only_its_user_and_its_group_get_anything() {
 
     // Where somebody has opened the socket to all, it still asks who comes.
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
-    for path in ["/status.json", "/metrics", "/healthz", "/command"] {
+    for path in ["/status.json", "/metrics", "/healthz", "/command", "/connections"] {
         let said = as_nobody(&stranger, path);
         assert!(said.starts_with("only the user and the group"), "{said}");
     }

@@ -37,6 +37,7 @@ mod iperf;
 mod kernel;
 mod leaving;
 mod limits;
+mod live;
 mod memory;
 mod redis;
 mod reload;
