@@ -67,7 +67,8 @@ fn it_is_said_who_has_finished_and_who_has_no_backend_yet() {
     drop(served);
     assert_eq!(queued.line(), "full");
     // Its backend would never end it.
-    finished.reset();
+    admin.done("close --backend web/mute");
+    assert_eq!(finished.end(), End::Reset);
 }
 
 #[test]
