@@ -12,6 +12,7 @@
 mod answer;
 mod command; // What may be asked for. Start here.
 mod connections;
+mod explanation;
 mod metrics;
 mod overrides;
 mod routes;
@@ -26,6 +27,8 @@ pub use self::answer::{Answer, Refused};
 pub use self::command::{BackendName, Command};
 pub(crate) use self::connections::{Answers, CLOSE, inquire};
 pub use self::connections::{Close, ConnectionId, ConnectionStatus, Connections, Query};
+pub(crate) use self::explanation::explanation;
+pub use self::explanation::{CaseStatus, Coming, ExplanationStatus};
 
 pub(crate) use self::overrides::{Drain, Overrides, Said, Unknown, find};
 pub(crate) use self::server::Admin;
@@ -44,6 +47,8 @@ pub(crate) enum Ask {
     Status(oneshot::Sender<Box<Status>>),
     /// Which connections there are.
     Connections(Query, oneshot::Sender<Result<Connections, Answer>>),
+    /// What would become of a client.
+    Explain(Coming, oneshot::Sender<Result<ExplanationStatus, Answer>>),
     /// To change something, or to say what a change would be; with who asked, for the log.
     Command(Command, String, oneshot::Sender<Answer>),
 }

@@ -29,7 +29,7 @@ use worker::{Handover, Inquirer, Inquiries, Settings, WorkerError};
 
 use crate::admin::{
     ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Drain, Known, Overrides, Reloads, Said, Status,
-    Unknown, take,
+    Unknown, explanation, take,
 };
 use crate::failure::Failure;
 use crate::host::Host;
@@ -501,6 +501,10 @@ impl Control {
         match ask {
             Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
             Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
+            Ask::Explain(coming, answer) => {
+                let told = explanation(&self.known(&self.published.load_full()), &coming);
+                drop(answer.send(told.map_err(Answer::refused)));
+            }
             Ask::Connections(query, answer) => self.list_connections(&query, answer),
             Ask::Command(Command::Close(close), peer, answer) => {
                 log::info!("admin: {peer}: close {close}");
@@ -518,9 +522,14 @@ impl Control {
     }
 
     fn status(&self) -> Status {
-        take(&Known {
-            table: &self.published.load_full(),
+        take(&self.known(&self.published.load_full()))
+    }
+
+    fn known<'a>(&'a self, table: &'a Table) -> Known<'a> {
+        Known {
+            table,
             config: &self.config,
+            laid_over: &self.laid_over,
             overrides: &self.overrides,
             health: &self.health,
             watch: &self.watch,
@@ -529,7 +538,7 @@ impl Control {
             reloads: &self.reloads,
             started_at: self.started_at,
             now: now(),
-        })
+        }
     }
 
     fn obey(&mut self, command: Command) -> Answer {

@@ -14,7 +14,9 @@ mod close;
 mod connections;
 mod disable;
 mod drain;
+mod explain;
 mod failback;
+mod foresee;
 mod health;
 mod log_level;
 mod plan;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Status(arguments) => status::status(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Close(arguments) => close::close(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),

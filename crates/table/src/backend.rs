@@ -124,7 +124,7 @@ impl Backend {
     }
 
     /// Whether it has as many connections as it may.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.connections_max.is_some_and(|max| self.gate.is_full(max.get()))
     }
 }

@@ -19,6 +19,7 @@ mod tiers;
 // How one of them is picked: a file for each policy, and what they share.
 mod attempt;
 mod chance;
+mod explain; // Foretold, and why.
 mod least_connections;
 mod maglev;
 mod picked;
@@ -44,6 +45,7 @@ pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
 pub use crate::changes::Changes;
 pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, PerWorker};
+pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
 pub use crate::fate::Fate;
 pub use crate::gate::Gate;
 pub use crate::listener::{Listener, Sockets};

@@ -169,15 +169,31 @@ impl Pool {
         dice: &mut Dice,
         client: impl FnOnce() -> IpAddr,
     ) -> Picked {
+        self.attempt(demand, tried, true, dice, client, || self.next_number())
+    }
+
+    /// Whom [`pick`](Self::pick) would give this client next, if nothing else happened before: no place is taken and the cursor stays. Of a
+    /// pool that picks by chance it is one of those that it may be, as `dice` have it.
+    pub fn foresee(&self, demand: Demand, dice: &mut Dice, client: IpAddr) -> Picked {
+        self.attempt(demand, &[], false, dice, || client, || self.cursor.0.load(Ordering::Relaxed))
+    }
+
+    fn attempt(
+        &self,
+        demand: Demand,
+        tried: &[BackendIndex],
+        takes: bool,
+        dice: &mut Dice,
+        client: impl FnOnce() -> IpAddr,
+        number: impl FnOnce() -> u64,
+    ) -> Picked {
         let Candidates { shares, policy } = &self.candidates[Want::from(demand) as usize];
-        let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded };
+        let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded, takes };
         match policy {
             // Nobody's turn is no turn.
             Policy::RoundRobin(rotation) if rotation.is_empty() => Picked::None,
-            Policy::RoundRobin(rotation) => round_robin::pick(rotation, self.next_number(), &attempt),
-            Policy::LeastConnections(members) => {
-                least_connections::pick(members, self.next_number(), &attempt)
-            }
+            Policy::RoundRobin(rotation) => round_robin::pick(rotation, number(), &attempt),
+            Policy::LeastConnections(members) => least_connections::pick(members, number(), &attempt),
             Policy::Random(rotation) => random::pick(rotation, dice, &attempt),
             Policy::Maglev(maglev) => maglev.pick(client(), &attempt),
         }
@@ -186,6 +202,11 @@ impl Pool {
     /// Whether anybody may be picked for `demand`, tried or not, with a place or without.
     pub fn has_candidates(&self, demand: Demand) -> bool {
         self.candidates[Want::from(demand) as usize].shares.iter().any(|share| *share > 0)
+    }
+
+    /// What the backend of this index is to have of all connections for `demand`, against the others; 0 if it may not be picked.
+    pub fn share(&self, demand: Demand, index: BackendIndex) -> u32 {
+        self.candidates[Want::from(demand) as usize].shares[usize::from(index.0)]
     }
 
     /// Whether a pick for `demand` by who has tried these would give somebody.

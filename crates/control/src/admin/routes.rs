@@ -57,7 +57,7 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
             Ok(page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(*status)))
         }
         ("/status.json", _) => Ok(json(&ask(&asks, Ask::Status).await?)),
-        ("/command" | "/connections", Access::Steer(_)) if request.method() != Method::POST => {
+        ("/command" | "/connections" | "/explain", Access::Steer(_)) if request.method() != Method::POST => {
             Err(only("POST"))
         }
         ("/command", Access::Steer(peer)) => {
@@ -73,21 +73,30 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
         }
         ("/connections", Access::Steer(_)) => {
             let query = body(request, "a query").await?;
-            match ask(&asks, |answer| Ask::Connections(query, answer)).await? {
-                Ok(connections) => Ok(json(&connections)),
-                Err(refused) => {
-                    let mut page = json(&refused);
-                    *page.status_mut() = StatusCode::CONFLICT;
-                    Err(page)
-                }
-            }
+            Ok(told(ask(&asks, |answer| Ask::Connections(query, answer)).await?))
+        }
+        ("/explain", Access::Steer(_)) => {
+            let coming = body(request, "a client and a listener").await?;
+            Ok(told(ask(&asks, |answer| Ask::Explain(coming, answer)).await?))
         }
         ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are taken at the Unix socket alone")),
-        ("/connections", _) => {
-            Err(text(StatusCode::FORBIDDEN, "who the clients are is told at the Unix socket alone"))
+        ("/connections" | "/explain", _) => {
+            Err(text(StatusCode::FORBIDDEN, "what is about clients is told at the Unix socket alone"))
         }
         _ => Err(text(StatusCode::NOT_FOUND, INDEX)),
     }
+}
+
+/// The page of an answer, or of why there is none.
+fn told<T: Serialize>(answer: Result<T, Answer>) -> Page {
+    answer.map_or_else(
+        |refused| {
+            let mut page = json(&refused);
+            *page.status_mut() = StatusCode::CONFLICT;
+            page
+        },
+        |answer| json(&answer),
+    )
 }
 
 /// Asks the one writer, and waits for what it says.
@@ -139,6 +148,7 @@ const INDEX: &str = "\
 /readyz       whether it serves: not while it starts or drains
 /command      POST, at the Unix socket alone
 /connections  POST, at the Unix socket alone
+/explain      POST, at the Unix socket alone
 ";
 
 /// The body of a request. A file to plan with is at most a megabyte, of which JSON makes a little more.

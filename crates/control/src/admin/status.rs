@@ -234,6 +234,8 @@ pub(crate) struct Known<'a> {
     pub(crate) table: &'a Table,
     /// As the file says it.
     pub(crate) config: &'a Config,
+    /// The same, with what operators said laid over it: what the table was built from.
+    pub(crate) laid_over: &'a Config,
     pub(crate) overrides: &'a Overrides,
     pub(crate) health: &'a Health,
     pub(crate) watch: &'a Watch,
@@ -337,7 +339,7 @@ fn closed<T>(counters: &PerWorker<T>, of: impl Fn(&T, CloseReason) -> &Counter) 
 }
 
 impl Known<'_> {
-    fn pool(&self, pool: &Pool, written: &config::Pool) -> PoolStatus {
+    pub(super) fn pool(&self, pool: &Pool, written: &config::Pool) -> PoolStatus {
         let statuses = self.watch.known(&pool.name);
         let standings = self.health.pools.get(&pool.name);
         let conflict = self.watch.conflict(&pool.name);

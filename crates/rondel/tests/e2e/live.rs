@@ -120,3 +120,38 @@ fn all_of_a_backend_or_of_a_client_are_closed_at_once() {
     drop(clients);
     assert_eq!(closes(&lb.end(), "closed_by_operator"), 6);
 }
+
+#[test]
+fn whom_a_client_would_get_is_whom_it_gets() {
+    let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
+    let admin = Admin::new();
+    let maglev =
+        Setup::to(&[a.target(), b.target()]).pool("sticky", "balance: maglev", &[a.target(), b.target()]);
+    let lb = Lb::start(&admin.of(maglev.listen("sticky", address(8081), "sticky", "")));
+    let told = |listener: &str| {
+        let told = admin.done(&format!("explain {} {listener}", lb.address().ip()));
+        told.lines().next().unwrap().rsplit(": ").next().unwrap().to_owned()
+    };
+    // To ask takes no turn.
+    for _ in 0..4 {
+        let foreseen = told("web");
+        assert_eq!(foreseen, told("web"));
+        assert_eq!(lb.connect().line(), foreseen);
+    }
+    // Clients of the tests come from the address that the balancer has.
+    assert_eq!(Client::connect(address(8081)).line(), told("sticky"));
+
+    admin.done("drain web/a");
+    let page = admin.done("explain 192.0.2.7 web");
+    assert!(page.contains("round_robin: b"), "{page}");
+    assert!(
+        page.lines().any(|line| line.starts_with("web/a ") && line.ends_with("its weight is 0")),
+        "{page}"
+    );
+    assert!(page.lines().any(|line| line.starts_with("web/b ") && line.contains("100%")), "{page}");
+    admin.done("drain web/b");
+    assert!(admin.done("explain 192.0.2.7 web").contains("the reason no_backend"));
+    assert!(admin.refused("explain 192.0.2.7 other").contains("there is no listener other"));
+    assert_eq!(admin.rondel("explain nonsense web").code, 2);
+    assert_eq!(curl("/explain", &["--data", "{}"]).0, "403");
+}
