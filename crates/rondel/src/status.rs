@@ -58,6 +58,7 @@ fn page(status: &Status) -> String {
     if let Some(error) = &config.last_error {
         let _ = writeln!(page, "  the last reload was refused: {error}");
     }
+    let _ = writeln!(page, "log: {}", status.log_level);
     page.push('\n');
     status.listeners.iter().for_each(|listener| page.push_str(&listener_line(listener)));
     status.pools.iter().for_each(|pool| page.push_str(&pool_lines(pool)));

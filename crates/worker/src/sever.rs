@@ -56,6 +56,9 @@ impl<D: Driver> Worker<D> {
 impl<D> Worker<D> {
     /// Why the connection in this slot may not have its backend any more, if it may not.
     pub(crate) fn severed(&self, slot: u32) -> Option<CloseReason> {
+        if !self.table.severs() {
+            return None;
+        }
         let connection = self.slots.peek(slot)?;
         let (_, backend) = connection.backend.as_ref()?;
         match self.table.fate(connection.listener.demand, backend) {
@@ -66,6 +69,9 @@ impl<D> Worker<D> {
 
     /// Why the connection in this slot may not be any more, with a backend or without, if it may not.
     pub(crate) fn ousted(&self, slot: u32) -> Option<CloseReason> {
+        if !self.table.severs() {
+            return None;
+        }
         let connection = self.slots.peek(slot)?;
         if let State::Closing(_) = connection.state {
             return None;

@@ -32,6 +32,9 @@ pub struct Status {
     pub connections: Places,
     /// Connections by worker.
     pub workers: Vec<WorkerStatus>,
+    /// How much is logged: `off`, `error`, `warn`, `info`, `debug` or `trace`.
+    #[serde(default)]
+    pub log_level: String,
     /// The configuration.
     pub config: ReloadStatus,
     /// The listeners, in the order of the file.
@@ -257,6 +260,7 @@ pub(crate) fn take(known: &Known<'_>) -> Status {
         uptime_seconds: (unix_seconds() - known.started_at).max(0.0),
         connections: Places { active: known.gate.active(), max: known.connections_max },
         workers: workers(table),
+        log_level: log::max_level().as_str().to_lowercase(),
         config: known.reloads.status(),
         listeners: table.listeners.iter().map(|listener| listener_status(listener)).collect(),
         pools: table
@@ -484,6 +488,7 @@ pub(super) mod tests {
             uptime_seconds: 60.0,
             connections: Places { active: 2, max: 100 },
             workers: vec![WorkerStatus { active: 2 }, WorkerStatus { active: 0 }],
+            log_level: "info".to_owned(),
             config: ReloadStatus {
                 loaded_at: 1_000.0,
                 applied: 0,

@@ -191,12 +191,16 @@ fn a_drained_backend_gets_nothing_new_and_keeps_what_it_has() {
 fn what_is_said_of_a_backend_is_taken_back_by_enable() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
-    let lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
+    let setup = admin.of(Setup::to(&[a.target(), b.target()]));
+    let lb = Lb::start(&setup);
     let picks = |count: usize| -> String { (0..count).map(|_| lb.connect().line()).collect() };
 
     admin.done(&format!("weight web/{} 3", a.target().address));
     assert_eq!(picks(8).matches('a').count(), 6);
     admin.done("disable web/a");
+    assert_eq!(picks(4), "bbbb");
+    // It survives a reload.
+    lb.reload(&setup);
     assert_eq!(picks(4), "bbbb");
     let backends = admin.done("backends");
     assert!(
@@ -355,6 +359,8 @@ fn the_log_says_as_much_as_it_is_told_to() {
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
     admin.done("log-level error");
+    admin.done("reload");
+    assert!(admin.done("status").contains("log: error"));
     let mark = lb.mark();
     admin.done("drain web/a");
     admin.done("log-level info");
