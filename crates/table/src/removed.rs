@@ -17,7 +17,7 @@ use crate::table::Table;
 
 /// What reloads removed.
 ///
-/// Bound: [`REMOVED_MAX`] of each kind. What is removed beyond it keeps its connections, as with `on_remove: keep`.
+/// Bound: 10 000 of each kind. What is removed beyond it keeps its connections, as with `on_remove: keep`.
 #[derive(Clone, Debug, Default)]
 pub struct Removed {
     /// Backends, by the name of their pool.
