@@ -147,6 +147,17 @@ impl fmt::Display for Failback {
     }
 }
 
+impl fmt::Display for OnRemove {
+    /// As the file says it, without the time.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drain(_) => "drain",
+            Self::Keep => "keep",
+            Self::Close => "close",
+        })
+    }
+}
+
 impl fmt::Display for Demand {
     /// As the file says it: the role alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -257,6 +268,8 @@ pub struct Pool {
     pub on_down: OnLoss,
     /// What becomes of connections that demanded a primary, when their backend is it no longer.
     pub on_role_loss: OnLoss,
+    /// What becomes of connections when a reload removes their backend, their listener or the pool.
+    pub on_remove: OnRemove,
     /// How long a backend that came up takes less than its share; zero switches that off.
     pub slow_start: Duration,
     /// How far a replica may be behind to be read from.
@@ -334,6 +347,17 @@ pub enum OnDemotion {
 /// What becomes of connections to a backend that lost what it was picked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLoss {
+    /// They live on.
+    Keep,
+    /// They are closed.
+    Close,
+}
+
+/// What becomes of connections whose backend or listener a reload removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRemove {
+    /// They may finish within this time. Those that are left are closed in its last half, a few at a time.
+    Drain(Duration),
     /// They live on.
     Keep,
     /// They are closed.

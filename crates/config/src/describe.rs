@@ -4,8 +4,8 @@ use std::fmt::{self, Display};
 
 use crate::config::{
     ADMIN_SOCKET_DEFAULT, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand, Eject,
-    Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, Pool, Runtime, Tier,
-    Waiting, Workers,
+    Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Runtime,
+    Tier, Waiting, Workers,
 };
 use crate::duration::show;
 use crate::escaped;
@@ -103,6 +103,13 @@ impl Pool {
             Some(source) => setting(f, "source", source)?,
         }
         self.describe_health(f)?;
+        match self.on_remove {
+            OnRemove::Drain(time) => {
+                setting(f, "on_remove", format_args!("drain: connections may finish within {}", show(time)))?;
+            }
+            OnRemove::Keep => setting(f, "on_remove", "keep: connections live on")?,
+            OnRemove::Close => setting(f, "on_remove", "close: connections are closed")?,
+        }
         self.describe_backends(f)
     }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 use crate::address;
 use crate::config::{
     Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive,
-    LagMax, Listener, OnAllDown, OnDemotion, OnLoss, Pool, PoolIndex, Runtime, Tier, Waiting, Workers,
+    LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Runtime, Tier, Waiting,
+    Workers,
 };
 use crate::defaults;
 use crate::duration;
@@ -400,6 +401,7 @@ fn pool(fields: &Fields<'_>, backends_total: &mut usize, problems: &mut Problems
     }
     tiers(&mut pool, fields, problems);
     losses(&mut pool, fields, problems);
+    removal(&mut pool, fields, problems);
     let on_all_down = fields.get("on_all_down");
     let on_all_down = on_all_down.and_then(|value| value.choice("`on_all_down`", OnAllDown::ALL, problems));
     let place = |key: &str| fields.get(key).map(|value| value.span());
@@ -477,6 +479,27 @@ fn losses(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
     {
         pool.lag_max = value;
     }
+}
+
+/// Reads what becomes of connections whose backend or listener a reload removes.
+fn removal(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
+    let timeout = fields.get("on_remove_timeout");
+    let timeout_span = timeout.map(|value| value.span());
+    let timeout = timeout.and_then(|value| value.duration(limits::ON_REMOVE_TIMEOUT, problems));
+    let on_remove =
+        fields.get("on_remove").and_then(|value| value.choice("`on_remove`", ON_REMOVES, problems));
+    pool.on_remove = match (on_remove, timeout) {
+        (Some(on_remove @ (OnRemove::Keep | OnRemove::Close)), _) => {
+            if let Some(span) = timeout_span {
+                let message = format!("`on_remove_timeout` has no meaning for `on_remove: {on_remove}`");
+                problems.push(Finding::at(span, message).help("remove it, or write `on_remove: drain`"));
+            }
+            on_remove
+        }
+        (_, Some(timeout)) => OnRemove::Drain(timeout),
+        (Some(on_remove), None) => on_remove,
+        (None, None) => pool.on_remove,
+    };
 }
 
 /// Reads how far a replica may be behind: `16MiB` or `10s`.
@@ -619,6 +642,9 @@ const ROLES: &[Demand] = &[Demand::Primary(defaults::HOLD), Demand::Replica(defa
 
 const FAILBACKS: &[Failback] = &[Failback::Auto(Duration::ZERO), Failback::Manual];
 
+const ON_REMOVES: &[OnRemove] =
+    &[OnRemove::Drain(defaults::ON_REMOVE_TIMEOUT), OnRemove::Keep, OnRemove::Close];
+
 const FILE: Section = Section {
     name: "the file",
     keys: &["version", "runtime", "admin", "listeners", "pools"],
@@ -675,6 +701,8 @@ const POOL: Section = Section {
         "failback_delay",
         "on_demotion",
         "on_role_loss",
+        "on_remove",
+        "on_remove_timeout",
         "max_lag",
         "queue",
         "backends",

@@ -11,6 +11,8 @@
 
 mod answer;
 mod command; // What may be asked for. Start here.
+mod connections;
+mod explanation;
 mod metrics;
 mod overrides;
 mod routes;
@@ -23,12 +25,16 @@ use tokio::sync::oneshot;
 pub(crate) use self::answer::Reloads;
 pub use self::answer::{Answer, Refused};
 pub use self::command::{BackendName, Command};
+pub(crate) use self::connections::{Answers, CLOSE, inquire};
+pub use self::connections::{Close, ConnectionId, ConnectionStatus, Connections, Query};
+pub(crate) use self::explanation::explanation;
+pub use self::explanation::{CaseStatus, Coming, ExplanationStatus};
 
-pub(crate) use self::overrides::{Overrides, Unknown};
+pub(crate) use self::overrides::{Drain, Overrides, Said, Unknown, find};
 pub(crate) use self::server::Admin;
 pub use self::status::{
-    BackendStatus, ListenerStatus, Override, PhaseStatus, Places, PoolStatus, ProbeStatus, ReloadStatus,
-    Status, WorkerStatus,
+    BackendStatus, LeavingStatus, ListenerStatus, Override, PhaseStatus, Places, PoolStatus, ProbeStatus,
+    ReloadStatus, Status, WorkerStatus,
 };
 pub(crate) use self::status::{Known, take};
 
@@ -39,6 +45,10 @@ pub(crate) enum Ask {
     Phase(oneshot::Sender<table::Phase>),
     /// How all of it is.
     Status(oneshot::Sender<Box<Status>>),
+    /// Which connections there are.
+    Connections(Query, oneshot::Sender<Result<Connections, Answer>>),
+    /// What would become of a client.
+    Explain(Coming, oneshot::Sender<Result<ExplanationStatus, Answer>>),
     /// To change something, or to say what a change would be; with who asked, for the log.
     Command(Command, String, oneshot::Sender<Answer>),
 }

@@ -10,24 +10,26 @@
 //!            Ending ──▶ Runtime               └────────────▶ Ending ── workers ended ─▶ Ok
 //! ```
 
+mod live; // Connections, one by one.
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Tier};
-use table::{Changes, Gate, Health, Phase, Published, Sockets, Table};
+use table::{Changes, Gate, Health, Notice, Phase, Published, Sockets, Table};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uring::Waker;
-use worker::{Handover, Settings, WorkerError};
+use worker::{Handover, Inquirer, Inquiries, Settings, WorkerError};
 
 use crate::admin::{
-    ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Known, Override, Overrides, Reloads, Status, Unknown,
-    take,
+    ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Drain, Known, Overrides, Reloads, Said, Status,
+    Unknown, explanation, take,
 };
 use crate::failure::Failure;
 use crate::host::Host;
@@ -96,6 +98,8 @@ struct Control {
     events: mpsc::Receiver<Event>,
     /// What connections of the admin interface want. It comes after all else: nobody who asks holds up a signal or a probe.
     asks: mpsc::Receiver<Ask>,
+    /// Where workers are asked for their connections.
+    inquirer: Inquirer,
     /// Workers that have not ended.
     running: usize,
     _admin: Admin,
@@ -147,6 +151,7 @@ impl Control {
         totals.follow(&table);
         let mut reloads = Reloads::default();
         reloads.on_load();
+        let (inquirer, inquiries) = Inquirer::new(workers);
         let mut control = Self {
             source,
             laid_over: config.clone(),
@@ -167,23 +172,30 @@ impl Control {
             reloads,
             events,
             asks,
+            inquirer,
             running: 0,
             _admin: admin,
         };
-        control.spawn(&sizes, &sender)?;
+        control.spawn(&sizes, inquiries, &sender)?;
         Ok((control, sizes))
     }
 
     /// Starts every worker, or none: those before one that fails are told to end.
-    fn spawn(&mut self, sizes: &Sizes, sender: &mpsc::Sender<Event>) -> Result<(), Failure> {
-        let ends = Handover::new(sizes.cpus.len());
-        for ((index, &cpu), handover) in sizes.cpus.iter().enumerate().zip(ends) {
+    fn spawn(
+        &mut self,
+        sizes: &Sizes,
+        inquiries: Vec<Inquiries>,
+        sender: &mpsc::Sender<Event>,
+    ) -> Result<(), Failure> {
+        let ends = Handover::new(sizes.cpus.len()).into_iter().zip(inquiries);
+        for ((index, &cpu), (handover, inquiries)) in sizes.cpus.iter().enumerate().zip(ends) {
             let settings = Settings {
                 index,
                 cpu,
                 connections_max: sizes.connections_max,
                 gate: Arc::clone(&self.gate),
                 handover,
+                inquiries,
                 pipes_max: sizes.pipes_per_worker,
                 wakers: Arc::clone(&self.wakers),
                 control: Arc::clone(self.failing.get_ref()),
@@ -489,6 +501,15 @@ impl Control {
         match ask {
             Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
             Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
+            Ask::Explain(coming, answer) => {
+                let told = explanation(&self.known(&self.published.load_full()), &coming);
+                drop(answer.send(told.map_err(Answer::refused)));
+            }
+            Ask::Connections(query, answer) => self.list_connections(&query, answer),
+            Ask::Command(Command::Close(close), peer, answer) => {
+                log::info!("admin: {peer}: close {close}");
+                self.close_connections(&close, answer);
+            }
             Ask::Command(command, peer, answer) => {
                 log::info!("admin: {peer}: {command}");
                 let said = self.obey(command);
@@ -501,9 +522,14 @@ impl Control {
     }
 
     fn status(&self) -> Status {
-        take(&Known {
-            table: &self.published.load_full(),
+        take(&self.known(&self.published.load_full()))
+    }
+
+    fn known<'a>(&'a self, table: &'a Table) -> Known<'a> {
+        Known {
+            table,
             config: &self.config,
+            laid_over: &self.laid_over,
             overrides: &self.overrides,
             health: &self.health,
             watch: &self.watch,
@@ -512,7 +538,7 @@ impl Control {
             reloads: &self.reloads,
             started_at: self.started_at,
             now: now(),
-        })
+        }
     }
 
     fn obey(&mut self, command: Command) -> Answer {
@@ -523,11 +549,21 @@ impl Control {
                 Answer::refused("the process is draining: nothing is changed any more")
             }
             Command::Reload => self.reload(),
-            Command::Drain { backend } => self.change(&backend, "drained", |said| said.drained = true),
-            Command::Undrain { backend } => self.change(&backend, "not drained", |said| said.drained = false),
+            Command::Drain { timeout_seconds: Some(seconds), .. } if seconds > DRAIN_SECONDS_MAX => {
+                Answer::refused(format!("{seconds} seconds are out of range: at most {DRAIN_SECONDS_MAX}"))
+            }
+            Command::Drain { backend, timeout_seconds: None } => {
+                self.change(&backend, "drained", |said| said.drain = Some(Drain::Open))
+            }
+            Command::Drain { backend, timeout_seconds: Some(seconds) } => {
+                let notice = Notice::drained(now(), Duration::from_secs(seconds.into()));
+                let is = format!("drained within {}", config::show_duration(notice.until - notice.since));
+                self.change(&backend, &is, |said| said.drain = Some(Drain::Until(notice)))
+            }
+            Command::Undrain { backend } => self.change(&backend, "not drained", |said| said.drain = None),
             Command::Disable { backend } => self.change(&backend, "disabled", |said| said.disabled = true),
             Command::Enable { backend } => {
-                self.change(&backend, "as the file and its probe say", |said| *said = Override::default())
+                self.change(&backend, "as the file and its probe say", |said| *said = Said::default())
             }
             Command::Weight { weight, .. } if weight > WEIGHT_MAX => {
                 Answer::refused(format!("the weight {weight} is out of range: it is 0 to {WEIGHT_MAX}"))
@@ -536,6 +572,7 @@ impl Control {
                 self.change(&backend, &format!("of weight {weight}"), |said| said.weight = Some(weight))
             }
             Command::Failback { pool } => self.fail_back(&pool),
+            Command::Close(_) => unreachable!("it is answered when workers have"),
         }
     }
 
@@ -552,7 +589,7 @@ impl Control {
     }
 
     /// Changes what is said of a backend, and goes by it.
-    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Override)) -> Answer {
+    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Said)) -> Answer {
         let (pool, address) = match self.overrides.change(&self.config, name, change) {
             Ok(key) => key,
             Err(Unknown(why)) => return Answer::refused(why),
@@ -713,6 +750,9 @@ fn warn_of_backlogs(config: &Config, backlog_max: u32) {
         );
     }
 }
+
+/// A day: longer, and nobody remembers why.
+const DRAIN_SECONDS_MAX: u32 = 24 * 3600;
 
 /// What a file allows.
 const WEIGHT_MAX: u16 = 256;

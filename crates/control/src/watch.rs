@@ -192,7 +192,10 @@ impl Pool {
             };
             (address, standing)
         };
-        PoolHealth { backends: self.settings.backends.iter().map(standing).collect(), failback: false }
+        PoolHealth {
+            backends: self.settings.backends.iter().map(standing).collect(),
+            ..PoolHealth::default()
+        }
     }
 
     /// What probes say of each backend that is probed.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    backends, check, completions, demo, disable, drain, failback, health, log_level, plan, reload, run,
-    status, tcp, weight,
+    backends, check, close, completions, connections, demo, disable, drain, explain, failback, health,
+    log_level, plan, reload, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -45,6 +45,12 @@ pub(crate) enum Command {
     Status(status::Arguments),
     /// Say how each backend is
     Backends(backends::Arguments),
+    /// Say which connections there are
+    Connections(connections::Arguments),
+    /// Say whom a client would be given now, and why
+    Explain(explain::Arguments),
+    /// End a connection, or those of a backend or of a client
+    Close(close::Arguments),
     /// Send no new connections to a backend
     Drain(drain::Arguments),
     /// Send connections to a drained backend again

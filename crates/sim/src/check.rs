@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use config::{Demand, Fallback};
 use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Waiting};
-use table::{Backend, Fate, Listener, Table};
+use table::{Backend, Fate, Listener, Notice, Phase, Table};
 use uring::BUFFER_SIZE;
 use worker::{StateView, Worker, WorkerView};
 
@@ -54,6 +54,7 @@ impl Run {
         assert_eq!(view.severed, 0, "connections live on that the table severs");
         self.check_waiting(view);
         self.check_bounds();
+        self.check_notices();
         for connection in &view.connections {
             assert!(
                 connection.state != StateView::Closing || connection.in_flight > 0,
@@ -72,6 +73,41 @@ impl Run {
             *of_stream += 1;
             assert!(*of_stream <= HALF_BUFFERS_MAX, "a half has {of_stream} buffers queued");
         }
+    }
+
+    /// Connections of what leaves end no sooner than they have been told, and no later.
+    fn check_notices(&self) {
+        if !self.scenario.variety.leaving {
+            return;
+        }
+        let now = self.now();
+        let listeners = self.listeners();
+        for reason in [CloseReason::Removed, CloseReason::BackendDrained] {
+            let may = self.notices.allow(reason, now);
+            assert!(may || closed(&listeners, reason) == 0, "{} came too soon", reason.name());
+        }
+        let world = self.world.borrow();
+        let is_over = |notice: Option<Notice>| {
+            notice.is_some_and(|notice| world.agenda.nanos(notice.until) + LATE_MAX < now)
+        };
+        let table = self.tables.last().expect("there is one");
+        // Control makes no other tables here once the process drains.
+        if table.phase != Phase::Serving {
+            return;
+        }
+        let removed = table.removed.backends().map(|(_, gone)| (gone.notice, u64::from(gone.connections())));
+        let drained =
+            table.pools.iter().flat_map(|pool| &pool.backends).filter(|backend| backend.weight == 0);
+        let drained = drained.map(|backend| (backend.notice, u64::from(backend.gate.active())));
+        let listeners = table.removed.listeners().map(|gone| (gone.notice, gone.connections()));
+        let overdue = removed.chain(drained).chain(listeners).filter(|(notice, _)| is_over(*notice));
+        let Some(most) = overdue.map(|(_, connections)| connections).max() else { return };
+        // A connection that is being connected, or waits, may be of a table that had them.
+        let views = self.workers.iter().flatten().map(Worker::inspect);
+        let others = views
+            .flat_map(|view| view.connections)
+            .filter(|connection| !matches!(connection.state, StateView::Relaying(_)));
+        assert!(most <= others.count() as u64, "{most} connections outlive their notice");
     }
 
     /// Nobody waits for longer than clients may.
@@ -214,7 +250,10 @@ impl Run {
         let (picked, connected) = (of_backends(|of| of.picked.get()), of_backends(|of| of.connected.get()));
         let failed = of_backends(|of| of.connect_failed.get());
         let given_up = picked - connected - failed;
-        assert!(given_up <= closed(listeners, CloseReason::Drained), "attempts came to nothing");
+        let early = [CloseReason::Drained, CloseReason::Removed, CloseReason::ClosedByOperator];
+        let closed_early: u64 = early.iter().map(|&reason| closed(listeners, reason)).sum();
+        assert!(given_up <= closed_early, "attempts came to nothing");
+        assert_eq!(closed(listeners, CloseReason::ClosedByOperator), self.inquiries.closed);
         let taken = world.links.iter().filter(|link| link.is_to_backend() && link.taken).count();
         assert!(connected <= taken as u64, "connects were counted that were none");
     }
@@ -254,6 +293,10 @@ impl Run {
                 CloseReason::BackendDown | CloseReason::Demoted | CloseReason::RoleLost => {
                     any_number_if(self.tables.iter().any(|table| severs(table, reason)))
                 }
+                CloseReason::Removed | CloseReason::BackendDrained => {
+                    any_number_if(self.notices.allow(reason, self.now()))
+                }
+                CloseReason::ClosedByOperator => self.inquiries.closed,
                 CloseReason::NoSourcePort => answered.no_port,
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
@@ -367,8 +410,15 @@ fn severs(table: &Table, reason: CloseReason) -> bool {
         .any(|demand| backends().any(|backend| table.fate(demand, backend) == Fate::Close(reason)))
 }
 
-/// Reasons for which tables close connections.
-const SEVERED: [CloseReason; 3] = [CloseReason::BackendDown, CloseReason::Demoted, CloseReason::RoleLost];
+/// Reasons for which tables close connections, and operators.
+const SEVERED: [CloseReason; 6] = [
+    CloseReason::BackendDown,
+    CloseReason::Demoted,
+    CloseReason::RoleLost,
+    CloseReason::Removed,
+    CloseReason::BackendDrained,
+    CloseReason::ClosedByOperator,
+];
 
 /// Reasons why clients get no backend though none fails.
 const REFUSED: [CloseReason; 5] = [

@@ -11,7 +11,8 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
 use config::{
-    Backend, Config, Demand, Failback, Keepalive, Listener, Pool, Tiers, Waiting, show_duration as duration,
+    Backend, Config, Demand, Failback, Keepalive, Listener, OnRemove, Pool, Tiers, Waiting,
+    show_duration as duration,
 };
 
 /// What differs between two configs: one line for each listener and pool that came, went or changed.
@@ -131,6 +132,10 @@ fn pool_parts(before: &Pool, after: &Pool) -> Vec<String> {
     setting(&mut parts, "slow_start", before.slow_start, after.slow_start, duration);
     tier_parts(&mut parts, before.tiers, after.tiers);
     setting(&mut parts, "on_role_loss", before.on_role_loss, after.on_role_loss, show);
+    setting(&mut parts, "on_remove", before.on_remove, after.on_remove, |on_remove| match on_remove {
+        OnRemove::Drain(timeout) => format!("drain within {}", duration(timeout)),
+        OnRemove::Keep | OnRemove::Close => show(on_remove),
+    });
     setting(&mut parts, "max_lag", before.lag_max, after.lag_max, show);
     setting(&mut parts, "queue", before.queue, after.queue, show);
     parts

@@ -19,6 +19,7 @@ mod tiers;
 // How one of them is picked: a file for each policy, and what they share.
 mod attempt;
 mod chance;
+mod explain; // Foretold, and why.
 mod least_connections;
 mod maglev;
 mod picked;
@@ -33,7 +34,9 @@ mod backend;
 mod counters;
 mod failures;
 mod gate;
+mod notice;
 mod published;
+mod removed;
 #[cfg(test)]
 mod samples;
 mod waiters;
@@ -43,12 +46,15 @@ pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
 pub use crate::changes::Changes;
 pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, PerWorker};
+pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
 pub use crate::fate::Fate;
 pub use crate::gate::Gate;
 pub use crate::listener::{Listener, Sockets};
+pub use crate::notice::{Lot, Notice};
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
+pub use crate::removed::{Removed, RemovedBackend, RemovedListener};
 pub use crate::standing::{Availability, Health, PoolHealth, Role, Standing};
 pub use crate::table::{Phase, Table};
 pub use crate::waiters::Waiters;

@@ -35,6 +35,13 @@ pub struct Listener {
     pub counters: Arc<PerWorker<ListenerCounters>>,
 }
 
+impl Listener {
+    /// What tells it from all others, over swaps, for as long as anybody has it.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.counters).addr()
+    }
+}
+
 /// Listening sockets of one address, one per worker. They close when the last table with them is gone.
 #[derive(Debug)]
 pub struct Sockets(Vec<OwnedFd>);

@@ -46,7 +46,14 @@ struct Acceptor {
     /// The accept or the poll that is in flight.
     armed: Option<Kind>,
     /// Accepted, and waiting for a place.
-    held: VecDeque<Fd>,
+    held: VecDeque<Accepted>,
+}
+
+/// A client's socket, and when it was accepted.
+#[derive(Clone, Copy)]
+struct Accepted {
+    socket: Fd,
+    at: Instant,
 }
 
 /// What an acceptor does.
@@ -201,10 +208,10 @@ impl<D: Driver> Worker<D> {
         let mode = acceptor.mode;
         match completion.result {
             Ok(client) => {
-                let client = Fd(client.cast_signed());
+                let client = Accepted { socket: Fd(client.cast_signed()), at: self.now };
                 listener.counters.of(index).accepted.add(1);
                 if self.is_ending() {
-                    self.turn_away_drained(client, &listener);
+                    self.turn_away_drained(client.socket, &listener);
                 } else if self.acceptors.get(number).held.is_empty() && self.admit(&listener).is_ok() {
                     self.place(client, listener);
                 } else {
@@ -242,8 +249,9 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Begins the connection of a client who has its places: here, or at a worker with less to do.
-    fn place(&mut self, socket: Fd, listener: Arc<Listener>) {
-        match self.handover.give(Client { socket, listener }) {
+    fn place(&mut self, client: Accepted, listener: Arc<Listener>) {
+        let Accepted { socket, at: accepted_at } = client;
+        match self.handover.give(Client { socket, accepted_at, listener }) {
             Ok(worker) => self.wake(Some(worker)),
             Err(client) => self.begin_connection(client),
         }
@@ -317,9 +325,9 @@ impl<D: Driver> Worker<D> {
                 return;
             }
             match self.driver.accept_now(socket) {
-                Ok(client) => {
+                Ok(socket) => {
                     listener.counters.of(self.index).accepted.add(1);
-                    self.place(client, listener);
+                    self.place(Accepted { socket, at: self.now }, listener);
                 }
                 Err(Errno::AGAIN) => {
                     self.dismiss(&listener);
@@ -380,7 +388,7 @@ impl<D: Driver> Worker<D> {
                 self.acceptors.all[number].as_mut().and_then(|acceptor| acceptor.held.pop_front())
             {
                 let listener = Arc::clone(&self.acceptors.get(number).listener);
-                self.turn_away_drained(client, &listener);
+                self.turn_away_drained(client.socket, &listener);
             }
             if self.acceptors.all[number].is_some() {
                 self.leave_if_done(number);

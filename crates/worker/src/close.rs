@@ -20,6 +20,9 @@ impl<D: Driver> Worker<D> {
             self.end_wait(slot);
         }
         let connection = self.slots.get(slot);
+        if let State::Connecting(_) = connection.state {
+            connection.book_time(self.now);
+        }
         let relay = match std::mem::replace(&mut connection.state, State::Closing(None)) {
             State::Connecting(_) => None,
             State::Waiting(_) => unreachable!("its wait has ended"),

@@ -9,8 +9,11 @@ mod relay; // relayed, // and ended.
 mod sever;
 mod waiting; // for which it may have to wait,
 
+mod facts; // What is remembered of it.
 mod handover;
 mod held_acks;
+mod inquire; // Told of, or closed, when control asks.
+mod inquiry;
 mod inspect; // Looked at from outside, by tests.
 mod pipes;
 mod slots;
@@ -24,7 +27,9 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use table::{Gate, Published};
 use uring::{BUFFERS_MAX, Ring, SetupError, Waker};
 
+pub use crate::facts::{Facts, Micros};
 pub use crate::handover::Handover;
+pub use crate::inquiry::{Errand, Found, INQUIRIES_MAX, Inquirer, Inquiries, Inquiry, Listed, Meant};
 pub use crate::worker::Worker;
 
 // For the simulated kernel: it turns workers itself and looks into them in between.
@@ -49,6 +54,8 @@ pub struct Settings {
     pub gate: Arc<Gate>,
     /// Its end of what workers give each other.
     pub handover: Handover,
+    /// Its end of what control asks.
+    pub inquiries: Inquiries,
     /// How many pipes it may have for splicing; at the bound it copies.
     pub pipes_max: u32,
     /// The wakers of all workers, by index.

@@ -169,6 +169,10 @@ impl<D: Driver> Worker<D> {
         if !has_place && !gate.enter(bounds.connections_max) {
             return self.close(slot, full);
         }
+        if !has_place {
+            connection.facts.ahead = gate.active().saturating_sub(1);
+        }
+        connection.book_time(self.now);
         let mut attempts = match std::mem::replace(&mut connection.state, State::Closing(None)) {
             State::Connecting(attempts) => attempts,
             State::Waiting(Wait { attempts, gate, .. }) => {
@@ -189,6 +193,7 @@ impl<D: Driver> Worker<D> {
     /// The connection waits no longer: it connects, or ends. Its alarm stays set.
     pub(crate) fn end_wait(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
+        connection.book_time(self.now);
         let State::Waiting(Wait { goal, attempts, gate }) =
             std::mem::replace(&mut connection.state, State::Closing(None))
         else {

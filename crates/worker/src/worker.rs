@@ -12,6 +12,7 @@ use crate::Settings;
 use crate::acceptor::Acceptors;
 use crate::handover::{GIVEN_MAX, Handover};
 use crate::held_acks::HeldAcks;
+use crate::inquiry::Inquiries;
 use crate::pipes::Pipes;
 use crate::slots::{Slots, State};
 use crate::timers::Timers;
@@ -51,6 +52,7 @@ pub struct Worker<D> {
     pub(crate) severing: Option<u32>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) handover: Handover,
+    pub(crate) inquiries: Inquiries,
     /// What picks leave to chance.
     pub(crate) dice: Dice,
     pub(crate) connections_max: u32,
@@ -98,6 +100,7 @@ impl<D: Driver> Worker<D> {
             wakers: settings.wakers,
             control: settings.control,
             handover: settings.handover,
+            inquiries: settings.inquiries,
             // The same each time, and another for each worker.
             dice: Dice::new(settings.index as u64),
             done: Vec::with_capacity(COMPLETIONS_USUAL),
@@ -139,6 +142,7 @@ impl<D: Driver> Worker<D> {
         self.release_acks();
         self.expire_timers();
         self.sever_some();
+        self.inquire_some();
         self.resume_accepting();
         self.serve_waiting();
         Ok(self.lives())
@@ -231,7 +235,7 @@ impl<D: Driver> Worker<D> {
 
     /// When the next turn begins at the latest, whatever completes.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if !self.runnable.is_empty() || self.severing.is_some() {
+        if !self.runnable.is_empty() || self.severing.is_some() || self.inquiries.are_due() {
             return Some(self.now);
         }
         [self.timers.next(), self.acceptors.paused_until(), self.held_acks.next()].into_iter().flatten().min()

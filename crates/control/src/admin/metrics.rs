@@ -198,6 +198,18 @@ pub(crate) const METRICS: &[Metric] = &[
         sink.put(&[], status.connections.max);
     }),
     metric(
+        "rondel_removed_connections_active",
+        Kind::Gauge,
+        &["kind"],
+        "Connections of a `backend` or a `listener` that reloads removed.",
+        |status, sink| {
+            for kind in ["backend", "listener"] {
+                let of_kind = status.leaving.iter().filter(|gone| gone.kind == kind);
+                sink.put(&[kind], of_kind.map(|gone| gone.active).sum::<u64>());
+            }
+        },
+    ),
+    metric(
         "rondel_worker_connections_active",
         Kind::Gauge,
         &["worker"],

@@ -8,10 +8,11 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use table::Phase;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Answer, Ask, Command, metrics};
+use super::{Answer, Ask, metrics};
 
 /// What a connection may do.
 #[derive(Clone, Debug)]
@@ -56,9 +57,11 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
             Ok(page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(*status)))
         }
         ("/status.json", _) => Ok(json(&ask(&asks, Ask::Status).await?)),
-        ("/command", Access::Steer(_)) if request.method() != Method::POST => Err(only("POST")),
+        ("/command" | "/connections" | "/explain", Access::Steer(_)) if request.method() != Method::POST => {
+            Err(only("POST"))
+        }
         ("/command", Access::Steer(peer)) => {
-            let command = command(request).await?;
+            let command = body(request, "a command").await?;
             let answer: Answer = ask(&asks, |answer| Ask::Command(command, peer, answer)).await?;
             let status = match answer {
                 Answer::Done(_) => StatusCode::OK,
@@ -68,9 +71,32 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
             *page.status_mut() = status;
             Ok(page)
         }
+        ("/connections", Access::Steer(_)) => {
+            let query = body(request, "a query").await?;
+            Ok(told(ask(&asks, |answer| Ask::Connections(query, answer)).await?))
+        }
+        ("/explain", Access::Steer(_)) => {
+            let coming = body(request, "a client and a listener").await?;
+            Ok(told(ask(&asks, |answer| Ask::Explain(coming, answer)).await?))
+        }
         ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are taken at the Unix socket alone")),
+        ("/connections" | "/explain", _) => {
+            Err(text(StatusCode::FORBIDDEN, "what is about clients is told at the Unix socket alone"))
+        }
         _ => Err(text(StatusCode::NOT_FOUND, INDEX)),
     }
+}
+
+/// The page of an answer, or of why there is none.
+fn told<T: Serialize>(answer: Result<T, Answer>) -> Page {
+    answer.map_or_else(
+        |refused| {
+            let mut page = json(&refused);
+            *page.status_mut() = StatusCode::CONFLICT;
+            page
+        },
+        |answer| json(&answer),
+    )
 }
 
 /// Asks the one writer, and waits for what it says.
@@ -84,11 +110,12 @@ async fn ask<T>(
     answer.await.map_err(|_| ends())
 }
 
-async fn command(request: Request<Incoming>) -> Result<Command, Page> {
+/// The body of a request, which is to be `what`.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>, what: &str) -> Result<T, Page> {
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
     let body = body.map_err(|error| text(StatusCode::BAD_REQUEST, &format!("the body: {error}")))?;
     serde_json::from_slice(&body.to_bytes())
-        .map_err(|error| text(StatusCode::BAD_REQUEST, &format!("not a command: {error}")))
+        .map_err(|error| text(StatusCode::BAD_REQUEST, &format!("not {what}: {error}")))
 }
 
 fn json(value: &impl Serialize) -> Page {
@@ -120,6 +147,8 @@ const INDEX: &str = "\
 /healthz      whether the process lives
 /readyz       whether it serves: not while it starts or drains
 /command      POST, at the Unix socket alone
+/connections  POST, at the Unix socket alone
+/explain      POST, at the Unix socket alone
 ";
 
 /// The body of a request. A file to plan with is at most a megabyte, of which JSON makes a little more.

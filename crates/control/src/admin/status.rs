@@ -9,11 +9,12 @@ use connection::CloseReason;
 use health::Verdict;
 use serde::{Deserialize, Serialize};
 use table::{
-    Availability, Backend, Counter, Gate, Health, Listener, PerWorker, Phase, Pool, Role, Standing, Table,
+    Availability, Backend, Counter, Gate, Health, Listener, Notice, PerWorker, Phase, Pool, Removed, Role,
+    Standing, Table,
 };
 
-use super::Overrides;
 use super::answer::{Reloads, unix_seconds};
+use super::overrides::{Overrides, seconds_left};
 use crate::watch::Watch;
 
 /// How everything is. Numbers count from the start of the process, or of the listener or the backend if that came later.
@@ -31,12 +32,18 @@ pub struct Status {
     pub connections: Places,
     /// Connections by worker.
     pub workers: Vec<WorkerStatus>,
+    /// How much is logged: `off`, `error`, `warn`, `info`, `debug` or `trace`.
+    #[serde(default)]
+    pub log_level: String,
     /// The configuration.
     pub config: ReloadStatus,
     /// The listeners, in the order of the file.
     pub listeners: Vec<ListenerStatus>,
     /// The pools, in the order of the file.
     pub pools: Vec<PoolStatus>,
+    /// What reloads removed and has connections yet.
+    #[serde(default)]
+    pub leaving: Vec<LeavingStatus>,
 }
 
 /// Where the process is in its life.
@@ -177,10 +184,29 @@ pub struct BackendStatus {
 pub struct Override {
     /// It gets no new connections.
     pub drained: bool,
+    /// How many seconds the connections have yet that it has; none lets them live on.
+    pub drain_seconds_left: Option<u64>,
     /// It is treated as down.
     pub disabled: bool,
     /// Its weight; none leaves it to the file.
     pub weight: Option<u16>,
+}
+
+/// A backend or a listener that a reload removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingStatus {
+    /// `backend` or `listener`.
+    pub kind: String,
+    /// The pool that it was of.
+    pub pool: String,
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Connections that it has.
+    pub active: u64,
+    /// How many seconds those have yet; none lets them live on.
+    pub seconds_left: Option<u64>,
 }
 
 /// What a probe says of a backend.
@@ -211,6 +237,8 @@ pub(crate) struct Known<'a> {
     pub(crate) table: &'a Table,
     /// As the file says it.
     pub(crate) config: &'a Config,
+    /// The same, with what operators said laid over it: what the table was built from.
+    pub(crate) laid_over: &'a Config,
     pub(crate) overrides: &'a Overrides,
     pub(crate) health: &'a Health,
     pub(crate) watch: &'a Watch,
@@ -232,6 +260,7 @@ pub(crate) fn take(known: &Known<'_>) -> Status {
         uptime_seconds: (unix_seconds() - known.started_at).max(0.0),
         connections: Places { active: known.gate.active(), max: known.connections_max },
         workers: workers(table),
+        log_level: log::max_level().as_str().to_lowercase(),
         config: known.reloads.status(),
         listeners: table.listeners.iter().map(|listener| listener_status(listener)).collect(),
         pools: table
@@ -240,6 +269,7 @@ pub(crate) fn take(known: &Known<'_>) -> Status {
             .zip(&known.config.pools)
             .map(|(pool, written)| known.pool(pool, written))
             .collect(),
+        leaving: leaving(&table.removed, known.now),
     }
 }
 
@@ -262,6 +292,27 @@ fn workers(table: &Table) -> Vec<WorkerStatus> {
         }
     }
     workers
+}
+
+fn leaving(removed: &Removed, now: Instant) -> Vec<LeavingStatus> {
+    let left = |notice: Option<Notice>| notice.map(|notice| seconds_left(notice, now));
+    let backends = removed.backends().map(|(pool, gone)| LeavingStatus {
+        kind: "backend".to_owned(),
+        pool: pool.to_owned(),
+        name: gone.backend.name.clone(),
+        address: gone.backend.address,
+        active: gone.connections().into(),
+        seconds_left: left(gone.notice),
+    });
+    let listeners = removed.listeners().map(|gone| LeavingStatus {
+        kind: "listener".to_owned(),
+        pool: gone.pool.clone(),
+        name: gone.name.clone(),
+        address: gone.address,
+        active: gone.connections(),
+        seconds_left: left(gone.notice),
+    });
+    backends.chain(listeners).filter(|gone| gone.active > 0).collect()
 }
 
 fn listener_status(listener: &Listener) -> ListenerStatus {
@@ -292,7 +343,7 @@ fn closed<T>(counters: &PerWorker<T>, of: impl Fn(&T, CloseReason) -> &Counter) 
 }
 
 impl Known<'_> {
-    fn pool(&self, pool: &Pool, written: &config::Pool) -> PoolStatus {
+    pub(super) fn pool(&self, pool: &Pool, written: &config::Pool) -> PoolStatus {
         let statuses = self.watch.known(&pool.name);
         let standings = self.health.pools.get(&pool.name);
         let conflict = self.watch.conflict(&pool.name);
@@ -300,7 +351,7 @@ impl Known<'_> {
         let backend = |(backend, written): (&std::sync::Arc<Backend>, &config::Backend)| {
             let standing = standings.and_then(|pool| pool.backends.get(&backend.address));
             let mut status = backend_status(backend, written.tier, standing.copied().unwrap_or_default());
-            status.overrides = self.overrides.of(&pool.name, backend.address);
+            status.overrides = self.overrides.of(&pool.name, backend.address).shown(self.now);
             if let Some(known) = statuses.get(&backend.address) {
                 status.lag_seconds = lag_seconds(known);
                 status.probe = Some(probe_status(known, self.now));
@@ -437,6 +488,7 @@ pub(super) mod tests {
             uptime_seconds: 60.0,
             connections: Places { active: 2, max: 100 },
             workers: vec![WorkerStatus { active: 2 }, WorkerStatus { active: 0 }],
+            log_level: "info".to_owned(),
             config: ReloadStatus {
                 loaded_at: 1_000.0,
                 applied: 0,
@@ -465,6 +517,14 @@ pub(super) mod tests {
                 queued: 0,
                 conflict: Vec::new(),
                 backends: vec![backend],
+            }],
+            leaving: vec![LeavingStatus {
+                kind: "backend".to_owned(),
+                pool: "app".to_owned(),
+                name: "gone".to_owned(),
+                address: "10.0.0.9:80".parse().unwrap(),
+                active: 1,
+                seconds_left: Some(100),
             }],
         }
     }

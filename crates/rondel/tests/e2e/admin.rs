@@ -19,14 +19,14 @@ use crate::servers::{run, run_for_bytes};
 use crate::setup::Setup;
 
 /// Where the admin interface of a test's balancer is.
-struct Admin(Folder);
+pub(crate) struct Admin(Folder);
 
 impl Admin {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Folder::new())
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.0.file("admin.sock")
     }
 
@@ -35,13 +35,13 @@ impl Admin {
     }
 
     /// `setup` with this interface, at the socket and at TCP.
-    fn of(&self, setup: Setup) -> Setup {
+    pub(crate) fn of(&self, setup: Setup) -> Setup {
         setup.admin(&format!("socket: {}, http: \"{}\"", self.socket().display(), Self::http()))
     }
 
     /// Runs `rondel` with these words and this socket.
     #[track_caller]
-    fn rondel(&self, line: &str) -> Said {
+    pub(crate) fn rondel(&self, line: &str) -> Said {
         let socket = self.socket();
         let words: Vec<&str> = line.split(' ').chain(["--socket", socket.to_str().unwrap()]).collect();
         rondel(words)
@@ -49,7 +49,7 @@ impl Admin {
 
     /// The same, and it is done.
     #[track_caller]
-    fn done(&self, line: &str) -> String {
+    pub(crate) fn done(&self, line: &str) -> String {
         let said = self.rondel(line);
         assert_eq!(said.code, 0, "rondel {line}: {}", said.text);
         said.text
@@ -57,7 +57,7 @@ impl Admin {
 
     /// The same, and it is refused.
     #[track_caller]
-    fn refused(&self, line: &str) -> String {
+    pub(crate) fn refused(&self, line: &str) -> String {
         let said = self.rondel(line);
         assert_eq!(said.code, 3, "rondel {line}: {}", said.text);
         said.text
@@ -66,7 +66,7 @@ impl Admin {
 
 /// What curl gets from a path over TCP: the status, and the body.
 #[track_caller]
-fn curl(path: &str, more: &[&str]) -> (String, String) {
+pub(crate) fn curl(path: &str, more: &[&str]) -> (String, String) {
     let url = format!("http://{}{path}", Admin::http());
     let mut command = Command::new("curl");
     let said = run(command
@@ -191,12 +191,16 @@ fn a_drained_backend_gets_nothing_new_and_keeps_what_it_has() {
 fn what_is_said_of_a_backend_is_taken_back_by_enable() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
-    let lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
+    let setup = admin.of(Setup::to(&[a.target(), b.target()]));
+    let lb = Lb::start(&setup);
     let picks = |count: usize| -> String { (0..count).map(|_| lb.connect().line()).collect() };
 
     admin.done(&format!("weight web/{} 3", a.target().address));
     assert_eq!(picks(8).matches('a').count(), 6);
     admin.done("disable web/a");
+    assert_eq!(picks(4), "bbbb");
+    // It survives a reload.
+    lb.reload(&setup);
     assert_eq!(picks(4), "bbbb");
     let backends = admin.done("backends");
     assert!(
@@ -275,7 +279,7 @@ fn only_its_user_and_its_group_get_anything() {
 
     // Where somebody has opened the socket to all, it still asks who comes.
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
-    for path in ["/status.json", "/metrics", "/healthz", "/command"] {
+    for path in ["/status.json", "/metrics", "/healthz", "/command", "/connections"] {
         let said = as_nobody(&stranger, path);
         assert!(said.starts_with("only the user and the group"), "{said}");
     }
@@ -355,6 +359,8 @@ fn the_log_says_as_much_as_it_is_told_to() {
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
     admin.done("log-level error");
+    admin.done("reload");
+    assert!(admin.done("status").contains("log: error"));
     let mark = lb.mark();
     admin.done("drain web/a");
     admin.done("log-level info");

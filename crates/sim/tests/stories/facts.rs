@@ -1,0 +1,71 @@
+//! What a connection remembers of its life.
+
+use std::time::Duration;
+
+use config::{Demand, Waiting};
+use connection::Direction;
+use sim::Peer;
+use table::{Availability, Role, Standing};
+use worker::Facts;
+
+use crate::balancer::Balancer;
+
+#[test]
+fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
+    let mut silent = None;
+    let mut balancer = Balancer::new(|config| {
+        let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
+        config.listeners[0].demand = Demand::Primary(hold);
+        config.pools[0].connect_timeout = CONNECT_TIMEOUT;
+        silent = Some(config.pools[0].backends[0].clone());
+    });
+    let serving = balancer.config.pools[0].backends[0].address;
+    let mut second = silent.expect("the config was set");
+    second.address = balancer.stage.silent();
+    let silent = second.address;
+    balancer.config.pools[0].backends.push(second);
+    balancer.reload(&[]);
+
+    let accepted_at = balancer.now();
+    let mut client = balancer.client();
+    balancer.stage.pass(HELD);
+    // The primary is known, and silent; then it is another.
+    balancer.reload(&[(silent, PRIMARY)]);
+    balancer.turn_while_there_is_something();
+    balancer.reload(&[(serving, PRIMARY)]);
+    balancer.pass(CONNECT_TIMEOUT);
+    let mut backend = balancer.next_backend();
+    say(&mut balancer, &mut client, 10);
+    assert_eq!(facts(&balancer).last, Direction::ToBackend);
+    say(&mut balancer, &mut backend, 30);
+    balancer.stage.pass(Duration::from_secs(5));
+
+    let facts = facts(&balancer);
+    assert!(near(facts.accepted_at - accepted_at, Duration::ZERO), "{facts:?}");
+    assert!(near(facts.waited.into(), HELD), "{facts:?}");
+    assert!(near(facts.connecting.into(), CONNECT_TIMEOUT), "{facts:?}");
+    assert_eq!((facts.attempts, facts.ahead), (2, 0));
+    assert_eq!((facts.bytes, facts.last), ([10, 30], Direction::ToClient));
+}
+
+const HELD: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(400);
+
+const PRIMARY: Standing =
+    Standing { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
+
+/// Timers tick, and a turn takes its time.
+fn near(time: Duration, expected: Duration) -> bool {
+    time >= expected && time < expected + Duration::from_millis(50)
+}
+
+fn say(balancer: &mut Balancer, peer: &mut Peer, bytes: u32) {
+    assert_eq!(peer.send(bytes), bytes);
+    balancer.turn_while_there_is_something();
+}
+
+/// Those of the one connection there is.
+fn facts(balancer: &Balancer) -> Facts {
+    let [only] = balancer.worker.inspect().connections[..] else { panic!("there is one") };
+    only.facts
+}
