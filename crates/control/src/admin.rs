@@ -11,6 +11,7 @@
 
 mod answer;
 mod command; // What may be asked for. Start here.
+mod durations;
 mod metrics;
 mod overrides;
 mod routes;
@@ -23,6 +24,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::answer::Reloads;
 pub use self::answer::{Answer, Refused};
 pub use self::command::{BackendName, Command};
+pub use self::durations::DurationsStatus;
 
 pub(crate) use self::overrides::{Overrides, Unknown};
 pub(crate) use self::server::Admin;

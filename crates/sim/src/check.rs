@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use config::{Demand, Fallback};
 use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Waiting};
-use table::{Backend, Fate, Listener, Table};
+use table::{Backend, Fate, Histogram, Listener, Pool, PoolCounters, Table};
 use uring::BUFFER_SIZE;
 use worker::{StateView, Worker, WorkerView};
 
@@ -206,12 +206,18 @@ impl Run {
         assert_eq!(of_listeners(|of| of.accepted.get()), world.accepted, "accepted clients were not counted");
         let ends: u64 = CloseReason::ALL.iter().map(|&reason| closed(listeners, reason)).sum();
         assert_eq!(ends, world.accepted, "not every connection has one reason to end");
+        let of_pools = |histogram: fn(&PoolCounters) -> &Histogram| {
+            self.pools().iter().map(|pool| pool.counters.durations(histogram).count).sum::<u64>()
+        };
+        assert_eq!(of_pools(|of| &of.life), ends, "lives were miscounted");
+        let connected = of_backends(|of| of.connected.get());
+        assert_eq!(of_pools(|of| &of.connect), connected, "connects were not all timed");
         let bytes =
             [of_listeners(|of| of.bytes_to_backend.get()), of_listeners(|of| of.bytes_to_client.get())];
         assert_eq!(bytes, world.delivered, "bytes were miscounted at listeners");
         let bytes = [of_backends(|of| of.bytes_to_backend.get()), of_backends(|of| of.bytes_to_client.get())];
         assert_eq!(bytes, world.delivered, "bytes were miscounted at backends");
-        let (picked, connected) = (of_backends(|of| of.picked.get()), of_backends(|of| of.connected.get()));
+        let picked = of_backends(|of| of.picked.get());
         let failed = of_backends(|of| of.connect_failed.get());
         let given_up = picked - connected - failed;
         assert!(given_up <= closed(listeners, CloseReason::Drained), "attempts came to nothing");
@@ -309,6 +315,13 @@ impl Run {
         let mut known = HashSet::new();
         let all = self.tables.iter().flat_map(|table| &table.listeners);
         all.filter(|listener| known.insert(Arc::as_ptr(&listener.counters))).map(Arc::clone).collect()
+    }
+
+    /// Each pool that ever was, by its counters.
+    fn pools(&self) -> Vec<Arc<Pool>> {
+        let mut known = HashSet::new();
+        let all = self.tables.iter().flat_map(|table| &table.pools);
+        all.filter(|pool| known.insert(Arc::as_ptr(&pool.counters))).map(Arc::clone).collect()
     }
 
     /// Each backend that ever was, by its counters.

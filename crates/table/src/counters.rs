@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use connection::CloseReason;
 
+use crate::histogram::{self, Histogram};
+
 /// One `T` for each worker, none sharing a cache line with another.
 #[derive(Debug)]
 pub struct PerWorker<T>(Box<[Padded<T>]>);
@@ -47,6 +49,15 @@ pub struct BackendCounters {
     pub bytes_to_client: Counter,
 }
 
+/// How long it took what became of a pool's connections, as one worker counts it.
+#[derive(Debug)]
+pub struct PoolCounters {
+    /// Attempts to connect that succeeded.
+    pub connect: Histogram,
+    /// Connections that ended, from when the client was accepted.
+    pub life: Histogram,
+}
+
 /// A number that only grows. One thread writes it, any may read it.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -77,6 +88,12 @@ impl<T> PerWorker<T> {
     pub fn sum(&self, number: impl Fn(&T) -> u64) -> u64 {
         // Readers may see one worker's `active` rise before another's falls; sums wrap rather than panic.
         self.iter().map(number).fold(0, u64::wrapping_add)
+    }
+}
+
+impl Default for PoolCounters {
+    fn default() -> Self {
+        Self { connect: Histogram::new(&histogram::SHORT), life: Histogram::new(&histogram::LONG) }
     }
 }
 

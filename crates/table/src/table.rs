@@ -46,7 +46,7 @@ impl Table {
     ///
     /// `sockets` are the listening sockets by index of the config's listener. `health` is what is known of
     /// backends; without it all are taken to be well and of no role. What must outlive a swap is
-    /// taken from `previous`: a pool's cursor, its queue and the tier that serves by the pool's name, a backend's counters, gate and
+    /// taken from `previous`: a pool's cursor, counters, queue and the tier that serves by the pool's name, a backend's counters, gate and
     /// failures by the pool's name and the backend's address, a listener's gates and counters by its sockets being the very
     /// same.
     ///
@@ -172,6 +172,7 @@ mod tests {
         let pools = [&after, &before].map(|table| table.pool("web").unwrap());
         assert!(Arc::ptr_eq(&pools[0].queue_gate, &pools[1].queue_gate));
         assert!(Arc::ptr_eq(&pools[0].waiters, &pools[1].waiters));
+        assert!(Arc::ptr_eq(&pools[0].counters, &pools[1].counters));
 
         let counters = |table: &Table, pool: &str, index: usize| {
             Arc::clone(&table.pool(pool).unwrap().backends[index].counters)

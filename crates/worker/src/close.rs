@@ -86,6 +86,7 @@ impl<D: Driver> Worker<D> {
             self.leave(backend);
         }
         connection.listener.counters.of(self.index).active.sub(1);
+        self.count_life(&connection.listener, connection.facts.accepted_at);
         self.handover.on_end();
         self.dismiss(&connection.listener);
     }

@@ -134,7 +134,9 @@ impl<D: Driver> Worker<D> {
             (None, Ok(())) => {
                 backend.on_connected();
                 backend.counters.of(self.index).connected.add(1);
-                connection.book_time(self.now);
+                let begun = connection.book_time(self.now);
+                let counters = connection.listener.pool.counters.of(self.index);
+                counters.connect.add(self.now.saturating_duration_since(begun));
                 connection.state = State::Relaying(Relay::new(self.now));
                 self.set_patience(slot);
                 self.hold_ack(slot);

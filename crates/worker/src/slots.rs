@@ -267,14 +267,16 @@ impl Connection {
         }
     }
 
-    /// Books the time that passed to what a connection without a backend did meanwhile: connecting, or waiting.
-    pub(crate) fn book_time(&mut self, now: Instant) {
+    /// Books the time that passed to what a connection without a backend did meanwhile, connecting or waiting, and says since when.
+    pub(crate) fn book_time(&mut self, now: Instant) -> Instant {
         let (attempts, time) = match &mut self.state {
             State::Connecting(attempts) => (attempts, &mut self.facts.connecting),
             State::Waiting(Wait { attempts, .. }) => (attempts, &mut self.facts.waited),
             State::Relaying(_) | State::Closing(_) => unreachable!("its time is no longer booked"),
         };
-        time.add(std::mem::replace(&mut attempts.booked_until, now), now);
+        let since = std::mem::replace(&mut attempts.booked_until, now);
+        time.add(since, now);
+        since
     }
 
     /// The relay of a connection that has one.

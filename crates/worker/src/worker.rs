@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use connection::{Chunks, CloseReason, Direction, Patience};
 use table::{Dice, Gate, Listener, Phase, Reader, Table};
-use uring::{BufferId, Completion, Driver, Errno, Fd, Waker};
+use uring::{BufferId, Completion, Driver, Errno, Waker};
 
 use crate::Settings;
 use crate::acceptor::Acceptors;
-use crate::handover::{GIVEN_MAX, Handover};
+use crate::handover::{Client, GIVEN_MAX, Handover};
 use crate::held_acks::HeldAcks;
 use crate::pipes::Pipes;
 use crate::slots::{Slots, State};
@@ -166,9 +166,10 @@ impl<D: Driver> Worker<D> {
                 self.begin_connection(client);
                 continue;
             }
-            self.turn_away_drained(client.socket, &client.listener);
+            let listener = Arc::clone(&client.listener);
+            self.turn_away(client, CloseReason::Drained);
             self.handover.on_end();
-            self.dismiss(&client.listener);
+            self.dismiss(&listener);
         }
     }
 
@@ -309,16 +310,19 @@ impl<D: Driver> Worker<D> {
         self.table.phase == Phase::Ending
     }
 
-    /// Ends the connection of a client who was accepted and not begun, as the process ends.
-    pub(crate) fn turn_away_drained(&mut self, client: Fd, listener: &Listener) {
-        listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
-        self.turn_away(client);
+    /// Ends a client's connection that never got a slot.
+    pub(crate) fn turn_away(&mut self, client: Client, reason: CloseReason) {
+        let Client { socket, accepted_at, listener } = client;
+        listener.counters.of(self.index).closed(reason).add(1);
+        self.count_life(&listener, accepted_at);
+        self.driver.reset_on_close(socket);
+        self.driver.close(socket);
     }
 
-    /// Ends a client's connection that never got a slot.
-    pub(crate) fn turn_away(&mut self, client: Fd) {
-        self.driver.reset_on_close(client);
-        self.driver.close(client);
+    /// A connection of this listener has ended.
+    pub(crate) fn count_life(&self, listener: &Listener, accepted_at: Instant) {
+        let life = self.now.saturating_duration_since(accepted_at);
+        listener.pool.counters.of(self.index).life.add(life);
     }
 }
 

@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::durations::DurationsStatus;
 use super::{BackendStatus, ListenerStatus, PhaseStatus, PoolStatus, ProbeStatus, Status};
 
 /// What the text is, for the header of the answer.
@@ -39,6 +40,7 @@ pub(crate) struct Metric {
 enum Kind {
     Counter,
     Gauge,
+    Histogram,
 }
 
 impl Collector for Status {
@@ -47,6 +49,7 @@ impl Collector for Status {
             let kind = match metric.kind {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram => MetricType::Histogram,
             };
             // The registry ends each help with a full stop of its own.
             let help = metric.help.trim_end_matches('.');
@@ -94,6 +97,10 @@ impl Sink<'_> {
             (Kind::Counter, Value::Real(value)) => encoder.encode_counter::<NoExemplar, _, u64>(&value, None),
             (Kind::Gauge, Value::Whole(value)) => encoder.encode_gauge(&value),
             (Kind::Gauge, Value::Real(value)) => encoder.encode_gauge(&value),
+            (_, Value::Durations { sum, count, buckets }) => {
+                encoder.encode_histogram::<NoExemplar>(sum, count, &buckets, None)
+            }
+            (Kind::Histogram, Value::Whole(_) | Value::Real(_)) => unreachable!("its samples are durations"),
         }
     }
 }
@@ -101,6 +108,7 @@ impl Sink<'_> {
 enum Value {
     Whole(u64),
     Real(f64),
+    Durations { sum: f64, count: u64, buckets: Vec<(f64, u64)> },
 }
 
 impl From<u64> for Value {
@@ -118,6 +126,13 @@ impl From<u32> for Value {
 impl From<f64> for Value {
     fn from(value: f64) -> Self {
         Self::Real(value)
+    }
+}
+
+impl From<&DurationsStatus> for Value {
+    fn from(durations: &DurationsStatus) -> Self {
+        let (sum, count, buckets) = (durations.sum_seconds, durations.count, durations.all_buckets());
+        Self::Durations { sum, count, buckets }
     }
 }
 
@@ -357,6 +372,24 @@ pub(crate) const METRICS: &[Metric] = &[
         },
     ),
     metric(
+        "rondel_pool_connect_duration_seconds",
+        Kind::Histogram,
+        &["pool"],
+        "How long attempts to connect took that succeeded.",
+        |status, sink| {
+            each_pool(status, sink, |pool, sink| sink.put(&[&pool.name], &pool.connect));
+        },
+    ),
+    metric(
+        "rondel_pool_connection_duration_seconds",
+        Kind::Histogram,
+        &["pool"],
+        "How long connections lived that have ended, from when the client was accepted.",
+        |status, sink| {
+            each_pool(status, sink, |pool, sink| sink.put(&[&pool.name], &pool.life));
+        },
+    ),
+    metric(
         "rondel_backend_up",
         Kind::Gauge,
         &["pool", "backend"],
@@ -573,6 +606,11 @@ mod tests {
             "rondel_backend_state{pool=\"app\",backend=\"a\",state=\"down\"} 1",
             "rondel_backend_state{pool=\"app\",backend=\"a\",state=\"up\"} 0",
             "rondel_backend_up{pool=\"app\",backend=\"a\"} 0",
+            "rondel_pool_connect_duration_seconds_sum{pool=\"app\"} 12.25",
+            "rondel_pool_connect_duration_seconds_count{pool=\"app\"} 5",
+            "rondel_pool_connect_duration_seconds_bucket{le=\"0.1\",pool=\"app\"} 1",
+            "rondel_pool_connect_duration_seconds_bucket{le=\"1.0\",pool=\"app\"} 4",
+            "rondel_pool_connect_duration_seconds_bucket{le=\"+Inf\",pool=\"app\"} 5",
             "rondel_probe_errors_total{pool=\"app\",backend=\"a\",error=\"refused\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
@@ -598,7 +636,7 @@ mod tests {
     fn full_name(metric: &Metric) -> String {
         match metric.kind {
             Kind::Counter => format!("{}_total", metric.name),
-            Kind::Gauge => metric.name.to_owned(),
+            Kind::Gauge | Kind::Histogram => metric.name.to_owned(),
         }
     }
 }

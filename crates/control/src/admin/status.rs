@@ -14,6 +14,7 @@ use table::{
 
 use super::Overrides;
 use super::answer::{Reloads, unix_seconds};
+use super::durations::DurationsStatus;
 use crate::watch::Watch;
 
 /// How everything is. Numbers count from the start of the process, or of the listener or the backend if that came later.
@@ -124,6 +125,10 @@ pub struct PoolStatus {
     pub queued: u32,
     /// The names of backends that all say they are the primary, if that is more than one.
     pub conflict: Vec<String>,
+    /// How long attempts to connect took that succeeded.
+    pub connect: DurationsStatus,
+    /// How long connections lived that have ended, from when the client was accepted.
+    pub life: DurationsStatus,
     /// The backends, in the order of the file.
     pub backends: Vec<BackendStatus>,
 }
@@ -313,6 +318,8 @@ impl Known<'_> {
             serving: pool.tier().to_string(),
             queued: pool.queue_gate.active(),
             conflict: written.backends.iter().filter(claims).map(|backend| backend.name.clone()).collect(),
+            connect: pool.counters.durations(|worker| &worker.connect).into(),
+            life: pool.counters.durations(|worker| &worker.life).into(),
             backends: pool.backends.iter().zip(&written.backends).map(backend).collect(),
         }
     }
@@ -464,6 +471,15 @@ pub(super) mod tests {
                 serving: "active".to_owned(),
                 queued: 0,
                 conflict: Vec::new(),
+                connect: DurationsStatus {
+                    count: 5,
+                    sum_seconds: 12.25,
+                    p50_seconds: Some(0.5),
+                    p90_seconds: Some(1.0),
+                    p99_seconds: Some(1.0),
+                    buckets: vec![(0.1, 1), (1.0, 3)],
+                },
+                life: DurationsStatus::default(),
                 backends: vec![backend],
             }],
         }
