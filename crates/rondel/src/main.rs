@@ -5,6 +5,7 @@ mod cli; // What the user may write. Start here.
 mod check; // Commands that balance, or need no balancer.
 mod completions;
 mod demo;
+mod explain;
 mod man;
 mod run;
 mod tcp;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Failback(arguments) => failback::failback(&arguments),
         Command::LogLevel(arguments) => log_level::log_level(&arguments),
         Command::Health(arguments) => health::health(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),
         Command::Man => man::man(),
     };
