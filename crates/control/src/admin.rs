@@ -21,6 +21,8 @@ mod status;
 
 use tokio::sync::oneshot;
 
+use crate::access_log::Ended;
+
 pub(crate) use self::answer::Reloads;
 pub use self::answer::{Answer, Refused};
 pub use self::command::{BackendName, Command};
@@ -41,6 +43,8 @@ pub(crate) enum Ask {
     Phase(oneshot::Sender<table::Phase>),
     /// How all of it is.
     Status(oneshot::Sender<Box<Status>>),
+    /// Which connections ended last.
+    Ended(oneshot::Sender<Vec<Ended>>),
     /// To change something, or to say what a change would be; with who asked, for the log.
     Command(Command, String, oneshot::Sender<Answer>),
 }

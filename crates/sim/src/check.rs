@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Demand, Fallback};
-use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Waiting};
+use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Stage, Termination, Waiting};
 use table::{Backend, Fate, Histogram, Listener, Pool, PoolCounters, Table};
 use uring::BUFFER_SIZE;
-use worker::{StateView, Worker, WorkerView};
+use worker::{Record, StateView, Worker, WorkerView};
 
 use crate::agenda::{MILLISECOND, SECOND, nanos};
 use crate::descriptors::{Socket, Thing};
@@ -169,6 +169,7 @@ impl Run {
         self.check_numbers(&listeners, &backends);
         let world = self.world.borrow();
         world.check_kernel();
+        self.check_records(&world, &listeners);
         self.check_reasons(&world, &listeners);
         self.check_links(&world, &listeners);
         drop(world);
@@ -223,6 +224,34 @@ impl Run {
         assert!(given_up <= closed(listeners, CloseReason::Drained), "attempts came to nothing");
         let taken = world.links.iter().filter(|link| link.is_to_backend() && link.taken).count();
         assert!(connected <= taken as u64, "connects were counted that were none");
+    }
+
+    /// Each connection that was accepted has one record, which says why it ended, where its time went and what it moved.
+    fn check_records(&self, world: &World, listeners: &[Arc<Listener>]) {
+        assert_eq!(self.ended.len() as u64, world.accepted, "not every connection has one record");
+        for reason in CloseReason::ALL {
+            let recorded = self.ended.iter().filter(|record| record.reason == reason).count() as u64;
+            assert_eq!(recorded, closed(listeners, reason), "records of {} were miscounted", reason.name());
+        }
+        let mut bytes = [0; 2];
+        for Record { facts, backend, ended_at, reason, stage, .. } in &self.ended {
+            // It has a code.
+            Termination::of(*reason, *stage);
+            bytes = [0, 1].map(|direction| bytes[direction] + facts.bytes[direction]);
+            let lived = ended_at.duration_since(facts.accepted_at);
+            let told = Duration::from(facts.waited) + Duration::from(facts.connecting);
+            assert!(told <= lived, "more time was told of than there was");
+            assert_eq!(facts.attempts > 0, backend.is_some(), "whom was it tried to connect to?");
+            match stage {
+                Stage::Relaying { .. } => {}
+                Stage::Accepted | Stage::Waiting | Stage::Connecting => {
+                    assert_eq!(facts.bytes, [0, 0], "bytes went nowhere");
+                    let unknown = nanos(lived.saturating_sub(told));
+                    assert!(unknown <= LATE_MAX, "{} ms are not told of", unknown / MILLISECOND);
+                }
+            }
+        }
+        assert_eq!(bytes, world.delivered, "bytes of records are not those that moved");
     }
 
     /// Each reason was given no more often than there was one.

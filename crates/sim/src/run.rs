@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::Config;
-use table::{Gate, Health, Phase, Published, Sockets, Table};
+use table::{Gate, Health, PerWorker, Phase, Published, Sockets, Table};
 use uring::Waker;
-use worker::{Handover, Settings, Worker};
+use worker::{Handover, Record, Recorder, Records, Settings, Worker};
 
 use crate::agenda::{MICROSECOND, SECOND};
 use crate::coverage::{Coverage, Seen};
@@ -26,6 +26,10 @@ use crate::world::World;
 pub(crate) struct Run {
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) workers: Vec<Option<Worker<Kernel>>>,
+    /// Where workers put records.
+    records: Vec<Records>,
+    /// What was taken of them.
+    pub(crate) ended: Vec<Record>,
     wakers: Arc<[Waker]>,
     /// What workers wake when connects fail; nobody puts a backend aside here but by chance.
     failing: Arc<Waker>,
@@ -80,6 +84,8 @@ impl Run {
         let mut run = Self {
             world,
             workers: Vec::new(),
+            records: Vec::new(),
+            ended: Vec::new(),
             wakers,
             failing: Arc::new(Waker::new().expect("few are open")),
             gate: Arc::new(Gate::new(scenario.workers)),
@@ -103,7 +109,10 @@ impl Run {
     }
 
     fn start_workers(&mut self) {
+        let counters = Arc::new(PerWorker::new(self.scenario.workers));
         for (index, handover) in Handover::new(self.scenario.workers).into_iter().enumerate() {
+            let (recorder, records) = Recorder::new(std::thread::current());
+            self.records.push(records);
             let settings = Settings {
                 index,
                 cpu: None,
@@ -111,6 +120,8 @@ impl Run {
                 gate: Arc::clone(&self.gate),
                 handover,
                 pipes_max: self.scenario.pipes_max,
+                counters: Arc::clone(&counters),
+                recorder,
                 wakers: Arc::clone(&self.wakers),
                 control: Arc::clone(&self.failing),
                 published: Arc::clone(&self.published),
@@ -196,6 +207,7 @@ impl Run {
         self.world.borrow().note(format_args!("worker {number} turns"));
         let lives = worker.turn().expect("the simulated kernel breaks no ring");
         let view = worker.inspect();
+        self.ended.extend(std::iter::from_fn(|| self.records[number].take()));
         self.coverage.look(&mut self.seen[number], &view);
         self.check_turn(number, &view);
         if !lives {

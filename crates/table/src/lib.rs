@@ -42,7 +42,9 @@ pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
 pub use crate::changes::Changes;
-pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters};
+pub use crate::counters::{
+    BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
+};
 pub use crate::fate::Fate;
 pub use crate::gate::Gate;
 pub use crate::histogram::{Durations, Histogram};

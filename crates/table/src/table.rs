@@ -92,6 +92,7 @@ impl Table {
                     backlog: listener.backlog,
                     pool: Arc::clone(&pools[listener.pool.0]),
                     demand: listener.demand,
+                    access_log: listener.access_log && config.access_log.is_some(),
                     gate: gate(|before| &before.gate),
                     hold_gate: gate(|before| &before.hold_gate),
                     counters: before.map_or_else(

@@ -22,6 +22,7 @@ impl<D: Driver> Worker<D> {
         let Client { socket: client, accepted_at, listener } = client;
         listener.counters.of(self.index).active.add(1);
         let queues = self.has_queue(&listener);
+        let logged = listener.access_log;
         let mut facts = Facts::new(accepted_at);
         facts.waited.add(accepted_at, self.now);
         let slot = self.slots.insert(Connection {
@@ -30,11 +31,15 @@ impl<D: Driver> Worker<D> {
             listener,
             state: State::Connecting(Attempts::new(self.now)),
             facts,
+            end: None,
             pipes: [None; 2],
             kept_alive: false,
             ack: Ack::Sent,
             alarm: Alarm::Off,
         });
+        if logged {
+            self.remember_client(slot, client);
+        }
         if queues { self.queue_up(slot) } else { self.connect(slot) }
     }
 

@@ -1,18 +1,21 @@
 //! The loop of a worker: one blocking call, one clock read, one table a turn.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use connection::{Chunks, CloseReason, Direction, Patience};
-use table::{Dice, Gate, Listener, Phase, Reader, Table};
+use connection::{Chunks, CloseReason, Direction, Patience, Stage};
+use table::{Dice, Gate, Listener, PerWorker, Phase, Reader, Table, WorkerCounters};
 use uring::{BufferId, Completion, Driver, Errno, Waker};
 
 use crate::Settings;
 use crate::acceptor::Acceptors;
+use crate::facts::Facts;
 use crate::handover::{Client, GIVEN_MAX, Handover};
 use crate::held_acks::HeldAcks;
 use crate::pipes::Pipes;
+use crate::record::{Record, Recorder};
 use crate::slots::{Slots, State};
 use crate::timers::Timers;
 use crate::token::Kind;
@@ -54,6 +57,10 @@ pub struct Worker<D> {
     /// What picks leave to chance.
     pub(crate) dice: Dice,
     pub(crate) connections_max: u32,
+    pub(crate) counters: Arc<PerWorker<WorkerCounters>>,
+    pub(crate) recorder: Recorder,
+    /// Clients whose records are wanted, by slot; none of them, and no memory, as long as nobody wants any.
+    pub(crate) clients: Vec<Option<SocketAddr>>,
     wakers: Arc<[Waker]>,
     /// Wakes control.
     pub(crate) control: Arc<Waker>,
@@ -95,6 +102,9 @@ impl<D: Driver> Worker<D> {
             severing: None,
             gate: settings.gate,
             connections_max: settings.connections_max,
+            counters: settings.counters,
+            recorder: settings.recorder,
+            clients: Vec::new(),
             wakers: settings.wakers,
             control: settings.control,
             handover: settings.handover,
@@ -104,6 +114,7 @@ impl<D: Driver> Worker<D> {
             due: Vec::new(),
             driver,
         };
+        worker.counters.of(worker.index).buffers.set(worker.driver.buffers_free().into());
         worker.hold_reserve();
         worker.apply_table();
         worker
@@ -141,7 +152,21 @@ impl<D: Driver> Worker<D> {
         self.sever_some();
         self.resume_accepting();
         self.serve_waiting();
+        self.count_turn();
         Ok(self.lives())
+    }
+
+    /// Lets others see how it is.
+    fn count_turn(&self) {
+        let counters = self.counters.of(self.index);
+        counters.turns.add(1);
+        let shortages = self.driver.shortages();
+        counters.early_submits.reach(shortages.early_submits);
+        counters.overflows.reach(shortages.overflows);
+        counters.buffers_free.set(self.driver.buffers_free().into());
+        let (open, free) = self.pipes.count();
+        counters.pipes_open.set(open.into());
+        counters.pipes_free.set(free as u64);
     }
 
     /// Whether it has something to do, or may yet be given it.
@@ -315,6 +340,20 @@ impl<D: Driver> Worker<D> {
         let Client { socket, accepted_at, listener } = client;
         listener.counters.of(self.index).closed(reason).add(1);
         self.count_life(&listener, accepted_at);
+        if listener.access_log {
+            let (client, ended_at) = (self.driver.peer(socket), self.now);
+            let mut facts = Facts::new(accepted_at);
+            facts.waited.add(accepted_at, ended_at);
+            self.record(Record {
+                listener,
+                backend: None,
+                client,
+                facts,
+                ended_at,
+                reason,
+                stage: Stage::Accepted,
+            });
+        }
         self.driver.reset_on_close(socket);
         self.driver.close(socket);
     }

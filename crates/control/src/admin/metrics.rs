@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::durations::DurationsStatus;
-use super::{BackendStatus, ListenerStatus, PhaseStatus, PoolStatus, ProbeStatus, Status};
+use super::{BackendStatus, ListenerStatus, PhaseStatus, PoolStatus, ProbeStatus, Status, WorkerStatus};
 
 /// What the text is, for the header of the answer.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -152,6 +152,12 @@ const fn metric(
     Metric { name, kind, labels, help, samples }
 }
 
+fn each_worker(status: &Status, sink: &mut Sink<'_>, number: impl Fn(&WorkerStatus) -> u64) {
+    for (index, worker) in status.workers.iter().enumerate() {
+        sink.put(&[&index.to_string()], number(worker));
+    }
+}
+
 fn each_listener(status: &Status, sink: &mut Sink<'_>, put: impl Fn(&ListenerStatus, &str, &mut Sink<'_>)) {
     status.listeners.iter().for_each(|listener| put(listener, &listener.name, sink));
 }
@@ -218,9 +224,74 @@ pub(crate) const METRICS: &[Metric] = &[
         &["worker"],
         "Connections by worker.",
         |status, sink| {
-            for (number, worker) in status.workers.iter().enumerate() {
-                sink.put(&[&number.to_string()], worker.active);
-            }
+            each_worker(status, sink, |worker| worker.active);
+        },
+    ),
+    metric(
+        "rondel_worker_turns",
+        Kind::Counter,
+        &["worker"],
+        "Passes of a worker's loop.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.turns);
+        },
+    ),
+    metric(
+        "rondel_worker_early_submits",
+        Kind::Counter,
+        &["worker"],
+        "The submission queue was full, and went to the kernel before the turn's end.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.early_submits);
+        },
+    ),
+    metric(
+        "rondel_worker_completion_overflows",
+        Kind::Counter,
+        &["worker"],
+        "The completion queue was full at the end of a wait, and the kernel kept the rest.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.overflows);
+        },
+    ),
+    metric("rondel_worker_buffers", Kind::Gauge, &["worker"], "Receive buffers.", |status, sink| {
+        each_worker(status, sink, |worker| worker.buffers);
+    }),
+    metric(
+        "rondel_worker_buffers_free",
+        Kind::Gauge,
+        &["worker"],
+        "Of them, those that could be received into.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.buffers_free);
+        },
+    ),
+    metric(
+        "rondel_worker_pipes_open",
+        Kind::Gauge,
+        &["worker"],
+        "Pipes for splicing that are open.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.pipes_open);
+        },
+    ),
+    metric(
+        "rondel_worker_pipes_free",
+        Kind::Gauge,
+        &["worker"],
+        "Of them, those that no connection has.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.pipes_free);
+        },
+    ),
+    metric(
+        "rondel_access_log_lines",
+        Kind::Counter,
+        &["result"],
+        "Lines of the access log that were `written`, and those that were `lost`.",
+        |status, sink| {
+            sink.put(&["written"], status.access_log.written);
+            sink.put(&["lost"], status.access_log.lost);
         },
     ),
     metric(
@@ -606,6 +677,8 @@ mod tests {
             "rondel_backend_state{pool=\"app\",backend=\"a\",state=\"down\"} 1",
             "rondel_backend_state{pool=\"app\",backend=\"a\",state=\"up\"} 0",
             "rondel_backend_up{pool=\"app\",backend=\"a\"} 0",
+            "rondel_worker_turns_total{worker=\"1\"} 1",
+            "rondel_access_log_lines_total{result=\"lost\"} 1",
             "rondel_pool_connect_duration_seconds_sum{pool=\"app\"} 12.25",
             "rondel_pool_connect_duration_seconds_count{pool=\"app\"} 5",
             "rondel_pool_connect_duration_seconds_bucket{le=\"0.1\",pool=\"app\"} 1",

@@ -8,15 +8,17 @@ use std::time::{Duration, Instant};
 use config::Config;
 use connection::CloseReason;
 use sim::{Kernel, Peer, Read, Stage};
-use table::{Gate, Health, Phase, PoolHealth, Published, Sockets, Standing, Table};
+use table::{Gate, Health, PerWorker, Phase, PoolHealth, Published, Sockets, Standing, Table};
 use uring::Driver;
-use worker::{Handover, Settings, Worker};
+use worker::{Handover, Recorder, Records, Settings, Worker};
 
 pub(crate) struct Balancer {
     pub(crate) stage: Stage,
     pub(crate) worker: Worker<Kernel>,
     pub(crate) published: Arc<Published>,
     pub(crate) config: Config,
+    /// Of connections that ended, if the config has an access log.
+    pub(crate) records: Records,
     sockets: Arc<Sockets>,
     /// Places for two workers, of which the second is not there.
     pub(crate) gate: Arc<Gate>,
@@ -36,6 +38,7 @@ impl Balancer {
         let table = Table::build(&config, vec![Arc::clone(&sockets)], 1, None, None);
         let published = Arc::new(Published::new(table));
         let gate = Arc::new(Gate::new(2));
+        let (recorder, records) = Recorder::new(std::thread::current());
         let settings = Settings {
             index: 0,
             cpu: None,
@@ -43,12 +46,14 @@ impl Balancer {
             gate: Arc::clone(&gate),
             handover: Handover::new(1).remove(0),
             pipes_max: 4,
+            counters: Arc::new(PerWorker::new(1)),
+            recorder,
             wakers: stage.wakers(),
             control: stage.control(),
             published: Arc::clone(&published),
         };
         let worker = Worker::new(stage.kernel(), settings, buffers.into());
-        Self { stage, worker, published, config, sockets, gate }
+        Self { stage, worker, published, config, records, sockets, gate }
     }
 
     pub(crate) fn listener(&self) -> Arc<table::Listener> {
