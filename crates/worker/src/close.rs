@@ -90,7 +90,11 @@ impl<D: Driver> Worker<D> {
                 }
             }
         }
-        let client = connection.listener.access_log.then(|| self.forget_client(slot, connection.client));
+        // Whether it is wanted or not, or the next one in this slot would be taken for him.
+        let client = self.forget_client(slot);
+        let logged = connection.listener.access_log;
+        // One who came before anybody wanted to know it is asked now, and may be gone.
+        let client = client.or_else(|| if logged { self.driver.peer(connection.client) } else { None });
         self.driver.close(connection.client);
         if let Some((socket, backend)) = &connection.backend {
             self.driver.close(*socket);
@@ -101,7 +105,7 @@ impl<D: Driver> Worker<D> {
         self.count_life(&connection.listener, connection.facts.accepted_at);
         self.handover.on_end();
         self.dismiss(&connection.listener);
-        if let Some(client) = client {
+        if logged {
             self.record_end(connection, client);
         }
     }

@@ -91,10 +91,9 @@ impl<D: Driver> Worker<D> {
         self.clients[slot] = self.driver.peer(socket);
     }
 
-    /// Who is in a slot. One who came before anybody wanted to know it is asked now.
-    pub(crate) fn forget_client(&mut self, slot: u32, socket: Fd) -> Option<SocketAddr> {
-        let known = self.clients.get_mut(slot as usize).and_then(Option::take);
-        known.or_else(|| self.driver.peer(socket))
+    /// Who is in a slot that is left, if that was remembered.
+    pub(crate) fn forget_client(&mut self, slot: u32) -> Option<SocketAddr> {
+        self.clients.get_mut(slot as usize).and_then(Option::take)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a connection remembers of its life.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use config::{AccessLog, Demand, LogFormat, LogTarget, Waiting};
@@ -51,8 +52,7 @@ fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
 #[test]
 fn each_end_has_a_record_that_says_how_far_it_was() {
     let mut balancer = Balancer::new(|config| {
-        config.access_log =
-            Some(AccessLog { to: LogTarget::Stderr, format: LogFormat::Text, skip_empty: false });
+        config.access_log = Some(LOG);
         config.pools[0].idle_timeout = IDLE;
     });
     let (mut client, mut backend) = balancer.relay();
@@ -80,6 +80,33 @@ fn each_end_has_a_record_that_says_how_far_it_was() {
     check_record(&mut balancer, CloseReason::Drained, "KD", [0, 0]);
     assert!(balancer.records.take().is_none());
 }
+
+/// The log may come and go while clients wait, and with it whether anybody asks who they are.
+#[test]
+fn nobody_is_taken_for_who_was_in_the_slot_before() {
+    let mut balancer = Balancer::new(|config| {
+        let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
+        config.listeners[0].demand = Demand::Primary(hold);
+        config.access_log = Some(LOG);
+    });
+    let first = balancer.client();
+    balancer.config.access_log = None;
+    balancer.reload(&[]);
+    balancer.turn_while_there_is_something();
+    first.reset();
+    balancer.turn_while_there_is_something();
+    assert!(balancer.records.take().is_none());
+    let second = balancer.client();
+    balancer.config.access_log = Some(LOG);
+    balancer.reload(&[]);
+    balancer.turn_while_there_is_something();
+    second.reset();
+    balancer.turn_while_there_is_something();
+    let record = balancer.records.take().expect("it is logged when it ends");
+    assert_eq!(record.client, Some(SocketAddr::from(([10, 8, 0, 1], 1024))), "the kernel's second client");
+}
+
+const LOG: AccessLog = AccessLog { to: LogTarget::Stderr, format: LogFormat::Text, skip_empty: false };
 
 #[track_caller]
 fn check_record(balancer: &mut Balancer, reason: CloseReason, code: &str, bytes: [u64; 2]) {
