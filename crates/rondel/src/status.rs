@@ -57,6 +57,13 @@ fn page(status: &Status) -> String {
     if let Some(error) = &config.last_error {
         let _ = writeln!(page, "  the last reload was refused: {error}");
     }
+    let log = &status.access_log;
+    if log.to != "off" {
+        let _ = writeln!(page, "access log: {}, {} lines written, {} lost", log.to, log.written, log.lost);
+    }
+    if let Some(error) = &log.error {
+        let _ = writeln!(page, "  it cannot be written: {error}");
+    }
     page.push('\n');
     status.listeners.iter().for_each(|listener| page.push_str(&listener_line(listener)));
     status.pools.iter().for_each(|pool| page.push_str(&pool_lines(pool)));

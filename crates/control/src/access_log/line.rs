@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use connection::{Direction, Stage, Termination};
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use table::Pool;
@@ -155,23 +154,17 @@ impl<'a> Ended<&'a str> {
 
     /// `client:port [accept_date] listener pool/backend Tw/Tc/Tt bytes code actconn/feconn/beconn/srv_conn/retries
     /// srv_queue/backend_queue`, as HAProxy has them. What no number can be given for is `-1`, and no backend `<NOSRV>`.
-    pub(super) fn write_text(&self, accepted_at: DateTime, to: &mut Vec<u8>) {
+    pub(super) fn write_text(&self, to: &mut Vec<u8>) {
         let Counts { process, listener, pool, backend } = self.connections;
+        let Date { year, month, day, time } = Date::of(self.accepted_at);
         match self.client {
             Some(client) => write!(to, "{client}"),
             None => write!(to, "-"),
         }
         .and_then(|()| {
-            write!(
+            writeln!(
                 to,
-                " [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {} {}/{} {}/{}/{} {} {} {process}/{listener}/{pool}/{backend}/{}{} 0/{}",
-                accepted_at.day(),
-                MONTHS[usize::from(accepted_at.month().unsigned_abs()) - 1],
-                accepted_at.year(),
-                accepted_at.hour(),
-                accepted_at.minute(),
-                accepted_at.second(),
-                accepted_at.millisecond(),
+                " [{day}/{month}/{year}:{time}] {} {}/{} {}/{}/{} {} {} {process}/{listener}/{pool}/{backend}/{}{} 0/{}",
                 self.listener,
                 self.pool,
                 self.backend.unwrap_or("<NOSRV>"),
@@ -187,7 +180,6 @@ impl<'a> Ended<&'a str> {
             )
         })
         .expect("a Vec takes everything");
-        to.push(b'\n');
     }
 
     pub(super) fn write_json(&self, to: &mut Vec<u8>) {
@@ -204,17 +196,11 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// The time of day then, in UTC.
-    pub(super) fn date(self, then: Instant) -> DateTime {
+    /// The time of day then, in UTC, by RFC 3339 with microseconds.
+    pub(super) fn write_date(self, then: Instant, to: &mut String) {
         let ago = self.instant.saturating_duration_since(then);
         let time = self.time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
-        let stamp = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
-        TimeZone::UTC.to_datetime(stamp)
-    }
-
-    /// That in RFC 3339, with microseconds.
-    pub(super) fn write_rfc3339(self, then: Instant, to: &mut String) {
-        let date = self.date(then);
+        let date = TimeZone::UTC.to_datetime(Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH));
         to.clear();
         write!(
             to,
@@ -228,6 +214,27 @@ impl Clock {
             date.subsec_nanosecond() / 1000,
         )
         .expect("a String takes everything");
+    }
+}
+
+/// A date by RFC 3339, taken apart for HAProxy's way to write it, which has milliseconds.
+struct Date<'a> {
+    year: &'a str,
+    month: &'static str,
+    day: &'a str,
+    time: &'a str,
+}
+
+impl<'a> Date<'a> {
+    fn of(date: &'a str) -> Self {
+        let part = |range| date.get(range).unwrap_or_default();
+        let month = part(5..7).parse::<usize>().ok().and_then(|month| MONTHS.get(month.wrapping_sub(1)));
+        Self {
+            year: part(0..4),
+            month: month.copied().unwrap_or_default(),
+            day: part(8..10),
+            time: part(11..23),
+        }
     }
 }
 
@@ -307,10 +314,10 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_637_702_123_456);
         let clock = Clock { instant: record.facts.accepted_at + Duration::from_secs(2), time };
         let mut stamp = String::new();
-        clock.write_rfc3339(record.facts.accepted_at, &mut stamp);
+        clock.write_date(record.facts.accepted_at, &mut stamp);
         let ended = Ended::new(record, 1, &stamp, 0, &mut PoolCounts::default());
         let (mut text, mut json) = (Vec::new(), Vec::new());
-        ended.write_text(clock.date(record.facts.accepted_at), &mut text);
+        ended.write_text(&mut text);
         ended.write_json(&mut json);
         (String::from_utf8(text).unwrap(), String::from_utf8(json).unwrap())
     }

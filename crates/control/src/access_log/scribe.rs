@@ -140,13 +140,11 @@ impl Scribe {
             if !is_written && number < remembered_from {
                 continue;
             }
-            clock.write_rfc3339(record.facts.accepted_at, &mut accepted_at);
+            clock.write_date(record.facts.accepted_at, &mut accepted_at);
             let ended = Ended::new(record, *worker, &accepted_at, self.gate.active(), &mut pools);
             if is_written {
                 match target.format {
-                    LogFormat::Text => {
-                        ended.write_text(clock.date(record.facts.accepted_at), &mut self.lines);
-                    }
+                    LogFormat::Text => ended.write_text(&mut self.lines),
                     LogFormat::Json => ended.write_json(&mut self.lines),
                 }
             }

@@ -15,7 +15,7 @@ use std::thread;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::lb::{Lb, run_with};
+use crate::lb::{Lb, rondel, run_with};
 use crate::peers::{Backend, refusing};
 use crate::place::{Folder, PATIENCE, eventually};
 use crate::servers::run;
@@ -68,7 +68,7 @@ impl AccessLog {
     }
 
     /// `setup` with an admin socket of its own.
-    fn admin(&self, setup: Setup) -> Setup {
+    pub(crate) fn admin(&self, setup: Setup) -> Setup {
         setup.admin(&format!("socket: {}", self.0.file("admin.sock").display()))
     }
 
@@ -88,7 +88,7 @@ impl AccessLog {
 
     /// The number of this series.
     #[track_caller]
-    fn metric(&self, series: &str) -> u64 {
+    pub(crate) fn metric(&self, series: &str) -> u64 {
         let metrics = self.ask("/metrics");
         let number = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         number.unwrap_or_else(|| panic!("{series} is not in\n{metrics}")).parse().unwrap()
@@ -280,6 +280,22 @@ fn a_pipe_that_nobody_reads_loses_lines_and_nothing_else() {
 
 /// What a test says itself into a pipe, so that whoever reads it has an end.
 const LAST: &str = "no more";
+
+#[test]
+fn a_disk_that_is_full_loses_lines_and_nothing_else() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let lb = Lb::start(&log.admin(Setup::to(&[backend.target()])).access_log("/dev/full"));
+    (0..3).for_each(|_| visit(&lb, 1));
+    lb.wait_for("access log: No space left on device", 0);
+    eventually("all are counted", || log.counted("lost") == 3);
+    assert_eq!(log.counted("written"), 0);
+    let said = rondel(["status", "--socket", log.0.file("admin.sock").to_str().unwrap()]).text;
+    assert!(
+        said.contains("access log: /dev/full, 0 lines written, 3 lost\n  it cannot be written: No space"),
+        "{said}"
+    );
+}
 
 #[test]
 fn the_end_waits_for_nobody_who_does_not_read() {

@@ -121,7 +121,9 @@ impl Display for Setup {
         writeln!(f, "version: 1")?;
         writeln!(f, "runtime: {{ {} }}", self.runtime)?;
         writeln!(f, "admin: {{ {} }}", self.admin.as_deref().unwrap_or("socket: off"))?;
-        writeln!(f, "access_log: {}", self.access_log.as_deref().unwrap_or("off"))?;
+        if let Some(log) = &self.access_log {
+            writeln!(f, "access_log: {log}")?;
+        }
         writeln!(f, "listeners:")?;
         self.listeners.iter().try_for_each(|listener| writeln!(f, "  - {listener}"))?;
         writeln!(f, "pools:")?;
