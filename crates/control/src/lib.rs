@@ -3,6 +3,7 @@
 //! It moves no byte and decides nothing per connection: workers do, by the table that is published here.
 //! Whatever is slow, such as reading a file or binding a socket, is done on its thread.
 
+pub mod access_log; // What it says of connections that ended.
 pub mod admin; // How it is asked and steered.
 mod failure;
 mod host;

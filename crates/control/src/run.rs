@@ -1,7 +1,7 @@
 //! The life of the process: start, serve, reload, drain, end.
 //!
 //! ```text
-//!            SIGHUP: reload
+//!            SIGHUP: reload; SIGUSR1: the access log is opened again
 //!              ┌──┐
 //! start ──▶ Serving ── SIGTERM, SIGINT ──▶ Draining ── workers ended ──────────────▶ Ok
 //!              │                              │ drain_timeout
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Tier};
-use table::{Changes, Gate, Health, Notice, Phase, Published, Sockets, Table};
+use table::{Changes, Gate, Health, Notice, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,6 +27,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uring::Waker;
 use worker::{Handover, Inquirer, Inquiries, Settings, WorkerError};
 
+use crate::access_log::AccessLog;
 use crate::admin::{
     ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Drain, Known, Overrides, Reloads, Said, Status,
     Unknown, explanation, take,
@@ -83,6 +84,9 @@ struct Control {
     gate: Arc<Gate>,
     totals: Totals,
     watch: Watch,
+    access_log: AccessLog,
+    /// Where workers count what they do.
+    workers: Arc<PerWorker<WorkerCounters>>,
     /// What operators said of backends.
     overrides: Overrides,
     /// What the table in force goes by.
@@ -109,6 +113,8 @@ struct Control {
 enum Event {
     /// SIGHUP.
     Reload,
+    /// SIGUSR1.
+    Reopen,
     /// SIGTERM or SIGINT.
     End,
     /// A worker ended.
@@ -135,9 +141,11 @@ impl Control {
         log_sizes(&sizes, &host);
         warn_of_backlogs(&config, host.backlog_max);
 
+        let workers = sizes.cpus.len();
+        let gate = Arc::new(Gate::new(workers));
+        let access_log = AccessLog::start(config.access_log.as_ref(), Arc::clone(&gate))?;
         let (ask, asks) = mpsc::channel(ASKS_MAX);
         let admin = Admin::start(&config.admin, &ask)?;
-        let workers = sizes.cpus.len();
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
         let mut watch = Watch::new(&config);
@@ -159,9 +167,11 @@ impl Control {
             published: Arc::new(Published::new(table)),
             wakers,
             failing,
-            gate: Arc::new(Gate::new(workers)),
+            gate,
             totals,
             watch,
+            access_log,
+            workers: Arc::new(PerWorker::new(workers)),
             overrides: Overrides::default(),
             health,
             retired: Retired::default(),
@@ -187,8 +197,10 @@ impl Control {
         inquiries: Vec<Inquiries>,
         sender: &mpsc::Sender<Event>,
     ) -> Result<(), Failure> {
-        let ends = Handover::new(sizes.cpus.len()).into_iter().zip(inquiries);
-        for ((index, &cpu), (handover, inquiries)) in sizes.cpus.iter().enumerate().zip(ends) {
+        let workers = sizes.cpus.len();
+        let recorders = self.access_log.recorders(workers);
+        let ends = Handover::new(workers).into_iter().zip(inquiries).zip(recorders);
+        for ((index, &cpu), ((handover, inquiries), recorder)) in sizes.cpus.iter().enumerate().zip(ends) {
             let settings = Settings {
                 index,
                 cpu,
@@ -197,6 +209,8 @@ impl Control {
                 handover,
                 inquiries,
                 pipes_max: sizes.pipes_per_worker,
+                counters: Arc::clone(&self.workers),
+                recorder,
                 wakers: Arc::clone(&self.wakers),
                 control: Arc::clone(self.failing.get_ref()),
                 published: Arc::clone(&self.published),
@@ -233,6 +247,7 @@ impl Control {
         let result = loop {
             match self.event().await {
                 Event::Reload => drop(self.reload()),
+                Event::Reopen => self.access_log.reopen(),
                 Event::End => break self.drain().await,
                 Event::Ended { worker, result } => {
                     let failure = ended_unasked(worker, result);
@@ -244,6 +259,7 @@ impl Control {
             }
         };
         self.log_totals();
+        self.access_log.end();
         result
     }
 
@@ -265,6 +281,7 @@ impl Control {
                 return Err(Failure::DrainTimedOut { connections });
             };
             match event {
+                Event::Reopen => self.access_log.reopen(),
                 Event::Reload => log::warn!("SIGHUP: not reloading while draining"),
                 Event::End => {
                     log::info!("ending at once: connections={} are closed", self.gate.active());
@@ -296,7 +313,7 @@ impl Control {
                     }
                 }
                 // It ends already.
-                Ok(Event::Reload | Event::End) => {}
+                Ok(Event::Reload | Event::Reopen | Event::End) => {}
                 Err(_) => {
                     return log::error!("{} workers did not end within {JOIN_TIMEOUT:?}", self.running);
                 }
@@ -331,6 +348,7 @@ impl Control {
     fn apply(&mut self, config: Config) -> Result<Changes, Refusal> {
         let origins = plan(&self.config, &config)?;
         let previous = self.published.load_full();
+        let access_log = self.access_log.prepare(config.access_log.as_ref())?;
         let sockets = self.sockets(&config, &origins, &previous)?;
         // Nothing can fail from here on.
         for (listener, origin) in config.listeners.iter().zip(&origins) {
@@ -348,6 +366,9 @@ impl Control {
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.backlog_max);
         self.config = config;
+        if let Some(prepared) = access_log {
+            self.access_log.go_over(prepared);
+        }
         self.publish(table);
         // After the table, so that no worker takes the end of its socket for an error.
         for (index, listener) in previous.listeners.iter().enumerate() {
@@ -450,6 +471,7 @@ impl Control {
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
                 () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
+                note = self.access_log.note() => log::warn!("{note}"),
                 Some(ask) = self.asks.recv() => self.answer(ask),
             }
         }
@@ -500,6 +522,7 @@ impl Control {
         // Who asked may have left: then there is nobody to tell.
         match ask {
             Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
+            Ask::Ended(answer) => drop(answer.send(self.access_log.ended())),
             Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
             Ask::Explain(coming, answer) => {
                 let told = explanation(&self.known(&self.published.load_full()), &coming);
@@ -536,6 +559,8 @@ impl Control {
             gate: &self.gate,
             connections_max: self.connections_max,
             reloads: &self.reloads,
+            workers: &self.workers,
+            access_log: &self.access_log,
             started_at: self.started_at,
             now: now(),
         }
@@ -685,6 +710,7 @@ fn bind(
 
 fn forward_signals(sender: &mpsc::Sender<Event>) -> io::Result<()> {
     forward(signal(SignalKind::hangup())?, sender.clone(), || Event::Reload);
+    forward(signal(SignalKind::user_defined1())?, sender.clone(), || Event::Reopen);
     forward(signal(SignalKind::terminate())?, sender.clone(), || Event::End);
     forward(signal(SignalKind::interrupt())?, sender.clone(), || Event::End);
     Ok(())

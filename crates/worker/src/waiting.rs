@@ -23,7 +23,7 @@ use connection::CloseReason;
 use table::{Gate, Listener, Picked};
 use uring::{Driver, Op};
 
-use crate::slots::{Attempts, State};
+use crate::slots::{Attempts, Left, State};
 use crate::token::Kind;
 use crate::worker::Worker;
 
@@ -173,7 +173,7 @@ impl<D: Driver> Worker<D> {
             connection.facts.ahead = gate.active().saturating_sub(1);
         }
         connection.book_time(self.now);
-        let mut attempts = match std::mem::replace(&mut connection.state, State::Closing(None)) {
+        let mut attempts = match std::mem::replace(&mut connection.state, State::Closing(Left::Nothing)) {
             State::Connecting(attempts) => attempts,
             State::Waiting(Wait { attempts, gate, .. }) => {
                 if !has_place {
@@ -195,7 +195,7 @@ impl<D: Driver> Worker<D> {
         let connection = self.slots.get(slot);
         connection.book_time(self.now);
         let State::Waiting(Wait { goal, attempts, gate }) =
-            std::mem::replace(&mut connection.state, State::Closing(None))
+            std::mem::replace(&mut connection.state, State::Closing(Left::Nothing))
         else {
             unreachable!("the caller has looked")
         };

@@ -45,7 +45,9 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
         Access::Read | Access::Steer(_) => matches!(*request.method(), Method::GET | Method::HEAD),
     };
     match (request.uri().path(), access) {
-        ("/healthz" | "/readyz" | "/metrics" | "/status.json" | "/", _) if !reads => Err(only("GET, HEAD")),
+        ("/healthz" | "/readyz" | "/metrics" | "/status.json" | "/ended.json" | "/", _) if !reads => {
+            Err(only("GET, HEAD"))
+        }
         ("/", _) => Ok(text(StatusCode::OK, INDEX)),
         ("/healthz", _) => ask(&asks, Ask::Phase).await.map(|_| text(StatusCode::OK, "alive")),
         ("/readyz", _) => Ok(match ask(&asks, Ask::Phase).await? {
@@ -57,6 +59,10 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
             Ok(page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(*status)))
         }
         ("/status.json", _) => Ok(json(&ask(&asks, Ask::Status).await?)),
+        ("/ended.json", Access::Steer(_)) => Ok(json(&ask(&asks, Ask::Ended).await?)),
+        ("/ended.json", _) => {
+            Err(text(StatusCode::FORBIDDEN, "clients are told of at the Unix socket alone"))
+        }
         ("/command" | "/connections" | "/explain", Access::Steer(_)) if request.method() != Method::POST => {
             Err(only("POST"))
         }
@@ -144,6 +150,7 @@ fn page(status: StatusCode, kind: &'static str, body: String) -> Page {
 const INDEX: &str = "\
 /metrics      for Prometheus
 /status.json  how everything is
+/ended.json   the connections that ended last, at the Unix socket alone
 /healthz      whether the process lives
 /readyz       whether it serves: not while it starts or drains
 /command      POST, at the Unix socket alone

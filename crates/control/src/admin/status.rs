@@ -10,11 +10,13 @@ use health::Verdict;
 use serde::{Deserialize, Serialize};
 use table::{
     Availability, Backend, Counter, Gate, Health, Listener, Notice, PerWorker, Phase, Pool, Removed, Role,
-    Standing, Table,
+    Standing, Table, WorkerCounters,
 };
 
 use super::answer::{Reloads, unix_seconds};
+use super::durations::DurationsStatus;
 use super::overrides::{Overrides, seconds_left};
+use crate::access_log::{AccessLog, AccessLogStatus};
 use crate::watch::Watch;
 
 /// How everything is. Numbers count from the start of the process, or of the listener or the backend if that came later.
@@ -30,11 +32,13 @@ pub struct Status {
     pub uptime_seconds: f64,
     /// Connections of the process.
     pub connections: Places,
-    /// Connections by worker.
+    /// The workers, by number.
     pub workers: Vec<WorkerStatus>,
     /// How much is logged: `off`, `error`, `warn`, `info`, `debug` or `trace`.
     #[serde(default)]
     pub log_level: String,
+    /// The access log.
+    pub access_log: AccessLogStatus,
     /// The configuration.
     pub config: ReloadStatus,
     /// The listeners, in the order of the file.
@@ -72,6 +76,20 @@ pub struct Places {
 pub struct WorkerStatus {
     /// Connections that it has, of listeners that the configuration names.
     pub active: u64,
+    /// Passes of its loop.
+    pub turns: u64,
+    /// Its submission queue was full, and it gave the kernel what was in it before the turn's end.
+    pub early_submits: u64,
+    /// Its completion queue was full at the end of a wait, and the kernel kept the rest.
+    pub overflows: u64,
+    /// Receive buffers that it has.
+    pub buffers: u64,
+    /// Of them, those that could be received into.
+    pub buffers_free: u64,
+    /// Pipes for splicing that are open.
+    pub pipes_open: u64,
+    /// Of them, those that no connection has.
+    pub pipes_free: u64,
 }
 
 /// How the configuration came to be in force.
@@ -131,6 +149,10 @@ pub struct PoolStatus {
     pub queued: u32,
     /// The names of backends that all say they are the primary, if that is more than one.
     pub conflict: Vec<String>,
+    /// How long attempts to connect took that succeeded.
+    pub connect: DurationsStatus,
+    /// How long connections lived that have ended, from when the client was accepted.
+    pub life: DurationsStatus,
     /// The backends, in the order of the file.
     pub backends: Vec<BackendStatus>,
 }
@@ -245,6 +267,8 @@ pub(crate) struct Known<'a> {
     pub(crate) gate: &'a Gate,
     pub(crate) connections_max: u32,
     pub(crate) reloads: &'a Reloads,
+    pub(crate) workers: &'a PerWorker<WorkerCounters>,
+    pub(crate) access_log: &'a AccessLog,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
     pub(crate) now: Instant,
@@ -259,8 +283,9 @@ pub(crate) fn take(known: &Known<'_>) -> Status {
         started_at: known.started_at,
         uptime_seconds: (unix_seconds() - known.started_at).max(0.0),
         connections: Places { active: known.gate.active(), max: known.connections_max },
-        workers: workers(table),
+        workers: workers(table, known.workers),
         log_level: log::max_level().as_str().to_lowercase(),
+        access_log: known.access_log.status(known.workers.sum(|worker| worker.records_lost.get())),
         config: known.reloads.status(),
         listeners: table.listeners.iter().map(|listener| listener_status(listener)).collect(),
         pools: table
@@ -283,10 +308,19 @@ impl From<Phase> for PhaseStatus {
     }
 }
 
-fn workers(table: &Table) -> Vec<WorkerStatus> {
-    let mut workers = Vec::new();
+fn workers(table: &Table, counters: &PerWorker<WorkerCounters>) -> Vec<WorkerStatus> {
+    let status = |worker: &WorkerCounters| WorkerStatus {
+        active: 0,
+        turns: worker.turns.get(),
+        early_submits: worker.early_submits.get(),
+        overflows: worker.overflows.get(),
+        buffers: worker.buffers.get(),
+        buffers_free: worker.buffers_free.get(),
+        pipes_open: worker.pipes_open.get(),
+        pipes_free: worker.pipes_free.get(),
+    };
+    let mut workers: Vec<_> = counters.iter().map(status).collect();
     for listener in &table.listeners {
-        workers.resize(listener.counters.iter().len(), WorkerStatus { active: 0 });
         for (worker, counters) in workers.iter_mut().zip(listener.counters.iter()) {
             worker.active += counters.active.get();
         }
@@ -364,6 +398,8 @@ impl Known<'_> {
             serving: pool.tier().to_string(),
             queued: pool.queue_gate.active(),
             conflict: written.backends.iter().filter(claims).map(|backend| backend.name.clone()).collect(),
+            connect: pool.counters.durations(|worker| &worker.connect).into(),
+            life: pool.counters.durations(|worker| &worker.life).into(),
             backends: pool.backends.iter().zip(&written.backends).map(backend).collect(),
         }
     }
@@ -487,8 +523,14 @@ pub(super) mod tests {
             started_at: 1_000.0,
             uptime_seconds: 60.0,
             connections: Places { active: 2, max: 100 },
-            workers: vec![WorkerStatus { active: 2 }, WorkerStatus { active: 0 }],
+            workers: vec![worker(2, 100), worker(0, 1)],
             log_level: "info".to_owned(),
+            access_log: AccessLogStatus {
+                to: "/var/log/rondel/access.log".to_owned(),
+                written: 3,
+                lost: 1,
+                error: None,
+            },
             config: ReloadStatus {
                 loaded_at: 1_000.0,
                 applied: 0,
@@ -516,6 +558,15 @@ pub(super) mod tests {
                 serving: "active".to_owned(),
                 queued: 0,
                 conflict: Vec::new(),
+                connect: DurationsStatus {
+                    count: 5,
+                    sum_seconds: 12.25,
+                    p50_seconds: Some(0.5),
+                    p90_seconds: Some(1.0),
+                    p99_seconds: Some(1.0),
+                    buckets: vec![(0.1, 1), (1.0, 3)],
+                },
+                life: DurationsStatus::default(),
                 backends: vec![backend],
             }],
             leaving: vec![LeavingStatus {
@@ -526,6 +577,19 @@ pub(super) mod tests {
                 active: 1,
                 seconds_left: Some(100),
             }],
+        }
+    }
+
+    fn worker(active: u64, turns: u64) -> WorkerStatus {
+        WorkerStatus {
+            active,
+            turns,
+            early_submits: 4,
+            overflows: 5,
+            buffers: 1024,
+            buffers_free: 1000,
+            pipes_open: 3,
+            pipes_free: 1,
         }
     }
 

@@ -21,6 +21,7 @@ mod setup;
 mod traffic;
 
 // The promises.
+mod access_log;
 mod addresses;
 mod admin;
 mod attack;
