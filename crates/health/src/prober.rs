@@ -92,11 +92,19 @@ impl Status {
         }
     }
 
+    /// What roles are decided by, but for how far the server is.
+    fn essence(&self) -> (Verdict, Option<&'static str>, bool) {
+        (self.verdict, self.role.as_ref().map(Role::name), self.is_fresh())
+    }
+
     /// The same for [`Roles::decide`](crate::roles::Roles::decide), under the name `key`.
     pub fn member<K>(&self, key: K) -> Member<'_, K> {
-        // A probe that could not be made says nothing against what the server said before.
-        let fresh = !self.error.as_ref().is_some_and(ProbeError::blames_server);
-        Member { key, verdict: self.verdict, role: self.role.as_ref(), fresh }
+        Member { key, verdict: self.verdict, role: self.role.as_ref(), fresh: self.is_fresh() }
+    }
+
+    /// A probe that could not be made says nothing against what the server said before.
+    fn is_fresh(&self) -> bool {
+        !self.error.as_ref().is_some_and(ProbeError::blames_server)
     }
 }
 
@@ -218,7 +226,7 @@ impl Prober {
         let entry = self.entries.get_mut(&ended.id)?;
         let first = entry.status.latency.is_none();
         entry.status.late = ended.begun.saturating_duration_since(ended.due);
-        let changes = entry.on_ended(now, ended.outcome);
+        let (changes, differs) = entry.on_ended(now, ended.outcome);
 
         let rhythm = entry.target.probe.rhythm;
         let interval = entry.judge.interval(&rhythm);
@@ -228,12 +236,13 @@ impl Prober {
             schedule::next(ended.begun, interval, rhythm.jitter_percent, &mut self.random)
         };
         self.queue.insert((next, ended.id));
-        Some(Report { target: entry.target.clone(), changes })
+        Some(Report { target: entry.target.clone(), changes, differs })
     }
 }
 
 impl Entry {
-    fn on_ended(&mut self, now: Instant, outcome: Outcome) -> Vec<Change> {
+    /// What is to be said, and whether the [report](Report) differs.
+    fn on_ended(&mut self, now: Instant, outcome: Outcome) -> (Vec<Change>, bool) {
         let before = self.status.clone();
         self.status.latency = Some(outcome.latency);
         match outcome.answer {
@@ -248,7 +257,7 @@ impl Entry {
         if verdict == Verdict::Down {
             self.status.role = None;
         }
-        Change::between(&before, &self.status)
+        (Change::between(&before, &self.status), before.essence() != self.status.essence())
     }
 
     fn on_pass(&mut self, now: Instant, answer: Answer) {
@@ -275,6 +284,6 @@ fn now() -> Instant {
     Clock::now().into_std()
 }
 
-/// How many probes run at once; each keeps at most one descriptor open, two where HTTP is asked for the role. At the bound
+/// How many probes run at once; each keeps at most one descriptor open. At the bound
 /// those that are due wait, the one that waited longest first, and are late.
 pub const RUNNING_MAX: usize = 512;

@@ -39,6 +39,28 @@ pub struct Roles<K> {
     writer: Option<K>,
     /// Replicas that were too far behind, and have not caught up enough since.
     lagging: BTreeSet<K>,
+    /// How many said that they are the primary.
+    claims: usize,
+    /// What replicas were measured against.
+    reference: Reference,
+}
+
+/// What replicas are measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reference {
+    /// How far the writer has written.
+    Written(u64),
+    /// How far the replica is that is furthest; none where none says so.
+    Furthest(Option<u64>),
+}
+
+impl Reference {
+    fn position(self) -> Option<u64> {
+        match self {
+            Self::Written(position) => Some(position),
+            Self::Furthest(position) => position,
+        }
+    }
 }
 
 /// What came of what the servers said.
@@ -57,19 +79,21 @@ pub struct Decision<K> {
 impl<K: Copy + Ord> Roles<K> {
     /// Nobody has a role yet.
     pub fn new(lag_max: LagMax) -> Self {
-        Self { lag_max, writer: None, lagging: BTreeSet::new() }
+        let reference = Reference::Furthest(None);
+        Self { lag_max, writer: None, lagging: BTreeSet::new(), claims: 0, reference }
     }
 
-    /// Decides anew; `members` are all of the group. To be asked whenever a probe of one of them has ended, because a
-    /// replica falls behind without a change of its role.
+    /// Decides anew; `members` are all of the group.
     pub fn decide(&mut self, members: &[Member<'_, K>]) -> Decision<K> {
         let claims: Vec<&Member<'_, K>> = members.iter().filter(|member| claims(member)).collect();
         let held = claims.iter().find(|claim| Some(claim.key) == self.writer);
         self.writer = held.or_else(|| newest(&claims)).map(|claim| claim.key);
 
-        let reference = self.reference(members);
+        self.claims = claims.len();
+
+        self.reference = self.reference(members);
         let (lagging, readers): (Vec<_>, Vec<_>) = replicas(members)
-            .map(|(key, progress)| (key, self.is_too_far_behind(key, progress, reference)))
+            .map(|(key, progress)| (key, self.is_too_far_behind(key, progress)))
             .partition(|(_, lags)| *lags);
         let keys = |those: Vec<(K, bool)>| those.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
         let (lagging, readers) = (keys(lagging), keys(readers));
@@ -81,18 +105,39 @@ impl<K: Copy + Ord> Roles<K> {
         Decision { writer: self.writer, readers, lagging, conflict }
     }
 
-    /// The position that replicas are measured against: the writer's, or that of the replica that is furthest.
-    fn reference(&self, members: &[Member<'_, K>]) -> Option<u64> {
+    /// Whether [`decide`](Self::decide) would say the same again, after an answer of `member` that said nothing new but how far
+    /// it is. Most answers are such, and a group is costly to look at: this looks at the one alone, and may say no for a yes.
+    pub fn stands(&self, member: &Member<'_, K>) -> bool {
+        match member.role {
+            _ if member.verdict == Verdict::Down => true,
+            None | Some(Role::Neither) => true,
+            Some(Role::Replica(progress)) => {
+                let measured =
+                    self.lag_max.bytes.is_none() || matches!(self.reference, Reference::Written(_));
+                measured && self.is_too_far_behind(member.key, progress) == self.lagging.contains(&member.key)
+            }
+            Some(Role::Primary(claim)) => {
+                let written = claim.position.map(Reference::Written);
+                let measured = self.lag_max.bytes.is_none() || written == Some(self.reference);
+                // Of several, their histories decide.
+                measured && self.claims == 1
+            }
+        }
+    }
+
+    /// The writer's position, or that of the replica that is furthest.
+    fn reference(&self, members: &[Member<'_, K>]) -> Reference {
         let writer = members.iter().find(|member| Some(member.key) == self.writer);
         let written = writer.and_then(|writer| match writer.role {
             Some(Role::Primary(claim)) => claim.position,
             Some(Role::Replica(_) | Role::Neither) | None => None,
         });
-        written.or_else(|| replicas(members).filter_map(|(_, progress)| progress.position).max())
+        let furthest = || replicas(members).filter_map(|(_, progress)| progress.position).max();
+        written.map_or_else(|| Reference::Furthest(furthest()), Reference::Written)
     }
 
-    fn is_too_far_behind(&self, key: K, progress: &Progress, reference: Option<u64>) -> bool {
-        let bytes = match (reference, progress.position) {
+    fn is_too_far_behind(&self, key: K, progress: &Progress) -> bool {
+        let bytes = match (self.reference.position(), progress.position) {
             (Some(reference), Some(position)) => Some(reference.saturating_sub(position)),
             _ => None,
         };
@@ -334,7 +379,44 @@ mod tests {
         }
     }
 
+    /// What is known of a server: a letter as for [`check`], and how far it is.
+    fn server_at((known, position): (char, u64)) -> Server {
+        let (verdict, mut role, fresh) = server(known);
+        match &mut role {
+            Some(Role::Primary(claim)) => claim.position = Some(position),
+            Some(Role::Replica(progress)) => {
+                *progress = Progress { position: Some(position), lag: Some(Duration::from_secs(position)) };
+            }
+            Some(Role::Neither) | None => {}
+        }
+        (verdict, role, fresh)
+    }
+
     proptest! {
+        /// Whoever goes by it decides the same as who decides each time.
+        #[test]
+        fn a_decision_stands_only_if_it_would_be_the_same(
+            mut known in prop::collection::vec((prop::sample::select(vec!['P', 'p', 'R', 'R', 'R', 'N', '-', 'D']), 0u64..20), 3),
+            answers in prop::collection::vec((0usize..3, 0u64..20), 1..40),
+            time in prop::option::of(0u64..20), bytes in prop::option::of(0u64..20),
+        ) {
+            let mut roles = Roles::new(LagMax { time: time.map(Duration::from_secs), bytes });
+            let mut last = decide(&mut roles, &known.iter().copied().map(server_at).collect::<Vec<_>>());
+            for (who, position) in answers {
+                known[who].1 = position;
+                let servers: Vec<Server> = known.iter().copied().map(server_at).collect();
+                let (verdict, role, fresh) = &servers[who];
+                let key = u8::try_from(who).unwrap();
+                let stands = roles.stands(&Member { key, verdict: *verdict, role: role.as_ref(), fresh: *fresh });
+                let decision = decide(&mut roles.clone(), &servers);
+                if stands {
+                    prop_assert_eq!(&decision, &last, "{:?}", servers);
+                } else {
+                    last = decide(&mut roles, &servers);
+                }
+            }
+        }
+
         /// Whatever the servers say: the writer is one that is well and claims, and it changes only when it has to.
         #[test]
         fn at_most_one_writer_and_it_keeps_the_role(story in prop::collection::vec("[PpRrND-]{3}", 1..40)) {
