@@ -214,7 +214,7 @@ impl Pool {
                 Change::Error(_) | Change::Recovered | Change::Role { .. } => {}
             }
         }
-        let stands = self.roles.as_ref().is_none_or(|roles| roles.stands(&status.member(*address)));
+        let stands = self.roles.as_mut().is_none_or(|roles| roles.stands(&status.member(*address)));
         self.stale |= returns || report.differs || !stands;
         self.stale
     }
@@ -224,7 +224,7 @@ impl Pool {
         let known = self.known(prober);
         let decision = self.decide(&known);
         if let Some(decision) = &decision {
-            self.tell_conflict(name, &decision.conflict);
+            self.tell_conflict(name, decision);
         }
         let roles = decision.map(roles_of).unwrap_or_default();
         let standing = |(backend, known): (&config::Backend, Option<&Status>)| {
@@ -262,24 +262,22 @@ impl Pool {
     }
 
     /// Says it once that more than one backend takes writes, and once that it is over.
-    fn tell_conflict(&mut self, name: &str, conflict: &[SocketAddr]) {
-        if self.conflict == conflict {
+    fn tell_conflict(&mut self, name: &str, decision: &Decision<SocketAddr>) {
+        if self.conflict == decision.conflict {
             return;
         }
-        self.conflict = conflict.to_vec();
-        if conflict.is_empty() {
+        self.conflict.clone_from(&decision.conflict);
+        if self.conflict.is_empty() {
             return log::info!("pool {name}: one primary at most, once more");
         }
-        let claimants: Vec<&str> = self
-            .settings
-            .backends
-            .iter()
-            .filter(|backend| conflict.contains(&backend.address))
-            .map(|backend| backend.name.as_str())
-            .collect();
+        let names = |of: &[SocketAddr]| {
+            let each = self.settings.backends.iter().filter(|backend| of.contains(&backend.address));
+            each.map(|backend| backend.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let writer = decision.writer.map_or_else(|| "nobody".to_owned(), |writer| names(&[writer]));
         log::error!(
-            "pool {name}: backends {} all say that they are the primary; whoever was it before is written to, or nobody",
-            claimants.join(", ")
+            "pool {name}: backends {} all say that they are the primary; {writer} is written to",
+            names(&decision.conflict)
         );
     }
 
