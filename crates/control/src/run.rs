@@ -62,7 +62,9 @@ pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
     runtime.block_on(async {
         let (control, sizes) = Control::start(source).await?;
         ready(&control.ready(&sizes)?);
-        control.serve().await
+        // A task of its own, because to wake the one that is blocked on takes a write(2) each time.
+        let serving = tokio::spawn(control.serve());
+        serving.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     })
 }
 
