@@ -49,6 +49,8 @@ struct Entry {
     target: Target,
     judge: Judge,
     status: Status,
+    /// The names of errors that were said since it is well, or is not; there are few of them.
+    said: BTreeSet<&'static str>,
 }
 
 /// What is known of a target.
@@ -150,9 +152,7 @@ impl Prober {
     fn add(&mut self, target: &Target, now: Instant) -> Id {
         let id = Id(self.next_id);
         self.next_id += 1;
-        let judge = Judge::new(target.probe.thresholds, target.probe.damping);
-        let status = Status::new(now);
-        self.entries.insert(id, Entry { target: target.clone(), judge, status });
+        self.entries.insert(id, Entry::new(target, now));
         self.queue.insert((now, id));
         id
     }
@@ -241,6 +241,15 @@ impl Prober {
 }
 
 impl Entry {
+    fn new(target: &Target, now: Instant) -> Self {
+        Self {
+            target: target.clone(),
+            judge: Judge::new(target.probe.thresholds, target.probe.damping),
+            status: Status::new(now),
+            said: BTreeSet::new(),
+        }
+    }
+
     /// What is to be said, and whether the [report](Report) differs.
     fn on_ended(&mut self, now: Instant, outcome: Outcome) -> (Vec<Change>, bool) {
         let before = self.status.clone();
@@ -257,7 +266,28 @@ impl Entry {
         if verdict == Verdict::Down {
             self.status.role = None;
         }
-        (Change::between(&before, &self.status), before.essence() != self.status.essence())
+        let mut changes = Change::between(&before, &self.status);
+        changes.retain(|change| self.is_news(change));
+        (changes, before.essence() != self.status.essence())
+    }
+
+    /// Whether a change is to be said. Each kind of error is said once in an outage: who talks rubbish fails in one way or another
+    /// each time, and would have a line for each of its probes.
+    fn is_news(&mut self, change: &Change) -> bool {
+        let error = match change {
+            Change::Verdict { error, .. } => {
+                self.said.clear();
+                error.as_ref()
+            }
+            Change::Recovered if self.status.verdict == Verdict::Up => {
+                self.said.clear();
+                None
+            }
+            Change::Error(error) => Some(error),
+            Change::Recovered | Change::Role { .. } => None,
+        };
+        let is_first = error.is_none_or(|error| self.said.insert(error.name()));
+        is_first || !matches!(change, Change::Error(_))
     }
 
     fn on_pass(&mut self, now: Instant, answer: Answer) {
@@ -287,3 +317,66 @@ fn now() -> Instant {
 /// How many probes run at once; each keeps at most one descriptor open. At the bound
 /// those that are due wait, the one that waited longest first, and are late.
 pub const RUNNING_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use config::Probe;
+    use config::probe::{Kind, Thresholds};
+
+    use super::{Entry, Outcome};
+    use crate::answer::{Answer, ProbeError, Text};
+    use crate::report::Change;
+    use crate::samples::{DAMPING_OFF, RHYTHM, origin};
+    use crate::target::Target;
+
+    #[test]
+    fn each_kind_of_error_is_said_once_in_an_outage() {
+        // Below each probe what is said of it: `e` an error, `D` and `U` a verdict, `.` that it passed again.
+        check("c p c p c p", "D e - - - -");
+        check("o c o p c c p c p", "U e . e e D e - -");
+        // Passing once does not end an outage; a second time does, and the next one is another.
+        check("c p o p c o o c p", "D e . - - . U e e");
+        // While it is well, each time that it fails is one of its own.
+        check("o c o c o", "U e . e .");
+        // Nor do errors that are not its own.
+        check("o a l a l o a", "U e e - - . e");
+    }
+
+    /// What probes bring: `o` a good answer, `c` closed, `p` not its protocol, `a` not let in, `l` not made.
+    #[track_caller]
+    fn check(probes: &str, said: &str) {
+        let probe = Probe {
+            kind: Kind::Tcp,
+            port: None,
+            source: None,
+            rhythm: RHYTHM,
+            thresholds: Thresholds { rise: 2, fall: 3 },
+            damping: DAMPING_OFF,
+        };
+        let target = Target { address: "127.0.0.1:1".parse().unwrap(), probe: Arc::new(probe) };
+        let mut entry = Entry::new(&target, origin());
+        let mut say = |probe: &str| {
+            let words = || Text::new("words");
+            let answer = match probe {
+                "o" => Ok(Answer::default()),
+                "c" => Err(ProbeError::Closed),
+                "p" => Err(ProbeError::Protocol(words())),
+                "a" => Err(ProbeError::Authentication(words())),
+                _ => Err(ProbeError::Local(words())),
+            };
+            let (changes, _) = entry.on_ended(origin(), Outcome { answer, latency: Duration::ZERO });
+            match &changes[..] {
+                [] => "-",
+                [Change::Error(_)] => "e",
+                [Change::Recovered] => ".",
+                [Change::Verdict { error: Some(_), .. }] => "D",
+                [Change::Verdict { error: None, .. }] => "U",
+                _ => panic!("{changes:?}"),
+            }
+        };
+        assert_eq!(probes.split(' ').map(&mut say).collect::<Vec<_>>().join(" "), said, "{probes}");
+    }
+}
