@@ -149,6 +149,13 @@ impl Watch {
         self.pools.get(pool).map_or(&[], |pool| &pool.conflict)
     }
 
+    /// For how much longer a backend of the pool of this name is put aside; none if it is not.
+    pub(crate) fn ejected_for(&self, pool: &str, backend: SocketAddr, now: Instant) -> Option<Duration> {
+        let ejections = self.pools.get(pool)?.ejections.as_ref()?;
+        let end = ejections.end(backend).filter(|_| ejections.is_ejected(backend, now));
+        end.map(|end| end.saturating_duration_since(now))
+    }
+
     /// When time alone changes something, and it is to be [looked](Self::look) at.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
@@ -221,6 +228,7 @@ impl Pool {
 
     /// Looks at what is known now, and says whether that is something else than before.
     fn look(&mut self, name: &str, prober: &Prober, now: Instant) -> bool {
+        self.tell_expired(name, now);
         let known = self.known(prober);
         let decision = self.decide(&known);
         if let Some(decision) = &decision {
@@ -259,6 +267,14 @@ impl Pool {
         let members: Vec<_> =
             each.filter_map(|(backend, known)| Some((*known)?.member(backend.address))).collect();
         Some(roles.decide(&members))
+    }
+
+    /// Says who is put aside no longer, because the time is up.
+    fn tell_expired(&mut self, name: &str, now: Instant) {
+        let expired = self.ejections.as_mut().map(|all| all.take_expired(now)).unwrap_or_default();
+        for backend in self.settings.backends.iter().filter(|backend| expired.contains(&backend.address)) {
+            log::info!("pool {name}, backend {}: its time is up: no longer put aside", backend.name);
+        }
     }
 
     /// Says it once that more than one backend takes writes, and once that it is over.

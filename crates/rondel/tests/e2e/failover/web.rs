@@ -99,6 +99,28 @@ fn connects_that_fail_bring_the_standby_in_before_a_probe_does() {
 }
 
 #[test]
+fn who_was_put_aside_is_tried_again_when_its_time_is_up() {
+    let [mut a, b] = ["a", "b"].map(nginx);
+    let lb =
+        Lb::start(&Setup::to_with("eject: { failures: 3, for: 1s, max: 1s }", &[a.target(), b.target()]));
+    let visitors = visitors(&lb);
+    visitors.wait_for(50);
+
+    let mark = lb.mark();
+    a.kill();
+    let aside = heard(&lb, "a", "put aside for 1s: ", mark);
+    a.start_again();
+    let revived = Instant::now();
+    let back = heard(&lb, "a", "its time is up: no longer put aside", mark);
+    visitors.wait_for(50);
+    let visits = visitors.leave();
+
+    all_served(since(&visits, aside));
+    assert_eq!(shares(within(&visits, aside, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(shares(since(&visits, back)).len(), 2);
+}
+
+#[test]
 fn the_standby_goes_on_until_it_is_told_otherwise() {
     let [mut a, b] = ["a", "b"].map(nginx);
     let targets = [a.target(), backup(&b)];
