@@ -381,3 +381,45 @@ const STEPS: u16 = 10;
 
 /// How much of its weight a step is, in thousandths.
 const STEP_PERMILLE: u16 = 100;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::{Pool, now};
+    use crate::reload::tests::config;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn who_came_up_takes_a_tenth_more_of_its_weight_with_each_step() {
+        let (mut pool, backend) = pool(10 * HOUR);
+        let risen = now();
+        assert_eq!((pool.weight_permille(backend, risen), pool.next_due(risen)), (1000, None));
+        pool.risen.insert(backend, risen);
+        for step in 0..10 {
+            let next = Some(risen + HOUR * (u32::from(step) + 1));
+            for at in [risen + HOUR * step.into(), risen + HOUR * step.into() + HOUR.mul_f32(0.9)] {
+                assert_eq!(pool.weight_permille(backend, at), 100 * (step + 1), "{step}");
+                assert_eq!(pool.next_due(at), next, "{step}");
+            }
+        }
+        let end = risen + 10 * HOUR;
+        assert_eq!((pool.weight_permille(backend, end), pool.next_due(end)), (1000, None));
+    }
+
+    #[test]
+    fn a_slow_start_of_no_length_is_none() {
+        let (mut pool, backend) = pool(Duration::ZERO);
+        let risen = now();
+        pool.risen.insert(backend, risen);
+        assert_eq!((pool.weight_permille(backend, risen), pool.next_due(risen)), (1000, None));
+    }
+
+    fn pool(slow_start: Duration) -> (Pool, SocketAddr) {
+        let mut config = config(&["web 127.0.0.1:80"]);
+        config.pools[0].slow_start = slow_start;
+        (Pool::new(&config.pools[0]), config.pools[0].backends[0].address)
+    }
+}

@@ -32,6 +32,7 @@ fn writes_go_on_at_the_replica_once_it_is_promoted() {
     writers.wait_for(50);
 
     let mark = lb.mark();
+    let ending = Instant::now();
     old.stop();
     let stopped = Instant::now();
     let detected = heard(&lb, "old", "is down", mark);
@@ -73,9 +74,8 @@ fn writes_go_on_at_the_replica_once_it_is_promoted() {
     print_number(case, "errors, until it had stopped", failures(&visits).len());
     print_time(case, "detected", detected - stopped);
     print_time(case, "promotion takes", promoted - promoting);
-    let first = first_served(since(&visits, stopped));
-    print_time(case, "from the promotion to the first write", first.saturating_duration_since(promoted));
-    print_time(case, "held at most", longest(since(&visits, stopped)));
+    print_time(case, "from the promotion to the first write", first_served(&visits, promoted) - promoted);
+    print_time(case, "held at most", longest(since(&visits, ending)));
 }
 
 /// Starts rondel with a listener for writers and one for readers.
