@@ -65,7 +65,9 @@ pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
     runtime.block_on(async {
         let (control, sizes) = Control::start(source).await?;
         ready(&control.ready(&sizes)?);
-        control.serve().await
+        // A task of its own, because to wake the one that is blocked on takes a write(2) each time.
+        let serving = tokio::spawn(control.serve());
+        serving.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     })
 }
 
@@ -488,19 +490,22 @@ impl Control {
     /// When time alone asks for another table.
     fn due(&self) -> Option<Instant> {
         let table = self.published.load_full().due;
-        table.into_iter().chain(self.watch.due(self.health.now)).min().map(Instant::from_std)
+        table.into_iter().chain(self.watch.due()).min().map(Instant::from_std)
     }
 
     /// Puts a table in force that goes by what is known of backends now, if that is another.
     fn refresh(&mut self) {
-        let health = self.look();
         let previous = self.published.load_full();
-        if health.pools == self.health.pools && previous.due.is_none_or(|due| due > health.now) {
-            self.health.now = health.now;
+        let is_due = previous.due.is_some_and(|due| due <= now());
+        if !self.watch.look(now()) && !is_due {
             return;
         }
-        self.health = health;
-        self.rebuild(&previous);
+        let health = self.look();
+        // Where operators say otherwise, another may be the same.
+        if health.pools != self.health.pools || is_due {
+            self.health = health;
+            self.rebuild(&previous);
+        }
     }
 
     /// What is known of backends now, and what operators say.

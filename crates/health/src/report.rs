@@ -14,8 +14,11 @@ use crate::verdict::Verdict;
 pub struct Report {
     /// Whose.
     pub target: Target,
-    /// What is different since the probe before; mostly nothing.
+    /// What is to be said of it; mostly nothing.
     pub changes: Vec<Change>,
+    /// Whether it says something else of its server than the probe before: whether it is well, the name of its role, or whether
+    /// the role is fresh. How far the server is does not count.
+    pub differs: bool,
 }
 
 /// Something that is worth a line in the log, once.
@@ -44,7 +47,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// What is different in `after`. Here it is decided what is said and what is not.
+    /// What is to be said of `after`. Here it is decided what is said and what is not.
     pub(crate) fn between(before: &Status, after: &Status) -> Vec<Self> {
         let mut changes = Vec::new();
         if before.verdict != after.verdict {

@@ -208,7 +208,7 @@ impl<D: Driver> Worker<D> {
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Whether a connect that ended so says that the backend is not well, rather than that something is short here.
-fn is_of_the_backend(reason: CloseReason) -> bool {
+pub(crate) fn is_of_the_backend(reason: CloseReason) -> bool {
     matches!(
         reason,
         CloseReason::ConnectRefused | CloseReason::ConnectTimedOut | CloseReason::ConnectUnreachable

@@ -94,11 +94,12 @@ impl Attempts {
         &self.tried[..usize::from(self.tried_count)]
     }
 
-    /// Begins an attempt; says whom the one before was made at.
+    /// Begins an attempt; says whom the one before was made at, if that was another.
     pub(crate) fn begin(&mut self, index: BackendIndex, backend: &Arc<Backend>) -> Option<Arc<Backend>> {
         self.count(index);
         self.given_up = None;
-        self.last.replace(Arc::clone(backend))
+        let last = self.last.replace(Arc::clone(backend));
+        last.filter(|last| last.address != backend.address)
     }
 
     /// One was made at this backend.
@@ -126,9 +127,10 @@ impl Attempts {
         }
     }
 
-    /// It may try everybody once more. The attempts it has made count all the same.
-    pub(crate) fn forget_tried(&mut self) {
+    /// It may try everybody once more, as one that has just come.
+    pub(crate) fn begin_anew(&mut self) {
         self.tried_count = 0;
+        self.made = 0;
     }
 
     pub(crate) fn is_exhausted(&self, allowed: u8) -> bool {

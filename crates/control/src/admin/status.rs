@@ -168,6 +168,8 @@ pub struct BackendStatus {
     pub tier: String,
     /// Whether it can take connections: `unknown`, `up`, `down` or `ejected`. Unknown counts as available.
     pub state: String,
+    /// For how much longer it is put aside, in seconds, unless its probe passes before; none if it is not.
+    pub ejected_for_seconds: Option<f64>,
     /// The role it has in its group: `primary`, `replica`, or `lagging`, a replica that is too far behind to be read from; none
     /// if it has none or nobody knows it.
     pub role: Option<String>,
@@ -386,6 +388,8 @@ impl Known<'_> {
             let standing = standings.and_then(|pool| pool.backends.get(&backend.address));
             let mut status = backend_status(backend, written.tier, standing.copied().unwrap_or_default());
             status.overrides = self.overrides.of(&pool.name, backend.address).shown(self.now);
+            let ejected_for = self.watch.ejected_for(&pool.name, backend.address, self.now);
+            status.ejected_for_seconds = ejected_for.map(|left| left.as_secs_f64());
             if let Some(known) = statuses.get(&backend.address) {
                 status.lag_seconds = lag_seconds(known);
                 status.probe = Some(probe_status(known, self.now));
@@ -426,6 +430,7 @@ fn backend_status(backend: &Backend, tier: Tier, standing: Standing) -> BackendS
             }
             .to_owned()
         }),
+        ejected_for_seconds: None,
         lag_seconds: None,
         weight: backend.weight,
         weight_permille: standing.weight_permille,
@@ -501,6 +506,7 @@ pub(super) mod tests {
             address: "10.0.0.1:80".parse().unwrap(),
             tier: "active".to_owned(),
             state: "down".to_owned(),
+            ejected_for_seconds: Some(2.5),
             role: Some("lagging".to_owned()),
             lag_seconds: Some(3.5),
             weight: 7,
