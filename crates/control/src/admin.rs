@@ -20,8 +20,8 @@ mod status;
 
 use tokio::sync::oneshot;
 
-pub(crate) use self::answer::Reloads;
 pub use self::answer::{Answer, Refused};
+pub(crate) use self::answer::{Reloads, unix_seconds};
 pub use self::command::{BackendName, Command};
 
 pub(crate) use self::overrides::{Overrides, Unknown};

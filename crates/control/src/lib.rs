@@ -4,6 +4,7 @@
 //! Whatever is slow, such as reading a file or binding a socket, is done on its thread.
 
 pub mod admin; // How it is asked and steered.
+mod chronicle;
 mod failure;
 mod host;
 mod ready;
@@ -12,9 +13,11 @@ mod retired;
 mod run; // From start to end. Start here.
 mod sizing;
 mod sockets;
+mod succession;
 mod totals;
 mod watch;
 
+pub use crate::chronicle::{Kind, RECORD_CHARS_MAX, RECORDS_MAX, Record};
 pub use crate::failure::Failure;
 pub use crate::ready::{Ready, ReadyListener};
 pub use crate::run::{Source, run};

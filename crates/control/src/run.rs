@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Tier};
+use log::Level;
 use table::{Changes, Gate, Health, Phase, Published, Sockets, Table};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -29,6 +30,7 @@ use crate::admin::{
     ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Known, Override, Overrides, Reloads, Status, Unknown,
     take,
 };
+use crate::chronicle::{Chronicle, Kind};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::ready::{Ready, ReadyListener};
@@ -36,6 +38,7 @@ use crate::reload::{Origin, Refusal, plan};
 use crate::retired::Retired;
 use crate::sizing::{Sizes, TooFewDescriptors};
 use crate::sockets;
+use crate::succession::{self, Reign};
 use crate::totals::Totals;
 use crate::watch::{Watch, now};
 
@@ -85,6 +88,9 @@ struct Control {
     overrides: Overrides,
     /// What the table in force goes by.
     health: Health,
+    /// The same of the table whose coming was noted last.
+    noted: Health,
+    chronicle: Chronicle,
     retired: Retired,
     swept_at: Instant,
     /// The longest queue of clients not yet accepted that the kernel allows.
@@ -137,8 +143,9 @@ impl Control {
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
         let mut watch = Watch::new(&config);
-        watch.first_round(FIRST_ROUND_MAX).await;
-        let health = watch.health(now());
+        let mut chronicle = Chronicle::default();
+        watch.first_round(FIRST_ROUND_MAX, &mut chronicle).await;
+        let health = watch.health(now(), &mut chronicle);
         let table = Table::build(&config, sockets, workers, Some(&health), None);
         let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
         let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
@@ -158,7 +165,9 @@ impl Control {
             totals,
             watch,
             overrides: Overrides::default(),
+            noted: health.clone(),
             health,
+            chronicle,
             retired: Retired::default(),
             swept_at: Instant::now(),
             backlog_max: host.backlog_max,
@@ -224,7 +233,7 @@ impl Control {
                 Event::End => break self.drain().await,
                 Event::Ended { worker, result } => {
                     let failure = ended_unasked(worker, result);
-                    log::error!("{failure}");
+                    self.chronicle.note(Level::Error, Kind::Phase, &failure);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break Err(failure);
@@ -238,10 +247,11 @@ impl Control {
     /// No new connections; those that exist may finish until a deadline.
     async fn drain(&mut self) -> Result<(), Failure> {
         let timeout = self.config.runtime.drain_timeout;
-        log::info!(
+        let text = format!(
             "draining: connections={} may finish within {timeout:?}; a second signal ends them now",
             self.gate.active()
         );
+        self.chronicle.note(Level::Info, Kind::Phase, text);
         self.enter_phase(Phase::Draining);
         let deadline = Instant::now() + timeout;
         let mut failed = None;
@@ -255,7 +265,8 @@ impl Control {
             match event {
                 Event::Reload => log::warn!("SIGHUP: not reloading while draining"),
                 Event::End => {
-                    log::info!("ending at once: connections={} are closed", self.gate.active());
+                    let text = format!("ending at once: connections={} are closed", self.gate.active());
+                    self.chronicle.note(Level::Info, Kind::Phase, text);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break;
@@ -307,7 +318,7 @@ impl Control {
             }
             Err(refusal) => {
                 for line in refusal.lines() {
-                    log::error!("reload refused: {line}");
+                    self.chronicle.note(Level::Error, Kind::Reload, format_args!("reload refused: {line}"));
                 }
                 log::info!("the configuration before it stays in force");
                 self.reloads.on_refused(&refusal, begun.elapsed());
@@ -345,11 +356,12 @@ impl Control {
         }
         log_lines(changes.lines());
         log_lines(removed.iter().map(String::as_str));
-        match changes.lines().len() {
-            0 => log::info!("reloaded: nothing changed"),
-            1 => log::info!("reloaded: 1 change"),
-            number => log::info!("reloaded: {number} changes"),
-        }
+        let text = match changes.lines().len() {
+            0 => "reloaded: nothing changed".to_owned(),
+            1 => "reloaded: 1 change".to_owned(),
+            number => format!("reloaded: {number} changes"),
+        };
+        self.chronicle.note(Level::Info, Kind::Reload, text);
         Ok(changes)
     }
 
@@ -400,7 +412,14 @@ impl Control {
     }
 
     fn publish(&mut self, table: Table) {
-        self.retired.keep(self.published.load_full());
+        let before = self.published.load_full();
+        succession::note(
+            Reign { table: &before, health: &self.noted },
+            Reign { table: &table, health: &self.health },
+            &mut self.chronicle,
+        );
+        self.noted = self.health.clone();
+        self.retired.keep(before);
         self.published.publish(table);
         self.wakers.iter().for_each(Waker::wake);
         self.sweep();
@@ -426,7 +445,7 @@ impl Control {
                     return event.expect("the tasks that receive signals hold senders and do not end");
                 }
                 report = self.watch.next() => {
-                    if self.watch.on_report(&report, now()) {
+                    if self.watch.on_report(&report, now(), &mut self.chronicle) {
                         self.refresh();
                     }
                 }
@@ -446,7 +465,7 @@ impl Control {
     /// Connects to a backend have failed as often in a row as its pool puts it aside for.
     fn on_failing(&mut self) {
         self.failing.get_ref().clear();
-        if self.watch.on_failures(&self.published.load_full(), now()) {
+        if self.watch.on_failures(&self.published.load_full(), now(), &mut self.chronicle) {
             self.refresh();
         }
     }
@@ -471,7 +490,7 @@ impl Control {
 
     /// What is known of backends now, and what operators say.
     fn look(&mut self) -> Health {
-        self.overrides.judge(self.watch.health(now()))
+        self.overrides.judge(self.watch.health(now(), &mut self.chronicle))
     }
 
     /// Puts a table in force that is made of the same config and sockets as the `previous` one.
@@ -490,10 +509,12 @@ impl Control {
             Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
             Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
             Ask::Command(command, peer, answer) => {
-                log::info!("admin: {peer}: {command}");
+                let text = format!("admin: {peer}: {command}");
+                self.chronicle.note(Level::Info, Kind::Command, text);
                 let said = self.obey(command);
                 if let Answer::Refused(refused) = &said {
-                    log::info!("admin: refused: {}", refused.lines.join("; "));
+                    let text = format!("admin: refused: {}", refused.lines.join("; "));
+                    self.chronicle.note(Level::Info, Kind::Command, text);
                 }
                 drop(answer.send(said));
             }
@@ -510,6 +531,7 @@ impl Control {
             gate: &self.gate,
             connections_max: self.connections_max,
             reloads: &self.reloads,
+            chronicle: &self.chronicle,
             started_at: self.started_at,
             now: now(),
         })

@@ -9,7 +9,10 @@ use config::Config;
 use health::ejection::{self, Ejections};
 use health::roles::{Decision, Roles};
 use health::{Change, Prober, Report, Status, Target, Verdict};
+use log::Level;
 use table::{Availability, Backend, Health, PoolHealth, Role, Standing, Table};
+
+use crate::chronicle::{Chronicle, Kind};
 
 /// Watches over the backends of every pool.
 ///
@@ -56,9 +59,9 @@ impl Watch {
     }
 
     /// Asks every backend once, for `limit` at most.
-    pub(crate) async fn first_round(&mut self, limit: Duration) {
+    pub(crate) async fn first_round(&mut self, limit: Duration, chronicle: &mut Chronicle) {
         for report in self.prober.first_round(limit).await {
-            self.on_report(&report, now());
+            self.on_report(&report, now(), chronicle);
         }
     }
 
@@ -67,9 +70,9 @@ impl Watch {
         self.prober.next().await
     }
 
-    /// Takes note of a probe that ended, and says in the log what it changed. Says whether [`health`](Self::health) may be
+    /// Takes note of a probe that ended, and says in the chronicle what it changed. Says whether [`health`](Self::health) may be
     /// another now; of most probes it is not.
-    pub(crate) fn on_report(&mut self, report: &Report, now: Instant) -> bool {
+    pub(crate) fn on_report(&mut self, report: &Report, now: Instant, chronicle: &mut Chronicle) -> bool {
         let mut matters = false;
         let passed = self.prober.status(&report.target).is_some_and(|status| status.error.is_none());
         for (name, pool) in &mut self.pools {
@@ -79,10 +82,13 @@ impl Watch {
             let asked = targets(&pool.settings).find(|(_, target)| *target == report.target);
             let Some((backend, _)) = asked else { continue };
             matters = true;
-            report.log(format_args!("pool {name}, backend {}", backend.name));
             let address = backend.address;
-            if passed && pool.ejections.as_mut().is_some_and(|all| all.on_probe_passed(address, now)) {
-                log::info!("pool {name}, backend {}: its probe passes: no longer put aside", backend.name);
+            for change in &report.changes {
+                let text = format!("pool {name}, backend {}: {change}", backend.name);
+                chronicle.note(change.level(), kind(change), text);
+            }
+            if let Some(ejections) = pool.ejections.as_mut().filter(|_| passed) {
+                ejections.on_probe_passed(address, now);
             }
             for change in &report.changes {
                 match change {
@@ -97,9 +103,9 @@ impl Watch {
         matters
     }
 
-    /// Puts backends of `table` aside that too many connects in a row have failed to reach, and says so in the log. Says whether
-    /// there was one.
-    pub(crate) fn on_failures(&mut self, table: &Table, now: Instant) -> bool {
+    /// Puts backends of `table` aside that too many connects in a row have failed to reach, and says so in the chronicle. Says
+    /// whether there was one.
+    pub(crate) fn on_failures(&mut self, table: &Table, now: Instant, chronicle: &mut Chronicle) -> bool {
         let mut any = false;
         for (of_table, backend) in
             table.pools.iter().flat_map(|pool| pool.backends.iter().map(move |of| (pool, of)))
@@ -110,16 +116,25 @@ impl Watch {
             if in_a_row >= eject.failures {
                 // Acted upon or not: if it fails on, it is heard of again.
                 backend.forget_failures();
-                any |= pool.eject(&of_table.name, backend, in_a_row, &self.prober, now);
+                let Some(left) = pool.eject(backend, in_a_row, &self.prober, now) else { continue };
+                any = true;
+                let text = format!(
+                    "pool {}, backend {}: put aside for {}: {in_a_row} connects in a row failed",
+                    of_table.name,
+                    backend.name,
+                    config::show_duration(left)
+                );
+                chronicle.note(Level::Warn, Kind::Ejection, text);
             }
         }
         any
     }
 
     /// What a table is to go by from now on.
-    pub(crate) fn health(&mut self, now: Instant) -> Health {
+    pub(crate) fn health(&mut self, now: Instant, chronicle: &mut Chronicle) -> Health {
         let prober = &self.prober;
-        let of_pool = |(name, pool): (&String, &mut Pool)| (name.clone(), pool.health(name, prober, now));
+        let of_pool =
+            |(name, pool): (&String, &mut Pool)| (name.clone(), pool.health(name, prober, now, chronicle));
         Health { now, pools: self.pools.iter_mut().map(of_pool).collect() }
     }
 
@@ -177,11 +192,11 @@ impl Pool {
         self.roles.is_some() || self.ejections.as_ref().is_some_and(|all| all.next_end(now).is_some())
     }
 
-    fn health(&mut self, name: &str, prober: &Prober, now: Instant) -> PoolHealth {
+    fn health(&mut self, name: &str, prober: &Prober, now: Instant, chronicle: &mut Chronicle) -> PoolHealth {
         let known = self.known(prober);
         let decision = self.decide(&known);
         if let Some(decision) = &decision {
-            self.tell_conflict(name, &decision.conflict);
+            self.tell_conflict(name, &decision.conflict, chronicle);
         }
         let standing = |backend: &config::Backend| {
             let address = backend.address;
@@ -211,13 +226,14 @@ impl Pool {
     }
 
     /// Says it once that more than one backend takes writes, and once that it is over.
-    fn tell_conflict(&mut self, name: &str, conflict: &[SocketAddr]) {
+    fn tell_conflict(&mut self, name: &str, conflict: &[SocketAddr], chronicle: &mut Chronicle) {
         if self.conflict == conflict {
             return;
         }
         self.conflict = conflict.to_vec();
         if conflict.is_empty() {
-            return log::info!("pool {name}: one primary at most, once more");
+            let text = format!("pool {name}: one primary at most, once more");
+            return chronicle.note(Level::Info, Kind::Primaries, text);
         }
         let claimants: Vec<&str> = self
             .settings
@@ -226,10 +242,11 @@ impl Pool {
             .filter(|backend| conflict.contains(&backend.address))
             .map(|backend| backend.name.as_str())
             .collect();
-        log::error!(
+        let text = format!(
             "pool {name}: backends {} all say that they are the primary; whoever was it before is written to, or nobody",
             claimants.join(", ")
         );
+        chronicle.note(Level::Error, Kind::Primaries, text);
     }
 
     fn availability(&self, address: SocketAddr, status: Option<&Status>, now: Instant) -> Availability {
@@ -265,8 +282,8 @@ impl Pool {
         self.risen.iter().filter_map(step).chain(ejection).min()
     }
 
-    /// Puts a backend aside, unless too many of the pool are; says whether it is.
-    fn eject(&mut self, name: &str, backend: &Backend, in_a_row: u32, prober: &Prober, now: Instant) -> bool {
+    /// Puts a backend aside, unless too many of the pool are; for how long it is, if it is.
+    fn eject(&mut self, backend: &Backend, in_a_row: u32, prober: &Prober, now: Instant) -> Option<Duration> {
         let known = self.known(prober);
         let takes = |of: &&config::Backend| {
             of.weight > 0
@@ -274,17 +291,19 @@ impl Pool {
         };
         let available = self.settings.backends.iter().filter(takes).count();
         let pool = ejection::Pool { backends: self.settings.backends.len(), available };
-        let Some(ejections) = &mut self.ejections else { return false };
+        let ejections = self.ejections.as_mut()?;
         if !ejections.on_failures(backend.address, in_a_row, now, pool) {
-            return false;
+            return None;
         }
-        let left = ejections.end(backend.address).unwrap_or(now).saturating_duration_since(now);
-        log::warn!(
-            "pool {name}, backend {}: put aside for {}: {in_a_row} connects in a row failed",
-            backend.name,
-            config::show_duration(left)
-        );
-        true
+        Some(ejections.end(backend.address).unwrap_or(now).saturating_duration_since(now))
+    }
+}
+
+fn kind(change: &Change) -> Kind {
+    match change {
+        Change::Verdict { .. } => Kind::Verdict,
+        Change::Error(_) | Change::Recovered => Kind::Probe,
+        Change::Role { .. } => Kind::Role,
     }
 }
 

@@ -14,6 +14,7 @@ use table::{
 
 use super::Overrides;
 use super::answer::{Reloads, unix_seconds};
+use crate::chronicle::{Chronicle, Record};
 use crate::watch::Watch;
 
 /// How everything is. Numbers count from the start of the process, or of the listener or the backend if that came later.
@@ -37,6 +38,8 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// The pools, in the order of the file.
     pub pools: Vec<PoolStatus>,
+    /// What happened of late, oldest first.
+    pub chronicle: Vec<Record>,
 }
 
 /// Where the process is in its life.
@@ -217,6 +220,7 @@ pub(crate) struct Known<'a> {
     pub(crate) gate: &'a Gate,
     pub(crate) connections_max: u32,
     pub(crate) reloads: &'a Reloads,
+    pub(crate) chronicle: &'a Chronicle,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
     pub(crate) now: Instant,
@@ -240,6 +244,7 @@ pub(crate) fn take(known: &Known<'_>) -> Status {
             .zip(&known.config.pools)
             .map(|(pool, written)| known.pool(pool, written))
             .collect(),
+        chronicle: known.chronicle.records().cloned().collect(),
     }
 }
 
@@ -394,6 +399,7 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::chronicle::Kind;
 
     /// One listener, one pool, one backend that is down and was a lagging replica, everything of it counted.
     pub(in crate::admin) fn status() -> Status {
@@ -465,6 +471,13 @@ pub(super) mod tests {
                 queued: 0,
                 conflict: Vec::new(),
                 backends: vec![backend],
+            }],
+            chronicle: vec![Record {
+                number: 1,
+                at: 1_000.5,
+                level: "warn".to_owned(),
+                kind: Kind::Verdict,
+                text: "pool app, backend a: is down: connection refused".to_owned(),
             }],
         }
     }
