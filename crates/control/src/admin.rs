@@ -11,8 +11,10 @@
 
 mod answer;
 mod command; // What may be asked for. Start here.
+mod feed;
 mod metrics;
 mod overrides;
+mod pages;
 mod routes;
 mod server;
 mod socket;

@@ -7,6 +7,7 @@ pub mod admin; // How it is asked and steered.
 mod chronicle;
 mod failure;
 mod host;
+mod peaks;
 mod ready;
 mod reload;
 mod retired;

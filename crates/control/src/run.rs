@@ -33,6 +33,7 @@ use crate::admin::{
 use crate::chronicle::{Chronicle, Kind};
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::peaks::Peaks;
 use crate::ready::{Ready, ReadyListener};
 use crate::reload::{Origin, Refusal, plan};
 use crate::retired::Retired;
@@ -91,6 +92,7 @@ struct Control {
     /// The same of the table whose coming was noted last.
     noted: Health,
     chronicle: Chronicle,
+    peaks: Peaks,
     retired: Retired,
     swept_at: Instant,
     /// The longest queue of clients not yet accepted that the kernel allows.
@@ -104,7 +106,7 @@ struct Control {
     asks: mpsc::Receiver<Ask>,
     /// Workers that have not ended.
     running: usize,
-    _admin: Admin,
+    admin: Admin,
 }
 
 /// What control waits for. Signals that arrive while one is being answered count as one; none is lost.
@@ -168,6 +170,7 @@ impl Control {
             noted: health.clone(),
             health,
             chronicle,
+            peaks: Peaks::new(now()),
             retired: Retired::default(),
             swept_at: Instant::now(),
             backlog_max: host.backlog_max,
@@ -177,7 +180,7 @@ impl Control {
             events,
             asks,
             running: 0,
-            _admin: admin,
+            admin,
         };
         control.spawn(&sizes, &sender)?;
         Ok((control, sizes))
@@ -222,6 +225,7 @@ impl Control {
             listeners: listeners.map_err(|error| Failure::Runtime(format!("getsockname: {error}")))?,
             workers: sizes.cpus.len(),
             connections_max: sizes.connections_max,
+            http: self.admin.http,
         })
     }
 
@@ -457,6 +461,7 @@ impl Control {
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
                 () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
+                () = sleep_until(self.peaks.due().into()) => self.peaks.look(&self.published.load_full(), now()),
                 Some(ask) = self.asks.recv() => self.answer(ask),
             }
         }
@@ -532,6 +537,7 @@ impl Control {
             connections_max: self.connections_max,
             reloads: &self.reloads,
             chronicle: &self.chronicle,
+            peaks: &self.peaks,
             started_at: self.started_at,
             now: now(),
         })

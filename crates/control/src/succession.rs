@@ -48,15 +48,13 @@ fn note_primary(before: Reign<'_>, after: Reign<'_>, pool: &Pool, chronicle: &mu
     if before.primary(pool) == primary {
         return;
     }
-    match pool.backends.iter().find(|backend| Some(backend.address) == primary) {
+    let (level, text) = match pool.backends.iter().find(|backend| Some(backend.address) == primary) {
         Some(backend) => {
-            let text = format!("pool {}: backend {} is the primary", pool.name, backend.name);
-            chronicle.note(Level::Info, Kind::Role, text);
+            (Level::Info, format!("pool {}: backend {} is the primary", pool.name, backend.name))
         }
-        None => {
-            chronicle.note(Level::Warn, Kind::Role, format_args!("pool {}: there is no primary", pool.name))
-        }
-    }
+        None => (Level::Warn, format!("pool {}: there is no primary", pool.name)),
+    };
+    chronicle.note(level, Kind::Role, text);
 }
 
 impl Reign<'_> {

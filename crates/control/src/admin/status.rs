@@ -15,6 +15,7 @@ use table::{
 use super::Overrides;
 use super::answer::{Reloads, unix_seconds};
 use crate::chronicle::{Chronicle, Record};
+use crate::peaks::{Peak, Peaks};
 use crate::watch::Watch;
 
 /// How everything is. Numbers count from the start of the process, or of the listener or the backend if that came later.
@@ -86,7 +87,7 @@ pub struct ReloadStatus {
 }
 
 /// A listener.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ListenerStatus {
     /// Its name.
     pub name: String,
@@ -98,6 +99,12 @@ pub struct ListenerStatus {
     pub role: Option<String>,
     /// Connections that exist.
     pub active: u64,
+    /// The most there were, as seen once a second.
+    pub active_max: u64,
+    /// Connections accepted in the last second.
+    pub rate: f64,
+    /// The most there were in a second.
+    pub rate_max: f64,
     /// How many there may be at once.
     pub connections_max: u32,
     /// Clients that wait for a primary; they are among those.
@@ -125,6 +132,10 @@ pub struct PoolStatus {
     pub serving: String,
     /// Clients that wait for a backend that is not full.
     pub queued: u32,
+    /// The most that waited, as seen once a second.
+    pub queued_max: u32,
+    /// How many may wait.
+    pub queue_size: u32,
     /// The names of backends that all say they are the primary, if that is more than one.
     pub conflict: Vec<String>,
     /// The backends, in the order of the file.
@@ -157,6 +168,12 @@ pub struct BackendStatus {
     pub connections_max: Option<u32>,
     /// Connections that exist.
     pub active: u64,
+    /// The most there were, as seen once a second.
+    pub active_max: u64,
+    /// Connections that it got in the last second.
+    pub rate: f64,
+    /// The most it got in a second.
+    pub rate_max: f64,
     /// Attempts to connect: how often it was picked.
     pub picked: u64,
     /// Attempts that succeeded.
@@ -193,6 +210,10 @@ pub struct ProbeStatus {
     pub verdict: String,
     /// How long it is that, in seconds.
     pub since_seconds: f64,
+    /// How often it went down.
+    pub downs: u64,
+    /// How long it was down in all, in seconds.
+    pub down_seconds: f64,
     /// Why the last one failed; none if it passed.
     pub error: Option<String>,
     /// How long the last one took, in seconds; none before the first.
@@ -221,6 +242,7 @@ pub(crate) struct Known<'a> {
     pub(crate) connections_max: u32,
     pub(crate) reloads: &'a Reloads,
     pub(crate) chronicle: &'a Chronicle,
+    pub(crate) peaks: &'a Peaks,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
     pub(crate) now: Instant,
@@ -237,7 +259,11 @@ pub(crate) fn take(known: &Known<'_>) -> Status {
         connections: Places { active: known.gate.active(), max: known.connections_max },
         workers: workers(table),
         config: known.reloads.status(),
-        listeners: table.listeners.iter().map(|listener| listener_status(listener)).collect(),
+        listeners: table
+            .listeners
+            .iter()
+            .map(|listener| listener_status(listener, known.peaks.of_listener(listener)))
+            .collect(),
         pools: table
             .pools
             .iter()
@@ -269,7 +295,7 @@ fn workers(table: &Table) -> Vec<WorkerStatus> {
     workers
 }
 
-fn listener_status(listener: &Listener) -> ListenerStatus {
+fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
     let counters = &listener.counters;
     ListenerStatus {
         name: listener.name.clone(),
@@ -280,6 +306,9 @@ fn listener_status(listener: &Listener) -> ListenerStatus {
             demand @ (Demand::Primary(_) | Demand::Replica(_)) => Some(demand.to_string()),
         },
         active: counters.sum(|worker| worker.active.get()),
+        active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
+        rate: peak.rate,
+        rate_max: peak.rate_max,
         connections_max: listener.connections_max,
         held: listener.hold_gate.active(),
         accepted: counters.sum(|worker| worker.accepted.get()),
@@ -304,7 +333,9 @@ impl Known<'_> {
         let claims = |backend: &&config::Backend| conflict.contains(&backend.address);
         let backend = |(backend, written): (&std::sync::Arc<Backend>, &config::Backend)| {
             let standing = standings.and_then(|pool| pool.backends.get(&backend.address));
-            let mut status = backend_status(backend, written.tier, standing.copied().unwrap_or_default());
+            let peak = self.peaks.of_backend(&pool.name, backend);
+            let mut status =
+                backend_status(backend, written.tier, standing.copied().unwrap_or_default(), peak);
             status.overrides = self.overrides.of(&pool.name, backend.address);
             if let Some(known) = statuses.get(&backend.address) {
                 status.lag_seconds = lag_seconds(known);
@@ -317,13 +348,15 @@ impl Known<'_> {
             balance: pool.balance.to_string(),
             serving: pool.tier().to_string(),
             queued: pool.queue_gate.active(),
+            queued_max: self.peaks.queued_max(&pool.name).max(pool.queue_gate.active()),
+            queue_size: pool.queue.connections_max,
             conflict: written.backends.iter().filter(claims).map(|backend| backend.name.clone()).collect(),
             backends: pool.backends.iter().zip(&written.backends).map(backend).collect(),
         }
     }
 }
 
-fn backend_status(backend: &Backend, tier: Tier, standing: Standing) -> BackendStatus {
+fn backend_status(backend: &Backend, tier: Tier, standing: Standing, peak: Peak) -> BackendStatus {
     let counters = &backend.counters;
     BackendStatus {
         name: backend.name.clone(),
@@ -350,6 +383,9 @@ fn backend_status(backend: &Backend, tier: Tier, standing: Standing) -> BackendS
         overrides: Override::default(),
         connections_max: backend.connections_max.map(std::num::NonZeroU32::get),
         active: counters.sum(|worker| worker.active.get()),
+        active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
+        rate: peak.rate,
+        rate_max: peak.rate_max,
         picked: counters.sum(|worker| worker.picked.get()),
         connected: counters.sum(|worker| worker.connected.get()),
         connect_failed: counters.sum(|worker| worker.connect_failed.get()),
@@ -384,6 +420,8 @@ fn probe_status(known: &health::Status, now: Instant) -> ProbeStatus {
         }
         .to_owned(),
         since_seconds: now.saturating_duration_since(known.since).as_secs_f64(),
+        downs: known.downs,
+        down_seconds: known.down_time(now).as_secs_f64(),
         error: known.error.as_ref().map(ToString::to_string),
         latency_seconds: known.latency.map(|latency| latency.as_secs_f64()),
         late_seconds: known.late.as_secs_f64(),
@@ -407,6 +445,8 @@ pub(super) mod tests {
         let probe = ProbeStatus {
             verdict: "down".to_owned(),
             since_seconds: 12.5,
+            downs: 1,
+            down_seconds: 12.5,
             error: Some("connection refused".to_owned()),
             latency_seconds: Some(0.002),
             late_seconds: 0.0,
@@ -427,6 +467,9 @@ pub(super) mod tests {
             overrides: Override { weight: Some(7), ..Override::default() },
             connections_max: None,
             active: 2,
+            active_max: 3,
+            rate: 1.0,
+            rate_max: 4.0,
             picked: 6,
             connected: 5,
             connect_failed: 1,
@@ -456,6 +499,9 @@ pub(super) mod tests {
                 pool: "app".to_owned(),
                 role: None,
                 active: 2,
+                active_max: 3,
+                rate: 1.0,
+                rate_max: 4.0,
                 connections_max: 10,
                 held: 1,
                 accepted: 5,
@@ -469,6 +515,8 @@ pub(super) mod tests {
                 balance: "round_robin".to_owned(),
                 serving: "active".to_owned(),
                 queued: 0,
+                queued_max: 2,
+                queue_size: 100,
                 conflict: Vec::new(),
                 backends: vec![backend],
             }],
