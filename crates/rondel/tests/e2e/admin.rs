@@ -19,10 +19,10 @@ use crate::servers::{run, run_for_bytes};
 use crate::setup::Setup;
 
 /// Where the admin interface of a test's balancer is.
-struct Admin(Folder);
+pub(crate) struct Admin(Folder);
 
 impl Admin {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Folder::new())
     }
 
@@ -30,12 +30,12 @@ impl Admin {
         self.0.file("admin.sock")
     }
 
-    fn http() -> SocketAddr {
+    pub(crate) fn http() -> SocketAddr {
         address(9907)
     }
 
     /// `setup` with this interface, at the socket and at TCP.
-    fn of(&self, setup: Setup) -> Setup {
+    pub(crate) fn of(&self, setup: Setup) -> Setup {
         setup.admin(&format!("socket: {}, http: \"{}\"", self.socket().display(), Self::http()))
     }
 
@@ -49,7 +49,7 @@ impl Admin {
 
     /// The same, and it is done.
     #[track_caller]
-    fn done(&self, line: &str) -> String {
+    pub(crate) fn done(&self, line: &str) -> String {
         let said = self.rondel(line);
         assert_eq!(said.code, 0, "rondel {line}: {}", said.text);
         said.text
@@ -66,7 +66,7 @@ impl Admin {
 
 /// What curl gets from a path over TCP: the status, and the body.
 #[track_caller]
-fn curl(path: &str, more: &[&str]) -> (String, String) {
+pub(crate) fn curl(path: &str, more: &[&str]) -> (String, String) {
     let url = format!("http://{}{path}", Admin::http());
     let mut command = Command::new("curl");
     let said = run(command
