@@ -102,11 +102,13 @@ function scaled(number, base, units) {
 }
 
 function rate(number) {
-  return number < 10 && number % 1 !== 0 ? number.toFixed(1) : count(number);
+  return number < 9.95 ? number.toFixed(1).replace(".0", "") : count(number);
 }
 
 function span(seconds) {
-  if (seconds < 1) return seconds === 0 ? "0s" : `${(seconds * 1000).toPrecision(2)}ms`.replace(/^(\d+)\.0ms/, "$1ms");
+  if (seconds === 0) return "0s";
+  if (seconds < 0.01) return `${(seconds * 1000).toFixed(2)}ms`;
+  if (seconds < 1) return `${Math.round(seconds * 1000)}ms`;
   if (seconds < 60) return `${Math.floor(seconds)}s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m${Math.floor(seconds % 60)}s`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)}h${Math.floor((seconds % 3600) / 60)}m`;
@@ -163,7 +165,7 @@ class Chart {
       height: 96,
       cursor: { show: false },
       legend: { show: false },
-      padding: [6, 6, 0, 0],
+      padding: [10, 6, 0, 0],
       scales: {
         x: { range: (_, __, max) => [max - SECONDS_KEPT, max] },
         y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },

@@ -2,7 +2,7 @@
 //!
 //! The balancer is the one of `rondel run`; only the backends and some of their clients are of the demo.
 
-mod stage; // The backends, and what is done to them. Start here.
+mod show; // The backends, and what is done to them. Start here.
 
 mod backend;
 mod keys;
@@ -43,19 +43,19 @@ pub(crate) struct Arguments {
 pub(crate) fn demo(arguments: &Arguments) -> Outcome {
     logging::start();
     // It needs no end of its own: its thread ends with the process.
-    let (stage, backends) =
-        stage::start().map_err(|error| Failed::Runtime(format!("backends of the demo: {error}")))?;
+    let (show, backends) =
+        show::start().map_err(|error| Failed::Runtime(format!("backends of the demo: {error}")))?;
     let dashboard = arguments.dashboard.unwrap_or_else(dashboard);
     let text = configuration(arguments.listen, dashboard, &backends);
     let config = Config::parse("demo", text.as_bytes()).map_err(Failure::Config)?;
     // Restored when the demo ends, so that a shell shows again what is typed.
-    let keys = keys::start(stage.clone());
+    let keys = keys::start(show.clone());
     let ended = control::run(Source::Fixed(config), |ready| {
         log_ready(ready);
         // Without a reader of the invitation there is still a demo.
         let _ = print(&invitation(ready, &backends, keys.is_some()));
-        stage.play(arguments.script.clone());
-        stage.make_traffic(reachable(ready.listeners[0].address), arguments.traffic);
+        show.play(arguments.script.clone());
+        show.make_traffic(reachable(ready.listeners[0].address), arguments.traffic);
     });
     match ended {
         // Who ends a demo does not wait for its connections.

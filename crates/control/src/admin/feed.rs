@@ -29,16 +29,16 @@ pub(super) struct Feed {
 #[derive(Debug)]
 struct Viewer {
     frames: mpsc::Sender<Bytes>,
-    stage: watch::Sender<Stage>,
+    errand: watch::Sender<Errand>,
 }
 
 /// What a connection is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum Errand {
     /// To ask once.
-    Asking,
+    Ask,
     /// To watch for as long as it likes.
-    Watching,
+    Watch,
     /// It watched, and did not read.
     SentAway,
 }
@@ -52,8 +52,8 @@ pub(super) struct Frames(mpsc::Receiver<Bytes>);
 pub(super) struct Full;
 
 impl Feed {
-    /// The connection of this stage watches from now on; it is told `first` what the status is.
-    pub(super) fn watch(&self, first: Status, stage: watch::Sender<Stage>) -> Result<Frames, Full> {
+    /// The connection of this errand watches from now on; it is told `first` what the status is.
+    pub(super) fn watch(&self, first: Status, errand: watch::Sender<Errand>) -> Result<Frames, Full> {
         let (sender, receiver) = mpsc::channel(FRAMES_MAX);
         let frame = format!("retry: {}\n\n{}", RETRY_AFTER.as_millis(), frame(first, 0));
         sender.try_send(frame.into()).expect("an empty queue has room");
@@ -62,8 +62,8 @@ impl Feed {
         if viewers.len() == VIEWERS_MAX {
             return Err(Full);
         }
-        stage.send_replace(Stage::Watching);
-        viewers.push(Viewer { frames: sender, stage });
+        errand.send_replace(Errand::Watch);
+        viewers.push(Viewer { frames: sender, errand });
         self.someone.notify_one();
         Ok(Frames(receiver))
     }
@@ -98,7 +98,7 @@ impl Feed {
         self.viewers().retain(|viewer| {
             let told = viewer.frames.try_send(frame.clone()).is_ok();
             if !told {
-                viewer.stage.send_replace(Stage::SentAway);
+                viewer.errand.send_replace(Errand::SentAway);
             }
             told
         });
@@ -158,7 +158,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 mod tests {
     use tokio::sync::watch;
 
-    use super::{FRAMES_MAX, Feed, Full, Stage, VIEWERS_MAX, frame};
+    use super::{Errand, FRAMES_MAX, Feed, Full, VIEWERS_MAX, frame};
     use crate::admin::status::tests::status;
 
     #[test]
@@ -173,26 +173,27 @@ mod tests {
     #[test]
     fn one_too_many_is_turned_away_until_another_leaves() {
         let feed = Feed::default();
-        let stage = || watch::channel(Stage::Asking).0;
-        let mut watching: Vec<_> = (0..VIEWERS_MAX).map(|_| feed.watch(status(), stage()).unwrap()).collect();
-        assert!(matches!(feed.watch(status(), stage()), Err(Full)));
+        let errand = || watch::channel(Errand::Ask).0;
+        let mut watching: Vec<_> =
+            (0..VIEWERS_MAX).map(|_| feed.watch(status(), errand()).unwrap()).collect();
+        assert!(matches!(feed.watch(status(), errand()), Err(Full)));
         watching.pop();
-        assert!(feed.watch(status(), stage()).is_ok());
+        assert!(feed.watch(status(), errand()).is_ok());
     }
 
     #[test]
     fn who_does_not_read_is_sent_away_and_no_other() {
         let feed = Feed::default();
-        let (idle, idle_stage) = watch::channel(Stage::Asking);
-        let (busy, busy_stage) = watch::channel(Stage::Asking);
+        let (idle, idle_errand) = watch::channel(Errand::Ask);
+        let (busy, busy_errand) = watch::channel(Errand::Ask);
         let _idle = feed.watch(status(), idle).unwrap();
         let mut reads = feed.watch(status(), busy).unwrap();
         for _ in 0..FRAMES_MAX {
             assert!(reads.0.try_recv().is_ok());
             feed.tell(&"x".into());
         }
-        assert_eq!(*idle_stage.borrow(), Stage::SentAway);
-        assert_eq!(*busy_stage.borrow(), Stage::Watching);
+        assert_eq!(*idle_errand.borrow(), Errand::SentAway);
+        assert_eq!(*busy_errand.borrow(), Errand::Watch);
         assert!(feed.is_watched());
         drop(reads);
         assert!(!feed.is_watched());

@@ -61,6 +61,14 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_to_end_has_its_meaning() {
+        let script = ASSETS.iter().find(|asset| asset.path == "/assets/dashboard.js").unwrap().text;
+        for reason in connection::CloseReason::ALL {
+            assert!(script.contains(&format!("\n  {}: \"", reason.name())), "{}", reason.name());
+        }
+    }
+
+    #[test]
     fn words_from_elsewhere_are_never_taken_for_html() {
         let script = ASSETS.iter().find(|asset| asset.path == "/assets/dashboard.js").unwrap().text;
         for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {

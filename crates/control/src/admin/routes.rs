@@ -15,7 +15,7 @@ use serde::Serialize;
 use table::Phase;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::feed::{Feed, Frames, Stage, VIEWERS_MAX};
+use super::feed::{Errand, Feed, Frames, VIEWERS_MAX};
 use super::pages::{ASSETS, Asset, DASHBOARD, POLICY};
 use super::{Answer, Ask, Command, metrics};
 
@@ -37,7 +37,7 @@ pub(super) struct Peer {
     pub(super) asks: mpsc::Sender<Ask>,
     pub(super) feed: Arc<Feed>,
     /// What its connection is about.
-    pub(super) stage: watch::Sender<Stage>,
+    pub(super) errand: watch::Sender<Errand>,
 }
 
 type Page = Response<Full<Bytes>>;
@@ -68,7 +68,7 @@ async fn events(request: &Request<Incoming>, peer: Peer) -> Result<Frames, Page>
     }
     let status = ask(&peer.asks, Ask::Status).await?;
     let full = format!("{VIEWERS_MAX} watch already: close one of them, or ask for /status.json");
-    peer.feed.watch(*status, peer.stage).map_err(|_| text(StatusCode::SERVICE_UNAVAILABLE, &full))
+    peer.feed.watch(*status, peer.errand).map_err(|_| text(StatusCode::SERVICE_UNAVAILABLE, &full))
 }
 
 /// Whether the request changes nothing.

@@ -24,7 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::Ask;
-use super::feed::{Feed, Stage, VIEWERS_MAX};
+use super::feed::{Errand, Feed, VIEWERS_MAX};
 use super::routes::{self, Access, Peer};
 use super::socket::{self, Made};
 use crate::failure::Failure;
@@ -138,7 +138,7 @@ struct PlacesTaken(Vec<Place>);
 
 struct Place {
     connection: JoinHandle<()>,
-    stage: watch::Receiver<Stage>,
+    errand: watch::Receiver<Errand>,
 }
 
 impl PlacesTaken {
@@ -147,15 +147,15 @@ impl PlacesTaken {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.make_room();
-        let (sender, stage) = watch::channel(Stage::Asking);
-        let peer = Peer { access, asks: asks.clone(), feed: Arc::clone(feed), stage: sender };
-        let connection = tokio::spawn(serve(stream, peer, stage.clone()));
-        self.0.push(Place { connection, stage });
+        let (sender, errand) = watch::channel(Errand::Ask);
+        let peer = Peer { access, asks: asks.clone(), feed: Arc::clone(feed), errand: sender };
+        let connection = tokio::spawn(serve(stream, peer, errand.clone()));
+        self.0.push(Place { connection, errand });
     }
 
     fn make_room(&mut self) {
         self.0.retain(|place| !place.connection.is_finished());
-        let asks = |place: &Place| *place.stage.borrow() == Stage::Asking;
+        let asks = |place: &Place| *place.errand.borrow() == Errand::Ask;
         if self.0.iter().filter(|place| asks(place)).count() == CONNECTIONS_MAX
             && let Some(oldest) = self.0.iter().position(asks)
         {
@@ -176,7 +176,7 @@ async fn pause(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn serve<S>(stream: S, peer: Peer, stage: watch::Receiver<Stage>)
+async fn serve<S>(stream: S, peer: Peer, errand: watch::Receiver<Errand>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -190,16 +190,16 @@ where
     // What a client does to its own request is its own affair.
     tokio::select! {
         _ = connection => {}
-        () = over(stage) => {}
+        () = over(errand) => {}
     }
 }
 
 /// Waits until a connection has had its time, or, if it watches, until it is sent away.
-async fn over(mut stage: watch::Receiver<Stage>) {
-    let watches = stage.wait_for(|stage| *stage != Stage::Asking);
-    if timeout(CONNECTION_TIME_MAX, watches).await.is_ok_and(|stage| stage.is_ok()) {
+async fn over(mut errand: watch::Receiver<Errand>) {
+    let watches = errand.wait_for(|errand| *errand != Errand::Ask);
+    if timeout(CONNECTION_TIME_MAX, watches).await.is_ok_and(|errand| errand.is_ok()) {
         // An error: whoever might have sent it away has gone.
-        let _ = stage.wait_for(|stage| *stage == Stage::SentAway).await;
+        let _ = errand.wait_for(|errand| *errand == Errand::SentAway).await;
     }
 }
 

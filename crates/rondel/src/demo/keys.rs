@@ -8,11 +8,11 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
 
-use super::stage::{BACKENDS, Deed, Stage};
+use super::show::{BACKENDS, Deed, Show};
 
 /// What the keys do, for people.
-pub(super) const HELP: &str = "\
-  k kills a backend, r revives all, s slows all; 1, 2 and 3 kill or revive that one";
+pub(super) const HELP: &str =
+    "  k kills a backend, r revives all, s slows all; 1, 2 and 3 kill or revive that one";
 
 /// A terminal that gives each key at once. Dropping it makes it what it was.
 #[derive(Debug)]
@@ -21,12 +21,12 @@ pub(super) struct Terminal {
 }
 
 /// Listens to keys, if there is a terminal to press them at.
-pub(super) fn start(stage: Stage) -> Option<Terminal> {
+pub(super) fn start(show: Show) -> Option<Terminal> {
     let terminal = Terminal::prepare()?;
     let listen = move || {
         for key in std::io::stdin().lock().bytes().map_while(Result::ok) {
             if let Some(deed) = deed(key) {
-                stage.act(deed);
+                show.act(deed);
             }
         }
     };

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::stage::{BACKENDS, Deed};
+use super::show::{BACKENDS, Deed};
 
 /// Deeds with their times since the start, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

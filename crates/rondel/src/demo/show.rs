@@ -15,7 +15,7 @@ use crate::outcome::print;
 
 /// Reaches the thread of the demo, which has all of it but the balancer.
 #[derive(Clone, Debug)]
-pub(super) struct Stage {
+pub(super) struct Show {
     runtime: Handle,
     deeds: mpsc::Sender<Deed>,
 }
@@ -38,7 +38,7 @@ pub(super) enum Deed {
 }
 
 /// Starts the backends on a thread of their own and says where they listen.
-pub(super) fn start() -> io::Result<(Stage, Vec<SocketAddr>)> {
+pub(super) fn start() -> io::Result<(Show, Vec<SocketAddr>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut backends = (1..=BACKENDS).map(Backend::new).collect::<io::Result<Vec<_>>>()?;
     let addresses = backends.iter().map(|backend| backend.address).collect();
@@ -47,12 +47,12 @@ pub(super) fn start() -> io::Result<(Stage, Vec<SocketAddr>)> {
         backends.iter_mut().try_for_each(Backend::revive)?;
     }
     let (deeds, todo) = mpsc::channel(DEEDS_MAX);
-    let stage = Stage { runtime: runtime.handle().clone(), deeds };
+    let show = Show { runtime: runtime.handle().clone(), deeds };
     thread::Builder::new().name("demo".to_owned()).spawn(move || runtime.block_on(play(backends, todo)))?;
-    Ok((stage, addresses))
+    Ok((show, addresses))
 }
 
-impl Stage {
+impl Show {
     /// Does it soon; at the bound, not at all: somebody leans on a key.
     pub(super) fn act(&self, deed: Deed) {
         let _ = self.deeds.try_send(deed);
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn each_answers_with_its_name_and_keeps_the_connection() {
-        let (_stage, addresses) = start().unwrap();
+        let (_show, addresses) = start().unwrap();
         assert_eq!(addresses.len(), 3);
         for (number, address) in addresses.into_iter().enumerate() {
             let mut stream = TcpStream::connect(address).unwrap();
@@ -177,16 +177,16 @@ mod tests {
 
     #[test]
     fn one_that_is_killed_breaks_off_and_one_that_is_revived_answers() {
-        let (stage, addresses) = start().unwrap();
+        let (show, addresses) = start().unwrap();
         let mut stream = TcpStream::connect(addresses[1]).unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
         read_until(&mut stream, "backend-2\n");
-        stage.play(Script(vec![(Duration::ZERO, Deed::Kill(2))]));
+        show.play(Script(vec![(Duration::ZERO, Deed::Kill(2))]));
         // The end is waited for; its listener goes with it.
         let ended = stream.read(&mut [0; 1]);
         assert!(ended.is_ok_and(|length| length == 0));
         assert_eq!(wait_for(addresses[1], false), Some(ErrorKind::ConnectionRefused));
-        stage.act(Deed::Restore);
+        show.act(Deed::Restore);
         assert_eq!(wait_for(addresses[1], true), None);
     }
 
