@@ -28,6 +28,7 @@ mod round_robin;
 
 // What outlives a swap, and how one is made.
 mod ack_hold;
+mod atomics;
 mod backend;
 mod counters;
 mod failures;
