@@ -14,8 +14,10 @@ mod command; // What may be asked for. Start here.
 mod connections;
 mod durations;
 mod explanation;
+mod feed;
 mod metrics;
 mod overrides;
+mod pages;
 mod routes;
 mod server;
 mod socket;
@@ -25,8 +27,8 @@ use tokio::sync::oneshot;
 
 use crate::access_log::Ended;
 
-pub(crate) use self::answer::Reloads;
 pub use self::answer::{Answer, Refused};
+pub(crate) use self::answer::{Reloads, unix_seconds};
 pub use self::command::{BackendName, Command};
 pub(crate) use self::connections::{Answers, CLOSE, inquire};
 pub use self::connections::{Close, ConnectionId, ConnectionStatus, Connections, Query};

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Tier};
+use log::Level;
 use table::{Changes, Gate, Health, Notice, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -32,13 +33,16 @@ use crate::admin::{
     ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Drain, Known, Overrides, Reloads, Said, Status,
     Unknown, explanation, take,
 };
+use crate::chronicle::{Chronicle, Kind};
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::peaks::Peaks;
 use crate::ready::{Ready, ReadyListener};
 use crate::reload::{Origin, Refusal, plan};
 use crate::retired::Retired;
 use crate::sizing::{Sizes, TooFewDescriptors};
 use crate::sockets;
+use crate::succession::{self, Reign};
 use crate::totals::Totals;
 use crate::watch::{Watch, now};
 
@@ -93,6 +97,10 @@ struct Control {
     overrides: Overrides,
     /// What the table in force goes by.
     health: Health,
+    /// The same of the table whose coming was noted last.
+    noted: Health,
+    chronicle: Chronicle,
+    peaks: Peaks,
     retired: Retired,
     swept_at: Instant,
     /// The longest queue of clients not yet accepted that the kernel allows.
@@ -108,7 +116,7 @@ struct Control {
     inquirer: Inquirer,
     /// Workers that have not ended.
     running: usize,
-    _admin: Admin,
+    admin: Admin,
 }
 
 /// What control waits for. Signals that arrive while one is being answered count as one; none is lost.
@@ -151,8 +159,9 @@ impl Control {
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
         let mut watch = Watch::new(&config);
-        watch.first_round(FIRST_ROUND_MAX).await;
-        let health = watch.health(now());
+        let mut chronicle = Chronicle::default();
+        watch.first_round(FIRST_ROUND_MAX, &mut chronicle).await;
+        let health = watch.health(now(), &mut chronicle);
         let table = Table::build(&config, sockets, workers, Some(&health), None);
         let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
         let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
@@ -175,7 +184,10 @@ impl Control {
             access_log,
             workers: Arc::new(PerWorker::new(workers)),
             overrides: Overrides::default(),
+            noted: health.clone(),
             health,
+            chronicle,
+            peaks: Peaks::new(now()),
             retired: Retired::default(),
             swept_at: Instant::now(),
             backlog_max: host.backlog_max,
@@ -186,7 +198,7 @@ impl Control {
             asks,
             inquirer,
             running: 0,
-            _admin: admin,
+            admin,
         };
         control.spawn(&sizes, inquiries, &sender)?;
         Ok((control, sizes))
@@ -241,6 +253,7 @@ impl Control {
             listeners: listeners.map_err(|error| Failure::Runtime(format!("getsockname: {error}")))?,
             workers: sizes.cpus.len(),
             connections_max: sizes.connections_max,
+            http: self.admin.http,
         })
     }
 
@@ -253,7 +266,7 @@ impl Control {
                 Event::End => break self.drain().await,
                 Event::Ended { worker, result } => {
                     let failure = ended_unasked(worker, result);
-                    log::error!("{failure}");
+                    self.chronicle.note(Level::Error, Kind::Phase, &failure);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break Err(failure);
@@ -268,10 +281,11 @@ impl Control {
     /// No new connections; those that exist may finish until a deadline.
     async fn drain(&mut self) -> Result<(), Failure> {
         let timeout = self.config.runtime.drain_timeout;
-        log::info!(
+        let text = format!(
             "draining: connections={} may finish within {timeout:?}; a second signal ends them now",
             self.gate.active()
         );
+        self.chronicle.note(Level::Info, Kind::Phase, text);
         self.enter_phase(Phase::Draining);
         let deadline = Instant::now() + timeout;
         let mut failed = None;
@@ -286,7 +300,8 @@ impl Control {
                 Event::Reopen => self.access_log.reopen(),
                 Event::Reload => log::warn!("SIGHUP: not reloading while draining"),
                 Event::End => {
-                    log::info!("ending at once: connections={} are closed", self.gate.active());
+                    let text = format!("ending at once: connections={} are closed", self.gate.active());
+                    self.chronicle.note(Level::Info, Kind::Phase, text);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break;
@@ -338,7 +353,7 @@ impl Control {
             }
             Err(refusal) => {
                 for line in refusal.lines() {
-                    log::error!("reload refused: {line}");
+                    self.chronicle.note(Level::Error, Kind::Reload, format_args!("reload refused: {line}"));
                 }
                 log::info!("the configuration before it stays in force");
                 self.reloads.on_refused(&refusal, begun.elapsed());
@@ -380,11 +395,12 @@ impl Control {
         }
         log_lines(changes.lines());
         log_lines(removed.iter().map(String::as_str));
-        match changes.lines().len() {
-            0 => log::info!("reloaded: nothing changed"),
-            1 => log::info!("reloaded: 1 change"),
-            number => log::info!("reloaded: {number} changes"),
-        }
+        let text = match changes.lines().len() {
+            0 => "reloaded: nothing changed".to_owned(),
+            1 => "reloaded: 1 change".to_owned(),
+            number => format!("reloaded: {number} changes"),
+        };
+        self.chronicle.note(Level::Info, Kind::Reload, text);
         Ok(changes)
     }
 
@@ -435,7 +451,14 @@ impl Control {
     }
 
     fn publish(&mut self, table: Table) {
-        self.retired.keep(self.published.load_full());
+        let before = self.published.load_full();
+        succession::note(
+            Reign { table: &before, health: &self.noted },
+            Reign { table: &table, health: &self.health },
+            &mut self.chronicle,
+        );
+        self.noted = self.health.clone();
+        self.retired.keep(before);
         self.published.publish(table);
         self.wakers.iter().for_each(Waker::wake);
         self.sweep();
@@ -461,7 +484,7 @@ impl Control {
                     return event.expect("the tasks that receive signals hold senders and do not end");
                 }
                 report = self.watch.next() => {
-                    if self.watch.on_report(&report, now()) {
+                    if self.watch.on_report(&report, now(), &mut self.chronicle) {
                         self.refresh();
                     }
                 }
@@ -474,6 +497,7 @@ impl Control {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
                 () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
                 note = self.access_log.note() => log::warn!("{note}"),
+                () = sleep_until(self.peaks.due().into()) => self.peaks.look(&self.published.load_full(), now()),
                 Some(ask) = self.asks.recv() => self.answer(ask),
             }
         }
@@ -482,7 +506,7 @@ impl Control {
     /// Connects to a backend have failed as often in a row as its pool puts it aside for.
     fn on_failing(&mut self) {
         self.failing.get_ref().clear();
-        if self.watch.on_failures(&self.published.load_full(), now()) {
+        if self.watch.on_failures(&self.published.load_full(), now(), &mut self.chronicle) {
             self.refresh();
         }
     }
@@ -497,7 +521,7 @@ impl Control {
     fn refresh(&mut self) {
         let previous = self.published.load_full();
         let is_due = previous.due.is_some_and(|due| due <= now());
-        if !self.watch.look(now()) && !is_due {
+        if !self.watch.look(now(), &mut self.chronicle) && !is_due {
             return;
         }
         let health = self.look();
@@ -510,7 +534,7 @@ impl Control {
 
     /// What is known of backends now, and what operators say.
     fn look(&mut self) -> Health {
-        self.overrides.judge(self.watch.health(now()))
+        self.overrides.judge(self.watch.health(now(), &mut self.chronicle))
     }
 
     /// Puts a table in force that is made of the same config and sockets as the `previous` one.
@@ -539,10 +563,12 @@ impl Control {
                 self.close_connections(&close, answer);
             }
             Ask::Command(command, peer, answer) => {
-                log::info!("admin: {peer}: {command}");
+                let text = format!("admin: {peer}: {command}");
+                self.chronicle.note(Level::Info, Kind::Command, text);
                 let said = self.obey(command);
                 if let Answer::Refused(refused) = &said {
-                    log::info!("admin: refused: {}", refused.lines.join("; "));
+                    let text = format!("admin: refused: {}", refused.lines.join("; "));
+                    self.chronicle.note(Level::Info, Kind::Command, text);
                 }
                 drop(answer.send(said));
             }
@@ -566,6 +592,8 @@ impl Control {
             reloads: &self.reloads,
             workers: &self.workers,
             access_log: &self.access_log,
+            chronicle: &self.chronicle,
+            peaks: &self.peaks,
             started_at: self.started_at,
             now: now(),
         }

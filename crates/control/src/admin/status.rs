@@ -17,6 +17,8 @@ use super::answer::{Reloads, unix_seconds};
 use super::durations::DurationsStatus;
 use super::overrides::{Overrides, seconds_left};
 use crate::access_log::{AccessLog, AccessLogStatus};
+use crate::chronicle::{Chronicle, Entry};
+use crate::peaks::{Peak, Peaks};
 use crate::watch::Watch;
 
 /// How everything is. Numbers count from the start of the process, or of the listener or the backend if that came later.
@@ -48,6 +50,8 @@ pub struct Status {
     /// What reloads removed and has connections yet.
     #[serde(default)]
     pub leaving: Vec<LeavingStatus>,
+    /// What happened of late, oldest first.
+    pub chronicle: Vec<Entry>,
 }
 
 /// Where the process is in its life.
@@ -108,7 +112,7 @@ pub struct ReloadStatus {
 }
 
 /// A listener.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ListenerStatus {
     /// Its name.
     pub name: String,
@@ -120,6 +124,12 @@ pub struct ListenerStatus {
     pub role: Option<String>,
     /// Connections that exist.
     pub active: u64,
+    /// The most there were, as seen once a second.
+    pub active_max: u64,
+    /// Connections accepted in the last second.
+    pub rate: f64,
+    /// The most there were in a second.
+    pub rate_max: f64,
     /// How many there may be at once.
     pub connections_max: u32,
     /// Clients that wait for a primary; they are among those.
@@ -147,6 +157,10 @@ pub struct PoolStatus {
     pub serving: String,
     /// Clients that wait for a backend that is not full.
     pub queued: u32,
+    /// The most that waited, as seen once a second.
+    pub queued_max: u32,
+    /// How many may wait.
+    pub queue_size: u32,
     /// The names of backends that all say they are the primary, if that is more than one.
     pub conflict: Vec<String>,
     /// How long attempts to connect took that succeeded.
@@ -185,6 +199,12 @@ pub struct BackendStatus {
     pub connections_max: Option<u32>,
     /// Connections that exist.
     pub active: u64,
+    /// The most there were, as seen once a second.
+    pub active_max: u64,
+    /// Connections that it got in the last second.
+    pub rate: f64,
+    /// The most it got in a second.
+    pub rate_max: f64,
     /// Attempts to connect: how often it was picked.
     pub picked: u64,
     /// Attempts that succeeded.
@@ -240,6 +260,10 @@ pub struct ProbeStatus {
     pub verdict: String,
     /// How long it is that, in seconds.
     pub since_seconds: f64,
+    /// How often it went down.
+    pub downs: u64,
+    /// How long it was down in all, in seconds.
+    pub down_seconds: f64,
     /// Why the last one failed; none if it passed.
     pub error: Option<String>,
     /// How long the last one took, in seconds; none before the first.
@@ -271,6 +295,8 @@ pub(crate) struct Known<'a> {
     pub(crate) reloads: &'a Reloads,
     pub(crate) workers: &'a PerWorker<WorkerCounters>,
     pub(crate) access_log: &'a AccessLog,
+    pub(crate) chronicle: &'a Chronicle,
+    pub(crate) peaks: &'a Peaks,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
     pub(crate) now: Instant,
@@ -289,7 +315,11 @@ pub(crate) fn take(known: &Known<'_>) -> Status {
         log_level: log::max_level().as_str().to_lowercase(),
         access_log: known.access_log.status(known.workers.sum(|worker| worker.records_lost.get())),
         config: known.reloads.status(),
-        listeners: table.listeners.iter().map(|listener| listener_status(listener)).collect(),
+        listeners: table
+            .listeners
+            .iter()
+            .map(|listener| listener_status(listener, known.peaks.of_listener(listener)))
+            .collect(),
         pools: table
             .pools
             .iter()
@@ -297,6 +327,7 @@ pub(crate) fn take(known: &Known<'_>) -> Status {
             .map(|(pool, written)| known.pool(pool, written))
             .collect(),
         leaving: leaving(&table.removed, known.now),
+        chronicle: known.chronicle.entries().cloned().collect(),
     }
 }
 
@@ -351,7 +382,7 @@ fn leaving(removed: &Removed, now: Instant) -> Vec<LeavingStatus> {
     backends.chain(listeners).filter(|gone| gone.active > 0).collect()
 }
 
-fn listener_status(listener: &Listener) -> ListenerStatus {
+fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
     let counters = &listener.counters;
     ListenerStatus {
         name: listener.name.clone(),
@@ -362,6 +393,9 @@ fn listener_status(listener: &Listener) -> ListenerStatus {
             demand @ (Demand::Primary(_) | Demand::Replica(_)) => Some(demand.to_string()),
         },
         active: counters.sum(|worker| worker.active.get()),
+        active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
+        rate: peak.rate,
+        rate_max: peak.rate_max,
         connections_max: listener.connections_max,
         held: listener.hold_gate.active(),
         accepted: counters.sum(|worker| worker.accepted.get()),
@@ -386,7 +420,9 @@ impl Known<'_> {
         let claims = |backend: &&config::Backend| conflict.contains(&backend.address);
         let backend = |(backend, written): (&std::sync::Arc<Backend>, &config::Backend)| {
             let standing = standings.and_then(|pool| pool.backends.get(&backend.address));
-            let mut status = backend_status(backend, written.tier, standing.copied().unwrap_or_default());
+            let peak = self.peaks.of_backend(&pool.name, backend);
+            let mut status =
+                backend_status(backend, written.tier, standing.copied().unwrap_or_default(), peak);
             status.overrides = self.overrides.of(&pool.name, backend.address).shown(self.now);
             let ejected_for = self.watch.ejected_for(&pool.name, backend.address, self.now);
             status.ejected_for_seconds = ejected_for.map(|left| left.as_secs_f64());
@@ -401,6 +437,8 @@ impl Known<'_> {
             balance: pool.balance.to_string(),
             serving: pool.tier().to_string(),
             queued: pool.queue_gate.active(),
+            queued_max: self.peaks.queued_max(&pool.name).max(pool.queue_gate.active()),
+            queue_size: pool.queue.connections_max,
             conflict: written.backends.iter().filter(claims).map(|backend| backend.name.clone()).collect(),
             connect: pool.counters.durations(|worker| &worker.connect).into(),
             life: pool.counters.durations(|worker| &worker.life).into(),
@@ -409,7 +447,7 @@ impl Known<'_> {
     }
 }
 
-fn backend_status(backend: &Backend, tier: Tier, standing: Standing) -> BackendStatus {
+fn backend_status(backend: &Backend, tier: Tier, standing: Standing, peak: Peak) -> BackendStatus {
     let counters = &backend.counters;
     BackendStatus {
         name: backend.name.clone(),
@@ -437,6 +475,9 @@ fn backend_status(backend: &Backend, tier: Tier, standing: Standing) -> BackendS
         overrides: Override::default(),
         connections_max: backend.connections_max.map(std::num::NonZeroU32::get),
         active: counters.sum(|worker| worker.active.get()),
+        active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
+        rate: peak.rate,
+        rate_max: peak.rate_max,
         picked: counters.sum(|worker| worker.picked.get()),
         connected: counters.sum(|worker| worker.connected.get()),
         connect_failed: counters.sum(|worker| worker.connect_failed.get()),
@@ -471,6 +512,8 @@ fn probe_status(known: &health::Status, now: Instant) -> ProbeStatus {
         }
         .to_owned(),
         since_seconds: now.saturating_duration_since(known.since).as_secs_f64(),
+        downs: known.downs,
+        down_seconds: known.down_time(now).as_secs_f64(),
         error: known.error.as_ref().map(ToString::to_string),
         latency_seconds: known.latency.map(|latency| latency.as_secs_f64()),
         late_seconds: known.late.as_secs_f64(),
@@ -486,6 +529,7 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::chronicle::Kind;
 
     /// One listener, one pool, one backend that is down and was a lagging replica, everything of it counted.
     pub(in crate::admin) fn status() -> Status {
@@ -493,6 +537,8 @@ pub(super) mod tests {
         let probe = ProbeStatus {
             verdict: "down".to_owned(),
             since_seconds: 12.5,
+            downs: 1,
+            down_seconds: 12.5,
             error: Some("connection refused".to_owned()),
             latency_seconds: Some(0.002),
             late_seconds: 0.0,
@@ -514,6 +560,9 @@ pub(super) mod tests {
             overrides: Override { weight: Some(7), ..Override::default() },
             connections_max: None,
             active: 2,
+            active_max: 3,
+            rate: 1.0,
+            rate_max: 4.0,
             picked: 6,
             connected: 5,
             connect_failed: 1,
@@ -550,6 +599,9 @@ pub(super) mod tests {
                 pool: "app".to_owned(),
                 role: None,
                 active: 2,
+                active_max: 3,
+                rate: 1.0,
+                rate_max: 4.0,
                 connections_max: 10,
                 held: 1,
                 accepted: 5,
@@ -563,6 +615,8 @@ pub(super) mod tests {
                 balance: "round_robin".to_owned(),
                 serving: "active".to_owned(),
                 queued: 0,
+                queued_max: 2,
+                queue_size: 100,
                 conflict: Vec::new(),
                 connect: DurationsStatus {
                     count: 5,
@@ -582,6 +636,13 @@ pub(super) mod tests {
                 address: "10.0.0.9:80".parse().unwrap(),
                 active: 1,
                 seconds_left: Some(100),
+            }],
+            chronicle: vec![Entry {
+                number: 1,
+                at: 1_000.5,
+                level: "warn".to_owned(),
+                kind: Kind::Verdict,
+                text: "pool app, backend a: is down: connection refused".to_owned(),
             }],
         }
     }

@@ -10,6 +10,7 @@
 )]
 
 // The harness.
+mod browser;
 mod chance;
 mod keyed;
 mod lb;
@@ -29,6 +30,8 @@ mod balance;
 mod commands;
 mod connect;
 mod counters;
+mod dashboard;
+mod demo;
 mod ending;
 mod failover;
 mod halves;
