@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::{
-    Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive,
-    LagMax, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Tier, Tiers, Waiting, Workers,
+    AccessLog, Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback,
+    Keepalive, LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Tier, Tiers,
+    Waiting, Workers,
 };
 use crate::probe::{Damping, Rhythm, Thresholds};
 
@@ -38,6 +39,14 @@ pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
         backends,
     }
 }
+
+/// The access log for which a file says where it goes.
+pub(crate) fn access_log(to: LogTarget) -> AccessLog {
+    AccessLog { to, format: LogFormat::Text, skip_empty: false }
+}
+
+/// Whoever has an access log wants to see all of it.
+pub(crate) const LISTENER_ACCESS_LOG: bool = true;
 
 /// A backend for which a file says its address.
 pub(crate) fn backend(address: SocketAddr) -> Backend {

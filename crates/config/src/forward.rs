@@ -37,11 +37,13 @@ impl Config {
                 drain_timeout: defaults::DRAIN_TIMEOUT,
             },
             admin: defaults::admin(),
+            access_log: None,
             listeners: vec![Listener {
                 name: NAME.to_owned(),
                 address: listen,
                 pool: PoolIndex(0),
                 demand: defaults::DEMAND,
+                access_log: defaults::LISTENER_ACCESS_LOG,
                 backlog: defaults::BACKLOG,
                 connections_max: defaults::LISTENER_CONNECTIONS_MAX,
                 freebind: defaults::FREEBIND,

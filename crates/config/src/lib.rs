@@ -44,9 +44,9 @@ mod describe;
 mod forward;
 
 pub use crate::config::{
-    ADMIN_SOCKET_DEFAULT, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand, Eject,
-    Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool,
-    PoolIndex, Runtime, Tier, Tiers, Waiting, Workers,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand,
+    Eject, Failback, Fallback, Keepalive, LagMax, Listener, LogFormat, LogTarget, OnAllDown, OnDemotion,
+    OnLoss, OnRemove, Pool, PoolIndex, Runtime, Tier, Tiers, Waiting, Workers,
 };
 pub use crate::duration::show as show_duration;
 pub use crate::error::{ConfigError, Position, Problem};

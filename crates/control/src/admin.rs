@@ -12,9 +12,12 @@
 mod answer;
 mod command; // What may be asked for. Start here.
 mod connections;
+mod durations;
 mod explanation;
+mod feed;
 mod metrics;
 mod overrides;
+mod pages;
 mod routes;
 mod server;
 mod socket;
@@ -22,11 +25,14 @@ mod status;
 
 use tokio::sync::oneshot;
 
-pub(crate) use self::answer::Reloads;
+use crate::access_log::Ended;
+
 pub use self::answer::{Answer, Refused};
+pub(crate) use self::answer::{Reloads, unix_seconds};
 pub use self::command::{BackendName, Command};
 pub(crate) use self::connections::{Answers, CLOSE, inquire};
 pub use self::connections::{Close, ConnectionId, ConnectionStatus, Connections, Query};
+pub use self::durations::DurationsStatus;
 pub(crate) use self::explanation::explanation;
 pub use self::explanation::{CaseStatus, Coming, ExplanationStatus};
 
@@ -49,6 +55,8 @@ pub(crate) enum Ask {
     Connections(Query, oneshot::Sender<Result<Connections, Answer>>),
     /// What would become of a client.
     Explain(Coming, oneshot::Sender<Result<ExplanationStatus, Answer>>),
+    /// Which connections ended last.
+    Ended(oneshot::Sender<Vec<Ended>>),
     /// To change something, or to say what a change would be; with who asked, for the log.
     Command(Command, String, oneshot::Sender<Answer>),
 }

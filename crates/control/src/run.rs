@@ -1,7 +1,7 @@
 //! The life of the process: start, serve, reload, drain, end.
 //!
 //! ```text
-//!            SIGHUP: reload
+//!            SIGHUP: reload; SIGUSR1: the access log is opened again
 //!              ┌──┐
 //! start ──▶ Serving ── SIGTERM, SIGINT ──▶ Draining ── workers ended ──────────────▶ Ok
 //!              │                              │ drain_timeout
@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Tier};
-use table::{Changes, Gate, Health, Notice, Phase, Published, Sockets, Table};
+use log::Level;
+use table::{Changes, Gate, Health, Notice, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,17 +28,21 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uring::Waker;
 use worker::{Handover, Inquirer, Inquiries, Settings, WorkerError};
 
+use crate::access_log::AccessLog;
 use crate::admin::{
     ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Drain, Known, Overrides, Reloads, Said, Status,
     Unknown, explanation, take,
 };
+use crate::chronicle::{Chronicle, Kind};
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::peaks::Peaks;
 use crate::ready::{Ready, ReadyListener};
 use crate::reload::{Origin, Refusal, plan};
 use crate::retired::Retired;
 use crate::sizing::{Sizes, TooFewDescriptors};
 use crate::sockets;
+use crate::succession::{self, Reign};
 use crate::totals::Totals;
 use crate::watch::{Watch, now};
 
@@ -64,7 +69,9 @@ pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
     runtime.block_on(async {
         let (control, sizes) = Control::start(source).await?;
         ready(&control.ready(&sizes)?);
-        control.serve().await
+        // A task of its own, because to wake the one that is blocked on takes a write(2) each time.
+        let serving = tokio::spawn(control.serve());
+        serving.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     })
 }
 
@@ -83,10 +90,17 @@ struct Control {
     gate: Arc<Gate>,
     totals: Totals,
     watch: Watch,
+    access_log: AccessLog,
+    /// Where workers count what they do.
+    workers: Arc<PerWorker<WorkerCounters>>,
     /// What operators said of backends.
     overrides: Overrides,
     /// What the table in force goes by.
     health: Health,
+    /// The same of the table whose coming was noted last.
+    noted: Health,
+    chronicle: Chronicle,
+    peaks: Peaks,
     retired: Retired,
     swept_at: Instant,
     /// The longest queue of clients not yet accepted that the kernel allows.
@@ -102,13 +116,15 @@ struct Control {
     inquirer: Inquirer,
     /// Workers that have not ended.
     running: usize,
-    _admin: Admin,
+    admin: Admin,
 }
 
 /// What control waits for. Signals that arrive while one is being answered count as one; none is lost.
 enum Event {
     /// SIGHUP.
     Reload,
+    /// SIGUSR1.
+    Reopen,
     /// SIGTERM or SIGINT.
     End,
     /// A worker ended.
@@ -135,14 +151,17 @@ impl Control {
         log_sizes(&sizes, &host);
         warn_of_backlogs(&config, host.backlog_max);
 
+        let workers = sizes.cpus.len();
+        let gate = Arc::new(Gate::new(workers));
+        let access_log = AccessLog::start(config.access_log.as_ref(), Arc::clone(&gate))?;
         let (ask, asks) = mpsc::channel(ASKS_MAX);
         let admin = Admin::start(&config.admin, &ask)?;
-        let workers = sizes.cpus.len();
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
         let mut watch = Watch::new(&config);
-        watch.first_round(FIRST_ROUND_MAX).await;
-        let health = watch.health(now());
+        let mut chronicle = Chronicle::default();
+        watch.first_round(FIRST_ROUND_MAX, &mut chronicle).await;
+        let health = watch.health(now(), &mut chronicle);
         let table = Table::build(&config, sockets, workers, Some(&health), None);
         let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
         let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
@@ -159,11 +178,16 @@ impl Control {
             published: Arc::new(Published::new(table)),
             wakers,
             failing,
-            gate: Arc::new(Gate::new(workers)),
+            gate,
             totals,
             watch,
+            access_log,
+            workers: Arc::new(PerWorker::new(workers)),
             overrides: Overrides::default(),
+            noted: health.clone(),
             health,
+            chronicle,
+            peaks: Peaks::new(now()),
             retired: Retired::default(),
             swept_at: Instant::now(),
             backlog_max: host.backlog_max,
@@ -174,7 +198,7 @@ impl Control {
             asks,
             inquirer,
             running: 0,
-            _admin: admin,
+            admin,
         };
         control.spawn(&sizes, inquiries, &sender)?;
         Ok((control, sizes))
@@ -187,8 +211,10 @@ impl Control {
         inquiries: Vec<Inquiries>,
         sender: &mpsc::Sender<Event>,
     ) -> Result<(), Failure> {
-        let ends = Handover::new(sizes.cpus.len()).into_iter().zip(inquiries);
-        for ((index, &cpu), (handover, inquiries)) in sizes.cpus.iter().enumerate().zip(ends) {
+        let workers = sizes.cpus.len();
+        let recorders = self.access_log.recorders(workers);
+        let ends = Handover::new(workers).into_iter().zip(inquiries).zip(recorders);
+        for ((index, &cpu), ((handover, inquiries), recorder)) in sizes.cpus.iter().enumerate().zip(ends) {
             let settings = Settings {
                 index,
                 cpu,
@@ -197,6 +223,8 @@ impl Control {
                 handover,
                 inquiries,
                 pipes_max: sizes.pipes_per_worker,
+                counters: Arc::clone(&self.workers),
+                recorder,
                 wakers: Arc::clone(&self.wakers),
                 control: Arc::clone(self.failing.get_ref()),
                 published: Arc::clone(&self.published),
@@ -225,6 +253,7 @@ impl Control {
             listeners: listeners.map_err(|error| Failure::Runtime(format!("getsockname: {error}")))?,
             workers: sizes.cpus.len(),
             connections_max: sizes.connections_max,
+            http: self.admin.http,
         })
     }
 
@@ -233,10 +262,11 @@ impl Control {
         let result = loop {
             match self.event().await {
                 Event::Reload => drop(self.reload()),
+                Event::Reopen => self.access_log.reopen(),
                 Event::End => break self.drain().await,
                 Event::Ended { worker, result } => {
                     let failure = ended_unasked(worker, result);
-                    log::error!("{failure}");
+                    self.chronicle.note(Level::Error, Kind::Phase, &failure);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break Err(failure);
@@ -244,16 +274,18 @@ impl Control {
             }
         };
         self.log_totals();
+        self.access_log.end();
         result
     }
 
     /// No new connections; those that exist may finish until a deadline.
     async fn drain(&mut self) -> Result<(), Failure> {
         let timeout = self.config.runtime.drain_timeout;
-        log::info!(
+        let text = format!(
             "draining: connections={} may finish within {timeout:?}; a second signal ends them now",
             self.gate.active()
         );
+        self.chronicle.note(Level::Info, Kind::Phase, text);
         self.enter_phase(Phase::Draining);
         let deadline = Instant::now() + timeout;
         let mut failed = None;
@@ -265,9 +297,11 @@ impl Control {
                 return Err(Failure::DrainTimedOut { connections });
             };
             match event {
+                Event::Reopen => self.access_log.reopen(),
                 Event::Reload => log::warn!("SIGHUP: not reloading while draining"),
                 Event::End => {
-                    log::info!("ending at once: connections={} are closed", self.gate.active());
+                    let text = format!("ending at once: connections={} are closed", self.gate.active());
+                    self.chronicle.note(Level::Info, Kind::Phase, text);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break;
@@ -296,7 +330,7 @@ impl Control {
                     }
                 }
                 // It ends already.
-                Ok(Event::Reload | Event::End) => {}
+                Ok(Event::Reload | Event::Reopen | Event::End) => {}
                 Err(_) => {
                     return log::error!("{} workers did not end within {JOIN_TIMEOUT:?}", self.running);
                 }
@@ -319,7 +353,7 @@ impl Control {
             }
             Err(refusal) => {
                 for line in refusal.lines() {
-                    log::error!("reload refused: {line}");
+                    self.chronicle.note(Level::Error, Kind::Reload, format_args!("reload refused: {line}"));
                 }
                 log::info!("the configuration before it stays in force");
                 self.reloads.on_refused(&refusal, begun.elapsed());
@@ -331,6 +365,7 @@ impl Control {
     fn apply(&mut self, config: Config) -> Result<Changes, Refusal> {
         let origins = plan(&self.config, &config)?;
         let previous = self.published.load_full();
+        let access_log = self.access_log.prepare(config.access_log.as_ref())?;
         let sockets = self.sockets(&config, &origins, &previous)?;
         // Nothing can fail from here on.
         for (listener, origin) in config.listeners.iter().zip(&origins) {
@@ -348,6 +383,9 @@ impl Control {
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.backlog_max);
         self.config = config;
+        if let Some(prepared) = access_log {
+            self.access_log.go_over(prepared);
+        }
         self.publish(table);
         // After the table, so that no worker takes the end of its socket for an error.
         for (index, listener) in previous.listeners.iter().enumerate() {
@@ -357,11 +395,12 @@ impl Control {
         }
         log_lines(changes.lines());
         log_lines(removed.iter().map(String::as_str));
-        match changes.lines().len() {
-            0 => log::info!("reloaded: nothing changed"),
-            1 => log::info!("reloaded: 1 change"),
-            number => log::info!("reloaded: {number} changes"),
-        }
+        let text = match changes.lines().len() {
+            0 => "reloaded: nothing changed".to_owned(),
+            1 => "reloaded: 1 change".to_owned(),
+            number => format!("reloaded: {number} changes"),
+        };
+        self.chronicle.note(Level::Info, Kind::Reload, text);
         Ok(changes)
     }
 
@@ -412,7 +451,14 @@ impl Control {
     }
 
     fn publish(&mut self, table: Table) {
-        self.retired.keep(self.published.load_full());
+        let before = self.published.load_full();
+        succession::note(
+            Reign { table: &before, health: &self.noted },
+            Reign { table: &table, health: &self.health },
+            &mut self.chronicle,
+        );
+        self.noted = self.health.clone();
+        self.retired.keep(before);
         self.published.publish(table);
         self.wakers.iter().for_each(Waker::wake);
         self.sweep();
@@ -438,7 +484,7 @@ impl Control {
                     return event.expect("the tasks that receive signals hold senders and do not end");
                 }
                 report = self.watch.next() => {
-                    if self.watch.on_report(&report, now()) {
+                    if self.watch.on_report(&report, now(), &mut self.chronicle) {
                         self.refresh();
                     }
                 }
@@ -450,6 +496,8 @@ impl Control {
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
                 () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
+                note = self.access_log.note() => log::warn!("{note}"),
+                () = sleep_until(self.peaks.due().into()) => self.peaks.look(&self.published.load_full(), now()),
                 Some(ask) = self.asks.recv() => self.answer(ask),
             }
         }
@@ -458,7 +506,7 @@ impl Control {
     /// Connects to a backend have failed as often in a row as its pool puts it aside for.
     fn on_failing(&mut self) {
         self.failing.get_ref().clear();
-        if self.watch.on_failures(&self.published.load_full(), now()) {
+        if self.watch.on_failures(&self.published.load_full(), now(), &mut self.chronicle) {
             self.refresh();
         }
     }
@@ -466,24 +514,27 @@ impl Control {
     /// When time alone asks for another table.
     fn due(&self) -> Option<Instant> {
         let table = self.published.load_full().due;
-        table.into_iter().chain(self.watch.due(self.health.now)).min().map(Instant::from_std)
+        table.into_iter().chain(self.watch.due()).min().map(Instant::from_std)
     }
 
     /// Puts a table in force that goes by what is known of backends now, if that is another.
     fn refresh(&mut self) {
-        let health = self.look();
         let previous = self.published.load_full();
-        if health.pools == self.health.pools && previous.due.is_none_or(|due| due > health.now) {
-            self.health.now = health.now;
+        let is_due = previous.due.is_some_and(|due| due <= now());
+        if !self.watch.look(now(), &mut self.chronicle) && !is_due {
             return;
         }
-        self.health = health;
-        self.rebuild(&previous);
+        let health = self.look();
+        // Where operators say otherwise, another may be the same.
+        if health.pools != self.health.pools || is_due {
+            self.health = health;
+            self.rebuild(&previous);
+        }
     }
 
     /// What is known of backends now, and what operators say.
     fn look(&mut self) -> Health {
-        self.overrides.judge(self.watch.health(now()))
+        self.overrides.judge(self.watch.health(now(), &mut self.chronicle))
     }
 
     /// Puts a table in force that is made of the same config and sockets as the `previous` one.
@@ -500,6 +551,7 @@ impl Control {
         // Who asked may have left: then there is nobody to tell.
         match ask {
             Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
+            Ask::Ended(answer) => drop(answer.send(self.access_log.ended())),
             Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
             Ask::Explain(coming, answer) => {
                 let told = explanation(&self.known(&self.published.load_full()), &coming);
@@ -511,10 +563,12 @@ impl Control {
                 self.close_connections(&close, answer);
             }
             Ask::Command(command, peer, answer) => {
-                log::info!("admin: {peer}: {command}");
+                let text = format!("admin: {peer}: {command}");
+                self.chronicle.note(Level::Info, Kind::Command, text);
                 let said = self.obey(command);
                 if let Answer::Refused(refused) = &said {
-                    log::info!("admin: refused: {}", refused.lines.join("; "));
+                    let text = format!("admin: refused: {}", refused.lines.join("; "));
+                    self.chronicle.note(Level::Info, Kind::Command, text);
                 }
                 drop(answer.send(said));
             }
@@ -536,6 +590,10 @@ impl Control {
             gate: &self.gate,
             connections_max: self.connections_max,
             reloads: &self.reloads,
+            workers: &self.workers,
+            access_log: &self.access_log,
+            chronicle: &self.chronicle,
+            peaks: &self.peaks,
             started_at: self.started_at,
             now: now(),
         }
@@ -685,6 +743,7 @@ fn bind(
 
 fn forward_signals(sender: &mpsc::Sender<Event>) -> io::Result<()> {
     forward(signal(SignalKind::hangup())?, sender.clone(), || Event::Reload);
+    forward(signal(SignalKind::user_defined1())?, sender.clone(), || Event::Reopen);
     forward(signal(SignalKind::terminate())?, sender.clone(), || Event::End);
     forward(signal(SignalKind::interrupt())?, sender.clone(), || Event::End);
     Ok(())

@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Backends(backends::Arguments),
     /// Say which connections there are
     Connections(connections::Arguments),
-    /// Say whom a client would be given now, and why
+    /// Say what a code of the access log means, or whom a client would be given now
     Explain(explain::Arguments),
     /// End a connection, or those of a backend or of a client
     Close(close::Arguments),
@@ -91,8 +91,9 @@ pub(crate) const EXIT_CODES: [(&str, &str); 7] = [
 ];
 
 /// The signals that `run`, `tcp` and `demo` answer.
-pub(crate) const SIGNALS: [(&str, &str); 3] = [
+pub(crate) const SIGNALS: [(&str, &str); 4] = [
     ("SIGHUP", "Read the file again; one that is wrong changes nothing."),
+    ("SIGUSR1", "Open the file of the access log again, which was renamed."),
     ("SIGTERM, SIGINT", "Drain: accept no more, finish within runtime.drain_timeout."),
     ("either again", "End at once; the connections that are left are cut."),
 ];
@@ -194,6 +195,15 @@ mod tests {
     #[test]
     fn nothing_asked_shows_the_help() {
         assert_eq!(refuse("rondel").kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    }
+
+    #[test]
+    fn a_code_is_known_or_those_that_are_are_named() {
+        for code in ["SC", "-- --"] {
+            assert!(matches!(parse(&format!("rondel explain {code}")), Command::Explain(_)), "{code}");
+        }
+        let message = refuse("rondel explain XX").to_string();
+        assert!(message.contains("there are --, CQ"), "{message}");
     }
 
     #[test]

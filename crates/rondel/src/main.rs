@@ -5,6 +5,7 @@ mod cli; // What the user may write. Start here.
 mod check; // Commands that balance, or need no balancer.
 mod completions;
 mod demo;
+mod explain;
 mod man;
 mod run;
 mod tcp;
@@ -14,7 +15,6 @@ mod close;
 mod connections;
 mod disable;
 mod drain;
-mod explain;
 mod failback;
 mod foresee;
 mod health;

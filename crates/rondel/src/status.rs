@@ -59,6 +59,13 @@ fn page(status: &Status) -> String {
         let _ = writeln!(page, "  the last reload was refused: {error}");
     }
     let _ = writeln!(page, "log: {}", status.log_level);
+    let log = &status.access_log;
+    if log.to != "off" {
+        let _ = writeln!(page, "access log: {}, {} lines written, {} lost", log.to, log.written, log.lost);
+    }
+    if let Some(error) = &log.error {
+        let _ = writeln!(page, "  it cannot be written: {error}");
+    }
     page.push('\n');
     status.listeners.iter().for_each(|listener| page.push_str(&listener_line(listener)));
     status.pools.iter().for_each(|pool| page.push_str(&pool_lines(pool)));

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Demand, Fallback};
-use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Waiting};
-use table::{Backend, Fate, Listener, Notice, Phase, Table};
+use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Stage, Termination, Waiting};
+use table::{Backend, Fate, Histogram, Listener, Notice, Phase, Pool, PoolCounters, Table};
 use uring::BUFFER_SIZE;
-use worker::{StateView, Worker, WorkerView};
+use worker::{Record, StateView, Worker, WorkerView};
 
 use crate::agenda::{MILLISECOND, SECOND, nanos};
 use crate::descriptors::{Socket, Thing};
@@ -205,6 +205,7 @@ impl Run {
         self.check_numbers(&listeners, &backends);
         let world = self.world.borrow();
         world.check_kernel();
+        self.check_records(&world, &listeners);
         self.check_reasons(&world, &listeners);
         self.check_links(&world, &listeners);
         drop(world);
@@ -242,12 +243,18 @@ impl Run {
         assert_eq!(of_listeners(|of| of.accepted.get()), world.accepted, "accepted clients were not counted");
         let ends: u64 = CloseReason::ALL.iter().map(|&reason| closed(listeners, reason)).sum();
         assert_eq!(ends, world.accepted, "not every connection has one reason to end");
+        let of_pools = |histogram: fn(&PoolCounters) -> &Histogram| {
+            self.pools().iter().map(|pool| pool.counters.durations(histogram).count).sum::<u64>()
+        };
+        assert_eq!(of_pools(|of| &of.life), ends, "lives were miscounted");
+        let connected = of_backends(|of| of.connected.get());
+        assert_eq!(of_pools(|of| &of.connect), connected, "connects were not all timed");
         let bytes =
             [of_listeners(|of| of.bytes_to_backend.get()), of_listeners(|of| of.bytes_to_client.get())];
         assert_eq!(bytes, world.delivered, "bytes were miscounted at listeners");
         let bytes = [of_backends(|of| of.bytes_to_backend.get()), of_backends(|of| of.bytes_to_client.get())];
         assert_eq!(bytes, world.delivered, "bytes were miscounted at backends");
-        let (picked, connected) = (of_backends(|of| of.picked.get()), of_backends(|of| of.connected.get()));
+        let picked = of_backends(|of| of.picked.get());
         let failed = of_backends(|of| of.connect_failed.get());
         let given_up = picked - connected - failed;
         let early = [CloseReason::Drained, CloseReason::Removed, CloseReason::ClosedByOperator];
@@ -256,6 +263,34 @@ impl Run {
         assert_eq!(closed(listeners, CloseReason::ClosedByOperator), self.inquiries.closed);
         let taken = world.links.iter().filter(|link| link.is_to_backend() && link.taken).count();
         assert!(connected <= taken as u64, "connects were counted that were none");
+    }
+
+    /// Each connection that was accepted has one record, which says why it ended, where its time went and what it moved.
+    fn check_records(&self, world: &World, listeners: &[Arc<Listener>]) {
+        assert_eq!(self.ended.len() as u64, world.accepted, "not every connection has one record");
+        for reason in CloseReason::ALL {
+            let recorded = self.ended.iter().filter(|record| record.reason == reason).count() as u64;
+            assert_eq!(recorded, closed(listeners, reason), "records of {} were miscounted", reason.name());
+        }
+        let mut bytes = [0; 2];
+        for Record { facts, backend, ended_at, reason, stage, .. } in &self.ended {
+            // It has a code.
+            Termination::of(*reason, *stage);
+            bytes = [0, 1].map(|direction| bytes[direction] + facts.bytes[direction]);
+            let lived = ended_at.duration_since(facts.accepted_at);
+            let told = Duration::from(facts.waited) + Duration::from(facts.connecting);
+            assert!(told <= lived, "more time was told of than there was");
+            assert_eq!(facts.attempts > 0, backend.is_some(), "whom was it tried to connect to?");
+            match stage {
+                Stage::Relaying { .. } => {}
+                Stage::Accepted | Stage::Waiting | Stage::Connecting => {
+                    assert_eq!(facts.bytes, [0, 0], "bytes went nowhere");
+                    let unknown = nanos(lived.saturating_sub(told));
+                    assert!(unknown <= LATE_MAX, "{} ms are not told of", unknown / MILLISECOND);
+                }
+            }
+        }
+        assert_eq!(bytes, world.delivered, "bytes of records are not those that moved");
     }
 
     /// Each reason was given no more often than there was one.
@@ -352,6 +387,13 @@ impl Run {
         let mut known = HashSet::new();
         let all = self.tables.iter().flat_map(|table| &table.listeners);
         all.filter(|listener| known.insert(Arc::as_ptr(&listener.counters))).map(Arc::clone).collect()
+    }
+
+    /// Each pool that ever was, by its counters.
+    fn pools(&self) -> Vec<Arc<Pool>> {
+        let mut known = HashSet::new();
+        let all = self.tables.iter().flat_map(|table| &table.pools);
+        all.filter(|pool| known.insert(Arc::as_ptr(&pool.counters))).map(Arc::clone).collect()
     }
 
     /// Each backend that ever was, by its counters.

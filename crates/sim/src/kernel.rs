@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use uring::{
-    BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, SocketKeepalive, Token,
+    BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Shortages, SocketKeepalive,
+    Token,
 };
 
 use crate::agenda::MICROSECOND;
@@ -55,6 +56,11 @@ impl Driver for Kernel {
 
     fn buffers_free(&self) -> u32 {
         self.world.borrow().rings[self.worker].buffers.available()
+    }
+
+    fn shortages(&self) -> Shortages {
+        // Its queues have no bound.
+        Shortages::default()
     }
 
     fn open(&mut self, options: &ConnectOptions) -> Result<Fd, Errno> {

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::Config;
-use table::{Gate, Health, Phase, Published, Sockets, Table};
+use table::{Gate, Health, PerWorker, Phase, Published, Sockets, Table};
 use uring::Waker;
-use worker::{Handover, Inquirer, Settings, Worker};
+use worker::{Handover, Inquirer, Record, Recorder, Records, Settings, Worker};
 
 use crate::agenda::{MICROSECOND, SECOND, nanos};
 use crate::coverage::{Coverage, Seen};
@@ -28,6 +28,10 @@ use crate::world::World;
 pub(crate) struct Run {
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) workers: Vec<Option<Worker<Kernel>>>,
+    /// Where workers put records.
+    records: Vec<Records>,
+    /// What was taken of them.
+    pub(crate) ended: Vec<Record>,
     wakers: Arc<[Waker]>,
     /// What workers wake when connects fail; nobody puts a backend aside here but by chance.
     failing: Arc<Waker>,
@@ -86,6 +90,8 @@ impl Run {
         let mut run = Self {
             world,
             workers: Vec::new(),
+            records: Vec::new(),
+            ended: Vec::new(),
             wakers,
             failing: Arc::new(Waker::new().expect("few are open")),
             gate: Arc::new(Gate::new(scenario.workers)),
@@ -111,8 +117,11 @@ impl Run {
     }
 
     fn start_workers(&mut self, inquiries: Vec<worker::Inquiries>) {
+        let counters = Arc::new(PerWorker::new(self.scenario.workers));
         let ends = Handover::new(self.scenario.workers).into_iter().zip(inquiries);
         for (index, (handover, inquiries)) in ends.enumerate() {
+            let (recorder, records) = Recorder::new(std::thread::current());
+            self.records.push(records);
             let settings = Settings {
                 index,
                 cpu: None,
@@ -121,6 +130,8 @@ impl Run {
                 handover,
                 inquiries,
                 pipes_max: self.scenario.pipes_max,
+                counters: Arc::clone(&counters),
+                recorder,
                 wakers: Arc::clone(&self.wakers),
                 control: Arc::clone(&self.failing),
                 published: Arc::clone(&self.published),
@@ -206,6 +217,7 @@ impl Run {
         self.world.borrow().note(format_args!("worker {number} turns"));
         let lives = worker.turn().expect("the simulated kernel breaks no ring");
         let view = worker.inspect();
+        self.ended.extend(std::iter::from_fn(|| self.records[number].take()));
         self.coverage.look(&mut self.seen[number], &view);
         self.inquiries.check(&self.world.borrow(), number, &view);
         self.check_turn(number, &view);

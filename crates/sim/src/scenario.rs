@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::{
-    Backend, Balance, Config, Demand, Failback, Fallback, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove,
-    Pool, PoolIndex, Tier, Tiers, Waiting,
+    AccessLog, Backend, Balance, Config, Demand, Failback, Fallback, Listener, LogFormat, LogTarget,
+    OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Tier, Tiers, Waiting,
 };
 
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
@@ -252,6 +252,9 @@ fn manners(random: &mut Random) -> Manners {
 fn first_config(random: &mut Random, variety: Variety) -> Config {
     let mut config = Config::forward(listener_address(0), &[backend_address(0, 0)]);
     config.listeners.clear();
+    // Nothing is written, but there are records.
+    let access_log = AccessLog { to: LogTarget::Stderr, format: LogFormat::Text, skip_empty: false };
+    config.access_log = Some(access_log);
     config.runtime.drain_timeout = Duration::from_millis(random.pick(&[1, 500, 30_000]));
     config.pools = (0..2).map(|number| pool(random, variety, &config.pools[0], number)).collect();
     for number in 0..random.between(1, u64::from(LISTENERS_MAX)) {
@@ -267,6 +270,7 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         address: listener_address(number),
         pool: PoolIndex(random.index(2)),
         demand: if variety.health { demand(random) } else { Demand::Any },
+        access_log: true,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
         freebind: false,

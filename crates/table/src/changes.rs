@@ -26,6 +26,10 @@ impl Changes {
     pub fn between(previous: &Config, next: &Config) -> Self {
         let mut lines = Vec::new();
         lines.extend(line("~ runtime".to_owned(), &runtime(previous, next)));
+        let log = |config: &Config| config.access_log.as_ref().map_or("off".to_owned(), ToString::to_string);
+        if previous.access_log != next.access_log {
+            lines.push(format!("~ access_log: {} -> {}", log(previous), log(next)));
+        }
         for listener in &next.listeners {
             match previous.listeners.iter().find(|before| before.name == listener.name) {
                 Some(before) => {
@@ -99,6 +103,7 @@ fn listener_parts(
     setting(&mut parts, "address", before.address, after.address, show);
     setting(&mut parts, "pool", pool_of(previous, before), pool_of(next, after), show);
     setting(&mut parts, "role", before.demand, after.demand, demand);
+    setting(&mut parts, "access_log", before.access_log, after.access_log, show);
     setting(&mut parts, "backlog", before.backlog, after.backlog, show);
     setting(&mut parts, "max_connections", before.connections_max, after.connections_max, show);
     setting(&mut parts, "freebind", before.freebind, after.freebind, show);

@@ -29,10 +29,12 @@ mod round_robin;
 
 // What outlives a swap, and how one is made.
 mod ack_hold;
+mod atomics;
 mod backend;
 mod counters;
 mod failures;
 mod gate;
+mod histogram;
 mod notice;
 mod published;
 mod removed;
@@ -44,10 +46,13 @@ pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
 pub use crate::changes::Changes;
-pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, PerWorker};
+pub use crate::counters::{
+    BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
+};
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
 pub use crate::fate::Fate;
 pub use crate::gate::Gate;
+pub use crate::histogram::{Durations, Histogram};
 pub use crate::listener::{Listener, Sockets};
 pub use crate::notice::{Lot, Notice};
 pub use crate::picked::Picked;

@@ -23,6 +23,8 @@ pub struct Listener {
     pub backlog: u32,
     /// Where its connections go.
     pub pool: Arc<Pool>,
+    /// Whether records are wanted of them.
+    pub access_log: bool,
     /// Which backends of the pool may take them.
     pub demand: config::Demand,
     /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.

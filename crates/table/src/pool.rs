@@ -13,7 +13,7 @@ use crate::attempt::Attempt;
 use crate::backend::{Backend, BackendIndex, OfPool};
 use crate::candidates::{Candidates, Policy, Want, shares};
 use crate::chance::Dice;
-use crate::counters::PerWorker;
+use crate::counters::{PerWorker, PoolCounters};
 use crate::fate::{Fates, Judgement};
 use crate::gate::Gate;
 use crate::notice::Notice;
@@ -69,6 +69,8 @@ pub struct Pool {
     cursor: Arc<Cursor>,
     /// Whether its clients speak first; outlives swaps.
     pub ack_hold: Arc<PerWorker<AckHold>>,
+    /// How long things took; outlives swaps.
+    pub counters: Arc<PerWorker<PoolCounters>>,
 }
 
 /// The number of picks so far, alone on its cache line: every worker writes it.
@@ -150,6 +152,10 @@ impl Pool {
             ack_hold: before.map_or_else(
                 || Arc::new(PerWorker::new(given.workers)),
                 |before| Arc::clone(&before.ack_hold),
+            ),
+            counters: before.map_or_else(
+                || Arc::new(PerWorker::new(given.workers)),
+                |before| Arc::clone(&before.counters),
             ),
         };
         (pool, due)

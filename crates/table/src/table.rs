@@ -53,9 +53,9 @@ impl Table {
     ///
     /// `sockets` are the listening sockets by index of the config's listener. `health` is what is known of
     /// backends; without it all are taken to be well and of no role. What must outlive a swap is
-    /// taken from `previous`: a pool's cursor, its queue and the tier that serves by the pool's name, a backend's counters, gate and
-    /// failures by the pool's name and the backend's address, those of a backend that was removed and returns included, a listener's
-    /// gates and counters by its sockets being the very same.
+    /// taken from `previous`: a pool's cursor, counters, queue and the tier that serves by the pool's name, a backend's counters, gate
+    /// and failures by the pool's name and the backend's address, those of a backend that was removed and returns included, a
+    /// listener's gates and counters by its sockets being the very same.
     ///
     /// Without `health` no time passes: what is removed keeps its connections.
     ///
@@ -102,6 +102,7 @@ impl Table {
                     backlog: listener.backlog,
                     pool: Arc::clone(&pools[listener.pool.0]),
                     demand: listener.demand,
+                    access_log: listener.access_log && config.access_log.is_some(),
                     gate: gate(|before| &before.gate),
                     hold_gate: gate(|before| &before.hold_gate),
                     counters: before.map_or_else(
@@ -204,6 +205,7 @@ mod tests {
         let pools = [&after, &before].map(|table| table.pool("web").unwrap());
         assert!(Arc::ptr_eq(&pools[0].queue_gate, &pools[1].queue_gate));
         assert!(Arc::ptr_eq(&pools[0].waiters, &pools[1].waiters));
+        assert!(Arc::ptr_eq(&pools[0].counters, &pools[1].counters));
 
         let counters = |table: &Table, pool: &str, index: usize| {
             Arc::clone(&table.pool(pool).unwrap().backends[index].counters)

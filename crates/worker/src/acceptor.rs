@@ -111,6 +111,12 @@ impl Acceptors {
     }
 }
 
+impl Accepted {
+    fn of(self, listener: Arc<Listener>) -> Client {
+        Client { socket: self.socket, accepted_at: self.at, listener }
+    }
+}
+
 impl<D: Driver> Worker<D> {
     /// Accepts from these listeners and from no others.
     pub(crate) fn listen_to(&mut self, listeners: &[Arc<Listener>]) {
@@ -211,7 +217,7 @@ impl<D: Driver> Worker<D> {
                 let client = Accepted { socket: Fd(client.cast_signed()), at: self.now };
                 listener.counters.of(index).accepted.add(1);
                 if self.is_ending() {
-                    self.turn_away_drained(client.socket, &listener);
+                    self.turn_away(client.of(listener), CloseReason::Drained);
                 } else if self.acceptors.get(number).held.is_empty() && self.admit(&listener).is_ok() {
                     self.place(client, listener);
                 } else {
@@ -250,8 +256,7 @@ impl<D: Driver> Worker<D> {
 
     /// Begins the connection of a client who has its places: here, or at a worker with less to do.
     fn place(&mut self, client: Accepted, listener: Arc<Listener>) {
-        let Accepted { socket, at: accepted_at } = client;
-        match self.handover.give(Client { socket, accepted_at, listener }) {
+        match self.handover.give(client.of(listener)) {
             Ok(worker) => self.wake(Some(worker)),
             Err(client) => self.begin_connection(client),
         }
@@ -271,11 +276,10 @@ impl<D: Driver> Worker<D> {
             let listener = Arc::clone(&acceptor.listener);
             let socket = listening_socket(acceptor, self.index);
             self.driver.close(reserve);
-            if let Ok(client) = self.driver.accept_now(socket) {
-                let counters = listener.counters.of(self.index);
-                counters.accepted.add(1);
-                counters.closed(CloseReason::OverLimit).add(1);
-                self.turn_away(client);
+            if let Ok(socket) = self.driver.accept_now(socket) {
+                listener.counters.of(self.index).accepted.add(1);
+                let client = Accepted { socket, at: self.now };
+                self.turn_away(client.of(listener), CloseReason::OverLimit);
             }
         }
         self.hold_reserve();
@@ -388,7 +392,7 @@ impl<D: Driver> Worker<D> {
                 self.acceptors.all[number].as_mut().and_then(|acceptor| acceptor.held.pop_front())
             {
                 let listener = Arc::clone(&self.acceptors.get(number).listener);
-                self.turn_away_drained(client.socket, &listener);
+                self.turn_away(client.of(listener), CloseReason::Drained);
             }
             if self.acceptors.all[number].is_some() {
                 self.leave_if_done(number);

@@ -22,6 +22,7 @@ impl<D: Driver> Worker<D> {
         let Client { socket: client, accepted_at, listener } = client;
         listener.counters.of(self.index).active.add(1);
         let queues = self.has_queue(&listener);
+        let logged = listener.access_log;
         let mut facts = Facts::new(accepted_at);
         facts.waited.add(accepted_at, self.now);
         let slot = self.slots.insert(Connection {
@@ -30,11 +31,15 @@ impl<D: Driver> Worker<D> {
             listener,
             state: State::Connecting(Attempts::new(self.now)),
             facts,
+            end: None,
             pipes: [None; 2],
             kept_alive: false,
             ack: Ack::Sent,
             alarm: Alarm::Off,
         });
+        if logged {
+            self.remember_client(slot, client);
+        }
         if queues { self.queue_up(slot) } else { self.connect(slot) }
     }
 
@@ -137,7 +142,9 @@ impl<D: Driver> Worker<D> {
             (None, Ok(())) => {
                 backend.on_connected();
                 backend.counters.of(self.index).connected.add(1);
-                connection.book_time(self.now);
+                let begun = connection.book_time(self.now);
+                let counters = connection.listener.pool.counters.of(self.index);
+                counters.connect.add(self.now.saturating_duration_since(begun));
                 connection.state = State::Relaying(Relay::new(self.now));
                 self.set_patience(slot);
                 self.hold_ack(slot);
@@ -201,7 +208,7 @@ impl<D: Driver> Worker<D> {
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Whether a connect that ended so says that the backend is not well, rather than that something is short here.
-fn is_of_the_backend(reason: CloseReason) -> bool {
+pub(crate) fn is_of_the_backend(reason: CloseReason) -> bool {
     matches!(
         reason,
         CloseReason::ConnectRefused | CloseReason::ConnectTimedOut | CloseReason::ConnectUnreachable

@@ -53,7 +53,7 @@ impl Facts {
 
 impl Micros {
     /// Adds the time from `since` until `now`.
-    pub(crate) fn add(&mut self, since: Instant, now: Instant) {
+    pub fn add(&mut self, since: Instant, now: Instant) {
         let passed = now.saturating_duration_since(since).as_micros();
         self.0 = self.0.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
     }

@@ -118,7 +118,8 @@ impl<D> Worker<D> {
         let State::Waiting(wait) = &connection.state else { return false };
         let listener = self.table.listener_on(&connection.listener.sockets).unwrap_or(&connection.listener);
         match wait.goal {
-            Goal::Primary => listener.pool.has_candidates(listener.demand),
+            // Who could not reach the primary waits until it tries once more.
+            Goal::Primary => listener.pool.has_candidates(listener.demand) && wait.attempts.failed.is_none(),
             Goal::Place => listener.pool.has_place(listener.demand, wait.attempts.tried()),
         }
     }

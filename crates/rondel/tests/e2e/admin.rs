@@ -30,7 +30,7 @@ impl Admin {
         self.0.file("admin.sock")
     }
 
-    fn http() -> SocketAddr {
+    pub(crate) fn http() -> SocketAddr {
         address(9907)
     }
 
@@ -258,6 +258,57 @@ fn a_drain_under_load_loses_no_request() {
         }
         load.join().unwrap().flawless();
     });
+}
+
+#[test]
+fn the_chronicle_says_what_happened_as_the_log_does() {
+    let (mut a, b) = (Nginx::start("a", 9001), Nginx::start("b", 9002));
+    let admin = Admin::new();
+    let probe = "probe: { tcp: {}, interval: 200ms, timeout: 200ms, fast_interval: 100ms }";
+    let setup = admin.of(Setup::to_with(probe, &[a.target(), b.target().with("tier: backup")]));
+    let mut lb = Lb::start(&setup);
+    a.kill();
+    lb.wait_for("pool web: the backup tier serves", 0);
+    a.start_again();
+    lb.wait_for("pool web: the active tier serves", 0);
+    admin.done("drain web/b");
+    lb.reload_refused(&"nonsense");
+    lb.write_config(&setup);
+    admin.done("reload");
+
+    let chronicle = records();
+    let happened: Vec<String> =
+        chronicle.iter().map(|record| format!("{}: {}", record.0, record.1)).collect();
+    let log = lb.log_text();
+    let mut left = happened.iter();
+    for expected in [
+        "verdict: pool web, backend a: is down: ",
+        "tier: pool web: the backup tier serves",
+        "verdict: pool web, backend a: is up",
+        "tier: pool web: the active tier serves",
+        "command: admin: uid=0 pid=",
+        "reload: reload refused: ",
+        "reload: reloaded: nothing changed",
+    ] {
+        assert!(
+            left.any(|line| line.starts_with(expected)),
+            "{expected} is not, or not in its turn: {happened:#?}"
+        );
+    }
+    for (_, text) in &chronicle {
+        assert!(log.contains(text.as_str()), "the log does not say {text}");
+    }
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+}
+
+/// The kind and the text of each record of the chronicle.
+#[track_caller]
+fn records() -> Vec<(String, String)> {
+    let status: serde_json::Value = serde_json::from_str(&curl("/status.json", &[]).1).unwrap();
+    let word = |record: &serde_json::Value, key| record[key].as_str().unwrap().to_owned();
+    let records = status["chronicle"].as_array().unwrap().iter();
+    records.map(|record| (word(record, "kind"), word(record, "text"))).collect()
 }
 
 #[test]
