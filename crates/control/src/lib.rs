@@ -3,18 +3,23 @@
 //! It moves no byte and decides nothing per connection: workers do, by the table that is published here.
 //! Whatever is slow, such as reading a file or binding a socket, is done on its thread.
 
+pub mod access_log; // What it says of connections that ended.
 pub mod admin; // How it is asked and steered.
+mod chronicle;
 mod failure;
 mod host;
+mod peaks;
 mod ready;
 mod reload;
 mod retired;
 mod run; // From start to end. Start here.
 mod sizing;
 mod sockets;
+mod succession;
 mod totals;
 mod watch;
 
+pub use crate::chronicle::{ENTRIES_MAX, ENTRY_CHARS_MAX, Entry, Kind};
 pub use crate::failure::Failure;
 pub use crate::ready::{Ready, ReadyListener};
 pub use crate::run::{Source, run};

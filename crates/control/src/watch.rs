@@ -9,7 +9,10 @@ use config::Config;
 use health::ejection::{self, Ejections};
 use health::roles::{Decision, Roles};
 use health::{Change, Prober, Report, Status, Target, Verdict};
+use log::Level;
 use table::{Availability, Backend, Health, PoolHealth, Role, Standing, Table};
+
+use crate::chronicle::{Chronicle, Kind};
 
 /// Watches over the backends of every pool.
 ///
@@ -72,9 +75,9 @@ impl Watch {
     }
 
     /// Asks every backend once, for `limit` at most.
-    pub(crate) async fn first_round(&mut self, limit: Duration) {
+    pub(crate) async fn first_round(&mut self, limit: Duration, chronicle: &mut Chronicle) {
         for report in self.prober.first_round(limit).await {
-            self.on_report(&report, now());
+            self.on_report(&report, now(), chronicle);
         }
     }
 
@@ -83,9 +86,9 @@ impl Watch {
         self.prober.next().await
     }
 
-    /// Takes note of a probe that ended, and says in the log what it changed. Says whether it is to be [looked](Self::look) at;
+    /// Takes note of a probe that ended, and says in the chronicle what it changed. Says whether it is to be [looked](Self::look) at;
     /// after most probes there is nothing to see.
-    pub(crate) fn on_report(&mut self, report: &Report, now: Instant) -> bool {
+    pub(crate) fn on_report(&mut self, report: &Report, now: Instant, chronicle: &mut Chronicle) -> bool {
         let (Some(status), Some(places)) =
             (self.prober.status(&report.target), self.places.get(&report.target.address))
         else {
@@ -94,14 +97,14 @@ impl Watch {
         let mut stale = false;
         for (name, backend) in places {
             let pool = self.pools.get_mut(name).filter(|pool| pool.asks_by(&report.target));
-            stale |= pool.is_some_and(|pool| pool.on_report(*backend, report, status, now));
+            stale |= pool.is_some_and(|pool| pool.on_report(*backend, report, status, now, chronicle));
         }
         stale
     }
 
-    /// Puts backends of `table` aside that too many connects in a row have failed to reach, and says so in the log. Says whether
-    /// there was one.
-    pub(crate) fn on_failures(&mut self, table: &Table, now: Instant) -> bool {
+    /// Puts backends of `table` aside that too many connects in a row have failed to reach, and says so in the chronicle. Says
+    /// whether there was one.
+    pub(crate) fn on_failures(&mut self, table: &Table, now: Instant, chronicle: &mut Chronicle) -> bool {
         let mut any = false;
         for (of_table, backend) in
             table.pools.iter().flat_map(|pool| pool.backends.iter().map(move |of| (pool, of)))
@@ -112,18 +115,26 @@ impl Watch {
             if in_a_row >= eject.failures {
                 // Acted upon or not: if it fails on, it is heard of again.
                 backend.forget_failures();
-                any |= pool.eject(&of_table.name, backend, in_a_row, &self.prober, now);
+                let Some(left) = pool.eject(backend, in_a_row, &self.prober, now) else { continue };
+                any = true;
+                let text = format!(
+                    "pool {}, backend {}: put aside for {}: {in_a_row} connects in a row failed",
+                    of_table.name,
+                    backend.name,
+                    config::show_duration(left)
+                );
+                chronicle.note(Level::Warn, Kind::Ejection, text);
             }
         }
         any
     }
 
     /// Looks at those pools of which something may be another, and says whether something is.
-    pub(crate) fn look(&mut self, now: Instant) -> bool {
+    pub(crate) fn look(&mut self, now: Instant, chronicle: &mut Chronicle) -> bool {
         let mut another = false;
         for (name, pool) in &mut self.pools {
             if pool.stale || pool.due.is_some_and(|due| due <= now) {
-                another |= pool.look(name, &self.prober, now);
+                another |= pool.look(name, &self.prober, now, chronicle);
             }
         }
         self.due = self.pools.values().filter_map(|pool| pool.due).min();
@@ -131,8 +142,8 @@ impl Watch {
     }
 
     /// What a table is to go by from now on.
-    pub(crate) fn health(&mut self, now: Instant) -> Health {
-        self.look(now);
+    pub(crate) fn health(&mut self, now: Instant, chronicle: &mut Chronicle) -> Health {
+        self.look(now, chronicle);
         let of_pool = |(name, pool): (&String, &Pool)| (name.clone(), pool.health.clone());
         Health { now, pools: self.pools.iter().map(of_pool).collect() }
     }
@@ -203,14 +214,24 @@ impl Pool {
     }
 
     /// Takes note of what came of a probe of a backend, after which this is known of it. Says whether it is to be looked at.
-    fn on_report(&mut self, backend: usize, report: &Report, status: &Status, now: Instant) -> bool {
+    fn on_report(
+        &mut self,
+        backend: usize,
+        report: &Report,
+        status: &Status,
+        now: Instant,
+        chronicle: &mut Chronicle,
+    ) -> bool {
         let config::Backend { name, address, .. } = &self.settings.backends[backend];
         let pool = &self.settings.name;
-        report.log(format_args!("pool {pool}, backend {name}"));
+        for change in &report.changes {
+            chronicle.note(change.level(), kind(change), format!("pool {pool}, backend {name}: {change}"));
+        }
         let passed = status.error.is_none();
         let returns = passed && self.ejections.as_mut().is_some_and(|all| all.on_probe_passed(*address, now));
         if returns {
-            log::info!("pool {pool}, backend {name}: its probe passes: no longer put aside");
+            let text = format!("pool {pool}, backend {name}: its probe passes: no longer put aside");
+            chronicle.note(Level::Info, Kind::Ejection, text);
         }
         for change in &report.changes {
             match change {
@@ -227,12 +248,12 @@ impl Pool {
     }
 
     /// Looks at what is known now, and says whether that is something else than before.
-    fn look(&mut self, name: &str, prober: &Prober, now: Instant) -> bool {
-        self.tell_expired(name, now);
+    fn look(&mut self, name: &str, prober: &Prober, now: Instant, chronicle: &mut Chronicle) -> bool {
+        self.tell_expired(name, now, chronicle);
         let known = self.known(prober);
         let decision = self.decide(&known);
         if let Some(decision) = &decision {
-            self.tell_conflict(name, decision);
+            self.tell_conflict(name, decision, chronicle);
         }
         let roles = decision.map(roles_of).unwrap_or_default();
         let standing = |(backend, known): (&config::Backend, Option<&Status>)| {
@@ -245,7 +266,7 @@ impl Pool {
             (address, standing)
         };
         let backends = self.settings.backends.iter().zip(known).map(standing).collect();
-        let health = PoolHealth { backends, failback: false };
+        let health = PoolHealth { backends, ..PoolHealth::default() };
         let another = health != self.health;
         self.health = health;
         self.stale = false;
@@ -270,31 +291,34 @@ impl Pool {
     }
 
     /// Says who is put aside no longer, because the time is up.
-    fn tell_expired(&mut self, name: &str, now: Instant) {
+    fn tell_expired(&mut self, name: &str, now: Instant, chronicle: &mut Chronicle) {
         let expired = self.ejections.as_mut().map(|all| all.take_expired(now)).unwrap_or_default();
         for backend in self.settings.backends.iter().filter(|backend| expired.contains(&backend.address)) {
-            log::info!("pool {name}, backend {}: its time is up: no longer put aside", backend.name);
+            let text = format!("pool {name}, backend {}: its time is up: no longer put aside", backend.name);
+            chronicle.note(Level::Info, Kind::Ejection, text);
         }
     }
 
     /// Says it once that more than one backend takes writes, and once that it is over.
-    fn tell_conflict(&mut self, name: &str, decision: &Decision<SocketAddr>) {
+    fn tell_conflict(&mut self, name: &str, decision: &Decision<SocketAddr>, chronicle: &mut Chronicle) {
         if self.conflict == decision.conflict {
             return;
         }
         self.conflict.clone_from(&decision.conflict);
         if self.conflict.is_empty() {
-            return log::info!("pool {name}: one primary at most, once more");
+            let text = format!("pool {name}: one primary at most, once more");
+            return chronicle.note(Level::Info, Kind::Primaries, text);
         }
         let names = |of: &[SocketAddr]| {
             let each = self.settings.backends.iter().filter(|backend| of.contains(&backend.address));
             each.map(|backend| backend.name.as_str()).collect::<Vec<_>>().join(", ")
         };
         let writer = decision.writer.map_or_else(|| "nobody".to_owned(), |writer| names(&[writer]));
-        log::error!(
+        let text = format!(
             "pool {name}: backends {} all say that they are the primary; {writer} is written to",
             names(&decision.conflict)
         );
+        chronicle.note(Level::Error, Kind::Primaries, text);
     }
 
     fn availability(&self, address: SocketAddr, status: Option<&Status>, now: Instant) -> Availability {
@@ -330,26 +354,28 @@ impl Pool {
         self.risen.iter().filter_map(step).chain(ejection).min()
     }
 
-    /// Puts a backend aside, unless too many of the pool are; says whether it is.
-    fn eject(&mut self, name: &str, backend: &Backend, in_a_row: u32, prober: &Prober, now: Instant) -> bool {
+    /// Puts a backend aside, unless too many of the pool are; for how long it is, if it is.
+    fn eject(&mut self, backend: &Backend, in_a_row: u32, prober: &Prober, now: Instant) -> Option<Duration> {
         let known = self.known(prober);
         let takes = |(of, known): &(&config::Backend, Option<&Status>)| {
             of.weight > 0 && self.availability(of.address, *known, now).is_available()
         };
         let available = self.settings.backends.iter().zip(known).filter(takes).count();
         let pool = ejection::Pool { backends: self.settings.backends.len(), available };
-        let Some(ejections) = &mut self.ejections else { return false };
+        let ejections = self.ejections.as_mut()?;
         if !ejections.on_failures(backend.address, in_a_row, now, pool) {
-            return false;
+            return None;
         }
         self.stale = true;
-        let left = ejections.end(backend.address).unwrap_or(now).saturating_duration_since(now);
-        log::warn!(
-            "pool {name}, backend {}: put aside for {}: {in_a_row} connects in a row failed",
-            backend.name,
-            config::show_duration(left)
-        );
-        true
+        Some(ejections.end(backend.address).unwrap_or(now).saturating_duration_since(now))
+    }
+}
+
+fn kind(change: &Change) -> Kind {
+    match change {
+        Change::Verdict { .. } => Kind::Verdict,
+        Change::Error(_) | Change::Recovered => Kind::Probe,
+        Change::Role { .. } => Kind::Role,
     }
 }
 

@@ -60,6 +60,10 @@ pub struct Status {
     pub verdict: Verdict,
     /// Since when it is, or is not.
     pub since: Instant,
+    /// How often it went down.
+    pub downs: u64,
+    /// How long it was down in all, without the time since `since`.
+    pub down_before: Duration,
     /// The role it last said it has; none if it never said, or since it is down.
     pub role: Option<Role>,
     /// Why the last probe has no answer; none if it has.
@@ -83,6 +87,8 @@ impl Status {
         Self {
             verdict: Verdict::Unknown,
             since: now,
+            downs: 0,
+            down_before: Duration::ZERO,
             role: None,
             error: None,
             latency: None,
@@ -97,6 +103,14 @@ impl Status {
     /// What roles are decided by, but for how far the server is.
     fn essence(&self) -> (Verdict, Option<&'static str>, bool) {
         (self.verdict, self.role.as_ref().map(Role::name), self.is_fresh())
+    }
+
+    /// How long it was down in all.
+    pub fn down_time(&self, now: Instant) -> Duration {
+        match self.verdict {
+            Verdict::Down => self.down_before + now.saturating_duration_since(self.since),
+            Verdict::Unknown | Verdict::Up => self.down_before,
+        }
     }
 
     /// The same for [`Roles::decide`](crate::roles::Roles::decide), under the name `key`.
@@ -264,6 +278,13 @@ impl Entry {
         }
         let verdict = self.judge.verdict();
         if verdict != before.verdict {
+            match (before.verdict, verdict) {
+                (_, Verdict::Down) => self.status.downs += 1,
+                (Verdict::Down, _) => {
+                    self.status.down_before += now.saturating_duration_since(before.since);
+                }
+                (Verdict::Unknown | Verdict::Up, _) => {}
+            }
             self.status.verdict = verdict;
             self.status.since = now;
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use log::Level;
 
-use crate::answer::{ProbeError, Text};
+use crate::answer::ProbeError;
 use crate::prober::Status;
 use crate::target::Target;
 use crate::verdict::Verdict;
@@ -89,15 +89,6 @@ impl fmt::Display for Change {
                 let name = |role: Option<&'static str>| role.unwrap_or("unknown");
                 write!(f, "role was {}, is {}", name(*before), name(*after))
             }
-        }
-    }
-}
-
-impl Report {
-    /// Writes what changed to the log, under the name that the user knows the target by.
-    pub fn log(&self, name: impl fmt::Display) {
-        for change in &self.changes {
-            log::log!(change.level(), "{}: {change}", Text::new(&name));
         }
     }
 }

@@ -27,7 +27,7 @@ use table::{Gate, Listener, Picked};
 use uring::{Driver, Op};
 
 use crate::connect::is_of_the_backend;
-use crate::slots::{Attempts, State};
+use crate::slots::{Attempts, Left, State};
 use crate::token::Kind;
 use crate::worker::Worker;
 
@@ -182,7 +182,11 @@ impl<D: Driver> Worker<D> {
         if !has_place && !gate.enter(bounds.connections_max) {
             return self.close(slot, full);
         }
-        let mut attempts = match std::mem::replace(&mut connection.state, State::Closing(None)) {
+        if !has_place {
+            connection.facts.ahead = gate.active().saturating_sub(1);
+        }
+        connection.book_time(self.now);
+        let mut attempts = match std::mem::replace(&mut connection.state, State::Closing(Left::Nothing)) {
             State::Connecting(attempts) => attempts,
             State::Waiting(Wait { attempts, gate, .. }) => {
                 if !has_place {
@@ -204,8 +208,9 @@ impl<D: Driver> Worker<D> {
     /// The connection waits no longer: it connects, or ends. Its alarm stays set.
     pub(crate) fn end_wait(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
+        connection.book_time(self.now);
         let State::Waiting(Wait { goal, attempts, gate }) =
-            std::mem::replace(&mut connection.state, State::Closing(None))
+            std::mem::replace(&mut connection.state, State::Closing(Left::Nothing))
         else {
             unreachable!("the caller has looked")
         };
