@@ -533,20 +533,6 @@ pub(super) mod tests {
 
     /// One listener, one pool, one backend that is down and was a lagging replica, everything of it counted.
     pub(in crate::admin) fn status() -> Status {
-        let counts = |name: &str, count| BTreeMap::from([(name.to_owned(), count)]);
-        let probe = ProbeStatus {
-            verdict: "down".to_owned(),
-            since_seconds: 12.5,
-            downs: 1,
-            down_seconds: 12.5,
-            error: Some("connection refused".to_owned()),
-            latency_seconds: Some(0.002),
-            late_seconds: 0.0,
-            passed: 10,
-            failed: 2,
-            inconclusive: 0,
-            errors: counts("refused", 2),
-        };
         let backend = BackendStatus {
             name: "a".to_owned(),
             address: "10.0.0.1:80".parse().unwrap(),
@@ -570,7 +556,7 @@ pub(super) mod tests {
             bytes_to_backend: 10,
             bytes_to_client: 20,
             closed: counts("done", 3),
-            probe: Some(probe),
+            probe: Some(probe()),
         };
         Status {
             version: "1.2.3".to_owned(),
@@ -629,14 +615,7 @@ pub(super) mod tests {
                 life: DurationsStatus::default(),
                 backends: vec![backend],
             }],
-            leaving: vec![LeavingStatus {
-                kind: "backend".to_owned(),
-                pool: "app".to_owned(),
-                name: "gone".to_owned(),
-                address: "10.0.0.9:80".parse().unwrap(),
-                active: 1,
-                seconds_left: Some(100),
-            }],
+            leaving: vec![leaving()],
             chronicle: vec![Entry {
                 number: 1,
                 at: 1_000.5,
@@ -657,6 +636,37 @@ pub(super) mod tests {
             buffers_free: 1000,
             pipes_open: 3,
             pipes_free: 1,
+        }
+    }
+
+    fn counts(name: &str, count: u64) -> BTreeMap<String, u64> {
+        BTreeMap::from([(name.to_owned(), count)])
+    }
+
+    fn probe() -> ProbeStatus {
+        ProbeStatus {
+            verdict: "down".to_owned(),
+            since_seconds: 12.5,
+            downs: 1,
+            down_seconds: 12.5,
+            error: Some("connection refused".to_owned()),
+            latency_seconds: Some(0.002),
+            late_seconds: 0.0,
+            passed: 10,
+            failed: 2,
+            inconclusive: 0,
+            errors: counts("refused", 2),
+        }
+    }
+
+    fn leaving() -> LeavingStatus {
+        LeavingStatus {
+            kind: "backend".to_owned(),
+            pool: "app".to_owned(),
+            name: "gone".to_owned(),
+            address: "10.0.0.9:80".parse().unwrap(),
+            active: 1,
+            seconds_left: Some(100),
         }
     }
 
