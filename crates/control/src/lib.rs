@@ -6,6 +6,9 @@
 pub mod admin; // How it is asked and steered.
 mod failure;
 mod host;
+mod inherited;
+mod notify;
+mod pulse;
 mod ready;
 mod reload;
 mod retired;

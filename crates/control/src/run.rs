@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Tier};
-use table::{Changes, Gate, Health, Phase, Published, Sockets, Table};
+use table::{Changes, Gate, Health, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -31,6 +31,8 @@ use crate::admin::{
 };
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::inherited::Inherited;
+use crate::notify::{Line, Notify};
 use crate::ready::{Ready, ReadyListener};
 use crate::reload::{Origin, Refusal, plan};
 use crate::retired::Retired;
@@ -60,8 +62,9 @@ pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Runtime(format!("the control thread could not start: {error}")))?;
     runtime.block_on(async {
-        let (control, sizes) = Control::start(source).await?;
+        let (mut control, sizes) = Control::start(source).await?;
         ready(&control.ready(&sizes)?);
+        control.tell_ready();
         control.serve().await
     })
 }
@@ -98,6 +101,12 @@ struct Control {
     asks: mpsc::Receiver<Ask>,
     /// Workers that have not ended.
     running: usize,
+    /// What workers count of themselves.
+    counters: Arc<PerWorker<WorkerCounters>>,
+    /// Tells systemd.
+    notify: Notify,
+    /// When the connections that are left are cut; none while it does not drain.
+    cut_at: Option<Instant>,
     _admin: Admin,
 }
 
@@ -135,7 +144,9 @@ impl Control {
         let admin = Admin::start(&config.admin, &ask)?;
         let workers = sizes.cpus.len();
         let all: Vec<usize> = (0..config.listeners.len()).collect();
-        let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
+        let mut inherited = Inherited::from_environment();
+        let sockets = bind(&config, &all, workers, &[], &mut inherited)?.into_iter().map(Arc::new).collect();
+        drop(inherited);
         let mut watch = Watch::new(&config);
         watch.first_round(FIRST_ROUND_MAX).await;
         let health = watch.health(now());
@@ -168,6 +179,9 @@ impl Control {
             events,
             asks,
             running: 0,
+            counters: Arc::new(PerWorker::new(workers)),
+            notify: Notify::from_environment(workers, Instant::now()),
+            cut_at: None,
             _admin: admin,
         };
         control.spawn(&sizes, &sender)?;
@@ -186,6 +200,7 @@ impl Control {
                 handover,
                 pipes_max: sizes.pipes_per_worker,
                 wakers: Arc::clone(&self.wakers),
+                counters: Arc::clone(&self.counters),
                 control: Arc::clone(self.failing.get_ref()),
                 published: Arc::clone(&self.published),
             };
@@ -243,7 +258,10 @@ impl Control {
             self.gate.active()
         );
         self.enter_phase(Phase::Draining);
-        let deadline = Instant::now() + timeout;
+        let now = Instant::now();
+        let deadline = now + timeout;
+        self.cut_at = Some(deadline);
+        self.notify.stopping(&self.line(now), now);
         let mut failed = None;
         while self.running > 0 {
             let Ok(event) = timeout_at(deadline, self.event()).await else {
@@ -292,8 +310,15 @@ impl Control {
         }
     }
 
-    /// Reads the file again and goes over to it, whole or not at all.
+    /// Reads the file again and goes over to it, whole or not at all; says so to systemd.
     fn reload(&mut self) -> Answer {
+        self.notify.reloading();
+        let answer = self.reload_file();
+        self.tell_ready();
+        answer
+    }
+
+    fn reload_file(&mut self) -> Answer {
         self.log_totals();
         if let Source::Fixed(_) = self.source {
             log::warn!("reload: {NO_FILE}; the configuration stays");
@@ -363,7 +388,8 @@ impl Control {
         let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
         let held = previous.listeners.iter().map(|listener| sockets::address(&listener.sockets));
         let held: Vec<_> = held.filter_map(Result::ok).collect();
-        let mut bound = bind(config, &new, self.wakers.len(), &held)?.into_iter().map(Arc::new);
+        let none = &mut Inherited::default();
+        let mut bound = bind(config, &new, self.wakers.len(), &held, none)?.into_iter().map(Arc::new);
         let origin = |origin: &Origin| match *origin {
             Origin::Kept(before) => Arc::clone(&previous.listeners[before].sockets),
             Origin::Bound => bound.next().expect("one for each that is new"),
@@ -420,11 +446,18 @@ impl Control {
         loop {
             let sweep = (!self.retired.is_empty()).then_some(self.swept_at + SWEEP_INTERVAL);
             let due = self.due();
+            let told = self.notify.due();
             tokio::select! {
                 biased;
                 event = self.events.recv() => {
-                    return event.expect("the tasks that receive signals hold senders and do not end");
+                    let event = event.expect("the tasks that receive signals hold senders and do not end");
+                    if let Event::Ended { worker, .. } = event {
+                        self.notify.on_ended(worker);
+                    }
+                    return event;
                 }
+                // Before all that there may be much of: a watchdog that is not fed ends the process.
+                () = sleep_until(told.unwrap_or_else(Instant::now)), if told.is_some() => self.tell(),
                 report = self.watch.next() => {
                     if self.watch.on_report(&report, now()) {
                         self.refresh();
@@ -441,6 +474,41 @@ impl Control {
                 Some(ask) = self.asks.recv() => self.answer(ask),
             }
         }
+    }
+
+    // What systemd is told.
+
+    fn tell_ready(&mut self) {
+        let now = Instant::now();
+        self.notify.ready(&self.line(now), now);
+        // From here on it is looked whether they turn.
+        self.wakers.iter().for_each(Waker::wake);
+    }
+
+    fn tell(&mut self) {
+        let now = Instant::now();
+        let turns: Vec<u64> = self.counters.iter().map(|worker| worker.turns.get()).collect();
+        let ends = self.published.load_full().phase != Phase::Serving;
+        let line = self.line(now);
+        if self.notify.on_due(now, &turns, ends, line) {
+            self.wakers.iter().for_each(Waker::wake);
+        }
+    }
+
+    fn line(&self, now: Instant) -> String {
+        let table = self.published.load_full();
+        let standings = || self.health.pools.values().flat_map(|pool| pool.backends.values());
+        let reloads = self.reloads.status();
+        Line {
+            phase: table.phase,
+            listeners: table.listeners.len(),
+            backends: standings().count(),
+            available: standings().filter(|standing| standing.availability.is_available()).count(),
+            connections: self.gate.active(),
+            left: self.cut_at.map(|at| at.saturating_duration_since(now)),
+            refused: reloads.last_error.as_deref(),
+        }
+        .to_string()
     }
 
     /// Connects to a backend have failed as often in a row as its pool puts it aside for.
@@ -637,13 +705,14 @@ fn bind(
     indices: &[usize],
     workers: usize,
     held: &[std::net::SocketAddr],
+    inherited: &mut Inherited,
 ) -> Result<Vec<Sockets>, Failure> {
     let listeners: Vec<_> = indices
         .iter()
         .map(|&index| &config.listeners[index])
         .map(|listener| (listener.name.as_str(), sockets::options(listener, &config.pools[listener.pool.0])))
         .collect();
-    sockets::listen(&listeners, workers, held)
+    sockets::listen(&listeners, workers, held, inherited)
 }
 
 fn forward_signals(sender: &mpsc::Sender<Event>) -> io::Result<()> {

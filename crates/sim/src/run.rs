@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::Config;
-use table::{Gate, Health, Phase, Published, Sockets, Table};
+use table::{Gate, Health, PerWorker, Phase, Published, Sockets, Table};
 use uring::Waker;
 use worker::{Handover, Settings, Worker};
 
@@ -103,6 +103,7 @@ impl Run {
     }
 
     fn start_workers(&mut self) {
+        let counters = Arc::new(PerWorker::new(self.scenario.workers));
         for (index, handover) in Handover::new(self.scenario.workers).into_iter().enumerate() {
             let settings = Settings {
                 index,
@@ -112,6 +113,7 @@ impl Run {
                 handover,
                 pipes_max: self.scenario.pipes_max,
                 wakers: Arc::clone(&self.wakers),
+                counters: Arc::clone(&counters),
                 control: Arc::clone(&self.failing),
                 published: Arc::clone(&self.published),
             };

@@ -47,6 +47,13 @@ pub struct BackendCounters {
     pub bytes_to_client: Counter,
 }
 
+/// What a worker does that is of no listener and no backend.
+#[derive(Debug, Default)]
+pub struct WorkerCounters {
+    /// Turns of its loop. One that was woken and has not turned since stands still.
+    pub turns: Counter,
+}
+
 /// A number that only grows. One thread writes it, any may read it.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);

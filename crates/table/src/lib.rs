@@ -41,7 +41,7 @@ pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
 pub use crate::changes::Changes;
-pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, PerWorker};
+pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, WorkerCounters};
 pub use crate::fate::Fate;
 pub use crate::gate::Gate;
 pub use crate::listener::{Listener, Sockets};

@@ -14,5 +14,5 @@ pub use crate::buffers::{BUFFER_SIZE, BUFFERS_MAX};
 pub use crate::driver::{BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Token};
 pub use crate::ring::Ring;
 pub use crate::setup_error::SetupError;
-pub use crate::sockets::{ListenOptions, SocketKeepalive, listen, open, relisten};
+pub use crate::sockets::{ListenOptions, SocketKeepalive, inherit, listen, open, relisten};
 pub use crate::waker::Waker;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
-use table::{Gate, Published};
+use table::{Gate, PerWorker, Published, WorkerCounters};
 use uring::{BUFFERS_MAX, Ring, SetupError, Waker};
 
 pub use crate::handover::Handover;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub pipes_max: u32,
     /// The wakers of all workers, by index.
     pub wakers: Arc<[Waker]>,
+    /// What all workers count of themselves, by index.
+    pub counters: Arc<PerWorker<WorkerCounters>>,
     /// Wakes control: connects to a backend have failed as often in a row as its pool puts it aside for
     /// ([`Backend::failures_in_a_row`](table::Backend::failures_in_a_row)).
     pub control: Arc<Waker>,

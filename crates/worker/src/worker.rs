@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use connection::{Chunks, CloseReason, Direction, Patience};
-use table::{Dice, Gate, Listener, Phase, Reader, Table};
+use table::{Dice, Gate, Listener, PerWorker, Phase, Reader, Table, WorkerCounters};
 use uring::{BufferId, Completion, Driver, Errno, Fd, Waker};
 
 use crate::Settings;
@@ -55,6 +55,7 @@ pub struct Worker<D> {
     pub(crate) dice: Dice,
     pub(crate) connections_max: u32,
     wakers: Arc<[Waker]>,
+    counters: Arc<PerWorker<WorkerCounters>>,
     /// Wakes control.
     pub(crate) control: Arc<Waker>,
     /// Completions of this turn; kept for its memory.
@@ -96,6 +97,7 @@ impl<D: Driver> Worker<D> {
             gate: settings.gate,
             connections_max: settings.connections_max,
             wakers: settings.wakers,
+            counters: settings.counters,
             control: settings.control,
             handover: settings.handover,
             // The same each time, and another for each worker.
@@ -124,6 +126,7 @@ impl<D: Driver> Worker<D> {
         let deadline = self.next_deadline();
         self.driver.wait(deadline, &mut self.done)?;
         self.now = self.driver.now();
+        self.counters.of(self.index).turns.add(1);
         if !Arc::ptr_eq(self.reader.read(), &self.table) {
             self.table = Arc::clone(self.reader.read());
             self.apply_table();

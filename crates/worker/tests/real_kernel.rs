@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use connection::CloseReason;
-use table::{Gate, Phase, Published, Sockets, Table};
+use table::{Gate, PerWorker, Phase, Published, Sockets, Table};
 use uring::{ListenOptions, SocketKeepalive, Waker, listen};
 use worker::{Handover, Settings, WorkerError, spawn};
 
@@ -98,6 +98,7 @@ impl Balancer {
         let gate = Arc::new(Gate::new(workers));
         let control = Arc::new(Waker::new().unwrap());
         let (report, ended) = channel();
+        let counters = Arc::new(PerWorker::new(workers));
         for (index, handover) in Handover::new(workers).into_iter().enumerate() {
             let settings = Settings {
                 index,
@@ -107,6 +108,7 @@ impl Balancer {
                 handover,
                 pipes_max: 4,
                 wakers: Arc::clone(&wakers),
+                counters: Arc::clone(&counters),
                 control: Arc::clone(&control),
                 published: Arc::clone(&published),
             };

@@ -274,6 +274,15 @@ impl Lb {
         thread_names(&self.proc("task"))
     }
 
+    /// The id of its thread of this name.
+    #[track_caller]
+    pub(crate) fn thread(&self, name: &str) -> u32 {
+        let tasks = fs::read_dir(self.proc("task")).unwrap().map(|task| task.unwrap().path());
+        let is_it = |task: &PathBuf| fs::read_to_string(task.join("comm")).unwrap_or_default().trim() == name;
+        let task = tasks.into_iter().find(is_it).unwrap_or_else(|| panic!("no thread {name}"));
+        task.file_name().unwrap().to_str().unwrap().parse().unwrap()
+    }
+
     /// The names of all threads that it had at any time while `what` ran.
     pub(crate) fn threads_during<R>(&self, what: impl FnOnce() -> R) -> (R, BTreeSet<String>) {
         let tasks = self.proc("task");

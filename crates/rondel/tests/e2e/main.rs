@@ -40,5 +40,6 @@ mod memory;
 mod redis;
 mod reload;
 mod storm;
+mod systemd;
 mod timeouts;
 mod transfer;

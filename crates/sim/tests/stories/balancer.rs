@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use config::Config;
 use connection::CloseReason;
 use sim::{Kernel, Peer, Read, Stage};
-use table::{Gate, Health, Phase, PoolHealth, Published, Sockets, Standing, Table};
+use table::{Gate, Health, PerWorker, Phase, PoolHealth, Published, Sockets, Standing, Table};
 use uring::Driver;
 use worker::{Handover, Settings, Worker};
 
@@ -44,6 +44,7 @@ impl Balancer {
             handover: Handover::new(1).remove(0),
             pipes_max: 4,
             wakers: stage.wakers(),
+            counters: Arc::new(PerWorker::new(1)),
             control: stage.control(),
             published: Arc::clone(&published),
         };
