@@ -4,6 +4,7 @@
 //! Whatever is slow, such as reading a file or binding a socket, is done on its thread.
 
 pub mod admin; // How it is asked and steered.
+pub mod doctor; // Whether a host has what a config needs.
 mod failure;
 mod host;
 mod inherited;

@@ -112,7 +112,7 @@ fn probe_until(deadline: Instant, options: ListenOptions) -> io::Result<()> {
 /// not join. With `SO_REUSEADDR` it is in nobody else's way, and nobody but a listening socket is in its
 /// way: neither connections of a process before, nor what it left in TIME-WAIT. Between this and the bind
 /// that follows another process may still join; the kernel offers nothing against that.
-fn probe(options: ListenOptions) -> io::Result<()> {
+pub(crate) fn probe(options: ListenOptions) -> io::Result<()> {
     let family = match options.address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -133,7 +133,7 @@ fn probe(options: ListenOptions) -> io::Result<()> {
 /// A process may listen on a wildcard and on an address of its own beside it; the probe cannot tell that from
 /// a stranger. An IPv6 wildcard is taken to cover IPv4 even where `v6only` keeps it away: the price is a
 /// probe that is left out, not an address that is refused.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let (ip_a, ip_b) = (a.ip().to_canonical(), b.ip().to_canonical());
     a.port() == b.port() && (ip_a == ip_b || covers(ip_a, ip_b) || covers(ip_b, ip_a))
 }

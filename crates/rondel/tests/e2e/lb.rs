@@ -52,6 +52,19 @@ pub(crate) fn rondel<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) ->
     Lb::spawn(Command::new(binary()).args(arguments), Folder::new()).said()
 }
 
+/// The same, run by another command, as in [`Lb::start_under`].
+#[track_caller]
+pub(crate) fn rondel_under(wrapper: &[&str], arguments: &[&str]) -> Said {
+    let binary = binary();
+    let words: Vec<&OsStr> = wrapper
+        .iter()
+        .map(OsStr::new)
+        .chain([binary.as_os_str()])
+        .chain(arguments.iter().map(OsStr::new))
+        .collect();
+    Lb::spawn(Command::new(words[0]).args(&words[1..]), Folder::new()).said()
+}
+
 /// Runs `rondel run` with this configuration, for a start that is to fail; the wrapper as in [`Lb::start_under`].
 #[track_caller]
 pub(crate) fn run_with(wrapper: &[&str], config: &impl Display) -> Said {

@@ -28,6 +28,7 @@ mod balance;
 mod commands;
 mod connect;
 mod counters;
+mod doctor;
 mod ending;
 mod failover;
 mod halves;
