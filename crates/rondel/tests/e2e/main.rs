@@ -38,6 +38,7 @@ mod iperf;
 mod kernel;
 mod limits;
 mod memory;
+mod prometheus;
 mod redis;
 mod reload;
 mod storm;
