@@ -18,6 +18,8 @@ pub struct Config {
     pub runtime: Runtime,
     /// Where the process is asked and steered. It needs a restart.
     pub admin: Admin,
+    /// Where a line is written for each connection that ends; none writes none.
+    pub access_log: Option<AccessLog>,
     /// Addresses that are accepted on; in the order of the file, names and addresses distinct.
     pub listeners: Vec<Listener>,
     /// Pools of backends; in the order of the file, names distinct.
@@ -55,6 +57,41 @@ pub enum AdminSocket {
     At(PathBuf),
 }
 
+/// A line for each connection that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where it goes.
+    pub to: LogTarget,
+    /// What a line looks like.
+    pub format: LogFormat,
+    /// Whether connections have none that moved no byte and that the client ended: those of whoever only looks whether somebody
+    /// listens.
+    pub skip_empty: bool,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// The stderr of the process.
+    Stderr,
+    /// A Unix socket of datagrams, where a syslog daemon listens; absolute.
+    Syslog(PathBuf),
+    /// A file that is appended to, absolute.
+    File(PathBuf),
+}
+
+/// Where syslog daemons listen, unless a file says otherwise.
+pub(crate) const SYSLOG_DEFAULT: &str = "/dev/log";
+
+/// What a line of the access log looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The fields of HAProxy's `option tcplog`.
+    Text,
+    /// An object of JSON.
+    Json,
+}
+
 /// Where the commands look for a process, unless they are told otherwise.
 pub const ADMIN_SOCKET_DEFAULT: &str = "/run/rondel/admin.sock";
 
@@ -84,6 +121,26 @@ impl fmt::Display for AdminSocket {
             Self::Auto => f.write_str("auto"),
             Self::At(path) => path.display().fmt(f),
         }
+    }
+}
+
+impl fmt::Display for LogTarget {
+    /// As the file says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stderr => f.write_str("stderr"),
+            Self::Syslog(path) if path.as_os_str() == SYSLOG_DEFAULT => f.write_str("syslog"),
+            Self::Syslog(path) => write!(f, "syslog:{}", path.display()),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for AccessLog {
+    /// As the file says it, short.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to, format, skip_empty } = self;
+        write!(f, "{to} as {format}{}", if *skip_empty { ", without empty connections" } else { "" })
     }
 }
 
@@ -135,6 +192,7 @@ words!(OnAllDown { Open = "open", Closed = "closed" });
 words!(OnDemotion { Keep = "keep", Drain = "drain", Close = "close" });
 words!(OnLoss { Keep = "keep", Close = "close" });
 words!(Tier { Active = "active", Backup = "backup" });
+words!(LogFormat { Text = "text", Json = "json" });
 words!(Method { Get = "GET", Head = "HEAD", Options = "OPTIONS" });
 
 impl fmt::Display for Failback {
@@ -143,6 +201,17 @@ impl fmt::Display for Failback {
         f.write_str(match self {
             Self::Auto(_) => "auto",
             Self::Manual => "manual",
+        })
+    }
+}
+
+impl fmt::Display for OnRemove {
+    /// As the file says it, without the time.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drain(_) => "drain",
+            Self::Keep => "keep",
+            Self::Close => "close",
         })
     }
 }
@@ -185,6 +254,8 @@ pub struct Listener {
     pub pool: PoolIndex,
     /// Which backends of it may take them.
     pub demand: Demand,
+    /// Whether the access log, if there is one, has lines of its connections.
+    pub access_log: bool,
     /// Length of the kernel's queue of connections not yet accepted, per worker; the kernel clips it at
     /// `net.core.somaxconn`.
     pub backlog: u32,
@@ -257,6 +328,8 @@ pub struct Pool {
     pub on_down: OnLoss,
     /// What becomes of connections that demanded a primary, when their backend is it no longer.
     pub on_role_loss: OnLoss,
+    /// What becomes of connections when a reload removes their backend, their listener or the pool.
+    pub on_remove: OnRemove,
     /// How long a backend that came up takes less than its share; zero switches that off.
     pub slow_start: Duration,
     /// How far a replica may be behind to be read from.
@@ -334,6 +407,17 @@ pub enum OnDemotion {
 /// What becomes of connections to a backend that lost what it was picked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLoss {
+    /// They live on.
+    Keep,
+    /// They are closed.
+    Close,
+}
+
+/// What becomes of connections whose backend or listener a reload removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRemove {
+    /// They may finish within this time. Those that are left are closed in its last half, a few at a time.
+    Drain(Duration),
     /// They live on.
     Keep,
     /// They are closed.

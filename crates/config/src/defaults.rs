@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::{
-    Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive,
-    LagMax, OnAllDown, OnDemotion, OnLoss, Pool, Tier, Tiers, Waiting, Workers,
+    AccessLog, Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback,
+    Keepalive, LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Tier, Tiers,
+    Waiting, Workers,
 };
 use crate::probe::{Damping, Rhythm, Thresholds};
 
@@ -31,12 +32,21 @@ pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
         },
         on_down: OnLoss::Keep,
         on_role_loss: OnLoss::Close,
+        on_remove: OnRemove::Drain(ON_REMOVE_TIMEOUT),
         slow_start: Duration::ZERO,
         lag_max: LagMax { time: None, bytes: None },
         queue: QUEUE,
         backends,
     }
 }
+
+/// The access log for which a file says where it goes.
+pub(crate) fn access_log(to: LogTarget) -> AccessLog {
+    AccessLog { to, format: LogFormat::Text, skip_empty: false }
+}
+
+/// Whoever has an access log wants to see all of it.
+pub(crate) const LISTENER_ACCESS_LOG: bool = true;
 
 /// A backend for which a file says its address.
 pub(crate) fn backend(address: SocketAddr) -> Backend {
@@ -90,6 +100,9 @@ pub(crate) const KEEPALIVE: Keepalive =
     Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 };
 
 pub(crate) const WEIGHT: u16 = 1;
+
+/// A request ends within it, and a pool of database connections, which mostly renews them, is not waited for by who removed its server.
+pub(crate) const ON_REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Like [`HOLD`]; of no meaning unless a backend has `max_connections`.
 pub(crate) const QUEUE: Waiting = HOLD;

@@ -3,9 +3,9 @@
 use std::fmt::{self, Display};
 
 use crate::config::{
-    ADMIN_SOCKET_DEFAULT, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand, Eject,
-    Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, Pool, Runtime, Tier,
-    Waiting, Workers,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand,
+    Eject, Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool,
+    Runtime, Tier, Waiting, Workers,
 };
 use crate::duration::show;
 use crate::escaped;
@@ -15,6 +15,7 @@ impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.runtime.describe(f)?;
         self.admin.describe(f)?;
+        describe_access_log(self.access_log.as_ref(), f)?;
         for listener in &self.listeners {
             listener.describe(&self.pools[listener.pool.0], f)?;
         }
@@ -55,6 +56,14 @@ impl Admin {
     }
 }
 
+fn describe_access_log(log: Option<&AccessLog>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "\naccess_log")?;
+    let Some(AccessLog { to, format, skip_empty }) = log else { return setting(f, "to", "off") };
+    setting(f, "to", to)?;
+    setting(f, "format", format)?;
+    setting(f, "skip_empty", skip_empty)
+}
+
 impl Listener {
     fn describe(&self, pool: &Pool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nlistener {} {} -> pool {}", self.name, self.address, pool.name)?;
@@ -67,6 +76,7 @@ impl Listener {
             Demand::Replica(Fallback::None) => setting(f, "role", "replica")?,
             Demand::Replica(Fallback::Primary) => setting(f, "role", "replica, or else primary")?,
         }
+        setting(f, "access_log", self.access_log)?;
         setting(f, "backlog", self.backlog)?;
         setting(f, "max_connections", self.connections_max)?;
         setting(f, "freebind", self.freebind)?;
@@ -103,6 +113,13 @@ impl Pool {
             Some(source) => setting(f, "source", source)?,
         }
         self.describe_health(f)?;
+        match self.on_remove {
+            OnRemove::Drain(time) => {
+                setting(f, "on_remove", format_args!("drain: connections may finish within {}", show(time)))?;
+            }
+            OnRemove::Keep => setting(f, "on_remove", "keep: connections live on")?,
+            OnRemove::Close => setting(f, "on_remove", "close: connections are closed")?,
+        }
         self.describe_backends(f)
     }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use crate::address;
 use crate::config::{
-    Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback, Keepalive,
-    LagMax, Listener, OnAllDown, OnDemotion, OnLoss, Pool, PoolIndex, Runtime, Tier, Waiting, Workers,
+    AccessLog, Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback,
+    Keepalive, LagMax, Listener, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool,
+    PoolIndex, Runtime, SYSLOG_DEFAULT, Tier, Waiting, Workers,
 };
 use crate::defaults;
 use crate::duration;
@@ -27,6 +28,7 @@ use crate::tree::Tree;
 pub(crate) struct File {
     pub(crate) runtime: Runtime,
     pub(crate) admin: Admin,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) listeners: Vec<WrittenListener>,
     pub(crate) pools: Vec<WrittenPool>,
 }
@@ -48,6 +50,7 @@ struct ListenerRest {
     backlog: u32,
     connections_max: u32,
     freebind: bool,
+    access_log: bool,
 }
 
 /// A pool, and where the parts of it stand that may be at odds with others.
@@ -96,6 +99,7 @@ impl File {
         Some(Self {
             runtime: runtime(&file, problems),
             admin: admin(&file, problems),
+            access_log: access_log(&file, problems),
             listeners: listeners(&file, problems),
             pools: pools(&file, problems),
         })
@@ -105,12 +109,13 @@ impl File {
 impl WrittenListener {
     /// The listener, given the pool that its name stands for.
     pub(crate) fn bind(self, pool: PoolIndex) -> Option<Listener> {
-        let ListenerRest { backlog, connections_max, freebind } = self.rest;
+        let ListenerRest { backlog, connections_max, freebind, access_log } = self.rest;
         Some(Listener {
             name: self.name?.value,
             address: self.address?.value,
             pool,
             demand: self.demand,
+            access_log,
             backlog,
             connections_max,
             freebind,
@@ -217,6 +222,53 @@ fn socket(text: &str) -> Result<AdminSocket, Wrong> {
     Ok(AdminSocket::At(PathBuf::from(text)))
 }
 
+/// Reads `off`, where it goes alone, or that with the rest.
+fn access_log(file: &Fields<'_>, problems: &mut Problems) -> Option<AccessLog> {
+    let value = file.get("access_log").filter(|value| !value.is_off())?;
+    if value.is_scalar() {
+        return log_target(value, problems).map(defaults::access_log);
+    }
+    let fields = value.fields(&ACCESS_LOG, &[&FILE, &ADMIN, &LISTENER], problems)?;
+    let to = fields.require("to", "to: /var/log/rondel/access.log", problems);
+    let format = fields.get("format");
+    let format = format.and_then(|value| value.choice("format", LogFormat::ALL, problems));
+    let skip_empty = fields.get("skip_empty").and_then(|value| value.boolean(problems));
+    let mut log = defaults::access_log(log_target(to?, problems)?);
+    log.format = format.unwrap_or(log.format);
+    log.skip_empty = skip_empty.unwrap_or(log.skip_empty);
+    Some(log)
+}
+
+fn log_target(value: Value<'_>, problems: &mut Problems) -> Option<LogTarget> {
+    let target = value.parse("`off`, `stderr`, `syslog` or the path of a file", parse_log_target, problems);
+    target.map(|target| target.value)
+}
+
+fn parse_log_target(text: &str) -> Result<LogTarget, Wrong> {
+    let (path, is_socket) = match text {
+        "stderr" => return Ok(LogTarget::Stderr),
+        "syslog" => return Ok(LogTarget::Syslog(SYSLOG_DEFAULT.into())),
+        _ => match text.strip_prefix("syslog:") {
+            Some(path) => (path, true),
+            None => (text, false),
+        },
+    };
+    if !path.starts_with('/') || path.ends_with('/') || path.chars().any(char::is_control) {
+        return Err(Wrong::new(format!("{} is nowhere for an access log to go", Quoted(text))).help(
+            "write `off`, `stderr`, `syslog`, `syslog:/PATH/OF/SOCKET`, or a whole path such as \
+             `/var/log/rondel/access.log`",
+        ));
+    }
+    if !is_socket {
+        return Ok(LogTarget::File(path.into()));
+    }
+    if path.len() > limits::SOCKET_PATH_BYTES_MAX {
+        return Err(Wrong::new(format!("the path {} is too long", Quoted(path)))
+            .help(format!("the path of a socket is at most {} bytes", limits::SOCKET_PATH_BYTES_MAX)));
+    }
+    Ok(LogTarget::Syslog(path.into()))
+}
+
 fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenListener> {
     let Some(value) = file.require("listeners", "listeners:", problems) else { return Vec::new() };
     let Some(items) = value.items("listeners", problems) else { return Vec::new() };
@@ -256,6 +308,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
     let connections_max = fields.get("max_connections");
     let connections_max = connections_max.and_then(|value| value.number(limits::CONNECTIONS, problems));
     let freebind = fields.get("freebind").and_then(|value| value.boolean(problems));
+    let access_log = fields.get("access_log").and_then(|value| value.boolean(problems));
     let v6only = fields.get("v6only");
     let v6only_span = v6only.map(|value| value.span());
     let v6only = v6only.and_then(|value| value.boolean(problems)).unwrap_or(defaults::V6ONLY);
@@ -273,6 +326,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
             backlog: backlog.unwrap_or(defaults::BACKLOG),
             connections_max: connections_max.unwrap_or(defaults::LISTENER_CONNECTIONS_MAX),
             freebind: freebind.unwrap_or(defaults::FREEBIND),
+            access_log: access_log.unwrap_or(defaults::LISTENER_ACCESS_LOG),
         },
     }
 }
@@ -400,6 +454,7 @@ fn pool(fields: &Fields<'_>, backends_total: &mut usize, problems: &mut Problems
     }
     tiers(&mut pool, fields, problems);
     losses(&mut pool, fields, problems);
+    removal(&mut pool, fields, problems);
     let on_all_down = fields.get("on_all_down");
     let on_all_down = on_all_down.and_then(|value| value.choice("`on_all_down`", OnAllDown::ALL, problems));
     let place = |key: &str| fields.get(key).map(|value| value.span());
@@ -477,6 +532,27 @@ fn losses(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
     {
         pool.lag_max = value;
     }
+}
+
+/// Reads what becomes of connections whose backend or listener a reload removes.
+fn removal(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
+    let timeout = fields.get("on_remove_timeout");
+    let timeout_span = timeout.map(|value| value.span());
+    let timeout = timeout.and_then(|value| value.duration(limits::ON_REMOVE_TIMEOUT, problems));
+    let on_remove =
+        fields.get("on_remove").and_then(|value| value.choice("`on_remove`", ON_REMOVES, problems));
+    pool.on_remove = match (on_remove, timeout) {
+        (Some(on_remove @ (OnRemove::Keep | OnRemove::Close)), _) => {
+            if let Some(span) = timeout_span {
+                let message = format!("`on_remove_timeout` has no meaning for `on_remove: {on_remove}`");
+                problems.push(Finding::at(span, message).help("remove it, or write `on_remove: drain`"));
+            }
+            on_remove
+        }
+        (_, Some(timeout)) => OnRemove::Drain(timeout),
+        (Some(on_remove), None) => on_remove,
+        (None, None) => pool.on_remove,
+    };
 }
 
 /// Reads how far a replica may be behind: `16MiB` or `10s`.
@@ -619,9 +695,12 @@ const ROLES: &[Demand] = &[Demand::Primary(defaults::HOLD), Demand::Replica(defa
 
 const FAILBACKS: &[Failback] = &[Failback::Auto(Duration::ZERO), Failback::Manual];
 
+const ON_REMOVES: &[OnRemove] =
+    &[OnRemove::Drain(defaults::ON_REMOVE_TIMEOUT), OnRemove::Keep, OnRemove::Close];
+
 const FILE: Section = Section {
     name: "the file",
-    keys: &["version", "runtime", "admin", "listeners", "pools"],
+    keys: &["version", "runtime", "admin", "access_log", "listeners", "pools"],
     example: "listeners:",
 };
 
@@ -637,6 +716,12 @@ const ADMIN: Section = Section {
     example: "admin: { socket: auto, http: \"127.0.0.1:9907\" }",
 };
 
+const ACCESS_LOG: Section = Section {
+    name: "`access_log`",
+    keys: &["to", "format", "skip_empty"],
+    example: "access_log: { to: /var/log/rondel/access.log, format: json }",
+};
+
 const LISTENER: Section = Section {
     name: "a listener",
     keys: &[
@@ -646,6 +731,7 @@ const LISTENER: Section = Section {
         "role",
         "hold",
         "fallback",
+        "access_log",
         "backlog",
         "max_connections",
         "freebind",
@@ -675,6 +761,8 @@ const POOL: Section = Section {
         "failback_delay",
         "on_demotion",
         "on_role_loss",
+        "on_remove",
+        "on_remove_timeout",
         "max_lag",
         "queue",
         "backends",

@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::address;
 use crate::config::{Backend, Config, Listener, PoolIndex, Runtime};
 use crate::defaults;
+use crate::duration;
 use crate::limits;
 use crate::problem::Wrong;
 
@@ -35,11 +37,13 @@ impl Config {
                 drain_timeout: defaults::DRAIN_TIMEOUT,
             },
             admin: defaults::admin(),
+            access_log: None,
             listeners: vec![Listener {
                 name: NAME.to_owned(),
                 address: listen,
                 pool: PoolIndex(0),
                 demand: defaults::DEMAND,
+                access_log: defaults::LISTENER_ACCESS_LOG,
                 backlog: defaults::BACKLOG,
                 connections_max: defaults::LISTENER_CONNECTIONS_MAX,
                 freebind: defaults::FREEBIND,
@@ -55,8 +59,8 @@ impl Config {
 /// # Errors
 ///
 /// When it is not such an address; the error says what would be.
-pub fn listen_address(text: &str) -> Result<SocketAddr, AddressError> {
-    address::listen(text).map_err(AddressError)
+pub fn listen_address(text: &str) -> Result<SocketAddr, TextError> {
+    address::listen(text).map_err(TextError)
 }
 
 /// Reads the address of a backend, as a file may have it: `10.0.0.1:80` or `[2001:db8::2]:80`.
@@ -64,22 +68,31 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, AddressError> {
 /// # Errors
 ///
 /// When it is not such an address; the error says what would be.
-pub fn backend_address(text: &str) -> Result<SocketAddr, AddressError> {
-    address::backend(text).map_err(AddressError)
+pub fn backend_address(text: &str) -> Result<SocketAddr, TextError> {
+    address::backend(text).map_err(TextError)
 }
 
-/// Why a text is not an address, and what would be.
-#[derive(Debug, PartialEq, Eq)]
-pub struct AddressError(Wrong);
+/// Reads a duration, as a file may have it: `500ms`, `5s` or `1m30s`.
+///
+/// # Errors
+///
+/// When it is not a duration; the error says what would be.
+pub fn read_duration(text: &str) -> Result<Duration, TextError> {
+    duration::parse(text).map_err(TextError)
+}
 
-impl Display for AddressError {
+/// Why a text is not an address, or a duration, and what would be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TextError(Wrong);
+
+impl Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         self.0.help.iter().try_for_each(|help| write!(f, "; {help}"))
     }
 }
 
-impl Error for AddressError {}
+impl Error for TextError {}
 
 /// Of the listener and of the pool.
 const NAME: &str = "tcp";

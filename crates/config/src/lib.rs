@@ -44,12 +44,12 @@ mod describe;
 mod forward;
 
 pub use crate::config::{
-    ADMIN_SOCKET_DEFAULT, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand, Eject,
-    Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, Pool, PoolIndex, Runtime,
-    Tier, Tiers, Waiting, Workers,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand,
+    Eject, Failback, Fallback, Keepalive, LagMax, Listener, LogFormat, LogTarget, OnAllDown, OnDemotion,
+    OnLoss, OnRemove, Pool, PoolIndex, Runtime, Tier, Tiers, Waiting, Workers,
 };
 pub use crate::duration::show as show_duration;
 pub use crate::error::{ConfigError, Position, Problem};
-pub use crate::forward::{AddressError, backend_address, listen_address};
+pub use crate::forward::{TextError, backend_address, listen_address, read_duration};
 pub use crate::probe::Probe;
 pub use crate::size::show as show_size;

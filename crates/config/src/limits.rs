@@ -108,6 +108,10 @@ pub(crate) const WAITING_TIMEOUT: RangeInclusive<Duration> =
 /// How long the active tier has to be fit before it takes over.
 pub(crate) const FAILBACK_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 
+/// How long connections of what a reload removed may take to finish. Without any time, it is `close`.
+pub(crate) const ON_REMOVE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+
 /// How many backends of the active tier must be available.
 pub(crate) const MIN_ACTIVE: RangeInclusive<u16> = 1..=10_000;
 

@@ -11,7 +11,7 @@ use crate::suggest::nearest;
 
 /// The configuration that a file means. When it adds a problem, what it gives is not to be used.
 pub(crate) fn mean(file: File, problems: &mut Problems) -> Config {
-    let File { runtime, admin, listeners, pools } = file;
+    let File { runtime, admin, access_log, listeners, pools } = file;
     let names = listeners.iter().map(|listener| (listener.name.as_ref(), listener.address));
     names_distinct("listeners", names, problems);
     clashes(&listeners, problems);
@@ -50,7 +50,7 @@ pub(crate) fn mean(file: File, problems: &mut Problems) -> Config {
     let pools = pools.into_iter().enumerate();
     let pools =
         pools.filter_map(|(index, pool)| pool.complete(used_by_role.contains(&PoolIndex(index)))).collect();
-    Config { runtime, admin, listeners, pools }
+    Config { runtime, admin, access_log, listeners, pools }
 }
 
 /// Reports names that are given twice. Each comes with its address, which is its name unless it was given one.

@@ -48,11 +48,17 @@ pub enum CloseReason {
     Demoted,
     /// The backend is the primary no longer, and the connection was for one.
     RoleLost,
+    /// A reload removed the backend, the listener or the pool, and its `on_remove` gave it no more time.
+    Removed,
+    /// An operator drained the backend, and the time that was given is up.
+    BackendDrained,
+    /// An operator said so.
+    ClosedByOperator,
 }
 
 impl CloseReason {
     /// Every reason, in the order of the declaration: `ALL[reason as usize] == reason`.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::Done,
         Self::ClientReset,
         Self::BackendReset,
@@ -75,6 +81,9 @@ impl CloseReason {
         Self::BackendDown,
         Self::Demoted,
         Self::RoleLost,
+        Self::Removed,
+        Self::BackendDrained,
+        Self::ClosedByOperator,
     ];
 
     /// The reason in logs and counters, `snake_case`.
@@ -102,6 +111,9 @@ impl CloseReason {
             Self::BackendDown => "backend_down",
             Self::Demoted => "demoted",
             Self::RoleLost => "role_lost",
+            Self::Removed => "removed",
+            Self::BackendDrained => "backend_drained",
+            Self::ClosedByOperator => "closed_by_operator",
         }
     }
 }

@@ -6,6 +6,7 @@ mod queue;
 mod relay;
 
 mod close_reason;
+mod termination;
 
 pub use crate::close_reason::CloseReason;
 pub use crate::half::{
@@ -13,3 +14,4 @@ pub use crate::half::{
 };
 pub use crate::queue::{Chunk, Chunks, Queue};
 pub use crate::relay::{Direction, Patience, Relay};
+pub use crate::termination::{Stage, Termination};

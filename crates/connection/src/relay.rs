@@ -14,7 +14,7 @@ pub struct Relay {
 }
 
 /// Which way bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the client.
     ToBackend,
@@ -72,6 +72,16 @@ impl Relay {
     /// Whether both FINs were passed on.
     pub fn is_finished(&self) -> bool {
         self.halves.iter().all(Half::is_finished)
+    }
+
+    /// The half that has passed its FIN on, if one alone has.
+    pub fn finished_alone(&self) -> Option<Direction> {
+        match &self.halves {
+            [one, other] if one.is_finished() != other.is_finished() => {
+                Some(if one.is_finished() { Direction::ToBackend } else { Direction::ToClient })
+            }
+            _ => None,
+        }
     }
 
     /// Whether nothing moved for so long that streams give their pipes back.

@@ -11,8 +11,13 @@
 
 mod answer;
 mod command; // What may be asked for. Start here.
+mod connections;
+mod durations;
+mod explanation;
+mod feed;
 mod metrics;
 mod overrides;
+mod pages;
 mod routes;
 mod server;
 mod socket;
@@ -20,15 +25,22 @@ mod status;
 
 use tokio::sync::oneshot;
 
-pub(crate) use self::answer::Reloads;
-pub use self::answer::{Answer, Refused};
-pub use self::command::{BackendName, Command};
+use crate::access_log::Ended;
 
-pub(crate) use self::overrides::{Overrides, Unknown};
+pub use self::answer::{Answer, Refused};
+pub(crate) use self::answer::{Reloads, unix_seconds};
+pub use self::command::{BackendName, Command};
+pub(crate) use self::connections::{Answers, CLOSE, inquire};
+pub use self::connections::{Close, ConnectionId, ConnectionStatus, Connections, Query};
+pub use self::durations::DurationsStatus;
+pub(crate) use self::explanation::explanation;
+pub use self::explanation::{CaseStatus, Coming, ExplanationStatus};
+
+pub(crate) use self::overrides::{Drain, Overrides, Said, Unknown, find};
 pub(crate) use self::server::Admin;
 pub use self::status::{
-    BackendStatus, ListenerStatus, Override, PhaseStatus, Places, PoolStatus, ProbeStatus, ReloadStatus,
-    Status, WorkerStatus,
+    BackendStatus, LeavingStatus, ListenerStatus, Override, PhaseStatus, Places, PoolStatus, ProbeStatus,
+    ReloadStatus, Status, WorkerStatus,
 };
 pub(crate) use self::status::{Known, take};
 
@@ -39,6 +51,12 @@ pub(crate) enum Ask {
     Phase(oneshot::Sender<table::Phase>),
     /// How all of it is.
     Status(oneshot::Sender<Box<Status>>),
+    /// Which connections there are.
+    Connections(Query, oneshot::Sender<Result<Connections, Answer>>),
+    /// What would become of a client.
+    Explain(Coming, oneshot::Sender<Result<ExplanationStatus, Answer>>),
+    /// Which connections ended last.
+    Ended(oneshot::Sender<Vec<Ended>>),
     /// To change something, or to say what a change would be; with who asked, for the log.
     Command(Command, String, oneshot::Sender<Answer>),
 }

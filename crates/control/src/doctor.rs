@@ -63,6 +63,7 @@ pub fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
     findings.extend(facts.ports.iter().map(port));
     findings.extend(config.pools.iter().flat_map(|pool| backends(pool, facts)));
     findings.extend(facts.admin_folder.as_ref().map(admin_folder));
+    findings.extend(facts.access_log.as_ref().map(access_log));
     findings
 }
 
@@ -305,6 +306,19 @@ fn admin_folder(fact: &facts::AdminFolder) -> Finding {
     }
 }
 
+fn access_log(fact: &facts::AccessLogPlace) -> Finding {
+    let path = fact.path.display();
+    match &fact.error {
+        None => ok("access log", format!("{path} can be written")),
+        Some(error) => finding(
+            Level::Fail,
+            "access log",
+            format!("{path}: {error}"),
+            "choose another place in `access_log`; `LogsDirectory=rondel` in the unit makes /var/log/rondel",
+        ),
+    }
+}
+
 /// The first Linux that has all that a ring needs.
 const KERNEL_MIN: (u32, u32) = (6, 1);
 
@@ -316,7 +330,7 @@ mod tests {
 
     use config::{ConnectionsMax, Workers};
 
-    use super::facts::AdminFolder;
+    use super::facts::{AccessLogPlace, AdminFolder};
     use super::*;
     use crate::host::Host;
 
@@ -337,7 +351,8 @@ mod tests {
                 "ports to pool 10.0.0.1:80",
                 "listener web",
                 "backend 10.0.0.1:80/10.0.0.1:80",
-                "admin socket"
+                "admin socket",
+                "access log"
             ]
         );
         assert!(
@@ -381,6 +396,13 @@ mod tests {
         check(Fail, "admin socket", "admin.socket", |_, facts| {
             let folder = facts.admin_folder.as_mut().unwrap();
             (folder.error, folder.is_default) = (Some("not permitted".to_owned()), false);
+        });
+    }
+
+    #[test]
+    fn an_access_log_that_cannot_be_written_fails() {
+        check(Level::Fail, "access log", "LogsDirectory", |_, facts| {
+            facts.access_log.as_mut().unwrap().error = Some("not permitted".to_owned());
         });
     }
 
@@ -448,6 +470,10 @@ mod tests {
             admin_folder: Some(AdminFolder {
                 socket: PathBuf::from("/run/rondel/admin.sock"),
                 is_default: true,
+                error: None,
+            }),
+            access_log: Some(AccessLogPlace {
+                path: PathBuf::from("/var/log/rondel/access.log"),
                 error: None,
             }),
         }

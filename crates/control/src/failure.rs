@@ -28,6 +28,13 @@ pub enum Failure {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The access log cannot go where it is to go.
+    AccessLog {
+        /// Where that is, as the file says it.
+        to: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
     /// The kernel lacks something that rondel needs, or forbids it.
     Kernel(SetupError),
     /// The drain deadline came before the connections had finished; they were closed.
@@ -45,7 +52,7 @@ impl Failure {
         match self {
             Self::Runtime(_) => 1,
             Self::Config(_) => 3,
-            Self::Bind { .. } | Self::Admin { .. } => 4,
+            Self::Bind { .. } | Self::Admin { .. } | Self::AccessLog { .. } => 4,
             Self::Kernel(_) => 5,
             Self::DrainTimedOut { .. } => 6,
         }
@@ -73,6 +80,13 @@ impl fmt::Display for Failure {
                     "admin: cannot listen at {place}: {error}\n  choose another place in `admin`, or say `off`"
                 )
             }
+            Self::AccessLog { to, error } => {
+                write!(
+                    f,
+                    "access_log: {to}: {error}\n  {}",
+                    access_log_cure(error.kind(), error.raw_os_error())
+                )
+            }
             Self::Kernel(error) => error.fmt(f),
             Self::DrainTimedOut { connections } => {
                 let (s, were) = if *connections == 1 { ("", "was") } else { ("s", "were") };
@@ -88,6 +102,21 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// What to do when the access log cannot be opened.
+fn access_log_cure(kind: io::ErrorKind, number: Option<i32>) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => "make the folder, or start the syslog daemon, or choose another place",
+        io::ErrorKind::PermissionDenied => {
+            "let the user of the process write there, as `LogsDirectory=rondel` in a systemd unit does for /var/log/rondel"
+        }
+        io::ErrorKind::ConnectionRefused => "nobody listens at the socket: start the syslog daemon",
+        _ if number == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
+            "it is a FIFO that nobody reads: start the reader before"
+        }
+        _ => "choose another place in `access_log`, or say `off`",
+    }
+}
 
 /// What to do when an address cannot be bound.
 fn bind_cure(address: SocketAddr, kind: io::ErrorKind) -> Option<String> {
@@ -149,6 +178,15 @@ mod tests {
             "drain timed out: 1 connection had not finished and was closed\n  \
              give them longer with `drain_timeout`",
             6,
+        );
+        check(
+            &Failure::AccessLog {
+                to: "/var/log/rondel/access.log".to_owned(),
+                error: io::Error::from_raw_os_error(libc_errno::ACCES),
+            },
+            "access_log: /var/log/rondel/access.log: Permission denied (os error 13)\n  \
+             let the user of the process write there, as `LogsDirectory=rondel` in a systemd unit does for /var/log/rondel",
+            4,
         );
         check(&Failure::Runtime("no memory".to_owned()), "no memory", 1);
     }

@@ -3,12 +3,16 @@
 //! It moves no byte and decides nothing per connection: workers do, by the table that is published here.
 //! Whatever is slow, such as reading a file or binding a socket, is done on its thread.
 
+pub mod access_log; // What it says of connections that ended.
 pub mod admin; // How it is asked and steered.
 pub mod doctor; // Whether a host has what a config needs.
+
+mod chronicle;
 mod failure;
 mod host;
 mod inherited;
 mod notify;
+mod peaks;
 mod pulse;
 mod ready;
 mod reload;
@@ -16,9 +20,11 @@ mod retired;
 mod run; // From start to end. Start here.
 mod sizing;
 mod sockets;
+mod succession;
 mod totals;
 mod watch;
 
+pub use crate::chronicle::{ENTRIES_MAX, ENTRY_CHARS_MAX, Entry, Kind};
 pub use crate::failure::Failure;
 pub use crate::ready::{Ready, ReadyListener};
 pub use crate::run::{Source, run};

@@ -12,6 +12,8 @@ pub struct Ready {
     pub workers: usize,
     /// How many connections the process holds at once.
     pub connections_max: u32,
+    /// Where the dashboard, the metrics and the status are, if the config asks for them over TCP.
+    pub http: Option<SocketAddr>,
 }
 
 /// A listener that is bound.
@@ -53,6 +55,7 @@ mod tests {
             listeners: vec![listener("web", "0.0.0.0:80"), listener("[::1]:81", "[::1]:81")],
             workers: 2,
             connections_max: 9_936,
+            http: None,
         };
         assert_eq!(ready.to_string(), "web on 0.0.0.0:80, [::1]:81; 2 workers, at most 9936 connections");
     }

@@ -1,7 +1,7 @@
 //! The life of the process: start, serve, reload, drain, end.
 //!
 //! ```text
-//!            SIGHUP: reload
+//!            SIGHUP: reload; SIGUSR1: the access log is opened again
 //!              ┌──┐
 //! start ──▶ Serving ── SIGTERM, SIGINT ──▶ Draining ── workers ended ──────────────▶ Ok
 //!              │                              │ drain_timeout
@@ -10,34 +10,41 @@
 //!            Ending ──▶ Runtime               └────────────▶ Ending ── workers ended ─▶ Ok
 //! ```
 
+mod live; // Connections, one by one.
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Tier};
-use table::{Changes, Gate, Health, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
+use log::Level;
+use table::{Changes, Gate, Health, Notice, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uring::Waker;
-use worker::{Handover, Settings, WorkerError};
+use worker::{Handover, Inquirer, Inquiries, Settings, WorkerError};
 
+use crate::access_log::AccessLog;
 use crate::admin::{
-    ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Known, Override, Overrides, Reloads, Status, Unknown,
-    take,
+    ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Drain, Known, Overrides, Reloads, Said, Status,
+    Unknown, explanation, take,
 };
+use crate::chronicle::{Chronicle, Kind};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::inherited::Inherited;
 use crate::notify::{Line, Notify};
+use crate::peaks::Peaks;
 use crate::ready::{Ready, ReadyListener};
 use crate::reload::{Origin, Refusal, plan};
 use crate::retired::Retired;
 use crate::sizing::{Sizes, TooFewDescriptors};
 use crate::sockets;
+use crate::succession::{self, Reign};
 use crate::totals::Totals;
 use crate::watch::{Watch, now};
 
@@ -65,7 +72,9 @@ pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
         let (mut control, sizes) = Control::start(source).await?;
         ready(&control.ready(&sizes)?);
         control.tell_ready();
-        control.serve().await
+        // A task of its own, because to wake the one that is blocked on takes a write(2) each time.
+        let serving = tokio::spawn(control.serve());
+        serving.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     })
 }
 
@@ -84,10 +93,17 @@ struct Control {
     gate: Arc<Gate>,
     totals: Totals,
     watch: Watch,
+    access_log: AccessLog,
+    /// Where workers count what they do.
+    workers: Arc<PerWorker<WorkerCounters>>,
     /// What operators said of backends.
     overrides: Overrides,
     /// What the table in force goes by.
     health: Health,
+    /// The same of the table whose coming was noted last.
+    noted: Health,
+    chronicle: Chronicle,
+    peaks: Peaks,
     retired: Retired,
     swept_at: Instant,
     /// The longest queue of clients not yet accepted that the kernel allows.
@@ -99,21 +115,23 @@ struct Control {
     events: mpsc::Receiver<Event>,
     /// What connections of the admin interface want. It comes after all else: nobody who asks holds up a signal or a probe.
     asks: mpsc::Receiver<Ask>,
+    /// Where workers are asked for their connections.
+    inquirer: Inquirer,
     /// Workers that have not ended.
     running: usize,
-    /// What workers count of themselves.
-    counters: Arc<PerWorker<WorkerCounters>>,
     /// Tells systemd.
     notify: Notify,
     /// When the connections that are left are cut; none while it does not drain.
     cut_at: Option<Instant>,
-    _admin: Admin,
+    admin: Admin,
 }
 
 /// What control waits for. Signals that arrive while one is being answered count as one; none is lost.
 enum Event {
     /// SIGHUP.
     Reload,
+    /// SIGUSR1.
+    Reopen,
     /// SIGTERM or SIGINT.
     End,
     /// A worker ended.
@@ -140,16 +158,19 @@ impl Control {
         log_sizes(&sizes, &host);
         warn_of_backlogs(&config, host.backlog_max);
 
+        let workers = sizes.cpus.len();
+        let gate = Arc::new(Gate::new(workers));
+        let access_log = AccessLog::start(config.access_log.as_ref(), Arc::clone(&gate))?;
         let (ask, asks) = mpsc::channel(ASKS_MAX);
         let admin = Admin::start(&config.admin, &ask)?;
-        let workers = sizes.cpus.len();
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let mut inherited = Inherited::from_environment();
         let sockets = bind(&config, &all, workers, &[], &mut inherited)?.into_iter().map(Arc::new).collect();
         drop(inherited);
         let mut watch = Watch::new(&config);
-        watch.first_round(FIRST_ROUND_MAX).await;
-        let health = watch.health(now());
+        let mut chronicle = Chronicle::default();
+        watch.first_round(FIRST_ROUND_MAX, &mut chronicle).await;
+        let health = watch.health(now(), &mut chronicle);
         let table = Table::build(&config, sockets, workers, Some(&health), None);
         let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
         let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
@@ -158,6 +179,7 @@ impl Control {
         totals.follow(&table);
         let mut reloads = Reloads::default();
         reloads.on_load();
+        let (inquirer, inquiries) = Inquirer::new(workers);
         let mut control = Self {
             source,
             laid_over: config.clone(),
@@ -165,11 +187,16 @@ impl Control {
             published: Arc::new(Published::new(table)),
             wakers,
             failing,
-            gate: Arc::new(Gate::new(workers)),
+            gate,
             totals,
             watch,
+            access_log,
+            workers: Arc::new(PerWorker::new(workers)),
             overrides: Overrides::default(),
+            noted: health.clone(),
             health,
+            chronicle,
+            peaks: Peaks::new(now()),
             retired: Retired::default(),
             swept_at: Instant::now(),
             backlog_max: host.backlog_max,
@@ -178,29 +205,38 @@ impl Control {
             reloads,
             events,
             asks,
+            inquirer,
             running: 0,
-            counters: Arc::new(PerWorker::new(workers)),
             notify: Notify::from_environment(workers, Instant::now()),
             cut_at: None,
-            _admin: admin,
+            admin,
         };
-        control.spawn(&sizes, &sender)?;
+        control.spawn(&sizes, inquiries, &sender)?;
         Ok((control, sizes))
     }
 
     /// Starts every worker, or none: those before one that fails are told to end.
-    fn spawn(&mut self, sizes: &Sizes, sender: &mpsc::Sender<Event>) -> Result<(), Failure> {
-        let ends = Handover::new(sizes.cpus.len());
-        for ((index, &cpu), handover) in sizes.cpus.iter().enumerate().zip(ends) {
+    fn spawn(
+        &mut self,
+        sizes: &Sizes,
+        inquiries: Vec<Inquiries>,
+        sender: &mpsc::Sender<Event>,
+    ) -> Result<(), Failure> {
+        let workers = sizes.cpus.len();
+        let recorders = self.access_log.recorders(workers);
+        let ends = Handover::new(workers).into_iter().zip(inquiries).zip(recorders);
+        for ((index, &cpu), ((handover, inquiries), recorder)) in sizes.cpus.iter().enumerate().zip(ends) {
             let settings = Settings {
                 index,
                 cpu,
                 connections_max: sizes.connections_max,
                 gate: Arc::clone(&self.gate),
                 handover,
+                inquiries,
                 pipes_max: sizes.pipes_per_worker,
+                counters: Arc::clone(&self.workers),
+                recorder,
                 wakers: Arc::clone(&self.wakers),
-                counters: Arc::clone(&self.counters),
                 control: Arc::clone(self.failing.get_ref()),
                 published: Arc::clone(&self.published),
             };
@@ -228,6 +264,7 @@ impl Control {
             listeners: listeners.map_err(|error| Failure::Runtime(format!("getsockname: {error}")))?,
             workers: sizes.cpus.len(),
             connections_max: sizes.connections_max,
+            http: self.admin.http,
         })
     }
 
@@ -236,10 +273,11 @@ impl Control {
         let result = loop {
             match self.event().await {
                 Event::Reload => drop(self.reload()),
+                Event::Reopen => self.access_log.reopen(),
                 Event::End => break self.drain().await,
                 Event::Ended { worker, result } => {
                     let failure = ended_unasked(worker, result);
-                    log::error!("{failure}");
+                    self.chronicle.note(Level::Error, Kind::Phase, &failure);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break Err(failure);
@@ -247,16 +285,18 @@ impl Control {
             }
         };
         self.log_totals();
+        self.access_log.end();
         result
     }
 
     /// No new connections; those that exist may finish until a deadline.
     async fn drain(&mut self) -> Result<(), Failure> {
         let timeout = self.config.runtime.drain_timeout;
-        log::info!(
+        let text = format!(
             "draining: connections={} may finish within {timeout:?}; a second signal ends them now",
             self.gate.active()
         );
+        self.chronicle.note(Level::Info, Kind::Phase, text);
         self.enter_phase(Phase::Draining);
         let now = Instant::now();
         let deadline = now + timeout;
@@ -271,9 +311,11 @@ impl Control {
                 return Err(Failure::DrainTimedOut { connections });
             };
             match event {
+                Event::Reopen => self.access_log.reopen(),
                 Event::Reload => log::warn!("SIGHUP: not reloading while draining"),
                 Event::End => {
-                    log::info!("ending at once: connections={} are closed", self.gate.active());
+                    let text = format!("ending at once: connections={} are closed", self.gate.active());
+                    self.chronicle.note(Level::Info, Kind::Phase, text);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break;
@@ -302,7 +344,7 @@ impl Control {
                     }
                 }
                 // It ends already.
-                Ok(Event::Reload | Event::End) => {}
+                Ok(Event::Reload | Event::Reopen | Event::End) => {}
                 Err(_) => {
                     return log::error!("{} workers did not end within {JOIN_TIMEOUT:?}", self.running);
                 }
@@ -332,7 +374,7 @@ impl Control {
             }
             Err(refusal) => {
                 for line in refusal.lines() {
-                    log::error!("reload refused: {line}");
+                    self.chronicle.note(Level::Error, Kind::Reload, format_args!("reload refused: {line}"));
                 }
                 log::info!("the configuration before it stays in force");
                 self.reloads.on_refused(&refusal, begun.elapsed());
@@ -344,6 +386,7 @@ impl Control {
     fn apply(&mut self, config: Config) -> Result<Changes, Refusal> {
         let origins = plan(&self.config, &config)?;
         let previous = self.published.load_full();
+        let access_log = self.access_log.prepare(config.access_log.as_ref())?;
         let sockets = self.sockets(&config, &origins, &previous)?;
         // Nothing can fail from here on.
         for (listener, origin) in config.listeners.iter().zip(&origins) {
@@ -361,6 +404,9 @@ impl Control {
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.backlog_max);
         self.config = config;
+        if let Some(prepared) = access_log {
+            self.access_log.go_over(prepared);
+        }
         self.publish(table);
         // After the table, so that no worker takes the end of its socket for an error.
         for (index, listener) in previous.listeners.iter().enumerate() {
@@ -370,11 +416,12 @@ impl Control {
         }
         log_lines(changes.lines());
         log_lines(removed.iter().map(String::as_str));
-        match changes.lines().len() {
-            0 => log::info!("reloaded: nothing changed"),
-            1 => log::info!("reloaded: 1 change"),
-            number => log::info!("reloaded: {number} changes"),
-        }
+        let text = match changes.lines().len() {
+            0 => "reloaded: nothing changed".to_owned(),
+            1 => "reloaded: 1 change".to_owned(),
+            number => format!("reloaded: {number} changes"),
+        };
+        self.chronicle.note(Level::Info, Kind::Reload, text);
         Ok(changes)
     }
 
@@ -426,7 +473,14 @@ impl Control {
     }
 
     fn publish(&mut self, table: Table) {
-        self.retired.keep(self.published.load_full());
+        let before = self.published.load_full();
+        succession::note(
+            Reign { table: &before, health: &self.noted },
+            Reign { table: &table, health: &self.health },
+            &mut self.chronicle,
+        );
+        self.noted = self.health.clone();
+        self.retired.keep(before);
         self.published.publish(table);
         self.wakers.iter().for_each(Waker::wake);
         self.sweep();
@@ -459,7 +513,7 @@ impl Control {
                 // Before all that there may be much of: a watchdog that is not fed ends the process.
                 () = sleep_until(told.unwrap_or_else(Instant::now)), if told.is_some() => self.tell(),
                 report = self.watch.next() => {
-                    if self.watch.on_report(&report, now()) {
+                    if self.watch.on_report(&report, now(), &mut self.chronicle) {
                         self.refresh();
                     }
                 }
@@ -471,6 +525,8 @@ impl Control {
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
                 () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
+                note = self.access_log.note() => log::warn!("{note}"),
+                () = sleep_until(self.peaks.due().into()) => self.peaks.look(&self.published.load_full(), now()),
                 Some(ask) = self.asks.recv() => self.answer(ask),
             }
         }
@@ -487,7 +543,7 @@ impl Control {
 
     fn tell(&mut self) {
         let now = Instant::now();
-        let turns: Vec<u64> = self.counters.iter().map(|worker| worker.turns.get()).collect();
+        let turns: Vec<u64> = self.workers.iter().map(|worker| worker.turns.get()).collect();
         let ends = self.published.load_full().phase != Phase::Serving;
         let line = self.line(now);
         if self.notify.on_due(now, &turns, ends, line) {
@@ -514,7 +570,7 @@ impl Control {
     /// Connects to a backend have failed as often in a row as its pool puts it aside for.
     fn on_failing(&mut self) {
         self.failing.get_ref().clear();
-        if self.watch.on_failures(&self.published.load_full(), now()) {
+        if self.watch.on_failures(&self.published.load_full(), now(), &mut self.chronicle) {
             self.refresh();
         }
     }
@@ -522,24 +578,27 @@ impl Control {
     /// When time alone asks for another table.
     fn due(&self) -> Option<Instant> {
         let table = self.published.load_full().due;
-        table.into_iter().chain(self.watch.due(self.health.now)).min().map(Instant::from_std)
+        table.into_iter().chain(self.watch.due()).min().map(Instant::from_std)
     }
 
     /// Puts a table in force that goes by what is known of backends now, if that is another.
     fn refresh(&mut self) {
-        let health = self.look();
         let previous = self.published.load_full();
-        if health.pools == self.health.pools && previous.due.is_none_or(|due| due > health.now) {
-            self.health.now = health.now;
+        let is_due = previous.due.is_some_and(|due| due <= now());
+        if !self.watch.look(now(), &mut self.chronicle) && !is_due {
             return;
         }
-        self.health = health;
-        self.rebuild(&previous);
+        let health = self.look();
+        // Where operators say otherwise, another may be the same.
+        if health.pools != self.health.pools || is_due {
+            self.health = health;
+            self.rebuild(&previous);
+        }
     }
 
     /// What is known of backends now, and what operators say.
     fn look(&mut self) -> Health {
-        self.overrides.judge(self.watch.health(now()))
+        self.overrides.judge(self.watch.health(now(), &mut self.chronicle))
     }
 
     /// Puts a table in force that is made of the same config and sockets as the `previous` one.
@@ -556,12 +615,24 @@ impl Control {
         // Who asked may have left: then there is nobody to tell.
         match ask {
             Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
+            Ask::Ended(answer) => drop(answer.send(self.access_log.ended())),
             Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
+            Ask::Explain(coming, answer) => {
+                let told = explanation(&self.known(&self.published.load_full()), &coming);
+                drop(answer.send(told.map_err(Answer::refused)));
+            }
+            Ask::Connections(query, answer) => self.list_connections(&query, answer),
+            Ask::Command(Command::Close(close), peer, answer) => {
+                log::info!("admin: {peer}: close {close}");
+                self.close_connections(&close, answer);
+            }
             Ask::Command(command, peer, answer) => {
-                log::info!("admin: {peer}: {command}");
+                let text = format!("admin: {peer}: {command}");
+                self.chronicle.note(Level::Info, Kind::Command, text);
                 let said = self.obey(command);
                 if let Answer::Refused(refused) = &said {
-                    log::info!("admin: refused: {}", refused.lines.join("; "));
+                    let text = format!("admin: refused: {}", refused.lines.join("; "));
+                    self.chronicle.note(Level::Info, Kind::Command, text);
                 }
                 drop(answer.send(said));
             }
@@ -569,18 +640,27 @@ impl Control {
     }
 
     fn status(&self) -> Status {
-        take(&Known {
-            table: &self.published.load_full(),
+        take(&self.known(&self.published.load_full()))
+    }
+
+    fn known<'a>(&'a self, table: &'a Table) -> Known<'a> {
+        Known {
+            table,
             config: &self.config,
+            laid_over: &self.laid_over,
             overrides: &self.overrides,
             health: &self.health,
             watch: &self.watch,
             gate: &self.gate,
             connections_max: self.connections_max,
             reloads: &self.reloads,
+            workers: &self.workers,
+            access_log: &self.access_log,
+            chronicle: &self.chronicle,
+            peaks: &self.peaks,
             started_at: self.started_at,
             now: now(),
-        })
+        }
     }
 
     fn obey(&mut self, command: Command) -> Answer {
@@ -591,11 +671,21 @@ impl Control {
                 Answer::refused("the process is draining: nothing is changed any more")
             }
             Command::Reload => self.reload(),
-            Command::Drain { backend } => self.change(&backend, "drained", |said| said.drained = true),
-            Command::Undrain { backend } => self.change(&backend, "not drained", |said| said.drained = false),
+            Command::Drain { timeout_seconds: Some(seconds), .. } if seconds > DRAIN_SECONDS_MAX => {
+                Answer::refused(format!("{seconds} seconds are out of range: at most {DRAIN_SECONDS_MAX}"))
+            }
+            Command::Drain { backend, timeout_seconds: None } => {
+                self.change(&backend, "drained", |said| said.drain = Some(Drain::Open))
+            }
+            Command::Drain { backend, timeout_seconds: Some(seconds) } => {
+                let notice = Notice::drained(now(), Duration::from_secs(seconds.into()));
+                let is = format!("drained within {}", config::show_duration(notice.until - notice.since));
+                self.change(&backend, &is, |said| said.drain = Some(Drain::Until(notice)))
+            }
+            Command::Undrain { backend } => self.change(&backend, "not drained", |said| said.drain = None),
             Command::Disable { backend } => self.change(&backend, "disabled", |said| said.disabled = true),
             Command::Enable { backend } => {
-                self.change(&backend, "as the file and its probe say", |said| *said = Override::default())
+                self.change(&backend, "as the file and its probe say", |said| *said = Said::default())
             }
             Command::Weight { weight, .. } if weight > WEIGHT_MAX => {
                 Answer::refused(format!("the weight {weight} is out of range: it is 0 to {WEIGHT_MAX}"))
@@ -604,6 +694,7 @@ impl Control {
                 self.change(&backend, &format!("of weight {weight}"), |said| said.weight = Some(weight))
             }
             Command::Failback { pool } => self.fail_back(&pool),
+            Command::Close(_) => unreachable!("it is answered when workers have"),
         }
     }
 
@@ -620,7 +711,7 @@ impl Control {
     }
 
     /// Changes what is said of a backend, and goes by it.
-    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Override)) -> Answer {
+    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Said)) -> Answer {
         let (pool, address) = match self.overrides.change(&self.config, name, change) {
             Ok(key) => key,
             Err(Unknown(why)) => return Answer::refused(why),
@@ -717,6 +808,7 @@ fn bind(
 
 fn forward_signals(sender: &mpsc::Sender<Event>) -> io::Result<()> {
     forward(signal(SignalKind::hangup())?, sender.clone(), || Event::Reload);
+    forward(signal(SignalKind::user_defined1())?, sender.clone(), || Event::Reopen);
     forward(signal(SignalKind::terminate())?, sender.clone(), || Event::End);
     forward(signal(SignalKind::interrupt())?, sender.clone(), || Event::End);
     Ok(())
@@ -782,6 +874,9 @@ fn warn_of_backlogs(config: &Config, backlog_max: u32) {
         );
     }
 }
+
+/// A day: longer, and nobody remembers why.
+const DRAIN_SECONDS_MAX: u32 = 24 * 3600;
 
 /// What a file allows.
 const WEIGHT_MAX: u16 = 256;

@@ -105,8 +105,8 @@ const WORKERS_AUTO_MAX: usize = 256;
 /// is allowed takes address space; a host that needs more says the number.
 const CONNECTIONS_AUTO_MAX: u32 = 1 << 20;
 
-/// Standard streams, the control thread's epoll, its waker and the one that workers wake, its signal pipe, and the config file or
-/// a probe of an address, one at a time.
+/// Standard streams, the control thread's epoll, its waker and the one that workers wake, its signal pipe, the access log's file and
+/// the one that it goes over to, and the config file or a probe of an address, one at a time.
 const DESCRIPTORS_RESERVED: u64 = 12;
 
 /// A ring, a waker, the reserve that is given up to turn a client away, and a client that is turned away.

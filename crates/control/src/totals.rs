@@ -34,6 +34,8 @@ impl Totals {
         let kept: HashSet<usize> = self.current.iter().map(Entry::identity).collect();
         let removed: Vec<Entry> =
             before.into_iter().filter(|entry| !kept.contains(&entry.identity())).collect();
+        // One that returned counts on, and is told of as one that is there.
+        self.removed.retain(|entry| !kept.contains(&entry.identity()));
         let lines = removed.iter().map(|entry| entry.line(" removed=true")).collect();
         self.removed.extend(removed.into_iter().filter(|entry| entry.active() > 0));
         lines

@@ -9,15 +9,23 @@ use config::Config;
 use health::ejection::{self, Ejections};
 use health::roles::{Decision, Roles};
 use health::{Change, Prober, Report, Status, Target, Verdict};
+use log::Level;
 use table::{Availability, Backend, Health, PoolHealth, Role, Standing, Table};
+
+use crate::chronicle::{Chronicle, Kind};
 
 /// Watches over the backends of every pool.
 ///
-/// Whoever drives it calls [`next`](Self::next), tells it what happened, and asks for [`health`](Self::health) after each.
+/// Whoever drives it calls [`next`](Self::next), tells it what happened, and has it [look](Self::look) if that matters. Most
+/// answers do not, and cost one look-up.
 pub(crate) struct Watch {
     prober: Prober,
     /// By the names of pools.
     pools: BTreeMap<String, Pool>,
+    /// Which backends are at an address: names of pools, and indices of their backends.
+    places: HashMap<SocketAddr, Vec<(String, usize)>>,
+    /// When time alone changes something.
+    due: Option<Instant>,
 }
 
 /// What is remembered of a pool.
@@ -31,13 +39,20 @@ struct Pool {
     risen: BTreeMap<SocketAddr, Instant>,
     /// All that say they are the primary, if that is more than one.
     conflict: Vec<SocketAddr>,
+    /// What came of all that when it was last looked at.
+    health: PoolHealth,
+    /// Whether it may be another since.
+    stale: bool,
+    /// When it is another by time alone.
+    due: Option<Instant>,
 }
 
 impl Watch {
     /// Watches over the backends of `config`. Nothing is known of them yet.
     pub(crate) fn new(config: &Config) -> Self {
         // Which probe comes a little sooner than which is of no matter to anybody: the same each time.
-        let mut watch = Self { prober: Prober::new(0), pools: BTreeMap::new() };
+        let mut watch =
+            Self { prober: Prober::new(0), pools: BTreeMap::new(), places: HashMap::new(), due: None };
         watch.follow(config);
         watch
     }
@@ -45,7 +60,11 @@ impl Watch {
     /// Goes over to another config. What is known of backends that are asked as before stays known.
     pub(crate) fn follow(&mut self, config: &Config) {
         let mut before = std::mem::take(&mut self.pools);
+        self.places.clear();
         for settings in &config.pools {
+            for (index, backend) in settings.backends.iter().enumerate() {
+                self.places.entry(backend.address).or_default().push((settings.name.clone(), index));
+            }
             let pool = match before.remove(&settings.name) {
                 Some(pool) => pool.follow(settings),
                 None => Pool::new(settings),
@@ -56,9 +75,9 @@ impl Watch {
     }
 
     /// Asks every backend once, for `limit` at most.
-    pub(crate) async fn first_round(&mut self, limit: Duration) {
+    pub(crate) async fn first_round(&mut self, limit: Duration, chronicle: &mut Chronicle) {
         for report in self.prober.first_round(limit).await {
-            self.on_report(&report, now());
+            self.on_report(&report, now(), chronicle);
         }
     }
 
@@ -67,39 +86,25 @@ impl Watch {
         self.prober.next().await
     }
 
-    /// Takes note of a probe that ended, and says in the log what it changed. Says whether [`health`](Self::health) may be
-    /// another now; of most probes it is not.
-    pub(crate) fn on_report(&mut self, report: &Report, now: Instant) -> bool {
-        let mut matters = false;
-        let passed = self.prober.status(&report.target).is_some_and(|status| status.error.is_none());
-        for (name, pool) in &mut self.pools {
-            if report.changes.is_empty() && !pool.heeds_every_probe(now) {
-                continue;
-            }
-            let asked = targets(&pool.settings).find(|(_, target)| *target == report.target);
-            let Some((backend, _)) = asked else { continue };
-            matters = true;
-            report.log(format_args!("pool {name}, backend {}", backend.name));
-            let address = backend.address;
-            if passed && pool.ejections.as_mut().is_some_and(|all| all.on_probe_passed(address, now)) {
-                log::info!("pool {name}, backend {}: its probe passes: no longer put aside", backend.name);
-            }
-            for change in &report.changes {
-                match change {
-                    Change::Verdict { before: Verdict::Down, after: Verdict::Up, .. } => {
-                        pool.risen.insert(address, now);
-                    }
-                    Change::Verdict { .. } => drop(pool.risen.remove(&address)),
-                    Change::Error(_) | Change::Recovered | Change::Role { .. } => {}
-                }
-            }
+    /// Takes note of a probe that ended, and says in the chronicle what it changed. Says whether it is to be [looked](Self::look) at;
+    /// after most probes there is nothing to see.
+    pub(crate) fn on_report(&mut self, report: &Report, now: Instant, chronicle: &mut Chronicle) -> bool {
+        let (Some(status), Some(places)) =
+            (self.prober.status(&report.target), self.places.get(&report.target.address))
+        else {
+            return false;
+        };
+        let mut stale = false;
+        for (name, backend) in places {
+            let pool = self.pools.get_mut(name).filter(|pool| pool.asks_by(&report.target));
+            stale |= pool.is_some_and(|pool| pool.on_report(*backend, report, status, now, chronicle));
         }
-        matters
+        stale
     }
 
-    /// Puts backends of `table` aside that too many connects in a row have failed to reach, and says so in the log. Says whether
-    /// there was one.
-    pub(crate) fn on_failures(&mut self, table: &Table, now: Instant) -> bool {
+    /// Puts backends of `table` aside that too many connects in a row have failed to reach, and says so in the chronicle. Says
+    /// whether there was one.
+    pub(crate) fn on_failures(&mut self, table: &Table, now: Instant, chronicle: &mut Chronicle) -> bool {
         let mut any = false;
         for (of_table, backend) in
             table.pools.iter().flat_map(|pool| pool.backends.iter().map(move |of| (pool, of)))
@@ -110,22 +115,44 @@ impl Watch {
             if in_a_row >= eject.failures {
                 // Acted upon or not: if it fails on, it is heard of again.
                 backend.forget_failures();
-                any |= pool.eject(&of_table.name, backend, in_a_row, &self.prober, now);
+                let Some(left) = pool.eject(backend, in_a_row, &self.prober, now) else { continue };
+                any = true;
+                let text = format!(
+                    "pool {}, backend {}: put aside for {}: {in_a_row} connects in a row failed",
+                    of_table.name,
+                    backend.name,
+                    config::show_duration(left)
+                );
+                chronicle.note(Level::Warn, Kind::Ejection, text);
             }
         }
         any
     }
 
+    /// Looks at those pools of which something may be another, and says whether something is.
+    pub(crate) fn look(&mut self, now: Instant, chronicle: &mut Chronicle) -> bool {
+        let mut another = false;
+        for (name, pool) in &mut self.pools {
+            if pool.stale || pool.due.is_some_and(|due| due <= now) {
+                another |= pool.look(name, &self.prober, now, chronicle);
+            }
+        }
+        self.due = self.pools.values().filter_map(|pool| pool.due).min();
+        another
+    }
+
     /// What a table is to go by from now on.
-    pub(crate) fn health(&mut self, now: Instant) -> Health {
-        let prober = &self.prober;
-        let of_pool = |(name, pool): (&String, &mut Pool)| (name.clone(), pool.health(name, prober, now));
-        Health { now, pools: self.pools.iter_mut().map(of_pool).collect() }
+    pub(crate) fn health(&mut self, now: Instant, chronicle: &mut Chronicle) -> Health {
+        self.look(now, chronicle);
+        let of_pool = |(name, pool): (&String, &Pool)| (name.clone(), pool.health.clone());
+        Health { now, pools: self.pools.iter().map(of_pool).collect() }
     }
 
     /// What probes say of the backends of the pool of this name.
     pub(crate) fn known(&self, pool: &str) -> HashMap<SocketAddr, &Status> {
-        self.pools.get(pool).map(|pool| pool.known(&self.prober)).unwrap_or_default()
+        let Some(pool) = self.pools.get(pool) else { return HashMap::new() };
+        let each = pool.settings.backends.iter().map(|backend| backend.address);
+        each.zip(pool.known(&self.prober)).filter_map(|(address, known)| Some((address, known?))).collect()
     }
 
     /// All backends of the pool of this name that say they are the primary, if that is more than one.
@@ -133,9 +160,16 @@ impl Watch {
         self.pools.get(pool).map_or(&[], |pool| &pool.conflict)
     }
 
-    /// When time alone changes something of it.
-    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        self.pools.values().filter_map(|pool| pool.due(now)).min()
+    /// For how much longer a backend of the pool of this name is put aside; none if it is not.
+    pub(crate) fn ejected_for(&self, pool: &str, backend: SocketAddr, now: Instant) -> Option<Duration> {
+        let ejections = self.pools.get(pool)?.ejections.as_ref()?;
+        let end = ejections.end(backend).filter(|_| ejections.is_ejected(backend, now));
+        end.map(|end| end.saturating_duration_since(now))
+    }
+
+    /// When time alone changes something, and it is to be [looked](Self::look) at.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
     }
 }
 
@@ -148,6 +182,9 @@ impl Pool {
             ejections: settings.eject.map(Ejections::new),
             risen: BTreeMap::new(),
             conflict: Vec::new(),
+            health: PoolHealth::default(),
+            stale: true,
+            due: None,
         }
     }
 
@@ -167,69 +204,121 @@ impl Pool {
             ejections: ejections.or(new.ejections),
             risen,
             conflict: self.conflict,
-            settings: new.settings,
+            ..new
         }
     }
 
-    /// Whether a probe that changes nothing of its backend may change something all the same: replicas fall behind, and a
-    /// probe that passes ends an ejection.
-    fn heeds_every_probe(&self, now: Instant) -> bool {
-        self.roles.is_some() || self.ejections.as_ref().is_some_and(|all| all.next_end(now).is_some())
+    /// Whether this is how its backends are asked, rather than those of another pool at the same address.
+    fn asks_by(&self, target: &Target) -> bool {
+        self.settings.probe.as_ref() == Some(&target.probe)
     }
 
-    fn health(&mut self, name: &str, prober: &Prober, now: Instant) -> PoolHealth {
+    /// Takes note of what came of a probe of a backend, after which this is known of it. Says whether it is to be looked at.
+    fn on_report(
+        &mut self,
+        backend: usize,
+        report: &Report,
+        status: &Status,
+        now: Instant,
+        chronicle: &mut Chronicle,
+    ) -> bool {
+        let config::Backend { name, address, .. } = &self.settings.backends[backend];
+        let pool = &self.settings.name;
+        for change in &report.changes {
+            chronicle.note(change.level(), kind(change), format!("pool {pool}, backend {name}: {change}"));
+        }
+        let passed = status.error.is_none();
+        let returns = passed && self.ejections.as_mut().is_some_and(|all| all.on_probe_passed(*address, now));
+        if returns {
+            let text = format!("pool {pool}, backend {name}: its probe passes: no longer put aside");
+            chronicle.note(Level::Info, Kind::Ejection, text);
+        }
+        for change in &report.changes {
+            match change {
+                Change::Verdict { before: Verdict::Down, after: Verdict::Up, .. } => {
+                    self.risen.insert(*address, now);
+                }
+                Change::Verdict { .. } => drop(self.risen.remove(address)),
+                Change::Error(_) | Change::Recovered | Change::Role { .. } => {}
+            }
+        }
+        let stands = self.roles.as_mut().is_none_or(|roles| roles.stands(&status.member(*address)));
+        self.stale |= returns || report.differs || !stands;
+        self.stale
+    }
+
+    /// Looks at what is known now, and says whether that is something else than before.
+    fn look(&mut self, name: &str, prober: &Prober, now: Instant, chronicle: &mut Chronicle) -> bool {
+        self.tell_expired(name, now, chronicle);
         let known = self.known(prober);
         let decision = self.decide(&known);
         if let Some(decision) = &decision {
-            self.tell_conflict(name, &decision.conflict);
+            self.tell_conflict(name, decision, chronicle);
         }
-        let standing = |backend: &config::Backend| {
+        let roles = decision.map(roles_of).unwrap_or_default();
+        let standing = |(backend, known): (&config::Backend, Option<&Status>)| {
             let address = backend.address;
             let standing = Standing {
-                availability: self.availability(address, known.get(&address).copied(), now),
-                role: decision.as_ref().and_then(|decision| role(address, decision)),
+                availability: self.availability(address, known, now),
+                role: roles.get(&address).copied(),
                 weight_permille: self.weight_permille(address, now),
             };
             (address, standing)
         };
-        PoolHealth { backends: self.settings.backends.iter().map(standing).collect(), failback: false }
+        let backends = self.settings.backends.iter().zip(known).map(standing).collect();
+        let health = PoolHealth { backends, ..PoolHealth::default() };
+        let another = health != self.health;
+        self.health = health;
+        self.stale = false;
+        self.due = self.next_due(now);
+        another
     }
 
-    /// What probes say of each backend that is probed.
-    fn known<'a>(&self, prober: &'a Prober) -> HashMap<SocketAddr, &'a Status> {
-        let each = targets(&self.settings);
-        each.filter_map(|(backend, target)| Some((backend.address, prober.status(&target)?))).collect()
+    /// What probes say of each backend, in their order; none of those that are not probed.
+    fn known<'a>(&self, prober: &'a Prober) -> Vec<Option<&'a Status>> {
+        let Some(probe) = &self.settings.probe else { return vec![None; self.settings.backends.len()] };
+        let target =
+            |backend: &config::Backend| Target { address: backend.address, probe: Arc::clone(probe) };
+        self.settings.backends.iter().map(|backend| prober.status(&target(backend))).collect()
     }
 
-    fn decide(&mut self, known: &HashMap<SocketAddr, &Status>) -> Option<Decision<SocketAddr>> {
+    fn decide(&mut self, known: &[Option<&Status>]) -> Option<Decision<SocketAddr>> {
         let roles = self.roles.as_mut()?;
-        let backends = self.settings.backends.iter();
-        let members: Vec<_> = backends
-            .filter_map(|backend| Some(known.get(&backend.address)?.member(backend.address)))
-            .collect();
+        let each = self.settings.backends.iter().zip(known);
+        let members: Vec<_> =
+            each.filter_map(|(backend, known)| Some((*known)?.member(backend.address))).collect();
         Some(roles.decide(&members))
     }
 
+    /// Says who is put aside no longer, because the time is up.
+    fn tell_expired(&mut self, name: &str, now: Instant, chronicle: &mut Chronicle) {
+        let expired = self.ejections.as_mut().map(|all| all.take_expired(now)).unwrap_or_default();
+        for backend in self.settings.backends.iter().filter(|backend| expired.contains(&backend.address)) {
+            let text = format!("pool {name}, backend {}: its time is up: no longer put aside", backend.name);
+            chronicle.note(Level::Info, Kind::Ejection, text);
+        }
+    }
+
     /// Says it once that more than one backend takes writes, and once that it is over.
-    fn tell_conflict(&mut self, name: &str, conflict: &[SocketAddr]) {
-        if self.conflict == conflict {
+    fn tell_conflict(&mut self, name: &str, decision: &Decision<SocketAddr>, chronicle: &mut Chronicle) {
+        if self.conflict == decision.conflict {
             return;
         }
-        self.conflict = conflict.to_vec();
-        if conflict.is_empty() {
-            return log::info!("pool {name}: one primary at most, once more");
+        self.conflict.clone_from(&decision.conflict);
+        if self.conflict.is_empty() {
+            let text = format!("pool {name}: one primary at most, once more");
+            return chronicle.note(Level::Info, Kind::Primaries, text);
         }
-        let claimants: Vec<&str> = self
-            .settings
-            .backends
-            .iter()
-            .filter(|backend| conflict.contains(&backend.address))
-            .map(|backend| backend.name.as_str())
-            .collect();
-        log::error!(
-            "pool {name}: backends {} all say that they are the primary; whoever was it before is written to, or nobody",
-            claimants.join(", ")
+        let names = |of: &[SocketAddr]| {
+            let each = self.settings.backends.iter().filter(|backend| of.contains(&backend.address));
+            each.map(|backend| backend.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let writer = decision.writer.map_or_else(|| "nobody".to_owned(), |writer| names(&[writer]));
+        let text = format!(
+            "pool {name}: backends {} all say that they are the primary; {writer} is written to",
+            names(&decision.conflict)
         );
+        chronicle.note(Level::Error, Kind::Primaries, text);
     }
 
     fn availability(&self, address: SocketAddr, status: Option<&Status>, now: Instant) -> Availability {
@@ -256,7 +345,7 @@ impl Pool {
     }
 
     /// When the next slow start takes its next step, or the next ejection ends.
-    fn due(&self, now: Instant) -> Option<Instant> {
+    fn next_due(&self, now: Instant) -> Option<Instant> {
         let length = self.settings.slow_start / u32::from(STEPS);
         let step = |(address, risen): (&SocketAddr, &Instant)| {
             self.step(*address, now).map(|step| *risen + length * u32::from(step + 1))
@@ -265,26 +354,28 @@ impl Pool {
         self.risen.iter().filter_map(step).chain(ejection).min()
     }
 
-    /// Puts a backend aside, unless too many of the pool are; says whether it is.
-    fn eject(&mut self, name: &str, backend: &Backend, in_a_row: u32, prober: &Prober, now: Instant) -> bool {
+    /// Puts a backend aside, unless too many of the pool are; for how long it is, if it is.
+    fn eject(&mut self, backend: &Backend, in_a_row: u32, prober: &Prober, now: Instant) -> Option<Duration> {
         let known = self.known(prober);
-        let takes = |of: &&config::Backend| {
-            of.weight > 0
-                && self.availability(of.address, known.get(&of.address).copied(), now).is_available()
+        let takes = |(of, known): &(&config::Backend, Option<&Status>)| {
+            of.weight > 0 && self.availability(of.address, *known, now).is_available()
         };
-        let available = self.settings.backends.iter().filter(takes).count();
+        let available = self.settings.backends.iter().zip(known).filter(takes).count();
         let pool = ejection::Pool { backends: self.settings.backends.len(), available };
-        let Some(ejections) = &mut self.ejections else { return false };
+        let ejections = self.ejections.as_mut()?;
         if !ejections.on_failures(backend.address, in_a_row, now, pool) {
-            return false;
+            return None;
         }
-        let left = ejections.end(backend.address).unwrap_or(now).saturating_duration_since(now);
-        log::warn!(
-            "pool {name}, backend {}: put aside for {}: {in_a_row} connects in a row failed",
-            backend.name,
-            config::show_duration(left)
-        );
-        true
+        self.stale = true;
+        Some(ejections.end(backend.address).unwrap_or(now).saturating_duration_since(now))
+    }
+}
+
+fn kind(change: &Change) -> Kind {
+    match change {
+        Change::Verdict { .. } => Kind::Verdict,
+        Change::Error(_) | Change::Recovered => Kind::Probe,
+        Change::Role { .. } => Kind::Role,
     }
 }
 
@@ -303,16 +394,12 @@ fn targets(pool: &config::Pool) -> impl Iterator<Item = (&config::Backend, Targe
     pool.backends.iter().filter_map(move |backend| Some((backend, target(backend, probe?))))
 }
 
-fn role(address: SocketAddr, decision: &Decision<SocketAddr>) -> Option<Role> {
-    if decision.writer == Some(address) {
-        Some(Role::Primary)
-    } else if decision.readers.contains(&address) {
-        Some(Role::Replica { lags: false })
-    } else if decision.lagging.contains(&address) {
-        Some(Role::Replica { lags: true })
-    } else {
-        None
-    }
+/// Who has which role by this decision.
+fn roles_of(decision: Decision<SocketAddr>) -> HashMap<SocketAddr, Role> {
+    let replicas = |all: Vec<SocketAddr>, lags| all.into_iter().map(move |one| (one, Role::Replica { lags }));
+    let primary = decision.writer.map(|writer| (writer, Role::Primary));
+    let readers = replicas(decision.readers, false);
+    readers.chain(replicas(decision.lagging, true)).chain(primary).collect()
 }
 
 /// In how many steps a slow start goes: each makes another rotation.
@@ -320,3 +407,45 @@ const STEPS: u16 = 10;
 
 /// How much of its weight a step is, in thousandths.
 const STEP_PERMILLE: u16 = 100;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::{Pool, now};
+    use crate::reload::tests::config;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn who_came_up_takes_a_tenth_more_of_its_weight_with_each_step() {
+        let (mut pool, backend) = pool(10 * HOUR);
+        let risen = now();
+        assert_eq!((pool.weight_permille(backend, risen), pool.next_due(risen)), (1000, None));
+        pool.risen.insert(backend, risen);
+        for step in 0..10 {
+            let next = Some(risen + HOUR * (u32::from(step) + 1));
+            for at in [risen + HOUR * step.into(), risen + HOUR * step.into() + HOUR.mul_f32(0.9)] {
+                assert_eq!(pool.weight_permille(backend, at), 100 * (step + 1), "{step}");
+                assert_eq!(pool.next_due(at), next, "{step}");
+            }
+        }
+        let end = risen + 10 * HOUR;
+        assert_eq!((pool.weight_permille(backend, end), pool.next_due(end)), (1000, None));
+    }
+
+    #[test]
+    fn a_slow_start_of_no_length_is_none() {
+        let (mut pool, backend) = pool(Duration::ZERO);
+        let risen = now();
+        pool.risen.insert(backend, risen);
+        assert_eq!((pool.weight_permille(backend, risen), pool.next_due(risen)), (1000, None));
+    }
+
+    fn pool(slow_start: Duration) -> (Pool, SocketAddr) {
+        let mut config = config(&["web 127.0.0.1:80"]);
+        config.pools[0].slow_start = slow_start;
+        (Pool::new(&config.pools[0]), config.pools[0].backends[0].address)
+    }
+}

@@ -36,6 +36,8 @@ struct Ejection {
     duration: Duration,
     /// When it ends, or ended.
     end: Instant,
+    /// Whether it is known that it has ended.
+    over: bool,
 }
 
 impl<K: Copy + Ord> Ejections<K> {
@@ -63,8 +65,19 @@ impl<K: Copy + Ord> Ejections<K> {
         let ends = record.is_ejected(now);
         if let Some(ejection) = record.last.as_mut().filter(|_| ends) {
             ejection.end = now;
+            ejection.over = true;
         }
         ends
+    }
+
+    /// Who was put aside until `now` at most and is so no longer, because the time is up. Each is named once.
+    pub fn take_expired(&mut self, now: Instant) -> Vec<K> {
+        let expired = |(backend, record): (&K, &mut Record)| {
+            let ejection = record.last.as_mut().filter(|last| !last.over && last.end <= now)?;
+            ejection.over = true;
+            Some(*backend)
+        };
+        self.records.iter_mut().filter_map(expired).collect()
     }
 
     /// Whether `backend` is put aside.
@@ -107,7 +120,7 @@ impl Record {
         let before = self.last.filter(|last| now.saturating_duration_since(last.end) <= last.duration);
         let times = before.map_or(1, |last| last.times.saturating_add(1));
         let duration = limits.base.saturating_mul(times).min(limits.cap);
-        self.last = Some(Ejection { times, duration, end: now + duration });
+        self.last = Some(Ejection { times, duration, end: now + duration, over: false });
     }
 }
 
@@ -157,6 +170,20 @@ mod tests {
             ejections.on_failures(1, *in_a_row, now, pool);
         }
         assert_eq!(ejections.is_ejected(1, now), expected);
+    }
+
+    #[test]
+    fn who_is_put_aside_until_its_time_is_up_is_named_once() {
+        let (now, second) = (origin(), Duration::from_secs(1));
+        let mut ejections = Ejections::new(LIMITS);
+        assert!(ejections.on_failures(1, 3, now, FOUR) && ejections.on_failures(2, 3, now + second, FOUR));
+        assert_eq!(ejections.take_expired(now + 9 * second), []);
+        assert!(ejections.on_probe_passed(2, now + 9 * second));
+        assert_eq!(ejections.take_expired(now + 10 * second), [1]);
+        assert_eq!(ejections.take_expired(now + 20 * second), []);
+        // The next one is another.
+        assert!(ejections.on_failures(1, 3, now + 20 * second, FOUR));
+        assert_eq!(ejections.take_expired(now + 40 * second), [1]);
     }
 
     #[test]

@@ -49,6 +49,8 @@ struct Entry {
     target: Target,
     judge: Judge,
     status: Status,
+    /// The names of errors that were said since it is well, or is not; there are few of them.
+    said: BTreeSet<&'static str>,
 }
 
 /// What is known of a target.
@@ -58,6 +60,10 @@ pub struct Status {
     pub verdict: Verdict,
     /// Since when it is, or is not.
     pub since: Instant,
+    /// How often it went down.
+    pub downs: u64,
+    /// How long it was down in all, without the time since `since`.
+    pub down_before: Duration,
     /// The role it last said it has; none if it never said, or since it is down.
     pub role: Option<Role>,
     /// Why the last probe has no answer; none if it has.
@@ -81,6 +87,8 @@ impl Status {
         Self {
             verdict: Verdict::Unknown,
             since: now,
+            downs: 0,
+            down_before: Duration::ZERO,
             role: None,
             error: None,
             latency: None,
@@ -92,11 +100,27 @@ impl Status {
         }
     }
 
+    /// What roles are decided by, but for how far the server is.
+    fn essence(&self) -> (Verdict, Option<&'static str>, bool) {
+        (self.verdict, self.role.as_ref().map(Role::name), self.is_fresh())
+    }
+
+    /// How long it was down in all.
+    pub fn down_time(&self, now: Instant) -> Duration {
+        match self.verdict {
+            Verdict::Down => self.down_before + now.saturating_duration_since(self.since),
+            Verdict::Unknown | Verdict::Up => self.down_before,
+        }
+    }
+
     /// The same for [`Roles::decide`](crate::roles::Roles::decide), under the name `key`.
     pub fn member<K>(&self, key: K) -> Member<'_, K> {
-        // A probe that could not be made says nothing against what the server said before.
-        let fresh = !self.error.as_ref().is_some_and(ProbeError::blames_server);
-        Member { key, verdict: self.verdict, role: self.role.as_ref(), fresh }
+        Member { key, verdict: self.verdict, role: self.role.as_ref(), fresh: self.is_fresh() }
+    }
+
+    /// A probe that could not be made says nothing against what the server said before.
+    fn is_fresh(&self) -> bool {
+        !self.error.as_ref().is_some_and(ProbeError::blames_server)
     }
 }
 
@@ -142,9 +166,7 @@ impl Prober {
     fn add(&mut self, target: &Target, now: Instant) -> Id {
         let id = Id(self.next_id);
         self.next_id += 1;
-        let judge = Judge::new(target.probe.thresholds, target.probe.damping);
-        let status = Status::new(now);
-        self.entries.insert(id, Entry { target: target.clone(), judge, status });
+        self.entries.insert(id, Entry::new(target, now));
         self.queue.insert((now, id));
         id
     }
@@ -200,8 +222,12 @@ impl Prober {
 
     fn begin_due(&mut self) {
         let now = now();
+        if self.queue.first().is_none_or(|(due, _)| *due > now) {
+            return;
+        }
+        let until = now + EARLY_MAX;
         while self.running.len() < RUNNING_MAX
-            && let Some((due, id)) = self.queue.first().copied().filter(|(due, _)| *due <= now)
+            && let Some((due, id)) = self.queue.first().copied().filter(|(due, _)| *due <= until)
         {
             self.queue.pop_first();
             let target = self.entries[&id].target.clone();
@@ -218,7 +244,7 @@ impl Prober {
         let entry = self.entries.get_mut(&ended.id)?;
         let first = entry.status.latency.is_none();
         entry.status.late = ended.begun.saturating_duration_since(ended.due);
-        let changes = entry.on_ended(now, ended.outcome);
+        let (changes, differs) = entry.on_ended(now, ended.outcome);
 
         let rhythm = entry.target.probe.rhythm;
         let interval = entry.judge.interval(&rhythm);
@@ -228,12 +254,22 @@ impl Prober {
             schedule::next(ended.begun, interval, rhythm.jitter_percent, &mut self.random)
         };
         self.queue.insert((next, ended.id));
-        Some(Report { target: entry.target.clone(), changes })
+        Some(Report { target: entry.target.clone(), changes, differs })
     }
 }
 
 impl Entry {
-    fn on_ended(&mut self, now: Instant, outcome: Outcome) -> Vec<Change> {
+    fn new(target: &Target, now: Instant) -> Self {
+        Self {
+            target: target.clone(),
+            judge: Judge::new(target.probe.thresholds, target.probe.damping),
+            status: Status::new(now),
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// What is to be said, and whether the [report](Report) differs.
+    fn on_ended(&mut self, now: Instant, outcome: Outcome) -> (Vec<Change>, bool) {
         let before = self.status.clone();
         self.status.latency = Some(outcome.latency);
         match outcome.answer {
@@ -242,13 +278,41 @@ impl Entry {
         }
         let verdict = self.judge.verdict();
         if verdict != before.verdict {
+            match (before.verdict, verdict) {
+                (_, Verdict::Down) => self.status.downs += 1,
+                (Verdict::Down, _) => {
+                    self.status.down_before += now.saturating_duration_since(before.since);
+                }
+                (Verdict::Unknown | Verdict::Up, _) => {}
+            }
             self.status.verdict = verdict;
             self.status.since = now;
         }
         if verdict == Verdict::Down {
             self.status.role = None;
         }
-        Change::between(&before, &self.status)
+        let mut changes = Change::between(&before, &self.status);
+        changes.retain(|change| self.is_news(change));
+        (changes, before.essence() != self.status.essence())
+    }
+
+    /// Whether a change is to be said. Each kind of error is said once in an outage: who talks rubbish fails in one way or another
+    /// each time, and would have a line for each of its probes.
+    fn is_news(&mut self, change: &Change) -> bool {
+        let error = match change {
+            Change::Verdict { error, .. } => {
+                self.said.clear();
+                error.as_ref()
+            }
+            Change::Recovered if self.status.verdict == Verdict::Up => {
+                self.said.clear();
+                None
+            }
+            Change::Error(error) => Some(error),
+            Change::Recovered | Change::Role { .. } => None,
+        };
+        let is_first = error.is_none_or(|error| self.said.insert(error.name()));
+        is_first || !matches!(change, Change::Error(_))
     }
 
     fn on_pass(&mut self, now: Instant, answer: Answer) {
@@ -275,6 +339,73 @@ fn now() -> Instant {
     Clock::now().into_std()
 }
 
-/// How many probes run at once; each keeps at most one descriptor open, two where HTTP is asked for the role. At the bound
+/// How much too early a probe begins at most, together with one that is due: to sleep and wake for each takes a fifth of what many
+/// cost. It is less than the shortest interval is stretched by chance.
+const EARLY_MAX: Duration = Duration::from_millis(5);
+
+/// How many probes run at once; each keeps at most one descriptor open. At the bound
 /// those that are due wait, the one that waited longest first, and are late.
 pub const RUNNING_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use config::Probe;
+    use config::probe::{Kind, Thresholds};
+
+    use super::{Entry, Outcome};
+    use crate::answer::{Answer, ProbeError, Text};
+    use crate::report::Change;
+    use crate::samples::{DAMPING_OFF, RHYTHM, origin};
+    use crate::target::Target;
+
+    #[test]
+    fn each_kind_of_error_is_said_once_in_an_outage() {
+        // Below each probe what is said of it: `e` an error, `D` and `U` a verdict, `.` that it passed again.
+        check("c p c p c p", "D e - - - -");
+        check("o c o p c c p c p", "U e . e e D e - -");
+        // Passing once does not end an outage; a second time does, and the next one is another.
+        check("c p o p c o o c p", "D e . - - . U e e");
+        // While it is well, each time that it fails is one of its own.
+        check("o c o c o", "U e . e .");
+        // Nor do errors that are not its own.
+        check("o a l a l o a", "U e e - - . e");
+    }
+
+    /// What probes bring: `o` a good answer, `c` closed, `p` not its protocol, `a` not let in, `l` not made.
+    #[track_caller]
+    fn check(probes: &str, said: &str) {
+        let probe = Probe {
+            kind: Kind::Tcp,
+            port: None,
+            source: None,
+            rhythm: RHYTHM,
+            thresholds: Thresholds { rise: 2, fall: 3 },
+            damping: DAMPING_OFF,
+        };
+        let target = Target { address: "127.0.0.1:1".parse().unwrap(), probe: Arc::new(probe) };
+        let mut entry = Entry::new(&target, origin());
+        let mut say = |probe: &str| {
+            let words = || Text::new("words");
+            let answer = match probe {
+                "o" => Ok(Answer::default()),
+                "c" => Err(ProbeError::Closed),
+                "p" => Err(ProbeError::Protocol(words())),
+                "a" => Err(ProbeError::Authentication(words())),
+                _ => Err(ProbeError::Local(words())),
+            };
+            let (changes, _) = entry.on_ended(origin(), Outcome { answer, latency: Duration::ZERO });
+            match &changes[..] {
+                [] => "-",
+                [Change::Error(_)] => "e",
+                [Change::Recovered] => ".",
+                [Change::Verdict { error: Some(_), .. }] => "D",
+                [Change::Verdict { error: None, .. }] => "U",
+                _ => panic!("{changes:?}"),
+            }
+        };
+        assert_eq!(probes.split(' ').map(&mut say).collect::<Vec<_>>().join(" "), said, "{probes}");
+    }
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use log::Level;
 
-use crate::answer::{ProbeError, Text};
+use crate::answer::ProbeError;
 use crate::prober::Status;
 use crate::target::Target;
 use crate::verdict::Verdict;
@@ -14,8 +14,11 @@ use crate::verdict::Verdict;
 pub struct Report {
     /// Whose.
     pub target: Target,
-    /// What is different since the probe before; mostly nothing.
+    /// What is to be said of it; mostly nothing.
     pub changes: Vec<Change>,
+    /// Whether it says something else of its server than the probe before: whether it is well, the name of its role, or whether
+    /// the role is fresh. How far the server is does not count.
+    pub differs: bool,
 }
 
 /// Something that is worth a line in the log, once.
@@ -44,7 +47,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// What is different in `after`. Here it is decided what is said and what is not.
+    /// What is to be said of `after`. Here it is decided what is said and what is not.
     pub(crate) fn between(before: &Status, after: &Status) -> Vec<Self> {
         let mut changes = Vec::new();
         if before.verdict != after.verdict {
@@ -86,15 +89,6 @@ impl fmt::Display for Change {
                 let name = |role: Option<&'static str>| role.unwrap_or("unknown");
                 write!(f, "role was {}, is {}", name(*before), name(*after))
             }
-        }
-    }
-}
-
-impl Report {
-    /// Writes what changed to the log, under the name that the user knows the target by.
-    pub fn log(&self, name: impl fmt::Display) {
-        for change in &self.changes {
-            log::log!(change.level(), "{}: {change}", Text::new(&name));
         }
     }
 }

@@ -11,6 +11,8 @@ use hyper::client::conn::http1;
 use hyper::header::HOST;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -31,6 +33,24 @@ impl Reach {
     /// How everything is.
     pub(crate) fn status(&self) -> Result<Status, Failed> {
         let page = self.ask(Method::GET, "/status.json", String::new())?;
+        serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))
+    }
+
+    /// Asks something that changes nothing.
+    pub(crate) fn question<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        question: &impl Serialize,
+    ) -> Result<A, Failed> {
+        let body = serde_json::to_string(question).expect("maps have strings for keys");
+        let page = self.ask(Method::POST, path, body)?;
+        if page.status == StatusCode::CONFLICT {
+            let answer: Answer =
+                serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))?;
+            if let Answer::Refused(refused) = answer {
+                return Err(Failed::Refused(refused.text));
+            }
+        }
         serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))
     }
 

@@ -1,6 +1,6 @@
 //! `rondel backends`: a line for each backend of a running rondel.
 
-use control::admin::{BackendStatus, Override};
+use control::admin::{BackendStatus, LeavingStatus, Override};
 
 use crate::admin::Reach;
 use crate::outcome::{Outcome, print};
@@ -14,7 +14,7 @@ Examples:
   rondel backends --json | jq '.[].backends[] | select(.state == \"down\")'
 
 STATE is what is made of its probe and of failed connects; SINCE is how long its probe says so. SAID is what operators said:
-drained, disabled, or another weight.")]
+drained, disabled, or another weight. What reloads removed is listed while it has connections: `removed`, and how long they have yet.")]
 pub(crate) struct Arguments {
     /// Only those of this pool
     #[arg(long, value_name = "POOL")]
@@ -27,6 +27,7 @@ pub(crate) fn backends(arguments: &Arguments) -> Outcome {
     let mut status = arguments.reach.status()?;
     if let Some(wanted) = &arguments.pool {
         status.pools.retain(|pool| pool.name == *wanted);
+        status.leaving.retain(|gone| gone.pool == *wanted);
     }
     if arguments.reach.json {
         return print(&serde_json::to_string(&status.pools).expect("maps have strings for keys"));
@@ -35,6 +36,7 @@ pub(crate) fn backends(arguments: &Arguments) -> Outcome {
     for pool in &status.pools {
         rows.extend(pool.backends.iter().map(|backend| row(&pool.name, backend)));
     }
+    rows.extend(status.leaving.iter().filter(|gone| gone.kind == "backend").map(row_of_removed));
     print(table(&rows).trim_end())
 }
 
@@ -76,16 +78,32 @@ fn row(pool: &str, backend: &BackendStatus) -> [String; COLUMNS.len()] {
     ]
 }
 
+fn row_of_removed(gone: &LeavingStatus) -> [String; COLUMNS.len()] {
+    let mut row = COLUMNS.map(|_| "-".to_owned());
+    row[0] = format!("{}/{}", gone.pool, gone.name);
+    row[1] = gone.address.to_string();
+    "removed".clone_into(&mut row[3]);
+    row[7] = gone.active.to_string();
+    row[12] = left(gone);
+    row
+}
+
+/// How long the connections of what was removed have yet.
+pub(crate) fn left(gone: &LeavingStatus) -> String {
+    gone.seconds_left.map_or_else(|| "kept".to_owned(), |seconds| format!("{seconds}s left"))
+}
+
 fn said(said: Override) -> String {
     let mut words = Vec::new();
-    words.extend(said.drained.then(|| "drained".to_owned()));
+    let left = said.drain_seconds_left.map(|seconds| format!("({seconds}s left)"));
+    words.extend(said.drained.then(|| format!("drained{}", left.unwrap_or_default())));
     words.extend(said.disabled.then(|| "disabled".to_owned()));
     words.extend(said.weight.map(|weight| format!("weight={weight}")));
     if words.is_empty() { "-".to_owned() } else { words.join(",") }
 }
 
 /// Columns of one width each, but for the last.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N - 1).map(width).chain([0]).collect();
     let line = |row: &[String; N]| {

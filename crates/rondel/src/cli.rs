@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    backends, check, completions, demo, disable, doctor, drain, failback, health, log_level, plan, reload,
-    run, status, tcp, weight,
+    backends, check, close, completions, connections, demo, disable, doctor, drain, explain, failback,
+    health, log_level, plan, reload, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -47,6 +47,12 @@ pub(crate) enum Command {
     Status(status::Arguments),
     /// Say how each backend is
     Backends(backends::Arguments),
+    /// Say which connections there are
+    Connections(connections::Arguments),
+    /// Say what a code of the access log means, or whom a client would be given now
+    Explain(explain::Arguments),
+    /// End a connection, or those of a backend or of a client
+    Close(close::Arguments),
     /// Send no new connections to a backend
     Drain(drain::Arguments),
     /// Send connections to a drained backend again
@@ -87,8 +93,9 @@ pub(crate) const EXIT_CODES: [(&str, &str); 7] = [
 ];
 
 /// The signals that `run`, `tcp` and `demo` answer.
-pub(crate) const SIGNALS: [(&str, &str); 3] = [
+pub(crate) const SIGNALS: [(&str, &str); 4] = [
     ("SIGHUP", "Read the file again; one that is wrong changes nothing."),
+    ("SIGUSR1", "Open the file of the access log again, which was renamed."),
     ("SIGTERM, SIGINT", "Drain: accept no more, finish within runtime.drain_timeout."),
     ("either again", "End at once; the connections that are left are cut."),
 ];
@@ -190,6 +197,15 @@ mod tests {
     #[test]
     fn nothing_asked_shows_the_help() {
         assert_eq!(refuse("rondel").kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    }
+
+    #[test]
+    fn a_code_is_known_or_those_that_are_are_named() {
+        for code in ["SC", "-- --"] {
+            assert!(matches!(parse(&format!("rondel explain {code}")), Command::Explain(_)), "{code}");
+        }
+        let message = refuse("rondel explain XX").to_string();
+        assert!(message.contains("there are --, CQ"), "{message}");
     }
 
     #[test]

@@ -12,13 +12,18 @@ use crate::outcome::{Failed, Outcome, print};
 Examples:
   rondel drain web/a
   rondel drain web/10.0.0.1:80 --wait 60 && systemctl stop app
+  rondel drain web/a --timeout 60s --wait 61
 
-Connections that the backend has go on. It stays drained over reloads, until `rondel undrain` or `rondel enable`.
+Connections that the backend has go on. With --timeout, those that are left are closed in the last half of that time, a few at
+once. It stays drained over reloads, until `rondel undrain` or `rondel enable`.
 Exit codes: 0 as asked, 3 refused, 6 connections were left when --wait was over.")]
 pub(crate) struct Arguments {
     /// The backend: its pool and its name, or its pool and its address
     #[arg(value_name = "POOL/BACKEND")]
     backend: BackendName,
+    /// Close the connections that are left in the last half of this time, such as 30s or 5m
+    #[arg(long, value_name = "DURATION", value_parser = config::read_duration)]
+    timeout: Option<Duration>,
     /// Wait until its last connection has ended, for so many seconds at most
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u32>,
@@ -40,12 +45,19 @@ pub(crate) struct Undrain {
 
 pub(crate) fn drain(arguments: &Arguments) -> Outcome {
     let backend = arguments.backend.clone();
-    arguments.reach.command(&Command::Drain { backend }, "")?;
+    let timeout_seconds = arguments.timeout.map(whole_seconds).transpose()?;
+    arguments.reach.command(&Command::Drain { backend, timeout_seconds }, "")?;
     arguments.wait.map_or(Ok(()), |seconds| wait(arguments, seconds))
 }
 
 pub(crate) fn undrain(arguments: &Undrain) -> Outcome {
     arguments.reach.command(&Command::Undrain { backend: arguments.backend.clone() }, "")
+}
+
+/// Rounded up: nobody is closed sooner than was said.
+fn whole_seconds(timeout: Duration) -> Result<u32, Failed> {
+    let seconds = timeout.as_millis().div_ceil(1000);
+    seconds.try_into().map_err(|_| Failed::Refused("the timeout is too long: it is at most 24h".to_owned()))
 }
 
 /// Looks once a second how many connections are left.

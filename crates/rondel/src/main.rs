@@ -6,14 +6,18 @@ mod check; // Commands that balance, or need no balancer.
 mod completions;
 mod demo;
 mod doctor;
+mod explain;
 mod man;
 mod run;
 mod tcp;
 
 mod backends; // Commands that ask and steer one that runs.
+mod close;
+mod connections;
 mod disable;
 mod drain;
 mod failback;
+mod foresee;
 mod health;
 mod log_level;
 mod plan;
@@ -42,6 +46,9 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),
+        Command::Connections(arguments) => connections::connections(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Close(arguments) => close::close(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),
         Command::Disable(arguments) => disable::disable(&arguments),

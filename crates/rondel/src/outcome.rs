@@ -14,6 +14,8 @@ pub(crate) type Outcome = Result<(), Failed>;
 pub(crate) enum Failed {
     /// It could not go on.
     Runtime(String),
+    /// The command line was wrong.
+    Usage(String),
     /// A configuration file is wrong; the diagnostic is for people.
     Config(ConfigError),
     /// A running rondel refused a command, and nothing changed; the text is for people.
@@ -39,6 +41,10 @@ pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
         Failed::Runtime(message) => {
             complain(&message);
             ExitCode::from(1)
+        }
+        Failed::Usage(message) => {
+            complain(&message);
+            ExitCode::from(2)
         }
         Failed::Refused(text) => {
             let _ = writeln!(io::stderr(), "{text}\nrefused: nothing was changed");

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use control::admin::{ListenerStatus, PhaseStatus, PoolStatus, Status};
+use control::admin::{LeavingStatus, ListenerStatus, PhaseStatus, PoolStatus, Status};
 
 use crate::admin::Reach;
+use crate::backends::left;
 use crate::outcome::{Outcome, print};
 
 #[derive(Debug, clap::Args)]
@@ -57,9 +58,25 @@ fn page(status: &Status) -> String {
     if let Some(error) = &config.last_error {
         let _ = writeln!(page, "  the last reload was refused: {error}");
     }
+    let _ = writeln!(page, "log: {}", status.log_level);
+    let log = &status.access_log;
+    if log.to != "off" {
+        let _ = writeln!(page, "access log: {}, {} lines written, {} lost", log.to, log.written, log.lost);
+    }
+    if let Some(error) = &log.error {
+        let _ = writeln!(page, "  it cannot be written: {error}");
+    }
     page.push('\n');
     status.listeners.iter().for_each(|listener| page.push_str(&listener_line(listener)));
     status.pools.iter().for_each(|pool| page.push_str(&pool_lines(pool)));
+    for gone in &status.leaving {
+        let LeavingStatus { kind, pool, name, address, active, .. } = gone;
+        let _ = writeln!(
+            page,
+            "removed {kind} {name} {address} of pool {pool}: {active} connections, {}",
+            left(gone)
+        );
+    }
     page
 }
 

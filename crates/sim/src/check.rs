@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Demand, Fallback};
-use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Waiting};
-use table::{Backend, Fate, Listener, Table};
+use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Stage, Termination, Waiting};
+use table::{Backend, Fate, Histogram, Listener, Notice, Phase, Pool, PoolCounters, Table};
 use uring::BUFFER_SIZE;
-use worker::{StateView, Worker, WorkerView};
+use worker::{Record, StateView, Worker, WorkerView};
 
 use crate::agenda::{MILLISECOND, SECOND, nanos};
 use crate::descriptors::{Socket, Thing};
@@ -54,6 +54,7 @@ impl Run {
         assert_eq!(view.severed, 0, "connections live on that the table severs");
         self.check_waiting(view);
         self.check_bounds();
+        self.check_notices();
         for connection in &view.connections {
             assert!(
                 connection.state != StateView::Closing || connection.in_flight > 0,
@@ -72,6 +73,41 @@ impl Run {
             *of_stream += 1;
             assert!(*of_stream <= HALF_BUFFERS_MAX, "a half has {of_stream} buffers queued");
         }
+    }
+
+    /// Connections of what leaves end no sooner than they have been told, and no later.
+    fn check_notices(&self) {
+        if !self.scenario.variety.leaving {
+            return;
+        }
+        let now = self.now();
+        let listeners = self.listeners();
+        for reason in [CloseReason::Removed, CloseReason::BackendDrained] {
+            let may = self.notices.allow(reason, now);
+            assert!(may || closed(&listeners, reason) == 0, "{} came too soon", reason.name());
+        }
+        let world = self.world.borrow();
+        let is_over = |notice: Option<Notice>| {
+            notice.is_some_and(|notice| world.agenda.nanos(notice.until) + LATE_MAX < now)
+        };
+        let table = self.tables.last().expect("there is one");
+        // Control makes no other tables here once the process drains.
+        if table.phase != Phase::Serving {
+            return;
+        }
+        let removed = table.removed.backends().map(|(_, gone)| (gone.notice, u64::from(gone.connections())));
+        let drained =
+            table.pools.iter().flat_map(|pool| &pool.backends).filter(|backend| backend.weight == 0);
+        let drained = drained.map(|backend| (backend.notice, u64::from(backend.gate.active())));
+        let listeners = table.removed.listeners().map(|gone| (gone.notice, gone.connections()));
+        let overdue = removed.chain(drained).chain(listeners).filter(|(notice, _)| is_over(*notice));
+        let Some(most) = overdue.map(|(_, connections)| connections).max() else { return };
+        // A connection that is being connected, or waits, may be of a table that had them.
+        let views = self.workers.iter().flatten().map(Worker::inspect);
+        let others = views
+            .flat_map(|view| view.connections)
+            .filter(|connection| !matches!(connection.state, StateView::Relaying(_)));
+        assert!(most <= others.count() as u64, "{most} connections outlive their notice");
     }
 
     /// Nobody waits for longer than clients may.
@@ -169,6 +205,7 @@ impl Run {
         self.check_numbers(&listeners, &backends);
         let world = self.world.borrow();
         world.check_kernel();
+        self.check_records(&world, &listeners);
         self.check_reasons(&world, &listeners);
         self.check_links(&world, &listeners);
         drop(world);
@@ -206,17 +243,54 @@ impl Run {
         assert_eq!(of_listeners(|of| of.accepted.get()), world.accepted, "accepted clients were not counted");
         let ends: u64 = CloseReason::ALL.iter().map(|&reason| closed(listeners, reason)).sum();
         assert_eq!(ends, world.accepted, "not every connection has one reason to end");
+        let of_pools = |histogram: fn(&PoolCounters) -> &Histogram| {
+            self.pools().iter().map(|pool| pool.counters.durations(histogram).count).sum::<u64>()
+        };
+        assert_eq!(of_pools(|of| &of.life), ends, "lives were miscounted");
+        let connected = of_backends(|of| of.connected.get());
+        assert_eq!(of_pools(|of| &of.connect), connected, "connects were not all timed");
         let bytes =
             [of_listeners(|of| of.bytes_to_backend.get()), of_listeners(|of| of.bytes_to_client.get())];
         assert_eq!(bytes, world.delivered, "bytes were miscounted at listeners");
         let bytes = [of_backends(|of| of.bytes_to_backend.get()), of_backends(|of| of.bytes_to_client.get())];
         assert_eq!(bytes, world.delivered, "bytes were miscounted at backends");
-        let (picked, connected) = (of_backends(|of| of.picked.get()), of_backends(|of| of.connected.get()));
+        let picked = of_backends(|of| of.picked.get());
         let failed = of_backends(|of| of.connect_failed.get());
         let given_up = picked - connected - failed;
-        assert!(given_up <= closed(listeners, CloseReason::Drained), "attempts came to nothing");
+        let early = [CloseReason::Drained, CloseReason::Removed, CloseReason::ClosedByOperator];
+        let closed_early: u64 = early.iter().map(|&reason| closed(listeners, reason)).sum();
+        assert!(given_up <= closed_early, "attempts came to nothing");
+        assert_eq!(closed(listeners, CloseReason::ClosedByOperator), self.inquiries.closed);
         let taken = world.links.iter().filter(|link| link.is_to_backend() && link.taken).count();
         assert!(connected <= taken as u64, "connects were counted that were none");
+    }
+
+    /// Each connection that was accepted has one record, which says why it ended, where its time went and what it moved.
+    fn check_records(&self, world: &World, listeners: &[Arc<Listener>]) {
+        assert_eq!(self.ended.len() as u64, world.accepted, "not every connection has one record");
+        for reason in CloseReason::ALL {
+            let recorded = self.ended.iter().filter(|record| record.reason == reason).count() as u64;
+            assert_eq!(recorded, closed(listeners, reason), "records of {} were miscounted", reason.name());
+        }
+        let mut bytes = [0; 2];
+        for Record { facts, backend, ended_at, reason, stage, .. } in &self.ended {
+            // It has a code.
+            Termination::of(*reason, *stage);
+            bytes = [0, 1].map(|direction| bytes[direction] + facts.bytes[direction]);
+            let lived = ended_at.duration_since(facts.accepted_at);
+            let told = Duration::from(facts.waited) + Duration::from(facts.connecting);
+            assert!(told <= lived, "more time was told of than there was");
+            assert_eq!(facts.attempts > 0, backend.is_some(), "whom was it tried to connect to?");
+            match stage {
+                Stage::Relaying { .. } => {}
+                Stage::Accepted | Stage::Waiting | Stage::Connecting => {
+                    assert_eq!(facts.bytes, [0, 0], "bytes went nowhere");
+                    let unknown = nanos(lived.saturating_sub(told));
+                    assert!(unknown <= LATE_MAX, "{} ms are not told of", unknown / MILLISECOND);
+                }
+            }
+        }
+        assert_eq!(bytes, world.delivered, "bytes of records are not those that moved");
     }
 
     /// Each reason was given no more often than there was one.
@@ -254,6 +328,10 @@ impl Run {
                 CloseReason::BackendDown | CloseReason::Demoted | CloseReason::RoleLost => {
                     any_number_if(self.tables.iter().any(|table| severs(table, reason)))
                 }
+                CloseReason::Removed | CloseReason::BackendDrained => {
+                    any_number_if(self.notices.allow(reason, self.now()))
+                }
+                CloseReason::ClosedByOperator => self.inquiries.closed,
                 CloseReason::NoSourcePort => answered.no_port,
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
@@ -309,6 +387,13 @@ impl Run {
         let mut known = HashSet::new();
         let all = self.tables.iter().flat_map(|table| &table.listeners);
         all.filter(|listener| known.insert(Arc::as_ptr(&listener.counters))).map(Arc::clone).collect()
+    }
+
+    /// Each pool that ever was, by its counters.
+    fn pools(&self) -> Vec<Arc<Pool>> {
+        let mut known = HashSet::new();
+        let all = self.tables.iter().flat_map(|table| &table.pools);
+        all.filter(|pool| known.insert(Arc::as_ptr(&pool.counters))).map(Arc::clone).collect()
     }
 
     /// Each backend that ever was, by its counters.
@@ -367,8 +452,15 @@ fn severs(table: &Table, reason: CloseReason) -> bool {
         .any(|demand| backends().any(|backend| table.fate(demand, backend) == Fate::Close(reason)))
 }
 
-/// Reasons for which tables close connections.
-const SEVERED: [CloseReason; 3] = [CloseReason::BackendDown, CloseReason::Demoted, CloseReason::RoleLost];
+/// Reasons for which tables close connections, and operators.
+const SEVERED: [CloseReason; 6] = [
+    CloseReason::BackendDown,
+    CloseReason::Demoted,
+    CloseReason::RoleLost,
+    CloseReason::Removed,
+    CloseReason::BackendDrained,
+    CloseReason::ClosedByOperator,
+];
 
 /// Reasons why clients get no backend though none fails.
 const REFUSED: [CloseReason; 5] = [

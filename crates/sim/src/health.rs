@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use config::{Config, Demand, Fallback};
-use table::{Availability, Backend, Health, Listener, Pool, PoolHealth, Role, Sockets, Standing, Table};
+use table::{
+    Availability, Backend, Health, Listener, Notice, Pool, PoolHealth, Role, Sockets, Standing, Table,
+};
 
 use crate::random::Random;
 
@@ -32,6 +34,28 @@ pub(crate) fn change(random: &mut Random, config: &Config, health: &mut Health) 
     }
     let index = random.index(config.pools[pool].backends.len());
     set(random, config, health, (pool, index));
+}
+
+/// An operator drains a backend, for a time or without one, or takes that back. Says for how long, if there is one.
+pub(crate) fn drain(random: &mut Random, config: &mut Config, health: &mut Health) -> Option<Duration> {
+    let pool = random.index(config.pools.len());
+    let index = random.index(config.pools[pool].backends.len());
+    let now = health.now;
+    let drains = &mut of_pool(config, health, pool).drains;
+    let backend = &mut config.pools[pool].backends[index];
+    if backend.weight == 0 && random.chance(500) {
+        backend.weight = 1;
+        drains.remove(&backend.address);
+        return None;
+    }
+    backend.weight = 0;
+    let timeout = random.pick(&[None, Some(0), Some(1), Some(100), Some(1_000), Some(10_000)]);
+    let timeout = timeout.map(Duration::from_millis);
+    match timeout {
+        Some(timeout) => drains.insert(backend.address, Notice::drained(now, timeout)),
+        None => drains.remove(&backend.address),
+    };
+    timeout
 }
 
 fn set(random: &mut Random, config: &Config, health: &mut Health, (pool, index): (usize, usize)) {
@@ -70,7 +94,7 @@ fn of_pool<'a>(config: &Config, health: &'a mut Health, pool: usize) -> &'a mut 
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) table: Arc<Table>,
-    pub(crate) health: Option<Health>,
+    pub(crate) health: Health,
 }
 
 impl Told {
@@ -118,8 +142,12 @@ impl Told {
     }
 
     fn standing(&self, pool: &Pool, address: SocketAddr) -> Standing {
-        let pool = self.health.as_ref().and_then(|health| health.pools.get(&pool.name));
-        pool.and_then(|pool| pool.backends.get(&address)).copied().unwrap_or_default()
+        self.health
+            .pools
+            .get(&pool.name)
+            .and_then(|pool| pool.backends.get(&address))
+            .copied()
+            .unwrap_or_default()
     }
 }
 

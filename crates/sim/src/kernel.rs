@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use uring::{
-    BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, SocketKeepalive, Token,
+    BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Shortages, SocketKeepalive,
+    Token,
 };
 
 use crate::agenda::MICROSECOND;
@@ -57,6 +58,11 @@ impl Driver for Kernel {
         self.world.borrow().rings[self.worker].buffers.available()
     }
 
+    fn shortages(&self) -> Shortages {
+        // Its queues have no bound.
+        Shortages::default()
+    }
+
     fn open(&mut self, options: &ConnectOptions) -> Result<Fd, Errno> {
         let mut world = self.world.borrow_mut();
         let opened = world.open(options);
@@ -77,7 +83,8 @@ impl Driver for Kernel {
         let link = world.descriptors.end(socket).link;
         // They come from few hosts, so that some come again.
         let host = u8::try_from(link % 4).expect("a small number");
-        let address = SocketAddr::from(([10, 8, 0, host], 1024));
+        let port = PORT_FIRST + u16::try_from(link).expect("runs have few links");
+        let address = SocketAddr::from(([10, 8, 0, host], port));
         world.picks.on_peer(address.ip());
         Some(address)
     }
@@ -242,3 +249,6 @@ impl World {
 
 /// How long entering the kernel takes at most, in nanoseconds.
 const ENTER_MAX: u64 = 20 * MICROSECOND;
+
+/// Clients have ports in the order of their links, so that an address says whose it is.
+pub(crate) const PORT_FIRST: u16 = 1024;

@@ -14,7 +14,6 @@ use config::{Balance, Config, OnAllDown, Pool, Tier};
 use uring::Fd;
 
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "what is known of a run is many small facts")]
 pub(crate) struct Picks {
     pools: Vec<Rotations>,
     /// By the socket of an attempt under way, or of a connection: what its connection has tried, this one included.
@@ -31,12 +30,10 @@ pub(crate) struct Picks {
     moved: bool,
     /// The pool of each listener, by its address.
     listeners: BTreeMap<SocketAddr, String>,
-    /// Whether a backend came that had gone: its connections of before count no more, but have sockets still.
-    returned: bool,
     /// Whether a connection that had failed somewhere may wait for others: whom it has tried nobody sees once it goes on.
     waits: bool,
-    /// Whether anything was ever known of backends.
-    pub(crate) knows_health: bool,
+    /// Whether anything was ever known of backends, or some left, so that attempts may have been severed, which do not count.
+    pub(crate) severs: bool,
 }
 
 /// A pool over all tables that had it.
@@ -76,12 +73,6 @@ impl Picks {
             let name = pool.name.clone();
             return self.pools.push(Rotations { name, versions: vec![version], taken: vec![0] });
         };
-        let had = |versions: &[Version], backend| {
-            versions.iter().any(|version| version.backends.contains_key(backend))
-        };
-        let (last, before) = known.versions.split_last().expect("there is one");
-        let mut new = version.backends.keys().filter(|backend| !last.backends.contains_key(backend));
-        self.returned |= new.any(|backend| had(before, backend));
         known.versions.push(version);
     }
 
@@ -116,10 +107,10 @@ impl Picks {
 
     /// Whether nothing has a say in picks of this backend's pool but the configuration.
     fn is_exact(&mut self, backend: SocketAddr) -> bool {
-        let knows_health = self.knows_health;
+        let severs = self.severs;
         let pool = self.pool_of(backend);
         let versions = || pool.versions.iter();
-        !knows_health
+        !severs
             && versions().all(|version| version.balance == Balance::RoundRobin)
             && !versions().any(Version::is_bounded)
     }
@@ -127,19 +118,18 @@ impl Picks {
     fn check_balance(&mut self, to: SocketAddr, tried: &[SocketAddr]) {
         let client = self.asked.take();
         let active = std::mem::take(&mut self.active);
-        let (knows_health, returned, waits) = (self.knows_health, self.returned, self.waits);
+        let (severs, waits) = (self.severs, self.waits);
         let pool = self.pool_of(to);
         let count = |backend: &SocketAddr| active.get(backend).copied().unwrap_or(0);
         let bound = |version: &Version| version.backends.get(&to).map(|(_, bound)| bound.unwrap_or(u32::MAX));
-        // Who was removed is counted apart once it returns.
         let most = pool.versions.iter().filter_map(bound).max().expect("some table has it");
-        assert!(returned || count(&to) < most, "{to} has {} connections, and was picked", count(&to));
+        assert!(count(&to) < most, "{to} has {} connections, and was picked", count(&to));
         let last = pool.versions.last().expect("there is one");
         let fewest = || pool.versions.iter().any(|version| version.has_fewest(to, tried, count));
-        if last.balance == Balance::LeastConnections && !knows_health && !returned && !waits {
+        if last.balance == Balance::LeastConnections && !severs && !waits {
             assert!(fewest(), "{to} was picked, which has not the fewest connections: {active:?}");
         }
-        let is_alone = pool.versions.len() == 1 && !last.is_bounded() && !knows_health;
+        let is_alone = pool.versions.len() == 1 && !last.is_bounded() && !severs;
         if last.balance == Balance::Maglev && tried.is_empty() && is_alone {
             let client = client.expect("where clients go depends on who they are");
             let any = *last.backends.keys().next().expect("a pool has a backend");

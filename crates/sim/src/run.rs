@@ -2,7 +2,7 @@
 //! must have come to a good end.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,13 +11,15 @@ use std::sync::Arc;
 use config::Config;
 use table::{Gate, Health, PerWorker, Phase, Published, Sockets, Table};
 use uring::Waker;
-use worker::{Handover, Settings, Worker};
+use worker::{Handover, Inquirer, Record, Recorder, Records, Settings, Worker};
 
-use crate::agenda::{MICROSECOND, SECOND};
+use crate::agenda::{MICROSECOND, SECOND, nanos};
 use crate::coverage::{Coverage, Seen};
 use crate::faults::Fault;
 use crate::health::{self, Told};
+use crate::inquiries::Inquiries;
 use crate::kernel::Kernel;
+use crate::notices::Notices;
 use crate::random::Random;
 use crate::scenario::{self, Change, Drain, Scenario};
 use crate::trace::Trace;
@@ -26,14 +28,20 @@ use crate::world::World;
 pub(crate) struct Run {
     pub(crate) world: Rc<RefCell<World>>,
     pub(crate) workers: Vec<Option<Worker<Kernel>>>,
+    /// Where workers put records.
+    records: Vec<Records>,
+    /// What was taken of them.
+    pub(crate) ended: Vec<Record>,
     wakers: Arc<[Waker]>,
     /// What workers wake when connects fail; nobody puts a backend aside here but by chance.
     failing: Arc<Waker>,
     pub(crate) gate: Arc<Gate>,
     published: Arc<Published>,
     config: Config,
-    /// What is known of backends; none if nobody asks.
-    health: Option<Health>,
+    /// What is known of backends: nothing, if nobody asks.
+    health: Health,
+    pub(crate) notices: Notices,
+    pub(crate) inquiries: Inquiries,
     /// Every table that was published.
     pub(crate) tables: Vec<Arc<Table>>,
     /// The sockets of the listeners that are listened at.
@@ -68,18 +76,22 @@ impl Run {
         let mut sockets = BTreeMap::new();
         let config = scenario.config.clone();
         let world = Rc::new(RefCell::new(World::new(random, &scenario, trace)));
-        let health = scenario.variety.health.then(|| {
+        let now = world.borrow().agenda.instant();
+        let mut health = Health { now, pools: HashMap::new() };
+        if scenario.variety.health {
             let mut world = world.borrow_mut();
-            world.picks.knows_health = true;
-            let now = world.agenda.instant();
-            health::first(&mut world.random, &config, now)
-        });
-        let table = build(&config, &mut sockets, scenario.workers, health.as_ref(), None, &world);
+            world.picks.severs = true;
+            health = health::first(&mut world.random, &config, now);
+        }
+        let table = build(&config, &mut sockets, scenario.workers, &health, None, &world);
+        let (inquirer, inquiries) = Inquirer::new(scenario.workers);
         let published = Arc::new(Published::new(table));
         let wakers = (0..scenario.workers).map(|_| Waker::new().expect("few are open")).collect();
         let mut run = Self {
             world,
             workers: Vec::new(),
+            records: Vec::new(),
+            ended: Vec::new(),
             wakers,
             failing: Arc::new(Waker::new().expect("few are open")),
             gate: Arc::new(Gate::new(scenario.workers)),
@@ -87,6 +99,8 @@ impl Run {
             published,
             config,
             health,
+            notices: Notices::default(),
+            inquiries: Inquiries::new(inquirer),
             sockets,
             to_stop: Vec::new(),
             seen: (0..scenario.workers).map(|_| Seen::default()).collect(),
@@ -98,22 +112,27 @@ impl Run {
             still_since: 0,
         };
         run.tell();
-        run.start_workers();
+        run.start_workers(inquiries);
         run
     }
 
-    fn start_workers(&mut self) {
+    fn start_workers(&mut self, inquiries: Vec<worker::Inquiries>) {
         let counters = Arc::new(PerWorker::new(self.scenario.workers));
-        for (index, handover) in Handover::new(self.scenario.workers).into_iter().enumerate() {
+        let ends = Handover::new(self.scenario.workers).into_iter().zip(inquiries);
+        for (index, (handover, inquiries)) in ends.enumerate() {
+            let (recorder, records) = Recorder::new(std::thread::current());
+            self.records.push(records);
             let settings = Settings {
                 index,
                 cpu: None,
                 connections_max: self.scenario.connections_max,
                 gate: Arc::clone(&self.gate),
                 handover,
+                inquiries,
                 pipes_max: self.scenario.pipes_max,
-                wakers: Arc::clone(&self.wakers),
                 counters: Arc::clone(&counters),
+                recorder,
+                wakers: Arc::clone(&self.wakers),
                 control: Arc::clone(&self.failing),
                 published: Arc::clone(&self.published),
             };
@@ -136,7 +155,7 @@ impl Run {
         panic!("it does not come to an end");
     }
 
-    fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.world.borrow().agenda.now()
     }
 
@@ -198,7 +217,9 @@ impl Run {
         self.world.borrow().note(format_args!("worker {number} turns"));
         let lives = worker.turn().expect("the simulated kernel breaks no ring");
         let view = worker.inspect();
+        self.ended.extend(std::iter::from_fn(|| self.records[number].take()));
         self.coverage.look(&mut self.seen[number], &view);
+        self.inquiries.check(&self.world.borrow(), number, &view);
         self.check_turn(number, &view);
         if !lives {
             self.world.borrow().note(format_args!("worker {number} ends"));
@@ -274,7 +295,7 @@ impl Run {
         match self.published.load_full().phase {
             Phase::Serving if self.scenario.changes.first().is_some_and(|(at, _)| *at <= now) => {
                 let (_, change) = self.scenario.changes.remove(0);
-                self.change(change);
+                if change == Change::Inquiry { self.inquire() } else { self.change(change) }
             }
             Phase::Serving if self.due_at().is_some_and(|at| at <= now) => self.rebuild(),
             Phase::Serving => self.drain(),
@@ -288,33 +309,50 @@ impl Run {
 
     fn change(&mut self, change: Change) {
         let mut world = self.world.borrow_mut();
-        match (change, &mut self.health) {
-            (Change::Reload, _) => {
+        match change {
+            Change::Reload => {
+                let before = self.config.clone();
                 scenario::change(&mut world.random, self.scenario.variety, &mut self.config);
+                self.notices.on_reload(&before, &self.config, world.agenda.now());
+                world.picks.severs |= !self.notices.is_empty();
             }
-            (Change::Health, Some(health)) => health::change(&mut world.random, &self.config, health),
-            (Change::Health, None) => unreachable!("nobody asks"),
+            Change::Inquiry => unreachable!("it changes nothing"),
+            Change::Health => health::change(&mut world.random, &self.config, &mut self.health),
+            Change::Drain => {
+                self.health.now = world.agenda.instant();
+                let timeout = health::drain(&mut world.random, &mut self.config, &mut self.health);
+                if let Some(timeout) = timeout {
+                    self.notices.on_drain(world.agenda.now(), nanos(timeout));
+                    world.picks.severs = true;
+                }
+            }
         }
         drop(world);
         self.rebuild();
+    }
+
+    /// Control asks a worker.
+    fn inquire(&mut self) {
+        let mut world = self.world.borrow_mut();
+        let worker = world.random.index(self.workers.len());
+        let Some(view) = self.workers[worker].as_ref().map(Worker::inspect) else { return };
+        world.note(format_args!("control asks worker {worker}"));
+        // An operator's end of an attempt is followed by none.
+        world.picks.severs |= self.inquiries.ask(&mut world.random, worker, &view);
+        self.wakers[worker].wake();
     }
 
     fn rebuild(&mut self) {
         let previous = self.published.load_full();
         let before = self.sockets.clone();
         let workers = self.scenario.workers;
-        if let Some(health) = &mut self.health {
-            health.now = self.world.borrow().agenda.instant();
-        }
-        let health = self.health.as_ref();
-        let table = build(&self.config, &mut self.sockets, workers, health, Some(&previous), &self.world);
+        self.health.now = self.world.borrow().agenda.instant();
+        let table =
+            build(&self.config, &mut self.sockets, workers, &self.health, Some(&previous), &self.world);
         self.world.borrow().note(format_args!("control publishes another table"));
         self.publish(table);
         // An order counts once.
-        self.health
-            .iter_mut()
-            .flat_map(|health| health.pools.values_mut())
-            .for_each(|pool| pool.failback = false);
+        self.health.pools.values_mut().for_each(|pool| pool.failback = false);
         for (address, sockets) in before {
             if !self.sockets.contains_key(&address) {
                 self.to_stop.push(sockets);
@@ -359,7 +397,7 @@ fn build(
     config: &Config,
     sockets: &mut BTreeMap<SocketAddr, Arc<Sockets>>,
     workers: usize,
-    health: Option<&Health>,
+    health: &Health,
     previous: Option<&Table>,
     world: &RefCell<World>,
 ) -> Table {
@@ -381,7 +419,7 @@ fn build(
     }
     *sockets = kept;
     world.picks.on_table(config);
-    Table::build(config, by_index, workers, health, previous)
+    Table::build(config, by_index, workers, Some(health), previous)
 }
 
 /// How much later than it could a slow worker goes on, in nanoseconds; several times over, if it has bad luck.

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::{
-    Backend, Balance, Config, Demand, Failback, Fallback, Listener, OnAllDown, OnDemotion, OnLoss, Pool,
-    PoolIndex, Tier, Tiers, Waiting,
+    AccessLog, Backend, Balance, Config, Demand, Failback, Fallback, Listener, LogFormat, LogTarget,
+    OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Tier, Tiers, Waiting,
 };
 
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
@@ -48,10 +48,15 @@ pub(crate) enum Change {
     Reload,
     /// Something else about backends.
     Health,
+    /// That an operator drains a backend, or no longer.
+    Drain,
+    /// Nothing, but a worker is asked for its connections, or told to close some.
+    Inquiry,
 }
 
 /// What there is in a run besides round robin among backends of which nothing is known.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each may be there or not, whichever others are")]
 pub(crate) struct Variety {
     /// Other policies.
     pub(crate) policies: bool,
@@ -59,15 +64,18 @@ pub(crate) struct Variety {
     pub(crate) bounds: bool,
     /// Verdicts, tiers and roles, and listeners that demand them.
     pub(crate) health: bool,
+    /// Drains of backends, and an end to connections of what reloads remove.
+    pub(crate) leaving: bool,
 }
 
 impl Variety {
     fn some(random: &mut Random) -> Self {
         // In the others, round robin can be followed pick by pick.
+        let leaving = random.chance(400);
         if random.chance(500) {
-            return Self::default();
+            return Self { leaving, ..Self::default() };
         }
-        Self { policies: random.chance(500), bounds: random.chance(500), health: random.chance(600) }
+        Self { policies: random.chance(500), bounds: random.chance(500), health: random.chance(600), leaving }
     }
 }
 
@@ -101,8 +109,15 @@ impl Scenario {
         let clients: Vec<_> = clients.collect();
         let reloads_max = random.pick(&[0, 0, 2, 8]);
         let healths_max = if variety.health { random.pick(&[0, 4, 16]) } else { 0 };
+        let drains_max = if variety.leaving { random.pick(&[0, 1, 4]) } else { 0 };
+        let inquiries_max = random.pick(&[0, 0, 3, 20]);
         let mut changes = Vec::new();
-        for (change, most) in [(Change::Reload, reloads_max), (Change::Health, healths_max)] {
+        for (change, most) in [
+            (Change::Reload, reloads_max),
+            (Change::Health, healths_max),
+            (Change::Drain, drains_max),
+            (Change::Inquiry, inquiries_max),
+        ] {
             for _ in 0..random.between(0, most) {
                 changes.push((random.between(0, duration * 2), change));
             }
@@ -237,6 +252,9 @@ fn manners(random: &mut Random) -> Manners {
 fn first_config(random: &mut Random, variety: Variety) -> Config {
     let mut config = Config::forward(listener_address(0), &[backend_address(0, 0)]);
     config.listeners.clear();
+    // Nothing is written, but there are records.
+    let access_log = AccessLog { to: LogTarget::Stderr, format: LogFormat::Text, skip_empty: false };
+    config.access_log = Some(access_log);
     config.runtime.drain_timeout = Duration::from_millis(random.pick(&[1, 500, 30_000]));
     config.pools = (0..2).map(|number| pool(random, variety, &config.pools[0], number)).collect();
     for number in 0..random.between(1, u64::from(LISTENERS_MAX)) {
@@ -252,6 +270,7 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         address: listener_address(number),
         pool: PoolIndex(random.index(2)),
         demand: if variety.health { demand(random) } else { Demand::Any },
+        access_log: true,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
         freebind: false,
@@ -305,6 +324,7 @@ fn settings(random: &mut Random, variety: Variety, pool: &mut Pool) {
     pool.half_closed_timeout = Duration::from_secs(random.pick(&[4, 4, 60]));
     pool.keepalive.idle = Duration::from_secs(random.pick(&[1, 60]));
     pool.on_all_down = random.pick(&[OnAllDown::Open, OnAllDown::Closed]);
+    pool.on_remove = if variety.leaving { on_remove(random) } else { OnRemove::Keep };
     if variety.bounds {
         pool.queue = waiting(random);
     }
@@ -318,6 +338,11 @@ fn settings(random: &mut Random, variety: Variety, pool: &mut Pool) {
             on_demotion: random.pick(&[OnDemotion::Keep, OnDemotion::Drain, OnDemotion::Close]),
         };
     }
+}
+
+fn on_remove(random: &mut Random) -> OnRemove {
+    let timeout = Duration::from_millis(random.pick(&[1, 100, 1_000, 10_000]));
+    random.pick(&[OnRemove::Drain(timeout), OnRemove::Drain(timeout), OnRemove::Keep, OnRemove::Close])
 }
 
 fn backend(random: &mut Random, variety: Variety, pool: u8, index: usize) -> Backend {

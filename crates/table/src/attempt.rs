@@ -15,6 +15,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) tried: &'a [BackendIndex],
     /// Whether any backend has a bound; if none has, everybody has a place.
     pub(crate) bounded: bool,
+    /// Whether it takes the place that it finds, or only says whose that would be.
+    pub(crate) takes: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -28,7 +30,12 @@ impl<'a> Attempt<'a> {
 
     /// Takes a place at this one, if it was not tried and has one.
     pub(crate) fn enter(&self, index: BackendIndex) -> bool {
-        self.is_untried(index) && self.backend(index).enter()
+        if self.takes { self.is_untried(index) && self.backend(index).enter() } else { self.is_open(index) }
+    }
+
+    /// Takes a place at this one, if it has one and is as busy as it was.
+    pub(crate) fn enter_as(&self, load: Load) -> bool {
+        if self.takes { self.backend(load.index).enter_as(load.active) } else { self.is_open(load.index) }
     }
 
     /// Whether a place might be had at this one.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::counters::{BackendCounters, PerWorker};
 use crate::failures::Failures;
 use crate::gate::Gate;
+use crate::notice::Notice;
 use crate::waiters::Waiters;
 
 /// An address to connect to, with a weight.
@@ -20,6 +21,8 @@ pub struct Backend {
     pub weight: u16,
     /// How many connections it takes at once, over all workers; none is no bound.
     pub connections_max: Option<NonZeroU32>,
+    /// By when its connections are to be gone, because an operator drains it; none lets them live on.
+    pub notice: Option<Notice>,
     /// Counts its connections, those it is being connected to for included; outlives swaps. Nobody waits at it but at `waiters`.
     pub gate: Arc<Gate>,
     /// Of its pool: workers with clients that wait for a place.
@@ -45,7 +48,12 @@ pub struct BackendIndex(pub u16);
 
 impl Backend {
     /// The backend that `config` asks for, with what outlives a swap taken from the one it was `before`.
-    pub(crate) fn build(config: &config::Backend, pool: &OfPool<'_>, before: Option<&Arc<Self>>) -> Self {
+    pub(crate) fn build(
+        config: &config::Backend,
+        pool: &OfPool<'_>,
+        notice: Option<Notice>,
+        before: Option<&Arc<Self>>,
+    ) -> Self {
         let gate = before.map(|before| Arc::clone(&before.gate));
         let counters = before.map(|before| Arc::clone(&before.counters));
         let failures = before.map(|before| Arc::clone(&before.failures));
@@ -54,6 +62,7 @@ impl Backend {
             address: config.address,
             weight: config.weight,
             connections_max: config.connections_max,
+            notice,
             gate: gate.unwrap_or_else(|| Arc::new(Gate::new(pool.workers))),
             waiters: Arc::clone(pool.waiters),
             counters: counters.unwrap_or_else(|| Arc::new(PerWorker::new(pool.workers))),
@@ -91,6 +100,10 @@ impl Backend {
         self.failures.forget();
     }
 
+    pub(crate) fn waiters(&self) -> &Arc<Waiters> {
+        &self.waiters
+    }
+
     /// What tells it from all others, over swaps, for as long as anybody has it.
     pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.counters).addr()
@@ -111,7 +124,7 @@ impl Backend {
     }
 
     /// Whether it has as many connections as it may.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.connections_max.is_some_and(|max| self.gate.is_full(max.get()))
     }
 }

@@ -11,7 +11,8 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
 use config::{
-    Backend, Config, Demand, Failback, Keepalive, Listener, Pool, Tiers, Waiting, show_duration as duration,
+    Backend, Config, Demand, Failback, Keepalive, Listener, OnRemove, Pool, Tiers, Waiting,
+    show_duration as duration,
 };
 
 /// What differs between two configs: one line for each listener and pool that came, went or changed.
@@ -25,6 +26,10 @@ impl Changes {
     pub fn between(previous: &Config, next: &Config) -> Self {
         let mut lines = Vec::new();
         lines.extend(line("~ runtime".to_owned(), &runtime(previous, next)));
+        let log = |config: &Config| config.access_log.as_ref().map_or("off".to_owned(), ToString::to_string);
+        if previous.access_log != next.access_log {
+            lines.push(format!("~ access_log: {} -> {}", log(previous), log(next)));
+        }
         for listener in &next.listeners {
             match previous.listeners.iter().find(|before| before.name == listener.name) {
                 Some(before) => {
@@ -98,6 +103,7 @@ fn listener_parts(
     setting(&mut parts, "address", before.address, after.address, show);
     setting(&mut parts, "pool", pool_of(previous, before), pool_of(next, after), show);
     setting(&mut parts, "role", before.demand, after.demand, demand);
+    setting(&mut parts, "access_log", before.access_log, after.access_log, show);
     setting(&mut parts, "backlog", before.backlog, after.backlog, show);
     setting(&mut parts, "max_connections", before.connections_max, after.connections_max, show);
     setting(&mut parts, "freebind", before.freebind, after.freebind, show);
@@ -131,6 +137,10 @@ fn pool_parts(before: &Pool, after: &Pool) -> Vec<String> {
     setting(&mut parts, "slow_start", before.slow_start, after.slow_start, duration);
     tier_parts(&mut parts, before.tiers, after.tiers);
     setting(&mut parts, "on_role_loss", before.on_role_loss, after.on_role_loss, show);
+    setting(&mut parts, "on_remove", before.on_remove, after.on_remove, |on_remove| match on_remove {
+        OnRemove::Drain(timeout) => format!("drain within {}", duration(timeout)),
+        OnRemove::Keep | OnRemove::Close => show(on_remove),
+    });
     setting(&mut parts, "max_lag", before.lag_max, after.lag_max, show);
     setting(&mut parts, "queue", before.queue, after.queue, show);
     parts

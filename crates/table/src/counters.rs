@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use connection::CloseReason;
 
+use crate::histogram::{self, Histogram};
+
 /// One `T` for each worker, none sharing a cache line with another.
 #[derive(Debug)]
 pub struct PerWorker<T>(Box<[Padded<T>]>);
@@ -47,11 +49,34 @@ pub struct BackendCounters {
     pub bytes_to_client: Counter,
 }
 
-/// What a worker does that is of no listener and no backend.
+/// What a worker did, as it counts it itself.
 #[derive(Debug, Default)]
 pub struct WorkerCounters {
-    /// Turns of its loop. One that was woken and has not turned since stands still.
+    /// Passes of its loop.
     pub turns: Counter,
+    /// Its submission queue was full, and it gave the kernel what was in it before the turn's end.
+    pub early_submits: Counter,
+    /// Its completion queue was full at the end of a wait, and the kernel kept the rest.
+    pub overflows: Counter,
+    /// Receive buffers that could be received into.
+    pub buffers_free: Gauge,
+    /// Receive buffers that it has.
+    pub buffers: Gauge,
+    /// Pipes that are open.
+    pub pipes_open: Gauge,
+    /// Of them, those that no half has.
+    pub pipes_free: Gauge,
+    /// Records of connections that were lost, because too many waited to be taken.
+    pub records_lost: Counter,
+}
+
+/// How long it took what became of a pool's connections, as one worker counts it.
+#[derive(Debug)]
+pub struct PoolCounters {
+    /// Attempts to connect that succeeded.
+    pub connect: Histogram,
+    /// Connections that ended, from when the client was accepted.
+    pub life: Histogram,
 }
 
 /// A number that only grows. One thread writes it, any may read it.
@@ -87,6 +112,12 @@ impl<T> PerWorker<T> {
     }
 }
 
+impl Default for PoolCounters {
+    fn default() -> Self {
+        Self { connect: Histogram::new(&histogram::SHORT), life: Histogram::new(&histogram::LONG) }
+    }
+}
+
 impl ListenerCounters {
     /// How often a connection ended for this reason.
     pub fn closed(&self, reason: CloseReason) -> &Counter {
@@ -109,6 +140,14 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
+    /// Makes it `n`, which is no less than it was. Only the one writer may call this.
+    pub fn reach(&self, n: u64) {
+        // Most often it stays, and a line of the cache that nobody writes stays with all who read it.
+        if self.get() != n {
+            self.0.store(n, Ordering::Relaxed);
+        }
+    }
+
     /// The number now.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -119,6 +158,14 @@ impl Gauge {
     /// Adds `n`. Only the one writer may call this.
     pub fn add(&self, n: u64) {
         self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Makes it `n`. Only the one writer may call this.
+    pub fn set(&self, n: u64) {
+        // As in `Counter::reach`.
+        if self.get() != n {
+            self.0.store(n, Ordering::Relaxed);
+        }
     }
 
     /// Subtracts `n`. Only the one writer may call this.

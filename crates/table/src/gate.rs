@@ -25,11 +25,12 @@
 //! still set, and names B, or a worker that does as A did. Each of them clears a flag and sets none, so B's
 //! turn comes: it does not sleep on.
 //!
+//! `scripts/interleave` tries it: all orders there are of two workers, many of three.
+//!
 //! The proof needs `max` to be the same for all. When a reload raises it, every worker is woken anyway, and
 //! tries again.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
+use crate::atomics::{AtomicU32, Ordering};
 use crate::waiters::Waiters;
 
 /// Places over all workers: of a listener, of the process, at a backend, or among those who wait.

@@ -17,7 +17,7 @@ pub(crate) fn pick(members: &[BackendIndex], number: u64, attempt: &Attempt<'_>)
         let Some(least) = open.map(|index| attempt.load(index)).reduce(Load::lighter) else {
             return attempt.nobody(members);
         };
-        if attempt.backend(least.index).enter_as(least.active) {
+        if attempt.enter_as(least) {
             return Picked::Backend(least.index);
         }
     }

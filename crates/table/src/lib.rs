@@ -19,6 +19,7 @@ mod tiers;
 // How one of them is picked: a file for each policy, and what they share.
 mod attempt;
 mod chance;
+mod explain; // Foretold, and why.
 mod least_connections;
 mod maglev;
 mod picked;
@@ -28,11 +29,15 @@ mod round_robin;
 
 // What outlives a swap, and how one is made.
 mod ack_hold;
+mod atomics;
 mod backend;
 mod counters;
 mod failures;
 mod gate;
+mod histogram;
+mod notice;
 mod published;
+mod removed;
 #[cfg(test)]
 mod samples;
 mod waiters;
@@ -41,13 +46,19 @@ pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
 pub use crate::changes::Changes;
-pub use crate::counters::{BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, WorkerCounters};
+pub use crate::counters::{
+    BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
+};
+pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
 pub use crate::fate::Fate;
 pub use crate::gate::Gate;
+pub use crate::histogram::{Durations, Histogram};
 pub use crate::listener::{Listener, Sockets};
+pub use crate::notice::{Lot, Notice};
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
+pub use crate::removed::{Removed, RemovedBackend, RemovedListener};
 pub use crate::standing::{Availability, Health, PoolHealth, Role, Standing};
 pub use crate::table::{Phase, Table};
 pub use crate::waiters::Waiters;

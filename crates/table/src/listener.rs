@@ -23,6 +23,8 @@ pub struct Listener {
     pub backlog: u32,
     /// Where its connections go.
     pub pool: Arc<Pool>,
+    /// Whether records are wanted of them.
+    pub access_log: bool,
     /// Which backends of the pool may take them.
     pub demand: config::Demand,
     /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.
@@ -33,6 +35,13 @@ pub struct Listener {
     pub hold_gate: Arc<Gate>,
     /// What it did; outlives swaps.
     pub counters: Arc<PerWorker<ListenerCounters>>,
+}
+
+impl Listener {
+    /// What tells it from all others, over swaps, for as long as anybody has it.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.counters).addr()
+    }
 }
 
 /// Listening sockets of one address, one per worker. They close when the last table with them is gone.

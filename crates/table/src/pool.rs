@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use config::{Balance, Demand, OnDemotion, Tier};
+use config::{Balance, Demand, OnDemotion, OnRemove, Tier};
 
 use crate::ack_hold::AckHold;
 use crate::attempt::Attempt;
 use crate::backend::{Backend, BackendIndex, OfPool};
 use crate::candidates::{Candidates, Policy, Want, shares};
 use crate::chance::Dice;
-use crate::counters::PerWorker;
+use crate::counters::{PerWorker, PoolCounters};
 use crate::fate::{Fates, Judgement};
 use crate::gate::Gate;
+use crate::notice::Notice;
 use crate::picked::Picked;
+use crate::removed::RemovedBackend;
 use crate::standing::{PoolHealth, Role, Standing};
 use crate::tiers::{Available, Serving, serving};
 use crate::waiters::Waiters;
@@ -41,6 +43,8 @@ pub struct Pool {
     pub keepalive: config::Keepalive,
     /// The address to connect from; none lets the kernel choose.
     pub source: Option<IpAddr>,
+    /// What becomes of connections when a reload removes their backend, their listener or the pool.
+    pub on_remove: OnRemove,
     /// Clients that wait while every backend has as many connections as it may.
     pub queue: config::Waiting,
     /// Counts those clients; outlives swaps.
@@ -65,6 +69,8 @@ pub struct Pool {
     cursor: Arc<Cursor>,
     /// Whether its clients speak first; outlives swaps.
     pub ack_hold: Arc<PerWorker<AckHold>>,
+    /// How long things took; outlives swaps.
+    pub counters: Arc<PerWorker<PoolCounters>>,
 }
 
 /// The number of picks so far, alone on its cache line: every worker writes it.
@@ -81,6 +87,8 @@ pub(crate) struct Given<'a> {
     pub(crate) drain_timeout: Duration,
     /// The pool that it was.
     pub(crate) before: Option<&'a Arc<Pool>>,
+    /// Backends that it had before.
+    pub(crate) removed: &'a [RemovedBackend],
 }
 
 impl Pool {
@@ -92,8 +100,11 @@ impl Pool {
         fates: &mut Fates,
     ) -> (Self, Option<Instant>) {
         let before = given.before;
+        // A backend that returns has connections that name those workers when they end.
         let waiters = before
-            .map_or_else(|| Arc::new(Waiters::new(given.workers)), |before| Arc::clone(&before.waiters));
+            .map(|before| &before.waiters)
+            .or_else(|| given.removed.first().map(|gone| gone.backend.waiters()))
+            .map_or_else(|| Arc::new(Waiters::new(given.workers)), Arc::clone);
         let backends = backends(config, given, &waiters);
         let standings = standings(config, given.health.map(|(health, _)| health));
         let serving = given.health.map(|(health, now)| {
@@ -128,6 +139,7 @@ impl Pool {
             half_closed_timeout: config.half_closed_timeout,
             keepalive: config.keepalive,
             source: config.source,
+            on_remove: config.on_remove,
             queue: config.queue,
             queue_gate: before
                 .map_or_else(|| Arc::new(Gate::new(given.workers)), |before| Arc::clone(&before.queue_gate)),
@@ -140,6 +152,10 @@ impl Pool {
             ack_hold: before.map_or_else(
                 || Arc::new(PerWorker::new(given.workers)),
                 |before| Arc::clone(&before.ack_hold),
+            ),
+            counters: before.map_or_else(
+                || Arc::new(PerWorker::new(given.workers)),
+                |before| Arc::clone(&before.counters),
             ),
         };
         (pool, due)
@@ -159,15 +175,31 @@ impl Pool {
         dice: &mut Dice,
         client: impl FnOnce() -> IpAddr,
     ) -> Picked {
+        self.attempt(demand, tried, true, dice, client, || self.next_number())
+    }
+
+    /// Whom [`pick`](Self::pick) would give this client next, if nothing else happened before: no place is taken and the cursor stays. Of a
+    /// pool that picks by chance it is one of those that it may be, as `dice` have it.
+    pub fn foresee(&self, demand: Demand, dice: &mut Dice, client: IpAddr) -> Picked {
+        self.attempt(demand, &[], false, dice, || client, || self.cursor.0.load(Ordering::Relaxed))
+    }
+
+    fn attempt(
+        &self,
+        demand: Demand,
+        tried: &[BackendIndex],
+        takes: bool,
+        dice: &mut Dice,
+        client: impl FnOnce() -> IpAddr,
+        number: impl FnOnce() -> u64,
+    ) -> Picked {
         let Candidates { shares, policy } = &self.candidates[Want::from(demand) as usize];
-        let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded };
+        let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded, takes };
         match policy {
             // Nobody's turn is no turn.
             Policy::RoundRobin(rotation) if rotation.is_empty() => Picked::None,
-            Policy::RoundRobin(rotation) => round_robin::pick(rotation, self.next_number(), &attempt),
-            Policy::LeastConnections(members) => {
-                least_connections::pick(members, self.next_number(), &attempt)
-            }
+            Policy::RoundRobin(rotation) => round_robin::pick(rotation, number(), &attempt),
+            Policy::LeastConnections(members) => least_connections::pick(members, number(), &attempt),
             Policy::Random(rotation) => random::pick(rotation, dice, &attempt),
             Policy::Maglev(maglev) => maglev.pick(client(), &attempt),
         }
@@ -176,6 +208,11 @@ impl Pool {
     /// Whether anybody may be picked for `demand`, tried or not, with a place or without.
     pub fn has_candidates(&self, demand: Demand) -> bool {
         self.candidates[Want::from(demand) as usize].shares.iter().any(|share| *share > 0)
+    }
+
+    /// What the backend of this index is to have of all connections for `demand`, against the others; 0 if it may not be picked.
+    pub fn share(&self, demand: Demand, index: BackendIndex) -> u32 {
+        self.candidates[Want::from(demand) as usize].shares[usize::from(index.0)]
     }
 
     /// Whether a pick for `demand` by who has tried these would give somebody.
@@ -199,6 +236,24 @@ impl Pool {
         &self.backends[usize::from(index.0)]
     }
 
+    /// Whether the other one has the very same backends, in the same order.
+    pub(crate) fn has_same_backends(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Arc<Backend>, &Arc<Backend>)| one.identity() == other.identity();
+        self.backends.len() == other.backends.len() && self.backends.iter().zip(&other.backends).all(same)
+    }
+
+    /// By when connections to its backends are to be gone, by their identities.
+    pub(crate) fn notices(&self) -> impl Iterator<Item = (usize, Notice)> {
+        let may_be_picked =
+            |index: usize| self.candidates.iter().any(|candidates| candidates.contains(index));
+        let given = self.backends.iter().enumerate();
+        let given = given.filter_map(|(index, backend)| Some((index, backend.identity(), backend.notice?)));
+        // Whoever may be picked is never given up: that would be to pick and to close in turns.
+        given
+            .filter(move |(index, ..)| !may_be_picked(*index))
+            .map(|(_, identity, notice)| (identity, notice))
+    }
+
     /// The tier that serves those who want no role.
     pub fn tier(&self) -> Tier {
         self.serving.map_or(Tier::Active, |serving| serving.tier)
@@ -213,17 +268,17 @@ impl Pool {
 fn backends(config: &config::Pool, given: &Given<'_>, waiters: &Arc<Waiters>) -> Vec<Arc<Backend>> {
     assert!(config.backends.len() <= BACKENDS_MAX);
     // A look-up for each: 10 000 searches of 10 000 backends took 50 ms.
-    let known: HashMap<SocketAddr, &Arc<Backend>> = given
-        .before
-        .iter()
-        .flat_map(|pool| &pool.backends)
-        .map(|backend| (backend.address, backend))
-        .collect();
+    let removed = given.removed.iter().map(|gone| &gone.backend);
+    let before = given.before.iter().flat_map(|pool| &pool.backends);
+    let known: HashMap<SocketAddr, &Arc<Backend>> =
+        removed.chain(before).map(|backend| (backend.address, backend)).collect();
+    let drains = given.health.map(|(health, _)| &health.drains);
     let failures_max = config.eject.map(|eject| eject.failures);
     let of_pool = OfPool { workers: given.workers, waiters, failures_max };
     let backend = |backend: &config::Backend| {
         let before = known.get(&backend.address).copied();
-        Arc::new(Backend::build(backend, &of_pool, before))
+        let notice = drains.and_then(|drains| drains.get(&backend.address)).copied();
+        Arc::new(Backend::build(backend, &of_pool, notice, before))
     };
     config.backends.iter().map(backend).collect()
 }

@@ -59,6 +59,6 @@ pub(crate) fn pick(pool: &crate::Pool, tried: &[BackendIndex]) -> Option<Backend
 
 /// The pool of this config, all backends well.
 pub(crate) fn build(pool: &Pool) -> crate::Pool {
-    let given = Given { workers: 1, health: None, drain_timeout: Duration::ZERO, before: None };
+    let given = Given { workers: 1, health: None, drain_timeout: Duration::ZERO, before: None, removed: &[] };
     crate::Pool::build(pool, &given, &mut Fates::default()).0
 }

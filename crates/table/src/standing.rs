@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::notice::Notice;
+
 /// What is known of all backends, at one time.
 #[derive(Clone, Debug)]
 pub struct Health {
@@ -20,6 +22,8 @@ pub struct PoolHealth {
     pub backends: HashMap<SocketAddr, Standing>,
     /// Whether somebody says that the active tier is to take over again. It counts once, and if the tier is fit to.
     pub failback: bool,
+    /// By when connections are to be gone of backends that an operator drains. Of a backend that may be picked it is ignored.
+    pub drains: HashMap<SocketAddr, Notice>,
 }
 
 /// What is known of a backend.

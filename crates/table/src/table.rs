@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use config::{Config, Demand};
+use connection::CloseReason;
 
 use crate::backend::Backend;
 use crate::counters::PerWorker;
 use crate::fate::{Fate, Fates};
 use crate::gate::Gate;
 use crate::listener::{Listener, Sockets};
+use crate::notice::{Cuts, Lot};
 use crate::pool::{Given, Pool};
+use crate::removed::Removed;
 use crate::standing::{Health, PoolHealth};
 
 /// What workers serve by. One turn of a worker sees one table.
@@ -26,8 +29,12 @@ pub struct Table {
     pub phase: Phase,
     /// When time alone changes something, and another table is to be built; none if it does not.
     pub due: Option<Instant>,
+    /// What reloads removed and has connections yet.
+    pub removed: Removed,
     /// What becomes of established connections.
     fates: Fates,
+    /// Which connections of what leaves go.
+    cuts: Cuts,
 }
 
 /// Where the process is in its life.
@@ -46,9 +53,11 @@ impl Table {
     ///
     /// `sockets` are the listening sockets by index of the config's listener. `health` is what is known of
     /// backends; without it all are taken to be well and of no role. What must outlive a swap is
-    /// taken from `previous`: a pool's cursor, its queue and the tier that serves by the pool's name, a backend's counters, gate and
-    /// failures by the pool's name and the backend's address, a listener's gates and counters by its sockets being the very
-    /// same.
+    /// taken from `previous`: a pool's cursor, counters, queue and the tier that serves by the pool's name, a backend's counters, gate
+    /// and failures by the pool's name and the backend's address, those of a backend that was removed and returns included, a
+    /// listener's gates and counters by its sockets being the very same.
+    ///
+    /// Without `health` no time passes: what is removed keeps its connections.
     ///
     /// # Panics
     ///
@@ -71,12 +80,13 @@ impl Table {
                 health: health.map(|health| (health.pools.get(&pool.name).unwrap_or(&nothing), health.now)),
                 drain_timeout: config.runtime.drain_timeout,
                 before: previous.and_then(|table| table.pool(&pool.name)),
+                removed: previous.map_or(&[], |table| table.removed.of_pool(&pool.name)),
             };
             let (pool, due_of_pool) = Pool::build(pool, &given, &mut fates);
             due = due.into_iter().chain(due_of_pool).min();
             pools.push(Arc::new(pool));
         }
-        let listeners = config
+        let listeners: Vec<_> = config
             .listeners
             .iter()
             .zip(sockets)
@@ -92,6 +102,7 @@ impl Table {
                     backlog: listener.backlog,
                     pool: Arc::clone(&pools[listener.pool.0]),
                     demand: listener.demand,
+                    access_log: listener.access_log && config.access_log.is_some(),
                     gate: gate(|before| &before.gate),
                     hold_gate: gate(|before| &before.hold_gate),
                     counters: before.map_or_else(
@@ -102,17 +113,39 @@ impl Table {
                 })
             })
             .collect();
-        Self { listeners, pools, phase: Phase::Serving, due, fates }
+        let mut cuts = Cuts::default();
+        let mut removed = Removed::default();
+        if let Some(now) = health.map(|health| health.now) {
+            removed = previous.map_or(removed, |table| Removed::follow(table, &pools, &listeners, now));
+            let due_of_removed = removed.give_notice(&mut cuts, now);
+            let due_of_drained =
+                pools.iter().flat_map(|pool| pool.notices()).filter_map(|(backend, notice)| {
+                    cuts.set(backend, notice, now);
+                    notice.due(now)
+                });
+            due = due.into_iter().chain(due_of_drained).chain(due_of_removed).min();
+        }
+        Self { listeners, pools, phase: Phase::Serving, due, removed, fates, cuts }
     }
 
     /// Whether any established connection is to be closed.
     pub fn severs(&self) -> bool {
-        !self.fates.is_empty()
+        !self.fates.is_empty() || !self.cuts.is_empty()
     }
 
     /// What becomes of an established connection of this `demand` to `backend`, which may be another table's.
     pub fn fate(&self, demand: Demand, backend: &Backend) -> Fate {
         self.fates.of(demand, backend)
+    }
+
+    /// Why the connection of this lot may not keep `backend`, which may be another table's, because that leaves.
+    pub fn backend_leaves(&self, backend: &Backend, lot: Lot) -> Option<CloseReason> {
+        self.cuts.of(backend.identity(), lot)
+    }
+
+    /// Why the connection of this lot is to be closed because `listener`, which may be another table's, leaves.
+    pub fn listener_leaves(&self, listener: &Listener, lot: Lot) -> Option<CloseReason> {
+        self.cuts.of(listener.identity(), lot)
     }
 
     /// The same table in another phase.
@@ -172,6 +205,7 @@ mod tests {
         let pools = [&after, &before].map(|table| table.pool("web").unwrap());
         assert!(Arc::ptr_eq(&pools[0].queue_gate, &pools[1].queue_gate));
         assert!(Arc::ptr_eq(&pools[0].waiters, &pools[1].waiters));
+        assert!(Arc::ptr_eq(&pools[0].counters, &pools[1].counters));
 
         let counters = |table: &Table, pool: &str, index: usize| {
             Arc::clone(&table.pool(pool).unwrap().backends[index].counters)

@@ -1,6 +1,6 @@
 //! Remembers which workers wait for something.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 
 /// A flag for each worker: whether it waits. All accesses are sequentially consistent; what that is good for, [`Gate`](crate::Gate)
 /// and [`Pool::waiters`](crate::Pool::waiters) tell.
@@ -14,7 +14,7 @@ pub struct Waiters {
 
 impl Waiters {
     /// Nobody waits, of so many workers.
-    pub(crate) fn new(workers: usize) -> Self {
+    pub fn new(workers: usize) -> Self {
         assert!(workers > 0);
         Self {
             flags: (0..workers.div_ceil(WORD)).map(|_| AtomicU64::new(0)).collect(),
@@ -52,7 +52,7 @@ impl Waiters {
     }
 
     /// Names all workers that wait. They no longer count as waiting.
-    pub(crate) fn claim_all(&self) -> impl Iterator<Item = usize> {
+    pub fn claim_all(&self) -> impl Iterator<Item = usize> {
         self.flags.iter().enumerate().flat_map(|(index, flags)| {
             // Mostly nobody waits, and to look costs less than to write.
             let word = if flags.load(Ordering::SeqCst) == 0 { 0 } else { flags.swap(0, Ordering::SeqCst) };

@@ -36,6 +36,9 @@ pub trait Driver {
     /// How many buffers could be received into now.
     fn buffers_free(&self) -> u32;
 
+    /// How often its queues were short so far.
+    fn shortages(&self) -> Shortages;
+
     /// A socket to connect with.
     ///
     /// # Errors
@@ -111,6 +114,15 @@ pub trait Driver {
     ///
     /// `EMFILE` or `ENFILE`: that day is today.
     fn open_reserve(&mut self) -> Result<Fd, Errno>;
+}
+
+/// How often the queues between worker and kernel were short. Nothing is lost by it, but time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shortages {
+    /// The submission queue was full, and what was in it went to the kernel before the turn's end.
+    pub early_submits: u64,
+    /// The completion queue was full at the end of a wait, and the kernel kept the rest.
+    pub overflows: u64,
 }
 
 /// An operation whose answer comes later.

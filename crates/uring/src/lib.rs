@@ -11,7 +11,9 @@ mod sockets;
 mod waker;
 
 pub use crate::buffers::{BUFFER_SIZE, BUFFERS_MAX};
-pub use crate::driver::{BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Token};
+pub use crate::driver::{
+    BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Shortages, Token,
+};
 pub use crate::ring::Ring;
 pub use crate::setup_error::SetupError;
 pub use crate::sockets::{ListenOptions, SocketKeepalive, inherit, listen, open, relisten};

@@ -15,7 +15,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags};
 use socket2::SockAddr;
 
 use crate::buffers::{BUFFER_GROUP, Buffers};
-use crate::driver::{BufferId, Bytes, Completion, ConnectOptions, Driver, Fd, Op, Pipe, Token};
+use crate::driver::{BufferId, Bytes, Completion, ConnectOptions, Driver, Fd, Op, Pipe, Shortages, Token};
 use crate::setup_error::SetupError;
 use crate::sockets::{self, SocketKeepalive};
 use crate::waker::Waker;
@@ -31,6 +31,7 @@ pub struct Ring {
     wakers: Arc<[Waker]>,
     /// Which of `wakers` ends this ring's wait.
     index: usize,
+    shortages: Shortages,
     /// Edge-triggered polls that are over, to be ended; kept for its memory.
     polled: Vec<u64>,
     /// Whether a poll on the waker is in flight.
@@ -88,6 +89,7 @@ impl Ring {
             addresses: Vec::with_capacity(SUBMISSIONS_MAX as usize),
             wakers,
             index,
+            shortages: Shortages::default(),
             polled: Vec::new(),
             waker_armed: false,
             receive_limits: true,
@@ -140,9 +142,15 @@ impl Ring {
         // SAFETY: what `entry` points to lives until the kernel is done with it. A connect's address stays in
         // `addresses` until the kernel has taken the entry; receives name no memory but the buffer group.
         while unsafe { self.io.submission().push(entry) }.is_err() {
-            // The queue is full: what is in it goes now. Nothing completes from this, so no error is final.
-            self.enter(0, None).ok();
+            self.submit_early();
         }
+    }
+
+    /// The queue is full: what is in it goes now.
+    fn submit_early(&mut self) {
+        self.shortages.early_submits += 1;
+        // Nothing completes from this, so no error is final.
+        self.enter(0, None).ok();
     }
 
     fn enter(&mut self, want: usize, timeout: Option<Duration>) -> Result<(), Errno> {
@@ -183,7 +191,7 @@ impl Driver for Ring {
             Op::Connect { socket, to } => {
                 if self.addresses.len() == self.addresses.capacity() {
                     // Growing would move addresses that the kernel has yet to read.
-                    self.enter(0, None).ok();
+                    self.submit_early();
                 }
                 assert!(self.addresses.len() < self.addresses.capacity());
                 self.addresses.push(to.into());
@@ -226,6 +234,7 @@ impl Driver for Ring {
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(self.now()));
         let want = usize::from(timeout != Some(Duration::ZERO));
         self.enter(want, timeout.filter(|timeout| !timeout.is_zero()))?;
+        self.shortages.overflows += u64::from(self.io.submission().cq_overflow());
         // SAFETY: this is the only completion queue alive; `&mut self` sees to that. It is taken from a shared
         // reference to keep `buffers` free to be written meanwhile.
         let completions = unsafe { self.io.completion_shared() };
@@ -271,6 +280,10 @@ impl Driver for Ring {
 
     fn buffers_free(&self) -> u32 {
         self.buffers.available()
+    }
+
+    fn shortages(&self) -> Shortages {
+        self.shortages
     }
 
     fn open(&mut self, options: &ConnectOptions) -> Result<Fd, Errno> {

@@ -46,7 +46,14 @@ struct Acceptor {
     /// The accept or the poll that is in flight.
     armed: Option<Kind>,
     /// Accepted, and waiting for a place.
-    held: VecDeque<Fd>,
+    held: VecDeque<Accepted>,
+}
+
+/// A client's socket, and when it was accepted.
+#[derive(Clone, Copy)]
+struct Accepted {
+    socket: Fd,
+    at: Instant,
 }
 
 /// What an acceptor does.
@@ -101,6 +108,12 @@ impl Acceptors {
         acceptor.mode = mode;
         let rests = mode != Mode::Accepting;
         self.resting = self.resting + usize::from(rests) - usize::from(rested);
+    }
+}
+
+impl Accepted {
+    fn of(self, listener: Arc<Listener>) -> Client {
+        Client { socket: self.socket, accepted_at: self.at, listener }
     }
 }
 
@@ -201,10 +214,10 @@ impl<D: Driver> Worker<D> {
         let mode = acceptor.mode;
         match completion.result {
             Ok(client) => {
-                let client = Fd(client.cast_signed());
+                let client = Accepted { socket: Fd(client.cast_signed()), at: self.now };
                 listener.counters.of(index).accepted.add(1);
                 if self.is_ending() {
-                    self.turn_away_drained(client, &listener);
+                    self.turn_away(client.of(listener), CloseReason::Drained);
                 } else if self.acceptors.get(number).held.is_empty() && self.admit(&listener).is_ok() {
                     self.place(client, listener);
                 } else {
@@ -242,8 +255,8 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Begins the connection of a client who has its places: here, or at a worker with less to do.
-    fn place(&mut self, socket: Fd, listener: Arc<Listener>) {
-        match self.handover.give(Client { socket, listener }) {
+    fn place(&mut self, client: Accepted, listener: Arc<Listener>) {
+        match self.handover.give(client.of(listener)) {
             Ok(worker) => self.wake(Some(worker)),
             Err(client) => self.begin_connection(client),
         }
@@ -263,11 +276,10 @@ impl<D: Driver> Worker<D> {
             let listener = Arc::clone(&acceptor.listener);
             let socket = listening_socket(acceptor, self.index);
             self.driver.close(reserve);
-            if let Ok(client) = self.driver.accept_now(socket) {
-                let counters = listener.counters.of(self.index);
-                counters.accepted.add(1);
-                counters.closed(CloseReason::OverLimit).add(1);
-                self.turn_away(client);
+            if let Ok(socket) = self.driver.accept_now(socket) {
+                listener.counters.of(self.index).accepted.add(1);
+                let client = Accepted { socket, at: self.now };
+                self.turn_away(client.of(listener), CloseReason::OverLimit);
             }
         }
         self.hold_reserve();
@@ -317,9 +329,9 @@ impl<D: Driver> Worker<D> {
                 return;
             }
             match self.driver.accept_now(socket) {
-                Ok(client) => {
+                Ok(socket) => {
                     listener.counters.of(self.index).accepted.add(1);
-                    self.place(client, listener);
+                    self.place(Accepted { socket, at: self.now }, listener);
                 }
                 Err(Errno::AGAIN) => {
                     self.dismiss(&listener);
@@ -380,7 +392,7 @@ impl<D: Driver> Worker<D> {
                 self.acceptors.all[number].as_mut().and_then(|acceptor| acceptor.held.pop_front())
             {
                 let listener = Arc::clone(&self.acceptors.get(number).listener);
-                self.turn_away_drained(client, &listener);
+                self.turn_away(client.of(listener), CloseReason::Drained);
             }
             if self.acceptors.all[number].is_some() {
                 self.leave_if_done(number);

@@ -8,6 +8,7 @@ use connection::{CloseReason, Direction, Relay};
 use table::{Backend, BackendIndex, Picked};
 use uring::{ConnectOptions, Driver, Errno, Op};
 
+use crate::facts::Facts;
 use crate::handover::Client;
 use crate::held_acks::Ack;
 use crate::slots::{Attempts, Connection, State};
@@ -18,20 +19,27 @@ use crate::worker::Worker;
 impl<D: Driver> Worker<D> {
     /// Takes in a client for whom there is a place.
     pub(crate) fn begin_connection(&mut self, client: Client) {
-        let Client { socket: client, listener } = client;
+        let Client { socket: client, accepted_at, listener } = client;
         listener.counters.of(self.index).active.add(1);
         let queues = self.has_queue(&listener);
-        let state = State::Connecting(Attempts::default());
+        let logged = listener.access_log;
+        let mut facts = Facts::new(accepted_at);
+        facts.waited.add(accepted_at, self.now);
         let slot = self.slots.insert(Connection {
             client,
             backend: None,
             listener,
-            state,
+            state: State::Connecting(Attempts::new(self.now)),
+            facts,
+            end: None,
             pipes: [None; 2],
             kept_alive: false,
             ack: Ack::Sent,
             alarm: Alarm::Off,
         });
+        if logged {
+            self.remember_client(slot, client);
+        }
         if queues { self.queue_up(slot) } else { self.connect(slot) }
     }
 
@@ -78,6 +86,8 @@ impl<D: Driver> Worker<D> {
             self.stop_alarm(slot);
         }
         let connection = self.slots.get(slot);
+        connection.book_time(self.now);
+        connection.facts.attempts = connection.facts.attempts.saturating_add(1);
         let listener = Arc::clone(&connection.listener);
         let pool = &listener.pool;
         let backend = Arc::clone(pool.backend(picked));
@@ -120,6 +130,9 @@ impl<D: Driver> Worker<D> {
 
     pub(crate) fn on_connect(&mut self, slot: u32, result: Result<u32, Errno>) {
         self.timers.clear(slot);
+        if let Some(reason) = self.ousted(slot) {
+            return self.close(slot, reason);
+        }
         let severed = self.severed(slot);
         let connection = self.slots.get(slot);
         let given_up = connection.attempts().given_up;
@@ -129,6 +142,9 @@ impl<D: Driver> Worker<D> {
             (None, Ok(())) => {
                 backend.on_connected();
                 backend.counters.of(self.index).connected.add(1);
+                let begun = connection.book_time(self.now);
+                let counters = connection.listener.pool.counters.of(self.index);
+                counters.connect.add(self.now.saturating_duration_since(begun));
                 connection.state = State::Relaying(Relay::new(self.now));
                 self.set_patience(slot);
                 self.hold_ack(slot);
@@ -192,7 +208,7 @@ impl<D: Driver> Worker<D> {
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Whether a connect that ended so says that the backend is not well, rather than that something is short here.
-fn is_of_the_backend(reason: CloseReason) -> bool {
+pub(crate) fn is_of_the_backend(reason: CloseReason) -> bool {
     matches!(
         reason,
         CloseReason::ConnectRefused | CloseReason::ConnectTimedOut | CloseReason::ConnectUnreachable

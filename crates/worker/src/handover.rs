@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Instant;
 
 use table::Listener;
 use uring::Fd;
@@ -42,6 +43,7 @@ struct Desk {
 /// An accepted client, who has its places.
 pub(crate) struct Client {
     pub(crate) socket: Fd,
+    pub(crate) accepted_at: Instant,
     pub(crate) listener: Arc<Listener>,
 }
 
@@ -131,6 +133,7 @@ impl Handover {
 mod tests {
     use std::net::SocketAddr;
     use std::sync::Arc;
+    use std::time::Instant;
 
     use config::Config;
     use table::{Listener, Sockets, Table};
@@ -198,8 +201,9 @@ mod tests {
         assert!(ends[1].give(client()).is_err());
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test needs some moment")]
     fn client() -> Client {
-        Client { socket: Fd(0), listener: listener() }
+        Client { socket: Fd(0), accepted_at: Instant::now(), listener: listener() }
     }
 
     fn listener() -> Arc<Listener> {

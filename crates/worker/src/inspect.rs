@@ -1,10 +1,11 @@
-//! What a worker looks like between two turns, for tests that drive one. Nothing of the data plane asks for it.
+//! What a worker looks like between two turns, for tests that drive one, and a connection, for whoever lists it.
 
 use std::time::Instant;
 
 use connection::{Direction, HalfView};
 
 use crate::acceptor::Mode;
+use crate::facts::Facts;
 use crate::held_acks::Ack;
 use crate::slots::{Connection, State};
 use crate::waiting::Goal;
@@ -46,6 +47,8 @@ pub struct ConnectionView {
     pub state: StateView,
     /// Whether its backend knows that it was heard.
     pub ack: Ack,
+    /// What it remembers of its life.
+    pub facts: Facts,
 }
 
 /// Where a connection is in its life.
@@ -69,17 +72,7 @@ pub enum StateView {
 impl<D> Worker<D> {
     /// What it has and does now.
     pub fn inspect(&self) -> WorkerView {
-        let connections = self.slots.iter().map(|(slot, generation, in_flight, connection)| {
-            let state = match &connection.state {
-                State::Connecting(_) => StateView::Connecting,
-                State::Waiting(wait) => StateView::Waiting { goal: wait.goal, since: wait.since() },
-                State::Relaying(relay) => {
-                    StateView::Relaying(Direction::BOTH.map(|direction| relay.view(direction)))
-                }
-                State::Closing(_) => StateView::Closing,
-            };
-            ConnectionView { slot, generation, in_flight, state, ack: connection.ack }
-        });
+        let connections = self.slots.live().into_iter().map(|slot| self.view(slot));
         let (pipes_open, pipes_free) = self.pipes.count();
         WorkerView {
             connections: connections.collect(),
@@ -93,16 +86,40 @@ impl<D> Worker<D> {
             parked: self.parked.len(),
         }
     }
+
+    /// What the connection in a slot that has one looks like.
+    pub(crate) fn view(&self, slot: u32) -> ConnectionView {
+        let connection = self.slots.peek(slot).expect("the slot has a tenant");
+        let state = match &connection.state {
+            State::Connecting(_) => StateView::Connecting,
+            State::Waiting(wait) => StateView::Waiting { goal: wait.goal, since: wait.since() },
+            State::Relaying(relay) => {
+                StateView::Relaying(Direction::BOTH.map(|direction| relay.view(direction)))
+            }
+            State::Closing(_) => StateView::Closing,
+        };
+        ConnectionView {
+            slot,
+            generation: self.slots.generation(slot),
+            in_flight: self.slots.in_flight(slot),
+            state,
+            ack: connection.ack,
+            facts: connection.facts,
+        }
+    }
+
     /// Attempts are not: whoever goes by a listener that is gone may make one all the same, and `on_connect` sees to it.
     fn is_left_to_sever(&self, slot: u32, connection: &Connection) -> bool {
-        matches!(connection.state, State::Relaying(_)) && self.severed(slot).is_some()
+        matches!(connection.state, State::Relaying(_))
+            && self.severed(slot).or_else(|| self.ousted(slot)).is_some()
     }
 
     fn overlooks(&self, connection: &Connection) -> bool {
         let State::Waiting(wait) = &connection.state else { return false };
         let listener = self.table.listener_on(&connection.listener.sockets).unwrap_or(&connection.listener);
         match wait.goal {
-            Goal::Primary => listener.pool.has_candidates(listener.demand),
+            // Who could not reach the primary waits until it tries once more.
+            Goal::Primary => listener.pool.has_candidates(listener.demand) && wait.attempts.failed.is_none(),
             Goal::Place => listener.pool.has_place(listener.demand, wait.attempts.tried()),
         }
     }

@@ -9,10 +9,14 @@ mod relay; // relayed, // and ended.
 mod sever;
 mod waiting; // for which it may have to wait,
 
+mod facts; // What is remembered of it.
 mod handover;
 mod held_acks;
+mod inquire; // Told of, or closed, when control asks.
+mod inquiry;
 mod inspect; // Looked at from outside, by tests.
 mod pipes;
+mod record; // What is told of it in the end.
 mod slots;
 mod timers;
 mod token;
@@ -24,7 +28,10 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use table::{Gate, PerWorker, Published, WorkerCounters};
 use uring::{BUFFERS_MAX, Ring, SetupError, Waker};
 
+pub use crate::facts::{Facts, Micros};
 pub use crate::handover::Handover;
+pub use crate::inquiry::{Errand, Found, INQUIRIES_MAX, Inquirer, Inquiries, Inquiry, Listed, Meant};
+pub use crate::record::{RECORDS_MAX, Record, Recorder, Records};
 pub use crate::worker::Worker;
 
 // For the simulated kernel: it turns workers itself and looks into them in between.
@@ -49,12 +56,16 @@ pub struct Settings {
     pub gate: Arc<Gate>,
     /// Its end of what workers give each other.
     pub handover: Handover,
+    /// Its end of what control asks.
+    pub inquiries: Inquiries,
     /// How many pipes it may have for splicing; at the bound it copies.
     pub pipes_max: u32,
+    /// Where all workers count what they do, by index.
+    pub counters: Arc<PerWorker<WorkerCounters>>,
+    /// Where it puts records of connections that have ended.
+    pub recorder: Recorder,
     /// The wakers of all workers, by index.
     pub wakers: Arc<[Waker]>,
-    /// What all workers count of themselves, by index.
-    pub counters: Arc<PerWorker<WorkerCounters>>,
     /// Wakes control: connects to a backend have failed as often in a row as its pool puts it aside for
     /// ([`Backend::failures_in_a_row`](table::Backend::failures_in_a_row)).
     pub control: Arc<Waker>,

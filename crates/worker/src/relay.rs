@@ -249,7 +249,8 @@ impl<D: Driver> Worker<D> {
 }
 
 /// Counts bytes that were delivered.
-fn count(connection: &Connection, worker: usize, direction: Direction, bytes: u32) {
+fn count(connection: &mut Connection, worker: usize, direction: Direction, bytes: u32) {
+    connection.facts.on_delivered(direction, bytes);
     let listener = connection.listener.counters.of(worker);
     let backend = connection.backend.as_ref().map(|(_, backend)| backend.counters.of(worker));
     let backend = backend.expect("a relay has a backend");

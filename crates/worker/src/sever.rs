@@ -1,7 +1,8 @@
-//! Connections whose backend is no longer what they were given it for are closed: a few each turn, so that no turn is long.
+//! Connections whose backend is no longer what they were given it for, or leaves, and those whose listener leaves, are closed: a few
+//! each turn, so that no turn is long.
 
 use connection::CloseReason;
-use table::Fate;
+use table::{Fate, Lot};
 use uring::Driver;
 
 use crate::slots::State;
@@ -38,6 +39,10 @@ impl<D: Driver> Worker<D> {
 
     /// Closes the connection, or gives its attempt up, if the table in force says so.
     fn sever(&mut self, slot: u32) -> bool {
+        if let Some(reason) = self.ousted(slot) {
+            self.close(slot, reason);
+            return true;
+        }
         let Some(reason) = self.severed(slot) else { return false };
         match self.slots.get(slot).state {
             State::Connecting(_) => self.give_up(slot, reason),
@@ -51,11 +56,30 @@ impl<D: Driver> Worker<D> {
 impl<D> Worker<D> {
     /// Why the connection in this slot may not have its backend any more, if it may not.
     pub(crate) fn severed(&self, slot: u32) -> Option<CloseReason> {
+        if !self.table.severs() {
+            return None;
+        }
         let connection = self.slots.peek(slot)?;
         let (_, backend) = connection.backend.as_ref()?;
         match self.table.fate(connection.listener.demand, backend) {
-            Fate::Keep => None,
+            Fate::Keep => self.table.backend_leaves(backend, self.lot(slot)),
             Fate::Close(reason) => Some(reason),
         }
+    }
+
+    /// Why the connection in this slot may not be any more, with a backend or without, if it may not.
+    pub(crate) fn ousted(&self, slot: u32) -> Option<CloseReason> {
+        if !self.table.severs() {
+            return None;
+        }
+        let connection = self.slots.peek(slot)?;
+        if let State::Closing(_) = connection.state {
+            return None;
+        }
+        self.table.listener_leaves(&connection.listener, self.lot(slot))
+    }
+
+    fn lot(&self, slot: u32) -> Lot {
+        Lot::of(self.index, slot, self.slots.generation(slot))
     }
 }

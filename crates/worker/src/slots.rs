@@ -1,11 +1,13 @@
 //! The places of a worker's connections. A place is reused, its generation never is.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use connection::{CloseReason, Direction, Relay};
+use connection::{CloseReason, Direction, Relay, Stage};
 use table::{Backend, BackendIndex, Listener};
 use uring::{Fd, Pipe, Token};
 
+use crate::facts::Facts;
 use crate::held_acks::Ack;
 use crate::token::Kind;
 use crate::waiting::{Alarm, Ticket, Wait};
@@ -18,6 +20,9 @@ pub(crate) struct Connection {
     /// As it was in the table by which the connection was given its backend; before, as the table has it that it goes by.
     pub(crate) listener: Arc<Listener>,
     pub(crate) state: State,
+    pub(crate) facts: Facts,
+    /// Why it ended, and how far it was; while it is closing.
+    pub(crate) end: Option<(CloseReason, Stage)>,
     /// The pipe of each half, while it splices.
     pub(crate) pipes: [Option<Pipe>; 2],
     /// Whether the backend's socket has its keepalive. It is four system calls, which most connections end too
@@ -35,12 +40,20 @@ pub(crate) enum State {
     /// No backend can take it now.
     Waiting(Wait),
     Relaying(Relay),
-    /// It ended, and waits for the last of what is in flight; what it had queued goes then.
-    Closing(Option<Relay>),
+    /// It ended, and waits for the last of what is in flight; what it left goes then.
+    Closing(Left),
+}
+
+/// What a connection leaves that has ended.
+pub(crate) enum Left {
+    Nothing,
+    /// It had a backend; here is what it had queued.
+    Relay(Relay),
+    /// It had none; here is whom it was last tried to connect to.
+    Tried(Arc<Backend>),
 }
 
 /// The attempts to connect that were made for one connection.
-#[derive(Default)]
 pub(crate) struct Attempts {
     tried: [BackendIndex; ATTEMPTS_MAX],
     tried_count: u8,
@@ -51,25 +64,42 @@ pub(crate) struct Attempts {
     /// Why the one in flight is being ended, if it is.
     pub(crate) given_up: Option<CloseReason>,
     /// Whom the last one was made at.
-    last: Option<Arc<Backend>>,
+    pub(crate) last: Option<Arc<Backend>>,
     /// Of a client that waits, or has.
     pub(crate) ticket: Option<Ticket>,
+    /// Until when the connection's time is booked.
+    booked_until: Instant,
 }
 
 /// How many attempts a connection may make; `config` allows no more.
 const ATTEMPTS_MAX: usize = 16;
 
 impl Attempts {
+    /// None yet, for a connection that begins now.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            tried: [BackendIndex::default(); ATTEMPTS_MAX],
+            tried_count: 0,
+            made: 0,
+            failed: None,
+            given_up: None,
+            last: None,
+            ticket: None,
+            booked_until: now,
+        }
+    }
+
     /// Whom it has tried, of the pool that it goes by.
     pub(crate) fn tried(&self) -> &[BackendIndex] {
         &self.tried[..usize::from(self.tried_count)]
     }
 
-    /// Begins an attempt; says whom the one before was made at.
+    /// Begins an attempt; says whom the one before was made at, if that was another.
     pub(crate) fn begin(&mut self, index: BackendIndex, backend: &Arc<Backend>) -> Option<Arc<Backend>> {
         self.count(index);
         self.given_up = None;
-        self.last.replace(Arc::clone(backend))
+        let last = self.last.replace(Arc::clone(backend));
+        last.filter(|last| last.address != backend.address)
     }
 
     /// One was made at this backend.
@@ -97,9 +127,10 @@ impl Attempts {
         }
     }
 
-    /// It may try everybody once more. The attempts it has made count all the same.
-    pub(crate) fn forget_tried(&mut self) {
+    /// It may try everybody once more, as one that has just come.
+    pub(crate) fn begin_anew(&mut self) {
         self.tried_count = 0;
+        self.made = 0;
     }
 
     pub(crate) fn is_exhausted(&self, allowed: u8) -> bool {
@@ -247,6 +278,18 @@ impl Connection {
             State::Connecting(attempts) | State::Waiting(Wait { attempts, .. }) => attempts,
             State::Relaying(_) | State::Closing(_) => unreachable!("it makes no attempt any more"),
         }
+    }
+
+    /// Books the time that passed to what a connection without a backend did meanwhile, connecting or waiting, and says since when.
+    pub(crate) fn book_time(&mut self, now: Instant) -> Instant {
+        let (attempts, time) = match &mut self.state {
+            State::Connecting(attempts) => (attempts, &mut self.facts.connecting),
+            State::Waiting(Wait { attempts, .. }) => (attempts, &mut self.facts.waited),
+            State::Relaying(_) | State::Closing(_) => unreachable!("its time is no longer booked"),
+        };
+        let since = std::mem::replace(&mut attempts.booked_until, now);
+        time.add(since, now);
+        since
     }
 
     /// The relay of a connection that has one.

@@ -1,12 +1,15 @@
 //! A client that no backend can take now waits until one can: in its listener's hold for a primary, in its pool's queue for a place.
 //!
 //! ```text
-//!              nobody is the primary: hold
+//!              nobody is the primary, or it cannot be reached: hold
 //!              all that may take it are full: queue       as many wait as may, the time is up, the client reset
 //! Connecting ────────────────────────────────────▶ Waiting ────────────────────────────────────────────────────▶ Closing
 //!            ◀────────────────────────────────────
-//!              another table is in force, or a place is free, and one is found
+//!              another table is in force, or a place is free, and one is found; or the primary is tried once more
 //! ```
+//!
+//! A primary that cannot be reached is dead and not yet known to be, or restarts. Who is held for that goes to the next primary with
+//! all others, and tries the old one every [`RETRY_INTERVAL`], in case that it comes back before anybody has missed it.
 //!
 //! Within a worker those of a listener are served in the order in which they began to wait, and newcomers come behind them. Over
 //! workers no order is promised: who is awake first has the place. What a client sends meanwhile stays in its socket.
@@ -16,14 +19,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use config::Demand;
 use connection::CloseReason;
 use table::{Gate, Listener, Picked};
 use uring::{Driver, Op};
 
-use crate::slots::{Attempts, State};
+use crate::connect::is_of_the_backend;
+use crate::slots::{Attempts, Left, State};
 use crate::token::Kind;
 use crate::worker::Worker;
 
@@ -143,10 +147,12 @@ impl<D: Driver> Worker<D> {
         if picked == Picked::Full {
             return self.wait(slot, Goal::Place);
         }
-        let may_be_held = matches!(demand, Demand::Primary(_)) && !attempts.is_exhausted(pool.attempts);
-        if may_be_held && !pool.has_candidates(*demand) {
-            // Whoever is the primary next may be one that has failed before.
-            attempts.forget_tried();
+        let is_missing = !pool.has_candidates(*demand) && !attempts.is_exhausted(pool.attempts);
+        let is_out_of_reach = attempts.failed.is_some_and(is_of_the_backend);
+        if matches!(demand, Demand::Primary(_)) && (is_missing || is_out_of_reach) {
+            // Whoever is the primary next may be one that has failed before. The hold is what bounds attempts: a few by each table, and
+            // those that are an interval apart.
+            attempts.begin_anew();
             return self.wait(slot, Goal::Primary);
         }
         let reason = attempts.failed.unwrap_or(CloseReason::NoBackend);
@@ -160,16 +166,27 @@ impl<D: Driver> Worker<D> {
         }
         let connection = self.slots.get(slot);
         let listener = Arc::clone(&connection.listener);
+        let attempts = connection.attempts();
+        let (failed, begun) = (attempts.failed, attempts.ticket);
         let (gate, bounds, full) = match (goal, listener.demand) {
-            (Goal::Primary, Demand::Primary(hold)) => (&listener.hold_gate, hold, CloseReason::HoldFull),
+            (Goal::Primary, Demand::Primary(hold)) => {
+                (&listener.hold_gate, hold, failed.unwrap_or(CloseReason::HoldFull))
+            }
             (Goal::Primary, Demand::Any | Demand::Replica(_)) => unreachable!("nobody else wants a primary"),
             (Goal::Place, _) => (&listener.pool.queue_gate, listener.pool.queue, CloseReason::QueueFull),
         };
+        if begun.is_some_and(|ticket| ticket.since + bounds.timeout <= self.now) {
+            return self.on_wait_end(slot, goal);
+        }
         let has_place = matches!(&connection.state, State::Waiting(wait) if Arc::ptr_eq(&wait.gate, gate));
         if !has_place && !gate.enter(bounds.connections_max) {
             return self.close(slot, full);
         }
-        let mut attempts = match std::mem::replace(&mut connection.state, State::Closing(None)) {
+        if !has_place {
+            connection.facts.ahead = gate.active().saturating_sub(1);
+        }
+        connection.book_time(self.now);
+        let mut attempts = match std::mem::replace(&mut connection.state, State::Closing(Left::Nothing)) {
             State::Connecting(attempts) => attempts,
             State::Waiting(Wait { attempts, gate, .. }) => {
                 if !has_place {
@@ -182,15 +199,18 @@ impl<D: Driver> Worker<D> {
         let ticket = *attempts.ticket.get_or_insert_with(|| self.waiting.new_ticket(self.now));
         self.slots.get(slot).state = State::Waiting(Wait { goal, attempts, gate: Arc::clone(gate) });
         self.waiting.line(&listener, goal).slots.insert(ticket.number, slot);
-        self.timers.set(slot, ticket.since + bounds.timeout);
+        let end = ticket.since + bounds.timeout;
+        let tries_again = goal == Goal::Primary && listener.pool.has_candidates(listener.demand);
+        self.timers.set(slot, if tries_again { end.min(self.now + RETRY_INTERVAL) } else { end });
         self.set_alarm(slot);
     }
 
     /// The connection waits no longer: it connects, or ends. Its alarm stays set.
     pub(crate) fn end_wait(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
+        connection.book_time(self.now);
         let State::Waiting(Wait { goal, attempts, gate }) =
-            std::mem::replace(&mut connection.state, State::Closing(None))
+            std::mem::replace(&mut connection.state, State::Closing(Left::Nothing))
         else {
             unreachable!("the caller has looked")
         };
@@ -290,12 +310,34 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// The time is up for a client that waits.
+    /// The time is up for a client that waits, or it tries the primary once more.
     pub(crate) fn on_wait_timeout(&mut self, slot: u32, goal: Goal) {
+        let connection = self.slots.get(slot);
+        let State::Waiting(wait) = &connection.state else { unreachable!("the caller has looked") };
+        let since = wait.since();
+        match connection.listener.demand {
+            Demand::Primary(hold) if goal == Goal::Primary && self.now < since + hold.timeout => {
+                self.end_wait(slot);
+                self.stop_alarm(slot);
+                self.connect(slot);
+            }
+            Demand::Any | Demand::Primary(_) | Demand::Replica(_) => self.on_wait_end(slot, goal),
+        }
+    }
+
+    /// The time is up for a client that waits.
+    fn on_wait_end(&mut self, slot: u32, goal: Goal) {
+        let connection = self.slots.get(slot);
+        let Listener { pool, demand, .. } = &*Arc::clone(&connection.listener);
+        let out_of_reach = connection.attempts().failed.filter(|_| pool.has_candidates(*demand));
         let reason = match goal {
-            Goal::Primary => CloseReason::NoPrimary,
+            Goal::Primary => out_of_reach.unwrap_or(CloseReason::NoPrimary),
             Goal::Place => CloseReason::QueueTimedOut,
         };
         self.close(slot, reason);
     }
 }
+
+/// How long a client is held before it tries a primary again that it could not reach. At the bound of clients who are held, a
+/// thousand unless the config says otherwise, that is as many attempts a second.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,18 +1,22 @@
 //! The loop of a worker: one blocking call, one clock read, one table a turn.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use connection::{Chunks, CloseReason, Direction, Patience};
+use connection::{Chunks, CloseReason, Direction, Patience, Stage};
 use table::{Dice, Gate, Listener, PerWorker, Phase, Reader, Table, WorkerCounters};
-use uring::{BufferId, Completion, Driver, Errno, Fd, Waker};
+use uring::{BufferId, Completion, Driver, Errno, Waker};
 
 use crate::Settings;
 use crate::acceptor::Acceptors;
-use crate::handover::{GIVEN_MAX, Handover};
+use crate::facts::Facts;
+use crate::handover::{Client, GIVEN_MAX, Handover};
 use crate::held_acks::HeldAcks;
+use crate::inquiry::Inquiries;
 use crate::pipes::Pipes;
+use crate::record::{Record, Recorder};
 use crate::slots::{Slots, State};
 use crate::timers::Timers;
 use crate::token::Kind;
@@ -51,11 +55,15 @@ pub struct Worker<D> {
     pub(crate) severing: Option<u32>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) handover: Handover,
+    pub(crate) inquiries: Inquiries,
     /// What picks leave to chance.
     pub(crate) dice: Dice,
     pub(crate) connections_max: u32,
+    pub(crate) counters: Arc<PerWorker<WorkerCounters>>,
+    pub(crate) recorder: Recorder,
+    /// Clients whose records are wanted, by slot; none of them, and no memory, as long as nobody wants any.
+    pub(crate) clients: Vec<Option<SocketAddr>>,
     wakers: Arc<[Waker]>,
-    counters: Arc<PerWorker<WorkerCounters>>,
     /// Wakes control.
     pub(crate) control: Arc<Waker>,
     /// Completions of this turn; kept for its memory.
@@ -96,16 +104,20 @@ impl<D: Driver> Worker<D> {
             severing: None,
             gate: settings.gate,
             connections_max: settings.connections_max,
-            wakers: settings.wakers,
             counters: settings.counters,
+            recorder: settings.recorder,
+            clients: Vec::new(),
+            wakers: settings.wakers,
             control: settings.control,
             handover: settings.handover,
+            inquiries: settings.inquiries,
             // The same each time, and another for each worker.
             dice: Dice::new(settings.index as u64),
             done: Vec::with_capacity(COMPLETIONS_USUAL),
             due: Vec::new(),
             driver,
         };
+        worker.counters.of(worker.index).buffers.set(worker.driver.buffers_free().into());
         worker.hold_reserve();
         worker.apply_table();
         worker
@@ -126,7 +138,6 @@ impl<D: Driver> Worker<D> {
         let deadline = self.next_deadline();
         self.driver.wait(deadline, &mut self.done)?;
         self.now = self.driver.now();
-        self.counters.of(self.index).turns.add(1);
         if !Arc::ptr_eq(self.reader.read(), &self.table) {
             self.table = Arc::clone(self.reader.read());
             self.apply_table();
@@ -142,9 +153,24 @@ impl<D: Driver> Worker<D> {
         self.release_acks();
         self.expire_timers();
         self.sever_some();
+        self.inquire_some();
         self.resume_accepting();
         self.serve_waiting();
+        self.count_turn();
         Ok(self.lives())
+    }
+
+    /// Lets others see how it is.
+    fn count_turn(&self) {
+        let counters = self.counters.of(self.index);
+        counters.turns.add(1);
+        let shortages = self.driver.shortages();
+        counters.early_submits.reach(shortages.early_submits);
+        counters.overflows.reach(shortages.overflows);
+        counters.buffers_free.set(self.driver.buffers_free().into());
+        let (open, free) = self.pipes.count();
+        counters.pipes_open.set(open.into());
+        counters.pipes_free.set(free as u64);
     }
 
     /// Whether it has something to do, or may yet be given it.
@@ -169,9 +195,10 @@ impl<D: Driver> Worker<D> {
                 self.begin_connection(client);
                 continue;
             }
-            self.turn_away_drained(client.socket, &client.listener);
+            let listener = Arc::clone(&client.listener);
+            self.turn_away(client, CloseReason::Drained);
             self.handover.on_end();
-            self.dismiss(&client.listener);
+            self.dismiss(&listener);
         }
     }
 
@@ -234,7 +261,7 @@ impl<D: Driver> Worker<D> {
 
     /// When the next turn begins at the latest, whatever completes.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if !self.runnable.is_empty() || self.severing.is_some() {
+        if !self.runnable.is_empty() || self.severing.is_some() || self.inquiries.are_due() {
             return Some(self.now);
         }
         [self.timers.next(), self.acceptors.paused_until(), self.held_acks.next()].into_iter().flatten().min()
@@ -312,16 +339,33 @@ impl<D: Driver> Worker<D> {
         self.table.phase == Phase::Ending
     }
 
-    /// Ends the connection of a client who was accepted and not begun, as the process ends.
-    pub(crate) fn turn_away_drained(&mut self, client: Fd, listener: &Listener) {
-        listener.counters.of(self.index).closed(CloseReason::Drained).add(1);
-        self.turn_away(client);
+    /// Ends a client's connection that never got a slot.
+    pub(crate) fn turn_away(&mut self, client: Client, reason: CloseReason) {
+        let Client { socket, accepted_at, listener } = client;
+        listener.counters.of(self.index).closed(reason).add(1);
+        self.count_life(&listener, accepted_at);
+        if listener.access_log {
+            let (client, ended_at) = (self.driver.peer(socket), self.now);
+            let mut facts = Facts::new(accepted_at);
+            facts.waited.add(accepted_at, ended_at);
+            self.record(Record {
+                listener,
+                backend: None,
+                client,
+                facts,
+                ended_at,
+                reason,
+                stage: Stage::Accepted,
+            });
+        }
+        self.driver.reset_on_close(socket);
+        self.driver.close(socket);
     }
 
-    /// Ends a client's connection that never got a slot.
-    pub(crate) fn turn_away(&mut self, client: Fd) {
-        self.driver.reset_on_close(client);
-        self.driver.close(client);
+    /// A connection of this listener has ended.
+    pub(crate) fn count_life(&self, listener: &Listener, accepted_at: Instant) {
+        let life = self.now.saturating_duration_since(accepted_at);
+        listener.pool.counters.of(self.index).life.add(life);
     }
 }
 

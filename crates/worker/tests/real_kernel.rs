@@ -9,7 +9,7 @@ use std::time::Duration;
 use connection::CloseReason;
 use table::{Gate, PerWorker, Phase, Published, Sockets, Table};
 use uring::{ListenOptions, SocketKeepalive, Waker, listen};
-use worker::{Handover, Settings, WorkerError, spawn};
+use worker::{Handover, Inquirer, Recorder, Settings, WorkerError, spawn};
 
 #[test]
 fn relays_both_ways_and_ends_when_drained() {
@@ -97,18 +97,21 @@ impl Balancer {
         let wakers: Arc<[Waker]> = (0..workers).map(|_| Waker::new().unwrap()).collect();
         let gate = Arc::new(Gate::new(workers));
         let control = Arc::new(Waker::new().unwrap());
-        let (report, ended) = channel();
         let counters = Arc::new(PerWorker::new(workers));
-        for (index, handover) in Handover::new(workers).into_iter().enumerate() {
+        let (report, ended) = channel();
+        let ends = Handover::new(workers).into_iter().zip(Inquirer::new(workers).1);
+        for (index, (handover, inquiries)) in ends.enumerate() {
             let settings = Settings {
                 index,
                 cpu: None,
                 connections_max: 100,
                 gate: Arc::clone(&gate),
                 handover,
+                inquiries,
                 pipes_max: 4,
-                wakers: Arc::clone(&wakers),
                 counters: Arc::clone(&counters),
+                recorder: Recorder::new(std::thread::current()).0,
+                wakers: Arc::clone(&wakers),
                 control: Arc::clone(&control),
                 published: Arc::clone(&published),
             };

@@ -6,7 +6,7 @@ use std::fs;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-use config::{AdminSocket, Balance, Config, Demand, Tier};
+use config::{AccessLog, AdminSocket, Balance, Config, Demand, LogTarget, Tier};
 use proptest::prelude::*;
 
 use crate::bad::{self, consistent};
@@ -80,10 +80,13 @@ fn parse(text: &[u8]) {
 /// Checks what others rely on without asking.
 #[track_caller]
 fn sound(config: &Config) {
-    let Config { runtime, admin, listeners, pools } = config;
+    let Config { runtime, admin, access_log, listeners, pools } = config;
     if let AdminSocket::At(path) = &admin.socket {
         assert!(path.is_absolute());
         assert!(path.as_os_str().len() <= 90);
+    }
+    if let Some(AccessLog { to: LogTarget::File(path) | LogTarget::Syslog(path), .. }) = access_log {
+        assert!(path.is_absolute());
     }
     assert!(runtime.drain_timeout <= Duration::from_secs(24 * 3600));
     assert!((1..=1024).contains(&listeners.len()));

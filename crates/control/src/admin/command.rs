@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Close;
+
 /// Something that the process is to do. As JSON, the body of `POST /command`: `{"drain": {"backend": "web/a"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -22,6 +24,9 @@ pub enum Command {
     Drain {
         /// Which.
         backend: BackendName,
+        /// Within so many seconds, at most a day; those that are left are closed in the last half of them. None lets them live on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_seconds: Option<u32>,
     },
     /// Take a drain back.
     Undrain {
@@ -50,6 +55,8 @@ pub enum Command {
         /// The pool's name.
         pool: String,
     },
+    /// Close connections.
+    Close(Close),
     /// Log this much from now on.
     LogLevel {
         /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
@@ -107,12 +114,16 @@ impl fmt::Display for Command {
         match self {
             Self::Reload => f.write_str("reload"),
             Self::Plan { name, .. } => write!(f, "plan {}", name.escape_debug()),
-            Self::Drain { backend } => write!(f, "drain {backend}"),
+            Self::Drain { backend, timeout_seconds: None } => write!(f, "drain {backend}"),
+            Self::Drain { backend, timeout_seconds: Some(seconds) } => {
+                write!(f, "drain {backend} --timeout {seconds}")
+            }
             Self::Undrain { backend } => write!(f, "undrain {backend}"),
             Self::Disable { backend } => write!(f, "disable {backend}"),
             Self::Enable { backend } => write!(f, "enable {backend}"),
             Self::Weight { backend, weight } => write!(f, "weight {backend} {weight}"),
             Self::Failback { pool } => write!(f, "failback {pool}"),
+            Self::Close(close) => write!(f, "close {close}"),
             Self::LogLevel { level } => write!(f, "log-level {level}"),
         }
     }
@@ -126,7 +137,14 @@ mod tests {
     fn is_written_as_json() {
         check(&Command::Reload, r#""reload""#);
         let backend: BackendName = "web/10.0.0.1:80".parse().unwrap();
-        check(&Command::Drain { backend: backend.clone() }, r#"{"drain":{"backend":"web/10.0.0.1:80"}}"#);
+        check(
+            &Command::Drain { backend: backend.clone(), timeout_seconds: None },
+            r#"{"drain":{"backend":"web/10.0.0.1:80"}}"#,
+        );
+        check(
+            &Command::Drain { backend: backend.clone(), timeout_seconds: Some(60) },
+            r#"{"drain":{"backend":"web/10.0.0.1:80","timeout_seconds":60}}"#,
+        );
         check(
             &Command::Weight { backend, weight: 7 },
             r#"{"weight":{"backend":"web/10.0.0.1:80","weight":7}}"#,

@@ -10,7 +10,8 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::{BackendStatus, ListenerStatus, PhaseStatus, PoolStatus, ProbeStatus, Status};
+use super::durations::DurationsStatus;
+use super::{BackendStatus, ListenerStatus, PhaseStatus, PoolStatus, ProbeStatus, Status, WorkerStatus};
 
 /// What the text is, for the header of the answer.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,6 +40,7 @@ pub(crate) struct Metric {
 enum Kind {
     Counter,
     Gauge,
+    Histogram,
 }
 
 impl Collector for Status {
@@ -47,6 +49,7 @@ impl Collector for Status {
             let kind = match metric.kind {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram => MetricType::Histogram,
             };
             // The registry ends each help with a full stop of its own.
             let help = metric.help.trim_end_matches('.');
@@ -94,6 +97,10 @@ impl Sink<'_> {
             (Kind::Counter, Value::Real(value)) => encoder.encode_counter::<NoExemplar, _, u64>(&value, None),
             (Kind::Gauge, Value::Whole(value)) => encoder.encode_gauge(&value),
             (Kind::Gauge, Value::Real(value)) => encoder.encode_gauge(&value),
+            (_, Value::Durations { sum, count, buckets }) => {
+                encoder.encode_histogram::<NoExemplar>(sum, count, &buckets, None)
+            }
+            (Kind::Histogram, Value::Whole(_) | Value::Real(_)) => unreachable!("its samples are durations"),
         }
     }
 }
@@ -101,6 +108,7 @@ impl Sink<'_> {
 enum Value {
     Whole(u64),
     Real(f64),
+    Durations { sum: f64, count: u64, buckets: Vec<(f64, u64)> },
 }
 
 impl From<u64> for Value {
@@ -121,6 +129,13 @@ impl From<f64> for Value {
     }
 }
 
+impl From<&DurationsStatus> for Value {
+    fn from(durations: &DurationsStatus) -> Self {
+        let (sum, count, buckets) = (durations.sum_seconds, durations.count, durations.all_buckets());
+        Self::Durations { sum, count, buckets }
+    }
+}
+
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
         Self::Whole(value.into())
@@ -135,6 +150,12 @@ const fn metric(
     samples: fn(&Status, &mut Sink<'_>),
 ) -> Metric {
     Metric { name, kind, labels, help, samples }
+}
+
+fn each_worker(status: &Status, sink: &mut Sink<'_>, number: impl Fn(&WorkerStatus) -> u64) {
+    for (index, worker) in status.workers.iter().enumerate() {
+        sink.put(&[&index.to_string()], number(worker));
+    }
 }
 
 fn each_listener(status: &Status, sink: &mut Sink<'_>, put: impl Fn(&ListenerStatus, &str, &mut Sink<'_>)) {
@@ -198,14 +219,91 @@ pub(crate) const METRICS: &[Metric] = &[
         sink.put(&[], status.connections.max);
     }),
     metric(
+        "rondel_removed_connections_active",
+        Kind::Gauge,
+        &["kind"],
+        "Connections of a `backend` or a `listener` that reloads removed.",
+        |status, sink| {
+            for kind in ["backend", "listener"] {
+                let of_kind = status.leaving.iter().filter(|gone| gone.kind == kind);
+                sink.put(&[kind], of_kind.map(|gone| gone.active).sum::<u64>());
+            }
+        },
+    ),
+    metric(
         "rondel_worker_connections_active",
         Kind::Gauge,
         &["worker"],
         "Connections by worker.",
         |status, sink| {
-            for (number, worker) in status.workers.iter().enumerate() {
-                sink.put(&[&number.to_string()], worker.active);
-            }
+            each_worker(status, sink, |worker| worker.active);
+        },
+    ),
+    metric(
+        "rondel_worker_turns",
+        Kind::Counter,
+        &["worker"],
+        "Passes of a worker's loop.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.turns);
+        },
+    ),
+    metric(
+        "rondel_worker_early_submits",
+        Kind::Counter,
+        &["worker"],
+        "The submission queue was full, and went to the kernel before the turn's end.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.early_submits);
+        },
+    ),
+    metric(
+        "rondel_worker_completion_overflows",
+        Kind::Counter,
+        &["worker"],
+        "The completion queue was full at the end of a wait, and the kernel kept the rest.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.overflows);
+        },
+    ),
+    metric("rondel_worker_buffers", Kind::Gauge, &["worker"], "Receive buffers.", |status, sink| {
+        each_worker(status, sink, |worker| worker.buffers);
+    }),
+    metric(
+        "rondel_worker_buffers_free",
+        Kind::Gauge,
+        &["worker"],
+        "Of them, those that could be received into.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.buffers_free);
+        },
+    ),
+    metric(
+        "rondel_worker_pipes_open",
+        Kind::Gauge,
+        &["worker"],
+        "Pipes for splicing that are open.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.pipes_open);
+        },
+    ),
+    metric(
+        "rondel_worker_pipes_free",
+        Kind::Gauge,
+        &["worker"],
+        "Of them, those that no connection has.",
+        |status, sink| {
+            each_worker(status, sink, |worker| worker.pipes_free);
+        },
+    ),
+    metric(
+        "rondel_access_log_lines",
+        Kind::Counter,
+        &["result"],
+        "Lines of the access log that were `written`, and those that were `lost`.",
+        |status, sink| {
+            sink.put(&["written"], status.access_log.written);
+            sink.put(&["lost"], status.access_log.lost);
         },
     ),
     metric(
@@ -354,6 +452,24 @@ pub(crate) const METRICS: &[Metric] = &[
                     pool.backends.iter().filter(|backend| backend.weight > 0 && backend.is_available());
                 sink.put(&[&pool.name], available.count() as u64);
             });
+        },
+    ),
+    metric(
+        "rondel_pool_connect_duration_seconds",
+        Kind::Histogram,
+        &["pool"],
+        "How long attempts to connect took that succeeded.",
+        |status, sink| {
+            each_pool(status, sink, |pool, sink| sink.put(&[&pool.name], &pool.connect));
+        },
+    ),
+    metric(
+        "rondel_pool_connection_duration_seconds",
+        Kind::Histogram,
+        &["pool"],
+        "How long connections lived that have ended, from when the client was accepted.",
+        |status, sink| {
+            each_pool(status, sink, |pool, sink| sink.put(&[&pool.name], &pool.life));
         },
     ),
     metric(
@@ -573,6 +689,13 @@ mod tests {
             "rondel_backend_state{pool=\"app\",backend=\"a\",state=\"down\"} 1",
             "rondel_backend_state{pool=\"app\",backend=\"a\",state=\"up\"} 0",
             "rondel_backend_up{pool=\"app\",backend=\"a\"} 0",
+            "rondel_worker_turns_total{worker=\"1\"} 1",
+            "rondel_access_log_lines_total{result=\"lost\"} 1",
+            "rondel_pool_connect_duration_seconds_sum{pool=\"app\"} 12.25",
+            "rondel_pool_connect_duration_seconds_count{pool=\"app\"} 5",
+            "rondel_pool_connect_duration_seconds_bucket{le=\"0.1\",pool=\"app\"} 1",
+            "rondel_pool_connect_duration_seconds_bucket{le=\"1.0\",pool=\"app\"} 4",
+            "rondel_pool_connect_duration_seconds_bucket{le=\"+Inf\",pool=\"app\"} 5",
             "rondel_probe_errors_total{pool=\"app\",backend=\"a\",error=\"refused\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
@@ -598,7 +721,7 @@ mod tests {
     fn full_name(metric: &Metric) -> String {
         match metric.kind {
             Kind::Counter => format!("{}_total", metric.name),
-            Kind::Gauge => metric.name.to_owned(),
+            Kind::Gauge | Kind::Histogram => metric.name.to_owned(),
         }
     }
 }

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use config::Config;
-use table::{Availability, Health};
+use table::{Availability, Health, Notice};
 
 use super::{BackendName, Override};
 
@@ -15,7 +16,24 @@ use super::{BackendName, Override};
 ///
 /// Bound: one for each backend of the config.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Overrides(BTreeMap<(String, SocketAddr), Override>);
+pub(crate) struct Overrides(BTreeMap<(String, SocketAddr), Said>);
+
+/// What operators said of one backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) drain: Option<Drain>,
+    pub(crate) disabled: bool,
+    pub(crate) weight: Option<u16>,
+}
+
+/// A backend gets no new connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drain {
+    /// Those that it has may take as long as they like.
+    Open,
+    /// By when they are to be gone.
+    Until(Notice),
+}
 
 /// There is no backend of this name.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,19 +45,19 @@ impl Overrides {
         &mut self,
         config: &Config,
         name: &BackendName,
-        change: impl FnOnce(&mut Override),
+        change: impl FnOnce(&mut Said),
     ) -> Result<(String, SocketAddr), Unknown> {
         let key = find(config, name)?;
         let mut said = self.0.remove(&key).unwrap_or_default();
         change(&mut said);
-        if said != Override::default() {
+        if said != Said::default() {
             self.0.insert(key.clone(), said);
         }
         Ok(key)
     }
 
     /// What is said of a backend; the default if nothing is.
-    pub(crate) fn of(&self, pool: &str, address: SocketAddr) -> Override {
+    pub(crate) fn of(&self, pool: &str, address: SocketAddr) -> Said {
         self.0.get(&(pool.to_owned(), address)).copied().unwrap_or_default()
     }
 
@@ -67,27 +85,51 @@ impl Overrides {
         config
     }
 
-    /// What is known of backends, with those down that are disabled.
+    /// What is known of backends, with those down that are disabled, and by when connections are to be gone of those that are drained.
     pub(crate) fn judge(&self, mut health: Health) -> Health {
-        for ((pool, address), _) in self.0.iter().filter(|(_, said)| said.disabled) {
-            let standing =
-                health.pools.entry(pool.clone()).or_default().backends.entry(*address).or_default();
-            standing.availability = Availability::Down;
-            standing.role = None;
+        for ((pool, address), said) in &self.0 {
+            let known = health.pools.entry(pool.clone()).or_default();
+            if said.disabled {
+                let standing = known.backends.entry(*address).or_default();
+                standing.availability = Availability::Down;
+                standing.role = None;
+            }
+            if let Some(Drain::Until(notice)) = said.drain {
+                known.drains.insert(*address, notice);
+            }
         }
         health
     }
 }
 
-impl Override {
+impl Said {
     /// The weight that counts, where the file says `weight`.
     pub(crate) fn weight(self, weight: u16) -> u16 {
-        if self.drained || self.disabled { 0 } else { self.weight.unwrap_or(weight) }
+        if self.drain.is_some() || self.disabled { 0 } else { self.weight.unwrap_or(weight) }
+    }
+
+    /// The same for people.
+    pub(crate) fn shown(self, now: Instant) -> Override {
+        let drain_seconds_left = match self.drain {
+            Some(Drain::Until(notice)) => Some(seconds_left(notice, now)),
+            Some(Drain::Open) | None => None,
+        };
+        Override {
+            drained: self.drain.is_some(),
+            drain_seconds_left,
+            disabled: self.disabled,
+            weight: self.weight,
+        }
     }
 }
 
+/// How long connections have yet, in whole seconds, those begun included.
+pub(crate) fn seconds_left(notice: Notice, now: Instant) -> u64 {
+    notice.until.saturating_duration_since(now).as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
 /// The backend of this name, or of this address. Where the names of pools have a `/` in them, the first that fits.
-fn find(config: &Config, name: &BackendName) -> Result<(String, SocketAddr), Unknown> {
+pub(crate) fn find(config: &Config, name: &BackendName) -> Result<(String, SocketAddr), Unknown> {
     for (pool, backend) in name.splits() {
         let Some(pool) = config.pools.iter().find(|known| known.name == pool) else { continue };
         let address: Option<SocketAddr> = backend.parse().ok();
@@ -104,7 +146,7 @@ fn find(config: &Config, name: &BackendName) -> Result<(String, SocketAddr), Unk
 mod tests {
     use config::Config;
 
-    use super::{Overrides, Unknown};
+    use super::{Drain, Overrides, Unknown};
     use crate::reload::tests::config;
 
     #[test]
@@ -134,10 +176,10 @@ mod tests {
         let name = "app/a".parse().unwrap();
         let done = overrides.change(config, &name, |said| match word.split_once(' ') {
             Some((_, weight)) => said.weight = Some(weight.parse().unwrap()),
-            None if word == "drain" => said.drained = true,
-            None if word == "undrain" => said.drained = false,
+            None if word == "drain" => said.drain = Some(Drain::Open),
+            None if word == "undrain" => said.drain = None,
             None if word == "disable" => said.disabled = true,
-            None => *said = super::Override::default(),
+            None => *said = super::Said::default(),
         });
         assert_eq!(done, Ok(("app".to_owned(), "10.0.0.1:80".parse().unwrap())));
     }
@@ -166,8 +208,8 @@ mod tests {
         let mut other = before.clone();
         other.pools[0].backends[0].address = "10.0.0.2:80".parse().unwrap();
         overrides.follow(&before);
-        assert!(overrides.of("app", "10.0.0.1:80".parse().unwrap()).drained);
+        assert!(overrides.of("app", "10.0.0.1:80".parse().unwrap()).drain.is_some());
         overrides.follow(&other);
-        assert!(!overrides.of("app", "10.0.0.1:80".parse().unwrap()).drained);
+        assert!(overrides.of("app", "10.0.0.1:80".parse().unwrap()).drain.is_none());
     }
 }

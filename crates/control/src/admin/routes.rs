@@ -1,17 +1,24 @@
 //! What is found at which path, and who may go there.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use table::Phase;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Answer, Ask, Command, metrics};
+use super::feed::{Errand, Feed, Frames, VIEWERS_MAX};
+use super::pages::{ASSETS, Asset, DASHBOARD, POLICY};
+use super::{Answer, Ask, metrics};
 
 /// What a connection may do.
 #[derive(Clone, Debug)]
@@ -24,28 +31,65 @@ pub(super) enum Access {
     Steer(String),
 }
 
+/// Who asks, and all that it may need for its answer.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) access: Access,
+    pub(super) asks: mpsc::Sender<Ask>,
+    pub(super) feed: Arc<Feed>,
+    /// What its connection is about.
+    pub(super) errand: watch::Sender<Errand>,
+}
+
 type Page = Response<Full<Bytes>>;
 
 /// Answers one request.
 pub(super) async fn answer(
     request: Request<Incoming>,
-    access: Access,
-    asks: mpsc::Sender<Ask>,
-) -> Result<Page, Infallible> {
-    Ok(route(request, access, asks).await.unwrap_or_else(|page| page))
+    peer: Peer,
+) -> Result<Response<Either<Full<Bytes>, Frames>>, Infallible> {
+    if matches!(peer.access, Access::None) {
+        let page = text(StatusCode::FORBIDDEN, "only the user and the group of the socket may ask");
+        return Ok(page.map(Either::Left));
+    }
+    if request.uri().path() == "/events" {
+        return Ok(match events(&request, peer).await {
+            Ok(frames) => response("text/event-stream", Either::Right(frames)),
+            Err(page) => page.map(Either::Left),
+        });
+    }
+    let page = route(request, peer.access, peer.asks).await.unwrap_or_else(|page| page);
+    Ok(page.map(Either::Left))
+}
+
+/// What one who watches is told, or why it is told nothing.
+async fn events(request: &Request<Incoming>, peer: Peer) -> Result<Frames, Page> {
+    if !reads(request) {
+        return Err(only("GET, HEAD"));
+    }
+    let status = ask(&peer.asks, Ask::Status).await?;
+    let full = format!("{VIEWERS_MAX} watch already: close one of them, or ask for /status.json");
+    peer.feed.watch(*status, peer.errand).map_err(|_| text(StatusCode::SERVICE_UNAVAILABLE, &full))
+}
+
+/// Whether the request changes nothing.
+fn reads(request: &Request<Incoming>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 /// The page, or the one that says why there is none.
 async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<Ask>) -> Result<Page, Page> {
-    let reads = match access {
-        Access::None => {
-            return Err(text(StatusCode::FORBIDDEN, "only the user and the group of the socket may ask"));
-        }
-        Access::Read | Access::Steer(_) => matches!(*request.method(), Method::GET | Method::HEAD),
-    };
+    let reads = reads(&request);
+    let found = ASSETS.iter().find(|asset| asset.path == request.uri().path());
     match (request.uri().path(), access) {
-        ("/healthz" | "/readyz" | "/metrics" | "/status.json" | "/", _) if !reads => Err(only("GET, HEAD")),
-        ("/", _) => Ok(text(StatusCode::OK, INDEX)),
+        ("/healthz" | "/readyz" | "/metrics" | "/status.json" | "/ended.json" | "/", _) if !reads => {
+            Err(only("GET, HEAD"))
+        }
+        ("/", _) => {
+            let mut page = if is_browser(&request) { asset(&DASHBOARD) } else { text(StatusCode::OK, INDEX) };
+            page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+            Ok(page)
+        }
         ("/healthz", _) => ask(&asks, Ask::Phase).await.map(|_| text(StatusCode::OK, "alive")),
         ("/readyz", _) => Ok(match ask(&asks, Ask::Phase).await? {
             Phase::Serving => text(StatusCode::OK, "ready"),
@@ -56,9 +100,15 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
             Ok(page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(*status)))
         }
         ("/status.json", _) => Ok(json(&ask(&asks, Ask::Status).await?)),
-        ("/command", Access::Steer(_)) if request.method() != Method::POST => Err(only("POST")),
+        ("/ended.json", Access::Steer(_)) => Ok(json(&ask(&asks, Ask::Ended).await?)),
+        ("/ended.json", _) => {
+            Err(text(StatusCode::FORBIDDEN, "clients are told of at the Unix socket alone"))
+        }
+        ("/command" | "/connections" | "/explain", Access::Steer(_)) if request.method() != Method::POST => {
+            Err(only("POST"))
+        }
         ("/command", Access::Steer(peer)) => {
-            let command = command(request).await?;
+            let command = body(request, "a command").await?;
             let answer: Answer = ask(&asks, |answer| Ask::Command(command, peer, answer)).await?;
             let status = match answer {
                 Answer::Done(_) => StatusCode::OK,
@@ -68,9 +118,36 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
             *page.status_mut() = status;
             Ok(page)
         }
+        ("/connections", Access::Steer(_)) => {
+            let query = body(request, "a query").await?;
+            Ok(told(ask(&asks, |answer| Ask::Connections(query, answer)).await?))
+        }
+        ("/explain", Access::Steer(_)) => {
+            let coming = body(request, "a client and a listener").await?;
+            Ok(told(ask(&asks, |answer| Ask::Explain(coming, answer)).await?))
+        }
         ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are taken at the Unix socket alone")),
-        _ => Err(text(StatusCode::NOT_FOUND, INDEX)),
+        ("/connections" | "/explain", _) => {
+            Err(text(StatusCode::FORBIDDEN, "what is about clients is told at the Unix socket alone"))
+        }
+        _ => match found {
+            Some(_) if !reads => Err(only("GET, HEAD")),
+            Some(found) => Ok(asset(found)),
+            None => Err(text(StatusCode::NOT_FOUND, INDEX)),
+        },
     }
+}
+
+/// The page of an answer, or of why there is none.
+fn told<T: Serialize>(answer: Result<T, Answer>) -> Page {
+    answer.map_or_else(
+        |refused| {
+            let mut page = json(&refused);
+            *page.status_mut() = StatusCode::CONFLICT;
+            page
+        },
+        |answer| json(&answer),
+    )
 }
 
 /// Asks the one writer, and waits for what it says.
@@ -84,11 +161,12 @@ async fn ask<T>(
     answer.await.map_err(|_| ends())
 }
 
-async fn command(request: Request<Incoming>) -> Result<Command, Page> {
+/// The body of a request, which is to be `what`.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>, what: &str) -> Result<T, Page> {
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
     let body = body.map_err(|error| text(StatusCode::BAD_REQUEST, &format!("the body: {error}")))?;
     serde_json::from_slice(&body.to_bytes())
-        .map_err(|error| text(StatusCode::BAD_REQUEST, &format!("not a command: {error}")))
+        .map_err(|error| text(StatusCode::BAD_REQUEST, &format!("not {what}: {error}")))
 }
 
 fn json(value: &impl Serialize) -> Page {
@@ -107,19 +185,45 @@ fn only(methods: &'static str) -> Page {
 }
 
 fn page(status: StatusCode, kind: &'static str, body: String) -> Page {
-    let mut page = Response::new(Full::new(Bytes::from(body)));
+    let mut page = response(kind, Full::new(Bytes::from(body)));
     *page.status_mut() = status;
-    page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    page.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     page
 }
 
+fn asset(asset: &Asset) -> Page {
+    let mut page = response(asset.kind, Full::new(Bytes::from_static(asset.text.as_bytes())));
+    let headers = page.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    page
+}
+
+fn response<B>(kind: &'static str, body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Whether a page is wanted rather than text.
+fn is_browser(request: &Request<Incoming>) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
 const INDEX: &str = "\
+/             in a browser, the dashboard
+/events       how everything is, once a second, and what happened: server-sent events
 /metrics      for Prometheus
 /status.json  how everything is
+/ended.json   the connections that ended last, at the Unix socket alone
 /healthz      whether the process lives
 /readyz       whether it serves: not while it starts or drains
 /command      POST, at the Unix socket alone
+/connections  POST, at the Unix socket alone
+/explain      POST, at the Unix socket alone
 ";
 
 /// The body of a request. A file to plan with is at most a megabyte, of which JSON makes a little more.

@@ -1,33 +1,39 @@
 //! Takes in the connections of the admin interface, and holds them to their bounds.
 //!
-//! One request a connection, read, answered and sent within [`CONNECTION_TIME_MAX`]: nobody can hold a place for long.
+//! One request a connection, read, answered and sent within [`CONNECTION_TIME_MAX`]: nobody can hold a place for long. Those that
+//! watch are counted apart ([`VIEWERS_MAX`]), and stay for as long as they read.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::AdminSocket;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::geteuid;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::UCred;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::Ask;
-use super::routes::{self, Access};
+use super::feed::{Errand, Feed, VIEWERS_MAX};
+use super::routes::{self, Access, Peer};
 use super::socket::{self, Made};
 use crate::failure::Failure;
 
 /// The admin interface, listening. Dropping it ends it, and removes its socket.
 #[derive(Debug)]
 pub(crate) struct Admin {
+    /// Where it listens over TCP, if it does.
+    pub(crate) http: Option<SocketAddr>,
     /// Those that accept.
     _tasks: JoinSet<()>,
     _socket: Option<Made>,
@@ -54,24 +60,29 @@ impl Admin {
                 bind(path).map_err(|error| Failure::Admin { place: path.display().to_string(), error })?,
             ),
         };
+        let feed = Arc::new(Feed::default());
+        tasks.spawn(Arc::clone(&feed).run(asks.clone()));
         let made = socket.map(|(listener, group, made)| {
-            tasks.spawn(accept_unix(listener, group, asks.clone()));
+            tasks.spawn(accept_unix(listener, group, asks.clone(), Arc::clone(&feed)));
             made
         });
+        let mut http = None;
         if let Some(address) = settings.http {
             let failed = |error| Failure::Admin { place: address.to_string(), error };
             let listener = bind_http(address).map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
-            log::info!("admin: metrics and status at http://{address}/");
-            tasks.spawn(accept_http(listener, asks.clone()));
+            log::info!("admin: dashboard, metrics and status at http://{address}/");
+            tasks.spawn(accept_http(listener, asks.clone(), feed));
+            http = Some(address);
         }
-        Ok(Self { _tasks: tasks, _socket: made })
+        Ok(Self { http, _tasks: tasks, _socket: made })
     }
 
     /// Descriptors that these settings may take: of the sockets that listen, and of their connections.
     pub(crate) fn descriptors(settings: &config::Admin) -> usize {
         let sockets = usize::from(settings.socket != AdminSocket::Off) + usize::from(settings.http.is_some());
-        sockets * (CONNECTIONS_MAX + 1)
+        let viewers = if sockets > 0 { VIEWERS_MAX } else { 0 };
+        sockets * (CONNECTIONS_MAX + 1) + viewers
     }
 }
 
@@ -91,50 +102,71 @@ fn bind(path: &Path) -> io::Result<(UnixListener, u32, Made)> {
 
 fn bind_http(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
+    // Connections have it from their listener; without, the kernel keeps megabytes for one that does not read.
+    set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }
 
-async fn accept_unix(listener: UnixListener, group: u32, asks: mpsc::Sender<Ask>) {
+async fn accept_unix(listener: UnixListener, group: u32, asks: mpsc::Sender<Ask>, feed: Arc<Feed>) {
     let mut places = PlacesTaken::default();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let access = access(&stream, group);
-                places.take(tokio::spawn(serve(stream, access, asks.clone())));
+                places.take(stream, access, &asks, &feed);
             }
             Err(error) => pause(&error).await,
         }
     }
 }
 
-async fn accept_http(listener: TcpListener, asks: mpsc::Sender<Ask>) {
+async fn accept_http(listener: TcpListener, asks: mpsc::Sender<Ask>, feed: Arc<Feed>) {
     let mut places = PlacesTaken::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => places.take(tokio::spawn(serve(stream, Access::Read, asks.clone()))),
+            Ok((stream, _)) => places.take(stream, Access::Read, &asks, &feed),
             Err(error) => pause(&error).await,
         }
     }
 }
 
-/// The connections of one listener. At the bound the oldest makes room: it is one that says nothing, or takes nothing.
+/// The connections of one listener. Of those that are to ask, the oldest makes room at the bound: it is one that says nothing, or
+/// takes nothing.
 #[derive(Default)]
-struct PlacesTaken(Vec<JoinHandle<()>>);
+struct PlacesTaken(Vec<Place>);
+
+struct Place {
+    connection: JoinHandle<()>,
+    errand: watch::Receiver<Errand>,
+}
 
 impl PlacesTaken {
-    fn take(&mut self, connection: JoinHandle<()>) {
-        self.0.retain(|connection| !connection.is_finished());
-        if self.0.len() == CONNECTIONS_MAX {
-            self.0.remove(0).abort();
+    fn take<S>(&mut self, stream: S, access: Access, asks: &mpsc::Sender<Ask>, feed: &Arc<Feed>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.make_room();
+        let (sender, errand) = watch::channel(Errand::Ask);
+        let peer = Peer { access, asks: asks.clone(), feed: Arc::clone(feed), errand: sender };
+        let connection = tokio::spawn(serve(stream, peer, errand.clone()));
+        self.0.push(Place { connection, errand });
+    }
+
+    fn make_room(&mut self) {
+        self.0.retain(|place| !place.connection.is_finished());
+        let asks = |place: &Place| *place.errand.borrow() == Errand::Ask;
+        if self.0.iter().filter(|place| asks(place)).count() == CONNECTIONS_MAX
+            && let Some(oldest) = self.0.iter().position(asks)
+        {
+            self.0.remove(oldest).connection.abort();
         }
-        self.0.push(connection);
     }
 }
 
 impl Drop for PlacesTaken {
     fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
+        self.0.iter().for_each(|place| place.connection.abort());
     }
 }
 
@@ -144,11 +176,11 @@ async fn pause(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn serve<S>(stream: S, access: Access, asks: mpsc::Sender<Ask>)
+async fn serve<S>(stream: S, peer: Peer, errand: watch::Receiver<Errand>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let answer = service_fn(move |request| routes::answer(request, access.clone(), asks.clone()));
+    let answer = service_fn(move |request| routes::answer(request, peer.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME_MAX)
@@ -156,7 +188,19 @@ where
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answer);
     // What a client does to its own request is its own affair.
-    let _ = timeout(CONNECTION_TIME_MAX, connection).await;
+    tokio::select! {
+        _ = connection => {}
+        () = over(errand) => {}
+    }
+}
+
+/// Waits until a connection has had its time, or, if it watches, until it is sent away.
+async fn over(mut errand: watch::Receiver<Errand>) {
+    let watches = errand.wait_for(|errand| *errand != Errand::Ask);
+    if timeout(CONNECTION_TIME_MAX, watches).await.is_ok_and(|errand| errand.is_ok()) {
+        // An error: whoever might have sent it away has gone.
+        let _ = errand.wait_for(|errand| *errand == Errand::SentAway).await;
+    }
 }
 
 /// What the process at the other end may do.
@@ -206,6 +250,9 @@ const HEADER_BYTES_MAX: usize = 8192;
 
 /// All of a connection. A status of ten thousand backends takes a tenth of a second.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// What the kernel keeps of what was sent over TCP and not yet read. It takes twice that for itself.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// How long nobody is accepted after that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -9,11 +9,16 @@ use connection::CloseReason;
 use health::Verdict;
 use serde::{Deserialize, Serialize};
 use table::{
-    Availability, Backend, Counter, Gate, Health, Listener, PerWorker, Phase, Pool, Role, Standing, Table,
+    Availability, Backend, Counter, Gate, Health, Listener, Notice, PerWorker, Phase, Pool, Removed, Role,
+    Standing, Table, WorkerCounters,
 };
 
-use super::Overrides;
 use super::answer::{Reloads, unix_seconds};
+use super::durations::DurationsStatus;
+use super::overrides::{Overrides, seconds_left};
+use crate::access_log::{AccessLog, AccessLogStatus};
+use crate::chronicle::{Chronicle, Entry};
+use crate::peaks::{Peak, Peaks};
 use crate::watch::Watch;
 
 /// How everything is. Numbers count from the start of the process, or of the listener or the backend if that came later.
@@ -29,14 +34,24 @@ pub struct Status {
     pub uptime_seconds: f64,
     /// Connections of the process.
     pub connections: Places,
-    /// Connections by worker.
+    /// The workers, by number.
     pub workers: Vec<WorkerStatus>,
+    /// How much is logged: `off`, `error`, `warn`, `info`, `debug` or `trace`.
+    #[serde(default)]
+    pub log_level: String,
+    /// The access log.
+    pub access_log: AccessLogStatus,
     /// The configuration.
     pub config: ReloadStatus,
     /// The listeners, in the order of the file.
     pub listeners: Vec<ListenerStatus>,
     /// The pools, in the order of the file.
     pub pools: Vec<PoolStatus>,
+    /// What reloads removed and has connections yet.
+    #[serde(default)]
+    pub leaving: Vec<LeavingStatus>,
+    /// What happened of late, oldest first.
+    pub chronicle: Vec<Entry>,
 }
 
 /// Where the process is in its life.
@@ -65,6 +80,20 @@ pub struct Places {
 pub struct WorkerStatus {
     /// Connections that it has, of listeners that the configuration names.
     pub active: u64,
+    /// Passes of its loop.
+    pub turns: u64,
+    /// Its submission queue was full, and it gave the kernel what was in it before the turn's end.
+    pub early_submits: u64,
+    /// Its completion queue was full at the end of a wait, and the kernel kept the rest.
+    pub overflows: u64,
+    /// Receive buffers that it has.
+    pub buffers: u64,
+    /// Of them, those that could be received into.
+    pub buffers_free: u64,
+    /// Pipes for splicing that are open.
+    pub pipes_open: u64,
+    /// Of them, those that no connection has.
+    pub pipes_free: u64,
 }
 
 /// How the configuration came to be in force.
@@ -83,7 +112,7 @@ pub struct ReloadStatus {
 }
 
 /// A listener.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ListenerStatus {
     /// Its name.
     pub name: String,
@@ -95,6 +124,12 @@ pub struct ListenerStatus {
     pub role: Option<String>,
     /// Connections that exist.
     pub active: u64,
+    /// The most there were, as seen once a second.
+    pub active_max: u64,
+    /// Connections accepted in the last second.
+    pub rate: f64,
+    /// The most there were in a second.
+    pub rate_max: f64,
     /// How many there may be at once.
     pub connections_max: u32,
     /// Clients that wait for a primary; they are among those.
@@ -122,8 +157,16 @@ pub struct PoolStatus {
     pub serving: String,
     /// Clients that wait for a backend that is not full.
     pub queued: u32,
+    /// The most that waited, as seen once a second.
+    pub queued_max: u32,
+    /// How many may wait.
+    pub queue_size: u32,
     /// The names of backends that all say they are the primary, if that is more than one.
     pub conflict: Vec<String>,
+    /// How long attempts to connect took that succeeded.
+    pub connect: DurationsStatus,
+    /// How long connections lived that have ended, from when the client was accepted.
+    pub life: DurationsStatus,
     /// The backends, in the order of the file.
     pub backends: Vec<BackendStatus>,
 }
@@ -139,6 +182,8 @@ pub struct BackendStatus {
     pub tier: String,
     /// Whether it can take connections: `unknown`, `up`, `down` or `ejected`. Unknown counts as available.
     pub state: String,
+    /// For how much longer it is put aside, in seconds, unless its probe passes before; none if it is not.
+    pub ejected_for_seconds: Option<f64>,
     /// The role it has in its group: `primary`, `replica`, or `lagging`, a replica that is too far behind to be read from; none
     /// if it has none or nobody knows it.
     pub role: Option<String>,
@@ -154,6 +199,12 @@ pub struct BackendStatus {
     pub connections_max: Option<u32>,
     /// Connections that exist.
     pub active: u64,
+    /// The most there were, as seen once a second.
+    pub active_max: u64,
+    /// Connections that it got in the last second.
+    pub rate: f64,
+    /// The most it got in a second.
+    pub rate_max: f64,
     /// Attempts to connect: how often it was picked.
     pub picked: u64,
     /// Attempts that succeeded.
@@ -177,10 +228,29 @@ pub struct BackendStatus {
 pub struct Override {
     /// It gets no new connections.
     pub drained: bool,
+    /// How many seconds the connections have yet that it has; none lets them live on.
+    pub drain_seconds_left: Option<u64>,
     /// It is treated as down.
     pub disabled: bool,
     /// Its weight; none leaves it to the file.
     pub weight: Option<u16>,
+}
+
+/// A backend or a listener that a reload removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingStatus {
+    /// `backend` or `listener`.
+    pub kind: String,
+    /// The pool that it was of.
+    pub pool: String,
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Connections that it has.
+    pub active: u64,
+    /// How many seconds those have yet; none lets them live on.
+    pub seconds_left: Option<u64>,
 }
 
 /// What a probe says of a backend.
@@ -190,6 +260,10 @@ pub struct ProbeStatus {
     pub verdict: String,
     /// How long it is that, in seconds.
     pub since_seconds: f64,
+    /// How often it went down.
+    pub downs: u64,
+    /// How long it was down in all, in seconds.
+    pub down_seconds: f64,
     /// Why the last one failed; none if it passed.
     pub error: Option<String>,
     /// How long the last one took, in seconds; none before the first.
@@ -211,12 +285,18 @@ pub(crate) struct Known<'a> {
     pub(crate) table: &'a Table,
     /// As the file says it.
     pub(crate) config: &'a Config,
+    /// The same, with what operators said laid over it: what the table was built from.
+    pub(crate) laid_over: &'a Config,
     pub(crate) overrides: &'a Overrides,
     pub(crate) health: &'a Health,
     pub(crate) watch: &'a Watch,
     pub(crate) gate: &'a Gate,
     pub(crate) connections_max: u32,
     pub(crate) reloads: &'a Reloads,
+    pub(crate) workers: &'a PerWorker<WorkerCounters>,
+    pub(crate) access_log: &'a AccessLog,
+    pub(crate) chronicle: &'a Chronicle,
+    pub(crate) peaks: &'a Peaks,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
     pub(crate) now: Instant,
@@ -231,15 +311,23 @@ pub(crate) fn take(known: &Known<'_>) -> Status {
         started_at: known.started_at,
         uptime_seconds: (unix_seconds() - known.started_at).max(0.0),
         connections: Places { active: known.gate.active(), max: known.connections_max },
-        workers: workers(table),
+        workers: workers(table, known.workers),
+        log_level: log::max_level().as_str().to_lowercase(),
+        access_log: known.access_log.status(known.workers.sum(|worker| worker.records_lost.get())),
         config: known.reloads.status(),
-        listeners: table.listeners.iter().map(|listener| listener_status(listener)).collect(),
+        listeners: table
+            .listeners
+            .iter()
+            .map(|listener| listener_status(listener, known.peaks.of_listener(listener)))
+            .collect(),
         pools: table
             .pools
             .iter()
             .zip(&known.config.pools)
             .map(|(pool, written)| known.pool(pool, written))
             .collect(),
+        leaving: leaving(&table.removed, known.now),
+        chronicle: known.chronicle.entries().cloned().collect(),
     }
 }
 
@@ -253,10 +341,19 @@ impl From<Phase> for PhaseStatus {
     }
 }
 
-fn workers(table: &Table) -> Vec<WorkerStatus> {
-    let mut workers = Vec::new();
+fn workers(table: &Table, counters: &PerWorker<WorkerCounters>) -> Vec<WorkerStatus> {
+    let status = |worker: &WorkerCounters| WorkerStatus {
+        active: 0,
+        turns: worker.turns.get(),
+        early_submits: worker.early_submits.get(),
+        overflows: worker.overflows.get(),
+        buffers: worker.buffers.get(),
+        buffers_free: worker.buffers_free.get(),
+        pipes_open: worker.pipes_open.get(),
+        pipes_free: worker.pipes_free.get(),
+    };
+    let mut workers: Vec<_> = counters.iter().map(status).collect();
     for listener in &table.listeners {
-        workers.resize(listener.counters.iter().len(), WorkerStatus { active: 0 });
         for (worker, counters) in workers.iter_mut().zip(listener.counters.iter()) {
             worker.active += counters.active.get();
         }
@@ -264,7 +361,28 @@ fn workers(table: &Table) -> Vec<WorkerStatus> {
     workers
 }
 
-fn listener_status(listener: &Listener) -> ListenerStatus {
+fn leaving(removed: &Removed, now: Instant) -> Vec<LeavingStatus> {
+    let left = |notice: Option<Notice>| notice.map(|notice| seconds_left(notice, now));
+    let backends = removed.backends().map(|(pool, gone)| LeavingStatus {
+        kind: "backend".to_owned(),
+        pool: pool.to_owned(),
+        name: gone.backend.name.clone(),
+        address: gone.backend.address,
+        active: gone.connections().into(),
+        seconds_left: left(gone.notice),
+    });
+    let listeners = removed.listeners().map(|gone| LeavingStatus {
+        kind: "listener".to_owned(),
+        pool: gone.pool.clone(),
+        name: gone.name.clone(),
+        address: gone.address,
+        active: gone.connections(),
+        seconds_left: left(gone.notice),
+    });
+    backends.chain(listeners).filter(|gone| gone.active > 0).collect()
+}
+
+fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
     let counters = &listener.counters;
     ListenerStatus {
         name: listener.name.clone(),
@@ -275,6 +393,9 @@ fn listener_status(listener: &Listener) -> ListenerStatus {
             demand @ (Demand::Primary(_) | Demand::Replica(_)) => Some(demand.to_string()),
         },
         active: counters.sum(|worker| worker.active.get()),
+        active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
+        rate: peak.rate,
+        rate_max: peak.rate_max,
         connections_max: listener.connections_max,
         held: listener.hold_gate.active(),
         accepted: counters.sum(|worker| worker.accepted.get()),
@@ -292,15 +413,19 @@ fn closed<T>(counters: &PerWorker<T>, of: impl Fn(&T, CloseReason) -> &Counter) 
 }
 
 impl Known<'_> {
-    fn pool(&self, pool: &Pool, written: &config::Pool) -> PoolStatus {
+    pub(super) fn pool(&self, pool: &Pool, written: &config::Pool) -> PoolStatus {
         let statuses = self.watch.known(&pool.name);
         let standings = self.health.pools.get(&pool.name);
         let conflict = self.watch.conflict(&pool.name);
         let claims = |backend: &&config::Backend| conflict.contains(&backend.address);
         let backend = |(backend, written): (&std::sync::Arc<Backend>, &config::Backend)| {
             let standing = standings.and_then(|pool| pool.backends.get(&backend.address));
-            let mut status = backend_status(backend, written.tier, standing.copied().unwrap_or_default());
-            status.overrides = self.overrides.of(&pool.name, backend.address);
+            let peak = self.peaks.of_backend(&pool.name, backend);
+            let mut status =
+                backend_status(backend, written.tier, standing.copied().unwrap_or_default(), peak);
+            status.overrides = self.overrides.of(&pool.name, backend.address).shown(self.now);
+            let ejected_for = self.watch.ejected_for(&pool.name, backend.address, self.now);
+            status.ejected_for_seconds = ejected_for.map(|left| left.as_secs_f64());
             if let Some(known) = statuses.get(&backend.address) {
                 status.lag_seconds = lag_seconds(known);
                 status.probe = Some(probe_status(known, self.now));
@@ -312,13 +437,17 @@ impl Known<'_> {
             balance: pool.balance.to_string(),
             serving: pool.tier().to_string(),
             queued: pool.queue_gate.active(),
+            queued_max: self.peaks.queued_max(&pool.name).max(pool.queue_gate.active()),
+            queue_size: pool.queue.connections_max,
             conflict: written.backends.iter().filter(claims).map(|backend| backend.name.clone()).collect(),
+            connect: pool.counters.durations(|worker| &worker.connect).into(),
+            life: pool.counters.durations(|worker| &worker.life).into(),
             backends: pool.backends.iter().zip(&written.backends).map(backend).collect(),
         }
     }
 }
 
-fn backend_status(backend: &Backend, tier: Tier, standing: Standing) -> BackendStatus {
+fn backend_status(backend: &Backend, tier: Tier, standing: Standing, peak: Peak) -> BackendStatus {
     let counters = &backend.counters;
     BackendStatus {
         name: backend.name.clone(),
@@ -339,12 +468,16 @@ fn backend_status(backend: &Backend, tier: Tier, standing: Standing) -> BackendS
             }
             .to_owned()
         }),
+        ejected_for_seconds: None,
         lag_seconds: None,
         weight: backend.weight,
         weight_permille: standing.weight_permille,
         overrides: Override::default(),
         connections_max: backend.connections_max.map(std::num::NonZeroU32::get),
         active: counters.sum(|worker| worker.active.get()),
+        active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
+        rate: peak.rate,
+        rate_max: peak.rate_max,
         picked: counters.sum(|worker| worker.picked.get()),
         connected: counters.sum(|worker| worker.connected.get()),
         connect_failed: counters.sum(|worker| worker.connect_failed.get()),
@@ -379,6 +512,8 @@ fn probe_status(known: &health::Status, now: Instant) -> ProbeStatus {
         }
         .to_owned(),
         since_seconds: now.saturating_duration_since(known.since).as_secs_f64(),
+        downs: known.downs,
+        down_seconds: known.down_time(now).as_secs_f64(),
         error: known.error.as_ref().map(ToString::to_string),
         latency_seconds: known.latency.map(|latency| latency.as_secs_f64()),
         late_seconds: known.late.as_secs_f64(),
@@ -394,13 +529,18 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::chronicle::Kind;
 
-    /// One listener, one pool, one backend that is down and was a lagging replica, everything of it counted.
-    pub(in crate::admin) fn status() -> Status {
-        let counts = |name: &str, count| BTreeMap::from([(name.to_owned(), count)]);
+    fn counts(name: &str, count: u64) -> BTreeMap<String, u64> {
+        BTreeMap::from([(name.to_owned(), count)])
+    }
+
+    fn backend() -> BackendStatus {
         let probe = ProbeStatus {
             verdict: "down".to_owned(),
             since_seconds: 12.5,
+            downs: 1,
+            down_seconds: 12.5,
             error: Some("connection refused".to_owned()),
             latency_seconds: Some(0.002),
             late_seconds: 0.0,
@@ -409,11 +549,12 @@ pub(super) mod tests {
             inconclusive: 0,
             errors: counts("refused", 2),
         };
-        let backend = BackendStatus {
+        BackendStatus {
             name: "a".to_owned(),
             address: "10.0.0.1:80".parse().unwrap(),
             tier: "active".to_owned(),
             state: "down".to_owned(),
+            ejected_for_seconds: Some(2.5),
             role: Some("lagging".to_owned()),
             lag_seconds: Some(3.5),
             weight: 7,
@@ -421,6 +562,9 @@ pub(super) mod tests {
             overrides: Override { weight: Some(7), ..Override::default() },
             connections_max: None,
             active: 2,
+            active_max: 3,
+            rate: 1.0,
+            rate_max: 4.0,
             picked: 6,
             connected: 5,
             connect_failed: 1,
@@ -429,14 +573,25 @@ pub(super) mod tests {
             bytes_to_client: 20,
             closed: counts("done", 3),
             probe: Some(probe),
-        };
+        }
+    }
+
+    /// One listener, one pool, one backend that is down and was a lagging replica, everything of it counted.
+    pub(in crate::admin) fn status() -> Status {
         Status {
             version: "1.2.3".to_owned(),
             phase: PhaseStatus::Serving,
             started_at: 1_000.0,
             uptime_seconds: 60.0,
             connections: Places { active: 2, max: 100 },
-            workers: vec![WorkerStatus { active: 2 }, WorkerStatus { active: 0 }],
+            workers: vec![worker(2, 100), worker(0, 1)],
+            log_level: "info".to_owned(),
+            access_log: AccessLogStatus {
+                to: "/var/log/rondel/access.log".to_owned(),
+                written: 3,
+                lost: 1,
+                error: None,
+            },
             config: ReloadStatus {
                 loaded_at: 1_000.0,
                 applied: 0,
@@ -450,6 +605,9 @@ pub(super) mod tests {
                 pool: "app".to_owned(),
                 role: None,
                 active: 2,
+                active_max: 3,
+                rate: 1.0,
+                rate_max: 4.0,
                 connections_max: 10,
                 held: 1,
                 accepted: 5,
@@ -463,9 +621,48 @@ pub(super) mod tests {
                 balance: "round_robin".to_owned(),
                 serving: "active".to_owned(),
                 queued: 0,
+                queued_max: 2,
+                queue_size: 100,
                 conflict: Vec::new(),
-                backends: vec![backend],
+                connect: DurationsStatus {
+                    count: 5,
+                    sum_seconds: 12.25,
+                    p50_seconds: Some(0.5),
+                    p90_seconds: Some(1.0),
+                    p99_seconds: Some(1.0),
+                    buckets: vec![(0.1, 1), (1.0, 3)],
+                },
+                life: DurationsStatus::default(),
+                backends: vec![backend()],
             }],
+            leaving: vec![LeavingStatus {
+                kind: "backend".to_owned(),
+                pool: "app".to_owned(),
+                name: "gone".to_owned(),
+                address: "10.0.0.9:80".parse().unwrap(),
+                active: 1,
+                seconds_left: Some(100),
+            }],
+            chronicle: vec![Entry {
+                number: 1,
+                at: 1_000.5,
+                level: "warn".to_owned(),
+                kind: Kind::Verdict,
+                text: "pool app, backend a: is down: connection refused".to_owned(),
+            }],
+        }
+    }
+
+    fn worker(active: u64, turns: u64) -> WorkerStatus {
+        WorkerStatus {
+            active,
+            turns,
+            early_submits: 4,
+            overflows: 5,
+            buffers: 1024,
+            buffers_free: 1000,
+            pipes_open: 3,
+            pipes_free: 1,
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{AdminSocket, Config};
+use config::{AdminSocket, Config, LogTarget};
 use rustix::fs::Access;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -39,6 +39,8 @@ pub struct Facts {
     pub(super) backends: BTreeMap<SocketAddr, Result<(), String>>,
     /// Where the admin socket is to be; none where it is off.
     pub(super) admin_folder: Option<AdminFolder>,
+    /// Where the access log is to be; none where it is off, or on stderr.
+    pub(super) access_log: Option<AccessLogPlace>,
 }
 
 /// An address that a listener is to have.
@@ -69,6 +71,14 @@ pub(super) struct AdminFolder {
     pub(super) error: Option<String>,
 }
 
+/// The file or the socket of the access log.
+#[derive(Debug)]
+pub(super) struct AccessLogPlace {
+    pub(super) path: PathBuf,
+    /// Why it cannot be written.
+    pub(super) error: Option<String>,
+}
+
 impl Facts {
     /// Looks at this host. It binds addresses for a moment, and connects to each backend once.
     ///
@@ -92,6 +102,7 @@ impl Facts {
             ports: config.listeners.iter().map(|listener| port(config, listener)).collect(),
             backends: runtime.block_on(reach(config)),
             admin_folder: admin_folder(&config.admin.socket),
+            access_log: config.access_log.as_ref().and_then(|log| access_log(&log.to)),
         })
     }
 }
@@ -221,6 +232,21 @@ fn admin_folder(socket: &AdminSocket) -> Option<AdminFolder> {
         socket: socket.to_owned(),
         is_default,
         error: error.map(|errno| format!("{}: {}", folder.display(), io::Error::from(errno))),
+    })
+}
+
+fn access_log(to: &LogTarget) -> Option<AccessLogPlace> {
+    let (path, written) = match to {
+        LogTarget::Stderr => return None,
+        LogTarget::Syslog(path) => (path, path.as_path()),
+        // A file that is not there yet is made.
+        LogTarget::File(path) if path.exists() => (path, path.as_path()),
+        LogTarget::File(path) => (path, path.parent().unwrap_or(Path::new("/"))),
+    };
+    let error = rustix::fs::access(written, Access::WRITE_OK).err();
+    Some(AccessLogPlace {
+        path: path.clone(),
+        error: error.map(|errno| format!("{}: {}", written.display(), io::Error::from(errno))),
     })
 }
 

@@ -16,7 +16,9 @@ use config::probe::{Http, Method, Question};
 pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError> {
     match &http.question {
         Question::Health { path, statuses, body } => {
-            let (page, goodbye) = fetch(target, http, path).await?;
+            let mut visit = Visit::begin(target, http).await?;
+            let page = visit.fetch(http, path).await?;
+            let goodbye = visit.end();
             let answer = if !statuses.iter().any(|range| range.contains(&page.status)) {
                 Err(ProbeError::UnexpectedAnswer(Text::new(format_args!("status {}", page.status))))
             } else if contains(&page.body, body.as_bytes()) {
@@ -27,17 +29,22 @@ pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError
             Ok(Talk { answer, goodbye })
         }
         Question::Role { primary, replica } => {
-            let (page, goodbye) = fetch(target, http, primary).await?;
+            let mut visit = Visit::begin(target, http).await?;
+            let page = visit.fetch(http, primary).await?;
             if page.says_yes() {
-                return Ok(role(Role::Primary(Claim::default()), goodbye));
+                return Ok(role(Role::Primary(Claim::default()), visit.end()));
             }
-            // Over another connection: Patroni closes each after one answer.
-            let (page, last_goodbye) = fetch(target, http, replica).await?;
+            let page = match visit.fetch(http, replica).await {
+                // Patroni closes each connection after one answer.
+                Err(ProbeError::Closed) => {
+                    drop(visit);
+                    visit = Visit::begin(target, http).await?;
+                    visit.fetch(http, replica).await?
+                }
+                answered => answered?,
+            };
             let said = if page.says_yes() { Role::Replica(Progress::default()) } else { Role::Neither };
-            let both = Box::pin(async {
-                tokio::join!(goodbye, last_goodbye);
-            });
-            Ok(role(said, both))
+            Ok(role(said, visit.end()))
         }
     }
 }
@@ -58,21 +65,35 @@ impl Page {
     }
 }
 
-async fn fetch(target: &Target, http: &Http, path: &str) -> Result<(Page, Goodbye), ProbeError> {
-    let wire = wire(target, http.tls.as_ref()).await?;
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(ANSWER_MAX).handshake(TokioIo::new(wire)).await?;
-    let mut driver = Driver::new(async { drop(connection.await) });
-    let request = request(http, path)?;
-    let page = driver.beside(async {
-        let response = sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        Ok::<_, ProbeError>(Page { status, body: beginning(response.into_body()).await? })
-    });
-    let page = page.await?;
-    // Without its sender the connection closes.
-    drop(sender);
-    Ok((page, Box::pin(driver.end())))
+/// A connection over which pages are fetched, one after the other.
+struct Visit {
+    sender: http1::SendRequest<Empty<Bytes>>,
+    driver: Driver,
+}
+
+impl Visit {
+    async fn begin(target: &Target, http: &Http) -> Result<Self, ProbeError> {
+        let wire = wire(target, http.tls.as_ref()).await?;
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(ANSWER_MAX).handshake(TokioIo::new(wire)).await?;
+        Ok(Self { sender, driver: Driver::new(async { drop(connection.await) }) })
+    }
+
+    async fn fetch(&mut self, http: &Http, path: &str) -> Result<Page, ProbeError> {
+        let request = request(http, path)?;
+        let page = self.driver.beside(async {
+            self.sender.ready().await?;
+            let response = self.sender.send_request(request).await?;
+            let status = response.status().as_u16();
+            Ok(Page { status, body: beginning(response.into_body()).await? })
+        });
+        page.await
+    }
+
+    /// Without its sender the connection closes.
+    fn end(self) -> Goodbye {
+        Box::pin(self.driver.end())
+    }
 }
 
 fn request(http: &Http, path: &str) -> Result<Request<Empty<Bytes>>, ProbeError> {
@@ -106,7 +127,7 @@ impl From<hyper::Error> for ProbeError {
     fn from(error: hyper::Error) -> Self {
         let io = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
         match io {
-            _ if error.is_incomplete_message() || error.is_canceled() => Self::Closed,
+            _ if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => Self::Closed,
             Some(io) => io.into(),
             None => Self::Protocol(Text::new(error)),
         }

@@ -46,26 +46,33 @@ async fn role(connection: &mut MultiplexedConnection) -> Result<Role, ProbeError
     let said: Vec<Value> = cmd("ROLE").query_async(connection).await?;
     match role_of(&said) {
         Some(Role::Primary(claim)) => {
-            let info: Result<String, RedisError> =
-                cmd("INFO").arg("replication").query_async(connection).await;
             // A user who may not ask for it knows no history; the role stands without.
-            let history = info.ok().and_then(|info| history(&info));
+            let history = info(connection).await.and_then(|info| history(&info));
             Ok(Role::Primary(Claim { history, ..claim }))
+        }
+        Some(Role::Replica(Progress { position: None, .. })) => {
+            // It has no link to its primary. If it ever had one, it has data, and how far that goes.
+            let position = info(connection).await.and_then(|info| replicated(&info));
+            Ok(position.map_or(Role::Neither, |position| {
+                Role::Replica(Progress { position: Some(position), lag: None })
+            }))
         }
         Some(role) => Ok(role),
         None => Err(ProbeError::UnexpectedAnswer(Text::new("ROLE is none of master, slave, sentinel"))),
     }
 }
 
+/// What it says of replication; none to a user who may not ask.
+async fn info(connection: &mut MultiplexedConnection) -> Option<String> {
+    cmd("INFO").arg("replication").query_async(connection).await.ok()
+}
+
 /// Reads the answer to `ROLE`, <https://redis.io/docs/latest/commands/role/>.
 fn role_of(said: &[Value]) -> Option<Role> {
     match word(said.first()?)?.as_str() {
         "master" => Some(Role::Primary(Claim { history: None, position: offset(said.get(1)?) })),
-        // An offset of -1: it has never had its primary's data.
-        "slave" => match offset(said.get(4)?) {
-            Some(position) => Some(Role::Replica(Progress { position: Some(position), lag: None })),
-            None => Some(Role::Neither),
-        },
+        // An offset of -1: it has no link to its primary.
+        "slave" => Some(Role::Replica(Progress { position: offset(said.get(4)?), lag: None })),
         "sentinel" => Some(Role::Neither),
         _ => None,
     }
@@ -79,11 +86,20 @@ fn offset(value: &Value) -> Option<u64> {
     i64::from_redis_value_ref(value).ok().and_then(|offset| u64::try_from(offset).ok())
 }
 
+/// How far a replica without a link is, as `INFO replication` says; none if it never had its primary's data. Then it says 1,
+/// which is no position of a history: that begins with a `PING` or a `SELECT`.
+fn replicated(info: &str) -> Option<u64> {
+    field(info, "slave_repl_offset")?.parse().ok().filter(|position| *position > 1)
+}
+
+/// A field of `INFO`.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
+}
+
 /// Reads `INFO replication`.
 fn history(info: &str) -> Option<History> {
-    let field = |name: &str| {
-        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
-    };
+    let field = |name| field(info, name);
     Some(History::Replication {
         id: field("master_replid")?.to_owned(),
         // All zeros is none.
@@ -117,7 +133,7 @@ impl From<RedisError> for ProbeError {
 mod tests {
     use redis::Value;
 
-    use super::{history, role_of};
+    use super::{history, replicated, role_of};
     use crate::answer::{Claim, History, Progress, Role};
 
     fn bulk(text: &str) -> Value {
@@ -136,7 +152,7 @@ mod tests {
             ),
             (replica("connected", Value::Int(7)), followed(7)),
             (replica("connecting", Value::Int(7)), followed(7)),
-            (replica("handshake", Value::Int(-1)), Some(Role::Neither)),
+            (replica("handshake", Value::Int(-1)), Some(Role::Replica(Progress::default()))),
             (vec![bulk("sentinel"), Value::Array(vec![])], Some(Role::Neither)),
             (vec![bulk("king"), Value::Int(1)], None),
             (vec![bulk("slave")], None),
@@ -145,6 +161,18 @@ mod tests {
         ] {
             assert_eq!(role_of(&said), role, "{said:?}");
         }
+    }
+
+    #[test]
+    fn how_far_a_replica_without_a_link_is() {
+        let info = |offset| {
+            format!(
+                "role:slave\r\nmaster_link_status:down\r\nslave_repl_offset:{offset}\r\nslave_priority:100\r\n"
+            )
+        };
+        assert_eq!(replicated(&info("4711")), Some(4711));
+        assert_eq!(replicated(&info("1")), None);
+        assert_eq!(replicated("role:slave\r\n"), None);
     }
 
     #[test]

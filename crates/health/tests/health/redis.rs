@@ -41,6 +41,23 @@ async fn a_replica_without_data_is_neither() {
 }
 
 #[tokio::test]
+async fn a_replica_whose_primary_is_gone_is_one_still() {
+    let primary = Redis::start(2386, &[]);
+    let replica = Redis::replica_of(2387, &primary);
+    primary.wait_for_replica();
+    primary.says(&["SET", "key", "value"]);
+    eventually("the write has arrived", || replica.says(&["GET", "key"]).trim() == "value");
+    let Role::Replica(linked) = role(replica.at, redis(None)).await else { panic!("it is a replica") };
+
+    drop(primary);
+    eventually("it has noticed", || {
+        replica.says(&["INFO", "replication"]).contains("master_link_status:down")
+    });
+    let Role::Replica(alone) = role(replica.at, redis(None)).await else { panic!("it is one still") };
+    assert!(alone.position >= linked.position, "{alone:?}, and before {linked:?}");
+}
+
+#[tokio::test]
 async fn passwords() {
     let server = Redis::start(2382, &["--requirepass", "sesame"]);
     server.says(&["-a", "sesame", "ACL", "SETUSER", "probe", "on", ">s3cret", "+role", "+info", "+quit"]);

@@ -19,29 +19,29 @@ use crate::servers::{run, run_for_bytes};
 use crate::setup::Setup;
 
 /// Where the admin interface of a test's balancer is.
-struct Admin(Folder);
+pub(crate) struct Admin(Folder);
 
 impl Admin {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Folder::new())
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.0.file("admin.sock")
     }
 
-    fn http() -> SocketAddr {
+    pub(crate) fn http() -> SocketAddr {
         address(9907)
     }
 
     /// `setup` with this interface, at the socket and at TCP.
-    fn of(&self, setup: Setup) -> Setup {
+    pub(crate) fn of(&self, setup: Setup) -> Setup {
         setup.admin(&format!("socket: {}, http: \"{}\"", self.socket().display(), Self::http()))
     }
 
     /// Runs `rondel` with these words and this socket.
     #[track_caller]
-    fn rondel(&self, line: &str) -> Said {
+    pub(crate) fn rondel(&self, line: &str) -> Said {
         let socket = self.socket();
         let words: Vec<&str> = line.split(' ').chain(["--socket", socket.to_str().unwrap()]).collect();
         rondel(words)
@@ -49,7 +49,7 @@ impl Admin {
 
     /// The same, and it is done.
     #[track_caller]
-    fn done(&self, line: &str) -> String {
+    pub(crate) fn done(&self, line: &str) -> String {
         let said = self.rondel(line);
         assert_eq!(said.code, 0, "rondel {line}: {}", said.text);
         said.text
@@ -57,7 +57,7 @@ impl Admin {
 
     /// The same, and it is refused.
     #[track_caller]
-    fn refused(&self, line: &str) -> String {
+    pub(crate) fn refused(&self, line: &str) -> String {
         let said = self.rondel(line);
         assert_eq!(said.code, 3, "rondel {line}: {}", said.text);
         said.text
@@ -66,7 +66,7 @@ impl Admin {
 
 /// What curl gets from a path over TCP: the status, and the body.
 #[track_caller]
-fn curl(path: &str, more: &[&str]) -> (String, String) {
+pub(crate) fn curl(path: &str, more: &[&str]) -> (String, String) {
     let url = format!("http://{}{path}", Admin::http());
     let mut command = Command::new("curl");
     let said = run(command
@@ -191,12 +191,16 @@ fn a_drained_backend_gets_nothing_new_and_keeps_what_it_has() {
 fn what_is_said_of_a_backend_is_taken_back_by_enable() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
-    let lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
+    let setup = admin.of(Setup::to(&[a.target(), b.target()]));
+    let lb = Lb::start(&setup);
     let picks = |count: usize| -> String { (0..count).map(|_| lb.connect().line()).collect() };
 
     admin.done(&format!("weight web/{} 3", a.target().address));
     assert_eq!(picks(8).matches('a').count(), 6);
     admin.done("disable web/a");
+    assert_eq!(picks(4), "bbbb");
+    // It survives a reload.
+    lb.reload(&setup);
     assert_eq!(picks(4), "bbbb");
     let backends = admin.done("backends");
     assert!(
@@ -257,6 +261,57 @@ fn a_drain_under_load_loses_no_request() {
 }
 
 #[test]
+fn the_chronicle_says_what_happened_as_the_log_does() {
+    let (mut a, b) = (Nginx::start("a", 9001), Nginx::start("b", 9002));
+    let admin = Admin::new();
+    let probe = "probe: { tcp: {}, interval: 200ms, timeout: 200ms, fast_interval: 100ms }";
+    let setup = admin.of(Setup::to_with(probe, &[a.target(), b.target().with("tier: backup")]));
+    let mut lb = Lb::start(&setup);
+    a.kill();
+    lb.wait_for("pool web: the backup tier serves", 0);
+    a.start_again();
+    lb.wait_for("pool web: the active tier serves", 0);
+    admin.done("drain web/b");
+    lb.reload_refused(&"nonsense");
+    lb.write_config(&setup);
+    admin.done("reload");
+
+    let chronicle = records();
+    let happened: Vec<String> =
+        chronicle.iter().map(|record| format!("{}: {}", record.0, record.1)).collect();
+    let log = lb.log_text();
+    let mut left = happened.iter();
+    for expected in [
+        "verdict: pool web, backend a: is down: ",
+        "tier: pool web: the backup tier serves",
+        "verdict: pool web, backend a: is up",
+        "tier: pool web: the active tier serves",
+        "command: admin: uid=0 pid=",
+        "reload: reload refused: ",
+        "reload: reloaded: nothing changed",
+    ] {
+        assert!(
+            left.any(|line| line.starts_with(expected)),
+            "{expected} is not, or not in its turn: {happened:#?}"
+        );
+    }
+    for (_, text) in &chronicle {
+        assert!(log.contains(text.as_str()), "the log does not say {text}");
+    }
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+}
+
+/// The kind and the text of each record of the chronicle.
+#[track_caller]
+fn records() -> Vec<(String, String)> {
+    let status: serde_json::Value = serde_json::from_str(&curl("/status.json", &[]).1).unwrap();
+    let word = |record: &serde_json::Value, key| record[key].as_str().unwrap().to_owned();
+    let records = status["chronicle"].as_array().unwrap().iter();
+    records.map(|record| (word(record, "kind"), word(record, "text"))).collect()
+}
+
+#[test]
 fn only_its_user_and_its_group_get_anything() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
@@ -275,7 +330,7 @@ fn only_its_user_and_its_group_get_anything() {
 
     // Where somebody has opened the socket to all, it still asks who comes.
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
-    for path in ["/status.json", "/metrics", "/healthz", "/command"] {
+    for path in ["/status.json", "/metrics", "/healthz", "/command", "/connections"] {
         let said = as_nobody(&stranger, path);
         assert!(said.starts_with("only the user and the group"), "{said}");
     }
@@ -355,6 +410,8 @@ fn the_log_says_as_much_as_it_is_told_to() {
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
     admin.done("log-level error");
+    admin.done("reload");
+    assert!(admin.done("status").contains("log: error"));
     let mark = lb.mark();
     admin.done("drain web/a");
     admin.done("log-level info");

@@ -90,7 +90,9 @@ fn tcp_balances_without_a_file() {
 #[test]
 fn the_demo_works_as_printed() {
     let listen = address(8080).to_string();
-    let lb = Lb::command(&["demo", "--listen", &listen], "Ctrl-C ends it");
+    let dashboard = address(9907).to_string();
+    let demo = ["demo", "--listen", &listen, "--dashboard", &dashboard, "--traffic", "0"];
+    let lb = Lb::command(&demo, "Ctrl-C ends it");
 
     let text = lb.log_text();
     let line = text.lines().map(str::trim).find(|line| line.contains("curl")).unwrap();

@@ -2,8 +2,10 @@
 
 use rustix::process::Signal;
 
+use crate::access_log::AccessLog;
 use crate::lb::{Lb, total};
 use crate::peers::{Backend, refusing};
+use crate::place::eventually;
 use crate::setup::Setup;
 
 #[test]
@@ -50,4 +52,25 @@ fn totals_are_there_for_the_asking() {
     assert_eq!(total(&lb.log_text(), "listener=web", "active"), 1);
     assert_eq!(total(&lb.log_text(), "backend=a", "active"), 1);
     drop(client);
+}
+
+#[test]
+fn workers_and_pools_have_numbers_too() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let lb = Lb::start(&log.admin(Setup::to(&[backend.target()]).runtime("workers: 1")));
+    for _ in 0..5 {
+        let mut client = lb.connect();
+        client.echoes(b"x");
+        client.finish();
+        assert_eq!(client.rest(), b"");
+    }
+    let of_pool =
+        |name: &str| log.metric(&format!("rondel_pool_{name}_duration_seconds_count{{pool=\"web\"}}"));
+    eventually("their lives are counted", || of_pool("connection") == 5);
+    assert_eq!(of_pool("connect"), 5);
+    let of_worker = |name: &str| log.metric(&format!("rondel_worker_{name}{{worker=\"0\"}}"));
+    assert!(of_worker("turns_total") > 5);
+    assert_eq!(of_worker("completion_overflows_total"), 0);
+    assert!(of_worker("buffers") >= of_worker("buffers_free") && of_worker("buffers_free") > 0);
 }

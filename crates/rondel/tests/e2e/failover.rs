@@ -4,7 +4,7 @@
 //! `failover:`, and decides nothing; `scripts/failover` makes the tables of them that are in the README.
 
 // The harness.
-mod actor;
+pub(crate) mod actor;
 mod visitors;
 
 // The promises.

@@ -10,6 +10,7 @@
 )]
 
 // The harness.
+mod browser;
 mod chance;
 mod keyed;
 mod lb;
@@ -21,6 +22,7 @@ mod setup;
 mod traffic;
 
 // The promises.
+mod access_log;
 mod addresses;
 mod admin;
 mod attack;
@@ -28,6 +30,8 @@ mod balance;
 mod commands;
 mod connect;
 mod counters;
+mod dashboard;
+mod demo;
 mod doctor;
 mod ending;
 mod failover;
@@ -36,7 +40,9 @@ mod http;
 mod integrity;
 mod iperf;
 mod kernel;
+mod leaving;
 mod limits;
+mod live;
 mod memory;
 mod prometheus;
 mod redis;

@@ -179,6 +179,11 @@ impl Peer {
         Self(stream)
     }
 
+    /// Its own end's address.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.write_all(bytes).unwrap();

@@ -14,6 +14,7 @@ pub(crate) struct Setup {
     runtime: String,
     /// Settings of the admin interface; off where a test says nothing, as there is one usual socket on a host.
     admin: Option<String>,
+    access_log: Option<String>,
     listeners: Vec<String>,
     pools: Vec<String>,
 }
@@ -84,6 +85,12 @@ impl Setup {
         self
     }
 
+    /// With an access log: `"{ to: /tmp/access.log, format: json }"`.
+    pub(crate) fn access_log(mut self, log: &str) -> Self {
+        self.access_log = Some(log.into());
+        self
+    }
+
     /// One more listener, with further settings: `"max_connections: 2"`.
     pub(crate) fn listen(mut self, name: &str, address: SocketAddr, pool: &str, settings: &str) -> Self {
         self.listeners.push(format!("{{ name: {name}, address: \"{address}\", pool: {pool}, {settings} }}"));
@@ -114,6 +121,9 @@ impl Display for Setup {
         writeln!(f, "version: 1")?;
         writeln!(f, "runtime: {{ {} }}", self.runtime)?;
         writeln!(f, "admin: {{ {} }}", self.admin.as_deref().unwrap_or("socket: off"))?;
+        if let Some(log) = &self.access_log {
+            writeln!(f, "access_log: {log}")?;
+        }
         writeln!(f, "listeners:")?;
         self.listeners.iter().try_for_each(|listener| writeln!(f, "  - {listener}"))?;
         writeln!(f, "pools:")?;

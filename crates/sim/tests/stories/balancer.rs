@@ -10,16 +10,19 @@ use connection::CloseReason;
 use sim::{Kernel, Peer, Read, Stage};
 use table::{Gate, Health, PerWorker, Phase, PoolHealth, Published, Sockets, Standing, Table};
 use uring::Driver;
-use worker::{Handover, Settings, Worker};
+use worker::{Handover, Inquirer, Recorder, Records, Settings, Worker};
 
 pub(crate) struct Balancer {
     pub(crate) stage: Stage,
     pub(crate) worker: Worker<Kernel>,
     pub(crate) published: Arc<Published>,
     pub(crate) config: Config,
+    /// Of connections that ended, if the config has an access log.
+    pub(crate) records: Records,
     sockets: Arc<Sockets>,
     /// Places for two workers, of which the second is not there.
     pub(crate) gate: Arc<Gate>,
+    pub(crate) inquirer: Inquirer,
 }
 
 impl Balancer {
@@ -36,20 +39,24 @@ impl Balancer {
         let table = Table::build(&config, vec![Arc::clone(&sockets)], 1, None, None);
         let published = Arc::new(Published::new(table));
         let gate = Arc::new(Gate::new(2));
+        let (inquirer, mut inquiries) = Inquirer::new(1);
+        let (recorder, records) = Recorder::new(std::thread::current());
         let settings = Settings {
             index: 0,
             cpu: None,
             connections_max: places,
             gate: Arc::clone(&gate),
             handover: Handover::new(1).remove(0),
+            inquiries: inquiries.remove(0),
             pipes_max: 4,
-            wakers: stage.wakers(),
             counters: Arc::new(PerWorker::new(1)),
+            recorder,
+            wakers: stage.wakers(),
             control: stage.control(),
             published: Arc::clone(&published),
         };
         let worker = Worker::new(stage.kernel(), settings, buffers.into());
-        Self { stage, worker, published, config, sockets, gate }
+        Self { stage, worker, published, config, records, sockets, gate, inquirer }
     }
 
     pub(crate) fn listener(&self) -> Arc<table::Listener> {
@@ -59,7 +66,7 @@ impl Balancer {
     /// Control builds another table from the config, and what is known of backends.
     pub(crate) fn reload(&mut self, known: &[(SocketAddr, Standing)]) {
         let backends: HashMap<_, _> = known.iter().copied().collect();
-        let pool = PoolHealth { backends, failback: false };
+        let pool = PoolHealth { backends, ..PoolHealth::default() };
         let name = self.config.pools[0].name.clone();
         let health = Health { now: self.now(), pools: [(name, pool)].into() };
         let before = self.published.load_full();

@@ -2,6 +2,8 @@
 
 mod balancer;
 
+mod facts;
+mod inquiries;
 mod regressions; // Faults that runs have found.
 mod severing;
 mod waiting;

@@ -85,6 +85,73 @@ fn those_who_wait_end_with_the_process() {
     assert_eq!(balancer.listener().hold_gate.active(), 0);
 }
 
+/// It is dead, and nobody knows yet.
+#[test]
+fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
+    let mut balancer = refused(2);
+    let mut client = balancer.client();
+    assert_eq!(client.send(10), 10);
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.listener().hold_gate.active(), 1);
+    let next = balancer.stage.serving();
+    balancer.config.pools[0].backends[1].address = next;
+    balancer.reload(&[(balancer.backend(0), standing(Role::Primary))]);
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.listener().hold_gate.active(), 1, "it has tried this one once more");
+    balancer.reload(&[(next, standing(Role::Primary))]);
+    let mut backend = balancer.next_backend();
+    assert_eq!(balancer.read(&mut backend), Read::Bytes(10));
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.ended(), []);
+}
+
+/// It restarts, and nobody has missed it.
+#[test]
+fn a_client_that_the_primary_refuses_tries_it_again_and_again_but_not_at_once() {
+    let mut balancer = refused(2);
+    let _client = balancer.client();
+    let counters = std::sync::Arc::clone(&balancer.listener().pool.backends[0].counters);
+    let picked = || counters.of(0).picked.get();
+    assert_eq!(picked(), 1);
+    balancer.pass(Duration::from_millis(900));
+    assert_eq!(picked(), 1);
+    balancer.pass(Duration::from_millis(200));
+    assert_eq!(picked(), 2);
+    balancer.stage.serve(balancer.backend(0));
+    balancer.pass(Duration::from_millis(1100));
+    balancer.next_backend();
+    assert_eq!((picked(), counters.of(0).retried.get()), (3, 0));
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+}
+
+#[test]
+fn who_is_refused_by_the_primary_is_so_in_the_end() {
+    let mut balancer = refused(1);
+    let mut client = balancer.client();
+    // There is no room for another.
+    let mut another = balancer.client();
+    assert_eq!(balancer.ended(), [(CloseReason::ConnectRefused, 1)]);
+    assert_eq!(balancer.read(&mut another), Read::Reset);
+    balancer.pass(REFUSED_HOLD.mul_f32(0.9));
+    assert_eq!(balancer.read(&mut client), Read::Nothing);
+    balancer.pass(REFUSED_HOLD.mul_f32(0.2));
+    assert_eq!(balancer.read(&mut client), Read::Reset);
+    assert_eq!(balancer.ended(), [(CloseReason::ConnectRefused, 2)]);
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+}
+
+#[test]
+fn a_client_that_the_primary_refuses_may_reset_while_it_is_tried_again() {
+    let mut balancer = refused(1);
+    let client = balancer.client();
+    balancer.pass(Duration::from_millis(1100));
+    assert_eq!(balancer.listener().hold_gate.active(), 1);
+    client.reset();
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.ended(), [(CloseReason::ClientReset, 1)]);
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+}
+
 #[test]
 fn places_go_to_those_who_wait_in_their_order() {
     let mut balancer = queued(1, 3);
@@ -207,12 +274,28 @@ fn control_is_woken_when_connects_fail_in_a_row() {
 }
 
 const HOLD: Duration = Duration::from_secs(2);
+const REFUSED_HOLD: Duration = Duration::from_secs(5);
 const QUEUE: Duration = Duration::from_secs(3);
 
 /// So many clients are held for a primary; nobody is it.
 fn held(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: HOLD };
     Balancer::new(|config| config.listeners[0].demand = Demand::Primary(waiting))
+}
+
+/// So many clients are held who cannot reach the primary, which refuses them; beside it is one who is none.
+fn refused(most: u32) -> Balancer {
+    let waiting = Waiting { connections_max: most, timeout: REFUSED_HOLD };
+    let mut balancer = held(most);
+    balancer.config.listeners[0].demand = Demand::Primary(waiting);
+    let refusing = balancer.stage.refusing();
+    let pool = &mut balancer.config.pools[0];
+    pool.backends.push(pool.backends[0].clone());
+    pool.backends[0].address = refusing;
+    pool.backends[0].name = "refusing".to_owned();
+    balancer.reload(&[(refusing, standing(Role::Primary))]);
+    balancer.turn_while_there_is_something();
+    balancer
 }
 
 /// So many connections at the backend, and so many clients who wait.

@@ -115,7 +115,7 @@ fn who_starts_slowly_takes_less() {
     for (permille, expected) in
         [(1000, [200, 200, 400]), (250, [64, 246, 490]), (1, [0, 267, 533]), (0, [0, 267, 533])]
     {
-        let health = PoolHealth { backends: [(address(0), slow(permille))].into(), failback: false };
+        let health = PoolHealth { backends: [(address(0), slow(permille))].into(), ..PoolHealth::default() };
         story.tell_health(health);
         let picks = story.picks(800);
         let close = picks.iter().zip(expected).all(|(picks, expected)| picks.abs_diff(expected) <= 3);

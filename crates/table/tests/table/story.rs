@@ -45,6 +45,7 @@ impl Story {
         let health = PoolHealth {
             backends: addresses.zip(known.chars().map(standing)).collect(),
             failback: known.ends_with('!'),
+            ..PoolHealth::default()
         };
         self.tell_health(health);
     }

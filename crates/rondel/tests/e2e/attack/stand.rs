@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, geteuid};
 
+use crate::access_log::AccessLog;
 use crate::lb::{Lb, all_closes, total};
 use crate::peers::{Backend, Client};
 use crate::place::{PATIENCE, address, eventually, holds_within, long_lane};
@@ -71,11 +72,12 @@ impl Stand {
     #[track_caller]
     pub(crate) fn start_with(self, runtime: &str, setup: &Setup) -> Attacked {
         let echo = Backend::echo(9090);
-        let setup = self.complete(runtime, setup);
+        let access = AccessLog::new();
+        let setup = self.complete(runtime, setup).access_log(&access.json());
         let setup =
             setup.listen("others", address(OTHERS), "others", "").pool("others", "", &[echo.target()]);
         let lb = Lb::start_under(self.wrapper(), &setup);
-        let mut attacked = Attacked { lb, _echo: echo, setup, before: Held::default(), stand: self };
+        let mut attacked = Attacked { lb, access, _echo: echo, setup, before: Held::default(), stand: self };
         attacked.connect_to_others().echoes(b"the first costs what none costs again");
         eventually("the first connection is gone", || attacked.sockets() == 0);
         attacked.before = Held::by(&attacked.lb);
@@ -108,6 +110,7 @@ impl Display for Stand {
 /// A balancer that is attacked through its listener `web`, while a second one serves others.
 pub(crate) struct Attacked {
     lb: Lb,
+    access: AccessLog,
     _echo: Backend,
     setup: Setup,
     before: Held,
@@ -161,7 +164,7 @@ impl Attacked {
     }
 
     /// Asserts that it is where it was before, that it serves others, that connections of `web` ended for these reasons and
-    /// for no other, and that it ends well when it is asked to.
+    /// for no other, as the totals and the access log have it alike, and that it ends well when it is asked to.
     #[track_caller]
     pub(crate) fn recovered(self, reasons: &[(&str, u64)]) {
         self.is_where_it_was();
@@ -169,6 +172,7 @@ impl Attacked {
         let log = self.lb.end();
         let expected = reasons.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect();
         assert_eq!(all_closes(&log), expected, "reasons counted, and expected");
+        assert_eq!(self.access.reasons("web"), expected, "reasons logged, and expected");
     }
 
     /// Asserts that it is where it was before: no connection counted, no socket and no other descriptor more, as much memory

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use rustix::process::Signal;
+
 use crate::failover::visitors::{Visitors, all_served, failures, first_served, longest, since};
 use crate::failover::{heard, in_force, print_number, print_time};
 use crate::lb::Lb;
@@ -19,16 +21,36 @@ use crate::setup::{PORT, Setup, target};
 
 #[test]
 fn writes_go_on_at_the_standby_once_it_is_promoted() {
+    follows("PostgreSQL, stopped and promoted", |_| (), Postgres::stop);
+}
+
+#[test]
+fn writes_go_on_at_the_standby_when_the_primary_was_killed() {
+    // Or the standby would not have all that was acknowledged.
+    let synchronous = |primary: &Postgres| {
+        primary.says("ALTER SYSTEM SET synchronous_standby_names = '*'");
+        primary.says("SELECT pg_reload_conf()");
+        eventually("the standby is waited for", || {
+            primary.says("SELECT sync_state FROM pg_stat_replication").trim() == "sync"
+        });
+    };
+    follows("PostgreSQL, killed and promoted", synchronous, |old| old.program.end(Signal::KILL));
+}
+
+#[track_caller]
+fn follows(case: &str, prepare: impl FnOnce(&Postgres), end: impl FnOnce(&mut Postgres)) {
     let mut old = Postgres::primary(9001, "");
     old.says("CREATE TABLE writes (number bigint PRIMARY KEY)");
     old.says("CREATE USER writer PASSWORD 's3cret'; GRANT ALL ON writes TO writer");
     let new = Postgres::standby(9002, &old);
+    prepare(&old);
     let lb = start(&old);
     let writers = writers(lb.address());
     writers.wait_for(50);
 
     let mark = lb.mark();
-    old.stop();
+    let ending = Instant::now();
+    end(&mut old);
     let stopped = Instant::now();
     let detected = heard(&lb, "old", "is down", mark);
     // All that come now are held, and this one for certain: nobody is promoted before it has come.
@@ -50,7 +72,8 @@ fn writes_go_on_at_the_standby_once_it_is_promoted() {
     writers.wait_for(50);
     let visits = writers.leave();
 
-    all_served(since(&visits, detected));
+    // Whoever comes while nobody knows yet is held, too.
+    all_served(since(&visits, stopped));
     let read_only = failures(&visits).iter().filter(|error| error.contains("read-only")).count();
     assert_eq!(read_only, 0, "{:?}", failures(&visits));
     assert!(!new.program.output().contains("read-only transaction"));
@@ -63,16 +86,31 @@ fn writes_go_on_at_the_standby_once_it_is_promoted() {
     assert!(since_its_return.contains("connection authorized: user=probe"));
     assert!(!since_its_return.contains("user=writer"), "{since_its_return}");
 
-    let case = "PostgreSQL, stopped and promoted";
-    print_number(case, "errors, until it was detected", failures(&visits).len());
+    print_number(case, "errors, until it had ended", failures(&visits).len());
     print_time(case, "detected", detected - stopped);
     print_time(case, "promotion takes", promoted - promoting);
-    print_time(
-        case,
-        "from the promotion to the first write",
-        first_served(since(&visits, stopped)).saturating_duration_since(promoted),
-    );
-    print_time(case, "held at most", longest(since(&visits, stopped)));
+    print_time(case, "from the promotion to the first write", first_served(&visits, promoted) - promoted);
+    print_time(case, "held at most", longest(since(&visits, ending)));
+}
+
+#[test]
+fn a_standby_that_falls_behind_is_not_read_from_until_it_has_caught_up() {
+    let old = Postgres::primary(9001, "");
+    let new = Postgres::standby(9002, &old);
+    let lb = start_with(&old, "max_lag: 1MiB");
+    let read_from = || {
+        let mut psql = Postgres::client("psql", address(READERS));
+        psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", "SELECT inet_server_port()"]);
+        run(&mut psql).trim().to_owned()
+    };
+    assert_eq!(read_from(), "9002");
+    // It has all that is written, and shows none of it.
+    new.says("SELECT pg_wal_replay_pause()");
+    old.says("CREATE TABLE much AS SELECT number, repeat('x', 1000) FROM generate_series(1, 4000) AS number");
+    eventually("the primary is read from", || read_from() == "9001");
+    new.says("SELECT pg_wal_replay_resume()");
+    eventually("the standby is read from again", || read_from() == "9002");
+    drop(lb);
 }
 
 #[test]
@@ -113,11 +151,17 @@ fn pgbench_writes_to_the_primary_and_reads_from_the_standby_before_and_after() {
 /// Starts rondel with a listener for writers and one for readers.
 #[track_caller]
 fn start(primary: &Postgres) -> Lb {
+    start_with(primary, "")
+}
+
+/// The same, with further settings of the pool.
+#[track_caller]
+fn start_with(primary: &Postgres, settings: &str) -> Lb {
     let password = primary.program.folder().file("probe-password");
     fs::write(&password, "s3cret\n").unwrap();
     let pool = format!(
         "probe: {{ postgres: {{ user: probe, password_file: \"{}\" }},
-            interval: 500ms, fast_interval: 200ms, timeout: 5s, rise: 2, fall: 3 }}",
+            interval: 500ms, fast_interval: 200ms, timeout: 5s, rise: 2, fall: 3 }}, {settings}",
         password.display()
     );
     let lb = Lb::start(

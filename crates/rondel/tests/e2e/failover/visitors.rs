@@ -99,10 +99,10 @@ pub(crate) fn all_served<T>(visits: &[Visit<T>]) {
     assert!(!visits.is_empty());
 }
 
-/// When the first visit was served.
+/// When the first visit was served, from one time on.
 #[track_caller]
-pub(crate) fn first_served<T>(visits: &[Visit<T>]) -> Instant {
-    let served = visits.iter().filter(|visit| visit.saw.is_ok());
+pub(crate) fn first_served<T>(visits: &[Visit<T>], begin: Instant) -> Instant {
+    let served = visits.iter().filter(|visit| visit.saw.is_ok() && visit.ended >= begin);
     served.map(|visit| visit.ended).min().expect("somebody is served")
 }
 

@@ -1,12 +1,13 @@
 //! nginx, active-active and active-passive: one is killed, and comes back.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::failover::visitors::{Visitors, all_served, failures, shares, since, within};
 use crate::failover::{heard, in_force, print_number, print_time};
 use crate::lb::Lb;
-use crate::programs::{Nginx, try_get};
+use crate::place::eventually;
+use crate::programs::{Nginx, get, try_get};
 use crate::setup::{Setup, Target};
 
 #[test]
@@ -99,6 +100,28 @@ fn connects_that_fail_bring_the_standby_in_before_a_probe_does() {
 }
 
 #[test]
+fn who_was_put_aside_is_tried_again_when_its_time_is_up() {
+    let [mut a, b] = ["a", "b"].map(nginx);
+    let lb =
+        Lb::start(&Setup::to_with("eject: { failures: 3, for: 1s, max: 1s }", &[a.target(), b.target()]));
+    let visitors = visitors(&lb);
+    visitors.wait_for(50);
+
+    let mark = lb.mark();
+    a.kill();
+    let aside = heard(&lb, "a", "put aside for 1s: ", mark);
+    a.start_again();
+    let revived = Instant::now();
+    let back = heard(&lb, "a", "its time is up: no longer put aside", mark);
+    visitors.wait_for(50);
+    let visits = visitors.leave();
+
+    all_served(since(&visits, aside));
+    assert_eq!(shares(within(&visits, aside, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(shares(since(&visits, back)).len(), 2);
+}
+
+#[test]
 fn the_standby_goes_on_until_it_is_told_otherwise() {
     let [mut a, b] = ["a", "b"].map(nginx);
     let targets = [a.target(), backup(&b)];
@@ -120,6 +143,55 @@ fn the_standby_goes_on_until_it_is_told_otherwise() {
     all_served(&visits);
     assert_eq!(shares(within(&visits, back, stayed)).into_keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(shares(since(&visits, told)).into_keys().collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn the_active_one_takes_over_again_when_it_was_well_for_so_long() {
+    let [mut a, b] = ["a", "b"].map(nginx);
+    let targets = [a.target(), backup(&b)];
+    let lb = Lb::start(&Setup::to_with(&format!("{PROBE}, failback_delay: 1h"), &targets));
+    let mark = lb.mark();
+    a.kill();
+    heard(&lb, "a", "is down", mark);
+    let starting = Instant::now();
+    a.start_again();
+    heard(&lb, "a", "is up", mark);
+    let visitors = visitors(&lb);
+    visitors.wait_for(50);
+    // It counts from when it came up, not from when that was said.
+    lb.reload(&Setup::to_with(&format!("{PROBE}, failback_delay: 2s"), &targets));
+    eventually("it has taken over", || try_get(lb.address()).is_ok_and(|name| name == "a"));
+    visitors.wait_for(50);
+    let visits = visitors.leave();
+
+    all_served(&visits);
+    let by_a = visits.iter().filter(|visit| visit.saw.as_deref() == Ok("a"));
+    let first = by_a.map(|visit| visit.ended).min().expect("it has taken over");
+    assert!(first - starting >= Duration::from_secs(2));
+    let by_b = visits.iter().filter(|visit| visit.saw.as_deref() == Ok("b"));
+    let last = by_b.map(|visit| visit.begun).max().expect("it had to wait");
+    assert_eq!(shares(since(&visits, last + Duration::from_nanos(1))).into_keys().collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn who_comes_up_begins_with_a_tenth_of_its_share() {
+    let [mut a, b] = ["a", "b"].map(nginx);
+    let targets = [a.target(), b.target()];
+    let lb = Lb::start(&Setup::to_with(&format!("{PROBE}, slow_start: 1h"), &targets));
+    let given_to_a = |visits: usize| (0..visits).filter(|_| get(lb.address()) == "a").count();
+    // Who was there from the start is not slow.
+    assert_eq!(given_to_a(20), 10);
+    let mark = lb.mark();
+    a.kill();
+    heard(&lb, "a", "is down", mark);
+    a.start_again();
+    heard(&lb, "a", "is up", mark);
+    // One of eleven, spread evenly: there is no burst.
+    for _ in 0..10 {
+        assert_eq!(given_to_a(11), 1);
+    }
+    lb.reload(&Setup::to_with(&format!("{PROBE}, slow_start: 0s"), &targets));
+    assert_eq!(given_to_a(20), 10);
 }
 
 fn nginx(name: &str) -> Nginx {

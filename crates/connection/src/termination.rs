@@ -1,0 +1,337 @@
+//! The two letters that say how a connection ended, as those who know HAProxy's log read them.
+//!
+//! The first letter says who or what ended it, the second how far it was: the letters and their meaning are those of "Session state at
+//! disconnection" in HAProxy's manual, as far as they mean something without HTTP. A [`CloseReason`] says more than the first letter
+//! and nothing of the second; [`Termination::of`] puts both together.
+
+use crate::close_reason::CloseReason;
+use crate::relay::Direction;
+
+/// How far a connection was when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The client was accepted, and had no place yet.
+    Accepted,
+    /// It waited for a primary, or for a place at a backend.
+    Waiting,
+    /// It was being connected, or there was nobody to connect it to.
+    Connecting,
+    /// It was relayed.
+    Relaying {
+        /// Which way bytes went last; from the backend if none went, as it is the client's turn then.
+        last: Direction,
+        /// Which half had passed its FIN on, if one had.
+        finished: Option<Direction>,
+    },
+}
+
+/// What a code of two letters means.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Termination {
+    /// The two letters.
+    pub code: &'static str,
+    /// What happened.
+    pub text: &'static str,
+    /// What to look at, for whoever did not expect it.
+    pub check: &'static str,
+}
+
+impl Termination {
+    /// The one of a connection that ended for this reason, this far.
+    pub fn of(reason: CloseReason, stage: Stage) -> &'static Self {
+        let code = [cause(reason, stage), place(reason, stage)];
+        let found = Self::ALL.iter().find(|termination| termination.code.as_bytes() == code);
+        found.expect("a test tries every reason at every stage")
+    }
+
+    /// The one with these two letters.
+    pub fn of_code(code: &str) -> Option<&'static Self> {
+        Self::ALL.iter().find(|termination| termination.code == code)
+    }
+
+    /// All of them, by who ended the connection and then by how far it was.
+    pub const ALL: &[Self] = &[
+        row(
+            "--",
+            "Both sides finished, and all they sent was delivered.",
+            "Nothing: this is how it should be.",
+        ),
+        row(
+            "CQ",
+            "The client gave up while it waited for a primary or for a place at a backend.",
+            "Whether clients wait for too long: `rondel backends`, `max_connections` and `queue`, or why there is no primary.",
+        ),
+        row(
+            "CC",
+            "The client gave up while it was being connected to a backend.",
+            "Whether backends are slow to accept: the connect times of the pool, and `connect_timeout`.",
+        ),
+        row(
+            "CD",
+            "The client reset the connection, or vanished, while data went on.",
+            "The client and the way to it; many clients, among them probes and browsers, end connections by a reset.",
+        ),
+        row(
+            "CL",
+            "The client reset the connection, or vanished, after the backend had finished.",
+            "The client: it did not take the rest, or did not close after it.",
+        ),
+        row(
+            "SC",
+            "No backend took the connection: they refused, could not be reached, or none was available.",
+            "Whether the backends listen and can be reached from here, and what `rondel backends` says of them.",
+        ),
+        row(
+            "SD",
+            "The backend reset the connection, or vanished, while data went on.",
+            "The backend's own log: a crash, a restart, a limit or a timeout of its own.",
+        ),
+        row(
+            "SL",
+            "The backend had finished, and reset the connection, or vanished, while the client went on.",
+            "Whether the backend closes without reading all that clients send.",
+        ),
+        row(
+            "sC",
+            "The backend did not answer within `connect_timeout`.",
+            "A firewall that drops, a host that is gone, or a backend whose queue of connections is full.",
+        ),
+        row(
+            "sD",
+            "It was the backend's turn, and it said nothing for as long as a connection may stand still.",
+            "Whether the backend hangs, or needs longer than `idle_timeout` or `half_closed_timeout` for an answer.",
+        ),
+        row(
+            "cD",
+            "It was the client's turn, and it said nothing for `idle_timeout`.",
+            "Whether clients keep idle connections for longer than `idle_timeout`; keepalive on their side helps.",
+        ),
+        row(
+            "cL",
+            "The backend had finished, and the client did not for as long as a half-closed connection may stand still.",
+            "Whether clients close once they have their answer; and `half_closed_timeout`.",
+        ),
+        row(
+            "sQ",
+            "The client waited for a primary or for a place at a backend for as long as one may.",
+            "For places: the backends' `max_connections`, and how long they take. For a primary: `rondel backends`, and `hold`.",
+        ),
+        row(
+            "PQ",
+            "As many clients waited for a primary or for a place at a backend as may.",
+            "As for sQ; and whether `queue.size` or `hold.connections` are meant to be so small.",
+        ),
+        row(
+            "RC",
+            "A descriptor, memory or a source port was missing here, and the client was turned away.",
+            "The limit of open files (`LimitNOFILE=`), `ip_local_port_range`, and memory. It should not happen.",
+        ),
+        row(
+            "KQ",
+            "An operator ended it while the client waited: by the end of the process, by a reload, or by name.",
+            "Who did what, in the log; `drain_timeout` and `on_remove_timeout` are how long clients have.",
+        ),
+        row("KC", "Likewise, while the client was being connected.", "As for KQ."),
+        row(
+            "KD",
+            "Likewise, while data went on: the time that a drain or a reload gives had passed, or none was given.",
+            "As for KQ; and whether those times are long enough for what clients do.",
+        ),
+        row(
+            "KL",
+            "Likewise, after the backend had finished, and the client had not.",
+            "As for KD; and whether clients close once they have their answer.",
+        ),
+        row(
+            "DC",
+            "The backend went down, or was the primary no longer, while the client was being connected, and nobody else could take it.",
+            "Why: `rondel backends` and the log have what its probe said.",
+        ),
+        row(
+            "DD",
+            "The backend went down, or was the primary no longer, and the pool closes connections then.",
+            "Why: `rondel backends` and the log have what its probe said. `on_down` and `on_role_loss` say what is closed.",
+        ),
+        row("DL", "Likewise, after the backend had finished.", "As for DD."),
+        row(
+            "UC",
+            "The backend's tier stopped serving while the client was being connected, and nobody else could take it.",
+            "Whether it should have: `min_active` and `failback`.",
+        ),
+        row(
+            "UD",
+            "The backend's tier serves no longer, and the pool closes connections then.",
+            "Whether it should: `min_active`, `failback` and `on_demotion`.",
+        ),
+        row("UL", "Likewise, after the backend had finished.", "As for UD."),
+    ];
+}
+
+const fn row(code: &'static str, text: &'static str, check: &'static str) -> Termination {
+    Termination { code, text, check }
+}
+
+/// Who or what ended it.
+fn cause(reason: CloseReason, stage: Stage) -> u8 {
+    match reason {
+        CloseReason::Done => b'-',
+        CloseReason::ClientReset | CloseReason::ClientLost => b'C',
+        CloseReason::BackendReset
+        | CloseReason::BackendLost
+        | CloseReason::ConnectRefused
+        | CloseReason::ConnectUnreachable
+        | CloseReason::NoBackend => b'S',
+        CloseReason::ConnectTimedOut | CloseReason::NoPrimary | CloseReason::QueueTimedOut => b's',
+        CloseReason::Idle | CloseReason::HalfClosedTimeout if is_turn_of_backend(stage) => b's',
+        CloseReason::Idle | CloseReason::HalfClosedTimeout => b'c',
+        CloseReason::HoldFull | CloseReason::QueueFull => b'P',
+        CloseReason::NoSourcePort | CloseReason::NoResources | CloseReason::OverLimit => b'R',
+        CloseReason::Drained
+        | CloseReason::Removed
+        | CloseReason::BackendDrained
+        | CloseReason::ClosedByOperator => b'K',
+        CloseReason::BackendDown | CloseReason::RoleLost => b'D',
+        CloseReason::Demoted => b'U',
+    }
+}
+
+/// Whether the backend is who should have gone on.
+fn is_turn_of_backend(stage: Stage) -> bool {
+    match stage {
+        Stage::Accepted | Stage::Waiting | Stage::Connecting => false,
+        Stage::Relaying { finished: Some(finished), .. } => finished == Direction::ToBackend,
+        Stage::Relaying { finished: None, last } => last == Direction::ToBackend,
+    }
+}
+
+/// How far it was.
+fn place(reason: CloseReason, stage: Stage) -> u8 {
+    let place = match stage {
+        Stage::Accepted | Stage::Waiting => b'Q',
+        Stage::Connecting => b'C',
+        Stage::Relaying { finished: Some(Direction::ToClient), .. } => b'L',
+        Stage::Relaying { .. } => b'D',
+    };
+    let relayed = matches!(stage, Stage::Relaying { .. });
+    match reason {
+        CloseReason::Done => b'-',
+        // Wherever the client stood when the last attempt had failed, or nobody could be tried.
+        CloseReason::ConnectRefused
+        | CloseReason::ConnectTimedOut
+        | CloseReason::ConnectUnreachable
+        | CloseReason::NoBackend
+        | CloseReason::NoSourcePort
+        | CloseReason::NoResources
+        | CloseReason::OverLimit => b'C',
+        CloseReason::NoPrimary
+        | CloseReason::HoldFull
+        | CloseReason::QueueFull
+        | CloseReason::QueueTimedOut => b'Q',
+        // An attempt that was severed, with nobody to go to instead.
+        CloseReason::BackendDown | CloseReason::Demoted | CloseReason::RoleLost if !relayed => b'C',
+        CloseReason::ClientReset
+        | CloseReason::ClientLost
+        | CloseReason::BackendReset
+        | CloseReason::BackendLost
+        | CloseReason::Idle
+        | CloseReason::HalfClosedTimeout
+        | CloseReason::Drained
+        | CloseReason::BackendDown
+        | CloseReason::Demoted
+        | CloseReason::RoleLost
+        | CloseReason::Removed
+        | CloseReason::BackendDrained
+        | CloseReason::ClosedByOperator => place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::Path;
+
+    use super::{Stage, Termination};
+    use crate::close_reason::CloseReason;
+    use crate::relay::Direction;
+
+    #[test]
+    fn every_reason_has_a_code_at_every_stage_and_no_code_is_idle() {
+        let used: BTreeSet<_> = codes().into_values().flatten().collect();
+        let known: BTreeSet<_> = Termination::ALL.iter().map(|termination| termination.code).collect();
+        assert_eq!(used, known);
+        assert_eq!(known.len(), Termination::ALL.len(), "a code has two rows");
+    }
+
+    #[test]
+    fn who_is_silent_is_named() {
+        let relaying = |last, finished| Stage::Relaying { last, finished };
+        let (backend, client) = (Direction::ToBackend, Direction::ToClient);
+        for (reason, stage, code) in [
+            (CloseReason::Idle, relaying(client, None), "cD"),
+            (CloseReason::Idle, relaying(backend, None), "sD"),
+            (CloseReason::HalfClosedTimeout, relaying(client, Some(backend)), "sD"),
+            (CloseReason::HalfClosedTimeout, relaying(backend, Some(client)), "cL"),
+            (CloseReason::ClientReset, relaying(client, None), "CD"),
+            (CloseReason::ClientReset, relaying(client, Some(client)), "CL"),
+            (CloseReason::ClientReset, Stage::Waiting, "CQ"),
+            (CloseReason::Drained, Stage::Accepted, "KQ"),
+            (CloseReason::ConnectRefused, Stage::Waiting, "SC"),
+            (CloseReason::Done, relaying(client, Some(client)), "--"),
+        ] {
+            assert_eq!(Termination::of(reason, stage).code, code, "{reason:?} {stage:?}");
+        }
+    }
+
+    #[test]
+    fn the_readme_has_the_table() {
+        let readme =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+        let of_code = |code: &str| {
+            let reasons = codes().into_iter().filter(|(_, codes)| codes.contains(code));
+            reasons.map(|(reason, _)| format!("`{}`", CloseReason::ALL[reason].name())).collect::<Vec<_>>()
+        };
+        let rows: Vec<_> = Termination::ALL
+            .iter()
+            .map(|termination| {
+                let reasons = of_code(termination.code).join(", ");
+                format!("| `{}` | {} | {reasons} |", termination.code, termination.text)
+            })
+            .collect();
+        let listed: Vec<_> = readme
+            .lines()
+            .filter(|line| {
+                Termination::ALL.iter().any(|row| line.starts_with(&format!("| `{}` |", row.code)))
+            })
+            .collect();
+        assert_eq!(listed, rows, "README.md is to have these rows:\n{}", rows.join("\n"));
+    }
+
+    /// The codes of each reason, by its number.
+    fn codes() -> BTreeMap<usize, BTreeSet<&'static str>> {
+        let of = |reason| stages(reason).map(|stage| Termination::of(reason, stage).code).collect();
+        CloseReason::ALL.into_iter().map(|reason| (reason as usize, of(reason))).collect()
+    }
+
+    /// The stages at which a connection can end for this reason, and more.
+    fn stages(reason: CloseReason) -> impl Iterator<Item = Stage> {
+        let relayed = matches!(
+            reason,
+            CloseReason::BackendReset
+                | CloseReason::BackendLost
+                | CloseReason::Idle
+                | CloseReason::HalfClosedTimeout
+        );
+        let before = [Stage::Accepted, Stage::Waiting, Stage::Connecting];
+        let halves = [Some(Direction::ToBackend), Some(Direction::ToClient)];
+        let finished = match reason {
+            CloseReason::Idle => vec![None],
+            CloseReason::HalfClosedTimeout => halves.to_vec(),
+            _ => [None].into_iter().chain(halves).collect(),
+        };
+        let relaying = finished
+            .into_iter()
+            .flat_map(|finished| Direction::BOTH.map(|last| Stage::Relaying { last, finished }));
+        before.into_iter().filter(move |_| !relayed).chain(relaying)
+    }
+}

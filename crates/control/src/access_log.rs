@@ -1,0 +1,217 @@
+//! The access log: a line for each connection that ended, made of the records of workers.
+//!
+//! ```text
+//! worker ──▶ queue of records ──┐
+//! worker ──▶ queue of records ──┴─▶ scribe, a thread of its own ──▶ file, stderr or syslog
+//!                                          ▲         └─▶ the last that ended, and how many lines were written or lost
+//! control ── where to write, reopen, end ──┘
+//! ```
+//!
+//! Nobody waits for the scribe but control at the end of the process, and that not for long: where nothing can be written, records
+//! stay in the queues until those are full, and then they are lost, and counted.
+
+mod scribe; // The thread. Start here.
+
+mod line;
+mod sink;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::Duration;
+
+use config::{AccessLog as Config, LogFormat};
+use serde::{Deserialize, Serialize};
+use table::Gate;
+use tokio::sync::mpsc;
+use worker::{Recorder, Records};
+
+pub use self::line::{Counts, Ended, EndedTermination};
+use self::scribe::Scribe;
+use self::sink::Sink;
+use crate::failure::Failure;
+
+/// The access log, as control has it. The scribe always runs: an operator may turn the log on at any time.
+pub(crate) struct AccessLog {
+    /// What the scribe was told last.
+    config: Option<Config>,
+    desk: Arc<Desk>,
+    scribe: Thread,
+    /// What is to be said in the log of the process.
+    notes: mpsc::Receiver<String>,
+    /// Says when the scribe has ended.
+    ended: Receiver<()>,
+}
+
+/// A config with its sink open, for the scribe to go over to.
+pub(crate) struct Prepared(Option<Config>, Option<Target>);
+
+/// Where and how lines are written.
+struct Target {
+    sink: Sink,
+    format: LogFormat,
+    skip_empty: bool,
+}
+
+/// What control and the scribe share. Whoever locks something holds it for a moment, and never while he writes.
+#[derive(Default)]
+struct Desk {
+    orders: Mutex<Orders>,
+    written: AtomicU64,
+    lost: AtomicU64,
+    /// Why the last lines were lost; none if the last ones were written.
+    error: Mutex<Option<String>>,
+    /// The connections that ended last, the latest at the end; at most [`ENDED_MAX`].
+    ended: Mutex<VecDeque<Ended>>,
+}
+
+/// What the scribe is to do. A new order takes the place of the one before, so there is no queue of them.
+#[derive(Default)]
+struct Orders {
+    /// To take records from these as well.
+    records: Vec<Records>,
+    /// To write there, or nowhere.
+    #[expect(clippy::option_option, reason = "no order, and the order to write nowhere")]
+    target: Option<Option<Target>>,
+    /// To open its file again, by its path.
+    reopen: bool,
+    /// To write what there is, and end.
+    end: bool,
+}
+
+/// How the access log is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessLogStatus {
+    /// Where it goes, as the configuration says it: `off`, `stderr`, `syslog`, `syslog:PATH` or a path.
+    pub to: String,
+    /// Lines that were written.
+    pub written: u64,
+    /// Lines that were not: more connections ended than could be written, or writing failed.
+    pub lost: u64,
+    /// Why writing fails; none if it does not.
+    pub error: Option<String>,
+}
+
+/// Connections that ended and are remembered.
+const ENDED_MAX: usize = 100;
+
+/// Notes that wait to be said. At the bound a note is dropped: those before it say the same.
+const NOTES_MAX: usize = 4;
+
+/// How long the process waits at its end for the last lines to be written.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl AccessLog {
+    /// Opens what `config` names, and starts the scribe. `gate` counts the connections of the process.
+    pub(crate) fn start(config: Option<&Config>, gate: Arc<Gate>) -> Result<Self, Failure> {
+        let Prepared(config, target) = Prepared::new(config)?;
+        let desk = Arc::new(Desk::default());
+        desk.orders().target = Some(target);
+        let (say, notes) = mpsc::channel(NOTES_MAX);
+        let (end, ended) = sync_channel(1);
+        let scribe = Scribe::new(Arc::clone(&desk), gate, say);
+        let body = move || {
+            scribe.run();
+            // Nobody may be waiting for it.
+            let _ = end.send(());
+        };
+        let thread = std::thread::Builder::new().name("rondel-log".to_owned()).spawn(body);
+        let thread =
+            thread.map_err(|error| Failure::Runtime(format!("a thread for the access log: {error}")))?;
+        Ok(Self { config, desk, scribe: thread.thread().clone(), notes, ended })
+    }
+
+    /// Where workers put their records.
+    pub(crate) fn recorders(&self, workers: usize) -> Vec<Recorder> {
+        let ends = (0..workers).map(|_| Recorder::new(self.scribe.clone()));
+        let (recorders, records): (Vec<_>, Vec<_>) = ends.unzip();
+        self.order(|orders| orders.records = records);
+        recorders
+    }
+
+    /// Opens what `config` names, if that is another than before.
+    pub(crate) fn prepare(&self, config: Option<&Config>) -> Result<Option<Prepared>, Failure> {
+        if self.config.as_ref() == config {
+            return Ok(None);
+        }
+        Prepared::new(config).map(Some)
+    }
+
+    /// Has the scribe go over to what was prepared.
+    pub(crate) fn go_over(&mut self, Prepared(config, target): Prepared) {
+        self.config = config;
+        self.order(|orders| orders.target = Some(target));
+    }
+
+    /// Has the scribe open its file again: it was renamed.
+    pub(crate) fn reopen(&self) {
+        self.order(|orders| orders.reopen = true);
+    }
+
+    /// Waits for what is to be said in the log of the process.
+    pub(crate) async fn note(&mut self) -> String {
+        match self.notes.recv().await {
+            Some(note) => note,
+            // The scribe has ended, and says no more.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Has the scribe write what there is, and end; does not wait for longer than [`END_TIMEOUT`]. Workers have ended before.
+    pub(crate) fn end(&self) {
+        self.order(|orders| orders.end = true);
+        if self.ended.recv_timeout(END_TIMEOUT).is_err() {
+            log::warn!("access log: the last lines could not be written within {END_TIMEOUT:?}");
+        }
+    }
+
+    /// How it is. `unwritten` is how many records workers could not even hand on.
+    pub(crate) fn status(&self, unwritten: u64) -> AccessLogStatus {
+        AccessLogStatus {
+            to: self.config.as_ref().map_or("off".to_owned(), |config| config.to.to_string()),
+            written: self.desk.written.load(Ordering::Relaxed),
+            lost: self.desk.lost.load(Ordering::Relaxed) + unwritten,
+            error: lock(&self.desk.error).clone(),
+        }
+    }
+
+    /// The connections of logged listeners that ended last, the latest first.
+    pub(crate) fn ended(&self) -> Vec<Ended> {
+        lock(&self.desk.ended).iter().rev().cloned().collect()
+    }
+
+    fn order(&self, order: impl FnOnce(&mut Orders)) {
+        order(&mut self.desk.orders());
+        self.scribe.unpark();
+    }
+}
+
+impl Prepared {
+    fn new(config: Option<&Config>) -> Result<Self, Failure> {
+        let Some(config) = config else { return Ok(Self(None, None)) };
+        let sink = Sink::open(&config.to)
+            .map_err(|error| Failure::AccessLog { to: config.to.to_string(), error })?;
+        let target = Target { sink, format: config.format, skip_empty: config.skip_empty };
+        Ok(Self(Some(config.clone()), Some(target)))
+    }
+}
+
+impl Desk {
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        lock(&self.orders)
+    }
+
+    /// The order to end stands until it is followed.
+    fn take_orders(&self) -> Orders {
+        let mut orders = self.orders();
+        let end = orders.end;
+        std::mem::replace(&mut *orders, Orders { end, ..Orders::default() })
+    }
+}
+
+/// What lies behind a lock is whole between any two lines of those who lock it, so it is of use even after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,78 @@
+//! The dashboard: files that are part of the program, so it needs nothing from elsewhere.
+
+/// A file, its kind, and what it says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asset {
+    pub(super) path: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) text: &'static str,
+}
+
+/// What a browser finds at `/`.
+pub(super) const DASHBOARD: Asset =
+    Asset { path: "/", kind: "text/html; charset=utf-8", text: include_str!("../../assets/dashboard.html") };
+
+/// What that page refers to.
+pub(super) const ASSETS: [Asset; 5] = [
+    Asset {
+        path: "/assets/dashboard.css",
+        kind: "text/css; charset=utf-8",
+        text: include_str!("../../assets/dashboard.css"),
+    },
+    Asset {
+        path: "/assets/dashboard.js",
+        kind: "text/javascript; charset=utf-8",
+        text: include_str!("../../assets/dashboard.js"),
+    },
+    Asset { path: "/assets/icon.svg", kind: "image/svg+xml", text: include_str!("../../assets/icon.svg") },
+    Asset {
+        path: "/assets/uplot.css",
+        kind: "text/css; charset=utf-8",
+        text: include_str!("../../assets/uplot.css"),
+    },
+    Asset {
+        path: "/assets/uplot.js",
+        kind: "text/javascript; charset=utf-8",
+        text: include_str!("../../assets/uplot.js"),
+    },
+];
+
+/// What a browser may do on behalf of the page: take these files and the stream from where the page came from, and nothing else.
+pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                                 base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[cfg(test)]
+mod tests {
+    use super::{ASSETS, DASHBOARD};
+
+    #[test]
+    fn the_page_refers_to_what_there_is_and_has_no_code_of_its_own() {
+        let page = DASHBOARD.text;
+        for reference in page.split('"').filter(|text| text.starts_with("/assets/")) {
+            assert!(ASSETS.iter().any(|asset| asset.path == reference), "{reference}");
+        }
+        for asset in ASSETS {
+            assert!(page.contains(&format!("\"{}\"", asset.path)), "{} is not used", asset.path);
+        }
+        // The policy would keep a browser from it.
+        for forbidden in ["style=", "onclick", "<style", "<script>", "javascript:", "http:", "https:"] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+    }
+
+    #[test]
+    fn every_reason_to_end_has_its_meaning() {
+        let script = ASSETS.iter().find(|asset| asset.path == "/assets/dashboard.js").unwrap().text;
+        for reason in connection::CloseReason::ALL {
+            assert!(script.contains(&format!("\n  {}: \"", reason.name())), "{}", reason.name());
+        }
+    }
+
+    #[test]
+    fn words_from_elsewhere_are_never_taken_for_html() {
+        let script = ASSETS.iter().find(|asset| asset.path == "/assets/dashboard.js").unwrap().text;
+        for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            assert!(!script.contains(forbidden), "{forbidden}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `rondel connections`: a line for each connection of a running rondel.
+
+use std::net::IpAddr;
+
+use control::admin::{BackendName, ConnectionStatus, Connections, Query};
+
+use crate::admin::Reach;
+use crate::backends::table;
+use crate::outcome::{Outcome, print};
+use crate::status::span;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rondel connections
+  rondel connections --backend web/a --limit 20
+  rondel connections --json | jq '.connections[] | select(.state == \"half_closed\")'
+
+The oldest of those that are listed come first. STATE is connecting, held (for a primary), queued (for a place), relaying,
+half_closed or closing, and whether the kernel splices its bytes at the moment. TO-BACKEND and TO-CLIENT are bytes. ID is what
+`rondel close` takes.")]
+pub(crate) struct Arguments {
+    /// Only those of this pool
+    #[arg(long, value_name = "POOL")]
+    pool: Option<String>,
+    /// Only those of this listener
+    #[arg(long, value_name = "LISTENER")]
+    listener: Option<String>,
+    /// Only those to this backend
+    #[arg(long, value_name = "POOL/BACKEND")]
+    backend: Option<BackendName>,
+    /// Only those of clients at this address
+    #[arg(long, value_name = "IP")]
+    client: Option<IpAddr>,
+    /// How many at most
+    #[arg(long, value_name = "NUMBER", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+pub(crate) fn connections(arguments: &Arguments) -> Outcome {
+    let query = Query {
+        listener: arguments.listener.clone(),
+        pool: arguments.pool.clone(),
+        backend: arguments.backend.clone(),
+        client: arguments.client,
+        limit: Some(arguments.limit),
+    };
+    let answer: Connections = arguments.reach.question("/connections", &query)?;
+    if arguments.reach.json {
+        return print(&serde_json::to_string(&answer).expect("maps have strings for keys"));
+    }
+    let mut rows = vec![COLUMNS.map(str::to_owned)];
+    rows.extend(answer.connections.iter().map(row));
+    print(table(&rows).trim_end())?;
+    if answer.left_out > 0 {
+        print(&format!("and {} more: --limit lists up to 10000, --pool and others choose", answer.left_out))?;
+    }
+    for worker in &answer.silent_workers {
+        print(&format!("worker {worker} has not answered within a second: its connections are missing"))?;
+    }
+    Ok(())
+}
+
+const COLUMNS: [&str; 8] = ["ID", "CLIENT", "LISTENER", "BACKEND", "AGE", "TO-BACKEND", "TO-CLIENT", "STATE"];
+
+fn row(connection: &ConnectionStatus) -> [String; COLUMNS.len()] {
+    let spliced = if connection.spliced { ",spliced" } else { "" };
+    [
+        connection.id.to_string(),
+        connection.client.map_or_else(|| "gone".to_owned(), |client| client.to_string()),
+        connection.listener.clone(),
+        format!("{}/{}", connection.pool, connection.backend.as_deref().unwrap_or("-")),
+        span(connection.age_seconds),
+        connection.bytes_to_backend.to_string(),
+        connection.bytes_to_client.to_string(),
+        format!("{}{spliced}", connection.state),
+    ]
+}

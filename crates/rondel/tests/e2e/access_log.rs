@@ -1,0 +1,351 @@
+//! The access log: a line for each connection that ended, wherever lines go and whatever is wrong there.
+
+mod reasons;
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::lb::{Lb, rondel, run_with};
+use crate::peers::{Backend, refusing};
+use crate::place::{Folder, PATIENCE, eventually};
+use crate::servers::run;
+use crate::setup::Setup;
+
+/// Where a test's access log is, and its admin socket.
+pub(crate) struct AccessLog(Folder);
+
+impl AccessLog {
+    pub(crate) fn new() -> Self {
+        let folder = Folder::new();
+        // Some balancers are another user's.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.file("access.log")
+    }
+
+    /// The setting that writes JSON there.
+    pub(crate) fn json(&self) -> String {
+        format!("{{ to: {}, format: json }}", self.path().display())
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path()).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits for so many lines.
+    #[track_caller]
+    fn wait_for_lines(&self, number: usize) -> Vec<String> {
+        eventually("so many lines are written", || self.lines().len() >= number);
+        let lines = self.lines();
+        assert_eq!(lines.len(), number, "{lines:#?}");
+        lines
+    }
+
+    /// How many lines there are of connections of this listener, by their reason; the log is JSON.
+    #[track_caller]
+    pub(crate) fn reasons(&self, listener: &str) -> BTreeMap<String, u64> {
+        let mut reasons = BTreeMap::new();
+        for line in self.lines().iter().map(|line| parse(line)) {
+            if line["listener"] == listener {
+                *reasons.entry(text(&line["termination"]["reason"])).or_default() += 1;
+            }
+        }
+        reasons
+    }
+
+    /// `setup` with an admin socket of its own.
+    pub(crate) fn admin(&self, setup: Setup) -> Setup {
+        setup.admin(&format!("socket: {}", self.0.file("admin.sock").display()))
+    }
+
+    /// What the admin socket has at this path.
+    #[track_caller]
+    fn ask(&self, path: &str) -> String {
+        let socket = self.0.file("admin.sock");
+        let url = format!("http://rondel{path}");
+        run(Command::new("curl").args(["--silent", "--fail", "--unix-socket"]).arg(socket).arg(url))
+    }
+
+    /// How many lines were `written`, or `lost`.
+    #[track_caller]
+    fn counted(&self, result: &str) -> u64 {
+        self.metric(&format!("rondel_access_log_lines_total{{result=\"{result}\"}}"))
+    }
+
+    /// The number of this series.
+    #[track_caller]
+    pub(crate) fn metric(&self, series: &str) -> u64 {
+        let metrics = self.ask("/metrics");
+        let number = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        number.unwrap_or_else(|| panic!("{series} is not in\n{metrics}")).parse().unwrap()
+    }
+}
+
+#[track_caller]
+fn parse(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[track_caller]
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+/// Says `size` bytes, hears them, and waits until the connection has ended.
+#[track_caller]
+fn visit(lb: &Lb, size: usize) {
+    let mut client = lb.connect();
+    client.echoes(&vec![b'x'; size]);
+    client.finish();
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn a_line_says_who_came_where_it_went_and_how_it_ended() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let setup = Setup::to(&[refusing("dead", 9003), backend.target().named("a")]);
+    let lb = Lb::start(&setup.access_log(&log.path().display().to_string()));
+    let mut client = lb.connect();
+    let from = client.0.local_addr().unwrap();
+    client.echoes(b"0123456789");
+    client.finish();
+    assert_eq!(client.rest(), b"");
+    let line = log.wait_for_lines(1).remove(0);
+    // The client, when, the listener, the pool and the backend, milliseconds, bytes, the two letters, connections, queues.
+    let words: Vec<&str> = line.split(' ').collect();
+    let [client, date, listener, backend, times, bytes, code, connections, queues] = words[..] else {
+        panic!("{line}")
+    };
+    assert_eq!(client, from.to_string());
+    assert!(date.starts_with('[') && date.ends_with(']') && date.len() == "[25/Nov/2026:20:15:00.123]".len());
+    assert_eq!((listener, backend, bytes, code), ("web", "web/a", "10", "--"));
+    assert_eq!(times.split('/').filter_map(|time| time.parse::<u64>().ok()).count(), 3, "{line}");
+    assert_eq!((connections, queues), ("0/0/0/0/+1", "0/0"));
+    let mode = fs::metadata(log.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640 & !umask());
+    drop(lb);
+    assert_eq!(log.lines().len(), 1);
+}
+
+/// Of this process, which the balancer has inherited.
+fn umask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:")).unwrap();
+    u32::from_str_radix(mask.trim(), 8).unwrap()
+}
+
+#[test]
+fn nothing_is_lost_over_reloads_and_the_end() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let setup = Setup::to(&[backend.target()]);
+    let lb = Lb::start(&setup);
+    visit(&lb, 1);
+    // SIGUSR1 is nothing to a process without a file.
+    lb.signal(Signal::USR1);
+    let mark = lb.reload(&setup.clone().access_log(&log.json()));
+    lb.wait_for("~ access_log: off -> ", mark);
+    (0..10).for_each(|_| visit(&lb, 1));
+    lb.reload(&setup);
+    visit(&lb, 1);
+    log.wait_for_lines(10);
+    lb.reload(&setup.clone().access_log(&log.json()));
+    (0..10).for_each(|_| visit(&lb, 1));
+    lb.end();
+    assert_eq!(log.reasons("web"), [("done".to_owned(), 20)].into());
+}
+
+#[test]
+fn it_is_refused_where_it_cannot_be() {
+    let backend = Backend::echo(9001);
+    let setup = Setup::to(&[backend.target()]);
+    let nowhere = setup.clone().access_log("/nowhere/access.log");
+    let said = run_with(&[], &nowhere);
+    assert_eq!(said.code, 4, "{}", said.text);
+    assert!(said.text.contains("access_log: /nowhere/access.log: No such file"), "{}", said.text);
+
+    let log = AccessLog::new();
+    let lb = Lb::start(&setup.access_log(&log.json()));
+    let mark = lb.reload_refused(&nowhere);
+    assert!(lb.log_from(mark).contains("/nowhere/access.log"));
+    visit(&lb, 1);
+    log.wait_for_lines(1);
+}
+
+#[test]
+fn empty_connections_and_listeners_may_be_left_out() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let to = format!("{{ to: {}, skip_empty: true }}", log.path().display());
+    let setup = Setup::to(&[backend.target()]).access_log(&to);
+    let lb = Lb::start(&setup);
+    lb.connect().reset();
+    visit(&lb, 0);
+    visit(&lb, 7);
+    let lines = log.wait_for_lines(1);
+    assert!(lines[0].contains(" 7 -- "), "{lines:?}");
+    lb.reload(&setup.without_listeners().listen("web", lb.address(), "web", "access_log: false"));
+    visit(&lb, 8);
+    lb.end();
+    assert_eq!(log.lines().len(), 1);
+}
+
+#[test]
+fn a_file_that_is_renamed_under_load_loses_no_line() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let lb = Lb::start(&Setup::to(&[backend.target()]).access_log(&log.json()));
+    let over = AtomicBool::new(false);
+    let mut files = vec![log.path()];
+    let visits: usize = thread::scope(|scope| {
+        let visit_on = || {
+            let mut visits = 0;
+            while !over.load(Ordering::Relaxed) {
+                visit(&lb, 1);
+                visits += 1;
+            }
+            visits
+        };
+        let visitors = [scope.spawn(visit_on), scope.spawn(visit_on)];
+        for number in 0..10 {
+            let renamed = log.0.file(&format!("access.log.{number}"));
+            eventually("lines are written", || !log.lines().is_empty());
+            fs::rename(log.path(), &renamed).unwrap();
+            lb.signal(Signal::USR1);
+            eventually("there is a file again", || log.path().exists());
+            files.push(renamed);
+        }
+        over.store(true, Ordering::Relaxed);
+        visitors.into_iter().map(|visitor| visitor.join().unwrap()).sum()
+    });
+    lb.end();
+    let of_file = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().map(parse).count();
+    assert_eq!(files.iter().map(of_file).sum::<usize>(), visits);
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_loses_lines_and_nothing_else() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let pipe = log.path();
+    run(Command::new("mkfifo").arg(&pipe));
+    let setup = log.admin(Setup::to(&[backend.target()])).access_log(&log.json());
+    let said = run_with(&[], &setup);
+    assert_eq!(said.code, 4, "{}", said.text);
+    assert!(said.text.contains("a FIFO that nobody reads"), "{}", said.text);
+
+    // For both, so that it is open however long the other side takes.
+    let reader = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let lb = Lb::start(&setup);
+    // A page takes some ten lines, so a pipe is full long before a queue is.
+    let (mut visits, mut lost) = (0, 0);
+    while lost == 0 {
+        (0..500).for_each(|_| lb.connect().reset());
+        visits += 500;
+        lost = log.counted("lost");
+        assert!(visits < 100_000, "the pipe takes everything");
+    }
+    lb.wait_for("access log: nothing takes its lines", 0);
+    lb.connect().echoes(b"still served");
+
+    // Whoever reads again gets what had waited, and what comes after.
+    let mut own_end = reader.try_clone().unwrap();
+    let reading = thread::spawn(move || {
+        let lines = BufReader::new(reader).lines().map(Result::unwrap);
+        lines.take_while(|line| line != LAST).filter(|line| parse(line).is_object()).count() as u64
+    });
+    lb.wait_for("access log: lines are written again", 0);
+    let all = || log.counted("written") + log.counted("lost");
+    eventually("each connection is written or lost", || all() == visits + 1);
+    let written = log.counted("written");
+    lb.end();
+    writeln!(own_end, "{LAST}").unwrap();
+    assert_eq!(reading.join().unwrap(), written);
+}
+
+/// What a test says itself into a pipe, so that whoever reads it has an end.
+const LAST: &str = "no more";
+
+#[test]
+fn a_disk_that_is_full_loses_lines_and_nothing_else() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let lb = Lb::start(&log.admin(Setup::to(&[backend.target()])).access_log("/dev/full"));
+    (0..3).for_each(|_| visit(&lb, 1));
+    lb.wait_for("access log: No space left on device", 0);
+    eventually("all are counted", || log.counted("lost") == 3);
+    assert_eq!(log.counted("written"), 0);
+    let said = rondel(["status", "--socket", log.0.file("admin.sock").to_str().unwrap()]).text;
+    assert!(
+        said.contains("access log: /dev/full, 0 lines written, 3 lost\n  it cannot be written: No space"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_end_waits_for_nobody_who_does_not_read() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    run(Command::new("mkfifo").arg(log.path()));
+    let _reader = OpenOptions::new().read(true).write(true).open(log.path()).unwrap();
+    let lb = Lb::start(&Setup::to(&[backend.target()]).access_log(&log.json()));
+    (0..1000).for_each(|_| lb.connect().reset());
+    let said = lb.end();
+    assert!(said.contains("the last lines could not be written"), "{said}");
+}
+
+#[test]
+fn syslog_gets_a_message_for_each_line_and_may_be_started_anew() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let path = log.0.file("syslog");
+    let daemon = listen(&path);
+    let lb = Lb::start(&Setup::to(&[backend.target()]).access_log(&format!("syslog:{}", path.display())));
+    visit(&lb, 5);
+    let pid = lb.pid().as_raw_nonzero();
+    check_message(&daemon, &format!("<134>rondel[{pid}]: "), " 5 -- ");
+    drop(daemon);
+    fs::remove_file(&path).unwrap();
+    let daemon = listen(&path);
+    visit(&lb, 6);
+    check_message(&daemon, &format!("<134>rondel[{pid}]: "), " 6 -- ");
+}
+
+fn listen(path: &Path) -> UnixDatagram {
+    let daemon = UnixDatagram::bind(path).unwrap();
+    daemon.set_read_timeout(Some(PATIENCE)).unwrap();
+    daemon
+}
+
+#[track_caller]
+fn check_message(daemon: &UnixDatagram, start: &str, contains: &str) {
+    let mut message = [0; 1000];
+    let length = daemon.recv(&mut message).unwrap();
+    let message = String::from_utf8_lossy(&message[..length]);
+    assert!(message.starts_with(start) && message.contains(contains), "{message}");
+    assert!(!message.ends_with('\n'));
+}
+
+#[test]
+fn stderr_has_lines_beside_the_log() {
+    let backend = Backend::echo(9001);
+    let lb = Lb::start(&Setup::to(&[backend.target()]).access_log("{ to: stderr, format: json }"));
+    let mark = lb.mark();
+    visit(&lb, 3);
+    lb.wait_for("\"bytes_to_client\":3,", mark);
+}

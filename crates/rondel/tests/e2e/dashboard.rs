@@ -1,0 +1,252 @@
+//! The dashboard and the stream that it lives on: they tell the truth soon, and whoever watches is in nobody's way.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+
+use crate::admin::{Admin, curl};
+use crate::browser::Browser;
+use crate::lb::Lb;
+use crate::peers::Backend;
+use crate::place::{PATIENCE, eventually};
+use crate::programs::{Nginx, Reuse, wrk};
+use crate::setup::{Setup, target};
+
+const PROBE: &str = "probe: { tcp: {}, interval: 200ms, timeout: 200ms, fast_interval: 100ms }";
+
+#[test]
+fn a_browser_shows_a_death_and_the_loss_of_contact() {
+    let (mut a, b) = (Nginx::start("alpha", 9001), Nginx::start("beta", 9002));
+    let admin = Admin::new();
+    let setup = admin.of(Setup::to_with(PROBE, &[a.target(), b.target()]));
+    let mut lb = Lb::start(&setup);
+    let browser = Browser::start(1400, 900);
+    browser.go(&format!("http://{}/", Admin::http()));
+    browser.wait_for("#health-title", "All is well");
+    for word in ["alpha", "beta", "UP", "2 of 2 take connections"] {
+        browser.wait_for("#pools", word);
+    }
+    browser.wait_for("#contact", "Live");
+    wrk(lb.address(), 8, 1, Reuse::ConnectionPerRequest).flawless();
+    browser.wait_for("#closes", "done");
+
+    let mark = lb.mark();
+    a.kill();
+    lb.wait_for("backend alpha: is down", mark);
+    let known = Instant::now();
+    browser.wait_for("#problems", "backend alpha: down");
+    println!("the page shows a death {:?} after the balancer knew of it", known.elapsed());
+    browser.wait_for("#pools", "DOWN");
+    browser.wait_for("#chronicle", "backend alpha: is down");
+    admin.done("drain web/beta");
+    browser.wait_for("#problems", "no backend takes connections");
+    browser.keep_picture("dashboard");
+    browser.prefer("prefers-color-scheme", "dark");
+    let ground = "return getComputedStyle(document.body).backgroundColor";
+    assert_eq!(browser.run(ground, &json!([])), "rgb(18, 22, 27)");
+    assert_eq!(browser.complaints(), [""; 0]);
+
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+    browser.wait_for("#contact", "No contact since ");
+    // Another process: the page finds it by itself, and forgets what the one before said.
+    let mut lb = Lb::start(&setup);
+    browser.wait_for("#contact", "Live");
+    browser.wait_for("#pools", "1 of 2 take connections");
+    drop(browser);
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+}
+
+#[test]
+fn words_are_text_whatever_is_in_them() {
+    let backend = Backend::named("a", 9001);
+    let admin = Admin::new();
+    let mut lb = Lb::start(&admin.of(Setup::to(&[backend.target()])));
+    // A name has no such signs, but what is said of a wrong file has.
+    let image = "<img src=x onerror=alert(1)>";
+    lb.reload_refused(&admin.of(Setup::to_with(&format!("{image:?}: 1"), &[backend.target()])));
+    let browser = Browser::start(390, 844);
+    browser.go(&format!("http://{}/", Admin::http()));
+    browser.wait_for("#problems", image);
+    browser.wait_for("#chronicle", image);
+    assert_eq!(browser.run("return document.images.length", &json!([])), 0);
+    // A telephone scrolls the tables, not the page.
+    let wider = "return document.documentElement.scrollWidth - innerWidth";
+    assert_eq!(browser.run(wider, &json!([])), 0);
+    let titles = "return [...document.querySelectorAll('table')].every(t => t.caption?.textContent && t.querySelector('th[scope=col]'))";
+    assert_eq!(browser.run(titles, &json!([])), true);
+    browser.keep_picture("dashboard-telephone");
+    assert_eq!(browser.complaints(), [""; 0]);
+    drop(browser);
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+}
+
+#[test]
+fn a_browser_gets_a_page_under_a_strict_policy_and_others_get_text() {
+    let backend = Backend::named("a", 9001);
+    let admin = Admin::new();
+    let _lb = Lb::start(&admin.of(Setup::to(&[backend.target()])));
+    let html = ["--header", "accept: text/html,application/xhtml+xml,*/*;q=0.8", "--include"];
+    let (status, page) = curl("/", &html);
+    assert_eq!(status, "200");
+    let page = page.to_lowercase();
+    for line in [
+        "content-type: text/html",
+        "content-security-policy: default-src 'none'; script-src 'self';",
+        "x-content-type-options: nosniff",
+        "<!doctype html>",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+    let (_, text) = curl("/", &[]);
+    assert!(text.contains("/status.json  how everything is"), "{text}");
+    for path in ["/assets/dashboard.js", "/assets/uplot.js", "/assets/dashboard.css"] {
+        assert_eq!(curl(path, &[]).0, "200", "{path}");
+        assert_eq!(curl(path, &["--data", ""]).0, "405", "{path}");
+    }
+    assert_eq!(curl("/assets/../dashboard.js", &["--path-as-is"]).0, "404");
+}
+
+#[test]
+fn viewers_are_told_what_happens_and_one_too_many_is_refused() {
+    let mut a = Nginx::start("a", 9001);
+    let admin = Admin::new();
+    let mut lb = Lb::start(&admin.of(Setup::to_with(PROBE, &[a.target()])));
+    let mut viewers: Vec<Viewer> = (0..VIEWERS_MAX).map(|_| Viewer::watch(Admin::http())).collect();
+    for viewer in &mut viewers {
+        assert_eq!(viewer.next("status")["phase"], "serving");
+    }
+    let mut refused = Viewer::watch(Admin::http());
+    assert_eq!(refused.status, "503 Service Unavailable");
+    assert!(refused.rest().contains("16 watch already"));
+    // They are not in the way of those who ask, however many.
+    for _ in 0..2 * VIEWERS_MAX {
+        assert_eq!(curl("/healthz", &[]).0, "200");
+    }
+
+    a.kill();
+    for viewer in &mut viewers {
+        let is_told = |records: &Value| records.to_string().contains("backend a: is down");
+        while !is_told(&viewer.next("chronicle")) {}
+    }
+    // One leaves, another comes, and is told of what was.
+    viewers.pop();
+    let mut late = Viewer::watch(Admin::http());
+    eventually("a place is free", || {
+        let is_told = late.status == "200 OK";
+        if !is_told {
+            late = Viewer::watch(Admin::http());
+        }
+        is_told
+    });
+    assert!(late.next("chronicle").to_string().contains("backend a: is down"));
+
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+    for viewer in &mut viewers {
+        viewer.rest();
+    }
+}
+
+#[test]
+fn who_does_not_read_is_sent_away_and_the_others_are_told_on() {
+    // So many that what one is told is more than the kernel keeps for it.
+    let targets: Vec<_> =
+        (0..400).map(|number| target(&format!("backend-{number}"), 10_000 + number)).collect();
+    let admin = Admin::new();
+    let mut lb = Lb::start(&admin.of(Setup::to(&targets)));
+    let mut reads = Viewer::watch(Admin::http());
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&Admin::http().into()).unwrap();
+    let mut idle: TcpStream = socket.into();
+    idle.write_all(b"GET /events HTTP/1.0\r\n\r\n").unwrap();
+    reads.next("status");
+    eventually("both watch", || lb.sockets() == 2);
+
+    eventually("the one that reads is left", || {
+        reads.next("status");
+        lb.sockets() == 1
+    });
+    reads.next("status");
+    drop((reads, idle));
+    // Nobody looks: nothing is taken.
+    lb.does_not_spin();
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+}
+
+#[test]
+fn a_flood_of_slow_clients_disturbs_neither_traffic_nor_who_asks() {
+    let (a, b) = (Nginx::start("a", 9001), Nginx::start("b", 9002));
+    let admin = Admin::new();
+    let lb = Lb::start(&admin.of(Setup::to_with(PROBE, &[a.target(), b.target()])));
+    thread::scope(|scope| {
+        let load = scope.spawn(|| wrk(lb.address(), 16, 4, Reuse::ConnectionPerRequest));
+        let mut slow = Vec::new();
+        for word in ["", "GET /st", "GET /metrics HTTP/1.1\r\nhost: ", "GET /events HTTP/1.0\r\n\r\n"] {
+            for _ in 0..100 {
+                let mut stream = TcpStream::connect(Admin::http()).unwrap();
+                // The bound may have closed it by now.
+                let _ = stream.write_all(word.as_bytes());
+                slow.push(stream);
+            }
+            assert_eq!(curl("/healthz", &[]).0, "200");
+            admin.done("status");
+        }
+        load.join().unwrap().flawless();
+    });
+    assert!(!lb.log_text().contains("is down: no answer"), "probes were in time: {}", lb.log_text());
+}
+
+/// The bound of README.md.
+const VIEWERS_MAX: usize = 16;
+
+/// A connection to `/events`.
+struct Viewer {
+    status: String,
+    stream: BufReader<TcpStream>,
+}
+
+impl Viewer {
+    #[track_caller]
+    fn watch(at: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(at).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /events HTTP/1.0\r\n\r\n").unwrap();
+        let mut viewer = Self { status: String::new(), stream: BufReader::new(stream) };
+        let first = viewer.line();
+        first.split_once(' ').expect("HTTP has a status").1.clone_into(&mut viewer.status);
+        while !viewer.line().is_empty() {}
+        viewer
+    }
+
+    /// The next event of this kind.
+    #[track_caller]
+    fn next(&mut self, kind: &str) -> Value {
+        let wanted = format!("event: {kind}");
+        while self.line() != wanted {}
+        serde_json::from_str(self.line().strip_prefix("data: ").expect("an event has data")).unwrap()
+    }
+
+    #[track_caller]
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.stream.read_line(&mut line).unwrap() > 0, "the stream goes on");
+        line.trim_end().to_owned()
+    }
+
+    /// All that comes until the end.
+    fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        while self.stream.read_line(&mut rest).is_ok_and(|length| length > 0) {}
+        rest
+    }
+}

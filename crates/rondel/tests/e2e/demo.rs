@@ -1,0 +1,47 @@
+//! The demo: a newcomer sees traffic, a death and a recovery, without a key pressed.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::lb::Lb;
+use crate::place::{address, eventually};
+use crate::servers::run;
+
+#[test]
+fn it_shows_traffic_a_death_and_a_recovery() {
+    let [listen, dashboard] = [8080, 9907].map(address);
+    let [listen, at] = [listen, dashboard].map(|address| address.to_string());
+    let script = "1s kill 2, 4s revive 2";
+    let demo = ["demo", "--listen", &listen, "--dashboard", &at, "--traffic", "50", "--script", script];
+    let mut lb = Lb::command(&demo, "Ctrl-C ends it");
+    assert!(lb.log_text().contains(&format!("http://{at}/")), "{}", lb.log_text());
+
+    eventually("backend-2 is down", || backend(dashboard, 1)["state"] == "down");
+    let others = || [0, 2].map(|index| backend(dashboard, index)["connected"].as_u64().unwrap());
+    let before = others();
+    eventually("the others go on", || others().iter().zip(before).all(|(now, before)| *now > before));
+    eventually("backend-2 is up again", || backend(dashboard, 1)["state"] == "up");
+    let revived = backend(dashboard, 1);
+    assert_eq!(revived["probe"]["downs"], 1, "{revived}");
+    assert!(revived["probe"]["down_seconds"].as_f64().unwrap() > 0.0, "{revived}");
+    let before = revived["connected"].as_u64().unwrap();
+    eventually("it has clients again", || backend(dashboard, 1)["connected"].as_u64().unwrap() > before);
+
+    let log = lb.log_text();
+    for line in ["demo: backend-2 is dead", "demo: backend-2 lives"] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    lb.signal(Signal::INT);
+    assert_eq!(lb.ended(), 0);
+}
+
+/// What the status says of a backend of the demo, by its index.
+#[track_caller]
+fn backend(dashboard: SocketAddr, index: usize) -> Value {
+    let page = run(Command::new("curl").args(["--silent", &format!("http://{dashboard}/status.json")]));
+    let mut status: Value = serde_json::from_str(&page).unwrap();
+    status["pools"][0]["backends"][index].take()
+}

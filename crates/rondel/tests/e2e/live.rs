@@ -1,0 +1,160 @@
+//! Connections, one by one: which there are, and an end to some.
+
+use std::net::IpAddr;
+
+use crate::admin::{Admin, curl};
+use crate::lb::{Lb, closes};
+use crate::peers::{Backend, Client, End};
+use crate::place::{address, eventually};
+use crate::setup::Setup;
+
+#[test]
+fn each_connection_is_listed_with_what_it_did() {
+    let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
+    let admin = Admin::new();
+    let lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
+    assert_eq!(admin.done("connections").lines().count(), 1, "a heading");
+    let mut clients = [lb.connect(), lb.connect(), lb.connect()];
+    let names = clients.each_mut().map(|client| client.line());
+    clients[0].echoes(b"twelve bytes");
+
+    let list = admin.done("connections");
+    let lines: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), 4, "{list}");
+    let of_client = |number: usize| {
+        let address = clients[number].local_address().to_string();
+        let found = lines.iter().find(|line| line[1] == address);
+        found.unwrap_or_else(|| panic!("{address} is not in\n{list}"))
+    };
+    let first = of_client(0);
+    let backend = format!("web/{}", names[0]);
+    assert_eq!(first[2..], ["web", &backend, first[4], "12", "14", "relaying"], "{list}");
+    assert_eq!(of_client(2)[5..], ["0", "2", "relaying"], "{list}");
+
+    let lines = |line: &str| admin.done(line).lines().count() - 1;
+    assert_eq!(lines("connections --backend web/a") + lines("connections --backend web/b"), 3);
+    assert_eq!(lines("connections --client 192.0.2.1"), 0);
+    assert_eq!(lines("connections --pool other"), 0);
+    assert_eq!(lines("connections --listener web --pool web"), 3);
+    assert!(admin.done("connections --limit 1").contains("and 2 more"));
+    let json = admin.done("connections --json");
+    assert!(json.contains(r#""bytes_to_backend":12,"bytes_to_client":14,"state":"relaying""#), "{json}");
+    assert!(admin.refused("connections --backend web/nobody").contains("there is no backend"));
+    // Who the clients are is not told to everybody.
+    assert_eq!(curl("/connections", &["--data", "{}"]).0, "403");
+
+    drop(clients);
+    eventually("nobody is listed", || lines("connections") == 0);
+    drop(lb);
+}
+
+#[test]
+fn it_is_said_who_has_finished_and_who_has_no_backend_yet() {
+    let (mute, full) = (Backend::mute(9001), Backend::named("full", 9002));
+    let admin = Admin::new();
+    let setup = Setup::to(&[mute.target()]).listen("second", address(8081), "full", "");
+    let bounded = full.target().with("max_connections: 1");
+    let _lb = Lb::start(&admin.of(setup.pool("full", "", &[bounded])));
+    let mut finished = Client::connect(address(8080));
+    finished.send(b"the last").finish();
+    eventually("a side has finished", || admin.done("connections --pool web").contains("half_closed"));
+
+    let mut served = Client::connect(address(8081));
+    served.line();
+    let mut queued = Client::connect(address(8081));
+    eventually("one waits", || {
+        let list = admin.done("connections --listener second");
+        list.contains(" full/full ") && list.contains(" full/- ") && list.contains(" queued")
+    });
+    drop(served);
+    assert_eq!(queued.line(), "full");
+    // Its backend would never end it.
+    admin.done("close --backend web/mute");
+    assert_eq!(finished.end(), End::Reset);
+}
+
+#[test]
+fn a_connection_is_closed_by_its_id_and_no_other() {
+    let a = Backend::named("a", 9001);
+    let admin = Admin::new();
+    let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
+    let mut clients = [lb.connect(), lb.connect()];
+    for client in &mut clients {
+        client.line();
+    }
+    let list = admin.done("connections");
+    let address = clients[0].local_address().to_string();
+    let line = list.lines().find(|line| line.contains(&address)).unwrap();
+    let id = line.split_whitespace().next().unwrap().to_owned();
+
+    assert!(admin.done(&format!("close {id}")).contains("1 connection was closed"));
+    assert_eq!(clients[0].end(), End::Reset);
+    clients[1].echoes(b"as before");
+    // The next tenant of the slot is another connection.
+    let mut next = lb.connect();
+    next.line();
+    eventually("it has ended", || admin.rondel(&format!("close {id}")).text.contains("it has ended"));
+    next.echoes(b"as before");
+    assert!(admin.refused("close 99-0-0").contains("there is no connection"));
+    assert_eq!(admin.rondel("close").code, 2);
+    assert_eq!(admin.rondel("close 1-2").code, 2);
+    drop((clients, next));
+    assert_eq!(closes(&lb.end(), "closed_by_operator"), 1);
+}
+
+#[test]
+fn all_of_a_backend_or_of_a_client_are_closed_at_once() {
+    let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
+    let admin = Admin::new();
+    let setup = |backends: &[_]| admin.of(Setup::to_with("on_remove: keep", backends));
+    let lb = Lb::start(&setup(&[a.target(), b.target()]));
+    let mut clients: Vec<_> = (0..6).map(|_| lb.connect()).collect();
+    let names: Vec<String> = clients.iter_mut().map(|client| client.line()).collect();
+    // It is found though the file has it no more.
+    lb.reload(&setup(&[b.target()]));
+    assert!(admin.done("close --backend web/a").contains("3 connections were closed"));
+    for (name, client) in names.iter().zip(&mut clients) {
+        if name == "a" { assert_eq!(client.end(), End::Reset) } else { client.echoes(b"as before") }
+    }
+    let client = format!("close --client {}", clients[0].local_address().ip());
+    assert!(admin.done(&client).contains("3 connections were closed"));
+    assert!(admin.done(&client).contains("0 connections were closed"));
+    drop(clients);
+    assert_eq!(closes(&lb.end(), "closed_by_operator"), 6);
+}
+
+#[test]
+fn whom_a_client_would_get_is_whom_it_gets() {
+    let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
+    let admin = Admin::new();
+    let maglev =
+        Setup::to(&[a.target(), b.target()]).pool("sticky", "balance: maglev", &[a.target(), b.target()]);
+    let lb = Lb::start(&admin.of(maglev.listen("sticky", address(8081), "sticky", "")));
+    let told = |client: IpAddr, listener: &str| {
+        let told = admin.done(&format!("explain {client} {listener}"));
+        told.lines().next().unwrap().rsplit(": ").next().unwrap().to_owned()
+    };
+    // To ask takes no turn.
+    for _ in 0..4 {
+        let any = address(0).ip();
+        let foreseen = told(any, "web");
+        assert_eq!(foreseen, told(any, "web"));
+        assert_eq!(lb.connect().line(), foreseen);
+    }
+    let mut client = Client::connect(address(8081));
+    assert_eq!(client.line(), told(client.local_address().ip(), "sticky"));
+
+    admin.done("drain web/a");
+    let page = admin.done("explain 192.0.2.7 web");
+    assert!(page.contains("round_robin: b"), "{page}");
+    assert!(
+        page.lines().any(|line| line.starts_with("web/a ") && line.ends_with("its weight is 0")),
+        "{page}"
+    );
+    assert!(page.lines().any(|line| line.starts_with("web/b ") && line.contains("100%")), "{page}");
+    admin.done("drain web/b");
+    assert!(admin.done("explain 192.0.2.7 web").contains("the reason no_backend"));
+    assert!(admin.refused("explain 192.0.2.7 other").contains("there is no listener other"));
+    assert_eq!(admin.rondel("explain nonsense web").code, 2);
+    assert_eq!(curl("/explain", &["--data", "{}"]).0, "403");
+}

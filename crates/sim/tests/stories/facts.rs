@@ -1,0 +1,141 @@
+//! What a connection remembers of its life.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use config::{AccessLog, Demand, LogFormat, LogTarget, Waiting};
+use connection::{CloseReason, Direction, Termination};
+use sim::Peer;
+use table::{Availability, Phase, Role, Standing};
+use worker::Facts;
+
+use crate::balancer::Balancer;
+
+#[test]
+fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
+    let mut silent = None;
+    let mut balancer = Balancer::new(|config| {
+        let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
+        config.listeners[0].demand = Demand::Primary(hold);
+        config.pools[0].connect_timeout = CONNECT_TIMEOUT;
+        silent = Some(config.pools[0].backends[0].clone());
+    });
+    let serving = balancer.config.pools[0].backends[0].address;
+    let mut second = silent.expect("the config was set");
+    second.address = balancer.stage.silent();
+    let silent = second.address;
+    balancer.config.pools[0].backends.push(second);
+    balancer.reload(&[]);
+
+    let accepted_at = balancer.now();
+    let mut client = balancer.client();
+    balancer.stage.pass(HELD);
+    // The primary is known, and silent; then it is another.
+    balancer.reload(&[(silent, PRIMARY)]);
+    balancer.turn_while_there_is_something();
+    balancer.reload(&[(serving, PRIMARY)]);
+    balancer.pass(CONNECT_TIMEOUT);
+    let mut backend = balancer.next_backend();
+    say(&mut balancer, &mut client, 10);
+    assert_eq!(facts(&balancer).last, Direction::ToBackend);
+    say(&mut balancer, &mut backend, 30);
+    balancer.stage.pass(Duration::from_secs(5));
+
+    let facts = facts(&balancer);
+    assert!(near(facts.accepted_at - accepted_at, Duration::ZERO), "{facts:?}");
+    assert!(near(facts.waited.into(), HELD), "{facts:?}");
+    assert!(near(facts.connecting.into(), CONNECT_TIMEOUT), "{facts:?}");
+    assert_eq!((facts.attempts, facts.ahead), (2, 0));
+    assert_eq!((facts.bytes, facts.last), ([10, 30], Direction::ToClient));
+}
+
+#[test]
+fn each_end_has_a_record_that_says_how_far_it_was() {
+    let mut balancer = Balancer::new(|config| {
+        config.access_log = Some(LOG);
+        config.pools[0].idle_timeout = IDLE;
+    });
+    let (mut client, mut backend) = balancer.relay();
+    say(&mut balancer, &mut client, 10);
+    say(&mut balancer, &mut backend, 20);
+    backend.finish();
+    balancer.turn_while_there_is_something();
+    client.reset();
+    balancer.turn_while_there_is_something();
+    check_record(&mut balancer, CloseReason::ClientReset, "CL", [10, 20]);
+
+    // Nobody has said anything, then the client has.
+    let _silent = balancer.relay();
+    balancer.pass(2 * IDLE);
+    check_record(&mut balancer, CloseReason::Idle, "cD", [0, 0]);
+    let (mut client, _backend) = balancer.relay();
+    say(&mut balancer, &mut client, 5);
+    balancer.pass(2 * IDLE);
+    check_record(&mut balancer, CloseReason::Idle, "sD", [5, 0]);
+
+    let _client = balancer.relay();
+    balancer.publish(Phase::Ending);
+    balancer.turn();
+    while balancer.turn() {}
+    check_record(&mut balancer, CloseReason::Drained, "KD", [0, 0]);
+    assert!(balancer.records.take().is_none());
+}
+
+/// The log may come and go while clients wait, and with it whether anybody asks who they are.
+#[test]
+fn nobody_is_taken_for_who_was_in_the_slot_before() {
+    let mut balancer = Balancer::new(|config| {
+        let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
+        config.listeners[0].demand = Demand::Primary(hold);
+        config.access_log = Some(LOG);
+    });
+    let first = balancer.client();
+    balancer.config.access_log = None;
+    balancer.reload(&[]);
+    balancer.turn_while_there_is_something();
+    first.reset();
+    balancer.turn_while_there_is_something();
+    assert!(balancer.records.take().is_none());
+    let second = balancer.client();
+    balancer.config.access_log = Some(LOG);
+    balancer.reload(&[]);
+    balancer.turn_while_there_is_something();
+    second.reset();
+    balancer.turn_while_there_is_something();
+    let record = balancer.records.take().expect("it is logged when it ends");
+    assert_eq!(record.client, Some(SocketAddr::from(([10, 8, 0, 1], 1024))), "the kernel's second client");
+}
+
+const LOG: AccessLog = AccessLog { to: LogTarget::Stderr, format: LogFormat::Text, skip_empty: false };
+
+#[track_caller]
+fn check_record(balancer: &mut Balancer, reason: CloseReason, code: &str, bytes: [u64; 2]) {
+    let record = balancer.records.take().expect("it has ended");
+    assert_eq!((record.reason, Termination::of(record.reason, record.stage).code), (reason, code));
+    assert_eq!(record.facts.bytes, bytes);
+    assert!(record.client.is_some() && record.backend.is_some());
+}
+
+const IDLE: Duration = Duration::from_secs(30);
+
+const HELD: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(400);
+
+const PRIMARY: Standing =
+    Standing { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
+
+/// Timers tick, and a turn takes its time.
+fn near(time: Duration, expected: Duration) -> bool {
+    time >= expected && time < expected + Duration::from_millis(50)
+}
+
+fn say(balancer: &mut Balancer, peer: &mut Peer, bytes: u32) {
+    assert_eq!(peer.send(bytes), bytes);
+    balancer.turn_while_there_is_something();
+}
+
+/// Those of the one connection there is.
+fn facts(balancer: &Balancer) -> Facts {
+    let [only] = balancer.worker.inspect().connections[..] else { panic!("there is one") };
+    only.facts
+}

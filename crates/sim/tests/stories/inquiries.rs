@@ -1,0 +1,134 @@
+//! Control asks a worker for its connections, or has some closed.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use config::{Demand, Waiting};
+use connection::{CloseReason, Direction};
+use sim::{Peer, Read};
+use worker::{Errand, Found, Inquiry, Meant, StateView};
+
+use crate::balancer::Balancer;
+
+/// So many that one turn does not do.
+const CROWD: usize = 150;
+
+const CLOSE: Errand = Errand::Close(CloseReason::ClosedByOperator);
+
+#[test]
+fn a_crowd_is_listed_over_several_turns() {
+    let mut balancer = Balancer::new(|_| ());
+    let mut peers: Vec<(Peer, Peer)> = (0..CROWD).map(|_| balancer.relay()).collect();
+    assert_eq!(peers[0].0.send(5), 5);
+    balancer.turn_while_there_is_something();
+    assert!(balancer.worker.next_deadline().is_some_and(|at| at > balancer.now()));
+
+    let answer = balancer.ask(Meant::default(), Errand::List(usize::MAX));
+    balancer.stage.notice_wakes();
+    balancer.turn();
+    assert!(answer.try_recv().is_err(), "one turn does not do");
+    assert!(balancer.worker.next_deadline().is_some_and(|at| at <= balancer.now()), "the next comes at once");
+    // One that ends meanwhile is in nobody's way.
+    peers.pop().expect("there is a crowd").0.reset();
+    let found = balancer.answered(&answer);
+    let mut slots: Vec<u32> = found.listed.iter().map(|listed| listed.view.slot).collect();
+    assert!(slots.is_sorted());
+    slots.dedup();
+    assert_eq!(slots.len(), found.listed.len());
+    assert!((CROWD - 1..=CROWD).contains(&found.listed.len()));
+    assert_eq!(found.listed[0].view.facts.bytes[Direction::ToBackend as usize], 5);
+    assert!(matches!(found.listed[0].view.state, StateView::Relaying(_)));
+
+    let found = balancer.asked(Meant::default(), Errand::List(10));
+    assert_eq!((found.listed.len(), found.number), (10, CROWD as u64 - 1));
+}
+
+#[test]
+fn what_is_meant_is_closed_and_nothing_else() {
+    let mut balancer = Balancer::new(|_| ());
+    let mut peers: Vec<(Peer, Peer)> = (0..3).map(|_| balancer.relay()).collect();
+    let listed = balancer.asked(Meant::default(), Errand::List(3)).listed;
+    let client = |number: usize| listed[number].client.expect("it is there").ip();
+    let tenant = |number: usize| (listed[number].view.slot, listed[number].view.generation);
+
+    for nobody in [
+        Meant { listener: Some("other".to_owned()), ..Meant::default() },
+        Meant { pool: Some("other".to_owned()), ..Meant::default() },
+        Meant { client: Some([10, 8, 0, 99].into()), ..Meant::default() },
+        Meant { backend: Some(([10, 9, 9, 9], 80).into()), ..Meant::default() },
+        Meant { tenant: Some((7, 0)), ..Meant::default() },
+        Meant { tenant: Some((u32::MAX, 0)), ..Meant::default() },
+        Meant { tenant: Some((tenant(0).0, tenant(0).1 + 1)), ..Meant::default() },
+        Meant { tenant: Some(tenant(0)), client: Some(client(1)), ..Meant::default() },
+    ] {
+        assert_eq!(balancer.asked(nobody.clone(), CLOSE).number, 0, "{nobody:?}");
+    }
+    let meant = Meant { tenant: Some(tenant(1)), ..Meant::default() };
+    assert_eq!(balancer.asked(meant.clone(), CLOSE).number, 1);
+    assert_eq!(balancer.asked(meant, CLOSE).number, 0, "it has ended");
+    let (client_of, backend_of) = &mut peers[1];
+    assert_eq!([balancer.read(client_of), balancer.read(backend_of)], [Read::Reset; 2]);
+    let meant = Meant { tenant: Some(tenant(0)), client: Some(client(0)), ..Meant::default() };
+    assert_eq!(balancer.asked(meant, CLOSE).number, 1);
+    let backend = balancer.config.pools[0].backends[0].address;
+    let meant = Meant { backend: Some(backend), ..Meant::default() };
+    assert_eq!(balancer.asked(meant.clone(), Errand::List(9)).number, 1);
+    assert_eq!(balancer.asked(meant, CLOSE).number, 1);
+    assert_eq!(balancer.ended(), [(CloseReason::ClosedByOperator, 3)]);
+}
+
+/// One that waits, and one that is being connected.
+#[test]
+fn who_has_no_backend_is_listed_and_closed_as_well() {
+    let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(60) };
+    let mut balancer = Balancer::new(|config| config.listeners[0].demand = Demand::Primary(hold));
+    balancer.reload(&[]);
+    let mut held = balancer.client();
+    let found = balancer.asked(Meant::default(), Errand::List(1));
+    assert!(matches!(found.listed[0].view.state, StateView::Waiting { .. }));
+    assert!(found.listed[0].backend.is_none());
+    assert_eq!(balancer.asked(Meant::default(), CLOSE).number, 1);
+    assert_eq!(balancer.read(&mut held), Read::Reset);
+    assert_eq!(balancer.listener().hold_gate.active(), 0);
+
+    let silent = balancer.stage.silent();
+    balancer.config.listeners[0].demand = Demand::Any;
+    balancer.config.pools[0].backends[0].address = silent;
+    balancer.reload(&[]);
+    let mut connecting = balancer.client();
+    let found = balancer.asked(Meant::default(), Errand::List(1));
+    assert_eq!(found.listed[0].view.state, StateView::Connecting);
+    assert_eq!(found.listed[0].backend.as_ref().map(|backend| backend.address), Some(silent));
+    assert_eq!(balancer.asked(Meant::default(), CLOSE).number, 1);
+    assert_eq!(balancer.read(&mut connecting), Read::Reset);
+    assert_eq!(balancer.listener().pool.backends[0].gate.active(), 0);
+    assert_eq!(balancer.ended(), [(CloseReason::ClosedByOperator, 2)]);
+}
+
+impl Balancer {
+    fn ask(&mut self, meant: Meant, errand: Errand) -> Receiver<Found> {
+        let (sender, answer) = channel();
+        let answer_to = move |found| sender.send(found).expect("the test waits for it");
+        assert!(self.inquirer.ask(0, Inquiry { meant, errand, answer: Box::new(answer_to) }));
+        self.stage.wakers()[0].wake();
+        answer
+    }
+
+    /// Asks, and turns until it is answered and all that comes of it is done.
+    fn asked(&mut self, meant: Meant, errand: Errand) -> Found {
+        let answer = self.ask(meant, errand);
+        self.answered(&answer)
+    }
+
+    fn answered(&mut self, answer: &Receiver<Found>) -> Found {
+        let found = loop {
+            self.stage.notice_wakes();
+            self.turn();
+            if let Ok(found) = answer.try_recv() {
+                break found;
+            }
+        };
+        self.turn_while_there_is_something();
+        found
+    }
+}

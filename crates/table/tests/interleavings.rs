@@ -1,0 +1,161 @@
+//! Workers at a gate, and at the places of a pool, in every order of their accesses, or in many: nobody sleeps while there is a
+//! place for it. A run in which somebody does ends with everybody asleep, which the scheduler calls a deadlock.
+//!
+//! The accesses are sequentially consistent, and that is what the scheduler goes by. It is built in by `--cfg interleave`:
+//! `scripts/interleave`.
+#![cfg(interleave)]
+
+use shuttle::sync::{Arc, Condvar, Mutex};
+use shuttle::{check_dfs, check_pct, check_random, thread};
+use table::{Gate, Waiters};
+
+/// Two workers and one place: all orders there are.
+#[test]
+fn two_workers_at_one_place() {
+    check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Patient]), None);
+}
+
+#[test]
+fn one_of_two_workers_wants_no_place_any_more() {
+    check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Hasty]), None);
+}
+
+/// With three, too many to try all.
+#[test]
+fn three_workers_at_a_place_or_two() {
+    use Visits::{Hasty, Patient, Twice};
+    for (max, workers) in [
+        (1, [Patient, Patient, Patient]),
+        (1, [Patient, Hasty, Patient]),
+        (1, [Twice, Hasty, Twice]),
+        (2, [Twice, Twice, Twice]),
+        (2, [Twice, Hasty, Twice]),
+    ] {
+        check_random(move || visit_gate(max, &workers), RUNS);
+        // Few preemptions, at any place: what is rare when all orders are alike.
+        check_pct(move || visit_gate(max, &workers), RUNS, PREEMPTIONS);
+    }
+}
+
+#[test]
+fn two_workers_at_the_places_of_a_pool() {
+    check_dfs(|| visit_pool(&[&[0], &[0]]), None);
+}
+
+/// Some may go to one backend only, so that one who is named may have no use for the place.
+#[test]
+fn three_workers_at_the_places_of_a_pool() {
+    for may in [[&[0][..], &[0, 1], &[1]], [&[0, 1], &[0, 1], &[0, 1]], [&[0], &[0], &[1]]] {
+        check_random(move || visit_pool(&may), RUNS);
+        check_pct(move || visit_pool(&may), RUNS, PREEMPTIONS);
+    }
+}
+
+const RUNS: usize = 20_000;
+const PREEMPTIONS: usize = 3;
+
+/// What a worker comes for.
+#[derive(Clone, Copy)]
+enum Visits {
+    /// A place, and it waits for it.
+    Patient,
+    /// A place, and then another.
+    Twice,
+    /// A place; it wants none any more once it has slept.
+    Hasty,
+}
+
+fn visit_gate(max: u32, workers: &[Visits]) {
+    let gate = Arc::new(Gate::new(workers.len()));
+    let beds: Arc<Vec<Bed>> = Arc::new(workers.iter().map(|_| Bed::default()).collect());
+    let threads = workers.iter().copied().enumerate().map(|(worker, visits)| {
+        let (gate, beds) = (Arc::clone(&gate), Arc::clone(&beds));
+        thread::spawn(move || {
+            for _ in 0..if matches!(visits, Visits::Twice) { 2 } else { 1 } {
+                if enter(&gate, worker, max, visits, &beds) {
+                    assert!(gate.active() <= max);
+                    wake(&beds, gate.leave());
+                }
+            }
+        })
+    });
+    threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(gate.active(), 0);
+}
+
+/// As `table::Gate` tells it.
+fn enter(gate: &Gate, worker: usize, max: u32, visits: Visits, beds: &[Bed]) -> bool {
+    if gate.enter(max) {
+        return true;
+    }
+    let entered = loop {
+        gate.wait(worker);
+        if gate.enter(max) {
+            break true;
+        }
+        beds[worker].sleep();
+        if matches!(visits, Visits::Hasty) {
+            break false;
+        }
+        if gate.enter(max) {
+            break true;
+        }
+    };
+    wake(beds, gate.done_waiting(worker, max));
+    entered
+}
+
+/// Each worker takes one place, at one of the backends that it may go to, and gives it back. Each backend has one.
+fn visit_pool(may: &[&'static [usize]]) {
+    let backends: Arc<[Gate; 2]> = Arc::new([Gate::new(1), Gate::new(1)]);
+    let waiters = Arc::new(Waiters::new(may.len()));
+    let beds: Arc<Vec<Bed>> = Arc::new(may.iter().map(|_| Bed::default()).collect());
+    let threads = may.iter().copied().enumerate().map(|(worker, may)| {
+        let (backends, waiters, beds) = (Arc::clone(&backends), Arc::clone(&waiters), Arc::clone(&beds));
+        thread::spawn(move || {
+            let pick = || may.iter().copied().find(|&backend| backends[backend].enter(1));
+            // As `table::Pool::waiters` tells it.
+            let backend = pick().unwrap_or_else(|| {
+                loop {
+                    waiters.wait(worker);
+                    if let Some(backend) = pick() {
+                        return backend;
+                    }
+                    beds[worker].sleep();
+                }
+            });
+            // Nobody waits at this gate.
+            assert_eq!(backends[backend].leave(), None);
+            waiters.claim_all().for_each(|worker| beds[worker].wake());
+        })
+    });
+    threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+fn wake(beds: &[Bed], worker: Option<usize>) {
+    if let Some(worker) = worker {
+        beds[worker].wake();
+    }
+}
+
+/// Where a worker sleeps: what an eventfd is to it.
+#[derive(Default)]
+struct Bed {
+    woken: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Bed {
+    fn sleep(&self) {
+        let mut woken = self.woken.lock().unwrap();
+        while !*woken {
+            woken = self.bell.wait(woken).unwrap();
+        }
+        *woken = false;
+    }
+
+    fn wake(&self) {
+        *self.woken.lock().unwrap() = true;
+        self.bell.notify_one();
+    }
+}

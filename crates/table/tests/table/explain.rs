@@ -1,0 +1,128 @@
+//! Whom a client would be given, told before it comes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use config::{Config, Demand, Waiting};
+use connection::CloseReason;
+use proptest::prelude::*;
+use table::{
+    BackendIndex, Explanation, Health, Listener, Outcome, Picked, PoolHealth, Sockets, Table, explain,
+};
+
+use crate::story::{
+    DEMANDS, POLICIES, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, WORKERS, address, config, standing,
+};
+
+#[test]
+fn each_backend_is_told_with_what_speaks_against_it() {
+    let tiers = &["", "weight: 0", "tier: backup", "max_connections: 1"];
+    check("probe: { tcp: {} }", tiers, "....", Demand::Any, "a: -, b: NoWeight, c: OtherTier, d: -", "a");
+    check(
+        "probe: { tcp: {} }",
+        tiers,
+        "x.?e",
+        Demand::Any,
+        "a: Down+OtherTier, b: NoWeight+OtherTier, c: -, d: Ejected+OtherTier",
+        "c",
+    );
+    let roles = "probe: { redis: {} }";
+    check(roles, &["", "", ""], "PRL", PRIMARY, "a: -, b: OtherRole, c: OtherRole", "a");
+    check(roles, &["", "", ""], "pRL", PRIMARY, "a: -, b: OtherRole, c: OtherRole", "a");
+    check(roles, &["", "", ""], "PRL", REPLICA, "a: OtherRole, b: -, c: Lags", "b");
+    check(roles, &["", "", ""], "P?L", REPLICA_OR_PRIMARY, "a: OnlyFallback, b: OtherRole, c: Lags", "a");
+}
+
+#[test]
+fn who_finds_nobody_is_told_what_it_waits_for_or_why_it_is_refused() {
+    let probe = "probe: { redis: {} }; on_all_down: closed";
+    check(probe, &["", ""], "xx", Demand::Any, "a: Down, b: Down", "Refused(NoBackend)");
+    check("probe: { redis: {} }; on_all_down: open", &["", ""], "xx", Demand::Any, "a: Down, b: Down", "a");
+    check(probe, &["", ""], "RR", PRIMARY, "a: OtherRole, b: OtherRole", "Held");
+    let none = Demand::Primary(Waiting { connections_max: 0, timeout: std::time::Duration::from_secs(1) });
+    check(probe, &["", ""], "RR", none, "a: OtherRole, b: OtherRole", "Refused(HoldFull)");
+
+    for (queue, expected) in [
+        ("queue: { size: 1, timeout: 1s }", Outcome::Queued),
+        ("queue: { size: 0, timeout: 1s }", Outcome::Refused(CloseReason::QueueFull)),
+    ] {
+        let table = table(&config(queue, &["max_connections: 1"]), Demand::Any, "?");
+        assert!(table.0.listeners[0].pool.backends[0].gate.enter(1));
+        assert_eq!(told(&table).outcome, expected);
+    }
+}
+
+/// `known` is a letter for each backend; expected are the obstacles of each, and the outcome.
+#[track_caller]
+fn check(keys: &str, backends: &[&str], known: &str, demand: Demand, obstacles: &str, outcome: &str) {
+    let table = table(&config(keys, backends), demand, known);
+    let told = told(&table);
+    let letter = |index: BackendIndex| crate::story::letter(index).to_string();
+    let cases = told.cases.iter().map(|case| {
+        let words: Vec<String> = case.obstacles.iter().map(|obstacle| format!("{obstacle:?}")).collect();
+        let words = if words.is_empty() { "-".to_owned() } else { words.join("+") };
+        format!("{}: {words}", letter(case.index))
+    });
+    assert_eq!(cases.collect::<Vec<_>>().join(", "), obstacles);
+    let found = match told.outcome {
+        Outcome::Backend(index) => letter(index),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(found, outcome);
+}
+
+/// A table with a listener of this demand, what it was built from, and what was known then.
+fn table(config: &Config, demand: Demand, known: &str) -> (Table, config::Pool, PoolHealth) {
+    let mut config = config.clone();
+    let like = Config::forward(address(9), &[address(0)]).listeners.remove(0);
+    config.listeners = vec![config::Listener { demand, ..like }];
+    let addresses = config.pools[0].backends.iter().map(|backend| backend.address);
+    let health = PoolHealth {
+        backends: addresses.zip(known.chars().map(standing)).collect(),
+        ..PoolHealth::default()
+    };
+    let now = Story::new("", &[""]).now;
+    let of_all = Health { now, pools: [("pool".to_owned(), health.clone())].into() };
+    let sockets = vec![Arc::new(Sockets::new(Vec::new()))];
+    (Table::build(&config, sockets, WORKERS, Some(&of_all), None), config.pools.remove(0), health)
+}
+
+fn told((table, settings, health): &(Table, config::Pool, PoolHealth)) -> Explanation {
+    let listener: &Listener = &table.listeners[0];
+    explain(listener, settings, health, client(1))
+}
+
+fn client(number: u32) -> IpAddr {
+    number.to_be_bytes().into()
+}
+
+proptest! {
+    /// What is foreseen is what comes, as often as it is asked.
+    #[test]
+    fn the_next_pick_is_the_one_that_was_foreseen(
+        policy in 0..POLICIES.len(),
+        known in "[.xe?PRrL]{4}",
+        bounds in prop::collection::vec(0_u8..3, 4),
+        demand in 0..DEMANDS.len(),
+        clients in prop::collection::vec(0_u32..50, 1..20),
+    ) {
+        // One primary at most.
+        let first = known.find('P');
+        let known: String = known.char_indices().map(|(at, of)| if of == 'P' && Some(at) != first { 'R' } else { of }).collect();
+        let bounds: Vec<String> = bounds.iter().map(|most| format!("max_connections: {most}")).collect();
+        let bounds: Vec<&str> = bounds.iter().map(String::as_str).collect();
+        let keys = format!("probe: {{ redis: {{}} }}; balance: {}", POLICIES[policy]);
+        let mut story = Story::new(&keys, &bounds);
+        story.tell(&known);
+        for number in clients {
+            let foresee = |story: &Story| story.pool().foresee(DEMANDS[demand], &mut story.dice.clone(), client(number));
+            let foreseen = foresee(&story);
+            prop_assert_eq!(foreseen, foresee(&story));
+            let picked = story.pick_for(DEMANDS[demand], &[], number);
+            prop_assert_eq!(foreseen, picked);
+            if let Picked::Backend(index) = picked {
+                prop_assert!(story.pool().share(DEMANDS[demand], index) > 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Control's inquiries are answered: a few slots each turn, so that no turn is long.
+
+use std::sync::Arc;
+
+use uring::Driver;
+
+use crate::inquiry::{Errand, Found, Listed, Meant, UnderWay};
+use crate::slots::{Connection, State};
+use crate::worker::Worker;
+
+/// How many slots are looked at in a turn.
+const LOOKED_AT_MAX: u32 = 1024;
+
+/// Of them, how many connections are listed, asked for their address, or closed: each is a system call or more. The rest must
+/// wait for the next turn, which comes at once.
+const ANSWERED_MAX: usize = 64;
+
+impl<D: Driver> Worker<D> {
+    /// Goes on with the inquiry under way, or begins the next.
+    pub(crate) fn inquire_some(&mut self) {
+        let under_way = self.inquiries.under_way.take();
+        let begun = under_way.or_else(|| {
+            let inquiry = self.inquiries.take()?;
+            let next = inquiry.meant.tenant.map_or(0, |(slot, _)| slot);
+            Some(UnderWay { inquiry, next, found: Found::default() })
+        });
+        let Some(mut under_way) = begun else { return };
+        if self.look_further(&mut under_way) {
+            (under_way.inquiry.answer)(under_way.found);
+        } else {
+            self.inquiries.under_way = Some(under_way);
+        }
+    }
+
+    /// Looks at the next slots; says whether these were the last.
+    fn look_further(&mut self, under_way: &mut UnderWay) -> bool {
+        let UnderWay { inquiry, next, found } = under_way;
+        let used = self.slots.used();
+        let end = inquiry.meant.tenant.map_or(used, |(slot, _)| used.min(slot.saturating_add(1)));
+        let mut answered = 0;
+        for _ in 0..LOOKED_AT_MAX {
+            if *next >= end || answered == ANSWERED_MAX {
+                break;
+            }
+            let slot = *next;
+            *next += 1;
+            if !self.slots.peek(slot).is_some_and(|connection| self.means(&inquiry.meant, slot, connection)) {
+                continue;
+            }
+            answered += usize::from(inquiry.meant.client.is_some());
+            if !self.has_client_at(&inquiry.meant, slot) {
+                continue;
+            }
+            match inquiry.errand {
+                Errand::List(most) if found.listed.len() < most => {
+                    answered += 1;
+                    let listed = self.list(slot);
+                    found.listed.push(listed);
+                }
+                Errand::List(_) => {}
+                Errand::Close(_) if matches!(self.slots.get(slot).state, State::Closing(_)) => continue,
+                Errand::Close(reason) => {
+                    answered += 1;
+                    self.close(slot, reason);
+                }
+            }
+            found.number += 1;
+        }
+        *next >= end
+    }
+
+    /// Whether the connection is meant, by all that can be told without asking the kernel.
+    fn means(&self, meant: &Meant, slot: u32, connection: &Connection) -> bool {
+        let Meant { tenant, listener, pool, backend, client: _ } = meant;
+        let is_at =
+            |address| connection.backend.as_ref().is_some_and(|(_, backend)| backend.address == address);
+        tenant.is_none_or(|tenant| tenant == (slot, self.slots.generation(slot)))
+            && listener.as_ref().is_none_or(|name| *name == connection.listener.name)
+            && pool.as_ref().is_none_or(|name| *name == connection.listener.pool.name)
+            && backend.is_none_or(is_at)
+    }
+
+    fn has_client_at(&mut self, meant: &Meant, slot: u32) -> bool {
+        let Some(address) = meant.client else { return true };
+        let client = self.slots.get(slot).client;
+        self.driver.peer(client).is_some_and(|peer| peer.ip().to_canonical() == address)
+    }
+
+    fn list(&mut self, slot: u32) -> Listed {
+        let client = self.slots.get(slot).client;
+        let client = self.driver.peer(client);
+        let connection = self.slots.get(slot);
+        let listener = Arc::clone(&connection.listener);
+        let backend = connection.backend.as_ref().map(|(_, backend)| Arc::clone(backend));
+        Listed { view: self.view(slot), client, listener, backend }
+    }
+}
