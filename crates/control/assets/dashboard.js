@@ -2,7 +2,7 @@
 "use strict";
 
 const SECONDS_KEPT = 300; // Of the charts.
-const RECORDS_SHOWN = 256;
+const ENTRIES_SHOWN = 256;
 const SILENCE_MAX = 3500; // In milliseconds. A second more than two that were missed: contact is lost.
 
 // What the reasons mean, as README.md says it.
@@ -23,6 +23,9 @@ const REASONS = {
   backend_down: "The backend went down, and on_down is close.",
   demoted: "The backend's tier serves no longer, and on_demotion is not keep.",
   role_lost: "The backend is the primary no longer, and on_role_loss is close.",
+  removed: "A reload removed the backend, the listener or the pool, and on_remove gave no more time.",
+  backend_drained: "An operator drained the backend, and the time that was given is up.",
+  closed_by_operator: "An operator said so.",
   no_source_port: "No local port was free to connect from.",
   no_resources: "A descriptor or kernel memory could not be had.",
   idle: "No byte moved in either direction for idle_timeout.",
@@ -358,11 +361,16 @@ function problems(status) {
   if (status.phase !== "serving") say("odd", `It is ${status.phase}: no new connection is accepted.`);
   if (status.config.last_error !== null) say("bad", `The last reload was refused, and the configuration before it is in force: ${status.config.last_error}`);
   if (status.connections.active >= status.connections.max * 0.9) say("odd", `${count(status.connections.active)} of ${count(status.connections.max)} connections of the process are taken.`);
+  if (status.access_log?.error) say("odd", `The access log is not written: ${status.access_log.error}`);
   for (const listener of status.listeners) {
     if (listener.active >= listener.connections_max * 0.9) say("odd", `Listener ${listener.name}: ${count(listener.active)} of ${count(listener.connections_max)} connections are taken.`);
     if (listener.held > 0) say("odd", `Listener ${listener.name}: ${count(listener.held)} clients wait for a primary.`);
   }
   status.pools.forEach((pool) => poolProblems(pool, status, say));
+  for (const gone of status.leaving ?? []) {
+    const left = gone.seconds_left === null ? "" : `, for ${span(gone.seconds_left)} more`;
+    say("calm", `Removed ${gone.kind} ${gone.name}, pool ${gone.pool}: has ${count(gone.active)} connections yet${left}`);
+  }
   const order = ["bad", "odd", "calm"];
   return found.sort((one, other) => order.indexOf(one.grave) - order.indexOf(other.grave));
 }
@@ -381,13 +389,15 @@ function poolProblems(pool, status, say) {
     const since = backend.probe ? ` for ${span(backend.probe.since_seconds)}` : "";
     const why = backend.probe?.error ? `: ${backend.probe.error}` : "";
     if (word === "DOWN") say("bad", `${who}: down${since}${why}`);
-    else if (word === "EJECTED") say("bad", `${who}: put aside, because connects to it failed`);
+    else if (word === "EJECTED") say("bad", `${who}: put aside${until(backend.ejected_for_seconds)}, because connects to it failed`);
     else if (word === "LAGGING") say("odd", `${who}: too far behind to be read from`);
     else if (word === "UNKNOWN") say("odd", `${who}: not heard of yet${why}`);
-    else if (colour === "calm") say("calm", `${who}: ${word.toLowerCase()}`);
+    else if (colour === "calm") say("calm", `${who}: ${word.toLowerCase()}${until(backend.overrides.drain_seconds_left)}`);
     else if (backend.probe?.error) say("odd", `${who}: its last probe failed${why}`);
   }
 }
+
+const until = (seconds) => (seconds == null ? "" : `, for ${span(seconds)} more`);
 
 function showHealth(status) {
   const found = problems(status);
@@ -398,7 +408,7 @@ function showHealth(status) {
   const needs = wrong.length === 1 ? "1 thing needs a look" : `${wrong.length} things need a look`;
   setText(title, wrong.length === 0 ? "All is well" : needs);
   document.title = wrong.length === 0 ? "rondel: all is well" : `rondel: ${needs}`;
-  const items = reconcile(byId("problems"), found, (problem) => problem.text.replace(/ for [\dsmhd]+/, ""), () => make("li"));
+  const items = reconcile(byId("problems"), found, (problem) => problem.text.replace(/ for [\dsmhd]+|[\d,]+ (clients|connections)/g, ""), () => make("li"));
   items.forEach((item, index) => {
     item.className = found[index].grave;
     setText(item, found[index].text);
@@ -436,7 +446,7 @@ function showBars(parent, items, none) {
     const meter = list.children[index * 3 + 1].firstChild;
     meter.max = max;
     meter.value = item.value;
-    setText(list.children[index * 3 + 2], count(item.value));
+    setText(list.children[index * 3 + 2], item.note ? `${count(item.value)} · ${item.note}` : count(item.value));
   });
 }
 
@@ -450,26 +460,31 @@ function showCloses(status) {
 }
 
 function showWorkers(status) {
-  const items = status.workers.map((worker, index) => ({ name: `worker ${index}`, value: worker.active }));
+  const items = status.workers.map((worker, index) => ({
+    name: `worker ${index}`,
+    value: worker.active,
+    meaning: "Connections; of its receive buffers, those that are free; how often its completion queue was full.",
+    note: `${count(worker.buffers_free)} of ${count(worker.buffers)} buffers free · ${count(worker.overflows)} overflows`,
+  }));
   showBars(byId("workers"), items, "There is no worker.");
 }
 
 // The chronicle, newest first.
 
-let lastRecord = 0;
+let lastEntry = 0;
 
-function showRecords(records) {
+function showEntries(entries) {
   const list = byId("chronicle");
-  for (const record of records) {
-    if (record.number <= lastRecord) continue;
-    lastRecord = record.number;
-    const at = new Date(record.at * 1000);
-    list.prepend(make("li", { className: record.level },
+  for (const entry of entries) {
+    if (entry.number <= lastEntry) continue;
+    lastEntry = entry.number;
+    const at = new Date(entry.at * 1000);
+    list.prepend(make("li", { className: entry.level },
       make("time", { dateTime: at.toISOString(), title: at.toLocaleString(), textContent: clock(at) }),
-      make("span", { className: "kind", textContent: record.kind }),
-      make("span", { className: "text", textContent: record.text })));
+      make("span", { className: "kind", textContent: entry.kind }),
+      make("span", { className: "text", textContent: entry.text })));
   }
-  while (list.children.length > RECORDS_SHOWN) list.lastChild.remove();
+  while (list.children.length > ENTRIES_SHOWN) list.lastChild.remove();
 }
 
 // News.
@@ -484,7 +499,7 @@ function onStatus(status) {
     startedAt = status.started_at;
     before = null;
     series.clear();
-    lastRecord = 0;
+    lastEntry = 0;
     byId("chronicle").replaceChildren();
   }
   rememberAll(status);
@@ -548,7 +563,7 @@ function connect() {
     heard();
     onStatus(JSON.parse(event.data));
   });
-  events.addEventListener("chronicle", (event) => showRecords(JSON.parse(event.data)));
+  events.addEventListener("chronicle", (event) => showEntries(JSON.parse(event.data)));
   events.addEventListener("error", lose);
 }
 

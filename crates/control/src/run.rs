@@ -623,7 +623,8 @@ impl Control {
             }
             Ask::Connections(query, answer) => self.list_connections(&query, answer),
             Ask::Command(Command::Close(close), peer, answer) => {
-                log::info!("admin: {peer}: close {close}");
+                let text = format!("admin: {peer}: close {close}");
+                self.chronicle.note(Level::Info, Kind::Command, text);
                 self.close_connections(&close, answer);
             }
             Ask::Command(command, peer, answer) => {

@@ -82,7 +82,7 @@ pub struct Inquiries {
     /// Rung after something was put into the queue.
     bell: Arc<AtomicBool>,
     queue: Receiver<Inquiry>,
-    /// Whether there may be more in the queue, rung or not.
+    /// Whether there may be more in the queue, rung or not: since one was taken, until none was found.
     more: bool,
     pub(crate) under_way: Option<UnderWay>,
 }
@@ -139,9 +139,9 @@ impl Inquiries {
         inquiry
     }
 
-    /// Whether the next turn is to come at once.
+    /// Whether the next turn is to come at once: one is under way, or there may be another.
     pub(crate) fn are_due(&self) -> bool {
-        self.more || self.under_way.is_some()
+        self.more
     }
 }
 

@@ -531,25 +531,9 @@ pub(super) mod tests {
     use super::*;
     use crate::chronicle::Kind;
 
-    fn counts(name: &str, count: u64) -> BTreeMap<String, u64> {
-        BTreeMap::from([(name.to_owned(), count)])
-    }
-
-    fn backend() -> BackendStatus {
-        let probe = ProbeStatus {
-            verdict: "down".to_owned(),
-            since_seconds: 12.5,
-            downs: 1,
-            down_seconds: 12.5,
-            error: Some("connection refused".to_owned()),
-            latency_seconds: Some(0.002),
-            late_seconds: 0.0,
-            passed: 10,
-            failed: 2,
-            inconclusive: 0,
-            errors: counts("refused", 2),
-        };
-        BackendStatus {
+    /// One listener, one pool, one backend that is down and was a lagging replica, everything of it counted.
+    pub(in crate::admin) fn status() -> Status {
+        let backend = BackendStatus {
             name: "a".to_owned(),
             address: "10.0.0.1:80".parse().unwrap(),
             tier: "active".to_owned(),
@@ -572,12 +556,8 @@ pub(super) mod tests {
             bytes_to_backend: 10,
             bytes_to_client: 20,
             closed: counts("done", 3),
-            probe: Some(probe),
-        }
-    }
-
-    /// One listener, one pool, one backend that is down and was a lagging replica, everything of it counted.
-    pub(in crate::admin) fn status() -> Status {
+            probe: Some(probe()),
+        };
         Status {
             version: "1.2.3".to_owned(),
             phase: PhaseStatus::Serving,
@@ -633,16 +613,9 @@ pub(super) mod tests {
                     buckets: vec![(0.1, 1), (1.0, 3)],
                 },
                 life: DurationsStatus::default(),
-                backends: vec![backend()],
+                backends: vec![backend],
             }],
-            leaving: vec![LeavingStatus {
-                kind: "backend".to_owned(),
-                pool: "app".to_owned(),
-                name: "gone".to_owned(),
-                address: "10.0.0.9:80".parse().unwrap(),
-                active: 1,
-                seconds_left: Some(100),
-            }],
+            leaving: vec![leaving()],
             chronicle: vec![Entry {
                 number: 1,
                 at: 1_000.5,
@@ -663,6 +636,37 @@ pub(super) mod tests {
             buffers_free: 1000,
             pipes_open: 3,
             pipes_free: 1,
+        }
+    }
+
+    fn counts(name: &str, count: u64) -> BTreeMap<String, u64> {
+        BTreeMap::from([(name.to_owned(), count)])
+    }
+
+    fn probe() -> ProbeStatus {
+        ProbeStatus {
+            verdict: "down".to_owned(),
+            since_seconds: 12.5,
+            downs: 1,
+            down_seconds: 12.5,
+            error: Some("connection refused".to_owned()),
+            latency_seconds: Some(0.002),
+            late_seconds: 0.0,
+            passed: 10,
+            failed: 2,
+            inconclusive: 0,
+            errors: counts("refused", 2),
+        }
+    }
+
+    fn leaving() -> LeavingStatus {
+        LeavingStatus {
+            kind: "backend".to_owned(),
+            pool: "app".to_owned(),
+            name: "gone".to_owned(),
+            address: "10.0.0.9:80".parse().unwrap(),
+            active: 1,
+            seconds_left: Some(100),
         }
     }
 

@@ -83,12 +83,12 @@ fn who_has_no_backend_is_listed_and_closed_as_well() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(60) };
     let mut balancer = Balancer::new(|config| config.listeners[0].demand = Demand::Primary(hold));
     balancer.reload(&[]);
-    let mut held = balancer.client();
+    let mut waiting = balancer.client();
     let found = balancer.asked(Meant::default(), Errand::List(1));
     assert!(matches!(found.listed[0].view.state, StateView::Waiting { .. }));
     assert!(found.listed[0].backend.is_none());
     assert_eq!(balancer.asked(Meant::default(), CLOSE).number, 1);
-    assert_eq!(balancer.read(&mut held), Read::Reset);
+    assert_eq!(balancer.read(&mut waiting), Read::Reset);
     assert_eq!(balancer.listener().hold_gate.active(), 0);
 
     let silent = balancer.stage.silent();

@@ -292,7 +292,7 @@ fn refused(most: u32) -> Balancer {
     let pool = &mut balancer.config.pools[0];
     pool.backends.push(pool.backends[0].clone());
     pool.backends[0].address = refusing;
-    pool.backends[0].name = "refusing".to_owned();
+    "refusing".clone_into(&mut pool.backends[0].name);
     balancer.reload(&[(refusing, standing(Role::Primary))]);
     balancer.turn_while_there_is_something();
     balancer
