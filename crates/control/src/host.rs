@@ -50,7 +50,7 @@ fn raise_descriptors_max() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-fn sysctl<T: FromStr>(path: &str) -> Option<T> {
+pub(crate) fn sysctl<T: FromStr>(path: &str) -> Option<T> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 

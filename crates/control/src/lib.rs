@@ -5,10 +5,15 @@
 
 pub mod access_log; // What it says of connections that ended.
 pub mod admin; // How it is asked and steered.
+pub mod doctor; // Whether a host has what a config needs.
+
 mod chronicle;
 mod failure;
 mod host;
+mod inherited;
+mod notify;
 mod peaks;
+mod pulse;
 mod ready;
 mod reload;
 mod retired;

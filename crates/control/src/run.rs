@@ -36,6 +36,8 @@ use crate::admin::{
 use crate::chronicle::{Chronicle, Kind};
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::inherited::Inherited;
+use crate::notify::{Line, Notify};
 use crate::peaks::Peaks;
 use crate::ready::{Ready, ReadyListener};
 use crate::reload::{Origin, Refusal, plan};
@@ -67,8 +69,9 @@ pub fn run(source: Source, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Runtime(format!("the control thread could not start: {error}")))?;
     runtime.block_on(async {
-        let (control, sizes) = Control::start(source).await?;
+        let (mut control, sizes) = Control::start(source).await?;
         ready(&control.ready(&sizes)?);
+        control.tell_ready();
         // A task of its own, because to wake the one that is blocked on takes a write(2) each time.
         let serving = tokio::spawn(control.serve());
         serving.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
@@ -116,6 +119,10 @@ struct Control {
     inquirer: Inquirer,
     /// Workers that have not ended.
     running: usize,
+    /// Tells systemd.
+    notify: Notify,
+    /// When the connections that are left are cut; none while it does not drain.
+    cut_at: Option<Instant>,
     admin: Admin,
 }
 
@@ -157,7 +164,9 @@ impl Control {
         let (ask, asks) = mpsc::channel(ASKS_MAX);
         let admin = Admin::start(&config.admin, &ask)?;
         let all: Vec<usize> = (0..config.listeners.len()).collect();
-        let sockets = bind(&config, &all, workers, &[])?.into_iter().map(Arc::new).collect();
+        let mut inherited = Inherited::from_environment();
+        let sockets = bind(&config, &all, workers, &[], &mut inherited)?.into_iter().map(Arc::new).collect();
+        drop(inherited);
         let mut watch = Watch::new(&config);
         let mut chronicle = Chronicle::default();
         watch.first_round(FIRST_ROUND_MAX, &mut chronicle).await;
@@ -198,6 +207,8 @@ impl Control {
             asks,
             inquirer,
             running: 0,
+            notify: Notify::from_environment(workers, Instant::now()),
+            cut_at: None,
             admin,
         };
         control.spawn(&sizes, inquiries, &sender)?;
@@ -287,7 +298,10 @@ impl Control {
         );
         self.chronicle.note(Level::Info, Kind::Phase, text);
         self.enter_phase(Phase::Draining);
-        let deadline = Instant::now() + timeout;
+        let now = Instant::now();
+        let deadline = now + timeout;
+        self.cut_at = Some(deadline);
+        self.notify.stopping(&self.line(now), now);
         let mut failed = None;
         while self.running > 0 {
             let Ok(event) = timeout_at(deadline, self.event()).await else {
@@ -338,8 +352,15 @@ impl Control {
         }
     }
 
-    /// Reads the file again and goes over to it, whole or not at all.
+    /// Reads the file again and goes over to it, whole or not at all; says so to systemd.
     fn reload(&mut self) -> Answer {
+        self.notify.reloading();
+        let answer = self.reload_file();
+        self.tell_ready();
+        answer
+    }
+
+    fn reload_file(&mut self) -> Answer {
         self.log_totals();
         if let Source::Fixed(_) = self.source {
             log::warn!("reload: {NO_FILE}; the configuration stays");
@@ -414,7 +435,8 @@ impl Control {
         let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
         let held = previous.listeners.iter().map(|listener| sockets::address(&listener.sockets));
         let held: Vec<_> = held.filter_map(Result::ok).collect();
-        let mut bound = bind(config, &new, self.wakers.len(), &held)?.into_iter().map(Arc::new);
+        let none = &mut Inherited::default();
+        let mut bound = bind(config, &new, self.wakers.len(), &held, none)?.into_iter().map(Arc::new);
         let origin = |origin: &Origin| match *origin {
             Origin::Kept(before) => Arc::clone(&previous.listeners[before].sockets),
             Origin::Bound => bound.next().expect("one for each that is new"),
@@ -478,11 +500,18 @@ impl Control {
         loop {
             let sweep = (!self.retired.is_empty()).then_some(self.swept_at + SWEEP_INTERVAL);
             let due = self.due();
+            let told = self.notify.due();
             tokio::select! {
                 biased;
                 event = self.events.recv() => {
-                    return event.expect("the tasks that receive signals hold senders and do not end");
+                    let event = event.expect("the tasks that receive signals hold senders and do not end");
+                    if let Event::Ended { worker, .. } = event {
+                        self.notify.on_ended(worker);
+                    }
+                    return event;
                 }
+                // Before all that there may be much of: a watchdog that is not fed ends the process.
+                () = sleep_until(told.unwrap_or_else(Instant::now)), if told.is_some() => self.tell(),
                 report = self.watch.next() => {
                     if self.watch.on_report(&report, now(), &mut self.chronicle) {
                         self.refresh();
@@ -501,6 +530,41 @@ impl Control {
                 Some(ask) = self.asks.recv() => self.answer(ask),
             }
         }
+    }
+
+    // What systemd is told.
+
+    fn tell_ready(&mut self) {
+        let now = Instant::now();
+        self.notify.ready(&self.line(now), now);
+        // From here on it is looked whether they turn.
+        self.wakers.iter().for_each(Waker::wake);
+    }
+
+    fn tell(&mut self) {
+        let now = Instant::now();
+        let turns: Vec<u64> = self.workers.iter().map(|worker| worker.turns.get()).collect();
+        let ends = self.published.load_full().phase != Phase::Serving;
+        let line = self.line(now);
+        if self.notify.on_due(now, &turns, ends, line) {
+            self.wakers.iter().for_each(Waker::wake);
+        }
+    }
+
+    fn line(&self, now: Instant) -> String {
+        let table = self.published.load_full();
+        let standings = || self.health.pools.values().flat_map(|pool| pool.backends.values());
+        let reloads = self.reloads.status();
+        Line {
+            phase: table.phase,
+            listeners: table.listeners.len(),
+            backends: standings().count(),
+            available: standings().filter(|standing| standing.availability.is_available()).count(),
+            connections: self.gate.active(),
+            left: self.cut_at.map(|at| at.saturating_duration_since(now)),
+            refused: reloads.last_error.as_deref(),
+        }
+        .to_string()
     }
 
     /// Connects to a backend have failed as often in a row as its pool puts it aside for.
@@ -733,13 +797,14 @@ fn bind(
     indices: &[usize],
     workers: usize,
     held: &[std::net::SocketAddr],
+    inherited: &mut Inherited,
 ) -> Result<Vec<Sockets>, Failure> {
     let listeners: Vec<_> = indices
         .iter()
         .map(|&index| &config.listeners[index])
         .map(|listener| (listener.name.as_str(), sockets::options(listener, &config.pools[listener.pool.0])))
         .collect();
-    sockets::listen(&listeners, workers, held)
+    sockets::listen(&listeners, workers, held, inherited)
 }
 
 fn forward_signals(sender: &mpsc::Sender<Event>) -> io::Result<()> {

@@ -14,8 +14,9 @@ use table::Sockets;
 use uring::{ListenOptions, SocketKeepalive};
 
 use crate::failure::Failure;
+use crate::inherited::Inherited;
 
-/// Binds the addresses of these listeners, each once for each worker; all of them or none.
+/// The sockets of these listeners, one for each worker: `inherited` ones, or bound; all of them or none.
 ///
 /// `held` are addresses that this process listens on already.
 #[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
@@ -23,26 +24,36 @@ pub(crate) fn listen(
     listeners: &[(&str, ListenOptions)],
     workers: usize,
     held: &[SocketAddr],
+    inherited: &mut Inherited,
 ) -> Result<Vec<Sockets>, Failure> {
     let failure =
         |listener: &str, address, error| Failure::Bind { listener: listener.to_owned(), address, error };
     // All are probed before the first is bound, so that none of ours is in the way of another.
     let deadline = Instant::now() + LET_GO;
+    let held: Vec<_> = inherited.addresses().chain(held.iter().copied()).collect();
     for &(listener, options) in listeners {
         if options.address.port() != 0 && !held.iter().any(|&other| overlap(options.address, other)) {
             probe_until(deadline, options).map_err(|error| failure(listener, options.address, error))?;
         }
     }
     let listen = |&(listener, options): &(&str, ListenOptions)| {
-        listen_group(options, workers).map_err(|error| failure(listener, options.address, error))
+        let sockets = match inherited.take(options, workers) {
+            Ok(Some(sockets)) => Ok(sockets),
+            Ok(None) => listen_group(options, workers),
+            Err(error) => Err(error),
+        };
+        sockets.map_err(|error| failure(listener, options.address, error))
     };
     listeners.iter().map(listen).collect()
 }
 
 /// Ends listening for good, whoever still holds the sockets: workers keep a listener as long as a connection of
 /// it lives. Clients that were not accepted yet are reset, and later ones refused, so that they go elsewhere
-/// rather than wait in a queue that nobody serves.
+/// rather than wait in a queue that nobody serves. Inherited sockets go on listening: the next process serves their queue.
 pub(crate) fn stop(sockets: &Sockets) {
+    if sockets.is_inherited() {
+        return;
+    }
     for socket in sockets.iter() {
         // It fails where it was done before (`ENOTCONN`).
         let _ = shutdown(socket, Shutdown::Both);
@@ -101,7 +112,7 @@ fn probe_until(deadline: Instant, options: ListenOptions) -> io::Result<()> {
 /// not join. With `SO_REUSEADDR` it is in nobody else's way, and nobody but a listening socket is in its
 /// way: neither connections of a process before, nor what it left in TIME-WAIT. Between this and the bind
 /// that follows another process may still join; the kernel offers nothing against that.
-fn probe(options: ListenOptions) -> io::Result<()> {
+pub(crate) fn probe(options: ListenOptions) -> io::Result<()> {
     let family = match options.address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -122,7 +133,7 @@ fn probe(options: ListenOptions) -> io::Result<()> {
 /// A process may listen on a wildcard and on an address of its own beside it; the probe cannot tell that from
 /// a stranger. An IPv6 wildcard is taken to cover IPv4 even where `v6only` keeps it away: the price is a
 /// probe that is left out, not an address that is refused.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let (ip_a, ip_b) = (a.ip().to_canonical(), b.ip().to_canonical());
     a.port() == b.port() && (ip_a == ip_b || covers(ip_a, ip_b) || covers(ip_b, ip_a))
 }
@@ -148,10 +159,20 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::time::Duration;
 
+    use table::Sockets;
     use uring::{ListenOptions, SocketKeepalive};
 
-    use super::{address, listen, overlap, stop};
+    use super::{address, overlap, stop};
     use crate::failure::Failure;
+    use crate::inherited::Inherited;
+
+    fn listen(
+        listeners: &[(&str, ListenOptions)],
+        workers: usize,
+        held: &[SocketAddr],
+    ) -> Result<Vec<Sockets>, Failure> {
+        super::listen(listeners, workers, held, &mut Inherited::default())
+    }
 
     #[test]
     fn port_0_is_chosen_once_for_all_workers() {

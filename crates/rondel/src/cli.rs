@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    backends, check, close, completions, connections, demo, disable, drain, explain, failback, health,
-    log_level, plan, reload, run, status, tcp, weight,
+    backends, check, close, completions, connections, demo, disable, doctor, drain, explain, failback,
+    health, log_level, plan, reload, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Run(run::Arguments),
     /// Say what a configuration file means, or what is wrong with it
     Check(check::Arguments),
+    /// Say whether this host has what a configuration file asks of it
+    Doctor(doctor::Arguments),
     /// Balance one address over some backends, without a file
     Tcp(tcp::Arguments),
     /// Show it at work: three HTTP backends built in, and rondel before them
@@ -198,10 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn a_code_may_be_two_dashes() {
-        for code in ["SC", "-- --"] {
-            assert!(matches!(parse(&format!("rondel explain {code}")), Command::Explain(_)), "{code}");
+    fn a_code_is_explained_and_a_client_at_a_listener() {
+        for what in ["SC", "-- --", "192.0.2.7 web", "--json SC"] {
+            assert!(matches!(parse(&format!("rondel explain {what}")), Command::Explain(_)), "{what}");
         }
+        refuse("rondel explain");
     }
 
     #[test]

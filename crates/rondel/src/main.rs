@@ -5,6 +5,7 @@ mod cli; // What the user may write. Start here.
 mod check; // Commands that balance, or need no balancer.
 mod completions;
 mod demo;
+mod doctor;
 mod explain;
 mod man;
 mod run;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Tcp(arguments) => tcp::tcp(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments),

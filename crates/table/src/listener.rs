@@ -46,21 +46,34 @@ impl Listener {
 
 /// Listening sockets of one address, one per worker. They close when the last table with them is gone.
 #[derive(Debug)]
-pub struct Sockets(Vec<OwnedFd>);
+pub struct Sockets {
+    by_worker: Vec<OwnedFd>,
+    inherited: bool,
+}
 
 impl Sockets {
     /// Sockets by worker index.
     pub fn new(by_worker: Vec<OwnedFd>) -> Self {
-        Self(by_worker)
+        Self { by_worker, inherited: false }
+    }
+
+    /// Sockets by worker index that another process made, and holds.
+    pub fn inherited(by_worker: Vec<OwnedFd>) -> Self {
+        Self { by_worker, inherited: true }
+    }
+
+    /// Whether another process made them: then it is not for this one to end their listening.
+    pub fn is_inherited(&self) -> bool {
+        self.inherited
     }
 
     /// The socket that `worker` accepts from.
     pub fn get(&self, worker: usize) -> BorrowedFd<'_> {
-        self.0[worker].as_fd()
+        self.by_worker[worker].as_fd()
     }
 
     /// Every socket, by worker index.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> {
-        self.0.iter().map(AsFd::as_fd)
+        self.by_worker.iter().map(AsFd::as_fd)
     }
 }

@@ -16,5 +16,5 @@ pub use crate::driver::{
 };
 pub use crate::ring::Ring;
 pub use crate::setup_error::SetupError;
-pub use crate::sockets::{ListenOptions, SocketKeepalive, listen, open, relisten};
+pub use crate::sockets::{ListenOptions, SocketKeepalive, inherit, listen, open, relisten};
 pub use crate::waker::Waker;

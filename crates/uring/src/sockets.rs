@@ -65,6 +65,20 @@ pub fn listen(options: ListenOptions) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
+/// Makes a listening socket of another process's what [`listen`] makes, as far as it can still be changed: all but its
+/// address, and what the address was bound with.
+///
+/// # Errors
+///
+/// What fcntl(2), setsockopt(2) or listen(2) say: `EINVAL` for a socket that is connected.
+pub fn inherit(socket: impl AsFd, options: ListenOptions) -> io::Result<()> {
+    let fd = socket.as_fd();
+    let socket = SockRef::from(&fd);
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    relisten(fd, options.backlog, options.keepalive)
+}
+
 /// Gives a listening socket another `backlog` and other keepalive times while it listens.
 ///
 /// # Errors

@@ -26,6 +26,14 @@ fn a_kernel_without_io_uring_exits_with_5() {
 }
 
 fn run_where_io_uring_setup_fails(errno: Errno) -> Said {
+    where_io_uring_setup_fails(errno, || run_with(&[], &Setup::to(&[refusing("a", 9001)])))
+}
+
+/// Runs something on a thread, and whatever it starts, for which io_uring fails.
+pub(crate) fn where_io_uring_setup_fails<R: Send + 'static>(
+    errno: Errno,
+    what: impl FnOnce() -> R + Send + 'static,
+) -> R {
     let refuse = SeccompAction::Errno(errno.raw_os_error().cast_unsigned());
     let rules = BTreeMap::from([(IO_URING_SETUP, vec![])]);
     let arch = std::env::consts::ARCH.try_into().unwrap();
@@ -34,7 +42,7 @@ fn run_where_io_uring_setup_fails(errno: Errno) -> Said {
     // A filter is for life, and children inherit it: it gets a thread of its own.
     let run = move || {
         apply_filter(&filter).unwrap();
-        run_with(&[], &Setup::to(&[refusing("a", 9001)]))
+        what()
     };
     thread::spawn(run).join().unwrap()
 }

@@ -52,6 +52,19 @@ pub(crate) fn rondel<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) ->
     Lb::spawn(Command::new(binary()).args(arguments), Folder::new()).said()
 }
 
+/// The same, run by another command, as in [`Lb::start_under`].
+#[track_caller]
+pub(crate) fn rondel_under(wrapper: &[&str], arguments: &[&str]) -> Said {
+    let binary = binary();
+    let words: Vec<&OsStr> = wrapper
+        .iter()
+        .map(OsStr::new)
+        .chain([binary.as_os_str()])
+        .chain(arguments.iter().map(OsStr::new))
+        .collect();
+    Lb::spawn(Command::new(words[0]).args(&words[1..]), Folder::new()).said()
+}
+
 /// Runs `rondel run` with this configuration, for a start that is to fail; the wrapper as in [`Lb::start_under`].
 #[track_caller]
 pub(crate) fn run_with(wrapper: &[&str], config: &impl Display) -> Said {
@@ -272,6 +285,15 @@ impl Lb {
     /// The names of its threads.
     pub(crate) fn threads(&self) -> BTreeSet<String> {
         thread_names(&self.proc("task"))
+    }
+
+    /// The id of its thread of this name.
+    #[track_caller]
+    pub(crate) fn thread(&self, name: &str) -> u32 {
+        let tasks = fs::read_dir(self.proc("task")).unwrap().map(|task| task.unwrap().path());
+        let is_it = |task: &PathBuf| fs::read_to_string(task.join("comm")).unwrap_or_default().trim() == name;
+        let task = tasks.into_iter().find(is_it).unwrap_or_else(|| panic!("no thread {name}"));
+        task.file_name().unwrap().to_str().unwrap().parse().unwrap()
     }
 
     /// The names of all threads that it had at any time while `what` ran.

@@ -1,0 +1,60 @@
+//! `rondel doctor`: whether this host gives what a configuration asks of it, and what to do where it does not.
+
+use std::path::PathBuf;
+
+use config::Config;
+use control::doctor::{Facts, Finding, Level, judge};
+
+use crate::outcome::{Failed, Outcome, print};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rondel doctor
+  rondel doctor /etc/rondel/rondel.yaml
+  sudo -u rondel rondel doctor /etc/rondel/rondel.yaml
+  rondel doctor rondel.yaml --json | jq '.[] | select(.level != \"ok\")'
+
+Run it as the user that rondel runs as, with its limits. It binds the listeners' addresses for a moment and connects to each
+backend once; nothing is changed. Exit codes: 0 nothing fails, 1 something does, 3 the file is wrong.")]
+pub(crate) struct Arguments {
+    /// The configuration file; without one only the host is looked at
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
+    let config = match &arguments.file {
+        Some(file) => Config::load(file).map_err(Failed::Config)?,
+        None => nothing_in_particular(),
+    };
+    let findings = judge(&config, &Facts::read(&config)?);
+    if arguments.json {
+        print(&serde_json::to_string(&findings).expect("no maps"))?;
+    } else {
+        print(&findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+    }
+    match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
+        0 => Ok(()),
+        1 => Err(Failed::Runtime("1 check fails".to_owned())),
+        number => Err(Failed::Runtime(format!("{number} checks fail"))),
+    }
+}
+
+/// A config with every default, and nobody to listen for or connect to.
+fn nothing_in_particular() -> Config {
+    let nowhere = "127.0.0.1:0".parse().expect("an address");
+    let mut config = Config::forward(nowhere, &[nowhere]);
+    config.listeners.clear();
+    config.pools.clear();
+    config
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { level, subject, found, cure } = finding;
+    let cure = cure.as_ref().map_or_else(String::new, |cure| format!("\n      {cure}"));
+    format!("{level:<4}  {subject}: {found}{cure}")
+}

@@ -1,0 +1,85 @@
+//! `rondel doctor`: what it finds on this host, and on one that lacks something.
+
+use std::fs;
+
+use rustix::io::Errno;
+
+use crate::kernel::where_io_uring_setup_fails;
+use crate::lb::{Lb, Said, rondel_under};
+use crate::peers::{Backend, listen, refusing};
+use crate::place::{Folder, address};
+use crate::setup::Setup;
+
+/// What it says of a file.
+#[track_caller]
+fn doctor(wrapper: &[&str], setup: &Setup, more: &[&str]) -> Said {
+    let folder = Folder::new();
+    let file = folder.file("rondel.yaml");
+    fs::write(&file, setup.to_string()).unwrap();
+    rondel_under(wrapper, &[&["doctor", file.to_str().unwrap()], more].concat())
+}
+
+#[track_caller]
+fn has(said: &Said, line: &str) {
+    assert!(said.text.lines().any(|found| found.starts_with(line)), "{line} is not in\n{}", said.text);
+}
+
+#[test]
+fn a_host_that_serves_is_well() {
+    let backend = Backend::named("a", 9001);
+    let setup = Setup::to(&[backend.target()]);
+    let said = doctor(&[], &setup, &[]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    for line in ["ok    kernel: ", "ok    io_uring: ", "ok    listener web: ", "ok    backend web/a: "] {
+        has(&said, line);
+    }
+    let json = doctor(&[], &setup, &["--json"]);
+    assert!(json.text.starts_with(r#"[{"level":"ok","subject":"kernel","found":"Linux "#), "{}", json.text);
+    let host = rondel_under(&[], &["doctor"]);
+    assert_eq!(host.code, 0, "{}", host.text);
+
+    // Beside the one that runs.
+    let _lb = Lb::start(&setup);
+    let said = doctor(&[], &setup, &[]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(said.text.contains("is held by rondel, process "), "{}", said.text);
+}
+
+#[test]
+fn what_is_in_the_way_is_named() {
+    let _other = listen(address(8080));
+    let said = doctor(&[], &Setup::to(&[refusing("a", 9001)]).admin("socket: /nowhere/admin.sock"), &[]);
+    assert_eq!(said.code, 1, "{}", said.text);
+    for line in ["fail  listener web: ", "fail  backend web/a: ", "fail  admin socket: "] {
+        has(&said, line);
+    }
+    assert!(said.text.contains(&format!("process {}", std::process::id())), "{}", said.text);
+    assert!(said.text.contains("3 checks fail"), "{}", said.text);
+}
+
+#[test]
+fn limits_that_are_too_low_are_named() {
+    let backend = Backend::named("a", 9001);
+    let setup = Setup::to(&[backend.target()]).runtime("workers: 4, max_connections: 1000");
+    let said = doctor(&["prlimit", "--nofile=256"], &setup, &[]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    has(&said, "warn  open files: the limit of 256 allows ");
+    has(&said, "warn  cpus: 4 workers share ");
+    let said = doctor(&["prlimit", "--nofile=32"], &setup, &[]);
+    assert_eq!(said.code, 1, "{}", said.text);
+    has(&said, "fail  open files: ");
+}
+
+#[test]
+fn a_kernel_that_forbids_io_uring_is_named_with_the_cure() {
+    let said = where_io_uring_setup_fails(Errno::PERM, || rondel_under(&[], &["doctor"]));
+    assert_eq!(said.code, 1, "{}", said.text);
+    has(&said, "fail  io_uring: io_uring_setup: Operation not permitted");
+    assert!(said.text.contains("seccomp"), "{}", said.text);
+}
+
+#[test]
+fn a_wrong_file_exits_with_3() {
+    let said = doctor(&[], &Setup::to_with("balance: randomly", &[refusing("a", 9001)]), &[]);
+    assert_eq!(said.code, 3, "{}", said.text);
+}
