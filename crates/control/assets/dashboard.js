@@ -168,7 +168,7 @@ class Chart {
       height: 96,
       cursor: { show: false },
       legend: { show: false },
-      padding: [10, 6, 0, 0],
+      padding: [10, 16, 0, 0],
       scales: {
         x: { range: (_, __, max) => [max - SECONDS_KEPT, max] },
         y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
@@ -436,7 +436,7 @@ function showBars(parent, items, none) {
     list = make("dl", { className: "card bars" });
     list.dataset.key = key;
     for (const item of items) {
-      list.append(make("dt", { textContent: item.name, ...(item.meaning && { title: item.meaning }) }),
+      list.append(make("dt", item.meaning ? { title: item.meaning } : {}, item.name, make("small")),
         make("dd", {}, make("meter", { min: 0, "aria-label": item.name })), make("dd"));
     }
     parent.replaceChildren(list);
@@ -446,7 +446,8 @@ function showBars(parent, items, none) {
     const meter = list.children[index * 3 + 1].firstChild;
     meter.max = max;
     meter.value = item.value;
-    setText(list.children[index * 3 + 2], item.note ? `${count(item.value)} · ${item.note}` : count(item.value));
+    setText(list.children[index * 3 + 2], count(item.value));
+    setText(list.children[index * 3].lastChild, item.note ?? "");
   });
 }
 
@@ -464,7 +465,7 @@ function showWorkers(status) {
     name: `worker ${index}`,
     value: worker.active,
     meaning: "Connections; of its receive buffers, those that are free; how often its completion queue was full.",
-    note: `${count(worker.buffers_free)} of ${count(worker.buffers)} buffers free · ${count(worker.overflows)} overflows`,
+    note: `${count(worker.buffers_free)} of ${count(worker.buffers)} buffers free, ${count(worker.overflows)} overflows`,
   }));
   showBars(byId("workers"), items, "There is no worker.");
 }

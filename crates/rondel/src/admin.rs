@@ -32,7 +32,12 @@ pub(crate) struct Reach {
 impl Reach {
     /// How everything is.
     pub(crate) fn status(&self) -> Result<Status, Failed> {
-        let page = self.ask(Method::GET, "/status.json", String::new())?;
+        self.read("/status.json")
+    }
+
+    /// What is found at this path.
+    pub(crate) fn read<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failed> {
+        let page = self.ask(Method::GET, path, String::new())?;
         serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))
     }
 

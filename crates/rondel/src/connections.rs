@@ -6,6 +6,7 @@ use control::admin::{BackendName, ConnectionStatus, Connections, Query};
 
 use crate::admin::Reach;
 use crate::backends::table;
+use crate::ended::ended;
 use crate::outcome::{Outcome, print};
 use crate::status::span;
 
@@ -14,6 +15,7 @@ use crate::status::span;
 Examples:
   rondel connections
   rondel connections --backend web/a --limit 20
+  rondel connections --ended
   rondel connections --json | jq '.connections[] | select(.state == \"half_closed\")'
 
 The oldest of those that are listed come first. STATE is connecting, held (for a primary), queued (for a place), relaying,
@@ -22,24 +24,30 @@ half_closed or closing, and whether the kernel splices its bytes at the moment. 
 pub(crate) struct Arguments {
     /// Only those of this pool
     #[arg(long, value_name = "POOL")]
-    pool: Option<String>,
+    pub(crate) pool: Option<String>,
     /// Only those of this listener
     #[arg(long, value_name = "LISTENER")]
-    listener: Option<String>,
+    pub(crate) listener: Option<String>,
     /// Only those to this backend
     #[arg(long, value_name = "POOL/BACKEND")]
-    backend: Option<BackendName>,
+    pub(crate) backend: Option<BackendName>,
     /// Only those of clients at this address
     #[arg(long, value_name = "IP")]
-    client: Option<IpAddr>,
+    pub(crate) client: Option<IpAddr>,
     /// How many at most
     #[arg(long, value_name = "NUMBER", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    limit: u32,
+    pub(crate) limit: u32,
+    /// Those that ended last, of listeners that have an access log; the latest comes first
+    #[arg(long)]
+    ended: bool,
     #[command(flatten)]
-    reach: Reach,
+    pub(crate) reach: Reach,
 }
 
 pub(crate) fn connections(arguments: &Arguments) -> Outcome {
+    if arguments.ended {
+        return ended(arguments);
+    }
     let query = Query {
         listener: arguments.listener.clone(),
         pool: arguments.pool.clone(),

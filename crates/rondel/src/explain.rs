@@ -51,3 +51,18 @@ fn tell(code: &str, as_json: bool) -> Outcome {
     }
     print(&format!("{code}: {text}\nWhat to check: {check}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::tell;
+    use crate::outcome::Failed;
+
+    #[test]
+    fn a_code_is_known_or_those_that_are_are_named() {
+        let Err(Failed::Usage(message)) = tell("XX", false) else { panic!("it is known") };
+        assert!(message.contains("there are --, CQ"), "{message}");
+        for code in ["SC", "--"] {
+            assert!(tell(code, true).is_ok(), "{code}");
+        }
+    }
+}

@@ -16,6 +16,7 @@ mod close;
 mod connections;
 mod disable;
 mod drain;
+mod ended;
 mod failback;
 mod foresee;
 mod health;

@@ -80,6 +80,8 @@ pub(crate) enum Fin {
     Arrived,
     /// The reader was told.
     Read,
+    /// It was sent after bytes that a reset took with it, and never arrives.
+    Cut,
 }
 
 /// What one end knows.
@@ -151,6 +153,9 @@ impl Way {
 
     /// Forgets what is still on its way.
     fn cut(&mut self) {
+        if self.fin == Fin::Sent && self.sent > self.arrived {
+            self.fin = Fin::Cut;
+        }
         self.sent = self.arrived;
     }
 }

@@ -195,23 +195,49 @@ pub(super) struct Clock {
     pub(super) time: SystemTime,
 }
 
+/// Writes times of day in UTC, by RFC 3339 with microseconds. The second that was written last is worked out once: connections come
+/// many in a second.
+#[derive(Default)]
+pub(super) struct Calendar {
+    /// Since 1970.
+    second: u64,
+    /// As it is written, up to the point; nothing before the first.
+    date: String,
+}
+
 impl Clock {
-    /// The time of day then, in UTC, by RFC 3339 with microseconds.
-    pub(super) fn write_date(self, then: Instant, to: &mut String) {
+    /// The time of day then.
+    pub(super) fn time(self, then: Instant) -> SystemTime {
         let ago = self.instant.saturating_duration_since(then);
-        let time = self.time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
-        let date = TimeZone::UTC.to_datetime(Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH));
+        self.time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+impl Calendar {
+    pub(super) fn write(&mut self, time: SystemTime, to: &mut String) {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if self.date.is_empty() || self.second != since.as_secs() {
+            self.turn_to(since.as_secs());
+        }
         to.clear();
+        to.push_str(&self.date);
+        write!(to, "{:06}Z", since.subsec_micros()).expect("a String takes everything");
+    }
+
+    fn turn_to(&mut self, second: u64) {
+        let stamp = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
+        let date = TimeZone::UTC.to_datetime(stamp.unwrap_or(Timestamp::UNIX_EPOCH));
+        self.second = second;
+        self.date.clear();
         write!(
-            to,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            self.date,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.",
             date.year(),
             date.month(),
             date.day(),
             date.hour(),
             date.minute(),
             date.second(),
-            date.subsec_nanosecond() / 1000,
         )
         .expect("a String takes everything");
     }
@@ -267,7 +293,7 @@ mod tests {
     use table::{Sockets, Table};
     use worker::{Facts, Micros, Record};
 
-    use super::{Clock, Ended, PoolCounts};
+    use super::{Calendar, Clock, Ended, PoolCounts};
     use crate::reload::tests::config;
 
     #[test]
@@ -302,6 +328,22 @@ mod tests {
         assert_eq!(serde_json::from_str::<Ended>(&json).unwrap(), kept);
     }
 
+    #[test]
+    fn dates_go_on_and_back() {
+        let mut calendar = Calendar::default();
+        let mut written = String::new();
+        for (micros, date) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_400_000_001, "2000-02-29T00:00:00.000001Z"),
+            (951_782_400_999_999, "2000-02-29T00:00:00.999999Z"),
+            (951_782_401_000_000, "2000-02-29T00:00:01.000000Z"),
+            (951_782_399_500_000, "2000-02-28T23:59:59.500000Z"),
+        ] {
+            calendar.write(SystemTime::UNIX_EPOCH + Duration::from_micros(micros), &mut written);
+            assert_eq!(written, date);
+        }
+    }
+
     const RELAYED: Stage = Stage::Relaying { last: Direction::ToClient, finished: None };
 
     #[track_caller]
@@ -314,7 +356,7 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_637_702_123_456);
         let clock = Clock { instant: record.facts.accepted_at + Duration::from_secs(2), time };
         let mut stamp = String::new();
-        clock.write_date(record.facts.accepted_at, &mut stamp);
+        Calendar::default().write(clock.time(record.facts.accepted_at), &mut stamp);
         let ended = Ended::new(record, 1, &stamp, 0, &mut PoolCounts::default());
         let (mut text, mut json) = (Vec::new(), Vec::new());
         ended.write_text(&mut text);

@@ -15,7 +15,7 @@ use table::Gate;
 use tokio::sync::mpsc;
 use worker::{RECORDS_MAX, Record, Records};
 
-use super::line::{Clock, Ended, PoolCounts};
+use super::line::{Calendar, Clock, Ended, PoolCounts};
 use super::{Desk, ENDED_MAX, Orders, Target, lock};
 
 pub(super) struct Scribe {
@@ -26,6 +26,7 @@ pub(super) struct Scribe {
     /// By worker.
     records: Vec<Records>,
     target: Option<Target>,
+    calendar: Calendar,
     /// Lines that are to be written.
     lines: Vec<u8>,
     /// How much of them is.
@@ -56,6 +57,7 @@ impl Scribe {
             notes,
             records: Vec::new(),
             target: None,
+            calendar: Calendar::default(),
             lines: Vec::new(),
             written: 0,
             torn: false,
@@ -140,7 +142,7 @@ impl Scribe {
             if !is_written && number < remembered_from {
                 continue;
             }
-            clock.write_date(record.facts.accepted_at, &mut accepted_at);
+            self.calendar.write(clock.time(record.facts.accepted_at), &mut accepted_at);
             let ended = Ended::new(record, *worker, &accepted_at, self.gate.active(), &mut pools);
             if is_written {
                 match target.format {

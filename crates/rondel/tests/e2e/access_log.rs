@@ -80,6 +80,15 @@ impl AccessLog {
         run(Command::new("curl").args(["--silent", "--fail", "--unix-socket"]).arg(socket).arg(url))
     }
 
+    /// What the command with these words says, given to the balancer of that socket.
+    #[track_caller]
+    fn rondel<const N: usize>(&self, words: [&str; N]) -> String {
+        let socket = self.0.file("admin.sock");
+        let said = rondel(words.into_iter().chain(["--socket", socket.to_str().unwrap()]));
+        assert_eq!(said.code, 0, "{words:?}: {}", said.text);
+        said.text
+    }
+
     /// How many lines were `written`, or `lost`.
     #[track_caller]
     fn counted(&self, result: &str) -> u64 {
@@ -168,6 +177,28 @@ fn nothing_is_lost_over_reloads_and_the_end() {
     (0..10).for_each(|_| visit(&lb, 1));
     lb.end();
     assert_eq!(log.reasons("web"), [("done".to_owned(), 20)].into());
+}
+
+#[test]
+fn those_that_ended_last_are_listed_and_may_be_chosen() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let setup = log.admin(Setup::to(&[backend.target().named("a")]));
+    let lb = Lb::start(&setup);
+    assert!(log.rondel(["connections", "--ended"]).contains("none is remembered: `access_log` is off"));
+    lb.reload(&setup.access_log(&log.json()));
+    (0..120).for_each(|_| visit(&lb, 1));
+    log.wait_for_lines(120);
+    let listed = |words: &str| {
+        let said = log.rondel(["connections", "--ended", words]);
+        said.lines().filter(|line| line.contains(" web/a ") && line.ends_with("-- done")).count()
+    };
+    eventually("a hundred are remembered", || listed("--limit=1000") == 100);
+    assert_eq!(listed("--backend=web/a"), 100);
+    assert_eq!(listed("--limit=7"), 7);
+    for other in ["--backend=web/b", "--pool=other", "--listener=other", "--client=192.0.2.1"] {
+        assert_eq!(listed(other), 0, "{other}");
+    }
 }
 
 #[test]
@@ -290,7 +321,7 @@ fn a_disk_that_is_full_loses_lines_and_nothing_else() {
     lb.wait_for("access log: No space left on device", 0);
     eventually("all are counted", || log.counted("lost") == 3);
     assert_eq!(log.counted("written"), 0);
-    let said = rondel(["status", "--socket", log.0.file("admin.sock").to_str().unwrap()]).text;
+    let said = log.rondel(["status"]);
     assert!(
         said.contains("access log: /dev/full, 0 lines written, 3 lost\n  it cannot be written: No space"),
         "{said}"

@@ -64,6 +64,16 @@ fn wrong_arguments_exit_with_2() {
 }
 
 #[test]
+fn a_code_of_the_access_log_is_explained_and_one_that_is_none_is_refused() {
+    let said = rondel(["explain", "sD"]);
+    assert_eq!(said.code, 0);
+    assert!(said.text.contains("the backend's turn") && said.text.contains("What to check"), "{}", said.text);
+    let said = rondel(["explain", "XX"]);
+    assert_eq!(said.code, 2);
+    assert!(said.text.contains("there are --, CQ"), "{}", said.text);
+}
+
+#[test]
 fn help_version_completions_and_manual_are_there() {
     for (line, word) in [
         ("--help", "Usage"),

@@ -103,7 +103,7 @@ fn nobody_is_taken_for_who_was_in_the_slot_before() {
     second.reset();
     balancer.turn_while_there_is_something();
     let record = balancer.records.take().expect("it is logged when it ends");
-    assert_eq!(record.client, Some(SocketAddr::from(([10, 8, 0, 1], 1024))), "the kernel's second client");
+    assert_eq!(record.client, Some(SocketAddr::from(([10, 8, 0, 1], 1025))), "the kernel's second client");
 }
 
 const LOG: AccessLog = AccessLog { to: LogTarget::Stderr, format: LogFormat::Text, skip_empty: false };

@@ -143,7 +143,7 @@ fn check(setup: &Setup, expected: &[(&str, &str, u64)], attack: impl FnOnce(&Lb)
     eventually("those that ended are listed", || {
         parse(&log.ask("/ended.json")).as_array().unwrap().len() as u64 == lines
     });
-    let listed = parse(&log.ask("/ended.json"));
+    let listed = parse(&log.rondel(["connections", "--ended", "--json"]));
     for &(reason, code, count) in expected {
         let is_one = |line: &&Value| {
             let termination = &line["termination"];
