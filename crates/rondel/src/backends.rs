@@ -93,7 +93,7 @@ pub(crate) fn left(gone: &LeavingStatus) -> String {
     gone.seconds_left.map_or_else(|| "kept".to_owned(), |seconds| format!("{seconds}s left"))
 }
 
-fn said(said: Override) -> String {
+pub(crate) fn said(said: Override) -> String {
     let mut words = Vec::new();
     let left = said.drain_seconds_left.map(|seconds| format!("({seconds}s left)"));
     words.extend(said.drained.then(|| format!("drained{}", left.unwrap_or_default())));

@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Explain(explain::Arguments),
     /// End a connection, or those of a backend or of a client
     Close(close::Arguments),
+    /// Show a running rondel on the terminal, anew each second
+    #[cfg(feature = "top")]
+    Top(crate::top::Arguments),
     /// Send no new connections to a backend
     Drain(drain::Arguments),
     /// Send connections to a drained backend again

@@ -24,6 +24,8 @@ mod log_level;
 mod plan;
 mod reload;
 mod status;
+#[cfg(feature = "top")]
+mod top;
 mod weight;
 
 mod admin; // What the commands share.
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         Command::Connections(arguments) => connections::connections(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Close(arguments) => close::close(&arguments),
+        #[cfg(feature = "top")]
+        Command::Top(arguments) => top::top(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),
         Command::Disable(arguments) => disable::disable(&arguments),

@@ -1,0 +1,369 @@
+//! What is drawn: it depends on the last two statuses, and on what keys chose, and on nothing else.
+
+use std::cmp::Reverse;
+
+use control::admin::{BackendStatus, ListenerStatus, PhaseStatus, Status};
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Line;
+use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
+
+use crate::backends::said;
+use crate::status::span;
+
+/// What is known, and how it is to be seen.
+pub(super) struct View {
+    now: Status,
+    /// The one before, for what is told by the second.
+    before: Option<Status>,
+    /// Why there is no newer one.
+    lost: Option<String>,
+    pub(super) sort: Sort,
+    /// Backends above the first that is seen.
+    above: usize,
+}
+
+/// What backends are sorted by; those of one value, and all else, by their place in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Their place in the file.
+    File,
+    /// Those that take no connections first.
+    State,
+    /// Connections, the most first.
+    Active,
+    /// New connections in a second, the most first.
+    Rate,
+    /// Connects that failed, the most first.
+    Failed,
+}
+
+impl Sort {
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::File => Self::State,
+            Self::State => Self::Active,
+            Self::Active => Self::Rate,
+            Self::Rate => Self::Failed,
+            Self::Failed => Self::File,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::File => "the file",
+            Self::State => "STATE",
+            Self::Active => "CONNS",
+            Self::Rate => "NEW/s",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+impl View {
+    pub(super) fn new(status: Status) -> Self {
+        Self { now: status, before: None, lost: None, sort: Sort::File, above: 0 }
+    }
+
+    /// A newer status came.
+    pub(super) fn renew(&mut self, status: Status) {
+        self.lost = None;
+        // A process that was started again counts from 0.
+        let same = status.started_at.total_cmp(&self.now.started_at).is_eq();
+        self.before = Some(std::mem::replace(&mut self.now, status)).filter(|_| same);
+    }
+
+    /// None came; what was known stays to be seen.
+    pub(super) fn lose(&mut self, why: String) {
+        self.lost = Some(why);
+    }
+
+    pub(super) fn move_by(&mut self, lines: isize) {
+        self.above = self.above.saturating_add_signed(lines);
+    }
+
+    /// The backends with their pools' names, sorted.
+    fn backends(&self) -> Vec<(&str, &BackendStatus)> {
+        let pools = self.now.pools.iter();
+        let mut all: Vec<_> = pools
+            .flat_map(|pool| pool.backends.iter().map(|backend| (pool.name.as_str(), backend)))
+            .collect();
+        match self.sort {
+            Sort::File => {}
+            Sort::State => all.sort_by_key(|(_, backend)| backend.is_available()),
+            Sort::Active => all.sort_by_key(|(_, backend)| Reverse(backend.active)),
+            Sort::Rate => all.sort_by(|(_, a), (_, b)| b.rate.total_cmp(&a.rate)),
+            Sort::Failed => all.sort_by_key(|(_, backend)| Reverse(backend.connect_failed)),
+        }
+        all
+    }
+
+    /// How much a number grew in a second; none before there are two to compare.
+    fn by_second(&self, now: u64, before: impl Fn(&Status) -> Option<u64>) -> Option<f64> {
+        let earlier = self.before.as_ref()?;
+        let grown = now.saturating_sub(before(earlier)?);
+        let seconds = self.now.uptime_seconds - earlier.uptime_seconds;
+        #[expect(clippy::cast_precision_loss, reason = "it is shown in three digits")]
+        (seconds > 0.0).then(|| grown as f64 / seconds)
+    }
+}
+
+/// Draws all of it.
+pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View) {
+    let listeners = u16::try_from(view.now.listeners.len()).unwrap_or(u16::MAX).min(LISTENERS_MAX);
+    let [head, upper, middle, lower] = Layout::vertical([
+        Constraint::Length(2),
+        Constraint::Length(listeners + 2),
+        Constraint::Min(3),
+        Constraint::Length(CHRONICLE + 1),
+    ])
+    .areas(frame.area());
+    // No further than to the last.
+    let shown = usize::from(middle.height.saturating_sub(2));
+    view.above = view.above.min(view.backends().len().saturating_sub(shown));
+    frame.render_widget(header(view), head);
+    draw_listeners(frame, view, upper);
+    draw_backends(frame, view, middle);
+    draw_chronicle(frame, view, lower);
+}
+
+fn header(view: &View) -> Paragraph<'_> {
+    let status = &view.now;
+    let phase = match status.phase {
+        PhaseStatus::Serving => "serving",
+        PhaseStatus::Draining => "draining",
+        PhaseStatus::Ending => "ending",
+    };
+    let workers: Vec<_> = status.workers.iter().map(|worker| worker.active.to_string()).collect();
+    let first = format!(
+        "rondel {}: {phase} for {}  connections: {} of {}, by worker {}",
+        status.version,
+        span(status.uptime_seconds),
+        status.connections.active,
+        status.connections.max,
+        workers.join(" ")
+    );
+    let trouble = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+    let second = match (&view.lost, &status.config.last_error) {
+        (Some(why), _) => {
+            Line::styled(format!("no contact: {}", why.lines().next().unwrap_or_default()), trouble)
+        }
+        (None, Some(why)) => Line::styled(format!("the last reload was refused: {why}"), trouble),
+        (None, None) => Line::raw(format!("sorted by {}   s sorts, arrows move, q ends", view.sort.name())),
+    };
+    Paragraph::new(vec![Line::styled(first, Modifier::BOLD), second])
+}
+
+fn draw_listeners(frame: &mut Frame<'_>, view: &View, area: Rect) {
+    let rows = view.now.listeners.iter().map(|listener| {
+        let bytes = |of: fn(&ListenerStatus) -> u64| {
+            view.by_second(of(listener), |before| {
+                before.listeners.iter().find(|other| other.name == listener.name).map(of)
+            })
+        };
+        Row::new([
+            listener.name.clone(),
+            listener.address.to_string(),
+            listener.pool.clone(),
+            format!("{}/{}", listener.active, listener.connections_max),
+            format!("{:.0}", listener.rate),
+            size(bytes(|listener| listener.bytes_to_backend)),
+            size(bytes(|listener| listener.bytes_to_client)),
+            listener.held.to_string(),
+        ])
+    });
+    let names = ["LISTENER", "ADDRESS", "POOL", "CONNS", "NEW/s", "IN/s", "OUT/s", "HELD"];
+    let widths = [20, 24, 16, 14, 8, 9, 9, 6].map(Constraint::Length);
+    frame.render_widget(table(rows, names, widths), area);
+}
+
+fn draw_backends(frame: &mut Frame<'_>, view: &View, area: Rect) {
+    let backends = view.backends();
+    let rows = backends.into_iter().skip(view.above).map(|(pool, backend)| {
+        let out = view.by_second(backend.bytes_to_client, |before| {
+            let pool = before.pools.iter().find(|other| other.name == pool)?;
+            pool.backends
+                .iter()
+                .find(|other| other.address == backend.address)
+                .map(|other| other.bytes_to_client)
+        });
+        let error = backend.probe.as_ref().and_then(|probe| probe.error.clone());
+        let none = || "-".to_owned();
+        Row::new([
+            Cell::from(format!("{pool}/{}", backend.name)),
+            Cell::from(backend.address.to_string()),
+            Cell::from(backend.state.clone()).style(colour(&backend.state)),
+            Cell::from(backend.role.clone().unwrap_or_else(none)),
+            Cell::from(backend.weight.to_string()),
+            Cell::from(backend.active.to_string()),
+            Cell::from(format!("{:.0}", backend.rate)),
+            Cell::from(size(out)),
+            Cell::from(backend.connect_failed.to_string()),
+            Cell::from(said(backend.overrides)),
+            Cell::from(error.unwrap_or_else(none)),
+        ])
+    });
+    let names = [
+        "BACKEND", "ADDRESS", "STATE", "ROLE", "WEIGHT", "CONNS", "NEW/s", "OUT/s", "FAILED", "SAID", "ERROR",
+    ];
+    let widths = [20, 24, 8, 8, 6, 7, 7, 9, 7, 12, 40].map(Constraint::Length);
+    frame.render_widget(table(rows, names, widths), area);
+}
+
+fn draw_chronicle(frame: &mut Frame<'_>, view: &View, area: Rect) {
+    let now = view.now.started_at + view.now.uptime_seconds;
+    let entries = view.now.chronicle.iter().rev().take(CHRONICLE.into());
+    let line = |entry: &control::Entry| {
+        let style = match entry.level.as_str() {
+            "error" => Style::new().fg(Color::Red),
+            "warn" => Style::new().fg(Color::Yellow),
+            _ => Style::new(),
+        };
+        Line::styled(format!("{:>8} ago  {}", span(now - entry.at), entry.text), style)
+    };
+    let block = Block::new().borders(Borders::TOP).title("what happened");
+    frame.render_widget(Paragraph::new(entries.map(line).collect::<Vec<_>>()).block(block), area);
+}
+
+fn table<'a, const N: usize>(
+    rows: impl Iterator<Item = Row<'a>>,
+    names: [&'a str; N],
+    widths: [Constraint; N],
+) -> Table<'a> {
+    let header = Row::new(names).style(Style::new().add_modifier(Modifier::REVERSED));
+    Table::new(rows, widths).header(header).block(Block::new().borders(Borders::TOP))
+}
+
+/// Beside the word, for who sees it.
+fn colour(state: &str) -> Style {
+    match state {
+        "up" => Style::new().fg(Color::Green),
+        "down" | "ejected" => Style::new().fg(Color::Red),
+        _ => Style::new(),
+    }
+}
+
+/// Bytes, in three digits or so.
+fn size(bytes: Option<f64>) -> String {
+    let Some(mut bytes) = bytes else { return "-".to_owned() };
+    let mut units = ["", "K", "M", "G", "T"].into_iter();
+    let mut unit = "";
+    for larger in units.by_ref() {
+        unit = larger;
+        if bytes < 1000.0 {
+            break;
+        }
+        if unit != "T" {
+            bytes /= 1024.0;
+        }
+    }
+    if unit.is_empty() || bytes >= 100.0 { format!("{bytes:.0}{unit}") } else { format!("{bytes:.1}{unit}") }
+}
+
+/// Listeners that are seen at most; those beyond are in `rondel status`.
+const LISTENERS_MAX: u16 = 8;
+
+/// Lines of the chronicle that are seen.
+const CHRONICLE: u16 = 5;
+
+#[cfg(test)]
+mod tests {
+    use control::admin::Status;
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::{Sort, View, draw, size};
+
+    #[test]
+    fn all_that_matters_is_on_the_screen() {
+        let mut view = View::new(status());
+        let mut later = status();
+        later.uptime_seconds += 2.0;
+        later.listeners[0].bytes_to_client += 4096;
+        later.pools[0].backends[1].bytes_to_client += 2 << 20;
+        view.renew(later);
+        let screen = lines(&mut view);
+        for (line, words) in [
+            (0, "rondel 1.2.3: serving for 1m2s  connections: 12 of 100, by worker 5 7"),
+            (1, "sorted by the file   s sorts, arrows move, q ends"),
+            (3, "LISTENER ADDRESS POOL CONNS NEW/s IN/s OUT/s HELD"),
+            (4, "web 0.0.0.0:80 app 12/10000 34 0 2.0K 0"),
+            (6, "BACKEND ADDRESS STATE ROLE WEIGHT CONNS NEW/s OUT/s FAILED SAID ERROR"),
+            (7, "app/a 10.0.0.1:80 up primary 1 3 10 0 0 - -"),
+            (8, "app/b 10.0.0.2:80 down - 7 9 24 1.0M 5 weight=7 connection refused"),
+        ] {
+            assert_eq!(screen[line], words.split_whitespace().collect::<Vec<_>>().join(" "), "{screen:#?}");
+        }
+        assert!(screen.iter().any(|line| line.contains("10s ago pool app, backend b: down")), "{screen:#?}");
+    }
+
+    #[test]
+    fn backends_are_sorted_and_moved_through() {
+        let mut view = View::new(status());
+        check(&mut view, Sort::File, "a");
+        check(&mut view, Sort::State, "b");
+        check(&mut view, Sort::Active, "b");
+        check(&mut view, Sort::Rate, "b");
+        check(&mut view, Sort::Failed, "b");
+        // No further than to the last one.
+        view.move_by(100);
+        check(&mut view, Sort::File, "a");
+    }
+
+    #[track_caller]
+    fn check(view: &mut View, sort: Sort, first: &str) {
+        view.sort = sort;
+        let screen = lines(view);
+        assert!(screen[7].starts_with(&format!("app/{first} ")), "{sort:?}: {screen:#?}");
+    }
+
+    #[test]
+    fn lost_contact_is_said_and_a_new_process_is_not_compared_with_the_old() {
+        let mut view = View::new(status());
+        view.lose("/run/rondel/admin.sock: connection refused\n  is there a rondel?".to_owned());
+        assert_eq!(lines(&mut view)[1], "no contact: /run/rondel/admin.sock: connection refused");
+        let mut restarted = status();
+        restarted.started_at += 100.0;
+        view.renew(restarted);
+        assert!(lines(&mut view)[4].ends_with(" 34 - - 0"), "{:#?}", lines(&mut view));
+        view.now.config.last_error = Some("rondel.yaml:7: wrong".to_owned());
+        assert_eq!(lines(&mut view)[1], "the last reload was refused: rondel.yaml:7: wrong");
+    }
+
+    #[test]
+    fn a_small_terminal_is_no_fault() {
+        for (width, height) in [(1, 1), (20, 5), (80, 10)] {
+            let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+            terminal.draw(|frame| draw(frame, &mut View::new(status()))).unwrap();
+        }
+    }
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (bytes, expected) in [
+            (0.0, "0"),
+            (999.0, "999"),
+            (1024.0, "1.0K"),
+            (150_000.0, "146K"),
+            (1e10, "9.3G"),
+            (1e18, "909495T"),
+        ] {
+            assert_eq!(size(Some(bytes)), expected);
+        }
+        assert_eq!(size(None), "-");
+    }
+
+    /// The screen of a terminal, with one space between words.
+    fn lines(view: &mut View) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(160, 20)).unwrap();
+        terminal.draw(|frame| draw(frame, view)).unwrap();
+        let buffer = terminal.backend().buffer();
+        let line = |y| (0..160).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        (0..20).map(|y| line(y).split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    fn status() -> Status {
+        serde_json::from_str(include_str!("status.json")).unwrap()
+    }
+}
