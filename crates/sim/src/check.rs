@@ -91,8 +91,9 @@ impl Run {
             notice.is_some_and(|notice| world.agenda.nanos(notice.until) + LATE_MAX < now)
         };
         let table = self.tables.last().expect("there is one");
-        // Control makes no other tables here once the process drains.
-        if table.phase != Phase::Serving {
+        // Control makes no other tables here once the process drains. Workers need a moment for each: a primary is never given up, and
+        // may have had notice for long when it loses the role.
+        if table.phase != Phase::Serving || self.published_at + LATE_MAX > now {
             return;
         }
         let removed = table.removed.backends().map(|(_, gone)| (gone.notice, u64::from(gone.connections())));

@@ -44,6 +44,8 @@ pub(crate) struct Run {
     pub(crate) inquiries: Inquiries,
     /// Every table that was published.
     pub(crate) tables: Vec<Arc<Table>>,
+    /// When the last of them was, in nanoseconds.
+    pub(crate) published_at: u64,
     /// The sockets of the listeners that are listened at.
     sockets: BTreeMap<SocketAddr, Arc<Sockets>>,
     /// Those of listeners that are in the table no more, to be stopped next.
@@ -96,6 +98,7 @@ impl Run {
             failing: Arc::new(Waker::new().expect("few are open")),
             gate: Arc::new(Gate::new(scenario.workers)),
             tables: vec![published.load_full()],
+            published_at: 0,
             published,
             config,
             health,
@@ -387,6 +390,7 @@ impl Run {
     fn publish(&mut self, table: Table) {
         self.published.publish(table);
         self.tables.push(self.published.load_full());
+        self.published_at = self.now();
         self.tell();
         self.wakers.iter().for_each(Waker::wake);
     }
