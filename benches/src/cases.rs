@@ -4,7 +4,7 @@ use crate::figures::{Figure, Phase, Unit};
 use crate::peers::Peer;
 
 /// All cases, in the order in which they run and are reported.
-pub(crate) static CASES: [Case; 12] = [
+pub(crate) static CASES: [Case; 14] = [
     Case {
         name: "small-64",
         title: "small requests, kept alive, 64 connections",
@@ -111,6 +111,22 @@ pub(crate) static CASES: [Case; 12] = [
         goals: &[Goal { rule: Rule::Own(Figure::Throughput, Phase::TwoWorkers, Phase::Full), at_most: None }],
         bars: &[(Figure::Throughput, Phase::Full), (Figure::Throughput, Phase::TwoWorkers)],
     },
+    Case {
+        name: "watched-64",
+        title: "metrics scraped each second, access log to a file: small requests, 64 connections",
+        unit: Unit::Request,
+        work: Work::Watched(Requests { connections: 64, ..SMALL }),
+        goals: WATCHED_GOALS,
+        bars: WATCHED_BARS,
+    },
+    Case {
+        name: "watched-new",
+        title: "the same: a new connection for each request, 64 at a time",
+        unit: Unit::Connection,
+        work: Work::Watched(Requests { connections: 64, close: true, ..SMALL }),
+        goals: WATCHED_GOALS,
+        bars: WATCHED_BARS,
+    },
 ];
 
 /// One thing that is measured.
@@ -149,6 +165,8 @@ pub(crate) enum Work {
     Reload(Requests),
     /// As many requests as can be, with one worker and with two.
     TwoWorkers(Requests),
+    /// As many requests as can be, without and with everything that tells how it is.
+    Watched(Requests),
 }
 
 /// How requests are made.
@@ -163,6 +181,12 @@ pub(crate) struct Requests {
     /// How many times longer than others it runs.
     pub(crate) stretch: u32,
 }
+
+const WATCHED_GOALS: &[Goal] =
+    &[Goal { rule: Rule::Own(Figure::CpuUs, Phase::Watched, Phase::Unwatched), at_most: Some(1.03) }];
+
+const WATCHED_BARS: &[(Figure, Phase)] =
+    &[(Figure::CpuUs, Phase::Unwatched), (Figure::CpuUs, Phase::Watched)];
 
 const CPU_BARS: &[(Figure, Phase)] = &[(Figure::CpuUs, Phase::Full)];
 
@@ -239,6 +263,8 @@ impl Work {
             Self::Reload(_) | Self::TwoWorkers(_) => {
                 matches!(peer, Peer::Haproxy | Peer::Nginx | Peer::Rondel)
             }
+            // Each can be watched in other ways.
+            Self::Watched(_) => peer == Peer::Rondel,
         }
     }
 }

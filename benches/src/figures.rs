@@ -48,6 +48,10 @@ pub(crate) enum Phase {
     Idle,
     /// As much as it can, with two workers.
     TwoWorkers,
+    /// As much as it can, and not watched at all.
+    Unwatched,
+    /// As much as it can, and watched in every way.
+    Watched,
 }
 
 impl Phase {
@@ -58,6 +62,8 @@ impl Phase {
             Self::Reloading => "at the same rate, reloading",
             Self::Idle => "idle",
             Self::TwoWorkers => "at full load, two workers",
+            Self::Unwatched => "at full load, not watched",
+            Self::Watched => "at full load, watched",
         }
     }
 }

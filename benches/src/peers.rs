@@ -142,11 +142,29 @@ pub(crate) struct Task<'a> {
     pub(crate) cores: Cores,
     /// Whether it is told to reload.
     pub(crate) reloads: bool,
+    /// How much of what it does it tells.
+    pub(crate) watch: Watch,
     /// For those that live in one.
     pub(crate) namespace: Option<&'a Namespace>,
 }
 
+/// How a balancer is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// As it is unless it is told otherwise.
+    Default,
+    /// Not at all.
+    Nothing,
+    /// Metrics, and a log of connections to a file.
+    Everything,
+}
+
 impl Task<'_> {
+    /// Where a balancer that is watched tells its metrics.
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        SocketAddr::new(self.address.ip(), self.address.port() + 100)
+    }
+
     fn place(&self) -> Place<'static> {
         Place::here(self.cores)
     }

@@ -6,7 +6,7 @@ use crate::backends::{Backends, Site};
 use crate::cases::{Case, Requests, Work};
 use crate::figures::{Figure, Figures, Phase, Sample};
 use crate::namespace::Namespace;
-use crate::peers::Peer;
+use crate::peers::{Peer, Watch};
 use crate::process::Cores;
 use crate::trials::requests::Pace;
 use crate::trials::{Ground, idle, reload, requests, streams};
@@ -120,6 +120,16 @@ impl Running<'_> {
                             requests::full_with_workers(ground, peer, how, seconds, workers)
                         });
                     }
+                }
+            }
+            Work::Watched(how) => {
+                let mut phases = [(Phase::Unwatched, Watch::Nothing), (Phase::Watched, Watch::Everything)];
+                // As with peers: who begins changes.
+                phases.rotate_left(round as usize % 2);
+                for (phase, watch) in phases {
+                    self.each(round, peers, phase, |ground, peer| {
+                        requests::full_watched(ground, peer, how, seconds, watch)
+                    });
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::backends::{Backends, local};
 use crate::figures::{Figure, Figures};
 use crate::load::Cost;
 use crate::namespace::Namespace;
-use crate::peers::{Peer, Stand, Task};
+use crate::peers::{Peer, Stand, Task, Watch};
 use crate::process::Cores;
 use crate::workshop::Workshop;
 
@@ -40,6 +40,7 @@ impl Ground<'_> {
             workers: 1,
             cores: Cores::Balancer,
             reloads: false,
+            watch: Watch::Default,
             namespace,
         }
     }

@@ -1,4 +1,4 @@
-//! Ours, with nothing but defaults.
+//! Ours, with nothing but defaults where nothing else is asked for.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 
 use rustix::process::Signal;
 
-use crate::peers::{BACKLOG, Reloads, Task};
+use crate::peers::{BACKLOG, Reloads, Task, Watch};
 use crate::process::{Output, Process};
 use crate::workshop::Workshop;
 
 pub(crate) fn start(workshop: &Workshop, task: &Task<'_>) -> io::Result<Process> {
-    let path = workshop.write(FILE, &config(task, task.backends))?;
+    let path = workshop.write(FILE, &config(workshop, task, task.backends))?;
     let command = [workshop.program("rondel").as_str(), "run", "--config", &path].map(str::to_owned);
     workshop.start("rondel", task.place(), &command, Output::Log)
 }
@@ -30,7 +30,7 @@ pub(crate) fn reload(
     let first = number as usize % backends.len();
     backends.rotate_left(first);
     // Put in place whole, so that it is never read half written.
-    let written = workshop.write("rondel.yaml.next", &config(task, &backends))?;
+    let written = workshop.write("rondel.yaml.next", &config(workshop, task, &backends))?;
     fs::rename(written, workshop.folder.join(if told { FILE } else { "rondel.yaml.unread" }))?;
     if told { process.signal(Signal::HUP) } else { Ok(()) }
 }
@@ -48,8 +48,11 @@ pub(crate) fn reloads_done(log: &str) -> Reloads {
     }
 }
 
-fn config(task: &Task<'_>, backends: &[SocketAddr]) -> String {
-    let mut config = format!(
+fn config(workshop: &Workshop, task: &Task<'_>, backends: &[SocketAddr]) -> String {
+    let mut config = watch(workshop, task);
+    // Writing to a `String` does not fail.
+    let _ = write!(
+        config,
         "\
 runtime:
   workers: {}
@@ -62,10 +65,21 @@ pools:
         task.workers, task.address
     );
     for backend in backends {
-        // Writing to a `String` does not fail.
         let _ = writeln!(config, "      - {{ address: \"{backend}\" }}");
     }
     config
+}
+
+fn watch(workshop: &Workshop, task: &Task<'_>) -> String {
+    match task.watch {
+        Watch::Default => String::new(),
+        Watch::Nothing => "admin: { socket: off, http: off }\n".to_owned(),
+        Watch::Everything => format!(
+            "admin: {{ http: \"{}\" }}\naccess_log: {{ to: \"{}\" }}\n",
+            task.metrics(),
+            workshop.folder.join("access.log").display()
+        ),
+    }
 }
 
 const FILE: &str = "rondel.yaml";

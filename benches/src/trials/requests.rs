@@ -1,12 +1,14 @@
 //! HTTP requests: as many as can be, or at a fixed rate.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use crate::cases::Requests;
 use crate::figures::{Figure, Figures};
 use crate::load::{Cost, Load, generate, wrk};
-use crate::peers::{Peer, Stand, Task};
-use crate::process::Cores;
+use crate::peers::{Peer, Stand, Task, Watch};
+use crate::process::{Beats, Cores};
 use crate::trials::{Ground, figures};
 
 /// As many as can be; the percentiles are wrk's own, which waits for an answer before it asks again.
@@ -26,6 +28,43 @@ pub(crate) fn full_with_workers(
     let stand = peer.start(ground.workshop, &Task { workers, cores: Cores::Both, ..ground.task(peer) })?;
     load_fully(ground, &stand, requests, seconds, Cores::Both)
 }
+
+/// The same on one core, watched or not; where it is, its metrics are scraped each second.
+pub(crate) fn full_watched(
+    ground: &Ground<'_>,
+    peer: Peer,
+    requests: Requests,
+    seconds: u32,
+    watch: Watch,
+) -> io::Result<Figures> {
+    let task = Task { watch, ..ground.task(peer) };
+    let stand = peer.start(ground.workshop, &task)?;
+    let command = wrk::command(stand.address, requests, seconds, Cores::Load.count());
+    let load = Load { cores: Cores::Load, seconds, command, parse: wrk::parse };
+    let second = Duration::from_secs(1);
+    let beats = Beats { first: second / 2, period: second };
+    let cost = load.run_while(ground.workshop, &stand, beats, &mut || match watch {
+        Watch::Everything => scrape(task.metrics()),
+        Watch::Default | Watch::Nothing => Ok(()),
+    })?;
+    Ok(figures(&cost, requests.page.units()))
+}
+
+/// As Prometheus does.
+fn scrape(address: SocketAddr) -> io::Result<()> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(SCRAPE_LIMIT))?;
+    write!(connection, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    if answer.starts_with("HTTP/1.1 200") && answer.ends_with("# EOF\n") {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("metrics: {}", answer.lines().next().unwrap_or("nothing"))))
+}
+
+/// How long metrics may take.
+const SCRAPE_LIMIT: Duration = Duration::from_secs(5);
 
 fn load_fully(
     ground: &Ground<'_>,
