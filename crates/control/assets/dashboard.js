@@ -37,7 +37,7 @@ const REASONS = {
 // HAProxy's names; the status comes first, because it is what one looks for.
 const GROUPS = [
   ["", ["Backend", "Status"]], ["Queue", ["Cur", "Max", "Limit"]], ["Session rate", ["Cur", "Max"]],
-  ["Sessions", ["Cur", "Max", "Limit", "Total"]], ["Bytes", ["In", "Out"]], ["Errors", ["Conn"]],
+  ["Sessions", ["Cur", "Max", "Limit", "Total", "LbTot", "Last"]], ["Bytes", ["In", "Out"]], ["Errors", ["Conn"]],
   ["Warnings", ["Redis"]],
   ["Server", ["LastChk", "Wght", "Act", "Bck", "Chk", "Dwn", "Dwntme", "Thrtle"]],
 ];
@@ -49,6 +49,8 @@ const MEANINGS = {
   Queue: "Clients that wait for a backend that is not full. They wait for the pool.",
   "Session rate": "Connections a second.",
   Sessions: "Connections: now, most at once, bound, in all.",
+  LbTot: "How often it was picked; attempts that failed included.",
+  Last: "How long ago it got the last connection.",
   In: "Bytes from clients to backends.",
   Out: "Bytes from backends to clients.",
   Conn: "Attempts to connect that failed.",
@@ -266,9 +268,10 @@ function card(kind, name, columns, caption) {
   return element;
 }
 
-const LISTENER_COLUMNS = GROUPS.filter(([group]) => ["", "Session rate", "Sessions", "Bytes"].includes(group))
-  .map(([group, columns]) => (group === "" ? ["", ["Listener"]] : [group, columns]))
-  .concat([["", ["Held", "Accept errors"]]]);
+const LISTENER_COLUMNS = [
+  ["", ["Listener"]], ["Session rate", ["Cur", "Max"]], ["Sessions", ["Cur", "Max", "Limit", "Total"]], ["Bytes", ["In", "Out"]],
+  ["", ["Held", "Accept errors"]],
+];
 
 function showListener(element, listener) {
   const { facts, charts: drawn, body } = cards.get(element);
@@ -307,7 +310,8 @@ function backendCells(backend) {
     { text: backend.name, note: backend.name === backend.address ? "" : backend.address },
     { text: word, state: colour, note: [backend.role, since].filter(Boolean).join(" "), words: true }, "", "", "",
     rate(backend.rate), rate(backend.rate_max), count(backend.active), count(backend.active_max),
-    backend.connections_max === null ? "-" : count(backend.connections_max), count(backend.picked),
+    backend.connections_max === null ? "-" : count(backend.connections_max), count(backend.connected),
+    count(backend.picked), backend.last_seconds === null ? "-" : span(backend.last_seconds),
     bytes(backend.bytes_to_backend), bytes(backend.bytes_to_client), count(backend.connect_failed), count(backend.retried),
     { text: last.length > 40 ? `${last.slice(0, 40)}…` : last, note: took, words: true, hint: last },
     { text: count(backend.weight), note: backend.overrides.weight === null ? "" : "told" },
@@ -322,7 +326,8 @@ function poolCells(pool) {
   const total = (of) => sum(all, of);
   return [
     "All", { text: `${all.filter(takes).length} of ${all.length} take connections`, words: true }, count(pool.queued), count(pool.queued_max), count(pool.queue_size),
-    rate(total((one) => one.rate)), "", count(total((one) => one.active)), "", "", count(total((one) => one.picked)),
+    rate(total((one) => one.rate)), "", count(total((one) => one.active)), "", "", count(total((one) => one.connected)),
+    count(total((one) => one.picked)), "",
     bytes(total((one) => one.bytes_to_backend)), bytes(total((one) => one.bytes_to_client)),
     count(total((one) => one.connect_failed)), count(total((one) => one.retried)),
     "",

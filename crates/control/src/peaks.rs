@@ -35,6 +35,8 @@ pub(crate) struct Peak {
     pub(crate) rate_max: f64,
     /// The most connections at once.
     pub(crate) active_max: u64,
+    /// When the last one was seen to have come; none if none ever did.
+    pub(crate) last: Option<Instant>,
 }
 
 impl Peaks {
@@ -57,7 +59,7 @@ impl Peaks {
             let counters = &listener.counters;
             let total = counters.sum(|worker| worker.accepted.get());
             let active = counters.sum(|worker| worker.active.get());
-            let peak = Peak::after(before.get(&listener.name), total, active, seconds);
+            let peak = Peak::after(before.get(&listener.name), total, active, seconds, now);
             self.listeners.insert(listener.name.clone(), peak);
         }
         let before = std::mem::take(&mut self.pools);
@@ -73,7 +75,7 @@ impl Peaks {
                 let total = counters.sum(|worker| worker.connected.get());
                 let active = counters.sum(|worker| worker.active.get());
                 let before = before.and_then(|before| before.backends.get(&backend.address));
-                peaks.backends.insert(backend.address, Peak::after(before, total, active, seconds));
+                peaks.backends.insert(backend.address, Peak::after(before, total, active, seconds, now));
             }
             self.pools.insert(pool.name.clone(), peaks);
         }
@@ -95,12 +97,18 @@ impl Peaks {
 }
 
 impl Peak {
-    fn after(before: Option<&Self>, total: u64, active: u64, seconds: f64) -> Self {
+    fn after(before: Option<&Self>, total: u64, active: u64, seconds: f64, now: Instant) -> Self {
         // One that was not there before began at 0 at some time since; what it had done before this process knew it is none.
         let before = before.copied().unwrap_or_default();
         let new = u32::try_from(total.saturating_sub(before.total)).unwrap_or(u32::MAX);
         let rate = if seconds > 0.0 { f64::from(new) / seconds } else { before.rate };
-        Self { total, rate, rate_max: before.rate_max.max(rate), active_max: before.active_max.max(active) }
+        Self {
+            total,
+            rate,
+            rate_max: before.rate_max.max(rate),
+            active_max: before.active_max.max(active),
+            last: if new > 0 { Some(now) } else { before.last },
+        }
     }
 }
 
@@ -109,20 +117,26 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::Peak;
 
     #[test]
     fn rates_rise_and_fall_and_peaks_stay() {
         // Seconds since the look before, connections in all and at once; then a second, and the most of both.
         let mut peak = Peak::default();
+        let mut now = crate::watch::now();
+        let mut last = None;
         for (seconds, total, active, rate, rate_max, active_max) in [
             (1.0, 10, 5, 10.0, 10.0, 5),
             (2.0, 110, 60, 50.0, 50.0, 60),
             (1.0, 110, 0, 0.0, 50.0, 60),
             (1.0, 111, 1, 1.0, 50.0, 60),
         ] {
-            peak = Peak::after(Some(&peak), total, active, seconds);
-            assert_eq!(peak, Peak { total, rate, rate_max, active_max });
+            now += Duration::from_secs_f64(seconds);
+            last = if rate > 0.0 { Some(now) } else { last };
+            peak = Peak::after(Some(&peak), total, active, seconds, now);
+            assert_eq!(peak, Peak { total, rate, rate_max, active_max, last });
         }
     }
 }

@@ -205,6 +205,8 @@ pub struct BackendStatus {
     pub rate: f64,
     /// The most it got in a second.
     pub rate_max: f64,
+    /// How long ago it got the last one, as seen once a second; none if it never got one.
+    pub last_seconds: Option<f64>,
     /// Attempts to connect: how often it was picked.
     pub picked: u64,
     /// Attempts that succeeded.
@@ -423,6 +425,8 @@ impl Known<'_> {
             let peak = self.peaks.of_backend(&pool.name, backend);
             let mut status =
                 backend_status(backend, written.tier, standing.copied().unwrap_or_default(), peak);
+            let since = |last| self.now.saturating_duration_since(last).as_secs_f64();
+            status.last_seconds = peak.last.map(since);
             status.overrides = self.overrides.of(&pool.name, backend.address).shown(self.now);
             let ejected_for = self.watch.ejected_for(&pool.name, backend.address, self.now);
             status.ejected_for_seconds = ejected_for.map(|left| left.as_secs_f64());
@@ -478,6 +482,7 @@ fn backend_status(backend: &Backend, tier: Tier, standing: Standing, peak: Peak)
         active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
         rate: peak.rate,
         rate_max: peak.rate_max,
+        last_seconds: None,
         picked: counters.sum(|worker| worker.picked.get()),
         connected: counters.sum(|worker| worker.connected.get()),
         connect_failed: counters.sum(|worker| worker.connect_failed.get()),
@@ -549,6 +554,7 @@ pub(super) mod tests {
             active_max: 3,
             rate: 1.0,
             rate_max: 4.0,
+            last_seconds: Some(0.5),
             picked: 6,
             connected: 5,
             connect_failed: 1,

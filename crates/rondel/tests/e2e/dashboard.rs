@@ -32,6 +32,10 @@ fn a_browser_shows_a_death_and_the_loss_of_contact() {
         browser.wait_for("#pools", word);
     }
     browser.wait_for("#contact", "Live");
+    // Each number stands below its name.
+    let uneven = "return [...document.querySelectorAll('tr')].filter((row) => row.closest('table').querySelectorAll(\
+        'thead tr:last-child th').length !== row.cells.length && !row.matches('thead tr:first-child')).map((row) => row.innerText)";
+    assert_eq!(browser.run(uneven, &json!([])), json!([]));
     wrk(lb.address(), 8, 1, Reuse::ConnectionPerRequest).flawless();
     browser.wait_for("#closes", "done");
 
