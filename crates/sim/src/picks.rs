@@ -88,8 +88,13 @@ impl Picks {
         let exact = self.is_exact(to);
         let pool = self.pool_of(to);
         if exact {
-            let picked =
-                |number: &u64| pool.versions.iter().any(|version| version.pick(*number, &tried) == Some(to));
+            let remembered = pool.remembered(&tried);
+            let picked = |number: &u64| {
+                let picks = |tried: &[SocketAddr]| {
+                    pool.versions.iter().any(|version| version.pick(*number, tried) == Some(to))
+                };
+                picks(&tried) || picks(&remembered)
+            };
             let before = std::mem::take(&mut pool.taken);
             let after: Vec<u64> = before.iter().copied().filter(picked).map(|number| number + 1).collect();
             assert!(!after.is_empty(), "of pool {}, pick {before:?} went to {to} past {tried:?}", pool.name);
@@ -182,6 +187,17 @@ impl Picks {
 impl Rotations {
     fn has(&self, backend: SocketAddr) -> bool {
         self.versions.iter().any(|version| version.backends.contains_key(&backend))
+    }
+
+    /// Whom a client that has tried these may not be given again, at the least. A backend that a table had not is another one when
+    /// it comes back, and so are all of a pool when a listener comes back to it.
+    fn remembered(&self, tried: &[SocketAddr]) -> Vec<SocketAddr> {
+        let elsewhere = tried.iter().rposition(|backend| !self.has(*backend));
+        let here = &tried[elsewhere.map_or(0, |last| last + 1)..];
+        let stayed = |backend: &&SocketAddr| {
+            self.versions.iter().all(|version| version.backends.contains_key(*backend))
+        };
+        here.iter().filter(stayed).copied().collect()
     }
 }
 
