@@ -24,9 +24,13 @@ pub(crate) struct Arguments {
 pub(crate) fn status(arguments: &Arguments) -> Outcome {
     let status = arguments.reach.status()?;
     if arguments.reach.json {
-        return print(&serde_json::to_string(&status).expect("maps have strings for keys"));
+        return print_json(&status);
     }
     print(page(&status).trim_end())
+}
+
+pub(crate) fn print_json(status: &Status) -> Outcome {
+    print(&serde_json::to_string(status).expect("maps have strings for keys"))
 }
 
 fn page(status: &Status) -> String {

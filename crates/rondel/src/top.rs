@@ -11,13 +11,16 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use self::screen::{View, draw};
 use crate::admin::Reach;
 use crate::outcome::{Failed, Outcome};
+use crate::status::print_json;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rondel top
   rondel top --socket /run/rondel/admin.sock
+  rondel top --json | jq .pools
 
+With --json it prints what it would draw once, as `rondel status --json` does, and needs no terminal.
 Keys: q ends it; s sorts backends by their next column; up, down, page up and page down move through them.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -25,6 +28,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn top(arguments: &Arguments) -> Outcome {
+    if arguments.reach.json {
+        return print_json(&arguments.reach.status()?);
+    }
     if !io::stdout().is_terminal() {
         return Err(Failed::Runtime(
             "top draws on a terminal; `rondel status` and `rondel backends` print the same".to_owned(),

@@ -2,7 +2,6 @@
 
 mod reasons;
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -55,16 +54,9 @@ impl AccessLog {
         lines
     }
 
-    /// How many lines there are of connections of this listener, by their reason; the log is JSON.
-    #[track_caller]
-    pub(crate) fn reasons(&self, listener: &str) -> BTreeMap<String, u64> {
-        let mut reasons = BTreeMap::new();
-        for line in self.lines().iter().map(|line| parse(line)) {
-            if line["listener"] == listener {
-                *reasons.entry(text(&line["termination"]["reason"])).or_default() += 1;
-            }
-        }
-        reasons
+    /// `setup` with an access log of JSON and an admin socket of its own.
+    pub(crate) fn with_all(&self, setup: Setup) -> Setup {
+        self.admin(setup).access_log(&self.json())
     }
 
     /// `setup` with an admin socket of its own.

@@ -128,6 +128,10 @@ fn top_shows_it_on_a_terminal_until_a_key_ends_it() {
     let said = rondel(["top", "--socket", socket.to_str().unwrap()]);
     assert_eq!(said.code, 1, "{}", said.text);
     assert!(said.text.contains("rondel status"), "{}", said.text);
+    let said = rondel(["top", "--json", "--socket", socket.to_str().unwrap()]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    let status: serde_json::Value = serde_json::from_str(&said.text).unwrap();
+    assert_eq!(status["pools"][0]["backends"][0]["name"], "a", "{status:#}");
 
     let top = format!("stty rows 40 cols 140; {} top --socket {}", binary().display(), socket.display());
     let mut terminal = Command::new("script")

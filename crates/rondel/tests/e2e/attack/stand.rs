@@ -73,7 +73,7 @@ impl Stand {
     pub(crate) fn start_with(self, runtime: &str, setup: &Setup) -> Attacked {
         let echo = Backend::echo(9090);
         let access = AccessLog::new();
-        let setup = self.complete(runtime, setup).access_log(&access.json());
+        let setup = access.with_all(self.complete(runtime, setup));
         let setup =
             setup.listen("others", address(OTHERS), "others", "").pool("others", "", &[echo.target()]);
         let lb = Lb::start_under(self.wrapper(), &setup);
@@ -164,15 +164,22 @@ impl Attacked {
     }
 
     /// Asserts that it is where it was before, that it serves others, that connections of `web` ended for these reasons and
-    /// for no other, as the totals and the access log have it alike, and that it ends well when it is asked to.
+    /// for no other, as all who count them have it alike, and that it ends well when it is asked to.
     #[track_caller]
     pub(crate) fn recovered(self, reasons: &[(&str, u64)]) {
         self.is_where_it_was();
-        self.serves_others();
-        let log = self.lb.end();
         let expected = reasons.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect();
-        assert_eq!(all_closes(&log), expected, "reasons counted, and expected");
-        assert_eq!(self.access.reasons("web"), expected, "reasons logged, and expected");
+        self.tells_alike(&expected);
+        self.serves_others();
+        self.lb.end();
+    }
+
+    /// Asserts that connections of `web` ended for these reasons and for no other, as the totals, the access log, the metrics and the
+    /// list of those that ended have it alike.
+    #[track_caller]
+    pub(crate) fn tells_alike(&self, expected: &BTreeMap<String, u64>) {
+        assert_eq!(all_closes(&self.totals()), *expected, "reasons counted, and expected");
+        self.access.tells_alike(expected);
     }
 
     /// Asserts that it is where it was before: no connection counted, no socket and no other descriptor more, as much memory

@@ -55,13 +55,18 @@ impl Actor {
 fn act(peer: &Peer, played: &AtomicU8, said: &str) {
     peer.0.set_read_timeout(None).unwrap();
     let mut lines = BufReader::new(&peer.0).lines();
+    let mut heard = played.load(Ordering::SeqCst);
     while let Some(Ok(line)) = lines.next() {
-        let played = || played.load(Ordering::SeqCst);
         let answer = match line.strip_prefix("GET /").and_then(|rest| rest.split(' ').next()) {
             None => said.to_owned(),
             Some(path) => {
                 while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-                let plays = |role: Played| played() == role as u8;
+                // A probe asks for the replica after the primary. Both answers are of one moment: who changes from
+                // replica to primary between them would be neither.
+                if path != "replica" {
+                    heard = played.load(Ordering::SeqCst);
+                }
+                let plays = |role: Played| heard == role as u8;
                 let status = match path {
                     _ if plays(Played::Ill) => return,
                     "primary" if !plays(Played::Primary) => 503,
