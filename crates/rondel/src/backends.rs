@@ -3,7 +3,7 @@
 use control::admin::{BackendStatus, LeavingStatus, Override};
 
 use crate::admin::Reach;
-use crate::outcome::{Outcome, print};
+use crate::outcome::{Outcome, print, print_json};
 use crate::status::span;
 
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub(crate) fn backends(arguments: &Arguments) -> Outcome {
         status.leaving.retain(|gone| gone.pool == *wanted);
     }
     if arguments.reach.json {
-        return print(&serde_json::to_string(&status.pools).expect("maps have strings for keys"));
+        return print_json(&status.pools);
     }
     let mut rows = vec![COLUMNS.map(str::to_owned)];
     for pool in &status.pools {

@@ -7,7 +7,7 @@ use control::admin::{BackendName, ConnectionStatus, Connections, Query};
 use crate::admin::Reach;
 use crate::backends::table;
 use crate::ended::ended;
-use crate::outcome::{Outcome, print};
+use crate::outcome::{Outcome, print, print_json};
 use crate::status::span;
 
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,7 @@ pub(crate) fn connections(arguments: &Arguments) -> Outcome {
     };
     let answer: Connections = arguments.reach.question("/connections", &query)?;
     if arguments.reach.json {
-        return print(&serde_json::to_string(&answer).expect("maps have strings for keys"));
+        return print_json(&answer);
     }
     let mut rows = vec![COLUMNS.map(str::to_owned)];
     rows.extend(answer.connections.iter().map(row));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use config::Config;
 use control::doctor::{Facts, Finding, Level, judge};
 
-use crate::outcome::{Failed, Outcome, print};
+use crate::outcome::{Failed, Outcome, print, print_json};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -33,7 +33,7 @@ pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
     };
     let findings = judge(&config, &Facts::read(&config)?);
     if arguments.json {
-        print(&serde_json::to_string(&findings).expect("no maps"))?;
+        print_json(&findings)?;
     } else {
         print(&findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     }

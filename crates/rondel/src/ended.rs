@@ -4,14 +4,14 @@ use control::access_log::Ended;
 
 use crate::backends::table;
 use crate::connections::Arguments;
-use crate::outcome::{Outcome, print};
+use crate::outcome::{Outcome, print, print_json};
 
 pub(crate) fn ended(arguments: &Arguments) -> Outcome {
     let mut ended: Vec<Ended> = arguments.reach.read("/ended.json")?;
     ended.retain(|connection| is_meant(arguments, connection));
     ended.truncate(arguments.limit as usize);
     if arguments.reach.json {
-        return print(&serde_json::to_string(&ended).expect("maps have strings for keys"));
+        return print_json(&ended);
     }
     let mut rows = vec![COLUMNS.map(str::to_owned)];
     rows.extend(ended.iter().map(row));

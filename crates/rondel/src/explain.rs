@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::admin::Reach;
 use crate::foresee::foresee;
-use crate::outcome::{Failed, Outcome, print};
+use crate::outcome::{Failed, Outcome, print, print_json};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -47,7 +47,7 @@ fn tell(code: &str, as_json: bool) -> Outcome {
         )));
     };
     if as_json {
-        return print(&json!({ "code": code, "text": text, "check": check }).to_string());
+        return print_json(&json!({ "code": code, "text": text, "check": check }));
     }
     print(&format!("{code}: {text}\nWhat to check: {check}"))
 }

@@ -6,7 +6,7 @@ use control::admin::{CaseStatus, Coming, ExplanationStatus};
 
 use crate::admin::Reach;
 use crate::backends::table;
-use crate::outcome::{Failed, Outcome, print};
+use crate::outcome::{Failed, Outcome, print, print_json};
 
 pub(crate) fn foresee(reach: &Reach, client: &str, listener: &str) -> Outcome {
     let client: IpAddr = client
@@ -15,7 +15,7 @@ pub(crate) fn foresee(reach: &Reach, client: &str, listener: &str) -> Outcome {
     let coming = Coming { client, listener: listener.to_owned() };
     let told: ExplanationStatus = reach.question("/explain", &coming)?;
     if reach.json {
-        return print(&serde_json::to_string(&told).expect("maps have strings for keys"));
+        return print_json(&told);
     }
     print(&page(&coming, &told))
 }

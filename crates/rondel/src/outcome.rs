@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use config::ConfigError;
+use serde::Serialize;
 
 use crate::logging;
 
@@ -87,6 +88,11 @@ pub(crate) fn print(text: &str) -> Outcome {
         Err(error) => Err(Failed::Runtime(format!("standard output: {error}"))),
         Ok(()) => Ok(()),
     }
+}
+
+/// Prints a value as JSON, in one line.
+pub(crate) fn print_json(value: &impl Serialize) -> Outcome {
+    print(&serde_json::to_string(value).expect("maps have strings for keys"))
 }
 
 /// The diagnostic, which says `error:` itself.

@@ -7,7 +7,7 @@ use control::admin::{LeavingStatus, ListenerStatus, PhaseStatus, PoolStatus, Sta
 
 use crate::admin::Reach;
 use crate::backends::left;
-use crate::outcome::{Outcome, print};
+use crate::outcome::{Outcome, print, print_json};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -27,10 +27,6 @@ pub(crate) fn status(arguments: &Arguments) -> Outcome {
         return print_json(&status);
     }
     print(page(&status).trim_end())
-}
-
-pub(crate) fn print_json(status: &Status) -> Outcome {
-    print(&serde_json::to_string(status).expect("maps have strings for keys"))
 }
 
 fn page(status: &Status) -> String {

@@ -10,8 +10,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 
 use self::screen::{View, draw};
 use crate::admin::Reach;
-use crate::outcome::{Failed, Outcome};
-use crate::status::print_json;
+use crate::outcome::{Failed, Outcome, print_json};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
