@@ -39,10 +39,9 @@ pub(crate) fn full_watched(
 ) -> io::Result<Figures> {
     let task = Task { watch, ..ground.task(peer) };
     let stand = peer.start(ground.workshop, &task)?;
-    let command = wrk::command(stand.address, requests, seconds, Cores::Load.count());
-    let load = Load { cores: Cores::Load, seconds, command, parse: wrk::parse };
     let second = Duration::from_secs(1);
     let beats = Beats { first: second / 2, period: second };
+    let load = full_load(&stand, requests, seconds, Cores::Load);
     let cost = load.run_while(ground.workshop, &stand, beats, &mut || match watch {
         Watch::Everything => scrape(task.metrics()),
         Watch::Default | Watch::Nothing => Ok(()),
@@ -73,10 +72,15 @@ fn load_fully(
     seconds: u32,
     cores: Cores,
 ) -> io::Result<Figures> {
+    let cost = full_load(stand, requests, seconds, cores).run(ground.workshop, stand)?;
+    Ok(figures(&cost, requests.page.units()))
+}
+
+/// The load of as many as can be.
+fn full_load(stand: &Stand, requests: Requests, seconds: u32, cores: Cores) -> Load {
     let seconds = seconds * requests.stretch;
     let command = wrk::command(stand.address, requests, seconds, cores.count());
-    let cost = Load { cores, seconds, command, parse: wrk::parse }.run(ground.workshop, stand)?;
-    Ok(figures(&cost, requests.page.units()))
+    Load { cores, seconds, command, parse: wrk::parse }
 }
 
 /// A fixed rate.
