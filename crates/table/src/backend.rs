@@ -106,7 +106,7 @@ impl Backend {
 
     /// What tells it from all others, over swaps, for as long as anybody has it.
     pub(crate) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.counters).addr()
+        self.counters.identity()
     }
 
     /// Takes a place, if there is one.

@@ -1,6 +1,7 @@
 //! Numbers that workers keep and others read. Each has one writer, so counting takes no locked instruction.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use connection::CloseReason;
@@ -95,6 +96,11 @@ impl<T: Default> PerWorker<T> {
 }
 
 impl<T> PerWorker<T> {
+    /// What tells whose these are from all others, over swaps, for as long as anybody has them.
+    pub(crate) fn identity(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+
     /// What `worker` writes.
     pub fn of(&self, worker: usize) -> &T {
         &self.0[worker]

@@ -109,7 +109,7 @@ impl Removed {
     /// Notes by when connections are to be gone, and says when the next have to be.
     pub(crate) fn give_notice(&self, cuts: &mut Cuts, now: Instant) -> Option<Instant> {
         let backends = self.backends().map(|(_, gone)| (gone.backend.identity(), gone.notice));
-        let listeners = self.listeners.iter().map(|gone| (Arc::as_ptr(&gone.counters).addr(), gone.notice));
+        let listeners = self.listeners.iter().map(|gone| (gone.counters.identity(), gone.notice));
         let notices = backends.chain(listeners).filter_map(|(identity, notice)| Some((identity, notice?)));
         let due = notices.filter_map(|(identity, notice)| {
             cuts.set(identity, notice, now);
