@@ -10,6 +10,7 @@
 //!            Ending ──▶ Runtime               └────────────▶ Ending ── workers ended ─▶ Ok
 //! ```
 
+mod ask; // What the admin interface asks.
 mod live; // Connections, one by one.
 
 use std::io;
@@ -17,9 +18,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Config, Tier};
+use config::Config;
 use log::Level;
-use table::{Changes, Gate, Health, Notice, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
+use table::{Changes, Gate, Health, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,10 +30,7 @@ use uring::Waker;
 use worker::{Handover, Inquirer, Inquiries, Settings, WorkerError};
 
 use crate::access_log::AccessLog;
-use crate::admin::{
-    ASKS_MAX, Admin, Answer, Ask, BackendName, Command, Drain, Known, Overrides, Reloads, Said, Status,
-    Unknown, explanation, take,
-};
+use crate::admin::{ASKS_MAX, Admin, Answer, Ask, Overrides, Reloads};
 use crate::chronicle::{Chronicle, Kind};
 use crate::failure::Failure;
 use crate::host::Host;
@@ -608,165 +606,6 @@ impl Control {
         let table = Table::build(&self.laid_over, sockets, workers, Some(&self.health), Some(previous));
         self.publish(table.in_phase(previous.phase));
     }
-
-    // What the admin interface asks.
-
-    fn answer(&mut self, ask: Ask) {
-        // Who asked may have left: then there is nobody to tell.
-        match ask {
-            Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
-            Ask::Ended(answer) => drop(answer.send(self.access_log.ended())),
-            Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
-            Ask::Explain(coming, answer) => {
-                let told = explanation(&self.known(&self.published.load_full()), &coming);
-                drop(answer.send(told.map_err(Answer::refused)));
-            }
-            Ask::Connections(query, answer) => self.list_connections(&query, answer),
-            Ask::Command(Command::Close(close), peer, answer) => {
-                let text = format!("admin: {peer}: close {close}");
-                self.chronicle.note(Level::Info, Kind::Command, text);
-                self.close_connections(&close, answer);
-            }
-            Ask::Command(command, peer, answer) => {
-                let text = format!("admin: {peer}: {command}");
-                self.chronicle.note(Level::Info, Kind::Command, text);
-                let said = self.obey(command);
-                if let Answer::Refused(refused) = &said {
-                    let text = format!("admin: refused: {}", refused.lines.join("; "));
-                    self.chronicle.note(Level::Info, Kind::Command, text);
-                }
-                drop(answer.send(said));
-            }
-        }
-    }
-
-    fn status(&self) -> Status {
-        take(&self.known(&self.published.load_full()))
-    }
-
-    fn known<'a>(&'a self, table: &'a Table) -> Known<'a> {
-        Known {
-            table,
-            config: &self.config,
-            laid_over: &self.laid_over,
-            overrides: &self.overrides,
-            health: &self.health,
-            watch: &self.watch,
-            gate: &self.gate,
-            connections_max: self.connections_max,
-            reloads: &self.reloads,
-            workers: &self.workers,
-            access_log: &self.access_log,
-            chronicle: &self.chronicle,
-            peaks: &self.peaks,
-            started_at: self.started_at,
-            now: now(),
-        }
-    }
-
-    fn obey(&mut self, command: Command) -> Answer {
-        match command {
-            Command::LogLevel { level } => set_log_level(&level),
-            Command::Plan { name, text } => self.plan(&name, &text),
-            _ if self.published.load_full().phase != Phase::Serving => {
-                Answer::refused("the process is draining: nothing is changed any more")
-            }
-            Command::Reload => self.reload(),
-            Command::Drain { timeout_seconds: Some(seconds), .. } if seconds > DRAIN_SECONDS_MAX => {
-                Answer::refused(format!("{seconds} seconds are out of range: at most {DRAIN_SECONDS_MAX}"))
-            }
-            Command::Drain { backend, timeout_seconds: None } => {
-                self.change(&backend, "drained", |said| said.drain = Some(Drain::Open))
-            }
-            Command::Drain { backend, timeout_seconds: Some(seconds) } => {
-                let notice = Notice::drained(now(), Duration::from_secs(seconds.into()));
-                let is = format!("drained within {}", config::show_duration(notice.until - notice.since));
-                self.change(&backend, &is, |said| said.drain = Some(Drain::Until(notice)))
-            }
-            Command::Undrain { backend } => self.change(&backend, "not drained", |said| said.drain = None),
-            Command::Disable { backend } => self.change(&backend, "disabled", |said| said.disabled = true),
-            Command::Enable { backend } => {
-                self.change(&backend, "as the file and its probe say", |said| *said = Said::default())
-            }
-            Command::Weight { weight, .. } if weight > WEIGHT_MAX => {
-                Answer::refused(format!("the weight {weight} is out of range: it is 0 to {WEIGHT_MAX}"))
-            }
-            Command::Weight { backend, weight } => {
-                self.change(&backend, &format!("of weight {weight}"), |said| said.weight = Some(weight))
-            }
-            Command::Failback { pool } => self.fail_back(&pool),
-            Command::Close(_) => unreachable!("it is answered when workers have"),
-        }
-    }
-
-    /// What a reload would change if the file said `text`. Addresses are not bound for it.
-    fn plan(&self, name: &str, text: &str) -> Answer {
-        let config =
-            Config::parse(name, text.as_bytes()).map_err(|error| Refusal::from(Failure::Config(error)));
-        match config.and_then(|config| plan(&self.config, &config).map(|_| config)) {
-            Ok(config) => {
-                Answer::Done(Changes::between(&self.config, &config).lines().map(str::to_owned).collect())
-            }
-            Err(refusal) => Answer::from(&refusal),
-        }
-    }
-
-    /// Changes what is said of a backend, and goes by it.
-    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Said)) -> Answer {
-        let (pool, address) = match self.overrides.change(&self.config, name, change) {
-            Ok(key) => key,
-            Err(Unknown(why)) => return Answer::refused(why),
-        };
-        self.laid_over = self.overrides.applied_to(&self.config);
-        self.watch.follow(&self.laid_over);
-        self.health = self.look();
-        let previous = self.published.load_full();
-        self.rebuild(&previous);
-        let table = self.published.load_full();
-        let backend = table
-            .pool(&pool)
-            .and_then(|pool| pool.backends.iter().find(|backend| backend.address == address));
-        let active = backend.map_or(0, |backend| backend.counters.sum(|worker| worker.active.get()));
-        let mut lines = vec![format!("{name} is {is}; it has {active} connections")];
-        if table.pool(&pool).is_some_and(|pool| pool.backends.iter().all(|backend| backend.weight == 0)) {
-            lines.push(format!("no backend of pool {pool} takes new connections now"));
-        }
-        log_lines(lines.iter().map(String::as_str));
-        Answer::Done(lines)
-    }
-
-    /// Lets the active tier of a pool take over again.
-    fn fail_back(&mut self, name: &str) -> Answer {
-        let previous = self.published.load_full();
-        match previous.pool(name).map(|pool| pool.tier()) {
-            None => return Answer::refused(format!("there is no pool {name}")),
-            Some(Tier::Active) => {
-                return Answer::refused(format!("the active tier of pool {name} serves already"));
-            }
-            Some(Tier::Backup) => {}
-        }
-        self.health = self.look();
-        let set =
-            |health: &mut Health, told| health.pools.entry(name.to_owned()).or_default().failback = told;
-        set(&mut self.health, true);
-        self.rebuild(&previous);
-        // It counts once.
-        set(&mut self.health, false);
-        match self.published.load_full().pool(name).map(|pool| pool.tier()) {
-            Some(Tier::Active) => Answer::done(format!("the active tier of pool {name} serves")),
-            _ => Answer::refused(format!("too few backends of the active tier of pool {name} are available")),
-        }
-    }
-}
-
-fn set_log_level(level: &str) -> Answer {
-    match level.parse::<log::LevelFilter>() {
-        Ok(filter) => {
-            log::set_max_level(filter);
-            Answer::done(format!("the log has {} and graver", filter.as_str().to_lowercase()))
-        }
-        Err(_) => Answer::refused("the level is one of off, error, warn, info, debug, trace"),
-    }
 }
 
 /// The config. Reading is blocking: nothing else is waiting for this thread but signals.
@@ -875,12 +714,6 @@ fn warn_of_backlogs(config: &Config, backlog_max: u32) {
         );
     }
 }
-
-/// A day: longer, and nobody remembers why.
-const DRAIN_SECONDS_MAX: u32 = 24 * 3600;
-
-/// What a file allows.
-const WEIGHT_MAX: u16 = 256;
 
 /// Why there is nothing to reload.
 const NO_FILE: &str = "there is no file to read";
