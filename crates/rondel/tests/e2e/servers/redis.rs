@@ -45,10 +45,16 @@ impl Redis {
     }
 
     /// Waits until one replica has all that it has.
+    ///
+    /// One that is online may yet be sent nothing: where its copy came without a file, the primary waits for its first ACK, which comes
+    /// within a second.
     #[track_caller]
     pub(crate) fn wait_for_replica(&self) {
+        assert_eq!(self.says(&["SET", "first", "write"]).trim(), "OK");
         eventually("the replica has its data", || {
-            self.says(&["INFO", "replication"]).contains("state=online")
+            let info = self.says(&["INFO", "replication"]);
+            let after = |key: &str| Some(info.split_once(key)?.1.split([',', '\r', '\n']).next()?.to_owned());
+            info.contains("state=online") && after(",offset=") == after("master_repl_offset:")
         });
     }
 }
