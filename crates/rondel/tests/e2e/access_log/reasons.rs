@@ -158,8 +158,6 @@ fn reached_in(reason: CloseReason) -> &'static str {
         CloseReason::BackendLost | CloseReason::ConnectUnreachable => {
             include_str!("../attack/backends.rs")
         }
-        // Whether a client or its backend is refused a descriptor depends on when the kernel looks at the limit: of `over_limit` there
-        // may be none. The simulator's kernel refuses descriptors, too, and holds what is counted to it.
         CloseReason::NoSourcePort | CloseReason::NoResources | CloseReason::OverLimit => {
             include_str!("../attack/shortage.rs")
         }

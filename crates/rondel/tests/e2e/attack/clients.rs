@@ -80,7 +80,7 @@ fn a_client_that_vanished_is_lost_by_retransmissions() {
 
 #[test]
 fn a_silent_client_that_vanished_is_lost_by_keepalive() {
-    on_each_stand_of_the_long_lane(|stand| {
+    on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
             let keepalive = "keepalive: { idle: 1s, interval: 1s, probes: 2 }";

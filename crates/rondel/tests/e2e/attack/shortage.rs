@@ -9,7 +9,7 @@ use super::stand::{Attacked, on_each_stand};
 use crate::lb::all_closes;
 use crate::peers::{Backend, Client, End, Peer};
 use crate::place::{PATIENCE, address, eventually};
-use crate::setup::Setup;
+use crate::setup::{PORT, Setup};
 
 #[test]
 fn the_limit_of_open_files_is_reached_and_left_again() {
@@ -39,6 +39,41 @@ fn the_limit_of_open_files_is_reached_and_left_again() {
         lb.is_where_it_was();
         // How many of each is a matter of when the limit was noticed.
         lb.tells_alike(&all_closes(&lb.totals()));
+        lb.serves_others();
+    });
+}
+
+/// A listener with fewer places than its queue has looks before it takes anyone, and so goes by the limit of the moment: it is the client's
+/// own descriptor that cannot be had.
+#[test]
+fn clients_who_cannot_be_taken_for_want_of_a_descriptor_are_told() {
+    on_each_stand(|stand| {
+        let backend = Backend::named("a", 9001);
+        let setup = Setup::to(&[backend.target()]).without_listeners();
+        let lb = stand.start(&setup.listen("web", address(PORT), "web", "max_connections: 20"));
+        let mut before: Vec<Client> = (0..5).map(|_| lb.connect()).collect();
+        for client in &mut before {
+            assert_eq!(client.line(), "a");
+        }
+        lb.limit_files(stand.wrapper(), lb.next_descriptor());
+        for _ in 0..10 {
+            assert_eq!(lb.turn_away(), End::Reset);
+        }
+        for client in &mut before {
+            client.echoes(b"as before");
+        }
+        lb.does_not_spin();
+        lb.limit_files(stand.wrapper(), ENOUGH);
+        assert_eq!(lb.connect().line(), "a");
+        drop(before);
+        lb.is_where_it_was();
+        let closes = all_closes(&lb.totals());
+        let of = |reason: &str| closes.get(reason).copied().unwrap_or(0);
+        // What one worker just gave back for a moment, another one may take for its own client, who then lacks the backend's.
+        let lacking = if stand.workers == 1 { 0 } else { of("no_resources") };
+        assert!(of("over_limit") > 0, "{closes:?}");
+        assert_eq!((of("done"), of("over_limit") + lacking), (6, 10), "{closes:?}");
+        lb.tells_alike(&closes);
         lb.serves_others();
     });
 }
