@@ -85,9 +85,9 @@ impl Picks {
     pub(crate) fn on_open(&mut self, to: SocketAddr, opened: Option<Fd>) {
         let mut tried = self.failed.take().unwrap_or_default();
         self.check_balance(to, &tried);
-        let exact = self.is_exact(to);
+        let severs = self.severs;
         let pool = self.pool_of(to);
-        if exact {
+        if !severs && pool.is_exact() {
             let remembered = pool.remembered(&tried);
             let picked = |number: &u64| {
                 let picks = |tried: &[SocketAddr]| {
@@ -108,16 +108,6 @@ impl Picks {
             }
             None => self.failed = Some(tried),
         }
-    }
-
-    /// Whether nothing has a say in picks of this backend's pool but the configuration.
-    fn is_exact(&mut self, backend: SocketAddr) -> bool {
-        let severs = self.severs;
-        let pool = self.pool_of(backend);
-        let versions = || pool.versions.iter();
-        !severs
-            && versions().all(|version| version.balance == Balance::RoundRobin)
-            && !versions().any(Version::is_bounded)
     }
 
     fn check_balance(&mut self, to: SocketAddr, tried: &[SocketAddr]) {
@@ -156,13 +146,13 @@ impl Picks {
     /// A worker does something else: if an attempt had failed before, it makes no other.
     pub(crate) fn settle(&mut self) {
         let Some(tried) = self.failed.take() else { return };
-        if !self.is_exact(tried[0]) {
-            self.waits |= self.pool_of(tried[0]).versions.iter().any(Version::is_bounded);
-            return;
-        }
-        let moved = self.moved;
-        let pools = self.pools.iter_mut().filter(|pool| moved || pool.has(tried[0]));
-        for pool in pools {
+        // After a move, who found nobody may have looked in another pool than where it had failed first.
+        let (moved, severs) = (self.moved, self.severs);
+        for pool in self.pools.iter_mut().filter(|pool| moved || pool.has(tried[0])) {
+            if severs || !pool.is_exact() {
+                self.waits |= pool.versions.iter().any(Version::is_bounded);
+                continue;
+            }
             let before = std::mem::take(&mut pool.taken);
             let after = |number: &u64| {
                 let given_up = |version: &Version| version.give_up(*number, &tried);
@@ -187,6 +177,12 @@ impl Picks {
 impl Rotations {
     fn has(&self, backend: SocketAddr) -> bool {
         self.versions.iter().any(|version| version.backends.contains_key(&backend))
+    }
+
+    /// Whether nothing has a say in its picks but the configuration, as long as nobody is severed.
+    fn is_exact(&self) -> bool {
+        let mut versions = self.versions.iter();
+        versions.all(|version| version.balance == Balance::RoundRobin && !version.is_bounded())
     }
 
     /// Whom a client that has tried these may not be given again, at the least. A backend that a table had not is another one when
