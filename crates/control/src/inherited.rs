@@ -4,18 +4,20 @@
 //! here would lose, at each restart, the clients that wait in those; and only the user who made it may join. How clients
 //! are spread is the kernel's choice then, which handing over evens out.
 //!
-//! The socket is systemd's: it is never shut down, so that who connects while rondel restarts waits for the next.
+//! The socket is systemd's: it is never shut down, so that who connects while rondel restarts waits for the next. It is kept for as long as
+//! the process runs, so that a listener that one reload removes and another brings back finds it again: nobody could bind beside it.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
+use config::Config;
 use listenfd::ListenFd;
 use rustix::net::sockopt;
 use table::Sockets;
 use uring::ListenOptions;
 
-/// Those that no listener has taken yet.
+/// All that were passed on.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited(Vec<(SocketAddr, TcpListener)>);
 
@@ -38,19 +40,19 @@ impl Inherited {
         Self(sockets.collect())
     }
 
-    /// The addresses of those that are left.
+    /// Their addresses.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.0.iter().map(|(address, _)| *address)
     }
 
-    /// Those at the address of `options`, one for each worker; none if there is none.
+    /// Sockets of those at the address of `options`, one for each worker; none if nothing was passed on for it.
     ///
     /// # Errors
     ///
     /// There are more than workers, and the clients of the rest would wait for ever; or one does not listen.
-    pub(crate) fn take(&mut self, options: ListenOptions, workers: usize) -> io::Result<Option<Sockets>> {
-        let at_address = |(address, _): &mut (SocketAddr, TcpListener)| *address == options.address;
-        let passed: Vec<TcpListener> = self.0.extract_if(.., at_address).map(|(_, socket)| socket).collect();
+    pub(crate) fn at(&self, options: ListenOptions, workers: usize) -> io::Result<Option<Sockets>> {
+        let at_address = self.0.iter().filter(|(address, _)| *address == options.address);
+        let passed: Vec<&TcpListener> = at_address.map(|(_, socket)| socket).collect();
         if passed.is_empty() {
             return Ok(None);
         }
@@ -60,7 +62,7 @@ impl Inherited {
                 passed.len()
             )));
         }
-        if options.address.is_ipv6() && sockopt::ipv6_v6only(&passed[0])? != options.v6only {
+        if options.address.is_ipv6() && sockopt::ipv6_v6only(passed[0])? != options.v6only {
             log::warn!(
                 "{}: whether the socket takes IPv4 as well is up to `BindIPv6Only=` in its unit, not to `v6only`",
                 options.address
@@ -75,15 +77,14 @@ impl Inherited {
         log::info!("{}: {} sockets of systemd's", options.address, passed.len());
         Ok(Some(Sockets::inherited(sockets)))
     }
-}
 
-impl Drop for Inherited {
-    /// What no listener took is closed, and said.
-    fn drop(&mut self) {
-        for (address, _) in &self.0 {
+    /// Says which are at the address of no listener.
+    pub(crate) fn warn_of_unused(&self, config: &Config) {
+        let is_used = |address| config.listeners.iter().any(|listener| listener.address == address);
+        for address in self.addresses().filter(|address| !is_used(*address)) {
             log::warn!(
                 "systemd passes a socket at {address}, which is the address of no listener; \
-                 who connects to it waits until its socket unit is stopped"
+                 who connects to it waits until a listener has it or its socket unit is stopped"
             );
         }
     }
@@ -117,8 +118,8 @@ mod tests {
 
     #[test]
     fn all_workers_share_one_socket() {
-        let (mut inherited, address) = inherited(1);
-        let sockets = inherited.take(options(address), 3).unwrap().unwrap();
+        let (inherited, address) = inherited(1);
+        let sockets = inherited.at(options(address), 3).unwrap().unwrap();
         assert_eq!(sockets.iter().len(), 3);
         assert!(sockets.is_inherited());
         let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
@@ -127,14 +128,23 @@ mod tests {
         }
         // They do not block: what one takes, another does not find.
         assert_eq!(rustix::net::accept(sockets.get(0)).unwrap_err(), rustix::io::Errno::AGAIN);
-        assert_eq!(inherited.addresses().count(), 0);
+    }
+
+    #[test]
+    fn who_comes_back_finds_its_socket_again() {
+        let (inherited, address) = inherited(1);
+        for _ in 0..2 {
+            let sockets = inherited.at(options(address), 1).unwrap().unwrap();
+            let _client = TcpStream::connect(address).unwrap();
+            rustix::net::accept(sockets.get(0)).unwrap();
+        }
     }
 
     #[test]
     fn sockets_go_by_their_address() {
-        let (mut inherited, address) = inherited(1);
+        let (inherited, address) = inherited(1);
         let other = SocketAddr::from(([127, 0, 0, 2], address.port()));
-        assert!(inherited.take(options(other), 2).unwrap().is_none());
+        assert!(inherited.at(options(other), 2).unwrap().is_none());
         assert_eq!(inherited.addresses().collect::<Vec<_>>(), [address]);
     }
 
@@ -143,7 +153,7 @@ mod tests {
         let (mut one, address) = inherited(1);
         let copy = one.0[0].1.try_clone().unwrap();
         one.0.push((address, copy));
-        assert!(one.take(options(address), 1).unwrap_err().to_string().contains("2 sockets for 1 workers"));
+        assert!(one.at(options(address), 1).unwrap_err().to_string().contains("2 sockets for 1 workers"));
     }
 
     fn inherited(number: usize) -> (Inherited, SocketAddr) {

@@ -117,6 +117,8 @@ struct Control {
     inquirer: Inquirer,
     /// Workers that have not ended.
     running: usize,
+    /// Sockets that systemd passed on.
+    inherited: Inherited,
     /// Tells systemd.
     notify: Notify,
     /// When the connections that are left are cut; none while it does not drain.
@@ -162,9 +164,9 @@ impl Control {
         let (ask, asks) = mpsc::channel(ASKS_MAX);
         let admin = Admin::start(&config.admin, &ask)?;
         let all: Vec<usize> = (0..config.listeners.len()).collect();
-        let mut inherited = Inherited::from_environment();
-        let sockets = bind(&config, &all, workers, &[], &mut inherited)?.into_iter().map(Arc::new).collect();
-        drop(inherited);
+        let inherited = Inherited::from_environment();
+        let sockets = bind(&config, &all, workers, &[], &inherited)?.into_iter().map(Arc::new).collect();
+        inherited.warn_of_unused(&config);
         let mut watch = Watch::new(&config);
         let mut chronicle = Chronicle::default();
         watch.first_round(FIRST_ROUND_MAX, &mut chronicle).await;
@@ -205,6 +207,7 @@ impl Control {
             asks,
             inquirer,
             running: 0,
+            inherited,
             notify: Notify::from_environment(workers, Instant::now()),
             cut_at: None,
             admin,
@@ -414,6 +417,7 @@ impl Control {
         }
         log_lines(changes.lines());
         log_lines(removed.iter().map(String::as_str));
+        self.inherited.warn_of_unused(&self.config);
         let text = match changes.lines().len() {
             0 => "reloaded: nothing changed".to_owned(),
             1 => "reloaded: 1 change".to_owned(),
@@ -433,8 +437,8 @@ impl Control {
         let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
         let held = previous.listeners.iter().map(|listener| sockets::address(&listener.sockets));
         let held: Vec<_> = held.filter_map(Result::ok).collect();
-        let none = &mut Inherited::default();
-        let mut bound = bind(config, &new, self.wakers.len(), &held, none)?.into_iter().map(Arc::new);
+        let bound = bind(config, &new, self.wakers.len(), &held, &self.inherited)?;
+        let mut bound = bound.into_iter().map(Arc::new);
         let origin = |origin: &Origin| match *origin {
             Origin::Kept(before) => Arc::clone(&previous.listeners[before].sockets),
             Origin::Bound => bound.next().expect("one for each that is new"),
@@ -636,7 +640,7 @@ fn bind(
     indices: &[usize],
     workers: usize,
     held: &[std::net::SocketAddr],
-    inherited: &mut Inherited,
+    inherited: &Inherited,
 ) -> Result<Vec<Sockets>, Failure> {
     let listeners: Vec<_> = indices
         .iter()

@@ -24,7 +24,7 @@ pub(crate) fn listen(
     listeners: &[(&str, ListenOptions)],
     workers: usize,
     held: &[SocketAddr],
-    inherited: &mut Inherited,
+    inherited: &Inherited,
 ) -> Result<Vec<Sockets>, Failure> {
     let failure =
         |listener: &str, address, error| Failure::Bind { listener: listener.to_owned(), address, error };
@@ -37,7 +37,7 @@ pub(crate) fn listen(
         }
     }
     let listen = |&(listener, options): &(&str, ListenOptions)| {
-        let sockets = match inherited.take(options, workers) {
+        let sockets = match inherited.at(options, workers) {
             Ok(Some(sockets)) => Ok(sockets),
             Ok(None) => listen_group(options, workers),
             Err(error) => Err(error),
@@ -171,7 +171,7 @@ mod tests {
         workers: usize,
         held: &[SocketAddr],
     ) -> Result<Vec<Sockets>, Failure> {
-        super::listen(listeners, workers, held, &mut Inherited::default())
+        super::listen(listeners, workers, held, &Inherited::default())
     }
 
     #[test]

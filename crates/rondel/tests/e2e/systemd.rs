@@ -203,11 +203,20 @@ fn who_connects_while_it_restarts_waits_for_the_next() {
     let mut waiting = Client::connect(address(8080));
     let next = Lb::start_under(&wrapper, &setup);
     assert_eq!(waiting.line(), "a");
-    // A reload without the listener leaves the socket to systemd.
+    // A reload without the listener leaves the socket to systemd, and one with a listener there again finds it.
     drop(waiting);
+    let mark = next.mark();
     next.reload(&setup.clone().without_listeners().listen("own", address(8081), "web", ""));
-    let _queued = Client::connect(address(8080));
+    next.wait_for(&format!("systemd passes a socket at {}", address(8080)), mark);
+    let mut queued = Client::connect(address(8080));
     assert_eq!(Client::connect(address(8081)).line(), "a");
+    next.reload(&setup);
+    assert_eq!(queued.line(), "a");
+    assert_eq!(next.connect().line(), "a");
+    // So does one for which there was a socket from the start.
+    let mut early = Client::connect(address(8099));
+    next.reload(&setup.listen("other", address(8099), "web", ""));
+    assert_eq!(early.line(), "a");
 }
 
 #[test]
