@@ -4,7 +4,7 @@ use crate::figures::{Figure, Phase, Unit};
 use crate::peers::Peer;
 
 /// All cases, in the order in which they run and are reported.
-pub(crate) static CASES: [Case; 14] = [
+pub(crate) static CASES: [Case; 15] = [
     Case {
         name: "small-64",
         title: "small requests, kept alive, 64 connections",
@@ -104,6 +104,20 @@ pub(crate) static CASES: [Case; 14] = [
         bars: &[(Figure::P99Us, Phase::Fixed), (Figure::P99Us, Phase::Reloading)],
     },
     Case {
+        name: "beside-stuck",
+        title: "small requests at a fixed rate beside 1 000 clients who do not read what they asked for",
+        unit: Unit::Request,
+        work: Work::Beside { requests: Requests { connections: 64, ..SMALL }, stuck: 1000 },
+        goals: &[
+            Goal { rule: Rule::Own(Figure::P99Us, Phase::Beside, Phase::Fixed), at_most: Some(1.10) },
+            Goal { rule: Rule::Own(Figure::P50Us, Phase::Beside, Phase::Fixed), at_most: None },
+            Goal { rule: Rule::Own(Figure::CpuUs, Phase::Beside, Phase::Fixed), at_most: None },
+            Goal { rule: Rule::NoneFailed(Phase::Beside), at_most: Some(0.0) },
+            Goal { rule: Rule::Best(Phase::Beside, Figure::Memory), at_most: None },
+        ],
+        bars: &[(Figure::P99Us, Phase::Fixed), (Figure::P99Us, Phase::Beside)],
+    },
+    Case {
         name: "two-workers",
         title: "two workers against one, all on both cores: small requests, kept alive, 64 connections",
         unit: Unit::Request,
@@ -163,6 +177,13 @@ pub(crate) enum Work {
     },
     /// Requests at a fixed rate, without and with reloads of the balancer.
     Reload(Requests),
+    /// Requests at a fixed rate, without and with others there who are stuck.
+    Beside {
+        /// Of those who read.
+        requests: Requests,
+        /// How many there are who asked for 2^20 bytes and read none.
+        stuck: u32,
+    },
     /// As many requests as can be, with one worker and with two.
     TwoWorkers(Requests),
     /// As many requests as can be, without and with everything that tells how it is.
@@ -260,7 +281,7 @@ impl Work {
             Self::Requests(_) | Self::Streams { .. } => true,
             // Nothing holds memory for them in the other two, and splicing is of no moment to what does not move.
             Self::Idle { .. } => !matches!(peer, Peer::Direct | Peer::Kernel | Peer::HaproxySplice),
-            Self::Reload(_) | Self::TwoWorkers(_) => {
+            Self::Reload(_) | Self::Beside { .. } | Self::TwoWorkers(_) => {
                 matches!(peer, Peer::Haproxy | Peer::Nginx | Peer::Rondel)
             }
             // Each can be watched in other ways.

@@ -44,6 +44,8 @@ pub(crate) enum Phase {
     Fixed,
     /// The same rate, while it reloads its configuration.
     Reloading,
+    /// The same rate, beside connections that are stuck.
+    Beside,
     /// Holding connections that do nothing.
     Idle,
     /// As much as it can, with two workers.
@@ -60,6 +62,7 @@ impl Phase {
             Self::Full => "at full load",
             Self::Fixed => "at a fixed rate",
             Self::Reloading => "at the same rate, reloading",
+            Self::Beside => "at the same rate, beside stuck readers",
             Self::Idle => "idle",
             Self::TwoWorkers => "at full load, two workers",
             Self::Unwatched => "at full load, not watched",

@@ -96,13 +96,7 @@ impl Running<'_> {
                 self.each(round, peers, Phase::Idle, |ground, peer| idle::hold(ground, peer, connections));
             }
             Work::Reload(how) => {
-                if rate.is_none() {
-                    self.each(round, peers, Phase::Full, |ground, peer| {
-                        requests::full(ground, peer, how, seconds)
-                    });
-                }
-                let Some(rate) = self.rate(how, rate) else { return };
-                let pace = Pace { requests: how, seconds, rate };
+                let Some(pace) = self.pace_of(round, peers, how, rate) else { return };
                 for &peer in peers {
                     // One right after the other, because they are held against each other.
                     self.each(round, &[peer], Phase::Fixed, |ground, peer| {
@@ -110,6 +104,17 @@ impl Running<'_> {
                     });
                     self.each(round, &[peer], Phase::Reloading, |ground, peer| {
                         reload::reloading(ground, peer, pace)
+                    });
+                }
+            }
+            Work::Beside { requests: how, stuck } => {
+                let Some(pace) = self.pace_of(round, peers, how, rate) else { return };
+                for &peer in peers {
+                    self.each(round, &[peer], Phase::Fixed, |ground, peer| {
+                        requests::fixed(ground, peer, pace)
+                    });
+                    self.each(round, &[peer], Phase::Beside, |ground, peer| {
+                        requests::fixed_beside(ground, peer, pace, stuck)
                     });
                 }
             }
@@ -155,6 +160,15 @@ impl Running<'_> {
                 }
             }
         }
+    }
+
+    /// The pace of a case that has no full load of its own: one is run in the first round, to know.
+    fn pace_of(&mut self, round: u32, peers: &[Peer], how: Requests, rate: &mut Option<f64>) -> Option<Pace> {
+        let seconds = self.plan.seconds;
+        if rate.is_none() {
+            self.each(round, peers, Phase::Full, |ground, peer| requests::full(ground, peer, how, seconds));
+        }
+        Some(Pace { requests: how, seconds, rate: self.rate(how, rate)? })
     }
 
     /// Requests a second that all are asked for: a part of what the slowest of the three can that are compared.

@@ -1,5 +1,6 @@
-//! One peer, measured once: it is started, loaded, and ended. One file for each kind of work.
+//! One peer, measured once: it is started, loaded, and ended. One file for each kind of work, and one for what is held open beside it.
 
+pub(crate) mod held;
 pub(crate) mod idle;
 pub(crate) mod reload;
 pub(crate) mod requests;

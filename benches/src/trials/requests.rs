@@ -4,12 +4,15 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::cases::Requests;
+use crate::cases::{Page, Requests};
 use crate::figures::{Figure, Figures};
 use crate::load::{Cost, Load, generate, wrk};
+use crate::measure::Spent;
 use crate::peers::{Peer, Stand, Task, Watch};
 use crate::process::{Beats, Cores};
+use crate::trials::held::Held;
 use crate::trials::{Ground, figures};
+use crate::wait;
 
 /// As many as can be; the percentiles are wrk's own, which waits for an answer before it asks again.
 pub(crate) fn full(ground: &Ground<'_>, peer: Peer, requests: Requests, seconds: u32) -> io::Result<Figures> {
@@ -108,6 +111,23 @@ pub(crate) fn fixed(ground: &Ground<'_>, peer: Peer, pace: Pace) -> io::Result<F
     let cost = at_rate(ground, &stand, pace).run(ground.workshop, &stand)?;
     Ok(pace.figures(&cost))
 }
+
+/// The same beside so many clients who asked for much and read nothing, once all that can be sent to them is.
+pub(crate) fn fixed_beside(ground: &Ground<'_>, peer: Peer, pace: Pace, stuck: u32) -> io::Result<Figures> {
+    let stand = ground.start(peer)?;
+    let _held = Held::open(ground, &stand, stuck, Some(Page::Mib1))?;
+    let rests = wait::until_same(REST, REST_LIMIT, || Spent::now(stand.pid()).cpu);
+    if !rests {
+        return Err(io::Error::other("it goes on working for clients who read nothing"));
+    }
+    let cost = at_rate(ground, &stand, pace).run(ground.workshop, &stand)?;
+    Ok(pace.figures(&cost))
+}
+
+/// Who did nothing for so long has filled every window.
+const REST: Duration = Duration::from_millis(300);
+
+const REST_LIMIT: Duration = Duration::from_secs(20);
 
 /// The load of a fixed rate.
 pub(crate) fn at_rate(ground: &Ground<'_>, stand: &Stand, pace: Pace) -> Load {
