@@ -25,6 +25,30 @@ pub enum Stage {
     },
 }
 
+impl Stage {
+    /// Those at which a connection can end for this reason.
+    pub fn of(reason: CloseReason) -> impl Iterator<Item = Self> {
+        let relayed = matches!(
+            reason,
+            CloseReason::BackendReset
+                | CloseReason::BackendLost
+                | CloseReason::Idle
+                | CloseReason::HalfClosedTimeout
+        );
+        let before = [Self::Accepted, Self::Waiting, Self::Connecting];
+        let halves = [Some(Direction::ToBackend), Some(Direction::ToClient)];
+        let finished = match reason {
+            CloseReason::Idle => vec![None],
+            CloseReason::HalfClosedTimeout => halves.to_vec(),
+            _ => [None].into_iter().chain(halves).collect(),
+        };
+        let relaying = finished
+            .into_iter()
+            .flat_map(|finished| Direction::BOTH.map(|last| Self::Relaying { last, finished }));
+        before.into_iter().filter(move |_| !relayed).chain(relaying)
+    }
+}
+
 /// What a code of two letters means.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Termination {
@@ -47,6 +71,12 @@ impl Termination {
     /// The one with these two letters.
     pub fn of_code(code: &str) -> Option<&'static Self> {
         Self::ALL.iter().find(|termination| termination.code == code)
+    }
+
+    /// Those that connections have that ended for this reason, each once.
+    pub fn of_reason(reason: CloseReason) -> impl Iterator<Item = &'static Self> {
+        let is_of = move |code: &str| Stage::of(reason).any(|stage| Self::of(reason, stage).code == code);
+        Self::ALL.iter().filter(move |termination| is_of(termination.code))
     }
 
     /// All of them, by who ended the connection and then by how far it was.

@@ -1,6 +1,6 @@
-//! Every end has its two letters, and README.md tells them.
+//! Every end has its reason and its two letters, and README.md tells them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use connection::{CloseReason, Direction, Stage, Termination};
 
 #[test]
 fn every_reason_has_a_code_at_every_stage_and_no_code_is_idle() {
-    let used: BTreeSet<_> = codes().into_values().flatten().collect();
+    let used: BTreeSet<_> = CloseReason::ALL.into_iter().flat_map(codes).collect();
     let known: BTreeSet<_> = Termination::ALL.iter().map(|termination| termination.code).collect();
     assert_eq!(used, known);
     assert_eq!(known.len(), Termination::ALL.len(), "a code has two rows");
@@ -35,50 +35,26 @@ fn who_is_silent_is_named() {
 }
 
 #[test]
-fn the_readme_has_the_table() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+fn the_readme_has_the_tables() {
     let of_code = |code: &str| {
-        let reasons = codes().into_iter().filter(|(_, codes)| codes.contains(code));
-        reasons.map(|(reason, _)| format!("`{}`", CloseReason::ALL[reason].name())).collect::<Vec<_>>()
+        let reasons = CloseReason::ALL.into_iter().filter(|reason| codes(*reason).contains(code));
+        reasons.map(|reason| format!("`{}`", reason.name())).collect::<Vec<_>>().join(", ")
     };
-    let rows: Vec<_> = Termination::ALL
-        .iter()
-        .map(|termination| {
-            let reasons = of_code(termination.code).join(", ");
-            format!("| `{}` | {} | {reasons} |", termination.code, termination.text)
-        })
-        .collect();
-    let listed: Vec<_> = readme
-        .lines()
-        .filter(|line| Termination::ALL.iter().any(|row| line.starts_with(&format!("| `{}` |", row.code))))
-        .collect();
-    assert_eq!(listed, rows, "README.md is to have these rows:\n{}", rows.join("\n"));
+    let row = |row: &Termination| format!("| `{}` | {} | {} |", row.code, row.text, of_code(row.code));
+    check_readme("| code | meaning | reason |", &Termination::ALL.iter().map(row).collect::<Vec<_>>());
+    let row = |reason: CloseReason| format!("| `{}` | {} |", reason.name(), reason.meaning());
+    check_readme("| reason | meaning |", &CloseReason::ALL.map(row));
 }
 
-/// The codes of each reason, by its number.
-fn codes() -> BTreeMap<usize, BTreeSet<&'static str>> {
-    let of = |reason| stages(reason).map(|stage| Termination::of(reason, stage).code).collect();
-    CloseReason::ALL.into_iter().map(|reason| (reason as usize, of(reason))).collect()
+#[track_caller]
+fn check_readme(head: &str, rows: &[String]) {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let after = readme.lines().skip_while(|line| *line != head).skip(2);
+    let listed: Vec<_> = after.take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(listed, rows, "below {head}, README.md is to have these rows:\n{}", rows.join("\n"));
 }
 
-/// The stages at which a connection can end for this reason, and more.
-fn stages(reason: CloseReason) -> impl Iterator<Item = Stage> {
-    let relayed = matches!(
-        reason,
-        CloseReason::BackendReset
-            | CloseReason::BackendLost
-            | CloseReason::Idle
-            | CloseReason::HalfClosedTimeout
-    );
-    let before = [Stage::Accepted, Stage::Waiting, Stage::Connecting];
-    let halves = [Some(Direction::ToBackend), Some(Direction::ToClient)];
-    let finished = match reason {
-        CloseReason::Idle => vec![None],
-        CloseReason::HalfClosedTimeout => halves.to_vec(),
-        _ => [None].into_iter().chain(halves).collect(),
-    };
-    let relaying = finished
-        .into_iter()
-        .flat_map(|finished| Direction::BOTH.map(|last| Stage::Relaying { last, finished }));
-    before.into_iter().filter(move |_| !relayed).chain(relaying)
+/// The codes of a reason.
+fn codes(reason: CloseReason) -> BTreeSet<&'static str> {
+    Termination::of_reason(reason).map(|termination| termination.code).collect()
 }

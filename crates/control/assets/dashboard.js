@@ -5,35 +5,6 @@ const SECONDS_KEPT = 300; // Of the charts.
 const ENTRIES_SHOWN = 256;
 const SILENCE_MAX = 3500; // In milliseconds. A second more than two that were missed: contact is lost.
 
-// What the reasons mean, as README.md says it.
-const REASONS = {
-  done: "Both sides finished sending and all of it was delivered.",
-  client_reset: "The client reset the connection; the reset was passed on.",
-  backend_reset: "The backend reset the connection; the reset was passed on.",
-  client_lost: "The client vanished: keepalive or retransmissions went unanswered.",
-  backend_lost: "The backend vanished: keepalive or retransmissions went unanswered.",
-  connect_refused: "The last backend tried refused the connection.",
-  connect_timed_out: "The last backend tried did not answer within connect_timeout.",
-  connect_unreachable: "The last backend tried could not be reached, or a local rule forbids it.",
-  no_backend: "No backend of the pool takes connections.",
-  no_primary: "No backend was the primary, for as long as a client is held for one.",
-  hold_full: "As many clients were held for a primary as may be.",
-  queue_timed_out: "All backends were full, for as long as a client may wait.",
-  queue_full: "All backends were full, and as many clients waited as may.",
-  backend_down: "The backend went down, and on_down is close.",
-  demoted: "The backend's tier serves no longer, and on_demotion is not keep.",
-  role_lost: "The backend is the primary no longer, and on_role_loss is close.",
-  removed: "A reload removed the backend, the listener or the pool, and on_remove gave no more time.",
-  backend_drained: "An operator drained the backend, and the time that was given is up.",
-  closed_by_operator: "An operator said so.",
-  no_source_port: "No local port was free to connect from.",
-  no_resources: "A descriptor or kernel memory could not be had.",
-  idle: "No byte moved in either direction for idle_timeout.",
-  half_closed_timeout: "One side had finished, and the other stood still for half_closed_timeout.",
-  drained: "The drain ran out of time, or was cut short.",
-  over_limit: "No descriptor was left for it, and the client was turned away.",
-};
-
 // HAProxy's names; the status comes first, because it is what one looks for.
 const GROUPS = [
   ["", ["Backend", "Status"]], ["Queue", ["Cur", "Max", "Limit"]], ["Session rate", ["Cur", "Max"]],

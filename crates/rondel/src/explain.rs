@@ -1,7 +1,7 @@
-//! `rondel explain`: what a code of the access log means; or whom a client would be given now, and why.
+//! `rondel explain`: what a code of the access log or a reason to end means; or whom a client would be given now, and why.
 
-use connection::Termination;
-use serde_json::json;
+use connection::{CloseReason, Termination};
+use serde_json::{Value, json};
 
 use crate::admin::Reach;
 use crate::foresee::foresee;
@@ -9,21 +9,22 @@ use crate::outcome::{Failed, Outcome, print, print_json};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "rondel explain [OPTIONS] CODE\n       rondel explain [OPTIONS] CLIENT LISTENER",
+    override_usage = "rondel explain [OPTIONS] CODE|REASON\n       rondel explain [OPTIONS] CLIENT LISTENER",
     after_help = "\
 Examples:
   rondel explain SC
   rondel explain sD
   rondel explain -- --
+  rondel explain no_resources
   rondel explain 192.0.2.7 web
 
-A CODE is looked up, and no process is asked; small letters and capitals differ, as in HAProxy's log. With a CLIENT and a LISTENER it
+A CODE or a REASON is looked up, and no process is asked; small letters and capitals differ, as in HAProxy's log. With a CLIENT and a LISTENER it
 says whom a client at that address would be given if it came to the listener now, and what speaks for and against each backend.
 Nothing is picked for it: the turn of the pool stays where it is. SHARE is what a backend is to have of all such connections."
 )]
 pub(crate) struct Arguments {
-    /// Two letters that say how a connection ended, as the access log has them; or a client's IP address
-    #[arg(value_name = "CODE|CLIENT")]
+    /// Two letters that say how a connection ended, as the access log has them; the reason, as metrics have it; or a client's IP address
+    #[arg(value_name = "CODE|REASON|CLIENT")]
     what: String,
     /// The name of the listener that the client comes to
     #[arg(value_name = "LISTENER")]
@@ -37,19 +38,38 @@ pub(crate) fn explain(arguments: &Arguments) -> Outcome {
     foresee(&arguments.reach, &arguments.what, listener)
 }
 
-fn tell(code: &str, as_json: bool) -> Outcome {
-    let Some(Termination { code, text, check }) = Termination::of_code(code) else {
-        let known: Vec<_> = Termination::ALL.iter().map(|known| known.code).collect();
+fn tell(word: &str, as_json: bool) -> Outcome {
+    if let Some(reason) = CloseReason::ALL.into_iter().find(|reason| reason.name() == word) {
+        return tell_reason(reason, as_json);
+    }
+    let Some(termination) = Termination::of_code(word) else {
+        let codes = Termination::ALL.iter().map(|known| known.code).collect::<Vec<_>>().join(", ");
+        let reasons = CloseReason::ALL.map(CloseReason::name).join(", ");
         return Err(Failed::Usage(format!(
-            "there is no code `{code}`; there are {}\n  \
+            "`{word}` is neither a code nor a reason\n  codes: {codes}\n  reasons: {reasons}\n  \
              an address is explained with the name of the listener that it comes to",
-            known.join(", ")
         )));
     };
+    if as_json { print_json(&to_json(termination)) } else { print(&to_text(termination)) }
+}
+
+fn tell_reason(reason: CloseReason, as_json: bool) -> Outcome {
+    let (name, meaning) = (reason.name(), reason.meaning());
+    let codes = Termination::of_reason(reason);
     if as_json {
-        return print_json(&json!({ "code": code, "text": text, "check": check }));
+        let codes: Vec<Value> = codes.map(to_json).collect();
+        return print_json(&json!({ "reason": name, "meaning": meaning, "codes": codes }));
     }
-    print(&format!("{code}: {text}\nWhat to check: {check}"))
+    let codes: Vec<String> = codes.map(to_text).collect();
+    print(&format!("{name}: {meaning}\n\nIn the access log:\n\n{}", codes.join("\n\n")))
+}
+
+fn to_text(Termination { code, text, check }: &Termination) -> String {
+    format!("{code}: {text}\nWhat to check: {check}")
+}
+
+fn to_json(Termination { code, text, check }: &Termination) -> Value {
+    json!({ "code": code, "text": text, "check": check })
 }
 
 #[cfg(test)]
@@ -58,11 +78,11 @@ mod tests {
     use crate::outcome::Failed;
 
     #[test]
-    fn a_code_is_known_or_those_that_are_are_named() {
+    fn a_word_is_known_or_those_that_are_are_named() {
         let Err(Failed::Usage(message)) = tell("XX", false) else { panic!("it is known") };
-        assert!(message.contains("there are --, CQ"), "{message}");
-        for code in ["SC", "--"] {
-            assert!(tell(code, true).is_ok(), "{code}");
+        assert!(message.contains("codes: --, CQ") && message.contains("reasons: done, "), "{message}");
+        for word in ["SC", "--", "no_resources"] {
+            assert!(tell(word, true).is_ok(), "{word}");
         }
     }
 }

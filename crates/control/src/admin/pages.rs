@@ -1,5 +1,10 @@
 //! The dashboard: files that are part of the program, so it needs nothing from elsewhere.
 
+use std::sync::LazyLock;
+
+use connection::CloseReason;
+use serde_json::Value;
+
 /// A file, its kind, and what it says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asset {
@@ -13,29 +18,43 @@ pub(super) const DASHBOARD: Asset =
     Asset { path: "/", kind: "text/html; charset=utf-8", text: include_str!("../../assets/dashboard.html") };
 
 /// What that page refers to.
-pub(super) const ASSETS: [Asset; 5] = [
-    Asset {
-        path: "/assets/dashboard.css",
-        kind: "text/css; charset=utf-8",
-        text: include_str!("../../assets/dashboard.css"),
-    },
-    Asset {
-        path: "/assets/dashboard.js",
-        kind: "text/javascript; charset=utf-8",
-        text: include_str!("../../assets/dashboard.js"),
-    },
-    Asset { path: "/assets/icon.svg", kind: "image/svg+xml", text: include_str!("../../assets/icon.svg") },
-    Asset {
-        path: "/assets/uplot.css",
-        kind: "text/css; charset=utf-8",
-        text: include_str!("../../assets/uplot.css"),
-    },
-    Asset {
-        path: "/assets/uplot.js",
-        kind: "text/javascript; charset=utf-8",
-        text: include_str!("../../assets/uplot.js"),
-    },
-];
+pub(super) static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
+    [
+        Asset {
+            path: "/assets/dashboard.css",
+            kind: "text/css; charset=utf-8",
+            text: include_str!("../../assets/dashboard.css"),
+        },
+        Asset {
+            path: "/assets/dashboard.js",
+            kind: "text/javascript; charset=utf-8",
+            text: include_str!("../../assets/dashboard.js"),
+        },
+        Asset {
+            path: "/assets/icon.svg",
+            kind: "image/svg+xml",
+            text: include_str!("../../assets/icon.svg"),
+        },
+        Asset {
+            path: "/assets/uplot.css",
+            kind: "text/css; charset=utf-8",
+            text: include_str!("../../assets/uplot.css"),
+        },
+        Asset {
+            path: "/assets/uplot.js",
+            kind: "text/javascript; charset=utf-8",
+            text: include_str!("../../assets/uplot.js"),
+        },
+        Asset { path: "/assets/reasons.js", kind: "text/javascript; charset=utf-8", text: &REASONS },
+    ]
+});
+
+/// What the reasons to end mean, for the script of the page.
+static REASONS: LazyLock<String> = LazyLock::new(|| {
+    let meaning = |reason: CloseReason| (reason.name(), reason.meaning().replace('`', ""));
+    let reasons: Value = CloseReason::ALL.into_iter().map(meaning).collect();
+    format!("\"use strict\";\nconst REASONS = {reasons};\n")
+});
 
 /// What a browser may do on behalf of the page: take these files and the stream from where the page came from, and nothing else.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -51,20 +70,12 @@ mod tests {
         for reference in page.split('"').filter(|text| text.starts_with("/assets/")) {
             assert!(ASSETS.iter().any(|asset| asset.path == reference), "{reference}");
         }
-        for asset in ASSETS {
+        for asset in &*ASSETS {
             assert!(page.contains(&format!("\"{}\"", asset.path)), "{} is not used", asset.path);
         }
         // The policy would keep a browser from it.
         for forbidden in ["style=", "onclick", "<style", "<script>", "javascript:", "http:", "https:"] {
             assert!(!page.contains(forbidden), "{forbidden}");
-        }
-    }
-
-    #[test]
-    fn every_reason_to_end_has_its_meaning() {
-        let script = ASSETS.iter().find(|asset| asset.path == "/assets/dashboard.js").unwrap().text;
-        for reason in connection::CloseReason::ALL {
-            assert!(script.contains(&format!("\n  {}: \"", reason.name())), "{}", reason.name());
         }
     }
 

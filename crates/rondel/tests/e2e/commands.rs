@@ -64,13 +64,18 @@ fn wrong_arguments_exit_with_2() {
 }
 
 #[test]
-fn a_code_of_the_access_log_is_explained_and_one_that_is_none_is_refused() {
+fn codes_and_reasons_are_explained_and_what_is_neither_is_refused() {
     let said = rondel(["explain", "sD"]);
     assert_eq!(said.code, 0);
     assert!(said.text.contains("the backend's turn") && said.text.contains("What to check"), "{}", said.text);
+    let said = rondel(["explain", "idle"]);
+    assert_eq!(said.code, 0);
+    for word in ["No byte moved", "cD: ", "sD: ", "What to check"] {
+        assert!(said.text.contains(word), "{word}: {}", said.text);
+    }
     let said = rondel(["explain", "XX"]);
     assert_eq!(said.code, 2);
-    assert!(said.text.contains("there are --, CQ"), "{}", said.text);
+    assert!(said.text.contains("codes: --, CQ"), "{}", said.text);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Instant;
 
+use connection::CloseReason;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
@@ -38,6 +39,8 @@ fn a_browser_shows_a_death_and_the_loss_of_contact() {
     assert_eq!(browser.run(uneven, &json!([])), json!([]));
     wrk(lb.address(), 8, 1, Reuse::ConnectionPerRequest).flawless();
     browser.wait_for("#closes", "done");
+    let meanings = "return [...document.querySelectorAll('#closes [title]')].map((item) => item.title)";
+    assert_eq!(browser.run(meanings, &json!([])), json!([CloseReason::Done.meaning()]));
 
     let mark = lb.mark();
     a.kill();
@@ -111,7 +114,7 @@ fn a_browser_gets_a_page_under_a_strict_policy_and_others_get_text() {
     }
     let (_, text) = curl("/", &[]);
     assert!(text.contains("/status.json  how everything is"), "{text}");
-    for path in ["/assets/dashboard.js", "/assets/uplot.js", "/assets/dashboard.css"] {
+    for path in ["/assets/dashboard.js", "/assets/reasons.js", "/assets/uplot.js", "/assets/dashboard.css"] {
         assert_eq!(curl(path, &[]).0, "200", "{path}");
         assert_eq!(curl(path, &["--data", ""]).0, "405", "{path}");
     }
