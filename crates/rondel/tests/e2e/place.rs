@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::geteuid;
+
 /// How long anything that is promised soon may take on a busy machine before the test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -27,6 +29,11 @@ pub(crate) fn free_v6() -> SocketAddr {
 /// Whether the long lane was asked for.
 pub(crate) fn long_lane() -> bool {
     std::env::var("RONDEL_LONG").is_ok_and(|long| long == "1")
+}
+
+/// Asserts that this user may do what the test does.
+pub(crate) fn assert_root(what: &str) {
+    assert!(geteuid().is_root(), "this test {what}: run it as root");
 }
 
 /// Waits until `holds` does, looking often; `what` names it when it never comes.

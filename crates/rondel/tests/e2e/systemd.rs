@@ -1,5 +1,7 @@
 //! What systemd is told and passes on, and the units in `configs/systemd`.
 
+mod booted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};

@@ -7,7 +7,7 @@ use std::{fs, panic, thread};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::stand::assert_root;
+use crate::place::assert_root;
 use crate::servers::run;
 
 /// The namespace that the calling thread is in, with what it starts.

@@ -5,12 +5,12 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 
 use crate::access_log::AccessLog;
 use crate::lb::{Lb, all_closes, total};
 use crate::peers::{Backend, Client};
-use crate::place::{PATIENCE, address, eventually, holds_within, long_lane};
+use crate::place::{PATIENCE, address, assert_root, eventually, holds_within, long_lane};
 use crate::setup::Setup;
 
 /// In which shape the balancer is attacked.
@@ -45,11 +45,6 @@ pub(crate) fn on_each_stand_of_the_long_lane(fault: impl Fn(Stand)) {
     } else {
         println!("part of the long lane only: RONDEL_LONG=1");
     }
-}
-
-/// Asserts that this user may do what the test does.
-pub(crate) fn assert_root(what: &str) {
-    assert!(geteuid().is_root(), "this test {what}: run it as root");
 }
 
 const ALL: [Stand; 6] = [

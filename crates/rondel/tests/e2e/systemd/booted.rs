@@ -1,0 +1,157 @@
+//! The unit under a systemd that is the first process of a host, as it will be.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::unit;
+use crate::lb::{Said, binary};
+use crate::peers::{Backend, Client, End};
+use crate::place::{Folder, address, assert_root, eventually};
+use crate::setup::{PORT, Setup};
+
+#[test]
+fn a_host_runs_the_unit_as_it_stands() {
+    let backend = Backend::echo(9001);
+    let setup = Setup::to(&[backend.target()]).runtime("drain_timeout: 1s");
+    let setup = setup.admin("socket: /run/rondel/admin.sock");
+    let host = Host::boot(&setup);
+    let serves = || Client::connect(address(PORT)).echoes(b"served");
+
+    host.does(&["start", "rondel"]);
+    serves();
+    assert_eq!(host.tells("User"), "rondel");
+    eventually("it has a line on how it does", || host.tells("StatusText").contains("1 of 1 backends"));
+
+    host.configure("listeners: 7\n");
+    let refused = host.systemctl(&["reload", "rondel"]);
+    assert_ne!(refused.code, 0, "{}", refused.text);
+    assert!(host.log().contains("rondel.yaml:1:12"), "why it was refused: {}", host.log());
+    serves();
+    host.configure(&setup.to_string());
+    host.does(&["reload", "rondel"]);
+    assert_eq!(host.tells("ActiveState"), "active");
+
+    host.does(&["kill", "--signal=KILL", "rondel"]);
+    eventually("it is started again", || {
+        host.tells("NRestarts") == "1" && host.tells("ActiveState") == "active"
+    });
+    serves();
+
+    let mut held = Client::connect(address(PORT));
+    held.echoes(b"held");
+    host.does(&["stop", "rondel"]);
+    assert_eq!(held.end(), End::Reset);
+    // With somebody left at the deadline it ends with a code of its own, which is no failure.
+    assert_eq!(host.tells("ExecMainStatus"), "6");
+    assert_eq!((host.tells("ActiveState"), host.tells("Result")), ("inactive".into(), "success".into()));
+}
+
+/// A systemd with the unit, and files and processes of its own.
+struct Host {
+    folder: Folder,
+    maker: Child,
+}
+
+impl Host {
+    #[track_caller]
+    fn boot(setup: &Setup) -> Self {
+        assert_root("boots a host");
+        let folder = Folder::new();
+        let units = folder.file("units");
+        fs::create_dir_all(units.join("rondel.service.d")).unwrap();
+        fs::copy(unit("rondel.service"), units.join("rondel.service")).unwrap();
+        // Nobody keeps a journal there.
+        let log = format!(
+            "[Service]\nStandardOutput=append:{0}\nStandardError=append:{0}\n",
+            folder.file("log").display()
+        );
+        fs::write(units.join("rondel.service.d/log.conf"), log).unwrap();
+        for target in ["default", "sysinit", "basic", "shutdown", "network-online"] {
+            // A unit that another names is not forgotten when it has ended.
+            let text = "[Unit]\nDefaultDependencies=no\nBefore=rondel.service\n";
+            fs::write(units.join(format!("{target}.target")), text).unwrap();
+        }
+        fs::write(folder.file("rondel.yaml"), setup.to_string()).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/systemd/boot.sh");
+        let complaints = File::create(folder.file("boot.log")).unwrap();
+        let maker = Command::new("unshare")
+            .args(["--mount", "--", "bash"])
+            .arg(script)
+            .arg(folder.path())
+            .arg(binary())
+            .stdin(Stdio::null())
+            .stdout(complaints.try_clone().unwrap())
+            .stderr(complaints)
+            .spawn()
+            .unwrap_or_else(|error| panic!("unshare (of util-linux) does not start: {error}"));
+        let host = Self { folder, maker };
+        eventually("systemd has booted", || {
+            matches!(host.systemctl(&["is-system-running"]).text.trim(), "running" | "degraded")
+        });
+        host
+    }
+
+    /// Does something to the unit, which is to go well.
+    #[track_caller]
+    fn does(&self, words: &[&str]) {
+        let said = self.systemctl(words);
+        assert_eq!(said.code, 0, "systemctl {words:?}: {}\n{}", said.text, self.log());
+    }
+
+    fn systemctl(&self, words: &[&str]) -> Said {
+        let Some(first) = self.first_process() else { return Said { code: 1, text: String::new() } };
+        let output = Command::new("nsenter")
+            .args(["--target", &first, "--mount", "--pid", "--cgroup", "--", "systemctl"])
+            .args(words)
+            .output()
+            .unwrap_or_else(|error| panic!("nsenter (of util-linux) does not start: {error}"));
+        let text = [output.stdout, output.stderr].concat();
+        Said {
+            code: output.status.code().unwrap_or_else(|| output.status.into_raw()),
+            text: String::from_utf8_lossy(&text).into_owned(),
+        }
+    }
+
+    /// What systemd says of the unit under this name.
+    #[track_caller]
+    fn tells(&self, property: &str) -> String {
+        let said = self.systemctl(&["show", "--value", "--property", property, "rondel"]);
+        assert_eq!(said.code, 0, "{}", said.text);
+        said.text.trim().to_owned()
+    }
+
+    fn configure(&self, text: &str) {
+        fs::write(self.folder.file("etc/rondel/rondel.yaml"), text).unwrap();
+    }
+
+    /// What the unit has said.
+    fn log(&self) -> String {
+        let read = |name| fs::read_to_string(self.folder.file(name)).unwrap_or_default();
+        read("boot.log") + &read("log")
+    }
+
+    /// The id that the first process of the host has here.
+    fn first_process(&self) -> Option<String> {
+        let maker = self.maker.id();
+        let children = fs::read_to_string(format!("/proc/{maker}/task/{maker}/children")).ok()?;
+        children.split_whitespace().next().map(str::to_owned)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // With it all processes of the host end, and with those all that is mounted there; groups stay.
+        self.maker.kill().unwrap();
+        self.maker.wait().unwrap();
+        let groups = self.folder.file("cgroups");
+        let name = self.folder.path().file_name().unwrap();
+        let clean = "mount -t cgroup2 none \"$0\" && find \"$0/$1\" -depth -type d -exec rmdir {} +";
+        eventually("no process of the host is left in its groups", || {
+            let mut clean_up = Command::new("unshare");
+            clean_up.args(["--mount", "--", "sh", "-c", clean]).arg(&groups).arg(name);
+            clean_up.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        });
+    }
+}
