@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use super::unit;
 use crate::lb::{Said, binary};
@@ -48,6 +50,36 @@ fn a_host_runs_the_unit_as_it_stands() {
     assert_eq!((host.tells("ActiveState"), host.tells("Result")), ("inactive".into(), "success".into()));
 }
 
+#[test]
+fn a_host_with_the_socket_unit_refuses_nobody_while_it_restarts() {
+    let backend = Backend::echo(9001);
+    let host = Host::boot(&Setup::to(&[backend.target()]));
+    host.adds_socket();
+    host.does(&["start", "rondel.socket"]);
+    // It is started because somebody comes.
+    assert_eq!(host.tells("ActiveState"), "inactive");
+    Client::connect(address(PORT)).echoes(b"the first");
+
+    let restarted = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let visits = scope.spawn(|| {
+            let mut visits = 0;
+            while !restarted.load(Ordering::Relaxed) {
+                Client::connect(address(PORT)).echoes(b"served");
+                visits += 1;
+            }
+            visits
+        });
+        // More at once would be too often for systemd, which then gives up the socket as well.
+        for _ in 0..3 {
+            host.does(&["restart", "rondel"]);
+        }
+        restarted.store(true, Ordering::Relaxed);
+        println!("served over three restarts: {}", visits.join().expect("a visit failed"));
+    });
+    host.does(&["stop", "rondel.socket", "rondel.service"]);
+}
+
 /// A systemd with the unit, and files and processes of its own.
 struct Host {
     folder: Folder,
@@ -68,7 +100,7 @@ impl Host {
             folder.file("log").display()
         );
         fs::write(units.join("rondel.service.d/log.conf"), log).unwrap();
-        for target in ["default", "sysinit", "basic", "shutdown", "network-online"] {
+        for target in ["default", "sysinit", "basic", "shutdown", "network-online", "sockets"] {
             // A unit that another names is not forgotten when it has ended.
             let text = "[Unit]\nDefaultDependencies=no\nBefore=rondel.service\n";
             fs::write(units.join(format!("{target}.target")), text).unwrap();
@@ -91,6 +123,18 @@ impl Host {
             matches!(host.systemctl(&["is-system-running"]).text.trim(), "running" | "degraded")
         });
         host
+    }
+
+    /// The socket unit, at the address where the tests listen.
+    #[track_caller]
+    fn adds_socket(&self) {
+        let text = fs::read_to_string(unit("rondel.socket")).unwrap();
+        let mut lines: Vec<_> = text.lines().filter(|line| !line.starts_with("ListenStream=")).collect();
+        let (listen, at) =
+            (format!("ListenStream={}", address(PORT)), lines.iter().position(|line| *line == "[Socket]"));
+        lines.insert(at.expect("it has a socket") + 1, &listen);
+        fs::write(self.folder.file("units/rondel.socket"), lines.join("\n")).unwrap();
+        self.does(&["daemon-reload"]);
     }
 
     /// Does something to the unit, which is to go well.
