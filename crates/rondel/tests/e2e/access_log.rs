@@ -40,9 +40,10 @@ impl AccessLog {
         format!("{{ to: {}, format: json }}", self.path().display())
     }
 
+    /// Those that are whole. What one write(2) appends, another process may see in parts.
     fn lines(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path()).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
     }
 
     /// Waits for so many lines.
