@@ -75,6 +75,13 @@ impl Balancer {
         self.stage.wakers()[0].wake();
     }
 
+    /// Has the config's listener at another address, so that the next reload removes the one that there is.
+    pub(crate) fn move_listener(&mut self) {
+        let (address, sockets) = self.stage.listen();
+        self.config.listeners[0].address = address;
+        self.sockets = sockets;
+    }
+
     pub(crate) fn publish(&mut self, phase: Phase) {
         self.published.publish(self.published.load_full().in_phase(phase));
     }

@@ -110,6 +110,49 @@ fn a_connect_that_came_about_too_late_is_none() {
     assert_eq!(balancer.read(&mut client), Read::Nothing);
 }
 
+/// A client is being connected when its listener goes and the backend goes down: there is no table to go by any more, but the one
+/// that named this backend names others.
+#[test]
+fn an_attempt_of_a_listener_that_has_gone_is_made_at_the_next_of_its_pool() {
+    let mut balancer = Balancer::new(|config| config.pools[0].on_down = OnLoss::Close);
+    let (silent, serving) = (balancer.stage.silent(), balancer.stage.serving());
+    let pool = &mut balancer.config.pools[0];
+    pool.backends[0].address = silent;
+    pool.backends.push(config::Backend { address: serving, ..pool.backends[0].clone() });
+    balancer.reload(&[]);
+    balancer.turn_while_there_is_something();
+    let mut client = balancer.client();
+    assert_eq!(client.send(5), 5);
+    let before = balancer.listener();
+    balancer.move_listener();
+    balancer.reload(&[(silent, DOWN)]);
+    let mut backend = balancer.next_backend();
+    assert_eq!(balancer.read(&mut backend), Read::Bytes(5));
+    assert_eq!(before.pool.backends[0].failures_in_a_row(), 0);
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.ended(), []);
+}
+
+/// The same where there is no other: why it ends is said.
+#[test]
+fn an_attempt_of_a_listener_that_has_gone_ends_with_the_last_of_its_pool() {
+    let mut balancer = Balancer::new(|config| {
+        config.pools[0].on_down = OnLoss::Close;
+        config.pools[0].on_all_down = OnAllDown::Closed;
+    });
+    let silent = balancer.stage.silent();
+    balancer.config.pools[0].backends[0].address = silent;
+    balancer.reload(&[]);
+    balancer.turn_while_there_is_something();
+    let mut client = balancer.client();
+    let before = balancer.listener();
+    balancer.move_listener();
+    balancer.reload(&[(silent, DOWN)]);
+    balancer.turn_while_there_is_something();
+    assert_eq!(balancer.read(&mut client), Read::Reset);
+    assert_eq!(before.counters.of(0).closed(CloseReason::BackendDown).get(), 1);
+}
+
 const DOWN: Standing = Standing { availability: Availability::Down, role: None, weight_permille: 1000 };
 const PRIMARY: Standing =
     Standing { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
