@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The rows of ARCHITECTURE.md: a crate imports only from rows below its own, and `beside` is imported by nothing.
 const ROWS: [&[&str]; 5] =
@@ -71,6 +72,30 @@ fn nothing_unfinished_is_left_in_the_sources() {
                 assert!(!line.contains(word), "{}:{number}: {word}", file.display());
             }
         });
+    }
+}
+
+/// `scripts/mutate` makes them, which takes longer than to see that it can.
+#[test]
+fn every_fault_made_on_purpose_can_still_be_made() {
+    let entries = fs::read_dir(root().join("crates/sim/mutations")).unwrap().map(|file| file.unwrap().path());
+    let patches: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "patch")).collect();
+    assert!(patches.len() >= 15, "they are elsewhere");
+    let table = fs::read_to_string(root().join("crates/sim/mutations/README.md")).unwrap();
+    for patch in patches {
+        let applied = Command::new("git")
+            .args(["apply", "--check", "--recount"])
+            .arg(&patch)
+            .current_dir(root())
+            .output();
+        let said = applied.expect("git, of the package of that name");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let name = patch.file_name().unwrap().to_str().unwrap();
+        assert!(
+            table.contains(&format!("[patch]({name})")),
+            "{name} is not in the table: run scripts/mutate"
+        );
     }
 }
 
