@@ -109,13 +109,15 @@ impl Running<'_> {
             }
             Work::Beside { requests: how, stuck } => {
                 let Some(pace) = self.pace_of(round, peers, how, rate) else { return };
+                // As with peers: who begins changes.
+                let mut phases = [(Phase::Fixed, 0), (Phase::Beside, stuck)];
+                phases.rotate_left(round as usize % 2);
                 for &peer in peers {
-                    self.each(round, &[peer], Phase::Fixed, |ground, peer| {
-                        requests::fixed(ground, peer, pace)
-                    });
-                    self.each(round, &[peer], Phase::Beside, |ground, peer| {
-                        requests::fixed_beside(ground, peer, pace, stuck)
-                    });
+                    for (phase, stuck) in phases {
+                        self.each(round, &[peer], phase, |ground, peer| {
+                            requests::fixed_beside(ground, peer, pace, stuck)
+                        });
+                    }
                 }
             }
             Work::TwoWorkers(how) => {
