@@ -108,8 +108,7 @@ impl Pace {
 /// At a fixed rate.
 pub(crate) fn fixed(ground: &Ground<'_>, peer: Peer, pace: Pace) -> io::Result<Figures> {
     let stand = ground.start(peer)?;
-    let cost = at_rate(ground, &stand, pace).run(ground.workshop, &stand)?;
-    Ok(pace.figures(&cost))
+    load_at_rate(ground, &stand, pace)
 }
 
 /// The same beside so many clients who asked for much and read nothing, once all that can be sent to them is.
@@ -120,14 +119,18 @@ pub(crate) fn fixed_beside(ground: &Ground<'_>, peer: Peer, pace: Pace, stuck: u
     if !rests {
         return Err(io::Error::other("it goes on working for clients who read nothing"));
     }
-    let cost = at_rate(ground, &stand, pace).run(ground.workshop, &stand)?;
-    Ok(pace.figures(&cost))
+    load_at_rate(ground, &stand, pace)
 }
 
 /// Who did nothing for so long has filled every window.
 const REST: Duration = Duration::from_millis(300);
 
 const REST_LIMIT: Duration = Duration::from_secs(20);
+
+fn load_at_rate(ground: &Ground<'_>, stand: &Stand, pace: Pace) -> io::Result<Figures> {
+    let cost = at_rate(ground, stand, pace).run(ground.workshop, stand)?;
+    Ok(pace.figures(&cost))
+}
 
 /// The load of a fixed rate.
 pub(crate) fn at_rate(ground: &Ground<'_>, stand: &Stand, pace: Pace) -> Load {

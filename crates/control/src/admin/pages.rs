@@ -17,37 +17,31 @@ pub(super) struct Asset {
 pub(super) const DASHBOARD: Asset =
     Asset { path: "/", kind: "text/html; charset=utf-8", text: include_str!("../../assets/dashboard.html") };
 
+/// A file of `assets`, by its name there and its kind.
+macro_rules! file {
+    ($name:literal, $kind:expr) => {
+        Asset {
+            path: concat!("/assets/", $name),
+            kind: $kind,
+            text: include_str!(concat!("../../assets/", $name)),
+        }
+    };
+}
+
 /// What that page refers to.
 pub(super) static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
     [
-        Asset {
-            path: "/assets/dashboard.css",
-            kind: "text/css; charset=utf-8",
-            text: include_str!("../../assets/dashboard.css"),
-        },
-        Asset {
-            path: "/assets/dashboard.js",
-            kind: "text/javascript; charset=utf-8",
-            text: include_str!("../../assets/dashboard.js"),
-        },
-        Asset {
-            path: "/assets/icon.svg",
-            kind: "image/svg+xml",
-            text: include_str!("../../assets/icon.svg"),
-        },
-        Asset {
-            path: "/assets/uplot.css",
-            kind: "text/css; charset=utf-8",
-            text: include_str!("../../assets/uplot.css"),
-        },
-        Asset {
-            path: "/assets/uplot.js",
-            kind: "text/javascript; charset=utf-8",
-            text: include_str!("../../assets/uplot.js"),
-        },
-        Asset { path: "/assets/reasons.js", kind: "text/javascript; charset=utf-8", text: &REASONS },
+        file!("dashboard.css", STYLE),
+        file!("dashboard.js", SCRIPT),
+        file!("icon.svg", "image/svg+xml"),
+        file!("uplot.css", STYLE),
+        file!("uplot.js", SCRIPT),
+        Asset { path: "/assets/reasons.js", kind: SCRIPT, text: &REASONS },
     ]
 });
+
+const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// What the reasons to end mean, for the script of the page.
 static REASONS: LazyLock<String> = LazyLock::new(|| {
