@@ -26,7 +26,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Those at which a connection can end for this reason.
+    /// Those at which a connection can end for this reason, and some at which none does yet.
     pub fn of(reason: CloseReason) -> impl Iterator<Item = Self> {
         let relayed = matches!(
             reason,
@@ -73,7 +73,7 @@ impl Termination {
         Self::ALL.iter().find(|termination| termination.code == code)
     }
 
-    /// Those that connections have that ended for this reason, each once.
+    /// Those of this reason, at whatever [stage](Stage::of); each once.
     pub fn of_reason(reason: CloseReason) -> impl Iterator<Item = &'static Self> {
         let is_of = move |code: &str| Stage::of(reason).any(|stage| Self::of(reason, stage).code == code);
         Self::ALL.iter().filter(move |termination| is_of(termination.code))

@@ -18,8 +18,8 @@ Examples:
   rondel explain no_resources
   rondel explain 192.0.2.7 web
 
-A CODE or a REASON is looked up, and no process is asked; small letters and capitals differ, as in HAProxy's log. With a CLIENT and a LISTENER it
-says whom a client at that address would be given if it came to the listener now, and what speaks for and against each backend.
+A CODE or a REASON is looked up, and no process is asked; small letters and capitals differ, as in HAProxy's log.
+With a CLIENT and a LISTENER it says whom a client at that address would be given if it came to the listener now, and what speaks for and against each backend.
 Nothing is picked for it: the turn of the pool stays where it is. SHARE is what a backend is to have of all such connections."
 )]
 pub(crate) struct Arguments {
