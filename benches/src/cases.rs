@@ -256,7 +256,9 @@ pub(crate) struct Goal {
 pub(crate) enum Rule {
     /// Ours by the best of the peers.
     Best(Phase, Figure),
-    /// The same, of what is more than without a balancer.
+    /// Ours by ours as it was.
+    Before(Phase, Figure),
+    /// As the first, of what is more than without a balancer.
     Added(Phase, Figure),
     /// Ours in the first phase by ours in the second.
     Own(Figure, Phase, Phase),
@@ -282,10 +284,10 @@ impl Work {
             // Nothing holds memory for them in the other two, and splicing is of no moment to what does not move.
             Self::Idle { .. } => !matches!(peer, Peer::Direct | Peer::Kernel | Peer::HaproxySplice),
             Self::Reload(_) | Self::Beside { .. } | Self::TwoWorkers(_) => {
-                matches!(peer, Peer::Haproxy | Peer::Nginx | Peer::Rondel)
+                matches!(peer, Peer::Haproxy | Peer::Nginx | Peer::Rondel | Peer::RondelBefore)
             }
             // Each can be watched in other ways.
-            Self::Watched(_) => peer == Peer::Rondel,
+            Self::Watched(_) => matches!(peer, Peer::Rondel | Peer::RondelBefore),
         }
     }
 }

@@ -185,7 +185,8 @@ fn folder(options: &Options, machine: &Machine, occasion: &Occasion) -> PathBuf 
 
 /// Who takes part, and who would but cannot.
 fn peers(options: &Options) -> (Vec<Peer>, Vec<String>) {
-    let mut peers = options.peers.clone().unwrap_or_else(|| Peer::value_variants().to_vec());
+    let all = || Peer::value_variants().iter().copied().filter(|peer| peer.is_usual()).collect();
+    let mut peers = options.peers.clone().unwrap_or_else(all);
     peers.sort_unstable();
     peers.dedup();
     let missing = |peer: &Peer| peer.missing().map(|why| format!("{}: {why}", peer.name()));

@@ -6,6 +6,7 @@ mod kernel;
 mod nginx;
 mod rondel;
 
+use std::env;
 use std::io;
 use std::net::SocketAddr;
 
@@ -37,7 +38,12 @@ pub(crate) enum Peer {
     TokioUring,
     /// Ours.
     Rondel,
+    /// Ours as it was: the program that [`BEFORE`] names, to compare two revisions in one run.
+    RondelBefore,
 }
+
+/// The environment variable with the path of a program `rondel` of another revision.
+const BEFORE: &str = "RONDEL_BEFORE";
 
 /// Those that ours is held against.
 pub(crate) const RIVALS: [Peer; 3] = [Peer::Haproxy, Peer::HaproxySplice, Peer::Nginx];
@@ -53,7 +59,13 @@ impl Peer {
             Self::Tokio => "tokio",
             Self::TokioUring => "tokio-uring",
             Self::Rondel => "rondel",
+            Self::RondelBefore => "rondel-before",
         }
+    }
+
+    /// Whether it takes part if nothing else is asked for.
+    pub(crate) fn is_usual(self) -> bool {
+        self != Self::RondelBefore || self.missing().is_none()
     }
 
     /// Why it cannot take part, if it cannot.
@@ -69,6 +81,9 @@ impl Peer {
             }
             Self::Nginx if !nginx::has_stream() => {
                 Some("nginx has no stream module (Debian: libnginx-mod-stream)")
+            }
+            Self::RondelBefore if env::var_os(BEFORE).is_none() => {
+                Some("RONDEL_BEFORE names no program of another revision")
             }
             _ => None,
         }
@@ -90,7 +105,10 @@ impl Peer {
             Self::Nginx => nginx::start(workshop, task)?,
             Self::Tokio => forwarders::start(workshop, task, "forward-tokio")?,
             Self::TokioUring => forwarders::start(workshop, task, "forward-tokio-uring")?,
-            Self::Rondel => rondel::start(workshop, task)?,
+            Self::Rondel => rondel::start(workshop, task, &workshop.program("rondel"))?,
+            Self::RondelBefore => {
+                rondel::start(workshop, task, &env::var(BEFORE).map_err(io::Error::other)?)?
+            }
         };
         process.wait_until_listening(address)?;
         Ok(Stand { address, process: Some(process), namespace: None })
@@ -107,7 +125,7 @@ impl Peer {
         told: bool,
     ) -> io::Result<()> {
         match self {
-            Self::Rondel => rondel::reload(workshop, task, process, number, told),
+            Self::Rondel | Self::RondelBefore => rondel::reload(workshop, task, process, number, told),
             _ if !told => Ok(()),
             Self::Haproxy => process.signal(Signal::USR2),
             _ => process.signal(Signal::HUP),
@@ -116,7 +134,7 @@ impl Peer {
 
     /// How many reloads one has done, and how many it refused, by what it says.
     pub(crate) fn reloads_done(self, process: &Process) -> Option<Reloads> {
-        (self == Self::Rondel).then(|| rondel::reloads_done(&process.log()))
+        matches!(self, Self::Rondel | Self::RondelBefore).then(|| rondel::reloads_done(&process.log()))
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::cases::{CASES, Case};
 use crate::figures::{Sample, Unit};
 use crate::machine::{Machine, Occasion};
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, against_before};
 
 /// All that is known, of this run and of earlier ones on the same machine.
 #[derive(Debug, Serialize)]
@@ -48,7 +48,9 @@ impl CaseResults {
         samples: Vec<Sample>,
         problems: Vec<String>,
     ) -> Self {
-        let verdicts = case.goals.iter().map(|goal| Verdict::of(goal, case.unit, &samples)).collect();
+        let mut verdicts: Vec<_> =
+            case.goals.iter().map(|goal| Verdict::of(goal, case.unit, &samples)).collect();
+        verdicts.extend(against_before(case.goals, case.unit, &samples));
         Self {
             name: case.name,
             title: case.title,

@@ -40,6 +40,17 @@ impl Verdict {
     }
 }
 
+/// What goals compare, of ours against ours as it was, where both were measured.
+pub(crate) fn against_before(goals: &[Goal], unit: Unit, samples: &[Sample]) -> Vec<Verdict> {
+    let before = |goal: &Goal| match goal.rule {
+        Rule::Best(phase, figure) => {
+            Some(Verdict::of(&Goal { rule: Rule::Before(phase, figure), at_most: None }, unit, samples))
+        }
+        _ => None,
+    };
+    goals.iter().filter_map(before).filter(|verdict| !verdict.rounds.is_empty()).collect()
+}
+
 /// The samples of one round.
 struct Round<'a> {
     samples: &'a [Sample],
@@ -63,6 +74,10 @@ impl Rule {
                 let value = |peer| round.value(peer, phase, figure);
                 ratio(value(Peer::Rondel)?, best_rival(value)?)
             }
+            Self::Before(phase, figure) => ratio(
+                round.value(Peer::Rondel, phase, figure)?,
+                round.value(Peer::RondelBefore, phase, figure)?,
+            ),
             Self::Added(phase, figure) => {
                 let without = round.value(Peer::Direct, phase, figure)?;
                 let added = |peer| Some(round.value(peer, phase, figure)? - without);
@@ -82,6 +97,9 @@ impl Rule {
         match self {
             Self::Best(phase, figure) => {
                 format!("{}, {}: rondel / best rival", figure.label(unit), phase.title())
+            }
+            Self::Before(phase, figure) => {
+                format!("{}, {}: rondel / rondel-before", figure.label(unit), phase.title())
             }
             Self::Added(phase, figure) => {
                 format!("{} added over direct, {}: rondel / best rival", figure.label(unit), phase.title())
@@ -104,7 +122,7 @@ fn ratio(above: f64, below: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::Verdict;
+    use super::{Verdict, against_before};
     use crate::cases::{Goal, Rule};
     use crate::figures::{Figure, Figures, Phase, Sample, Unit};
     use crate::peers::Peer;
@@ -139,6 +157,20 @@ mod tests {
         check(Goal { rule: BEST, at_most: Some(0.9) }, &samples, "0.90 1.10 0.80", Some(true));
         check(Goal { rule: BEST, at_most: Some(0.85) }, &samples, "0.90 1.10 0.80", Some(false));
         check(Goal { rule: BEST, at_most: None }, &samples, "0.90 1.10 0.80", None);
+    }
+
+    #[test]
+    fn ours_against_ours_as_it_was() {
+        let mut samples = samples(Phase::Full, Figure::CpuUs, "- 12 10 9\n- 20 24 22");
+        let goals = [Goal { rule: BEST, at_most: None }, Goal { rule: ADDED, at_most: None }];
+        assert!(against_before(&goals, Unit::Request, &samples).is_empty());
+        for (round, value) in [(1, 10.0), (2, 20.0)] {
+            let figures = Figures::from([(Figure::CpuUs, value)]);
+            samples.push(Sample { round, peer: Peer::RondelBefore, phase: Phase::Full, figures });
+        }
+        let verdicts = against_before(&goals, Unit::Request, &samples);
+        let rounds: Vec<&[f64]> = verdicts.iter().map(|verdict| verdict.rounds.as_slice()).collect();
+        assert_eq!(rounds, [&[0.9, 1.1]]);
     }
 
     #[test]

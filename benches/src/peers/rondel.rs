@@ -11,9 +11,9 @@ use crate::peers::{BACKLOG, Reloads, Task, Watch};
 use crate::process::{Output, Process};
 use crate::workshop::Workshop;
 
-pub(crate) fn start(workshop: &Workshop, task: &Task<'_>) -> io::Result<Process> {
+pub(crate) fn start(workshop: &Workshop, task: &Task<'_>, program: &str) -> io::Result<Process> {
     let path = workshop.write(FILE, &config(workshop, task, task.backends))?;
-    let command = [workshop.program("rondel").as_str(), "run", "--config", &path].map(str::to_owned);
+    let command = [program, "run", "--config", &path].map(str::to_owned);
     workshop.start("rondel", task.place(), &command, Output::Log)
 }
 

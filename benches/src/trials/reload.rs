@@ -49,7 +49,11 @@ fn run(ground: &Ground<'_>, peer: Peer, pace: Pace, told: bool) -> io::Result<(F
 /// Ours is asked 50 times a second. Theirs start another process each time and let the old one drain, so 50 of them would say
 /// nothing but that; one a second is beside it for context.
 fn period(peer: Peer) -> Duration {
-    if peer == Peer::Rondel { Duration::from_millis(20) } else { Duration::from_secs(1) }
+    if matches!(peer, Peer::Rondel | Peer::RondelBefore) {
+        Duration::from_millis(20)
+    } else {
+        Duration::from_secs(1)
+    }
 }
 
 /// The last one was asked for just before the load ended; a reload takes milliseconds.
