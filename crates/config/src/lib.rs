@@ -16,7 +16,10 @@ mod shape;
 mod tree;
 
 mod file;
+mod listening;
+mod pooling;
 mod probing;
+mod sections;
 
 mod meaning;
 
