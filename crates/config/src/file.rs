@@ -15,6 +15,7 @@ use crate::limits;
 use crate::listening::listeners;
 use crate::pooling::pools;
 use crate::problem::{At, Finding, Problems, Quoted, Wrong};
+use crate::scalar;
 use crate::sections::{ACCESS_LOG, ADMIN, FILE, LISTENER, POOL, RUNTIME};
 use crate::tree::Tree;
 
@@ -61,7 +62,7 @@ fn runtime(file: &Fields<'_>, problems: &mut Problems) -> Runtime {
     };
     let fields = file
         .get("runtime")
-        .and_then(|value| value.fields(&RUNTIME, &[&FILE, &ADMIN, &LISTENER, &POOL], problems));
+        .and_then(|value| value.fields_or_none(&RUNTIME, &[&FILE, &ADMIN, &LISTENER, &POOL], problems));
     let Some(fields) = fields else { return runtime };
 
     if let Some(number) =
@@ -87,24 +88,34 @@ fn runtime(file: &Fields<'_>, problems: &mut Problems) -> Runtime {
 
 fn admin(file: &Fields<'_>, problems: &mut Problems) -> Admin {
     let mut admin = defaults::admin();
-    let fields = file.get("admin").and_then(|value| value.fields(&ADMIN, &[&FILE, &RUNTIME], problems));
+    let fields =
+        file.get("admin").and_then(|value| value.fields_or_none(&ADMIN, &[&FILE, &RUNTIME], problems));
     let Some(fields) = fields else { return admin };
     if let Some(value) = fields.get("socket") {
         let socket = value.parse("`off`, `auto` or the path of a socket", socket, problems);
         admin.socket = socket.map_or(admin.socket, |socket| socket.value);
     }
-    if let Some(value) = fields.get("http").filter(|value| !value.is_off()) {
-        let address = value.parse("`off` or an address", address::listen, problems);
-        admin.http = address.map(|address| address.value);
+    let expected = "`off` or an address";
+    match fields.get("http") {
+        None => {}
+        Some(value) if value.is_off() => admin.http = None,
+        Some(value) if value.switch() == Some(true) => {
+            problems.push(value.mismatch(expected).help("say where, as in `http: \"127.0.0.1:9907\"`"));
+        }
+        Some(value) => {
+            let address = value.parse(expected, address::listen, problems);
+            admin.http = address.map(|address| address.value);
+        }
     }
     admin
 }
 
 fn socket(text: &str) -> Result<AdminSocket, Wrong> {
-    match text {
-        "off" => return Ok(AdminSocket::Off),
-        "auto" => return Ok(AdminSocket::Auto),
-        _ => {}
+    if scalar::switch(text) == Some(false) {
+        return Ok(AdminSocket::Off);
+    }
+    if text == "auto" {
+        return Ok(AdminSocket::Auto);
     }
     if !text.starts_with('/') || text.ends_with('/') || text.chars().any(char::is_control) {
         return Err(Wrong::new(format!("{} is not the path of a socket", Quoted(text)))
@@ -120,11 +131,11 @@ fn socket(text: &str) -> Result<AdminSocket, Wrong> {
 /// Reads `off`, where it goes alone, or that with the rest.
 fn access_log(file: &Fields<'_>, problems: &mut Problems) -> Option<AccessLog> {
     let value = file.get("access_log").filter(|value| !value.is_off())?;
-    if value.is_scalar() {
+    if value.scalar().is_some() {
         return log_target(value, problems).map(defaults::access_log);
     }
     let fields = value.fields(&ACCESS_LOG, &[&FILE, &ADMIN, &LISTENER], problems)?;
-    let to = fields.require("to", "to: /var/log/rondel/access.log", problems);
+    let to = fields.require("to", "to: /var/log/rondel/access.log", problems).filter(|to| !to.is_off());
     let format = fields.get("format");
     let format = format.and_then(|value| value.choice("format", LogFormat::ALL, problems));
     let skip_empty = fields.get("skip_empty").and_then(|value| value.boolean(problems));

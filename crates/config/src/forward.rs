@@ -118,7 +118,7 @@ pools: [{ name: tcp, backends: [{ address: '10.0.0.1:80', weight: 2 }, { address
         assert_eq!(listen_address("127.0.0.1:0").unwrap().port(), 0);
         assert_eq!(
             backend_address("db.example.org:5432").unwrap_err().to_string(),
-            "`db.example.org` is a name, and names are not resolved; \
+            "`db.example.org` is a name, and names are not resolved yet; \
              write its IP address, as in `10.0.0.1:5432`; `getent ahosts NAME` shows it"
         );
         assert!(backend_address("10.0.0.1:0").is_err());

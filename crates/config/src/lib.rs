@@ -30,6 +30,7 @@ mod duration;
 mod escaped;
 mod fields;
 mod limits;
+mod scalar;
 mod size;
 mod tokens;
 

@@ -50,7 +50,7 @@ impl WrittenListener {
 
 pub(crate) fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenListener> {
     let Some(value) = file.require("listeners", "listeners:", problems) else { return Vec::new() };
-    let Some(items) = value.items("listeners", problems) else { return Vec::new() };
+    let Some(items) = value.items("listeners", Some(&LISTENER), problems) else { return Vec::new() };
     if items.len() == 0 {
         let finding = Finding::at(value.span(), "no listener");
         problems.push(finding.help(format!("add one, such as `{}`", LISTENER.example)));
@@ -65,7 +65,12 @@ pub(crate) fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<Writt
                 .push(Finding::at(value.span(), format!("more than {} listeners", limits::LISTENERS_MAX)));
             break;
         }
-        if let Some(fields) = value.fields(&LISTENER, &[&POOL, &RUNTIME, &BACKEND], problems) {
+        // Without a pool, it would be another one as soon as there is a second pool.
+        let alone = value.scalar().filter(|text| address::listen(text).is_ok());
+        if let Some(text) = alone {
+            let finding = Finding::at(value.span(), "a listener needs a pool beside its address");
+            problems.push(finding.help(format!("write `- {{ address: \"{text}\", pool: web }}`")));
+        } else if let Some(fields) = value.fields(&LISTENER, &[&POOL, &RUNTIME, &BACKEND], problems) {
             listeners.push(listener(&fields, problems));
         }
     }
@@ -151,7 +156,11 @@ pub(crate) fn waiting(
     problems: &mut Problems,
 ) -> Waiting {
     let mut waiting = default;
-    let Some(fields) = value.fields(section, &[&LISTENER, &POOL], problems) else { return waiting };
+    if value.is_off() {
+        waiting.connections_max = 0;
+        return waiting;
+    }
+    let Some(fields) = value.fields_or_on(section, &[&LISTENER, &POOL], problems) else { return waiting };
     let number = fields.get(section.keys[0]).and_then(|value| value.number(limits::WAITING, problems));
     if let Some(number) = number {
         waiting.connections_max = number;

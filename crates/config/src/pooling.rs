@@ -86,7 +86,7 @@ impl WrittenBackend {
 
 pub(crate) fn pools(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenPool> {
     let Some(value) = file.require("pools", "pools:", problems) else { return Vec::new() };
-    let Some(items) = value.items("pools", problems) else { return Vec::new() };
+    let Some(items) = value.items("pools", Some(&POOL), problems) else { return Vec::new() };
     if items.len() == 0 {
         let finding = Finding::at(value.span(), "no pool");
         problems.push(finding.help(format!("add one, such as `{}`", POOL.example)));
@@ -129,11 +129,11 @@ fn pool(fields: &Fields<'_>, backends_total: &mut usize, problems: &mut Problems
     // Keys whose default is nothing.
     let source = fields.get("source").filter(|value| !value.is_nothing());
     let source = source.and_then(|value| value.parse("an IP address", address::source, problems));
-    let probe = fields.get("probe").filter(|value| !value.is_nothing());
+    let probe = fields.get("probe").filter(|value| !value.is_nothing() && !value.is_off());
     let probe = probe
         .map(|value| At { value: probing::probe(value, &[&POOL, &BACKEND], problems), span: value.span() });
     if let Some(value) = fields.get("eject") {
-        pool.eject = (!value.is_off()).then(|| eject(value, problems));
+        pool.eject = if value.is_off() { None } else { Some(eject(value, problems)) };
     }
     if let Some(value) = fields.get("queue") {
         pool.queue = waiting(value, &QUEUE, pool.queue, problems);
@@ -212,7 +212,7 @@ fn losses(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
             *on_loss = written;
         }
     }
-    let lag_max = fields.get("max_lag").filter(|value| !value.is_nothing());
+    let lag_max = fields.get("max_lag").filter(|value| !value.is_nothing() && !value.is_off());
     if let Some(At { value, .. }) =
         lag_max.and_then(|value| value.parse("a size or a duration", lag, problems))
     {
@@ -243,7 +243,8 @@ fn removal(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
 
 /// Reads how far a replica may be behind: `16MiB` or `10s`.
 fn lag(text: &str) -> Result<LagMax, Wrong> {
-    if text.ends_with('B') {
+    // An `M` alone is a size as well, one that is refused: minutes are an `m`.
+    if text.ends_with(['B', 'b', 'K', 'M', 'G']) {
         return size::parse(text).map(|bytes| LagMax { time: None, bytes: Some(bytes) });
     }
     let help = "write it in bytes, as in `16MiB`, or in time, as in `10s`";
@@ -257,7 +258,7 @@ fn lag(text: &str) -> Result<LagMax, Wrong> {
 
 fn eject(value: Value<'_>, problems: &mut Problems) -> Eject {
     let mut eject = defaults::EJECT;
-    let Some(fields) = value.fields(&EJECT, &[&POOL], problems) else { return eject };
+    let Some(fields) = value.fields_or_on(&EJECT, &[&POOL], problems) else { return eject };
     let failures = fields.get("failures").and_then(|value| value.number(limits::EJECT_FAILURES, problems));
     if let Some(failures) = failures {
         eject.failures = failures;
@@ -280,7 +281,12 @@ fn eject(value: Value<'_>, problems: &mut Problems) -> Eject {
 
 fn keepalive(value: Value<'_>, problems: &mut Problems) -> Keepalive {
     let mut keepalive = defaults::KEEPALIVE;
-    let Some(fields) = value.fields(&KEEPALIVE, &[&POOL], problems) else { return keepalive };
+    if value.is_off() {
+        let finding = Finding::at(value.span(), "`keepalive` cannot be off");
+        problems.push(finding.help("make it rare, as with `keepalive: { idle: 9h }`"));
+        return keepalive;
+    }
+    let Some(fields) = value.fields_or_on(&KEEPALIVE, &[&POOL], problems) else { return keepalive };
     if let Some(idle) = fields.get("idle").and_then(|value| value.seconds(limits::KEEPALIVE_TIME, problems)) {
         keepalive.idle = idle;
     }
@@ -304,13 +310,16 @@ fn backends(
 ) -> Vec<WrittenBackend> {
     let value = fields.get("backends");
     let items = match value {
-        Some(value) => match value.items("backends", problems) {
+        Some(value) => match value.items("backends", Some(&BACKEND), problems) {
             Some(items) => Some(items),
             None => return Vec::new(),
         },
         None => None,
     };
     let Some(items) = items.filter(|items| items.len() > 0) else {
+        if value.is_none() && fields.is_meant("backends") {
+            return Vec::new();
+        }
         let message = match pool {
             Some(pool) => format!("the pool {} has no backend", Quoted(&pool.value)),
             None => "a pool has no backend".to_owned(),
@@ -337,23 +346,26 @@ fn backends(
             problems.push(Finding::at(value.span(), message));
             break;
         }
-        if let Some(fields) = value.fields(&BACKEND, &[&POOL, &LISTENER], problems) {
-            backends.push(backend(&fields, problems));
+        if value.scalar().is_some() {
+            let address = value.parse("an address", address::backend, problems);
+            backends.push(backend(&value.no_fields(&BACKEND), address, problems));
+        } else if let Some(fields) = value.fields(&BACKEND, &[&POOL, &LISTENER], problems) {
+            let address = fields.require("address", "address: \"10.0.0.1:80\"", problems);
+            let address = address.and_then(|value| value.parse("an address", address::backend, problems));
+            backends.push(backend(&fields, address, problems));
         }
     }
     backends
 }
 
-fn backend(fields: &Fields<'_>, problems: &mut Problems) -> WrittenBackend {
-    let address = fields.require("address", "address: \"10.0.0.1:80\"", problems);
-    let address = address.and_then(|value| value.parse("an address", address::backend, problems));
+fn backend(fields: &Fields<'_>, address: Option<At<SocketAddr>>, problems: &mut Problems) -> WrittenBackend {
     let name = name(fields, address, problems);
     let weight = fields.get("weight").and_then(|value| value.number(limits::WEIGHT, problems));
     let tier = fields.get("tier").and_then(|value| {
         let tier = value.choice("tier", Tier::ALL, problems)?;
         Some(At { value: tier, span: value.span() })
     });
-    let connections_max = fields.get("max_connections");
+    let connections_max = fields.get("max_connections").filter(|value| !value.is_off());
     let connections_max =
         connections_max.and_then(|value| value.number(limits::BACKEND_CONNECTIONS, problems));
     WrittenBackend {
