@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::duration;
+use crate::foreign;
 use crate::limits::NAME_CHARS_MAX;
 use crate::problem::{At, Finding, Problems, Quoted, Span, Wrong};
 use crate::scalar;
@@ -75,13 +76,13 @@ impl<'t> Fields<'t> {
         value
     }
 
-    /// Whether an unknown key is this one but for a slip. It has been reported as that.
+    /// Whether an unknown key is this one but for a slip, or another program's word for it. It has been reported as that.
     pub(crate) fn is_meant(&self, key: &str) -> bool {
         let own = || self.section.keys.iter().copied();
         let written = self.entries.iter().map(|entry| &*entry.key.value);
         written.filter(|written| !own().any(|own| own == *written)).any(|written| {
             let word = written.split(':').next().unwrap_or(written);
-            nearest(word, own()) == Some(key)
+            foreign::key_meant(word, self.section).or_else(|| nearest(word, own())) == Some(key)
         })
     }
 
@@ -192,6 +193,7 @@ impl<'t> Value<'t> {
         if found.is_none() {
             let words: Vec<_> = words.iter().map(String::as_str).collect();
             let help = scalar::leftover(value).map(str::to_owned);
+            let help = help.or_else(|| foreign::word(what, value));
             let help = help.unwrap_or_else(|| match nearest(value, words.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("it is one of {}", list(&words)),
@@ -435,6 +437,10 @@ fn key_help(key: &str, section: &Section, others: &[&Section]) -> String {
     }
     // The same word in another style, such as `maxConnections` or `max-connections`, is surer than a guess.
     let meant = section.keys.iter().copied().find(|own| same(own, key));
+    let help = if meant.is_some() { None } else { foreign::key(key, section) };
+    if let Some(help) = help {
+        return help;
+    }
     if let Some(meant) = meant.or_else(|| nearest(key, section.keys.iter().copied())) {
         return format!("did you mean `{meant}`?");
     }

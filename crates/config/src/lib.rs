@@ -37,6 +37,7 @@ mod tokens;
 // What is wrong: while it is found, the guesses about it, and the report.
 mod problem;
 
+mod foreign;
 mod place;
 mod suggest;
 mod syntax;

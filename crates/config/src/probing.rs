@@ -7,6 +7,7 @@ use crate::defaults;
 use crate::duration;
 use crate::escaped;
 use crate::fields::{Fields, Section, Value};
+use crate::foreign;
 use crate::limits;
 use crate::probe::{
     Exchange, Http, Kind, Login, Method, Mysql, Postgres, Probe, Question, Redis, Rhythm, Secret, Tls,
@@ -82,9 +83,10 @@ fn kind_alone(value: Value<'_>, word: &str, problems: &mut Problems) -> Option<K
         "exchange" => format!("write it as `probe: {{ {} }}`", EXCHANGE.example),
         "postgres" => format!("write it as `probe: {{ {} }}`", POSTGRES.example),
         "mysql" => format!("write it as `probe: {{ {} }}`", MYSQL.example),
-        _ => match path {
-            Some(path) => format!("write it as `probe: {{ http: {path} }}`"),
-            None => format!("write it as `{}`, or as `probe: tcp`", PROBE.example),
+        _ => match (path, foreign::word("probe", word)) {
+            (Some(path), _) => format!("write it as `probe: {{ http: {path} }}`"),
+            (None, Some(help)) => help,
+            (None, None) => format!("write it as `{}`, or as `probe: tcp`", PROBE.example),
         },
     };
     problems.push(value.mismatch("the keys of `probe`").help(help));
@@ -371,48 +373,48 @@ pub(crate) const PROBE: Section = Section {
     example: "probe: { tcp: {}, interval: 2s }",
 };
 
-const TCP: Section = Section { name: "`tcp`", keys: &[], example: "tcp: {}" };
+pub(crate) const TCP: Section = Section { name: "`tcp`", keys: &[], example: "tcp: {}" };
 
-const HTTP: Section = Section {
+pub(crate) const HTTP: Section = Section {
     name: "`http`",
     keys: &["path", "method", "host", "expect", "roles", "tls"],
     example: "http: { path: /health }",
 };
 
-const EXPECT: Section =
+pub(crate) const EXPECT: Section =
     Section { name: "`expect`", keys: &["status", "body"], example: "expect: { status: 200-399, body: ok }" };
 
-const ROLES: Section = Section {
+pub(crate) const ROLES: Section = Section {
     name: "`roles`",
     keys: &["primary", "replica"],
     example: "roles: { primary: /primary, replica: /replica }",
 };
 
-const EXCHANGE: Section = Section {
+pub(crate) const EXCHANGE: Section = Section {
     name: "`exchange`",
     keys: &["send", "expect", "goodbye", "tls"],
     example: "exchange: { send: 'PING\\r\\n', expect: '+PONG' }",
 };
 
-const POSTGRES: Section = Section {
+pub(crate) const POSTGRES: Section = Section {
     name: "`postgres`",
     keys: &["user", "database", "password_file", "password_env", "tls"],
     example: "postgres: { user: rondel }",
 };
 
-const MYSQL: Section = Section {
+pub(crate) const MYSQL: Section = Section {
     name: "`mysql`",
     keys: &["user", "password_file", "password_env", "tls"],
     example: "mysql: { user: rondel }",
 };
 
-const REDIS: Section = Section {
+pub(crate) const REDIS: Section = Section {
     name: "`redis`",
     keys: &["user", "password_file", "password_env", "tls"],
     example: "redis: {}",
 };
 
-const TLS: Section = Section {
+pub(crate) const TLS: Section = Section {
     name: "`tls`",
     keys: &["authority", "name"],
     example: "tls: { authority: /etc/rondel/ca.pem, name: db.example.org }",
