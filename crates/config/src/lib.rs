@@ -39,6 +39,7 @@ mod problem;
 
 mod foreign;
 mod place;
+mod recognise;
 mod suggest;
 mod syntax;
 
