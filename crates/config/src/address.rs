@@ -11,11 +11,15 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
             "write `\":{number}\"` for every address of the host, or one of them, as in `\"127.0.0.1:{number}\"`"
         )));
     }
-    if let Some(port) = every_address(text) {
-        return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
-    }
-    let address = parse(text)?;
+    let address = match every_address(text) {
+        Some(port) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+        None => parse(text)?,
+    };
     plain(address.ip(), scope(&address))?;
+    if address.port() == 0 {
+        // The kernel would choose one at each start, and clients could not know it.
+        return Err(Wrong::new("port 0 cannot be listened on").help("write a port from 1 to 65535"));
+    }
     Ok(address)
 }
 

@@ -143,7 +143,7 @@ pools:
 #[test]
 fn yaml_has_other_ways_to_write_it() {
     let plain = parse(
-        "listeners: [{ address: '127.0.0.1:0', pool: '007' }]\npools: [{ name: '007', source: '2001:db8::1', backends: [{ address: '[2001:db8::2%3]:65535' }] }]",
+        "listeners: [{ address: '127.0.0.1:8080', pool: '007' }]\npools: [{ name: '007', source: '2001:db8::1', backends: [{ address: '[2001:db8::2%3]:65535' }] }]",
     );
     assert_eq!(Config::load(&corpus().join("quoted.yaml")).unwrap(), plain);
 
