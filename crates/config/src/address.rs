@@ -6,11 +6,20 @@ use crate::problem::{Quoted, Wrong};
 
 /// Reads an address to accept on. A port alone, `:8080`, means every address of the host, IPv4 and IPv6.
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
-    if let Some(port) = every_address(text) {
-        return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+    if let Some(number) = port(text) {
+        return Err(Wrong::new(format!("{} is a port without an address", Quoted(text))).help(format!(
+            "write `\":{number}\"` for every address of the host, or one of them, as in `\"127.0.0.1:{number}\"`"
+        )));
     }
-    let address = parse(text)?;
+    let address = match every_address(text) {
+        Some(port) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+        None => parse(text)?,
+    };
     plain(address.ip(), scope(&address))?;
+    if address.port() == 0 {
+        // The kernel would choose one at each start, and clients could not know it.
+        return Err(Wrong::new("port 0 cannot be listened on").help("write a port from 1 to 65535"));
+    }
     Ok(address)
 }
 
@@ -72,14 +81,16 @@ fn diagnose(text: &str) -> Wrong {
             ),
         };
     }
-    if let Some((_, rest)) = text.split_once("://") {
+    if text.contains(',') {
+        return not_one.help("here it takes one address; write an entry of its own for each");
+    }
+    if let Some((_, rest)) = text.split_once("://").or_else(|| text.split_once('@')) {
         return not_one
             .help(format!("write the IP address and the port alone{}", as_in(rest.trim_end_matches('/'))));
     }
     if let Some(number) = port(text) {
-        return Wrong::new(format!("{} is a port without an address", Quoted(text))).help(format!(
-            "write an IP address before it, as in `127.0.0.1:{number}`; a listener takes `:{number}` for all"
-        ));
+        return Wrong::new(format!("{} is a port without an address", Quoted(text)))
+            .help(format!("write an IP address before it, as in `10.0.0.1:{number}`"));
     }
     if let Some(ip) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let wrong = Wrong::new(format!("the address {} has no port", Quoted(text)));
@@ -92,13 +103,17 @@ fn diagnose(text: &str) -> Wrong {
         return name_or(text, not_one, None);
     };
     let Some(number) = port(behind) else {
+        if behind.split_once('-').is_some_and(|(first, last)| port(first).is_some() && port(last).is_some()) {
+            return Wrong::new(format!("{} is a range of ports", Quoted(behind)))
+                .help("an address has one port; write an entry of its own for each");
+        }
         return Wrong::new(format!("{} is not a port", Quoted(behind)))
             .help("a port is a number from 1 to 65535");
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if host == "*" {
         return not_one
-            .help(format!("write `:{number}` for all addresses, or `0.0.0.0:{number}` for IPv4 alone"));
+            .help(format!("write `\":{number}\"` for all addresses, or `0.0.0.0:{number}` for IPv4 alone"));
     }
     if host.is_empty() {
         return Wrong::new(format!("{} is a port without an address", Quoted(text)))
@@ -132,7 +147,7 @@ fn name_or(host: &str, not_one: Wrong, port: Option<u16>) -> Wrong {
     if !is_name {
         return not_one.help(EXAMPLES);
     }
-    let wrong = Wrong::new(format!("{} is a name, and names are not resolved", Quoted(host)));
+    let wrong = Wrong::new(format!("{} is a name, and names are not resolved yet", Quoted(host)));
     let port = port.unwrap_or(80);
     if host == "localhost" {
         return wrong.help(format!("write `127.0.0.1:{port}` or `\"[::1]:{port}\"`"));

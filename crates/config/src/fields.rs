@@ -5,9 +5,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::duration;
+use crate::foreign;
 use crate::limits::NAME_CHARS_MAX;
 use crate::problem::{At, Finding, Problems, Quoted, Span, Wrong};
-use crate::suggest::nearest;
+use crate::scalar;
+use crate::suggest::{nearest, same};
 use crate::tree::{Entry, Kind, Node, NodeId, Tree};
 
 /// One kind of section and the keys it may have.
@@ -50,7 +52,13 @@ impl<'t> Fields<'t> {
         Value { tree, node, key: section.name, span: node.span }.fields(section, others, problems)
     }
 
+    /// The value of a key, unless it is `null`: that is as good as no key.
     pub(crate) fn get(&self, key: &str) -> Option<Value<'t>> {
+        self.get_or_null(key).filter(|value| !value.is_null())
+    }
+
+    /// The value of a key, for one whose being there says something.
+    pub(crate) fn get_or_null(&self, key: &str) -> Option<Value<'t>> {
         let entry = self.entries.iter().find(|entry| entry.key.value == key)?;
         let node = self.tree.node(entry.value);
         // What is not there cannot be pointed at; its key can.
@@ -61,17 +69,21 @@ impl<'t> Fields<'t> {
     /// As [`Fields::get`], for a key that must be there.
     pub(crate) fn require(&self, key: &str, example: &str, problems: &mut Problems) -> Option<Value<'t>> {
         let value = self.get(key);
-        // A key that is the wanted one but for a slip has been reported as that.
-        let slip = || {
-            let mut unknown =
-                self.entries.iter().filter(|entry| !self.section.keys.contains(&&*entry.key.value));
-            unknown.any(|entry| nearest(&entry.key.value, self.section.keys.iter().copied()) == Some(key))
-        };
-        if value.is_none() && !problems.is_full() && !slip() {
+        if value.is_none() && !problems.is_full() && !self.is_meant(key) {
             let finding = Finding::at(self.span, format!("{} has no `{key}`", self.section.name));
             problems.push(finding.help(format!("add `{example}`")));
         }
         value
+    }
+
+    /// Whether an unknown key is this one but for a slip, or another program's word for it. It has been reported as that.
+    pub(crate) fn is_meant(&self, key: &str) -> bool {
+        let own = || self.section.keys.iter().copied();
+        let written = self.entries.iter().map(|entry| &*entry.key.value);
+        written.filter(|written| !own().any(|own| own == *written)).any(|written| {
+            let word = written.split(':').next().unwrap_or(written);
+            foreign::key_meant(word, self.section).or_else(|| nearest(word, own())) == Some(key)
+        })
     }
 
     /// The place to point at for what the section as a whole lacks.
@@ -88,6 +100,11 @@ impl<'t> Value<'t> {
 
     pub(crate) fn is_nothing(&self) -> bool {
         matches!(self.node.kind, Kind::Nothing)
+    }
+
+    /// Whether it is one of the words for nothing, which is said on purpose.
+    fn is_null(&self) -> bool {
+        self.is_nothing() && self.node.place.as_ref().is_some_and(|place| !place.is_empty())
     }
 
     /// Reads a section. A key of one of the `others` is said to belong there.
@@ -122,19 +139,45 @@ impl<'t> Value<'t> {
         problems: &mut Problems,
     ) -> Option<Fields<'t>> {
         if self.is_nothing() {
-            return Some(Fields { tree: self.tree, entries: &[], section, span: self.span });
+            return Some(self.no_fields(section));
         }
         self.fields(section, others, problems)
     }
 
-    /// Whether it is the word `off`.
-    pub(crate) fn is_off(&self) -> bool {
-        matches!(&self.node.kind, Kind::Scalar { text, quoted: false } if text == "off")
+    /// As [`Value::fields_or_none`], where a word for on is that as well.
+    pub(crate) fn fields_or_on(
+        self,
+        section: &'static Section,
+        others: &[&Section],
+        problems: &mut Problems,
+    ) -> Option<Fields<'t>> {
+        if self.switch() == Some(true) {
+            return Some(self.no_fields(section));
+        }
+        self.fields_or_none(section, others, problems)
     }
 
-    /// Whether it is a single value, rather than a list or a section.
-    pub(crate) fn is_scalar(&self) -> bool {
-        matches!(self.node.kind, Kind::Scalar { .. })
+    /// A section without keys in the place of this value.
+    pub(crate) fn no_fields(self, section: &'static Section) -> Fields<'t> {
+        Fields { tree: self.tree, entries: &[], section, span: self.span }
+    }
+
+    /// What it says, where it is a word for on or for off.
+    pub(crate) fn switch(&self) -> Option<bool> {
+        self.scalar().and_then(scalar::switch)
+    }
+
+    /// Whether it is a word for off.
+    pub(crate) fn is_off(&self) -> bool {
+        self.switch() == Some(false)
+    }
+
+    /// The text of a single value.
+    pub(crate) fn scalar(&self) -> Option<&'t str> {
+        match &self.node.kind {
+            Kind::Scalar { text, .. } => Some(text),
+            Kind::Nothing | Kind::List(_) | Kind::Map(_) => None,
+        }
     }
 
     /// Reads the word for one of the `known`; `what` says what they are: "role".
@@ -149,19 +192,22 @@ impl<'t> Value<'t> {
         let found = words.iter().position(|word| word == value);
         if found.is_none() {
             let words: Vec<_> = words.iter().map(String::as_str).collect();
-            let help = match nearest(value, words.iter().copied()) {
+            let help = scalar::leftover(value).map(str::to_owned);
+            let help = help.or_else(|| foreign::word(what, value));
+            let help = help.unwrap_or_else(|| match nearest(value, words.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("it is one of {}", list(&words)),
-            };
+            });
             problems.push(Finding::at(span, format!("unknown {what} {}", Quoted(value))).help(help));
         }
         found.map(|index| known[index])
     }
 
-    /// Reads a list; `what` names its items. Nothing at all is an empty list.
+    /// Reads a list; `what` names its items, which are sections of this kind. Nothing at all is an empty list.
     pub(crate) fn items(
         self,
         what: &str,
+        of: Option<&'static Section>,
         problems: &mut Problems,
     ) -> Option<impl ExactSizeIterator<Item = Self> + use<'t>> {
         let ids: &'t [NodeId] = match &self.node.kind {
@@ -169,7 +215,7 @@ impl<'t> Value<'t> {
             Kind::Nothing => &[],
             Kind::Scalar { .. } | Kind::Map(_) => {
                 let finding = self.mismatch(&format!("a list of {what}"));
-                problems.push(finding.help("begin each entry with a dash and a space"));
+                problems.push(finding.help(self.list_help(of)));
                 return None;
             }
         };
@@ -177,6 +223,27 @@ impl<'t> Value<'t> {
             let node = self.tree.node(*id);
             Value { node, span: node.span, ..self }
         }))
+    }
+
+    /// How something that is no list of such sections would be one.
+    fn list_help(&self, of: Option<&Section>) -> String {
+        let dash = "begin each entry with a dash and a space";
+        let Some(section) = of else { return dash.to_owned() };
+        let is_ours = |entry: &Entry<'_>| section.keys.contains(&&*entry.key.value);
+        match &self.node.kind {
+            Kind::Scalar { text, .. } if text.trim_start().starts_with('[') => {
+                "remove the quotes around the list".to_owned()
+            }
+            Kind::Scalar { .. } => {
+                format!("write it as `{}: [{}]`", self.key, section.example.trim_start_matches("- "))
+            }
+            // Names with what belongs to them, as other formats have it.
+            Kind::Map(entries) if !entries.iter().any(is_ours) => {
+                let name = entries.first().map_or("web", |entry| &entry.key.value);
+                format!("write `- name: {}`, with the keys of that below it, and so on", shorten(name))
+            }
+            Kind::Map(_) | Kind::List(_) | Kind::Nothing => dash.to_owned(),
+        }
     }
 
     /// Reads any scalar as text: a name that happens to be a number is still a name.
@@ -201,7 +268,13 @@ impl<'t> Value<'t> {
         match parse(value) {
             Ok(value) => Some(At { value, span }),
             Err(wrong) => {
-                problems.push(wrong.at(span));
+                let finding = wrong.at(span);
+                // What the text of a template would have to look like helps nobody.
+                problems.push(match self.scalar().and_then(scalar::leftover) {
+                    // There, the `$` alone is too much.
+                    Some(help) if self.key != "password_env" => finding.help(help),
+                    _ => finding,
+                });
                 None
             }
         }
@@ -212,26 +285,17 @@ impl<'t> Value<'t> {
     }
 
     pub(crate) fn boolean(self, problems: &mut Problems) -> Option<bool> {
-        let expected = "`true` or `false`";
-        match &self.node.kind {
-            Kind::Scalar { text, quoted: false } if text == "true" => Some(true),
-            Kind::Scalar { text, quoted: false } if text == "false" => Some(false),
-            Kind::Scalar { text, .. } => {
-                let help = match text.to_ascii_lowercase().as_str() {
-                    "true" | "yes" | "on" | "1" => Some("write `true`, in small letters and without quotes"),
-                    "false" | "no" | "off" | "0" => {
-                        Some("write `false`, in small letters and without quotes")
-                    }
-                    _ => None,
-                };
-                problems.push(self.mismatch(expected).help_maybe(help.map(str::to_owned)));
-                None
-            }
-            Kind::Nothing | Kind::List(_) | Kind::Map(_) => {
-                problems.push(self.mismatch(expected));
-                None
-            }
+        let switch = self.switch();
+        if switch.is_none() {
+            let help = match self.scalar() {
+                Some("1") => Some("write `true`".to_owned()),
+                Some("0") => Some("write `false`".to_owned()),
+                Some(text) => scalar::leftover(text).map(str::to_owned),
+                None => self.shape_help(),
+            };
+            problems.push(self.mismatch("`true` or `false`").help_maybe(help));
         }
+        switch
     }
 
     /// Reads `auto`, for which it gives nothing, or a number. The outer `None` is an error.
@@ -261,7 +325,7 @@ impl<'t> Value<'t> {
     where
         T: TryFrom<u64> + PartialOrd + Display,
     {
-        let Kind::Scalar { text, quoted } = &self.node.kind else {
+        let Some(text) = self.scalar() else {
             problems.push(self.mismatch(expected));
             return None;
         };
@@ -269,12 +333,12 @@ impl<'t> Value<'t> {
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         let bounds = format!("from {} to {}", range.start(), range.end());
         if !is_number {
-            let help = format!("write digits alone: a number {bounds}");
+            let help = match (scalar::number_meant(text), scalar::leftover(text)) {
+                (Some(number), _) => format!("write `{number}`, in digits alone"),
+                (None, Some(help)) => help.to_owned(),
+                (None, None) => format!("write digits alone: a number {bounds}"),
+            };
             problems.push(self.mismatch(expected).help(help));
-            return None;
-        }
-        if *quoted {
-            problems.push(self.mismatch(expected).help("remove the quotes"));
             return None;
         }
         if digits.len() > 1 && digits.starts_with('0') {
@@ -297,12 +361,20 @@ impl<'t> Value<'t> {
         range: RangeInclusive<Duration>,
         problems: &mut Problems,
     ) -> Option<Duration> {
+        let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
+        let help = format!("write a duration from {least} to {most}");
+        if self.is_off() {
+            // A timeout of nothing is the opposite of none.
+            if range.contains(&Duration::ZERO) && !self.key.ends_with("timeout") {
+                return Some(Duration::ZERO);
+            }
+            problems.push(Finding::at(self.span, format!("`{}` cannot be off", self.key)).help(help));
+            return None;
+        }
         let At { value, span } = self.parse("a duration", duration::parse, problems)?;
         if !range.contains(&value) {
             let message = format!("`{}` is {}, out of its range", self.key, duration::show(value));
-            let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
-            problems
-                .push(Finding::at(span, message).help(format!("write a duration from {least} to {most}")));
+            problems.push(Finding::at(span, message).help(help));
             return None;
         }
         Some(value)
@@ -325,15 +397,28 @@ impl<'t> Value<'t> {
         Some(value)
     }
 
-    fn mismatch(&self, expected: &str) -> Finding {
+    pub(crate) fn mismatch(&self, expected: &str) -> Finding {
         let found = match &self.node.kind {
             Kind::Nothing => "nothing".to_owned(),
+            Kind::Scalar { text, .. } if text.is_empty() => "an empty text".to_owned(),
             Kind::Scalar { text, quoted: true } => format!("the text {}", Quoted(text)),
             Kind::Scalar { text, quoted: false } => Quoted(text).to_string(),
             Kind::List(_) => "a list".to_owned(),
             Kind::Map(_) => "keys with values".to_owned(),
         };
-        Finding::at(self.span, format!("expected {expected}, found {found}"))
+        Finding::at(self.span, format!("expected {expected}, found {found}")).help_maybe(self.shape_help())
+    }
+
+    /// How something that is no single value would be one.
+    fn shape_help(&self) -> Option<String> {
+        match &self.node.kind {
+            Kind::Nothing => Some("write a value, or leave the key out".to_owned()),
+            Kind::List(items) if items.len() == 1 => {
+                Some("write the value without brackets or a dash".to_owned())
+            }
+            Kind::List(_) => Some("write one value, without brackets or dashes".to_owned()),
+            Kind::Scalar { .. } | Kind::Map(_) => None,
+        }
     }
 }
 
@@ -347,11 +432,22 @@ fn key_help(key: &str, section: &Section, others: &[&Section]) -> String {
         return "secrets have no place in this file: write `password_file: PATH` or `password_env: NAME`"
             .to_owned();
     }
-    if let Some(meant) = nearest(key, section.keys.iter().copied()) {
+    if let Some((word, _)) = key.split_once(':').filter(|(word, _)| section.keys.contains(word)) {
+        return format!("write a space behind the `:` of `{word}`");
+    }
+    // The same word in another style, such as `maxConnections` or `max-connections`, is surer than a guess.
+    let meant = section.keys.iter().copied().find(|own| same(own, key));
+    let help = if meant.is_some() { None } else { foreign::key(key, section) };
+    if let Some(help) = help {
+        return help;
+    }
+    if let Some(meant) = meant.or_else(|| nearest(key, section.keys.iter().copied())) {
         return format!("did you mean `{meant}`?");
     }
-    if let Some(other) = others.iter().find(|other| other.keys.contains(&key)) {
-        return format!("`{key}` is a key of {}", other.name);
+    let other =
+        others.iter().find_map(|other| Some((other, other.keys.iter().find(|word| same(word, key))?)));
+    if let Some((other, word)) = other {
+        return format!("`{word}` is a key of {}", other.name);
     }
     format!("{} has the keys {}", section.name, list(section.keys))
 }

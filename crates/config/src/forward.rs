@@ -115,10 +115,12 @@ pools: [{ name: tcp, backends: [{ address: '10.0.0.1:80', weight: 2 }, { address
     #[test]
     fn addresses_are_those_of_a_file() {
         assert_eq!(listen_address(":80").unwrap().to_string(), "[::]:80");
-        assert_eq!(listen_address("127.0.0.1:0").unwrap().port(), 0);
+        for address in [":0", "127.0.0.1:0", "[::1]:0"] {
+            assert!(listen_address(address).is_err(), "{address}");
+        }
         assert_eq!(
             backend_address("db.example.org:5432").unwrap_err().to_string(),
-            "`db.example.org` is a name, and names are not resolved; \
+            "`db.example.org` is a name, and names are not resolved yet; \
              write its IP address, as in `10.0.0.1:5432`; `getent ahosts NAME` shows it"
         );
         assert!(backend_address("10.0.0.1:0").is_err());

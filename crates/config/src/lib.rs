@@ -16,7 +16,10 @@ mod shape;
 mod tree;
 
 mod file;
+mod listening;
+mod pooling;
 mod probing;
+mod sections;
 
 mod meaning;
 
@@ -27,13 +30,16 @@ mod duration;
 mod escaped;
 mod fields;
 mod limits;
+mod scalar;
 mod size;
 mod tokens;
 
 // What is wrong: while it is found, the guesses about it, and the report.
 mod problem;
 
+mod foreign;
 mod place;
+mod recognise;
 mod suggest;
 mod syntax;
 

@@ -11,6 +11,7 @@ use crate::limits::FILE_BYTES_MAX;
 use crate::meaning::mean;
 use crate::place::Places;
 use crate::problem::{Finding, Problems, Span};
+use crate::recognise::recognise;
 use crate::tree::Tree;
 
 impl Config {
@@ -49,7 +50,7 @@ impl Config {
         // A byte order mark says nothing in UTF-8, and editors that write it do not show it.
         let text = lossy.strip_prefix('\u{feff}').unwrap_or(&lossy);
         if matches!(lossy, std::borrow::Cow::Owned(_)) {
-            problems.push(not_utf8(text));
+            problems.push(recognise(text).unwrap_or_else(|| not_utf8(text)));
             return Err(ConfigError::new(name, text, problems));
         }
         let tree = Tree::parse(text, &mut problems);
@@ -58,6 +59,12 @@ impl Config {
         match config {
             Some(config) if problems.is_empty() => return Ok(config),
             _ => {}
+        }
+        // What another program's file has wrong with it helps nobody.
+        if let Some(finding) = recognise(text) {
+            let mut problems = Problems::default();
+            problems.push(finding);
+            return Err(ConfigError::new(name, text, problems));
         }
         if let Some(tree) = &tree {
             let mut places = Places::new(tree, text);

@@ -7,16 +7,26 @@ use crate::defaults;
 use crate::duration;
 use crate::escaped;
 use crate::fields::{Fields, Section, Value};
+use crate::foreign;
 use crate::limits;
 use crate::probe::{
     Exchange, Http, Kind, Login, Method, Mysql, Postgres, Probe, Question, Redis, Rhythm, Secret, Tls,
 };
 use crate::problem::{At, Finding, Problems, Quoted, Wrong};
+use crate::scalar;
 
 /// Reads a probe; nothing if it was wrong and has been reported.
 pub(crate) fn probe(value: Value<'_>, others: &[&Section], problems: &mut Problems) -> Option<Probe> {
     let others: Vec<&Section> = others.iter().copied().chain([&HTTP, &EXCHANGE, &POSTGRES]).collect();
-    let fields = value.fields(&PROBE, &others, problems)?;
+    let fields = match value.scalar() {
+        // A kind alone, with everything else as it is by default.
+        Some(word) => {
+            let kind = kind_alone(value, word, problems)?;
+            let (rhythm, thresholds, damping) = (defaults::RHYTHM, defaults::THRESHOLDS, defaults::DAMPING);
+            return Some(Probe { kind, port: None, source: None, rhythm, thresholds, damping });
+        }
+        None => value.fields(&PROBE, &others, problems)?,
+    };
     let port = fields.get("port").filter(|value| !value.is_nothing());
     let port = port.and_then(|value| value.number(1..=u16::MAX, problems));
     let rhythm = rhythm(&fields, problems);
@@ -63,9 +73,29 @@ fn rhythm(fields: &Fields<'_>, problems: &mut Problems) -> Rhythm {
     rhythm
 }
 
+/// Reads a kind that needs no settings, where it stands in the place of a probe: `probe: tcp`.
+fn kind_alone(value: Value<'_>, word: &str, problems: &mut Problems) -> Option<Kind> {
+    let path = word.find('/').map(|start| &word[start..]).filter(|path| self::path(path).is_ok());
+    let help = match word {
+        "tcp" => return Some(Kind::Tcp),
+        "http" => return Some(Kind::Http(http(&value.no_fields(&HTTP), problems))),
+        "redis" => return Some(redis(&value.no_fields(&REDIS), problems)),
+        "exchange" => format!("write it as `probe: {{ {} }}`", EXCHANGE.example),
+        "postgres" => format!("write it as `probe: {{ {} }}`", POSTGRES.example),
+        "mysql" => format!("write it as `probe: {{ {} }}`", MYSQL.example),
+        _ => match (path, foreign::word("probe", word)) {
+            (Some(path), _) => format!("write it as `probe: {{ http: {path} }}`"),
+            (None, Some(help)) => help,
+            (None, None) => format!("write it as `{}`, or as `probe: tcp`", PROBE.example),
+        },
+    };
+    problems.push(value.mismatch("the keys of `probe`").help(help));
+    None
+}
+
 /// Reads the one key that says what is asked.
 fn kind(fields: &Fields<'_>, problems: &mut Problems) -> Option<Kind> {
-    let mut written = KINDS.iter().filter_map(|name| Some((*name, fields.get(name)?)));
+    let mut written = KINDS.iter().filter_map(|name| Some((*name, fields.get_or_null(name)?)));
     let Some((name, value)) = written.next() else {
         let finding = Finding::at(fields.span(), "the probe does not say what to ask");
         problems.push(finding.help(format!("add one of `{}`", KINDS.join("`, `"))));
@@ -77,10 +107,19 @@ fn kind(fields: &Fields<'_>, problems: &mut Problems) -> Option<Kind> {
             .push(Finding::at(second.span(), message).see(value.span(), "the other one").help("keep one"));
     }
     match name {
-        "tcp" => value.fields_or_none(&TCP, &[&PROBE], problems).map(|_| Kind::Tcp),
-        "http" => value
-            .fields_or_none(&HTTP, &[&PROBE], problems)
-            .map(|http| Kind::Http(self::http(&http, problems))),
+        "tcp" => value.fields_or_on(&TCP, &[&PROBE], problems).map(|_| Kind::Tcp),
+        "http" => match value.scalar().filter(|text| text.starts_with('/')) {
+            Some(_) => value.parse("a path", path, problems).map(|path| {
+                let mut http = self::http(&value.no_fields(&HTTP), problems);
+                if let Question::Health { path: asked, .. } = &mut http.question {
+                    *asked = path.value;
+                }
+                Kind::Http(http)
+            }),
+            None => value
+                .fields_or_on(&HTTP, &[&PROBE], problems)
+                .map(|http| Kind::Http(self::http(&http, problems))),
+        },
         "exchange" => {
             value.fields(&EXCHANGE, &[&PROBE], problems).and_then(|fields| exchange(&fields, problems))
         }
@@ -90,16 +129,16 @@ fn kind(fields: &Fields<'_>, problems: &mut Problems) -> Option<Kind> {
         "mysql" => {
             value.fields(&MYSQL, &[&PROBE, &POSTGRES], problems).and_then(|fields| mysql(&fields, problems))
         }
-        _ => value
-            .fields_or_none(&REDIS, &[&PROBE, &POSTGRES], problems)
-            .map(|fields| redis(&fields, problems)),
+        _ => {
+            value.fields_or_on(&REDIS, &[&PROBE, &POSTGRES], problems).map(|fields| redis(&fields, problems))
+        }
     }
 }
 
 fn http(fields: &Fields<'_>, problems: &mut Problems) -> Http {
     let method = fields.get("method").and_then(|value| value.choice("method", Method::ALL, problems));
     let host = fields.get("host").and_then(|value| value.parse("a host", host, problems));
-    let question = match fields.get("roles") {
+    let question = match fields.get_or_null("roles") {
         Some(value) => {
             for key in ["path", "expect"] {
                 if let Some(other) = fields.get(key) {
@@ -152,10 +191,10 @@ fn health(fields: &Fields<'_>, problems: &mut Problems) -> Question {
 
 /// Reads one status, a range of them, or a list of either.
 fn statuses(value: Value<'_>, problems: &mut Problems) -> Option<Vec<RangeInclusive<u16>>> {
-    if value.is_scalar() {
+    if value.scalar().is_some() {
         return value.parse("a status", status, problems).map(|status| vec![status.value]);
     }
-    let items = value.items("statuses", problems)?;
+    let items = value.items("statuses", None, problems)?;
     if items.len() == 0 || items.len() > limits::STATUSES_MAX {
         let message = format!("a list of {} statuses", items.len());
         let help = format!("name 1 to {}, or a range such as `200-399`", limits::STATUSES_MAX);
@@ -232,7 +271,7 @@ fn secret(fields: &Fields<'_>, problems: &mut Problems) -> Secret {
 }
 
 fn tls(fields: &Fields<'_>, problems: &mut Problems) -> Option<Tls> {
-    let value = fields.get("tls").filter(|value| !value.is_nothing())?;
+    let value = fields.get("tls").filter(|value| !value.is_nothing() && !value.is_off())?;
     let fields = value.fields(&TLS, &[], problems)?;
     let authority = fields.require("authority", "authority: /etc/rondel/ca.pem", problems);
     let authority = authority.and_then(|value| value.parse("a path", file_path, problems));
@@ -243,10 +282,14 @@ fn tls(fields: &Fields<'_>, problems: &mut Problems) -> Option<Tls> {
 
 fn percent(text: &str) -> Result<u8, Wrong> {
     let most = limits::PROBE_JITTER_PERCENT_MAX;
-    let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    if scalar::switch(text) == Some(false) || text == "0" {
+        return Ok(0);
+    }
+    let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
     number.filter(|number| *number <= most).ok_or_else(|| {
+        let meant = text.parse().ok().filter(|number: &u8| *number <= most).unwrap_or(10);
         Wrong::new(format!("{} is not a percentage from 0% to {most}%", Quoted(text)))
-            .help("write it as `10%`")
+            .help(format!("write it as `{meant}%`"))
     })
 }
 
@@ -330,48 +373,48 @@ pub(crate) const PROBE: Section = Section {
     example: "probe: { tcp: {}, interval: 2s }",
 };
 
-const TCP: Section = Section { name: "`tcp`", keys: &[], example: "tcp: {}" };
+pub(crate) const TCP: Section = Section { name: "`tcp`", keys: &[], example: "tcp: {}" };
 
-const HTTP: Section = Section {
+pub(crate) const HTTP: Section = Section {
     name: "`http`",
     keys: &["path", "method", "host", "expect", "roles", "tls"],
     example: "http: { path: /health }",
 };
 
-const EXPECT: Section =
+pub(crate) const EXPECT: Section =
     Section { name: "`expect`", keys: &["status", "body"], example: "expect: { status: 200-399, body: ok }" };
 
-const ROLES: Section = Section {
+pub(crate) const ROLES: Section = Section {
     name: "`roles`",
     keys: &["primary", "replica"],
     example: "roles: { primary: /primary, replica: /replica }",
 };
 
-const EXCHANGE: Section = Section {
+pub(crate) const EXCHANGE: Section = Section {
     name: "`exchange`",
     keys: &["send", "expect", "goodbye", "tls"],
     example: "exchange: { send: 'PING\\r\\n', expect: '+PONG' }",
 };
 
-const POSTGRES: Section = Section {
+pub(crate) const POSTGRES: Section = Section {
     name: "`postgres`",
     keys: &["user", "database", "password_file", "password_env", "tls"],
     example: "postgres: { user: rondel }",
 };
 
-const MYSQL: Section = Section {
+pub(crate) const MYSQL: Section = Section {
     name: "`mysql`",
     keys: &["user", "password_file", "password_env", "tls"],
     example: "mysql: { user: rondel }",
 };
 
-const REDIS: Section = Section {
+pub(crate) const REDIS: Section = Section {
     name: "`redis`",
     keys: &["user", "password_file", "password_env", "tls"],
     example: "redis: {}",
 };
 
-const TLS: Section = Section {
+pub(crate) const TLS: Section = Section {
     name: "`tls`",
     keys: &["authority", "name"],
     example: "tls: { authority: /etc/rondel/ca.pem, name: db.example.org }",

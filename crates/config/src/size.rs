@@ -6,9 +6,18 @@ use crate::problem::{Quoted, Wrong};
 pub(crate) fn parse(text: &str) -> Result<u64, Wrong> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
+    let unit = unit.trim();
     let not_one = || Wrong::new(format!("{} is not a size", Quoted(text))).help(EXAMPLES);
-    let Some((_, bytes)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        return Err(not_one());
+    let Some((_, bytes)) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) else {
+        // A megabyte is 1 000 000 bytes to some and 1 048 576 to others.
+        let is_meant = |name: &str| {
+            let first = unit.get(..1).is_some_and(|unit| name[..1].eq_ignore_ascii_case(unit));
+            name.len() > 1 && unit.len() <= 2 && first && !number.is_empty()
+        };
+        return Err(match UNITS.iter().find(|(name, _)| is_meant(name)) {
+            Some((name, _)) => not_one().help(format!("write `{number}{name}`")),
+            None => not_one(),
+        });
     };
     let number: u64 = number.parse().map_err(|_| not_one())?;
     match number.checked_mul(*bytes) {
@@ -40,6 +49,7 @@ mod tests {
             assert_eq!(parse(text), Ok(size), "{text}");
             assert_eq!(show(size), text);
         }
+        assert_eq!(parse("16 mib"), Ok(16 << 20));
         assert_eq!(parse("1024KiB").map(show).as_deref(), Ok("1MiB"));
     }
 
@@ -49,6 +59,11 @@ mod tests {
             ["", "16", "16MB", "MiB", "1.5MiB", "-1B", "0MiB", "99999999999GiB", "99999999999999999999B"]
         {
             assert!(parse(text).is_err(), "{text}");
+        }
+        for (text, meant) in [("16MB", "`16MiB`"), ("16M", "`16MiB`"), ("64k", "`64KiB`"), ("1 gb", "`1GiB`")]
+        {
+            let wrong = parse(text).expect_err(text);
+            assert!(wrong.help.as_deref().unwrap_or_default().contains(meant), "{text}: {wrong:?}");
         }
     }
 }

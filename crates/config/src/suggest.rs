@@ -15,12 +15,20 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
         .map(|(_, word)| word)
 }
 
+/// Whether two words differ in nothing but their style: `max_connections`, `max-connections`, `maxConnections`.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    fn letters(word: &str) -> impl Iterator<Item = u8> {
+        word.bytes().filter(|byte| !b"-_ ".contains(byte)).map(|byte| byte.to_ascii_lowercase())
+    }
+    letters(a).eq(letters(b))
+}
+
 /// Comparing costs the product of both lengths.
 const WORD_CHARS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{nearest, same};
 
     #[test]
     fn a_slip_is_recognised_and_a_stranger_is_not() {
@@ -37,5 +45,16 @@ mod tests {
             assert_eq!(nearest(written, known), meant, "{written}");
         }
         assert_eq!(nearest(&"a".repeat(100_000), known), None);
+    }
+
+    #[test]
+    fn the_style_of_a_word_does_not_matter() {
+        for written in
+            ["max_connections", "max-connections", "maxConnections", "MAX_CONNECTIONS", "Max Connections"]
+        {
+            assert!(same("max_connections", written), "{written}");
+        }
+        assert!(!same("max_connections", "max_connection"));
+        assert!(!same("max_lag", "max_log"));
     }
 }

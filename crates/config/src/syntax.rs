@@ -1,5 +1,7 @@
 //! Turns the YAML parser's complaints into words for somebody who does not know YAML's grammar.
 
+use std::net::Ipv6Addr;
+
 use crate::problem::{Finding, Quoted, Span};
 use crate::shape;
 use crate::tokens::{Token, TokenKind, Tokens};
@@ -7,6 +9,11 @@ use crate::tokens::{Token, TokenKind, Tokens};
 /// What to say of `error`, which ended the reading of `text`.
 pub(crate) fn finding(text: &str, error: &serde_yaml::Error) -> Finding {
     let said = error.to_string();
+    if let Some((line_end, mark)) = text.match_indices("\n\u{feff}").next() {
+        let mark = Span::of_bytes(text, line_end + 1..line_end + mark.len());
+        return Finding::at(mark, "a byte order mark within the text")
+            .help("remove it; it came along when two files were joined, and most editors do not show it");
+    }
     // What the parser says of the whole text comes without a place.
     if said.contains("control characters") {
         return control_character(text);
@@ -31,15 +38,30 @@ pub(crate) fn finding(text: &str, error: &serde_yaml::Error) -> Finding {
             return Finding::at(tab, "a tab in the indentation")
                 .help("indent with spaces; YAML does not allow tabs");
         }
+        if let Some((address, port)) = line.starred_address() {
+            return Finding::at(address, "a `*` at the start of a value is an alias to YAML")
+                .help(format!("write `\":{port}\"` for every address of the host, in quotes"));
+        }
+        if let Some((address, port)) = line.bare_port() {
+            return Finding::at(address, "an address that starts with `:` has to be quoted between brackets")
+                .help(format!("write it in quotes, as `\":{port}\"`"));
+        }
         if let Some(colon) = line.tight_colon() {
             return Finding::at(colon, "a `:` without a space behind it").help("write it as `key: value`");
         }
-        if let Some(address) = line.bare_address() {
-            return Finding::at(
-                address,
-                "an address that starts with `[` is a list to YAML, unless it is quoted",
-            )
-            .help("write it in quotes, as in `address: \"[::]:8080\"`");
+        if said.contains("mapping values are not allowed")
+            && let Some((value, help)) = line.nested_key()
+        {
+            return Finding::at(value, "a second `:` in one line").help(help);
+        }
+        if let Some((address, text)) = line.bare_address() {
+            let help = if text.ends_with(']') {
+                format!("write it in quotes, as `\"{text}:80\"`, with the right port")
+            } else {
+                format!("write it in quotes, as `\"{text}\"`")
+            };
+            let message = "an address that starts with `[` is a list to YAML, unless it is quoted";
+            return Finding::at(address, message).help(help);
         }
     }
     if let Some(colon) = line.first_colon() {
@@ -263,16 +285,70 @@ impl<'t> Line<'t> {
         Some(Span::Text { start: self.start + column, end: self.start + column + 1 })
     }
 
-    /// An IPv6 address that stands unquoted behind its key.
-    fn bare_address(self) -> Option<Span> {
-        let bracket = self.text.find(": [")? + 2;
-        let rest = &self.text[bracket..];
-        let end = rest.find([' ', ',', '}', '\r', '\n']).unwrap_or(rest.len());
-        let (inside, port) = rest[1..end].split_once("]:")?;
-        if !inside.contains(':') || port.is_empty() {
-            return None;
-        }
-        let start = self.start + self.text[..bracket].chars().count();
-        Some(Span::Text { start, end: start + rest[..end].chars().count() })
+    /// A key that is the value of another one, as in `probe: http: /health`, and how that is written.
+    fn nested_key(self) -> Option<(Span, String)> {
+        let is_word = |text: &str| {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let line = self.text.trim_end();
+        let (key, value) = line.trim_start_matches([' ', '-']).split_once(": ")?;
+        let (inner, rest) = value.split_once(": ")?;
+        let simple = is_word(key) && is_word(inner) && !rest.contains(['{', '[', '#', '"', '\'', ',', ':']);
+        let help = format!("write it as `{key}: {{ {inner}: {} }}`, or the value in quotes", rest.trim());
+        simple.then(|| (self.span(line.len() - value.len(), line.len()), help))
+    }
+
+    /// An IPv6 address in brackets that stands unquoted where a value starts, with its port if it has one.
+    fn bare_address(self) -> Option<(Span, &'t str)> {
+        let mut starts = self.text.match_indices('[').map(|(start, _)| start);
+        starts.find_map(|start| {
+            let rest = &self.text[start..];
+            let end = rest.bytes().take(ADDRESS_BYTES_MAX).position(|byte| byte == b']');
+            let ip = &rest[1..end.filter(|_| self.value_starts(start))?];
+            let behind = &rest[ip.len() + 2..];
+            let port = behind.strip_prefix(':');
+            let digits = port.map_or(0, |port| port.bytes().take_while(u8::is_ascii_digit).count());
+            let end = start + ip.len() + 2 + if digits == 0 { 0 } else { digits + 1 };
+            let is_one = ip.parse::<Ipv6Addr>().is_ok();
+            is_one.then(|| (self.span(start, end), &self.text[start..end]))
+        })
+    }
+
+    /// A port with a colon and nothing else before it, such as `:8080`, and the port.
+    fn bare_port(self) -> Option<(Span, &'t str)> {
+        self.port_behind(":")
+    }
+
+    /// The same behind a star, `*:8080`.
+    fn starred_address(self) -> Option<(Span, &'t str)> {
+        self.port_behind("*:")
+    }
+
+    fn port_behind(self, sign: &str) -> Option<(Span, &'t str)> {
+        let mut starts = self.text.match_indices(sign).map(|(start, _)| start);
+        starts.find_map(|start| {
+            let behind = &self.text[start + sign.len()..];
+            let (port, tail) = behind.split_at(behind.bytes().take_while(u8::is_ascii_digit).count());
+            let ends = tail.is_empty() || tail.starts_with([' ', ',', ']', '}', '\r', '\n']);
+            let is_one = !port.is_empty() && ends && self.value_starts(start);
+            is_one.then(|| (self.span(start, start + sign.len() + port.len()), port))
+        })
+    }
+
+    /// Whether what stands at this byte is the start of a value.
+    fn value_starts(self, byte: usize) -> bool {
+        let before = &self.text[..byte];
+        let last = before.trim_end_matches(' ').chars().next_back();
+        before.ends_with(['[', ','])
+            || before.ends_with(' ') && last.is_some_and(|last| "[,:-".contains(last))
+    }
+
+    /// The span of these bytes of the line.
+    fn span(self, start: usize, end: usize) -> Span {
+        let characters = |end: usize| self.start + self.text[..end].chars().count();
+        Span::Text { start: characters(start), end: characters(end) }
     }
 }
+
+/// No IPv6 address in brackets is longer; a line may be as long as the file.
+const ADDRESS_BYTES_MAX: usize = 64;

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -128,14 +129,24 @@ impl<'t> Builder<'t, '_> {
         };
     }
 
+    /// The IPv6 address that is all there is in a list.
+    fn address(&self, kind: &Kind<'_>) -> Option<Ipv6Addr> {
+        let Kind::List(items) = kind else { return None };
+        let [item] = items[..] else { return None };
+        let Kind::Scalar { text, .. } = &self.nodes[item.0].kind else { return None };
+        text.parse().ok()
+    }
+
     /// The key, if `id` can be one that is not in `keys` yet.
     fn key(&mut self, id: NodeId, keys: &mut HashMap<Cow<'t, str>, Span>) -> Option<At<Cow<'t, str>>> {
         let Node { span, ref kind, .. } = self.nodes[id.0];
         let Kind::Scalar { text, .. } = kind else {
-            self.problems.push(
-                Finding::at(span, "a key that is not a word")
-                    .help("a key is one plain word, followed by `:` and a space"),
-            );
+            let finding = Finding::at(span, "a key that is not a word");
+            self.problems.push(match self.address(kind) {
+                // With its port it is a list that is the key of a number.
+                Some(ip) => finding.help(format!("write an IPv6 address in quotes, as in `\"[{ip}]:80\"`")),
+                None => finding.help("a key is one plain word, followed by `:` and a space"),
+            });
             return None;
         };
         if let Some(first) = keys.get(text) {

@@ -9,6 +9,7 @@ mod keys;
 mod script;
 mod traffic;
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use config::Config;
@@ -30,7 +31,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "[HOST]:PORT", default_value = "127.0.0.1:8080", value_parser = config::listen_address)]
     pub(crate) listen: SocketAddr,
     /// Where the dashboard is; 127.0.0.1:9907 if it is free, or else another port
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "[HOST]:PORT", value_parser = config::listen_address)]
     pub(crate) dashboard: Option<SocketAddr>,
     /// Connections a second that the demo makes itself, 0 to 1000
     #[arg(long, value_name = "RATE", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
@@ -45,7 +46,9 @@ pub(crate) fn demo(arguments: &Arguments) -> Outcome {
     // It needs no end of its own: its thread ends with the process.
     let (show, backends) =
         show::start().map_err(|error| Failed::Runtime(format!("backends of the demo: {error}")))?;
-    let dashboard = arguments.dashboard.unwrap_or_else(dashboard);
+    let dashboard = arguments.dashboard.map_or_else(dashboard, Ok);
+    let dashboard =
+        dashboard.map_err(|error| Failed::Runtime(format!("a port for the dashboard: {error}")))?;
     let text = configuration(arguments.listen, dashboard, &backends);
     let config = Config::parse("demo", text.as_bytes()).map_err(Failure::Config)?;
     // Restored when the demo ends, so that a shell shows again what is typed.
@@ -92,12 +95,10 @@ pools:
 }
 
 /// The usual address, or any port if another process has that.
-fn dashboard() -> SocketAddr {
-    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, DASHBOARD_PORT));
-    match TcpListener::bind(usual) {
-        Ok(_) => usual,
-        Err(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-    }
+fn dashboard() -> io::Result<SocketAddr> {
+    // Another process may take the port before the demo does; then the demo says so and ends.
+    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|socket| socket.local_addr());
+    free(DASHBOARD_PORT).or_else(|_| free(0))
 }
 
 /// What to try, in lines that work when pasted.
@@ -149,10 +150,12 @@ const WITHOUT_KEYS: &str = "  rondel demo --script \"10s kill 2, 25s revive 2\""
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
     use config::Config;
     use control::{Ready, ReadyListener};
 
-    use super::{configuration, invitation};
+    use super::{DASHBOARD_PORT, configuration, dashboard, invitation};
 
     #[test]
     fn the_invitation_can_be_pasted() {
@@ -168,6 +171,17 @@ mod tests {
             text.contains("\n  wrk --threads 2 --connections 64 --duration 5s http://127.0.0.1:8080/\n"),
             "{text}"
         );
+    }
+
+    /// It goes into the file, which takes no port 0.
+    #[test]
+    fn the_dashboard_has_a_port_even_where_the_usual_one_is_taken() {
+        // Whether it is this socket or another process that has it.
+        let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, DASHBOARD_PORT));
+        let address = dashboard().unwrap();
+        assert_ne!(address.port(), 0);
+        assert_ne!(address.port(), DASHBOARD_PORT);
+        assert!(config::listen_address(&address.to_string()).is_ok());
     }
 
     #[test]

@@ -143,7 +143,7 @@ pools:
 #[test]
 fn yaml_has_other_ways_to_write_it() {
     let plain = parse(
-        "listeners: [{ address: '127.0.0.1:0', pool: '007' }]\npools: [{ name: '007', source: '2001:db8::1', backends: [{ address: '[2001:db8::2%3]:65535' }] }]",
+        "listeners: [{ address: '127.0.0.1:8080', pool: '007' }]\npools: [{ name: '007', source: '2001:db8::1', backends: [{ address: '[2001:db8::2%3]:65535' }] }]",
     );
     assert_eq!(Config::load(&corpus().join("quoted.yaml")).unwrap(), plain);
 
@@ -159,6 +159,71 @@ fn yaml_has_other_ways_to_write_it() {
 }
 
 #[test]
+fn a_short_form_is_the_long_one() {
+    let long = parse(
+        "
+listeners: [{ address: ':8080', pool: tcp }]
+pools:
+- { name: tcp, probe: { tcp: {} }, backends: [{ address: '10.0.0.1:80' }, { address: '[2001:db8::2]:80' }] }
+- { name: http, probe: { http: {} }, backends: [{ address: '10.0.0.1:80' }] }
+- { name: path, probe: { http: { path: '/health?full=1' } }, backends: [{ address: '10.0.0.1:80' }] }
+- { name: redis, probe: { redis: {} }, backends: [{ address: '10.0.0.1:6379' }] }
+- name: mixed
+  backends:
+  - { address: '10.0.0.1:80' }
+  - { name: b, address: '10.0.0.2:80', weight: 2 }
+  - { address: '[2001:db8::3]:80' }
+  - { address: '10.0.0.4:80' }
+",
+    );
+    assert_eq!(Config::load(&corpus().join("short.yaml")).unwrap(), long);
+}
+
+#[test]
+fn a_null_is_as_good_as_no_key() {
+    let bare = "
+listeners: [{ address: ':8080', pool: web }]
+pools: [{ name: web, backends: [{ address: '10.0.0.1:80' }] }]
+";
+    assert_eq!(Config::load(&corpus().join("nulls.yaml")).unwrap(), parse(bare));
+}
+
+/// Wherever `off`, `on` or a number may be, its spelling and its quotes do not matter.
+#[test]
+fn off_is_off_however_it_is_spelt() {
+    let text = |off: &str, on: &str, number: &str| {
+        format!(
+            "
+runtime: {{ workers: {number} }}
+admin: {{ socket: {off}, http: {off} }}
+access_log: {off}
+listeners: [{{ address: ':8080', pool: a, access_log: {off}, freebind: {on}, v6only: {off}, backlog: {number} }}]
+pools:
+- {{ name: a, eject: {off}, probe: {off}, max_lag: {off}, queue: {off}, slow_start: {off}, failback_delay: {off},
+    attempts: {number}, backends: [{{ address: '10.0.0.1:80', weight: {number}, max_connections: {off} }}] }}
+- {{ name: b, eject: {on}, keepalive: {on}, queue: {on}, probe: {{ redis: {on}, port: {number} }}, backends: ['10.0.0.1:80'] }}
+- {{ name: c, probe: {{ http: {{ tls: {off} }}, jitter: {off} }}, backends: ['10.0.0.1:80'] }}
+"
+        )
+    };
+    let expected = parse(&text("off", "on", "3"));
+    assert_eq!(expected.admin.socket, AdminSocket::Off);
+    assert_eq!((expected.admin.http, &expected.access_log), (None, &None));
+    assert!(!expected.listeners[0].access_log && expected.listeners[0].freebind);
+    assert!(expected.pools[0].eject.is_none() && expected.pools[1].eject.is_some());
+    assert_eq!((expected.pools[0].queue.connections_max, expected.pools[1].queue.connections_max), (0, 1000));
+    for off in ["'off'", "\"off\"", "Off", "OFF", "false", "'false'", "False", "FALSE", "no", "No", "'no'"] {
+        assert_eq!(parse(&text(off, "on", "3")), expected, "{off}");
+    }
+    for on in ["'on'", "On", "ON", "true", "\"true\"", "True", "TRUE", "yes", "Yes", "'yes'"] {
+        assert_eq!(parse(&text("off", on, "3")), expected, "{on}");
+    }
+    for number in ["'3'", "\"3\""] {
+        assert_eq!(parse(&text("off", "on", number)), expected, "{number}");
+    }
+}
+
+#[test]
 fn descriptions() {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../corpus/descriptions");
@@ -168,7 +233,10 @@ fn descriptions() {
         for path in ["full", "web", "probes", "cluster", "standby"]
             .map(|name| configs().join(name).with_extension("yaml"))
             .into_iter()
-            .chain([corpus().join("aliases.yaml")])
+            .chain(
+                ["aliases", "switches", "short", "durations"]
+                    .map(|name| corpus().join(name).with_extension("yaml")),
+            )
         {
             let name = path.file_stem().unwrap().to_str().unwrap();
             insta::assert_snapshot!(name, Config::load(&path).unwrap());

@@ -92,7 +92,9 @@ fn sound(config: &Config) {
     assert!((1..=1024).contains(&listeners.len()));
     assert!((1..=1024).contains(&pools.len()));
     distinct(listeners.iter().map(|listener| &listener.name));
-    distinct(listeners.iter().map(|listener| listener.address).filter(|address| address.port() != 0));
+    distinct(listeners.iter().map(|listener| listener.address));
+    assert!(listeners.iter().all(|listener| listener.address.port() != 0));
+    assert!(admin.http.is_none_or(|address| address.port() != 0));
     distinct(pools.iter().map(|pool| &pool.name));
     for listener in listeners {
         assert!(listener.pool.0 < pools.len());
@@ -306,4 +308,16 @@ const WORDS: &[&str] = &[
     "\\",
     "web",
     "a",
+    "'off'",
+    "False",
+    "\"100\"",
+    "1d",
+    "maxconn",
+    "upstream web {",
+    "server a;",
+    "global\n",
+    "{{ a }}",
+    "${A}",
+    "[::1]:80",
+    "*:80",
 ];

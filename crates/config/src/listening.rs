@@ -1,0 +1,202 @@
+//! The `listeners` of a file as written.
+
+use std::net::SocketAddr;
+
+use crate::address;
+use crate::config::{Demand, Fallback, Listener, PoolIndex, Waiting};
+use crate::defaults;
+use crate::fields::{Fields, Section, Value};
+use crate::limits;
+use crate::problem::{At, Finding, Problems, Span};
+use crate::sections::{BACKEND, HOLD, LISTENER, POOL, RUNTIME};
+
+/// A listener whose pool is still a name.
+pub(crate) struct WrittenListener {
+    pub(crate) name: Option<At<String>>,
+    pub(crate) address: Option<At<SocketAddr>>,
+    pub(crate) pool: Option<At<String>>,
+    pub(crate) v6only: bool,
+    pub(crate) demand: Demand,
+    /// Where its role is.
+    pub(crate) role: Option<Span>,
+    rest: ListenerRest,
+}
+
+/// What of a listener concerns nobody else.
+struct ListenerRest {
+    backlog: u32,
+    connections_max: u32,
+    freebind: bool,
+    access_log: bool,
+}
+
+impl WrittenListener {
+    /// The listener, given the pool that its name stands for.
+    pub(crate) fn bind(self, pool: PoolIndex) -> Option<Listener> {
+        let ListenerRest { backlog, connections_max, freebind, access_log } = self.rest;
+        Some(Listener {
+            name: self.name?.value,
+            address: self.address?.value,
+            pool,
+            demand: self.demand,
+            access_log,
+            backlog,
+            connections_max,
+            freebind,
+            v6only: self.v6only,
+        })
+    }
+}
+
+pub(crate) fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenListener> {
+    let Some(value) = file.require("listeners", "listeners:", problems) else { return Vec::new() };
+    let Some(items) = value.items("listeners", Some(&LISTENER), problems) else { return Vec::new() };
+    if items.len() == 0 {
+        let finding = Finding::at(value.span(), "no listener");
+        problems.push(finding.help(format!("add one, such as `{}`", LISTENER.example)));
+    }
+    let mut listeners = Vec::new();
+    for value in items {
+        if problems.is_full() {
+            break;
+        }
+        if listeners.len() == limits::LISTENERS_MAX {
+            problems
+                .push(Finding::at(value.span(), format!("more than {} listeners", limits::LISTENERS_MAX)));
+            break;
+        }
+        // Without a pool, it would be another one as soon as there is a second pool.
+        let alone = value.scalar().filter(|text| address::listen(text).is_ok());
+        if let Some(text) = alone {
+            let finding = Finding::at(value.span(), "a listener needs a pool beside its address");
+            problems.push(finding.help(format!("write `- {{ address: \"{text}\", pool: web }}`")));
+        } else if let Some(fields) = value.fields(&LISTENER, &[&POOL, &RUNTIME, &BACKEND], problems) {
+            listeners.push(listener(&fields, problems));
+        }
+    }
+    listeners
+}
+
+fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
+    let address = fields.require("address", "address: \"0.0.0.0:8080\"", problems);
+    let parse = |text: &str| Ok((address::listen(text)?, address::every_address(text).is_some()));
+    let address = address.and_then(|value| value.parse("an address", parse, problems));
+    let every = address.is_some_and(|address| address.value.1);
+    let address = address.map(|At { value: (value, _), span }| At { value, span });
+
+    let pool = fields.require("pool", "pool: web", problems).and_then(|value| value.name(problems));
+    let name = name(fields, address, problems);
+    let (demand, role) = demand(fields, problems);
+
+    let backlog = fields.get("backlog").and_then(|value| value.number(limits::BACKLOG, problems));
+    let connections_max = fields.get("max_connections");
+    let connections_max = connections_max.and_then(|value| value.number(limits::CONNECTIONS, problems));
+    let freebind = fields.get("freebind").and_then(|value| value.boolean(problems));
+    let access_log = fields.get("access_log").and_then(|value| value.boolean(problems));
+    let v6only = fields.get("v6only");
+    let v6only_span = v6only.map(|value| value.span());
+    let v6only = v6only.and_then(|value| value.boolean(problems)).unwrap_or(defaults::V6ONLY);
+    if let (true, Some(span), Some(address)) = (v6only, v6only_span, address) {
+        refuse_v6only(span, address, every, problems);
+    }
+    WrittenListener {
+        name,
+        address,
+        pool,
+        v6only,
+        demand,
+        role,
+        rest: ListenerRest {
+            backlog: backlog.unwrap_or(defaults::BACKLOG),
+            connections_max: connections_max.unwrap_or(defaults::LISTENER_CONNECTIONS_MAX),
+            freebind: freebind.unwrap_or(defaults::FREEBIND),
+            access_log: access_log.unwrap_or(defaults::LISTENER_ACCESS_LOG),
+        },
+    }
+}
+
+/// Reads which backends a listener's connections may go to, and where its role is.
+fn demand(fields: &Fields<'_>, problems: &mut Problems) -> (Demand, Option<Span>) {
+    let value = fields.get("role").filter(|value| !value.is_nothing());
+    let demand = value.and_then(|value| value.choice("role", ROLES, problems)).unwrap_or(defaults::DEMAND);
+    let mut refuse = |key: &str, why: &str, help: &str| {
+        if let Some(value) = fields.get(key) {
+            problems.push(Finding::at(value.span(), format!("`{key}` has no meaning {why}")).help(help));
+        }
+    };
+    match demand {
+        Demand::Primary(_) => refuse("fallback", "for a primary", "it is for listeners of `role: replica`"),
+        Demand::Replica(_) => refuse("hold", "for replicas", "it is for listeners of `role: primary`"),
+        // A role that is wrong has been reported; what belongs to it may be right.
+        Demand::Any if value.is_none() => {
+            refuse("hold", "without a role", "add `role: primary`, or remove it");
+            refuse("fallback", "without a role", "add `role: replica`, or remove it");
+        }
+        Demand::Any => {}
+    }
+    let demand = match demand {
+        Demand::Any => Demand::Any,
+        Demand::Primary(hold) => {
+            Demand::Primary(fields.get("hold").map_or(hold, |value| waiting(value, &HOLD, hold, problems)))
+        }
+        Demand::Replica(fallback) => {
+            let written = fields.get("fallback");
+            let written = written.and_then(|value| value.choice("fallback", Fallback::ALL, problems));
+            Demand::Replica(written.unwrap_or(fallback))
+        }
+    };
+    (demand, value.map(|value| value.span()))
+}
+
+/// Reads how many clients wait, which is the first key of its section, and how long.
+pub(crate) fn waiting(
+    value: Value<'_>,
+    section: &'static Section,
+    default: Waiting,
+    problems: &mut Problems,
+) -> Waiting {
+    let mut waiting = default;
+    if value.is_off() {
+        waiting.connections_max = 0;
+        return waiting;
+    }
+    let Some(fields) = value.fields_or_on(section, &[&LISTENER, &POOL], problems) else { return waiting };
+    let number = fields.get(section.keys[0]).and_then(|value| value.number(limits::WAITING, problems));
+    if let Some(number) = number {
+        waiting.connections_max = number;
+    }
+    let timeout = fields.get("timeout").and_then(|value| value.duration(limits::WAITING_TIMEOUT, problems));
+    if let Some(timeout) = timeout {
+        waiting.timeout = timeout;
+    }
+    waiting
+}
+
+/// Reports a `v6only: true` that contradicts its address.
+fn refuse_v6only(span: Span, address: At<SocketAddr>, every: bool, problems: &mut Problems) {
+    let port = address.value.port();
+    if every {
+        let message = format!("`v6only` contradicts the address `:{port}`, which is IPv4 too");
+        let finding = Finding::at(span, message).see(address.span, "the address");
+        problems.push(finding.help(format!("write the address as `\"[::]:{port}\"`, or remove `v6only`")));
+    } else if address.value.is_ipv4() {
+        let finding =
+            Finding::at(span, "`v6only` has no meaning for an IPv4 address").see(address.span, "the address");
+        problems.push(finding.help("remove it"));
+    }
+}
+
+/// The name of a listener or a backend, which is its address unless the file gives one.
+pub(crate) fn name(
+    fields: &Fields<'_>,
+    address: Option<At<SocketAddr>>,
+    problems: &mut Problems,
+) -> Option<At<String>> {
+    match fields.get("name") {
+        Some(value) => value.name(problems),
+        None => address.map(|At { value, span }| At { value: value.to_string(), span }),
+    }
+}
+
+/// With what holds where the listener says nothing more.
+const ROLES: &[Demand] = &[Demand::Primary(defaults::HOLD), Demand::Replica(defaults::FALLBACK)];
