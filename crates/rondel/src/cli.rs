@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     backends, check, close, completions, connections, demo, disable, doctor, drain, explain, failback,
-    health, log_level, plan, reload, run, status, tcp, weight,
+    health, log_level, plan, reload, reopen, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Demo(demo::Arguments),
     /// Let a running rondel read its file again, and say what came of it
     Reload(reload::Arguments),
+    /// Let a running rondel open its access log again, which was renamed
+    Reopen(reopen::Arguments),
     /// Say what a reload would change
     Plan(plan::Arguments),
     /// Say how a running rondel is

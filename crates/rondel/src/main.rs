@@ -23,6 +23,7 @@ mod health;
 mod log_level;
 mod plan;
 mod reload;
+mod reopen;
 mod status;
 #[cfg(feature = "top")]
 mod top;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Reload(arguments) => reload::reload(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Reopen(arguments) => reopen::reopen(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),

@@ -75,6 +75,8 @@ impl Control {
             Command::LogLevel { level } => set_log_level(&level),
             Command::Plan { name, text } => self.plan(&name, &text),
             _ if self.published.load_full().phase != Phase::Serving => {
+            // Lines are written in a drain too.
+            Command::Reopen => self.reopen(),
                 Answer::refused("the process is draining: nothing is changed any more")
             }
             Command::Reload => self.reload(),
@@ -118,6 +120,15 @@ impl Control {
     }
 
     /// Changes what is said of a backend, and goes by it.
+    /// Opens the access log again; where that fails, lines go on to where they went.
+    fn reopen(&mut self) -> Answer {
+        match self.access_log.open_again() {
+            Ok(Some(to)) => Answer::done(format!("access log: {to} was opened again")),
+            Ok(None) => Answer::refused("there is no access log: `access_log` is off"),
+            Err(failure) => Answer::refused(format!("{failure}; lines go on to where they went")),
+        }
+    }
+
     fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Said)) -> Answer {
         let (pool, address) = match self.overrides.change(&self.config, name, change) {
             Ok(key) => key,
