@@ -45,6 +45,7 @@ use crate::sockets;
 use crate::succession::{self, Reign};
 use crate::totals::Totals;
 use crate::watch::{Watch, now};
+use crate::words::counted;
 
 /// Where the config comes from.
 #[derive(Clone, Debug)]
@@ -294,8 +295,9 @@ impl Control {
     async fn drain(&mut self) -> Result<(), Failure> {
         let timeout = self.config.runtime.drain_timeout;
         let text = format!(
-            "draining: connections={} may finish within {timeout:?}; a second signal ends them now",
-            self.gate.active()
+            "draining: connections={} may finish within {}; a second signal ends them now",
+            self.gate.active(),
+            config::show_duration(timeout)
         );
         self.chronicle.note(Level::Info, Kind::Phase, text);
         self.enter_phase(Phase::Draining);
@@ -347,7 +349,8 @@ impl Control {
                 // It ends already.
                 Ok(Event::Reload | Event::Reopen | Event::End) => {}
                 Err(_) => {
-                    return log::error!("{} workers did not end within {JOIN_TIMEOUT:?}", self.running);
+                    let workers = counted(self.running, "worker");
+                    return log::error!("{workers} did not end within {JOIN_TIMEOUT:?}");
                 }
             }
         }
