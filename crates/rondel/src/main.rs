@@ -32,6 +32,7 @@ mod weight;
 mod admin; // What the commands share.
 mod logging;
 mod outcome;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    signals::survive_those_of_others();
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(&arguments),
@@ -47,9 +49,9 @@ fn main() -> ExitCode {
         Command::Tcp(arguments) => tcp::tcp(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments),
+        Command::Reopen(arguments) => reopen::reopen(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Status(arguments) => status::status(&arguments),
-        Command::Reopen(arguments) => reopen::reopen(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),

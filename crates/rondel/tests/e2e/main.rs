@@ -19,6 +19,7 @@ mod place;
 mod programs;
 mod servers;
 mod setup;
+mod terminal;
 mod traffic;
 
 // The promises.
@@ -48,6 +49,7 @@ mod prometheus;
 mod redis;
 mod reload;
 mod storm;
+mod signals;
 mod systemd;
 mod timeouts;
 mod transfer;
