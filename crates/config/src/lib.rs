@@ -59,3 +59,4 @@ pub use crate::error::{ConfigError, Position, Problem};
 pub use crate::forward::{TextError, backend_address, listen_address, read_duration};
 pub use crate::probe::Probe;
 pub use crate::size::show as show_size;
+pub use crate::suggest::nearest;

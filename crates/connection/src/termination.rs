@@ -99,7 +99,8 @@ impl Termination {
         row(
             "CD",
             "The client reset the connection, or vanished, while data went on.",
-            "The client and the way to it; many clients, among them probes and browsers, end connections by a reset.",
+            "The client and the way to it; many clients, among them probes and browsers, end connections by a reset. So do ordinary ends \
+             of PostgreSQL over TLS, when the server says goodbye to a client that has closed.",
         ),
         row(
             "CL",
@@ -114,12 +115,13 @@ impl Termination {
         row(
             "SD",
             "The backend reset the connection, or vanished, while data went on.",
-            "The backend's own log: a crash, a restart, a limit or a timeout of its own.",
+            "The backend's own log: a crash, a restart, a limit or a timeout of its own. Where it has none of that, it is an ordinary \
+             end: a server that closes before it has read all resets, as PostgreSQL does over TLS.",
         ),
         row(
             "SL",
             "The backend had finished, and reset the connection, or vanished, while the client went on.",
-            "Whether the backend closes without reading all that clients send.",
+            "Whether the backend closes without reading all that clients send; PostgreSQL does so over TLS.",
         ),
         row(
             "sC",

@@ -12,10 +12,10 @@
 
 mod scribe; // The thread. Start here.
 
+mod ended;
 mod line;
 mod sink;
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +28,7 @@ use table::Gate;
 use tokio::sync::mpsc;
 use worker::{Recorder, Records};
 
+use self::ended::LastEnded;
 pub use self::line::{Counts, Ended, EndedTermination};
 use self::scribe::Scribe;
 use self::sink::Sink;
@@ -63,8 +64,7 @@ struct Desk {
     lost: AtomicU64,
     /// Why the last lines were lost; none if the last ones were written.
     error: Mutex<Option<String>>,
-    /// The connections that ended last, the latest at the end; at most [`ENDED_MAX`].
-    ended: Mutex<VecDeque<Ended>>,
+    ended: Mutex<LastEnded>,
 }
 
 /// What the scribe is to do. A new order takes the place of the one before, so there is no queue of them.
@@ -93,9 +93,6 @@ pub struct AccessLogStatus {
     /// Why writing fails; none if it does not.
     pub error: Option<String>,
 }
-
-/// Connections that ended and are remembered.
-const ENDED_MAX: usize = 100;
 
 /// Notes that wait to be said. At the bound a note is dropped: those before it say the same.
 const NOTES_MAX: usize = 4;
@@ -159,6 +156,16 @@ impl AccessLog {
         }
     }
 
+    /// Opens where it writes again, and has the scribe go over to that, for an operator who waits for what comes of it. Says where it
+    /// writes; none if it is off.
+    pub(crate) fn open_again(&mut self) -> Result<Option<String>, Failure> {
+        let Some(config) = &self.config else { return Ok(None) };
+        let to = config.to.to_string();
+        let prepared = Prepared::new(Some(config))?;
+        self.go_over(prepared);
+        Ok(Some(to))
+    }
+
     /// Has the scribe write what there is, and end; does not wait for longer than [`END_TIMEOUT`]. Workers have ended before.
     pub(crate) fn end(&self) {
         self.order(|orders| orders.end = true);
@@ -179,7 +186,7 @@ impl AccessLog {
 
     /// The connections of logged listeners that ended last, the latest first.
     pub(crate) fn ended(&self) -> Vec<Ended> {
-        lock(&self.desk.ended).iter().rev().cloned().collect()
+        lock(&self.desk.ended).latest_first()
     }
 
     fn order(&self, order: impl FnOnce(&mut Orders)) {

@@ -3,6 +3,7 @@
 //! [`Facts`] are read first, and judged then: [`judge`] is given values and returns findings.
 
 mod facts; // What there is to know of a host.
+mod probes;
 
 use std::fmt;
 use std::io;
@@ -15,6 +16,7 @@ use self::facts::{Holder, PortFact};
 use crate::admin::Admin;
 use crate::failure::Failure;
 use crate::sizing::Sizes;
+use crate::words::counted;
 
 /// Something that was looked at, and what is to be thought of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,6 +64,7 @@ pub fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
     findings.extend(config.pools.iter().map(|pool| source_ports(config, pool, connections, facts)));
     findings.extend(facts.ports.iter().map(port));
     findings.extend(config.pools.iter().flat_map(|pool| backends(pool, facts)));
+    findings.extend(facts.probes.iter().map(probes::judge));
     findings.extend(facts.admin_folder.as_ref().map(admin_folder));
     findings.extend(facts.access_log.as_ref().map(access_log));
     findings
@@ -127,7 +130,7 @@ fn files(config: &Config, facts: &Facts) -> Finding {
         ),
         Some(sizes) => ok(
             "open files",
-            format!("the limit of {limit} is enough for {} connections", sizes.connections_max),
+            format!("the limit of {limit} is enough for {}", counted(sizes.connections_max, "connection")),
         ),
     }
 }
@@ -139,7 +142,7 @@ fn cpus(config: &Config, facts: &Facts) -> Finding {
         return finding(
             Level::Warn,
             "cpus",
-            format!("{workers} workers share {available} CPUs, and are not pinned"),
+            format!("{workers} workers share {}, and are not pinned", counted(available, "CPU")),
             "say `workers: auto` in `runtime`, or give the process more CPUs",
         );
     }
@@ -149,11 +152,12 @@ fn cpus(config: &Config, facts: &Facts) -> Finding {
             Level::Warn,
             "cpus",
             format!(
-                "{workers} workers, and a cgroup that gives them {percent} % of a CPU: they are halted when that is spent"
+                "{}, and a cgroup that gives {percent} % of a CPU: when that is spent, everything halts",
+                counted(workers, "worker")
             ),
             "give the cgroup a CPU for each worker (`CPUQuota=`, or the container's limit), or lower `runtime.workers`",
         ),
-        _ => ok("cpus", format!("{workers} workers on {available} CPUs")),
+        _ => ok("cpus", format!("{} on {}", counted(workers, "worker"), counted(available, "CPU"))),
     }
 }
 
@@ -212,7 +216,7 @@ fn source_ports(config: &Config, pool: &config::Pool, connections_max: u32, fact
     let each = bound.map_or(share, |bound| share.min(bound.get().into()));
     let ports = facts.source_ports;
     if each <= ports {
-        return ok(subject, format!("{ports} for up to {each} connections to each backend"));
+        return ok(subject, format!("{ports} for up to {} to each backend", counted(each, "connection")));
     }
     finding(
         Level::Warn,
@@ -330,7 +334,10 @@ mod tests {
 
     use config::{ConnectionsMax, Workers};
 
+    use health::{Local, Place};
+
     use super::facts::{AccessLogPlace, AdminFolder};
+    use super::probes::ProbeFact;
     use super::*;
     use crate::host::Host;
 
@@ -351,6 +358,7 @@ mod tests {
                 "ports to pool 10.0.0.1:80",
                 "listener web",
                 "backend 10.0.0.1:80/10.0.0.1:80",
+                "password of pool app",
                 "admin socket",
                 "access log"
             ]
@@ -403,6 +411,18 @@ mod tests {
     fn an_access_log_that_cannot_be_written_fails() {
         check(Level::Fail, "access log", "LogsDirectory", |_, facts| {
             facts.access_log.as_mut().unwrap().error = Some("not permitted".to_owned());
+        });
+    }
+
+    #[test]
+    fn a_password_that_cannot_be_read_fails_and_a_variable_may_be_set_elsewhere() {
+        check(Level::Fail, "password of pool app", "the user that rondel runs as", |_, facts| {
+            facts.probes[0].local.error =
+                Some("the password in /etc/rondel/password: not permitted".to_owned());
+        });
+        check(Level::Warn, "password of pool app", "EnvironmentFile=", |_, facts| {
+            facts.probes[0].local.place = Place::Variable("PASSWORD".to_owned());
+            facts.probes[0].local.error = Some("the password in $PASSWORD: not found".to_owned());
         });
     }
 
@@ -467,6 +487,14 @@ mod tests {
                 holder: None,
             }],
             backends: [("10.0.0.1:80".parse::<SocketAddr>().unwrap(), Ok(()))].into(),
+            probes: vec![ProbeFact {
+                pool: "app".to_owned(),
+                local: Local {
+                    what: "password",
+                    place: Place::File(PathBuf::from("/etc/rondel/password")),
+                    error: None,
+                },
+            }],
             admin_folder: Some(AdminFolder {
                 socket: PathBuf::from("/run/rondel/admin.sock"),
                 is_default: true,

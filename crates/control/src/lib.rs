@@ -23,8 +23,10 @@ mod sockets;
 mod succession;
 mod totals;
 mod watch;
+mod words;
 
 pub use crate::chronicle::{ENTRIES_MAX, ENTRY_CHARS_MAX, Entry, Kind};
 pub use crate::failure::Failure;
 pub use crate::ready::{Ready, ReadyListener};
 pub use crate::run::{Source, run};
+pub use crate::words::{counted, listed, unknown};

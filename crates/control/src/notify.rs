@@ -18,6 +18,7 @@ use table::Phase;
 use tokio::time::Instant;
 
 use crate::pulse::Pulse;
+use crate::words::counted;
 
 /// Whom to tell, and what was told last.
 #[derive(Debug)]
@@ -113,8 +114,8 @@ impl Notify {
         let still = watchdog.pulse.look(turns);
         for worker in &still.new {
             log::error!(
-                "worker {worker} has not turned for {:?}: the watchdog is not fed while it stands still",
-                watchdog.interval
+                "worker {worker} has not turned for {}: the watchdog is not fed while it stands still",
+                config::show_duration(watchdog.interval)
             );
         }
         if still.is_none() {
@@ -198,14 +199,19 @@ impl fmt::Display for Line<'_> {
             (Phase::Serving, _) => {
                 write!(
                     f,
-                    "serving: {listeners} listeners, {available} of {backends} backends up, {connections} connections"
+                    "serving: {}, {available} of {} up, {}",
+                    counted(*listeners, "listener"),
+                    counted(*backends, "backend"),
+                    counted(*connections, "connection")
                 )?;
             }
             (Phase::Draining, Some(left)) => {
-                write!(f, "draining: {connections} connections left, for {}s at most", left.as_secs())?;
+                let connections = counted(*connections, "connection");
+                write!(f, "draining: {connections} left, for {}s at most", left.as_secs())?;
             }
             (Phase::Draining | Phase::Ending, _) => {
-                write!(f, "ending: {connections} connections are cut")?;
+                let are = if *connections == 1 { "is" } else { "are" };
+                write!(f, "ending: {} {are} cut", counted(*connections, "connection"))?;
             }
         }
         match self.refused {

@@ -45,6 +45,7 @@ use crate::sockets;
 use crate::succession::{self, Reign};
 use crate::totals::Totals;
 use crate::watch::{Watch, now};
+use crate::words::counted;
 
 /// Where the config comes from.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub enum Source {
     File(PathBuf),
     /// From the caller, once and for all.
     Fixed(Config),
+    /// Likewise, for a process that is not to outlive its terminal: SIGHUP ends it as SIGTERM does.
+    Attached(Config),
 }
 
 /// Balances until a signal ends the process, or something does that should not. Calls `ready` once, when every
@@ -128,11 +131,11 @@ struct Control {
 
 /// What control waits for. Signals that arrive while one is being answered count as one; none is lost.
 enum Event {
-    /// SIGHUP.
+    /// SIGHUP, unless the process ends with its terminal.
     Reload,
     /// SIGUSR1.
     Reopen,
-    /// SIGTERM or SIGINT.
+    /// SIGTERM or SIGINT, or such a SIGHUP.
     End,
     /// A worker ended.
     Ended { worker: usize, result: Result<(), WorkerError> },
@@ -142,7 +145,7 @@ impl Control {
     async fn start(source: Source) -> Result<(Self, Sizes), Failure> {
         // Before anything listens: from the first connection on, no signal is deadly.
         let (sender, events) = mpsc::channel(EVENTS_MAX);
-        forward_signals(&sender)
+        forward_signals(&source, &sender)
             .map_err(|error| Failure::Runtime(format!("signals cannot be received: {error}")))?;
         let config = load(&source)?;
         let host = Host::prepare()
@@ -294,8 +297,9 @@ impl Control {
     async fn drain(&mut self) -> Result<(), Failure> {
         let timeout = self.config.runtime.drain_timeout;
         let text = format!(
-            "draining: connections={} may finish within {timeout:?}; a second signal ends them now",
-            self.gate.active()
+            "draining: connections={} may finish within {}; a second signal ends them now",
+            self.gate.active(),
+            config::show_duration(timeout)
         );
         self.chronicle.note(Level::Info, Kind::Phase, text);
         self.enter_phase(Phase::Draining);
@@ -347,7 +351,8 @@ impl Control {
                 // It ends already.
                 Ok(Event::Reload | Event::Reopen | Event::End) => {}
                 Err(_) => {
-                    return log::error!("{} workers did not end within {JOIN_TIMEOUT:?}", self.running);
+                    let workers = counted(self.running, "worker");
+                    return log::error!("{workers} did not end within {JOIN_TIMEOUT:?}");
                 }
             }
         }
@@ -363,7 +368,7 @@ impl Control {
 
     fn reload_file(&mut self) -> Answer {
         self.log_totals();
-        if let Source::Fixed(_) = self.source {
+        if let Source::Fixed(_) | Source::Attached(_) = self.source {
             log::warn!("reload: {NO_FILE}; the configuration stays");
             return Answer::refused(NO_FILE);
         }
@@ -616,7 +621,7 @@ impl Control {
 fn load(source: &Source) -> Result<Config, Failure> {
     match source {
         Source::File(path) => Config::load(path).map_err(Failure::Config),
-        Source::Fixed(config) => Ok(config.clone()),
+        Source::Fixed(config) | Source::Attached(config) => Ok(config.clone()),
     }
 }
 
@@ -650,8 +655,12 @@ fn bind(
     sockets::listen(&listeners, workers, held, inherited)
 }
 
-fn forward_signals(sender: &mpsc::Sender<Event>) -> io::Result<()> {
-    forward(signal(SignalKind::hangup())?, sender.clone(), || Event::Reload);
+fn forward_signals(source: &Source, sender: &mpsc::Sender<Event>) -> io::Result<()> {
+    let on_hangup: fn() -> Event = match source {
+        Source::File(_) | Source::Fixed(_) => || Event::Reload,
+        Source::Attached(_) => || Event::End,
+    };
+    forward(signal(SignalKind::hangup())?, sender.clone(), on_hangup);
     forward(signal(SignalKind::user_defined1())?, sender.clone(), || Event::Reopen);
     forward(signal(SignalKind::terminate())?, sender.clone(), || Event::End);
     forward(signal(SignalKind::interrupt())?, sender.clone(), || Event::End);

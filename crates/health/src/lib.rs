@@ -17,7 +17,7 @@ mod samples;
 mod target;
 
 pub use crate::answer::{Answer, Claim, History, ProbeError, Progress, Role, TEXT_CHARS_MAX, Text};
-pub use crate::probe::{Outcome, probe};
+pub use crate::probe::{Local, Outcome, Place, local, probe};
 pub use crate::prober::{Prober, RUNNING_MAX, Status};
 pub use crate::report::{Change, Report};
 pub use crate::target::Target;

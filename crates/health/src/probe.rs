@@ -3,6 +3,7 @@
 mod deadline;
 mod exchange;
 mod http;
+mod local;
 mod mysql;
 mod postgres;
 mod redis;
@@ -10,6 +11,8 @@ mod secret;
 mod stream;
 mod tcp;
 mod tls;
+
+pub use self::local::{Local, Place, local};
 
 use std::future::Future;
 use std::pin::{Pin, pin};

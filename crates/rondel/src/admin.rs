@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::outcome::{Failed, Outcome, print};
 
 /// Which rondel, and how its answer is printed.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Reach {
     /// The admin socket of the rondel that is meant
     #[arg(long, value_name = "PATH", env = "RONDEL_SOCKET", default_value = config::ADMIN_SOCKET_DEFAULT)]
@@ -41,7 +41,7 @@ impl Reach {
         serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))
     }
 
-    /// Asks something that changes nothing.
+    /// Asks something that changes nothing; what is refused then names what there is not.
     pub(crate) fn question<A: DeserializeOwned>(
         &self,
         path: &str,
@@ -53,7 +53,7 @@ impl Reach {
             let answer: Answer =
                 serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))?;
             if let Answer::Refused(refused) = answer {
-                return Err(Failed::Refused(refused.text));
+                return Err(Failed::Unknown(refused.text));
             }
         }
         serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))

@@ -1,9 +1,10 @@
 //! `rondel backends`: a line for each backend of a running rondel.
 
-use control::admin::{BackendStatus, LeavingStatus, Override};
+use control::admin::{BackendStatus, LeavingStatus, Override, Status};
+use control::unknown;
 
 use crate::admin::Reach;
-use crate::outcome::{Outcome, print, print_json};
+use crate::outcome::{Failed, Outcome, print, print_json};
 use crate::status::span;
 
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,7 @@ pub(crate) struct Arguments {
 pub(crate) fn backends(arguments: &Arguments) -> Outcome {
     let mut status = arguments.reach.status()?;
     if let Some(wanted) = &arguments.pool {
+        check_pool(&status, [], wanted)?;
         status.pools.retain(|pool| pool.name == *wanted);
         status.leaving.retain(|gone| gone.pool == *wanted);
     }
@@ -38,6 +40,20 @@ pub(crate) fn backends(arguments: &Arguments) -> Outcome {
     }
     rows.extend(status.leaving.iter().filter(|gone| gone.kind == "backend").map(row_of_removed));
     print(table(&rows).trim_end())
+}
+
+/// Whether there is a pool of this name, or one with connections yet that a reload removed, or one of `others`.
+pub(crate) fn check_pool<'a>(
+    status: &'a Status,
+    others: impl IntoIterator<Item = &'a str>,
+    name: &str,
+) -> Result<(), Failed> {
+    let known: Vec<&str> = status.pools.iter().map(|pool| pool.name.as_str()).collect();
+    let removed = status.leaving.iter().map(|gone| gone.pool.as_str());
+    if removed.chain(others).chain(known.iter().copied()).any(|pool| pool == name) {
+        return Ok(());
+    }
+    Err(Failed::Unknown(unknown("pool", name, &known)))
 }
 
 const COLUMNS: [&str; 14] = [

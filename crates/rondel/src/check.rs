@@ -10,7 +10,7 @@ use crate::outcome::{Failed, Outcome, print};
 #[command(after_help = "\
 Examples:
   rondel check rondel.yaml
-  rondel check rondel.yaml && kill -HUP \"$(pidof rondel)\"
+  rondel check /etc/rondel/rondel.yaml && rondel reload
 
 Exit codes: 0 the file is right, 3 it is not.")]
 pub(crate) struct Arguments {

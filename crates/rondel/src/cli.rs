@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     backends, check, close, completions, connections, demo, disable, doctor, drain, explain, failback,
-    health, log_level, plan, reload, run, status, tcp, weight,
+    health, log_level, plan, reload, reopen, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Demo(demo::Arguments),
     /// Let a running rondel read its file again, and say what came of it
     Reload(reload::Arguments),
+    /// Let a running rondel open its access log again, which was renamed
+    Reopen(reopen::Arguments),
     /// Say what a reload would change
     Plan(plan::Arguments),
     /// Say how a running rondel is
@@ -96,11 +98,12 @@ pub(crate) const EXIT_CODES: [(&str, &str); 7] = [
 ];
 
 /// The signals that `run`, `tcp` and `demo` answer.
-pub(crate) const SIGNALS: [(&str, &str); 4] = [
-    ("SIGHUP", "Read the file again; one that is wrong changes nothing."),
+pub(crate) const SIGNALS: [(&str, &str); 5] = [
+    ("SIGHUP", "Read the file again; one that is wrong changes nothing. It ends `demo`."),
     ("SIGUSR1", "Open the file of the access log again, which was renamed."),
     ("SIGTERM, SIGINT", "Drain: accept no more, finish within runtime.drain_timeout."),
     ("either again", "End at once; the connections that are left are cut."),
+    ("SIGUSR2", "Nothing."),
 ];
 
 /// The environment variables that are read.
@@ -192,9 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_has_an_address() {
+    fn the_demo_finds_an_address_unless_it_is_told_one() {
         let Command::Demo(arguments) = parse("rondel demo") else { panic!() };
-        assert_eq!(arguments.listen, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(arguments.listen, None);
+        let Command::Demo(arguments) = parse("rondel demo --listen :9000") else { panic!() };
+        assert_eq!(arguments.listen, Some("[::]:9000".parse().unwrap()));
     }
 
     #[test]

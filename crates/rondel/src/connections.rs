@@ -7,7 +7,7 @@ use control::admin::{BackendName, ConnectionStatus, Connections, Query};
 use crate::admin::Reach;
 use crate::backends::table;
 use crate::ended::ended;
-use crate::outcome::{Outcome, print, print_json};
+use crate::outcome::{Outcome, print, print_json, remark};
 use crate::status::span;
 
 #[derive(Debug, clap::Args)]
@@ -18,9 +18,11 @@ Examples:
   rondel connections --ended
   rondel connections --json | jq '.connections[] | select(.state == \"half_closed\")'
 
-The oldest of those that are listed come first. STATE is connecting, held (for a primary), queued (for a place), relaying,
+The oldest of those that are listed come first; with --ended, those that ended last. STATE is connecting, held (for a primary), queued (for a place), relaying,
 half_closed or closing, and whether the kernel splices its bytes at the moment. TO-BACKEND and TO-CLIENT are bytes. ID is what
-`rondel close` takes.")]
+`rondel close` takes. A pool, a listener or a backend that does not exist is refused. Standard output has the list alone; that it is
+empty, or not all of it, is said on standard error.
+Exit codes: 0 as asked, 3 there is no such pool, listener or backend.")]
 pub(crate) struct Arguments {
     /// Only those of this pool
     #[arg(long, value_name = "POOL")]
@@ -62,13 +64,28 @@ pub(crate) fn connections(arguments: &Arguments) -> Outcome {
     let mut rows = vec![COLUMNS.map(str::to_owned)];
     rows.extend(answer.connections.iter().map(row));
     print(table(&rows).trim_end())?;
+    if answer.connections.is_empty() && answer.silent_workers.is_empty() {
+        remark(&format!("there is no connection{} now", wanted(arguments)));
+    }
     if answer.left_out > 0 {
-        print(&format!("and {} more: --limit lists up to 10000, --pool and others choose", answer.left_out))?;
+        remark(&format!("and {} more: --limit lists up to 10000, --pool and others choose", answer.left_out));
     }
     for worker in &answer.silent_workers {
-        print(&format!("worker {worker} has not answered within a second: its connections are missing"))?;
+        remark(&format!("worker {worker} has not answered within a second: its connections are missing"));
     }
     Ok(())
+}
+
+/// What was chosen, in words that go on after `connection`.
+pub(crate) fn wanted(arguments: &Arguments) -> String {
+    let Arguments { pool, listener, backend, client, .. } = arguments;
+    let chosen = [
+        pool.as_ref().map(|pool| format!(" of pool {pool}")),
+        listener.as_ref().map(|listener| format!(" of listener {listener}")),
+        backend.as_ref().map(|backend| format!(" to backend {backend}")),
+        client.map(|client| format!(" of client {client}")),
+    ];
+    chosen.into_iter().flatten().collect()
 }
 
 const COLUMNS: [&str; 8] = ["ID", "CLIENT", "LISTENER", "BACKEND", "AGE", "TO-BACKEND", "TO-CLIENT", "STATE"];

@@ -1,11 +1,13 @@
 //! `rondel drain` and `rondel undrain`: no new connections to a backend, and the other way round.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use control::admin::{BackendName, BackendStatus, Command, Status};
+use control::admin::{BackendName, Command, Status};
+use control::counted;
 
 use crate::admin::Reach;
-use crate::outcome::{Failed, Outcome, print};
+use crate::outcome::{Failed, Outcome, print, print_and_go_on};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -15,8 +17,10 @@ Examples:
   rondel drain web/a --timeout 60s --wait 61
 
 Connections that the backend has go on. With --timeout, those that are left are closed in the last half of that time, a few at
-once. It stays drained over reloads, until `rondel undrain` or `rondel enable`.
-Exit codes: 0 as asked, 3 refused, 6 connections were left when --wait was over.")]
+once. It stays drained over reloads, until `rondel undrain` or `rondel enable`. With --wait, connections of a backend that a reload
+removes meanwhile are waited for too.
+Exit codes: 0 as asked, 1 it is not known what is left: rondel ended, or the drain was taken back; 3 refused, 6 connections were left
+when --wait was over.")]
 pub(crate) struct Arguments {
     /// The backend: its pool and its name, or its pool and its address
     #[arg(value_name = "POOL/BACKEND")]
@@ -63,38 +67,64 @@ fn whole_seconds(timeout: Duration) -> Result<u32, Failed> {
 /// Looks once a second how many connections are left.
 fn wait(arguments: &Arguments, seconds: u32) -> Outcome {
     let mut told = None;
+    let as_json = arguments.reach.json;
     for second in 0..=seconds {
-        let status = arguments.reach.status()?;
-        let Some(backend) = find(&status, &arguments.backend) else {
-            return print("the backend is gone: a reload removed it");
+        let status = arguments.reach.status().map_err(|failed| match failed {
+            Failed::Runtime(why) => Failed::Runtime(format!("how many are left is not known: {why}")),
+            other => other,
+        })?;
+        let (left, end) = match find(&status, &arguments.backend.to_string()) {
+            Found::Drained(left) => (left, "no connection is left"),
+            Found::Removed(left) => (left, "no connection is left, and a reload removed the backend"),
+            Found::Serving => return Err(Failed::Runtime(NOT_DRAINED.to_owned())),
         };
-        if backend.active == 0 {
-            return print("no connection is left");
+        if left == 0 {
+            return if as_json { Ok(()) } else { print(end) };
         }
-        if told != Some(backend.active) && !arguments.reach.json {
-            print(&format!("{} connections left", backend.active))?;
-            told = Some(backend.active);
+        if told != Some(left) && !as_json {
+            print_and_go_on(&format!("{} left", counted(left, "connection")))?;
+            told = Some(left);
         }
         if second == seconds {
-            return Err(Failed::DrainTimedOut(backend.active));
+            return Err(Failed::DrainTimedOut(left));
         }
         pause()?;
     }
     Ok(())
 }
 
-fn find<'a>(status: &'a Status, name: &BackendName) -> Option<&'a BackendStatus> {
-    let name = name.to_string();
-    let of_pool = |pool: &'a control::admin::PoolStatus| {
-        pool.backends.iter().find(|backend| {
-            name == format!("{}/{}", pool.name, backend.name)
-                || name == format!("{}/{}", pool.name, backend.address)
-        })
-    };
-    status.pools.iter().find_map(of_pool)
+/// A backend that is waited for, and how many connections it has.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Drained(u64),
+    /// It gets new ones again.
+    Serving,
+    /// The file has it no more.
+    Removed(u64),
 }
 
-fn pause() -> Result<(), Failed> {
+fn find(status: &Status, wanted: &str) -> Found {
+    let is_it = |pool: &str, name: &str, address: SocketAddr| {
+        wanted == format!("{pool}/{name}") || wanted == format!("{pool}/{address}")
+    };
+    let backends =
+        status.pools.iter().flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
+    let mut found = backends.filter(|(pool, backend)| is_it(&pool.name, &backend.name, backend.address));
+    if let Some((_, backend)) = found.next() {
+        return if backend.overrides.drained { Found::Drained(backend.active) } else { Found::Serving };
+    }
+    let gone = status.leaving.iter().filter(|gone| gone.kind == "backend");
+    Found::Removed(
+        gone.filter(|gone| is_it(&gone.pool, &gone.name, gone.address)).map(|gone| gone.active).sum(),
+    )
+}
+
+/// What is wrong where a drain is taken back while its end is waited for.
+const NOT_DRAINED: &str =
+    "the backend is drained no more: an operator took that back, or another rondel has the socket now";
+
+/// A second.
+pub(crate) fn pause() -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

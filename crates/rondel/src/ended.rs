@@ -1,13 +1,19 @@
-//! `rondel connections --ended`: a line for each of the connections that ended last, as the access log has them.
+//! `rondel connections --ended`: a line for each of the connections that ended last, as the access log has them, the latest first.
+
+use std::net::SocketAddr;
 
 use control::access_log::Ended;
+use control::admin::Status;
+use control::unknown;
 
-use crate::backends::table;
-use crate::connections::Arguments;
-use crate::outcome::{Outcome, print, print_json};
+use crate::backends::{check_pool, table};
+use crate::connections::{Arguments, wanted};
+use crate::outcome::{Failed, Outcome, print, print_json, remark};
 
 pub(crate) fn ended(arguments: &Arguments) -> Outcome {
     let mut ended: Vec<Ended> = arguments.reach.read("/ended.json")?;
+    let status = arguments.reach.status()?;
+    check_names(arguments, &status, &ended)?;
     ended.retain(|connection| is_meant(arguments, connection));
     ended.truncate(arguments.limit as usize);
     if arguments.reach.json {
@@ -16,8 +22,47 @@ pub(crate) fn ended(arguments: &Arguments) -> Outcome {
     let mut rows = vec![COLUMNS.map(str::to_owned)];
     rows.extend(ended.iter().map(row));
     print(&table(&rows))?;
-    if ended.is_empty() && arguments.reach.status()?.access_log.to == "off" {
-        return print("none is remembered: `access_log` is off");
+    if ended.is_empty() {
+        let is_off = if status.access_log.to == "off" { ": `access_log` is off" } else { "" };
+        remark(&format!("no connection{} that ended is remembered{is_off}", wanted(arguments)));
+    }
+    Ok(())
+}
+
+/// Whether there is, or was of late, all that is named.
+fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Result<(), Failed> {
+    let Status { pools, listeners, leaving, .. } = status;
+    if let Some(wanted) = &arguments.pool {
+        check_pool(status, ended.iter().map(|connection| connection.pool.as_str()), wanted)?;
+    }
+    if let Some(wanted) = &arguments.listener {
+        let of_ended = ended.iter().map(|connection| connection.listener.as_str());
+        let removed = leaving.iter().filter(|gone| gone.kind == "listener").map(|gone| gone.name.as_str());
+        let known: Vec<&str> =
+            listeners.iter().map(|listener| listener.name.as_str()).chain(removed).collect();
+        if !of_ended.chain(known.iter().copied()).any(|name| name == wanted) {
+            return Err(Failed::Unknown(unknown("listener", wanted, &known)));
+        }
+    }
+    if let Some(wanted) = arguments.backend.as_ref().map(ToString::to_string) {
+        let backends = pools.iter().flat_map(|pool| {
+            pool.backends
+                .iter()
+                .map(move |backend| (pool.name.as_str(), backend.name.as_str(), backend.address))
+        });
+        let removed = leaving.iter().filter(|gone| gone.kind == "backend");
+        let removed = removed.map(|gone| (gone.pool.as_str(), gone.name.as_str(), gone.address));
+        let of_ended = ended.iter().filter_map(|connection| {
+            Some((connection.pool.as_str(), connection.backend.as_deref()?, connection.backend_address?))
+        });
+        let is_it = |(pool, name, address): (&str, &str, SocketAddr)| {
+            wanted == format!("{pool}/{name}") || wanted == format!("{pool}/{address}")
+        };
+        if !backends.clone().chain(removed).chain(of_ended).any(is_it) {
+            let known: Vec<String> = backends.map(|(pool, name, _)| format!("{pool}/{name}")).collect();
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            return Err(Failed::Unknown(unknown("backend", &wanted, &known)));
+        }
     }
     Ok(())
 }
@@ -36,12 +81,12 @@ fn is_meant(arguments: &Arguments, connection: &Ended) -> bool {
 }
 
 const COLUMNS: [&str; 8] =
-    ["ACCEPTED", "CLIENT", "LISTENER", "BACKEND", "LIVED-MS", "TO-BACKEND", "TO-CLIENT", "END"];
+    ["ENDED", "CLIENT", "LISTENER", "BACKEND", "LIVED-MS", "TO-BACKEND", "TO-CLIENT", "END"];
 
 fn row(connection: &Ended) -> [String; COLUMNS.len()] {
     let end = &connection.termination;
     [
-        connection.accepted_at.clone(),
+        connection.ended_at.clone().unwrap_or_else(|| "-".to_owned()),
         connection.client.map_or_else(|| "gone".to_owned(), |client| client.to_string()),
         connection.listener.clone(),
         format!("{}/{}", connection.pool, connection.backend.as_deref().unwrap_or("-")),

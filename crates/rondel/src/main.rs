@@ -23,6 +23,7 @@ mod health;
 mod log_level;
 mod plan;
 mod reload;
+mod reopen;
 mod status;
 #[cfg(feature = "top")]
 mod top;
@@ -31,6 +32,7 @@ mod weight;
 mod admin; // What the commands share.
 mod logging;
 mod outcome;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,7 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    signals::survive_those_of_others();
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(&arguments),
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Tcp(arguments) => tcp::tcp(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments),
+        Command::Reopen(arguments) => reopen::reopen(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),

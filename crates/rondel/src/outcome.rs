@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use config::ConfigError;
+use control::counted;
 use serde::Serialize;
 
 use crate::logging;
@@ -21,6 +22,10 @@ pub(crate) enum Failed {
     Config(ConfigError),
     /// A running rondel refused a command, and nothing changed; the text is for people.
     Refused(String),
+    /// Nothing has a name that a command was given; the text is for people.
+    Unknown(String),
+    /// Nothing reads what a command says that was to say more, so it does not go on.
+    Unread,
     /// So many connections were left when a drain of a backend had lasted as long as it might.
     DrainTimedOut(u64),
     /// The balancer did not start, or did not end well.
@@ -51,8 +56,17 @@ pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
             let _ = writeln!(io::stderr(), "{text}\nrefused: nothing was changed");
             ExitCode::from(3)
         }
+        Failed::Unknown(text) => {
+            complain(&text);
+            ExitCode::from(3)
+        }
+        Failed::Unread => ExitCode::from(1),
         Failed::DrainTimedOut(connections) => {
-            complain(&format!("{connections} connections are left; the backend stays drained"));
+            let are = if connections == 1 { "is" } else { "are" };
+            complain(&format!(
+                "{} {are} left; the backend stays drained",
+                counted(connections, "connection")
+            ));
             ExitCode::from(6)
         }
         Failed::Config(error) => {
@@ -79,15 +93,28 @@ pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
     }
 }
 
-/// Prints `text` and a line's end to standard output.
+/// Prints `text` and a line's end to standard output, as the last that the command says.
 pub(crate) fn print(text: &str) -> Outcome {
+    match print_and_go_on(text) {
+        // The reader has seen enough, as in `rondel man | head`.
+        Err(Failed::Unread) => Ok(()),
+        printed => printed,
+    }
+}
+
+/// Likewise, for a command that goes on and says more: where nothing reads that, it need not.
+pub(crate) fn print_and_go_on(text: &str) -> Outcome {
     let mut stdout = io::stdout();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        // The reader has seen enough, as in `rondel man | head`.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failed::Unread),
         Err(error) => Err(Failed::Runtime(format!("standard output: {error}"))),
         Ok(()) => Ok(()),
     }
+}
+
+/// Says something beside a list, which scripts do not read.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints a value as JSON, in one line.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use control::admin::{LeavingStatus, ListenerStatus, PhaseStatus, PoolStatus, Status};
+use control::counted;
 
 use crate::admin::Reach;
 use crate::backends::left;
@@ -61,7 +62,8 @@ fn page(status: &Status) -> String {
     let _ = writeln!(page, "log: {}", status.log_level);
     let log = &status.access_log;
     if log.to != "off" {
-        let _ = writeln!(page, "access log: {}, {} lines written, {} lost", log.to, log.written, log.lost);
+        let written = counted(log.written, "line");
+        let _ = writeln!(page, "access log: {}, {written} written, {} lost", log.to, log.lost);
     }
     if let Some(error) = &log.error {
         let _ = writeln!(page, "  it cannot be written: {error}");
@@ -73,7 +75,8 @@ fn page(status: &Status) -> String {
         let LeavingStatus { kind, pool, name, address, active, .. } = gone;
         let _ = writeln!(
             page,
-            "removed {kind} {name} {address} of pool {pool}: {active} connections, {}",
+            "removed {kind} {name} {address} of pool {pool}: {}, {}",
+            counted(*active, "connection"),
             left(gone)
         );
     }
@@ -93,17 +96,19 @@ fn listener_line(listener: &ListenerStatus) -> String {
 fn pool_lines(pool: &PoolStatus) -> String {
     let available = pool.backends.iter().filter(|backend| backend.weight > 0 && backend.is_available());
     let mut lines = format!(
-        "pool {}: {}, {} of {} backends take connections",
+        "pool {}: {}, {} of {} take{} connections",
         pool.name,
         pool.balance,
         available.count(),
-        pool.backends.len()
+        counted(pool.backends.len(), "backend"),
+        if pool.backends.len() == 1 { "s" } else { "" }
     );
     if pool.serving == "backup" {
         lines.push_str("; the backup tier serves");
     }
     if pool.queued > 0 {
-        let _ = write!(lines, "; {} clients wait", pool.queued);
+        let waits = if pool.queued == 1 { "waits" } else { "wait" };
+        let _ = write!(lines, "; {} {waits}", counted(pool.queued, "client"));
     }
     lines.push('\n');
     if !pool.conflict.is_empty() {

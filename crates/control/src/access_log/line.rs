@@ -18,6 +18,9 @@ use worker::Record;
 pub struct Ended<S = String> {
     /// When the client was accepted, in UTC: `2026-11-25T20:15:00.123456Z`.
     pub accepted_at: S,
+    /// When it ended, likewise; none in a line of the log, which has how long it lived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<S>,
     /// The client's address; none if it was gone before it could be asked for.
     pub client: Option<SocketAddr>,
     /// The listener's name.
@@ -99,6 +102,7 @@ impl<'a> Ended<&'a str> {
         let connected = matches!(stage, Stage::Relaying { .. });
         Self {
             accepted_at,
+            ended_at: None,
             client: *client,
             listener: &listener.name,
             pool: &listener.pool.name,
@@ -126,10 +130,11 @@ impl<'a> Ended<&'a str> {
         }
     }
 
-    /// The same, for keeping.
-    pub(super) fn to_owned(&self) -> Ended {
+    /// The same, for keeping, with when it ended.
+    pub(super) fn kept(&self, ended_at: &str) -> Ended {
         Ended {
             accepted_at: self.accepted_at.to_owned(),
+            ended_at: Some(ended_at.to_owned()),
             client: self.client,
             listener: self.listener.to_owned(),
             pool: self.pool.to_owned(),
@@ -285,7 +290,7 @@ fn whole(millis: f64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant, SystemTime};
 
@@ -324,8 +329,10 @@ mod tests {
         let record = record(CloseReason::Idle, RELAYED, true);
         let (_, json) = lines(&record);
         let mut pools = PoolCounts::default();
-        let kept = Ended::new(&record, 1, "2026-11-25T20:15:00.123456Z", 0, &mut pools).to_owned();
-        assert_eq!(serde_json::from_str::<Ended>(&json).unwrap(), kept);
+        let ended_at = "2026-11-25T20:15:01.623457Z";
+        let kept = Ended::new(&record, 1, "2026-11-25T20:15:00.123456Z", 0, &mut pools).kept(ended_at);
+        let written: Ended = serde_json::from_str(&json).unwrap();
+        assert_eq!(Ended { ended_at: Some(ended_at.to_owned()), ..written }, kept);
     }
 
     #[test]
@@ -342,6 +349,12 @@ mod tests {
             calendar.write(SystemTime::UNIX_EPOCH + Duration::from_micros(micros), &mut written);
             assert_eq!(written, date);
         }
+    }
+
+    /// One that is told from others by its bytes.
+    pub(in crate::access_log) fn ended(bytes_to_client: u64) -> Ended {
+        let (_, json) = lines(&record(CloseReason::Done, RELAYED, true));
+        Ended { bytes_to_client, ..serde_json::from_str(&json).unwrap() }
     }
 
     const RELAYED: Stage = Stage::Relaying { last: Direction::ToClient, finished: None };

@@ -15,8 +15,9 @@ use table::Gate;
 use tokio::sync::mpsc;
 use worker::{RECORDS_MAX, Record, Records};
 
+use super::ended::ENDED_MAX;
 use super::line::{Calendar, Clock, Ended, PoolCounts};
-use super::{Desk, ENDED_MAX, Orders, Target, lock};
+use super::{Desk, Orders, Target, lock};
 
 pub(super) struct Scribe {
     desk: Arc<Desk>,
@@ -134,9 +135,11 @@ impl Scribe {
             gathered.extend(taken.map(|record| (worker, record)));
         }
         let Some(target) = &self.target else { return !gathered.is_empty() };
+        // Each worker's are in order already, so that this is a merge.
+        gathered.sort_by_key(|(_, record)| record.ended_at);
         let remembered_from = gathered.len().saturating_sub(ENDED_MAX);
         let mut remembered = Vec::new();
-        let mut accepted_at = String::new();
+        let (mut accepted_at, mut ended_at) = (String::new(), String::new());
         for (number, (worker, record)) in gathered.iter().enumerate() {
             let is_written = !(target.skip_empty && is_empty(record));
             if !is_written && number < remembered_from {
@@ -151,13 +154,14 @@ impl Scribe {
                 }
             }
             if number >= remembered_from {
-                remembered.push(ended.to_owned());
+                self.calendar.write(clock.time(record.ended_at), &mut ended_at);
+                remembered.push((record.ended_at, ended.kept(&ended_at)));
             }
         }
         let mut last = lock(&self.desk.ended);
-        last.extend(remembered);
-        let surplus = last.len().saturating_sub(ENDED_MAX);
-        last.drain(..surplus);
+        for (at, ended) in remembered {
+            last.remember(at, ended);
+        }
         !gathered.is_empty()
     }
 

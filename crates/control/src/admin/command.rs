@@ -13,6 +13,8 @@ use super::Close;
 pub enum Command {
     /// Read the file again and go over to it, whole or not at all.
     Reload,
+    /// Open the file of the access log again, which was renamed.
+    Reopen,
     /// Say what a reload would change if the file said this, and change nothing.
     Plan {
         /// The name of the file, for messages.
@@ -113,6 +115,7 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reload => f.write_str("reload"),
+            Self::Reopen => f.write_str("reopen"),
             Self::Plan { name, .. } => write!(f, "plan {}", name.escape_debug()),
             Self::Drain { backend, timeout_seconds: None } => write!(f, "drain {backend}"),
             Self::Drain { backend, timeout_seconds: Some(seconds) } => {
@@ -136,6 +139,7 @@ mod tests {
     #[test]
     fn is_written_as_json() {
         check(&Command::Reload, r#""reload""#);
+        check(&Command::Reopen, r#""reopen""#);
         let backend: BackendName = "web/10.0.0.1:80".parse().unwrap();
         check(
             &Command::Drain { backend: backend.clone(), timeout_seconds: None },

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use table::{Case, Listener, Obstacle, Outcome, Phase, explain};
 
 use super::status::{BackendStatus, Known};
+use crate::words::{counted, unknown};
 
 /// Who comes where. As JSON, the body of `POST /explain`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,10 +64,8 @@ pub struct CaseStatus {
 pub(crate) fn explanation(known: &Known<'_>, coming: &Coming) -> Result<ExplanationStatus, String> {
     let listeners = &known.table.listeners;
     let Some(listener) = listeners.iter().find(|listener| listener.name == coming.listener) else {
-        return Err(format!(
-            "there is no listener {}; `rondel status` lists those there are",
-            coming.listener
-        ));
+        let known: Vec<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+        return Err(unknown("listener", &coming.listener, &known));
     };
     let pool = &listener.pool;
     let settings = |config: &'_ config::Config| config.pools.iter().position(|known| known.name == pool.name);
@@ -96,8 +95,12 @@ pub(crate) fn explanation(known: &Known<'_>, coming: &Coming) -> Result<Explanat
         (None, Outcome::OneOf(indices)) => ("one_of", names(indices), by_policy(listener).to_owned()),
         (None, Outcome::Held) => ("held", Vec::new(), "nobody is the primary: it waits for one".to_owned()),
         (None, Outcome::Queued) => {
-            let before = pool.queue_gate.active();
-            let why = format!("all that may take it are full: it waits for a place, as {before} clients do");
+            let before = match pool.queue_gate.active() {
+                0 => "nobody else does".to_owned(),
+                1 => "1 client does".to_owned(),
+                number => format!("{number} clients do"),
+            };
+            let why = format!("all that may take it are full: it waits for a place, as {before}");
             ("queued", Vec::new(), why)
         }
         (None, Outcome::Refused(reason)) => {
@@ -126,10 +129,11 @@ fn not_accepted(known: &Known<'_>, listener: &Listener) -> Option<String> {
     }
     let waits = "it waits in the kernel's queue";
     if listener.gate.active() >= listener.connections_max {
-        return Some(format!("the listener has its {} connections: {waits}", listener.connections_max));
+        let its = counted(listener.connections_max, "connection");
+        return Some(format!("the listener has its {its}: {waits}"));
     }
     let is_full = known.gate.active() >= known.connections_max;
-    is_full.then(|| format!("the process has its {} connections: {waits}", known.connections_max))
+    is_full.then(|| format!("the process has its {}: {waits}", counted(known.connections_max, "connection")))
 }
 
 fn by_policy(listener: &Listener) -> &'static str {

@@ -11,6 +11,7 @@ use config::Config;
 use table::{Availability, Health, Notice};
 
 use super::{BackendName, Override};
+use crate::words::unknown;
 
 /// What operators said, of backends of whom they said anything.
 ///
@@ -139,7 +140,18 @@ pub(crate) fn find(config: &Config, name: &BackendName) -> Result<(String, Socke
             return Ok((pool.name.clone(), found.address));
         }
     }
-    Err(Unknown(format!("there is no backend {name}; `rondel backends` lists those there are")))
+    Err(Unknown(unknown_backend(config, name)))
+}
+
+/// That there is none of this name, and which there are: in its pool, where it names one that there is.
+fn unknown_backend(config: &Config, name: &BackendName) -> String {
+    let is_named = |pool: &config::Pool| name.splits().any(|(named, _)| named == pool.name);
+    let any_is_named = config.pools.iter().any(is_named);
+    let pools = config.pools.iter().filter(|pool| !any_is_named || is_named(pool));
+    let known: Vec<String> = pools
+        .flat_map(|pool| pool.backends.iter().map(move |backend| format!("{}/{}", pool.name, backend.name)))
+        .collect();
+    unknown("backend", &name.to_string(), &known.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uring::{Ring, Waker};
 
+use super::probes::{self, ProbeFact};
 use crate::failure::Failure;
 use crate::host::{Host, sysctl};
 use crate::sockets;
@@ -37,6 +38,8 @@ pub struct Facts {
     pub(super) ports: Vec<PortFact>,
     /// By address, whether it takes connections. Those beyond [`BACKENDS_MAX`] are not in it.
     pub(super) backends: BTreeMap<SocketAddr, Result<(), String>>,
+    /// What probes read on this host.
+    pub(super) probes: Vec<ProbeFact>,
     /// Where the admin socket is to be; none where it is off.
     pub(super) admin_folder: Option<AdminFolder>,
     /// Where the access log is to be; none where it is off, or on stderr.
@@ -101,6 +104,7 @@ impl Facts {
             source_ports: source_ports(),
             ports: config.listeners.iter().map(|listener| port(config, listener)).collect(),
             backends: runtime.block_on(reach(config)),
+            probes: probes::read(config),
             admin_folder: admin_folder(&config.admin.socket),
             access_log: config.access_log.as_ref().and_then(|log| access_log(&log.to)),
         })

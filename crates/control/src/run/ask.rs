@@ -14,6 +14,7 @@ use crate::chronicle::Kind;
 use crate::failure::Failure;
 use crate::reload::{Refusal, plan};
 use crate::watch::now;
+use crate::words::counted;
 
 impl Control {
     /// Answers what a connection of the admin interface wants.
@@ -74,6 +75,8 @@ impl Control {
         match command {
             Command::LogLevel { level } => set_log_level(&level),
             Command::Plan { name, text } => self.plan(&name, &text),
+            // Lines are written in a drain too.
+            Command::Reopen => self.reopen(),
             _ if self.published.load_full().phase != Phase::Serving => {
                 Answer::refused("the process is draining: nothing is changed any more")
             }
@@ -117,6 +120,15 @@ impl Control {
         }
     }
 
+    /// Opens the access log again; where that fails, lines go on to where they went.
+    fn reopen(&mut self) -> Answer {
+        match self.access_log.open_again() {
+            Ok(Some(to)) => Answer::done(format!("access log: {to} was opened again")),
+            Ok(None) => Answer::refused("there is no access log: `access_log` is off"),
+            Err(failure) => Answer::refused(format!("{failure}; lines go on to where they went")),
+        }
+    }
+
     /// Changes what is said of a backend, and goes by it.
     fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Said)) -> Answer {
         let (pool, address) = match self.overrides.change(&self.config, name, change) {
@@ -133,7 +145,7 @@ impl Control {
             .pool(&pool)
             .and_then(|pool| pool.backends.iter().find(|backend| backend.address == address));
         let active = backend.map_or(0, |backend| backend.counters.sum(|worker| worker.active.get()));
-        let mut lines = vec![format!("{name} is {is}; it has {active} connections")];
+        let mut lines = vec![format!("{name} is {is}; it has {}", counted(active, "connection"))];
         if table.pool(&pool).is_some_and(|pool| pool.backends.iter().all(|backend| backend.weight == 0)) {
             lines.push(format!("no backend of pool {pool} takes new connections now"));
         }
@@ -145,7 +157,7 @@ impl Control {
     fn fail_back(&mut self, name: &str) -> Answer {
         let previous = self.published.load_full();
         match previous.pool(name).map(|pool| pool.tier()) {
-            None => return Answer::refused(format!("there is no pool {name}")),
+            None => return Answer::refused(self.unknown_pool(name)),
             Some(Tier::Active) => {
                 return Answer::refused(format!("the active tier of pool {name} serves already"));
             }

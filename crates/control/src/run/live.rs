@@ -9,6 +9,7 @@ use worker::{Errand, Meant};
 use super::Control;
 use crate::admin::{Answer, Answers, BackendName, CLOSE, Close, Connections, Query, Unknown, find, inquire};
 use crate::watch::now;
+use crate::words::{counted, listed, unknown};
 
 impl Control {
     /// Asks workers for connections; whoever waits for the answer is not control.
@@ -18,6 +19,7 @@ impl Control {
         answer: oneshot::Sender<Result<Connections, Answer>>,
     ) {
         let asked = query.limit().and_then(|limit| {
+            self.check_names(query)?;
             let (pool, backend) = match &query.backend {
                 Some(name) => {
                     let (pool, backend) = self.find_backend(name)?;
@@ -77,6 +79,38 @@ impl Control {
         answers
     }
 
+    /// Whether there is the pool and the listener that a query names, one that a reload removed included.
+    fn check_names(&self, query: &Query) -> Result<(), String> {
+        let table = self.published.load_full();
+        let of_backends = table.removed.backends().map(|(pool, _)| pool);
+        let of_listeners = table.removed.listeners().map(|gone| gone.pool.as_str());
+        if let Some(pool) = &query.pool
+            && !self
+                .config
+                .pools
+                .iter()
+                .map(|known| known.name.as_str())
+                .chain(of_backends)
+                .chain(of_listeners)
+                .any(|known| known == pool)
+        {
+            return Err(self.unknown_pool(pool));
+        }
+        let removed = table.removed.listeners().map(|gone| gone.name.as_str());
+        let listeners: Vec<&str> =
+            self.config.listeners.iter().map(|known| known.name.as_str()).chain(removed).collect();
+        match &query.listener {
+            Some(name) if !listeners.contains(&name.as_str()) => Err(unknown("listener", name, &listeners)),
+            _ => Ok(()),
+        }
+    }
+
+    /// That there is no pool of this name, and which there are.
+    pub(super) fn unknown_pool(&self, name: &str) -> String {
+        let known: Vec<&str> = self.config.pools.iter().map(|pool| pool.name.as_str()).collect();
+        unknown("pool", name, &known)
+    }
+
     /// The pool and the address of the backend of this name, one that a reload removed included.
     pub(super) fn find_backend(&self, name: &BackendName) -> Result<(String, SocketAddr), String> {
         find(&self.config, name).or_else(|Unknown(why)| {
@@ -96,16 +130,23 @@ impl Control {
 /// What came of an order to close connections.
 async fn answer_to(close: &Close, answers: Answers) -> Answer {
     let (closed, silent) = answers.closed().await;
+    let were_closed =
+        format!("{} {} closed", counted(closed, "connection"), if closed == 1 { "was" } else { "were" });
     if !silent.is_empty() {
+        let (s, have) = if silent.len() == 1 { ("", "has") } else { ("s", "have") };
         return Answer::done(format!(
-            "{closed} connections were closed; workers {silent:?} have not answered within a second: ask again"
+            "{were_closed}; worker{s} {} {have} not answered within a second: ask again",
+            listed(&silent)
         ));
     }
     match (close, closed) {
         (Close::Connection(id), 0) => {
             Answer::refused(format!("there is no connection {id}: it has ended, or there never was one"))
         }
-        (_, 1) => Answer::done("1 connection was closed".to_owned()),
-        (_, number) => Answer::done(format!("{number} connections were closed")),
+        (Close::Backend(name), 0) => Answer::done(format!("no connection was closed: {name} has none")),
+        (Close::Client(client), 0) => {
+            Answer::done(format!("no connection was closed: there is none of {client}"))
+        }
+        _ => Answer::done(were_closed),
     }
 }

@@ -21,11 +21,15 @@ pub(super) fn read(secret: &Secret) -> Result<Option<String>, ProbeError> {
             file.take(SECRET_MAX)
                 .read_to_string(&mut content)
                 .map_err(|error| unusable(&path.display(), &error))?;
-            Ok(Some(content.lines().next().unwrap_or_default().to_owned()))
+            match content.lines().next().unwrap_or_default() {
+                "" => Err(unusable(&path.display(), &"its first line is empty")),
+                password => Ok(Some(password.to_owned())),
+            }
         }
         Secret::Environment(name) => match env::var(name) {
+            Ok(password) if password.is_empty() => Err(unusable(&format_args!("${name}"), &"it is empty")),
             Ok(password) => Ok(Some(password)),
-            Err(error) => Err(unusable(name, &error)),
+            Err(error) => Err(unusable(&format_args!("${name}"), &error)),
         },
     }
 }

@@ -8,6 +8,7 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
 
+use super::end;
 use super::show::{BACKENDS, Deed, Show};
 
 /// What the keys do, for people.
@@ -20,7 +21,7 @@ pub(super) struct Terminal {
     before: Termios,
 }
 
-/// Listens to keys, if there is a terminal to press them at.
+/// Listens to keys, if there is a terminal to press them at. When that is gone, the demo ends.
 pub(super) fn start(show: Show) -> Option<Terminal> {
     let terminal = Terminal::prepare()?;
     let listen = move || {
@@ -29,6 +30,8 @@ pub(super) fn start(show: Show) -> Option<Terminal> {
                 show.act(deed);
             }
         }
+        // A terminal that is there always has another key.
+        end();
     };
     thread::Builder::new().name("demo-keys".to_owned()).spawn(listen).ok()?;
     Some(terminal)

@@ -10,8 +10,7 @@ use tokio::sync::mpsc;
 
 use super::backend::Backend;
 use super::script::Script;
-use super::traffic;
-use crate::outcome::print;
+use super::{tell, traffic};
 
 /// Reaches the thread of the demo, which has all of it but the balancer.
 #[derive(Clone, Debug)]
@@ -82,8 +81,7 @@ impl Show {
 
 async fn play(mut backends: Vec<Backend>, mut todo: mpsc::Receiver<Deed>) {
     while let Some(deed) = todo.recv().await {
-        // Without a reader there is still a demo.
-        let _ = print(&format!("demo: {}", act(&mut backends, deed)));
+        tell(&format!("demo: {}", act(&mut backends, deed)));
     }
 }
 

@@ -1,17 +1,17 @@
 //! The admin interface: what each command promises, who may give one, and that whoever asks is in nobody's way.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use rustix::process::Signal;
 
-use crate::lb::{Lb, Said, rondel, run_with};
+use crate::lb::{Lb, Said, binary, rondel, run_with};
 use crate::peers::Backend;
 use crate::place::{Folder, PATIENCE, address, eventually};
 use crate::programs::{Nginx, Reuse, wrk};
@@ -166,7 +166,7 @@ fn a_drained_backend_gets_nothing_new_and_keeps_what_it_has() {
     let mut client = lb.connect();
     assert_eq!(client.line(), "a");
 
-    assert!(admin.done("drain web/a").contains("it has 1 connections"));
+    assert!(admin.done("drain web/a").contains("it has 1 connection"));
     let picks: String = (0..4).map(|_| lb.connect().line()).collect();
     assert_eq!(picks, "bbbb");
     client.echoes(b"as before");
@@ -185,6 +185,79 @@ fn a_drained_backend_gets_nothing_new_and_keeps_what_it_has() {
     let picks = [lb.connect().line(), lb.connect().line()].concat();
     assert!(picks == "ab" || picks == "ba", "{picks}");
     drop(lb);
+}
+
+/// `rondel drain web/a --wait 60` that has said how many connections are left.
+#[track_caller]
+fn waiting(admin: &Admin, says: &str) -> Lb {
+    let socket = admin.socket();
+    Lb::command(&["drain", "web/a", "--wait", "60", "--socket", socket.to_str().unwrap()], says)
+}
+
+#[test]
+fn a_drain_is_waited_for_though_a_reload_removes_the_backend() {
+    let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
+    let admin = Admin::new();
+    let setup = |backends: &[_]| admin.of(Setup::to_with("on_remove: keep", backends));
+    let lb = Lb::start(&setup(&[a.target(), b.target()]));
+    let mut client = lb.connect();
+    assert_eq!(client.line(), "a");
+    let mut waiting = waiting(&admin, "1 connection left");
+    lb.reload(&setup(&[b.target()]));
+    client.echoes(b"as before");
+    drop(client);
+    assert_eq!(waiting.ended(), 0);
+    let said = waiting.log_text();
+    assert!(said.contains("no connection is left, and a reload removed the backend"), "{said}");
+}
+
+#[test]
+fn a_drain_that_is_taken_back_or_whose_rondel_ends_is_not_done() {
+    let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
+    let admin = Admin::new();
+    let mut lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
+    let mut client = lb.connect();
+    assert_eq!(client.line(), "a");
+    let mut first = waiting(&admin, "1 connection left");
+    admin.done("undrain web/a");
+    assert_eq!(first.ended(), 1);
+    assert!(first.log_text().contains("the backend is drained no more"), "{}", first.log_text());
+
+    let mut second = waiting(&admin, "1 connection left");
+    lb.signal(Signal::TERM);
+    lb.wait_for("draining", 0);
+    lb.signal(Signal::TERM);
+    lb.ended();
+    assert_eq!(second.ended(), 1);
+    let said = second.log_text();
+    assert!(said.contains("how many are left is not known") && said.contains("admin.sock"), "{said}");
+}
+
+#[test]
+fn a_drain_that_nothing_reads_ends_and_says_nothing() {
+    let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
+    let admin = Admin::new();
+    let lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target().weighing(0)])));
+    let mut clients = [lb.connect(), lb.connect()];
+    for client in &mut clients {
+        assert_eq!(client.line(), "a");
+    }
+    let mut drain = Command::new(binary())
+        .args(["drain", "web/a", "--wait", "60", "--socket"])
+        .arg(admin.socket())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(drain.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "2 connections left"));
+    drop(lines);
+    let [first, second] = clients;
+    drop(first);
+    let output = drain.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(1), Vec::new()));
+    drop(second);
 }
 
 #[test]

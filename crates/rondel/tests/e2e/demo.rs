@@ -1,12 +1,15 @@
 //! The demo: a newcomer sees traffic, a death and a recovery, without a key pressed.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::lb::Lb;
+use crate::lb::{Lb, rondel};
 use crate::place::{address, eventually};
 use crate::servers::run;
 
@@ -36,6 +39,32 @@ fn it_shows_traffic_a_death_and_a_recovery() {
     }
     lb.signal(Signal::INT);
     assert_eq!(lb.ended(), 0);
+}
+
+#[test]
+fn it_is_asked_and_steered_by_its_own_socket_and_takes_another_port_if_its_own_is_taken() {
+    // One of the two has it, or another process of this host.
+    let demo = ["demo", "--traffic", "0"];
+    let (first, second) = (Lb::command(&demo, "Ctrl-C ends it"), Lb::command(&demo, "Ctrl-C ends it"));
+    let sockets = [&first, &second].map(|demo| {
+        let log = demo.log_text();
+        let line = log.lines().find_map(|line| line.trim().strip_prefix("export RONDEL_SOCKET=")).unwrap();
+        line.trim_matches('"').to_owned()
+    });
+    assert_ne!(sockets[0], sockets[1]);
+    for socket in &sockets {
+        let folder = fs::metadata(Path::new(socket).parent().unwrap()).unwrap();
+        assert_eq!(folder.permissions().mode() & 0o777, 0o700);
+        let said = rondel(["drain", "demo/backend-1", "--socket", socket]);
+        assert_eq!(said.code, 0, "{}", said.text);
+    }
+    for mut demo in [first, second] {
+        demo.signal(Signal::INT);
+        assert_eq!(demo.ended(), 0);
+    }
+    for socket in sockets {
+        assert!(!Path::new(&socket).parent().unwrap().exists(), "{socket}");
+    }
 }
 
 /// What the status says of a backend of the demo, by its index.

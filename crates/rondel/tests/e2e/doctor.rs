@@ -58,6 +58,34 @@ fn what_is_in_the_way_is_named() {
 }
 
 #[test]
+fn a_password_that_a_probe_cannot_read_is_named() {
+    let (backend, folder) = (Backend::named("a", 9001), Folder::new());
+    let file = folder.file("password");
+    let asks = |place: &str| {
+        let probe = format!("probe: {{ postgres: {{ user: rondel, {place} }} }}");
+        doctor(&[], &Setup::to_with(&probe, &[backend.target()]), &[])
+    };
+    let by_file = || asks(&format!("password_file: {}", file.display()));
+    let said = by_file();
+    assert_eq!(said.code, 1, "{}", said.text);
+    has(&said, "fail  password of pool web: the password in ");
+    assert!(said.text.contains("No such file"), "{}", said.text);
+    fs::write(&file, "\n").unwrap();
+    let said = by_file();
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert!(said.text.contains("its first line is empty"), "{}", said.text);
+    fs::write(&file, "s3cret\r\n").unwrap();
+    let said = by_file();
+    assert_eq!(said.code, 0, "{}", said.text);
+    has(&said, "ok    password of pool web: ");
+    assert!(!said.text.contains("s3cret"), "{}", said.text);
+    // Whether the unit sets it is not known here.
+    let said = asks("password_env: RONDEL_TEST_NO_SUCH_PASSWORD");
+    assert_eq!(said.code, 0, "{}", said.text);
+    has(&said, "warn  password of pool web: the password in $RONDEL_TEST_NO_SUCH_PASSWORD: ");
+}
+
+#[test]
 fn limits_that_are_too_low_are_named() {
     let backend = Backend::named("a", 9001);
     let setup = Setup::to(&[backend.target()]).runtime("workers: 4, max_connections: 1000");

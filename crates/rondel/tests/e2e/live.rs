@@ -13,17 +13,21 @@ fn each_connection_is_listed_with_what_it_did() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
-    assert_eq!(admin.done("connections").lines().count(), 1, "a heading");
+    let lines = |line: &str| {
+        let is_row = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit());
+        admin.done(line).lines().filter(is_row).count()
+    };
+    assert_eq!(lines("connections"), 0);
     let mut clients = [lb.connect(), lb.connect(), lb.connect()];
     let names = clients.each_mut().map(|client| client.line());
     clients[0].echoes(b"twelve bytes");
 
     let list = admin.done("connections");
-    let lines: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines.len(), 4, "{list}");
+    let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 4, "{list}");
     let of_client = |number: usize| {
         let address = clients[number].local_address().to_string();
-        let found = lines.iter().find(|line| line[1] == address);
+        let found = rows.iter().find(|line| line[1] == address);
         found.unwrap_or_else(|| panic!("{address} is not in\n{list}"))
     };
     let first = of_client(0);
@@ -31,21 +35,72 @@ fn each_connection_is_listed_with_what_it_did() {
     assert_eq!(first[2..], ["web", &backend, first[4], "12", "14", "relaying"], "{list}");
     assert_eq!(of_client(2)[5..], ["0", "2", "relaying"], "{list}");
 
-    let lines = |line: &str| admin.done(line).lines().count() - 1;
     assert_eq!(lines("connections --backend web/a") + lines("connections --backend web/b"), 3);
     assert_eq!(lines("connections --client 192.0.2.1"), 0);
-    assert_eq!(lines("connections --pool other"), 0);
     assert_eq!(lines("connections --listener web --pool web"), 3);
     assert!(admin.done("connections --limit 1").contains("and 2 more"));
     let json = admin.done("connections --json");
     assert!(json.contains(r#""bytes_to_backend":12,"bytes_to_client":14,"state":"relaying""#), "{json}");
-    assert!(admin.refused("connections --backend web/nobody").contains("there is no backend"));
     // Who the clients are is not told to everybody.
     assert_eq!(curl("/connections", &["--data", "{}"]).0, "403");
 
     drop(clients);
     eventually("nobody is listed", || lines("connections") == 0);
     drop(lb);
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_refused_with_those_that_do() {
+    let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
+    let admin = Admin::new();
+    let _lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
+    for (line, said) in [
+        ("connections --pool wep", "there is no pool wep; did you mean `web`?"),
+        ("connections --pool nope", "there is no pool nope; there is web"),
+        ("connections --listener nope", "there is no listener nope; there is web"),
+        ("connections --backend web/nope", "there is no backend web/nope; there are web/a and web/b"),
+        ("connections --backend nope/a", "there is no backend nope/a; there are web/a and web/b"),
+        ("connections --json --pool nope", "there is no pool nope; there is web"),
+        ("connections --ended --pool nope", "there is no pool nope; there is web"),
+        ("connections --ended --listener nope", "there is no listener nope; there is web"),
+        ("connections --ended --backend web/nope", "there is no backend web/nope; there are web/a and web/b"),
+        ("backends --pool nope", "there is no pool nope; there is web"),
+        ("explain 192.0.2.7 nope", "there is no listener nope; there is web"),
+        ("failback nope", "there is no pool nope; there is web"),
+        ("close --backend web/nope", "there is no backend web/nope; there are web/a and web/b"),
+        ("drain web/c", "there is no backend web/c; did you mean `web/a`?"),
+        ("undrain web/nope", "there is no backend web/nope"),
+        ("disable web/nope", "there is no backend web/nope"),
+        ("enable web/nope", "there is no backend web/nope"),
+        ("weight web/nope 1", "there is no backend web/nope"),
+    ] {
+        let refused = admin.refused(line);
+        assert!(refused.contains(said), "rondel {line}: {refused}");
+    }
+}
+
+#[test]
+fn that_nothing_is_there_is_said_and_is_no_failure() {
+    let a = Backend::named("a", 9001);
+    let admin = Admin::new();
+    let _lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
+    for (line, said) in [
+        ("connections", "there is no connection now"),
+        ("connections --pool web", "there is no connection of pool web now"),
+        (
+            "connections --listener web --backend web/a",
+            "there is no connection of listener web to backend web/a now",
+        ),
+        ("connections --client 192.0.2.1", "there is no connection of client 192.0.2.1 now"),
+        ("connections --ended", "no connection that ended is remembered: `access_log` is off"),
+    ] {
+        let answer = admin.done(line);
+        assert!(answer.lines().any(|line| line == said), "rondel {line}: {answer}");
+    }
+    for line in ["connections --json --pool web", "connections --json --ended"] {
+        // Nothing beside it.
+        serde_json::from_str::<serde_json::Value>(&admin.done(line)).unwrap();
+    }
 }
 
 #[test]
@@ -118,7 +173,8 @@ fn all_of_a_backend_or_of_a_client_are_closed_at_once() {
     }
     let client = format!("close --client {}", clients[0].local_address().ip());
     assert!(admin.done(&client).contains("3 connections were closed"));
-    assert!(admin.done(&client).contains("0 connections were closed"));
+    assert!(admin.done(&client).contains("no connection was closed: there is none of 127."));
+    assert!(admin.done("close --backend web/b").contains("no connection was closed: web/b has none"));
     drop(clients);
     assert_eq!(closes(&lb.end(), "closed_by_operator"), 6);
 }

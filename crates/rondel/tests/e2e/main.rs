@@ -19,6 +19,7 @@ mod place;
 mod programs;
 mod servers;
 mod setup;
+mod terminal;
 mod traffic;
 
 // The promises.
@@ -27,6 +28,7 @@ mod addresses;
 mod admin;
 mod attack;
 mod balance;
+mod cancel;
 mod commands;
 mod connect;
 mod counters;
@@ -47,6 +49,7 @@ mod memory;
 mod prometheus;
 mod redis;
 mod reload;
+mod signals;
 mod storm;
 mod systemd;
 mod timeouts;

@@ -80,10 +80,10 @@ fn it_hears_of_the_start_of_reloads_and_of_the_drain() {
     let first = manager.next();
     assert_eq!(first["READY"], "1", "{first:?}");
     // Listeners are bound and the first round of probes is over.
-    assert_eq!(first["STATUS"], "serving: 1 listeners, 1 of 1 backends up, 0 connections");
+    assert_eq!(first["STATUS"], "serving: 1 listener, 1 of 1 backend up, 0 connections");
     let mut client = lb.connect();
     assert_eq!(client.line(), "a");
-    manager.status_with("1 connections");
+    manager.status_with("1 connection");
 
     lb.reload(&setup);
     let reloading = manager.next_with("RELOADING");
@@ -100,11 +100,11 @@ fn it_hears_of_the_start_of_reloads_and_of_the_drain() {
         "{refused:?}"
     );
     lb.reload(&setup);
-    manager.status_with("connections");
+    manager.status_with("connection");
 
     lb.signal(Signal::TERM);
     let stopping = manager.next_with("STOPPING");
-    assert!(stopping["STATUS"].starts_with("draining: 1 connections left, for "), "{stopping:?}");
+    assert!(stopping["STATUS"].starts_with("draining: 1 connection left, for "), "{stopping:?}");
     // More time is asked for, again and again.
     for _ in 0..2 {
         assert_eq!(manager.next_with("EXTEND_TIMEOUT_USEC")["EXTEND_TIMEOUT_USEC"], "10000000");

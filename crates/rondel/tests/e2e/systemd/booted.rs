@@ -24,7 +24,7 @@ fn a_host_runs_the_unit_as_it_stands() {
     host.does(&["start", "rondel"]);
     serves();
     assert_eq!(host.tells("User"), "rondel");
-    eventually("it has a line on how it does", || host.tells("StatusText").contains("1 of 1 backends"));
+    eventually("it has a line on how it does", || host.tells("StatusText").contains("1 of 1 backend up"));
 
     host.configure("listeners: 7\n");
     let refused = host.systemctl(&["reload", "rondel"]);

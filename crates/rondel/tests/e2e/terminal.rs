@@ -1,0 +1,105 @@
+//! A terminal that a test sits before: script(1) has its other end.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::place::{Folder, eventually};
+
+/// A terminal with one program on it, which leads its session. Dropping it closes it.
+pub(crate) struct Terminal {
+    script: Child,
+    screen: ChildStdout,
+    seen: String,
+    folder: Folder,
+}
+
+impl Terminal {
+    /// Runs a program, with its arguments, on a terminal, and then a line of shell.
+    pub(crate) fn run(program: &Path, arguments: &[&str], then: &str) -> Self {
+        let folder = Folder::new();
+        let pid = folder.file("pid");
+        // The inner shell becomes the program, so that its number is known. The outer one leads the session, or becomes the inner one.
+        let inner =
+            format!("sh -c 'echo $$ >{}; exec {} {}'", pid.display(), program.display(), arguments.join(" "));
+        let line =
+            format!("stty rows 40 cols 140; {}{inner}{then}", if then.is_empty() { "exec " } else { "" });
+        let mut script = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("script, of the package bsdutils: {error}"));
+        let screen = script.stdout.take().unwrap();
+        Self { script, screen, seen: String::new(), folder }
+    }
+
+    /// Waits until it shows this.
+    #[track_caller]
+    pub(crate) fn shows(&mut self, word: &str) {
+        while !self.seen.contains(word) {
+            let mut bytes = [0; 4096];
+            let length = self.screen.read(&mut bytes).unwrap();
+            assert!(length > 0, "no {word}, and it has ended:\n{}", self.seen);
+            self.seen += &String::from_utf8_lossy(&bytes[..length]);
+        }
+    }
+
+    /// All that it showed.
+    pub(crate) fn seen(&self) -> &str {
+        &self.seen
+    }
+
+    /// The program on it.
+    #[track_caller]
+    pub(crate) fn pid(&self) -> Pid {
+        let text = fs::read_to_string(self.folder.file("pid")).unwrap();
+        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+    }
+
+    /// Signals the program on it.
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Shows all until the last program on it has ended.
+    #[track_caller]
+    pub(crate) fn until_the_end(mut self) -> String {
+        self.screen.read_to_string(&mut self.seen).unwrap();
+        self.script.wait().unwrap();
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Closes it, as a window is closed: nothing is at its other end any more.
+    #[track_caller]
+    pub(crate) fn close(mut self) -> Pid {
+        let pid = self.pid();
+        self.end();
+        pid
+    }
+
+    fn end(&mut self) {
+        let _ = self.script.kill();
+        let _ = self.script.wait();
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Waits until this process, which is not a child of the test, has ended.
+#[track_caller]
+pub(crate) fn wait_for_the_end_of(pid: Pid) {
+    let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    // Where nothing waits for it, it stays as a zombie.
+    let has_ended = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    eventually("the process has ended", has_ended);
+}
