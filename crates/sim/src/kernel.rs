@@ -74,8 +74,12 @@ impl Driver for Kernel {
         self.world.borrow_mut().accept(listener)
     }
 
-    fn confirm_connect(&mut self, socket: Fd, _to: SocketAddr) -> Result<(), Errno> {
-        self.world.borrow_mut().descriptors.socket(socket).unconfirmed.map_or(Ok(()), Err)
+    fn confirm_connect(&mut self, socket: Fd, options: &ConnectOptions) -> Result<(), Errno> {
+        let mut world = self.world.borrow_mut();
+        let end = world.descriptors.end(socket);
+        let picked = world.links[end.link].picked.map(|(to, _)| to);
+        assert!(picked.is_none_or(|to| to == options.to), "a connect to another is confirmed");
+        world.descriptors.socket(socket).unconfirmed.map_or(Ok(()), Err)
     }
 
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr> {

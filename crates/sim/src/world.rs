@@ -76,6 +76,8 @@ pub(crate) enum Host {
     Silent,
 }
 
+    /// There is none, and who connects there meets itself.
+    Itself,
 /// How often a worker's attempt to get somewhere failed, by what it was told.
 #[derive(Debug, Default)]
 pub(crate) struct Answered {
@@ -240,6 +242,7 @@ impl World {
             Some(Host::Silent) => None,
             None => Some(Answer::Failed(Errno::CONNREFUSED)),
         };
+            Some(Host::Itself) => Some(Answer::Unconfirmed(Errno::CONNREFUSED)),
         self.answered.count(answer);
         let round_trip = self.delay(link) + self.delay(link);
         if let Some(answer) = answer {

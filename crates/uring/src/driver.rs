@@ -54,13 +54,15 @@ pub trait Driver {
     /// `EAGAIN` when none waits; otherwise what accept4(2) says.
     fn accept_now(&mut self, listener: Fd) -> Result<Fd, Errno>;
 
-    /// Whether a connect to `to` that succeeded, so the kernel says, did connect.
+    /// Whether a connect that succeeded, so the kernel says, did connect. `options` are those that the socket was
+    /// opened with.
     ///
     /// # Errors
     ///
-    /// `ECONNREFUSED` if the socket is connected to itself, as a loopback connect to a free ephemeral port can be; the
-    /// error of the socket, such as `EHOSTUNREACH`, if it is not connected at all.
-    fn confirm_connect(&mut self, socket: Fd, to: SocketAddr) -> Result<(), Errno>;
+    /// `ECONNREFUSED` if the socket is connected to itself, as a connect to a free port on an address of this host can
+    /// be, if the kernel picks that very port to connect from; the error of the socket, such as `EHOSTUNREACH`, if it
+    /// is not connected at all.
+    fn confirm_connect(&mut self, socket: Fd, options: &ConnectOptions) -> Result<(), Errno>;
 
     /// The address that the other end of a connected socket has; none if the connection is gone already.
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr>;

@@ -92,10 +92,34 @@ pub fn relisten(socket: impl AsFd, backlog: u32, keepalive: SocketKeepalive) -> 
 }
 
 /// Whether a socket whose connect succeeded, so the kernel says, was connected, now that it has no peer.
+/// Whether a connect that succeeded, so the kernel says, did connect;
+/// [`Driver::confirm_connect`](crate::Driver::confirm_connect).
+pub(crate) fn confirm(fd: BorrowedFd<'_>, options: &ConnectOptions) -> Result<(), Errno> {
+    let socket = SockRef::from(&fd);
+    let Ok(peer) = socket.peer_addr() else { return confirm_without_peer(fd) };
+    // One that connects from another address cannot meet itself. For others this is a call that takes a hundredth of
+    // what the connection costs: which addresses are this host's, and which ports it connects from, can change at any
+    // time.
+    let to = peer.as_socket().unwrap_or(options.to);
+    let from_elsewhere = options.source.is_some_and(|source| source.to_canonical() != to.ip().to_canonical());
+    if from_elsewhere || !is_at(&socket, to) {
+        return Ok(());
+    }
+    // Closed, it would keep the port of the server that is to listen there in TIME_WAIT.
+    let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+    Err(Errno::CONNREFUSED)
+}
+
+/// Whether this is the socket's own address and port; those of IPv6 have more to them.
+fn is_at(socket: &SockRef<'_>, place: SocketAddr) -> bool {
+    let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+    local.is_some_and(|local| (local.ip(), local.port()) == (place.ip(), place.port()))
+}
+
 ///
 /// An ICMP error that comes while the SYN is on its way out, as from a local firewall, wakes the connect of io_uring; it
 /// finds the error nowhere, and succeeds (seen on Linux 6.18), while TCP goes on repeating the SYN.
-pub(crate) fn confirm_without_peer(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+fn confirm_without_peer(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut polled = [PollFd::new(&socket, PollFlags::empty())];
     let ended =
         poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().contains(PollFlags::HUP);

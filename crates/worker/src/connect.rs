@@ -137,7 +137,9 @@ impl<D: Driver> Worker<D> {
         let connection = self.slots.get(slot);
         let given_up = connection.attempts().given_up;
         let (socket, backend) = connection.backend.as_ref().expect("an attempt has a backend");
-        let confirmed = result.and_then(|_| self.driver.confirm_connect(*socket, backend.address));
+        let (to, source) = (backend.address, connection.listener.pool.source);
+        let options = ConnectOptions { to, source, hold_ack: connection.ack == Ack::Held };
+        let confirmed = result.and_then(|_| self.driver.confirm_connect(*socket, &options));
         match (severed, confirmed) {
             (None, Ok(())) => {
                 backend.on_connected();

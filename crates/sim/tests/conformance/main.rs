@@ -27,6 +27,8 @@ trait Side {
     fn finish(&mut self, peer: &mut Self::Peer);
     fn reset(&mut self, peer: Self::Peer);
     fn read(&mut self, peer: &mut Self::Peer, most: u32) -> Read;
+    /// A socket to connect with, and the address where it meets itself.
+    fn meeting_itself(&mut self) -> (SocketAddr, Fd);
     fn wake(&mut self);
 }
 
@@ -71,7 +73,11 @@ fn connected<S: Side>(side: &mut S) -> (S::Peer, Fd) {
 }
 
 fn open(side: &mut impl Side, to: SocketAddr) -> Fd {
-    side.kernel().open(&ConnectOptions { to, source: None, hold_ack: false }).unwrap()
+    side.kernel().open(&options(to)).unwrap()
+}
+
+fn options(to: SocketAddr) -> ConnectOptions {
+    ConnectOptions { to, source: None, hold_ack: false }
 }
 
 fn close(side: &mut impl Side, fd: Fd) {

@@ -2,11 +2,12 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sim::Read;
+use socket2::{Domain, Socket, Type};
 use uring::{Fd, ListenOptions, Ring, SocketKeepalive, Waker, listen};
 
 use crate::{BUFFERS, Side};
@@ -109,6 +110,15 @@ impl Side for Real {
                 Read::Reset
             }
         }
+    }
+
+    fn meeting_itself(&mut self) -> (SocketAddr, Fd) {
+        // The kernel picks ports from a range that can change at any time; here, one that is mostly not in it.
+        let [.., one, other] = std::process::id().to_be_bytes();
+        let to = SocketAddr::from(([127, 77, one, other], 2000));
+        let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
+        socket.bind(&to.into()).unwrap();
+        (to, Fd(socket.into_raw_fd()))
     }
 
     fn wake(&mut self) {

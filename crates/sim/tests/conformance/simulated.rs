@@ -9,7 +9,7 @@ use sim::{Kernel, Read, Stage};
 use table::Sockets;
 use uring::Fd;
 
-use crate::{BUFFERS, Side};
+use crate::{BUFFERS, Side, open};
 
 pub(crate) struct Simulated {
     stage: Stage,
@@ -81,6 +81,12 @@ impl Side for Simulated {
     fn read(&mut self, peer: &mut sim::Peer, most: u32) -> Read {
         self.stage.pass(Duration::ZERO);
         peer.read(most)
+    }
+
+    fn meeting_itself(&mut self) -> (SocketAddr, Fd) {
+        let to = self.stage.meeting_itself();
+        let socket = open(self, to);
+        (to, socket)
     }
 
     fn wake(&mut self) {
