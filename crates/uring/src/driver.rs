@@ -2,7 +2,7 @@
 //! made for tests is an ordinary implementation.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use rustix::io::Errno;
 
@@ -67,6 +67,14 @@ pub trait Driver {
     /// The address that the other end of a connected socket has; none if the connection is gone already.
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr>;
 
+    /// How long ago the kernel last sent bytes to the peer: it holds what it was given until the peer has room, so a
+    /// peer that reads slowly takes bytes long after they were given. None if that is not known, or the last were sent
+    /// a second time only, as no acknowledgement came.
+    fn taken_ago(&mut self, socket: Fd) -> Option<Duration>;
+
+    /// Why the connection failed, if it did and no other call has told yet.
+    fn failure(&mut self, socket: Fd) -> Option<Errno>;
+
     /// Has the kernel find out when the peer of a connected socket is gone. It counts from the last that was
     /// heard of the peer, not from this call.
     fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive);
@@ -90,6 +98,10 @@ pub trait Driver {
 
     /// Makes [`close`](Self::close) reset the connection instead of finishing it (`SO_LINGER` with 0).
     fn reset_on_close(&mut self, socket: Fd);
+
+    /// Reads what has arrived, and throws it away; 8 MiB at most. A socket that is closed with bytes unread is reset,
+    /// whatever it has yet to deliver.
+    fn discard_received(&mut self, socket: Fd);
 
     /// Closes a descriptor. Nothing may be in flight on it: the kernel would keep the socket, and send no
     /// FIN, until that ends.

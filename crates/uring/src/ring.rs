@@ -299,6 +299,14 @@ impl Driver for Ring {
         socket2::SockRef::from(&borrow(socket)).peer_addr().ok()?.as_socket()
     }
 
+    fn taken_ago(&mut self, socket: Fd) -> Option<Duration> {
+        sockets::taken_ago(borrow(socket))
+    }
+
+    fn failure(&mut self, socket: Fd) -> Option<Errno> {
+        rustix::net::sockopt::socket_error(borrow(socket)).ok()?.err()
+    }
+
     fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive) {
         let socket = borrow(socket);
         // It cannot fail on a TCP socket with times that `config` lets through; without it, the idle timeout stays.
@@ -327,6 +335,10 @@ impl Driver for Ring {
     fn reset_on_close(&mut self, socket: Fd) {
         // It can only fail on what is no socket, and then there is no connection to reset.
         let _ = rustix::net::sockopt::set_socket_linger(borrow(socket), Some(Duration::ZERO));
+    }
+
+    fn discard_received(&mut self, socket: Fd) {
+        sockets::discard_received(borrow(socket));
     }
 
     fn close(&mut self, fd: Fd) {

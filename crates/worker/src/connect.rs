@@ -13,7 +13,6 @@ use crate::handover::Client;
 use crate::held_acks::Ack;
 use crate::slots::{Attempts, Connection, State};
 use crate::token::Kind;
-use crate::waiting::Alarm;
 use crate::worker::Worker;
 
 impl<D: Driver> Worker<D> {
@@ -35,7 +34,7 @@ impl<D: Driver> Worker<D> {
             pipes: [None; 2],
             kept_alive: false,
             ack: Ack::Sent,
-            alarm: Alarm::Off,
+            alarms: Default::default(),
         });
         if logged {
             self.remember_client(slot, client);

@@ -1,5 +1,7 @@
 //! Bytes and FINs are sent.
 
+use std::time::Duration;
+
 use sim::Read;
 use uring::{Bytes, Driver, Errno};
 
@@ -12,6 +14,8 @@ scripts! {
     sends_what_fits
     sends_to_who_reset
     sends_a_fin
+    tells_when_the_peer_took_bytes
+    tells_why_a_connection_failed
 }
 
 fn sends_what_fits(side: &mut impl Side) {
@@ -60,4 +64,38 @@ fn sends_a_fin(side: &mut impl Side) {
     assert_eq!(side.kernel().send(socket, bytes), Err(Errno::PIPE));
     give_back(side, &part);
     stop_receiving(side, socket);
+}
+
+fn tells_when_the_peer_took_bytes(side: &mut impl Side) {
+    let (mut client, socket) = connected(side);
+    fill(side, socket);
+    // The client's window is shut soon, and probes of it are no bytes.
+    pass(side, 1_500);
+    let untouched = side.kernel().taken_ago(socket).unwrap();
+    assert!(untouched >= Duration::from_millis(950), "{untouched:?}");
+    assert!(matches!(side.read(&mut client, 1 << 20), Read::Bytes(_)));
+    let taken = side.kernel().taken_ago(socket).unwrap();
+    assert!(taken <= Duration::from_millis(500), "{taken:?}");
+    close(side, socket);
+}
+
+fn tells_why_a_connection_failed(side: &mut impl Side) {
+    let (client, socket) = connected(side);
+    assert_eq!(side.kernel().failure(socket), None);
+    side.reset(client);
+    assert_eq!(side.kernel().failure(socket), Some(Errno::CONNRESET));
+    // It is said once.
+    assert_eq!(side.kernel().failure(socket), None);
+    close(side, socket);
+
+    let (mut client, socket) = connected(side);
+    side.finish(&mut client);
+    side.reset(client);
+    assert_eq!(side.kernel().failure(socket), Some(Errno::PIPE));
+    close(side, socket);
+}
+
+fn pass(side: &mut impl Side, millis: u64) {
+    let deadline = side.kernel().now() + Duration::from_millis(millis);
+    side.kernel().wait(Some(deadline), &mut Vec::new()).unwrap();
 }
