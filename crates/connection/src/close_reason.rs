@@ -33,8 +33,10 @@ macro_rules! reasons {
 
 reasons! {
     Done, "done": "Both sides finished sending and all of it was delivered.";
-    ClientReset, "client_reset": "The client reset the connection; the reset was passed on.";
-    BackendReset, "backend_reset": "The backend reset the connection; the reset was passed on.";
+    ClientReset, "client_reset":
+        "The client reset the connection; the reset was passed on, unless the backend had been sent everything.";
+    BackendReset, "backend_reset":
+        "The backend reset the connection; the reset was passed on, unless the client had been sent everything.";
     ClientLost, "client_lost":
         "The client vanished: keepalive probes or retransmissions went unanswered, or the network said so.";
     BackendLost, "backend_lost":
@@ -47,9 +49,10 @@ reasons! {
         "No backend of the pool takes connections: all have weight 0, or none is available.";
     NoSourcePort, "no_source_port": "No local port was free to connect from.";
     NoResources, "no_resources": "A descriptor or kernel memory for the connection could not be had.";
-    Idle, "idle": "No byte moved in either direction for `idle_timeout`.";
+    Idle, "idle":
+        "No byte moved in either direction for `idle_timeout`, and no peer took any that the kernel held for it.";
     HalfClosedTimeout, "half_closed_timeout":
-        "One side had finished, and the other stood still for `half_closed_timeout`.";
+        "One side had finished, and the other stood still for `half_closed_timeout`, as for `idle`.";
     Drained, "drained": "The drain ran out of time, or was cut short.";
     OverLimit, "over_limit": "No descriptor was left for it, and the client was turned away.";
     NoPrimary, "no_primary": "No backend was the primary, for as long as a client is held for one.";

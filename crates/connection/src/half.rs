@@ -374,6 +374,11 @@ impl Half {
         self.finished
     }
 
+    /// Whether the input ended, and all of it was received.
+    pub fn has_ended(&self) -> bool {
+        self.input == Input::Ended
+    }
+
     /// Whether it splices; a pipe is its own until it says [`Next::GivePipe`].
     pub fn is_splicing(&self) -> bool {
         matches!(self.path, Path::Splicing(_))

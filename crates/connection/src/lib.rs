@@ -6,12 +6,14 @@ mod queue;
 mod relay;
 
 mod close_reason;
+mod parting;
 mod termination;
 
 pub use crate::close_reason::CloseReason;
 pub use crate::half::{
     Fault, Half, HalfView, Next, Output, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Receive, Spliced, Waiting,
 };
+pub use crate::parting::Parting;
 pub use crate::queue::{Chunk, Chunks, Queue};
 pub use crate::relay::{Direction, Patience, Relay};
 pub use crate::termination::{Stage, Termination};

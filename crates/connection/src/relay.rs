@@ -9,7 +9,8 @@ use crate::half::{Half, HalfView};
 #[derive(Debug)]
 pub struct Relay {
     halves: [Half; 2],
-    /// When a byte or a FIN last moved, in either direction.
+    /// When a byte or a FIN last moved, in either direction; or when a peer last took bytes that the kernel held for
+    /// it.
     active_at: Instant,
 }
 
@@ -33,6 +34,10 @@ pub struct Patience {
 
 /// Standing still for so long, a stream gives its pipe back.
 const QUIET_AFTER: Duration = Duration::from_secs(1);
+
+/// How exact the kernel's word is when a peer took bytes: it counts in jiffies, of up to 10 ms. What is no later than
+/// that was known when the bytes were sent.
+const TAKEN_ROUGHLY: Duration = Duration::from_millis(20);
 
 impl Direction {
     /// Both, in the order of their numbers.
@@ -69,9 +74,24 @@ impl Relay {
         self.active_at = now;
     }
 
+    /// The kernel says when a peer last took bytes that had been sent. Says whether the relay was active for that
+    /// reason, and for no other that was known.
+    pub fn on_taken(&mut self, at: Instant) -> bool {
+        let later = at.saturating_duration_since(self.active_at) > TAKEN_ROUGHLY;
+        if later {
+            self.active_at = at;
+        }
+        later
+    }
+
     /// Whether both FINs were passed on.
     pub fn is_finished(&self) -> bool {
         self.halves.iter().all(Half::is_finished)
+    }
+
+    /// Whether the side that bytes of this direction go to was handed all of them, and the FIN.
+    pub fn is_handed_over(&self, to: Direction) -> bool {
+        self.halves[to as usize].is_finished()
     }
 
     /// The half that has passed its FIN on, if one alone has.

@@ -14,7 +14,8 @@ Examples:
   rondel drain web/a && rondel close --backend web/a
   rondel close --client 192.0.2.7
 
-Both sides of a connection are reset. One that has ended in the meantime is refused: an ID never means another one.")]
+A side that was sent everything, and the FIN, is closed and gets all of it; any other is reset.
+A connection that has ended in the meantime is refused: an ID never means another one.")]
 pub(crate) struct Arguments {
     /// The connection, as `rondel connections` calls it
     #[arg(value_name = "ID", required_unless_present_any = ["backend", "client"])]

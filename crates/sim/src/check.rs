@@ -14,7 +14,8 @@ use worker::{Record, StateView, Worker, WorkerView};
 use crate::agenda::{MILLISECOND, SECOND, nanos};
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
-use crate::links::Trouble;
+use crate::health::Told;
+use crate::links::{EndId, Trouble};
 use crate::peers::Saw;
 use crate::ring::PARTS_MAX;
 use crate::run::Run;
@@ -164,6 +165,7 @@ impl Run {
             let still = until.saturating_sub(link.moved_at.max(partner.unwrap_or(0)));
             assert!(!link.taken || still <= idle, "{end:?} was still for {} s", still / SECOND);
             assert!(link.taken || still <= connecting, "{end:?} connected for {} s", still / SECOND);
+            world.check_noticed(end, until);
         }
         drop(world);
         for view in self.workers.iter().flatten().map(Worker::inspect) {
@@ -209,6 +211,7 @@ impl Run {
         self.check_records(&world, &listeners);
         self.check_reasons(&world, &listeners);
         self.check_links(&world, &listeners);
+        world.check_delivered();
         drop(world);
         for reason in CloseReason::ALL {
             if closed(&listeners, reason) > 0 {
@@ -406,6 +409,38 @@ impl Run {
 }
 
 impl World {
+    /// That a side is gone which has finished is noticed soon, though nothing is received from it any more.
+    fn check_noticed(&self, end: EndId, until: u64) {
+        let link = &self.links[end.link];
+        let Some(partner) = link.partner.map(|partner| &self.links[partner]) else { return };
+        let Some(died_at) = link.ends[end.side].died_at else { return };
+        // The worker connects to backends and is connected to by clients: what comes in here goes out at the same side
+        // there.
+        let side = 1 - end.side;
+        if link.ways[side].is_read_to_the_end() && partner.ways[side].is_finished() {
+            let unnoticed = until.saturating_sub(died_at.max(partner.moved_at));
+            assert!(unnoticed <= LATE_MAX, "{end:?} is gone, unnoticed for {} ms", unnoticed / MILLISECOND);
+        }
+    }
+
+    /// A peer that was handed everything and the FIN has got all of it, for whatever reason its connection ended and
+    /// however slowly it reads.
+    fn check_delivered(&self) {
+        for peer in &self.peers {
+            let link = &self.links[peer.end.link];
+            let way = &link.ways[1 - peer.end.side];
+            if !way.is_finished() || link.trouble.over || link.trouble.lost || link.trouble.unheard {
+                continue;
+            }
+            let fenced = link.is_to_backend() && self.told.iter().any(Told::fences);
+            if fenced && (peer.saw == Saw::Reset || way.is_cut()) {
+                continue;
+            }
+            assert_eq!(peer.saw, Saw::Fin, "{:?} was handed a FIN", peer.end);
+            assert_eq!(peer.read, way.sent, "{:?} did not get all that it was handed", peer.end);
+        }
+    }
+
     /// How many links to backends, or from clients, had this trouble.
     fn troubled(&self, to_backend: bool, is: impl Fn(Trouble) -> bool) -> u64 {
         let links = self.links.iter().filter(|link| link.is_to_backend() == to_backend);
@@ -441,7 +476,7 @@ fn closed(listeners: &[Arc<Listener>], reason: CloseReason) -> u64 {
 }
 
 /// Whether a table closes connections for this reason.
-fn severs(table: &Table, reason: CloseReason) -> bool {
+pub(crate) fn severs(table: &Table, reason: CloseReason) -> bool {
     let demands = table.listeners.iter().map(|listener| listener.demand);
     let backends = || table.pools.iter().flat_map(|pool| &pool.backends);
     // Connections may be of a listener that the table does not have, and then of any demand.

@@ -6,10 +6,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use config::{Config, Demand, Fallback};
+use connection::CloseReason;
 use table::{
     Availability, Backend, Health, Listener, Notice, Pool, PoolHealth, Role, Sockets, Standing, Table,
 };
 
+use crate::check::severs;
 use crate::random::Random;
 
 /// What is known of all backends: at first, something.
@@ -119,6 +121,11 @@ impl Told {
             Demand::Replica(Fallback::Primary) => is_replica || is_primary(standing),
         };
         Some(by_role && picked.weight > 0)
+    }
+
+    /// Whether connections to a server that lost its role are closed.
+    pub(crate) fn fences(&self) -> bool {
+        severs(&self.table, CloseReason::RoleLost)
     }
 
     /// Whether there may be nobody for some listener of such a demand.

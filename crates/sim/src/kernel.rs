@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uring::{
     BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Shortages, SocketKeepalive,
     Token,
 };
 
-use crate::agenda::MICROSECOND;
+use crate::agenda::{MICROSECOND, MILLISECOND};
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
 use crate::pipes;
@@ -74,8 +74,27 @@ impl Driver for Kernel {
         self.world.borrow_mut().accept(listener)
     }
 
-    fn confirm_connect(&mut self, socket: Fd, _to: SocketAddr) -> Result<(), Errno> {
-        self.world.borrow_mut().descriptors.socket(socket).unconfirmed.map_or(Ok(()), Err)
+    fn confirm_connect(&mut self, socket: Fd, options: &ConnectOptions) -> Result<(), Errno> {
+        let mut world = self.world.borrow_mut();
+        let end = world.descriptors.end(socket);
+        let picked = world.links[end.link].picked.map(|(to, _)| to);
+        assert!(picked.is_none_or(|to| to == options.to), "a connect to another is confirmed");
+        world.descriptors.socket(socket).unconfirmed.map_or(Ok(()), Err)
+    }
+
+    fn taken_ago(&mut self, socket: Fd) -> Option<Duration> {
+        let mut world = self.world.borrow_mut();
+        let end = world.descriptors.end(socket);
+        let taken_at = world.way(end).taken_at;
+        // To the millisecond, as Linux tells it.
+        let ago = (world.agenda.now() - taken_at) / MILLISECOND * MILLISECOND;
+        Some(Duration::from_nanos(ago))
+    }
+
+    fn failure(&mut self, socket: Fd) -> Option<Errno> {
+        let mut world = self.world.borrow_mut();
+        let end = world.descriptors.end(socket);
+        world.end(end).error.take()
     }
 
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr> {
@@ -127,6 +146,13 @@ impl Driver for Kernel {
         let mut world = self.world.borrow_mut();
         world.picks.settle();
         world.descriptors.socket(socket).resets = true;
+    }
+
+    fn discard_received(&mut self, socket: Fd) {
+        let mut world = self.world.borrow_mut();
+        let end = world.descriptors.end(socket);
+        world.note(format_args!("worker {} discards what {end:?} received", self.worker));
+        while let Ok(Some(_)) = world.link_receive(end, u32::MAX) {}
     }
 
     fn close(&mut self, fd: Fd) {

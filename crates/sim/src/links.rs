@@ -1,7 +1,8 @@
 //! TCP, as far as a relay can tell: two ways of bytes with windows between two ends, FINs, RSTs, and ends that vanish.
 //!
-//! The end that connects is number 0. What an end sends is on its way for a while, arrives in parts, and is there until
-//! the other end reads it. That what goes out is what came in is checked here, where a worker sends.
+//! The end that connects is number 0. What an end sends waits in its kernel until the other has room, is on its way
+//! for a while, arrives in parts, and is there until the other end reads it. An end that is closed goes on sending
+//! what waits; a reset discards it. That what goes out is what came in is checked here, where a worker sends.
 
 use std::net::SocketAddr;
 use std::sync::Weak;
@@ -12,6 +13,7 @@ use uring::Errno;
 use crate::agenda::{Event, MILLISECOND};
 use crate::bytes::Extent;
 use crate::faults::Fault;
+use crate::health::Told;
 use crate::world::World;
 
 /// One end of a link.
@@ -46,13 +48,18 @@ pub(crate) struct Link {
 
 /// What may have ended a link other than the worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a link may have each, whichever others it has")]
 pub(crate) struct Trouble {
     /// Its peer reset it, or closed it and would not hear the rest.
     pub(crate) reset: bool,
     /// Its peer was given up.
     pub(crate) lost: bool,
-    /// Its peer stands still for good.
+    /// Its peer stands still for good, or for so long at times.
     pub(crate) still: bool,
+    /// Its peer acts no more, so it does not get what is yet to come.
+    pub(crate) over: bool,
+    /// Its peer sent bytes to a worker's socket that was closed, and was reset by the kernel for that.
+    pub(crate) unheard: bool,
 }
 
 /// Bytes one way.
@@ -68,6 +75,10 @@ pub(crate) struct Way {
     pub(crate) read: u64,
     /// How many may be sent and not read.
     room: u64,
+    /// Of them, how many may have arrived; the others wait at the end that sent them.
+    window: u64,
+    /// When the last of them arrived, in nanoseconds; at first, when the link began.
+    pub(crate) taken_at: u64,
     fin: Fin,
     /// Whether a delivery is on the agenda.
     delivering: bool,
@@ -93,6 +104,8 @@ pub(crate) struct End {
     pub(crate) error: Option<Errno>,
     /// The connection is no more: it was reset by either, or given up.
     pub(crate) dead: bool,
+    /// When it was found to be, by no doing of its own, in nanoseconds.
+    pub(crate) died_at: Option<u64>,
     pub(crate) closed: bool,
     /// It neither sends nor hears any more, and nobody was told.
     pub(crate) vanished: bool,
@@ -111,9 +124,9 @@ impl Trouble {
 }
 
 impl Link {
-    pub(crate) fn new(now: u64, latency: u64, rooms: [u64; 2], to_backend: bool) -> Self {
+    pub(crate) fn new(now: u64, latency: u64, (room, window): (u64, u64), to_backend: bool) -> Self {
         Self {
-            ways: rooms.map(Way::new),
+            ways: [Way::new(now, room, window), Way::new(now, room, window)],
             ends: [End::default(), End::default()],
             latency,
             partner: None,
@@ -133,13 +146,28 @@ impl Link {
 }
 
 impl Way {
-    fn new(room: u64) -> Self {
-        Self { stream: None, sent: 0, arrived: 0, read: 0, room, fin: Fin::No, delivering: false }
+    fn new(now: u64, room: u64, window: u64) -> Self {
+        Self {
+            stream: None,
+            sent: 0,
+            arrived: 0,
+            read: 0,
+            room,
+            window,
+            taken_at: now,
+            fin: Fin::No,
+            delivering: false,
+        }
     }
 
     /// Whether the FIN was sent after the last byte.
     pub(crate) fn is_finished(&self) -> bool {
         self.fin != Fin::No
+    }
+
+    /// Whether the FIN was discarded on its way.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.fin == Fin::Cut
     }
 
     /// Whether the reader was told of the FIN.
@@ -240,7 +268,11 @@ impl World {
                 length: there.min(most),
             };
             way.read += u64::from(extent.length);
+            let waits = way.sent > way.arrived;
             self.notify(at.other());
+            if waits {
+                self.deliver_later(at.other());
+            }
             return Ok(Some(extent));
         }
         if matches!(way.fin, Fin::Arrived | Fin::Read) {
@@ -325,6 +357,7 @@ impl World {
         let incoming = self.way(at.other());
         // Who closes with bytes unread resets, RFC 2525 2.17.
         if resets || incoming.arrived > incoming.read {
+            self.check_reset(at);
             return self.link_reset(at);
         }
         if self.end(at).peer.is_none() && !self.way(at).is_finished() {
@@ -338,6 +371,16 @@ impl World {
             way.fin = Fin::Sent;
         }
         self.deliver_later(at);
+    }
+
+    /// A worker resets no side that it gave the FIN, but for a server that lost its role: that discards what is yet to
+    /// be delivered.
+    fn check_reset(&mut self, at: EndId) {
+        let is_worker = self.end(at).peer.is_none() && !self.manners.by_hand;
+        if is_worker && self.way(at).is_finished() {
+            let fenced = self.links[at.link].to_backend && self.told.iter().any(Told::fences);
+            assert!(fenced, "{at:?} is reset though its peer was to get all");
+        }
     }
 
     pub(crate) fn link_reset(&mut self, from: EndId) {
@@ -357,11 +400,13 @@ impl World {
 
     /// The connection is no more at this end.
     pub(crate) fn link_break(&mut self, at: EndId, errno: Errno) {
+        let now = self.agenda.now();
         let end = self.end(at);
         if end.dead || end.vanished {
             return;
         }
         end.dead = true;
+        end.died_at = Some(now);
         if !end.closed {
             end.error = Some(errno);
         }
@@ -396,8 +441,13 @@ impl World {
             return;
         }
         let (latency, part) = (self.links[from.link].latency, self.random.next());
+        let (now, is_closed) = (self.agenda.now(), self.end(at).closed);
         let way = self.way(from);
-        let coming = way.sent - way.arrived;
+        let room = if is_closed { u64::MAX } else { way.window - (way.arrived - way.read) };
+        let coming = room.min(way.sent - way.arrived);
+        if coming > 0 {
+            way.taken_at = now;
+        }
         // Mostly all of it.
         way.arrived +=
             if latency > 0 && coming > 0 && part % 4 == 0 { 1 + part / 4 % coming } else { coming };
@@ -405,20 +455,33 @@ impl World {
         if all && way.fin == Fin::Sent {
             way.fin = Fin::Arrived;
         }
-        if self.end(at).closed {
+        let is_stuck = coming == 0 && !all;
+        if coming > 0 {
+            self.on_taken(from, now);
+        }
+        if is_closed {
             let way = self.way(from);
             let unheard = way.arrived > way.read;
             way.read = way.arrived;
             if unheard && !self.end(at).dead {
                 self.end(at).dead = true;
+                self.links[at.link].trouble.unheard |= self.end(at).peer.is_none();
+                self.way(at).cut();
                 let delay = self.delay(from.link);
                 self.agenda.after(delay, Event::Reset(at));
             }
         }
-        if !all {
+        if !all && !is_stuck {
             self.deliver_later(from);
         }
         self.notify(at);
+    }
+
+    /// A peer takes bytes that the kernel held for it.
+    fn on_taken(&mut self, from: EndId, now: u64) {
+        if self.end(from).peer.is_none() {
+            self.links[from.link].moved_at = now;
+        }
     }
 
     pub(crate) fn delay(&mut self, link: usize) -> u64 {

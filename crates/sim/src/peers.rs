@@ -20,6 +20,8 @@ pub(crate) struct Peer {
     pub(crate) saw: Saw,
     /// When it sends its FIN at the earliest, once it has sent all else.
     fin_at: Option<u64>,
+    /// Until when it reads nothing, in nanoseconds.
+    naps_until: u64,
     /// It does nothing any more.
     pub(crate) over: bool,
     /// Whether it is on the agenda.
@@ -45,6 +47,8 @@ struct Script {
     part_max: u32,
     /// The longest it rests between two acts, in nanoseconds.
     rest_max: u64,
+    /// The longest that it reads nothing after it has read something, in nanoseconds.
+    nap_max: u64,
     /// How long it is still before its FIN, in nanoseconds.
     pause: u64,
     /// Whether it sends no FIN before it has read one.
@@ -57,6 +61,8 @@ struct Script {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Reset,
+    /// It sends its FIN, and resets later.
+    Regret,
     /// It closes, whatever may still come.
     Close,
     /// It stands still for good.
@@ -73,6 +79,8 @@ pub(crate) struct Manners {
     pub(crate) rest_max: u64,
     /// How many of a thousand do not end well.
     pub(crate) trouble: u32,
+    /// How many of a thousand read more slowly than timeouts allow.
+    pub(crate) slow: u32,
     /// Which side waits to be spoken to: 0 clients, 1 backends, none both speak at once.
     pub(crate) answering: Option<usize>,
     /// Which side may be still for a while before its FIN, as the other waits for it; none neither.
@@ -89,6 +97,7 @@ impl Manners {
             part_max: 1,
             rest_max: 0,
             trouble: 0,
+            slow: 0,
             answering: None,
             pausing: None,
             by_hand: true,
@@ -116,13 +125,14 @@ impl Client {
 
 impl World {
     fn script(&mut self, side: usize) -> Script {
-        let Manners { bytes_max, part_max, rest_max, trouble, answering, pausing, .. } = self.manners;
+        let Manners { bytes_max, part_max, rest_max, trouble, slow, answering, pausing, .. } = self.manners;
         let total = if self.random.chance(100) { 0 } else { self.random.some_of(bytes_max).into() };
         let trouble = self.random.chance(trouble).then(|| {
             let after = if self.random.chance(200) { 0 } else { self.random.some_of(bytes_max).into() };
             let ending = self.random.pick(&[
                 Ending::Reset,
                 Ending::Reset,
+                Ending::Regret,
                 Ending::Close,
                 Ending::Stall,
                 Ending::Vanish,
@@ -133,7 +143,17 @@ impl World {
         let pauses = pausing == Some(side) && self.random.chance(500);
         let pause = if pauses { self.random.between(0, PAUSE_MAX) } else { 0 };
         let follows = pausing == Some(1 - side);
-        Script { total, answers: answering == Some(side), part_max, rest_max, pause, follows, trouble }
+        let nap_max = if self.random.chance(slow) { NAP_MAX } else { 0 };
+        Script {
+            total,
+            answers: answering == Some(side),
+            part_max,
+            rest_max,
+            nap_max,
+            pause,
+            follows,
+            trouble,
+        }
     }
 
     /// A client knocks: it is put in the queue of some worker, comes again if that is full, or goes.
@@ -172,10 +192,12 @@ impl World {
             read: 0,
             saw: Saw::Nothing,
             fin_at: None,
+            naps_until: 0,
             over: self.manners.by_hand,
             due: false,
         });
         self.end(end).peer = Some(number);
+        self.links[end.link].trouble.still |= script.nap_max > 0;
         self.peer_later(number);
     }
 
@@ -221,12 +243,21 @@ impl World {
             return false;
         };
         self.note(format_args!("{end:?} ends by {ending:?}"));
-        self.peers[number].over = true;
+        self.peers[number].over = ending != Ending::Regret;
         let trouble = &mut self.links[end.link].trouble;
+        trouble.over = true;
         match ending {
             Ending::Reset => {
                 trouble.reset = true;
                 self.link_close(end, true);
+            }
+            Ending::Regret => {
+                trouble.reset = true;
+                // Should it be reset already, its next act tells.
+                let _ = self.link_finish(end);
+                self.peers[number].script.trouble = Some((0, Ending::Reset));
+                let delay = self.random.between(0, REGRET_MAX);
+                self.agenda.after(delay, Event::Act(number));
             }
             Ending::Close => {
                 trouble.reset = true;
@@ -242,9 +273,15 @@ impl World {
 
     /// Reads once; says whether there is more.
     fn read_some(&mut self, number: usize) -> bool {
-        let Peer { end, script, saw, .. } = self.peers[number];
-        if saw == Saw::Fin || !self.is_readable(end) {
+        let Peer { end, script, saw, naps_until, .. } = self.peers[number];
+        let now = self.agenda.now();
+        if saw == Saw::Fin || !self.is_readable(end) || now < naps_until {
             return false;
+        }
+        if script.nap_max > 0 {
+            let nap = self.random.between(0, script.nap_max);
+            self.peers[number].naps_until = now + nap;
+            self.agenda.after(nap, Event::Act(number));
         }
         let most = self.random.between_u32(1, script.part_max);
         match self.link_receive(end, most) {
@@ -334,3 +371,9 @@ const PAUSE_MAX: u64 = 6 * SECOND;
 
 /// The longest rest of the slowest peer, in nanoseconds: far less than any timeout of a pool.
 pub(crate) const REST_MAX: u64 = 20 * MILLISECOND;
+
+/// The longest that a slow reader reads nothing, in nanoseconds: longer than a half-closed relay may be still.
+const NAP_MAX: u64 = 6 * SECOND;
+
+/// How long after its FIN a peer resets at most, in nanoseconds.
+const REGRET_MAX: u64 = 3 * SECOND;

@@ -165,7 +165,7 @@ impl Scenario {
             buffers: self.buffers.max(64),
             buffers_posted: self.buffers_posted.max(4),
             files_max: self.files_max + 2 * self.workers,
-            network: Network { room, ..self.network },
+            network: Network { room, window: random.pick(&[room, room, room / 4]), ..self.network },
             manners: Manners { bytes_max: 3_000_000, part_max: 300_000, ..self.manners },
             ..self
         }
@@ -184,7 +184,12 @@ impl Scenario {
             limits: Limits { queued_max: 1024, completions_max: 8192, receives_end: true },
             files_max: 1000,
             files_reused: true,
-            network: Network { latency_max: 0, room: 256 * 1024, pipe_capacity: 256 * 1024 },
+            network: Network {
+                latency_max: 0,
+                room: 256 * 1024,
+                window: 64 * 1024,
+                pipe_capacity: 256 * 1024,
+            },
             faults: Faults::default(),
             manners: Manners::by_hand(),
             variety: Variety::default(),
@@ -211,7 +216,7 @@ impl Scenario {
             connections_max: self.connections_max.min(3),
             clients: (0..60).map(knock).collect(),
             files_max: self.files_max + 4,
-            manners: Manners { bytes_max: 100, trouble: 0, pausing: None, ..self.manners },
+            manners: Manners { bytes_max: 100, trouble: 0, slow: 0, pausing: None, ..self.manners },
             config,
             ..self
         }
@@ -225,11 +230,12 @@ fn files_max(random: &mut Random, workers: usize, pipes_max: u32) -> usize {
 }
 
 fn network(random: &mut Random, bytes_max: u32) -> Network {
+    let room =
+        random.pick(&[1, 1000, 64 * 1024, 256 * 1024, 1024 * 1024]).max(u64::from(bytes_max / PARTS_USUAL));
     Network {
         latency_max: random.pick(&[0, 0, 100 * MICROSECOND, 5 * MILLISECOND]),
-        room: random
-            .pick(&[1, 1000, 64 * 1024, 256 * 1024, 1024 * 1024])
-            .max(u64::from(bytes_max / PARTS_USUAL)),
+        room,
+        window: random.pick(&[room, room, room.div_ceil(4)]),
         pipe_capacity: random.pick(&[64 * 1024, 256 * 1024]),
     }
 }
@@ -242,6 +248,7 @@ fn manners(random: &mut Random) -> Manners {
         part_max: random.pick(&[10, 1000, 40_000, 300_000]),
         rest_max: random.pick(&[0, 10 * MICROSECOND, MILLISECOND, REST_MAX]),
         trouble: random.pick(&[0, 0, 100, 300, 1000]),
+        slow: random.pick(&[0, 0, 0, 300]),
         answering,
         // Who waits for the other's first byte can wait for its FIN, but not the other for theirs.
         pausing: random.pick(&[None, Some(answering.map_or(0, |answering| 1 - answering))]),

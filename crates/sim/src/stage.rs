@@ -145,6 +145,11 @@ impl Stage {
         self.host(Some(Host::Silent))
     }
 
+    /// An address of this host where nothing listens, and that the worker connects from, port and all.
+    pub fn meeting_itself(&mut self) -> SocketAddr {
+        self.host(Some(Host::Itself))
+    }
+
     fn host(&mut self, host: Option<Host>) -> SocketAddr {
         let address = backend_address(0, self.hosts);
         self.hosts += 1;

@@ -62,6 +62,8 @@ pub(crate) struct Network {
     pub(crate) latency_max: u64,
     /// How many bytes one way of a link holds.
     pub(crate) room: u64,
+    /// Of them, how many the end that reads holds.
+    pub(crate) window: u64,
     /// How many a pipe does.
     pub(crate) pipe_capacity: u32,
 }
@@ -74,6 +76,8 @@ pub(crate) enum Host {
     Sick(u32),
     /// It answers nobody.
     Silent,
+    /// There is none, and who connects there meets itself.
+    Itself,
 }
 
 /// How often a worker's attempt to get somewhere failed, by what it was told.
@@ -187,8 +191,8 @@ impl World {
     pub(crate) fn new_link(&mut self, to_backend: bool) -> usize {
         let latency =
             if self.network.latency_max == 0 { 0 } else { self.random.between(0, self.network.latency_max) };
-        let room = self.network.room;
-        self.links.push(Link::new(self.agenda.now(), latency, [room; 2], to_backend));
+        let rooms = (self.network.room, self.network.window);
+        self.links.push(Link::new(self.agenda.now(), latency, rooms, to_backend));
         self.links.len() - 1
     }
 
@@ -238,6 +242,7 @@ impl World {
             Some(Host::Sick(trouble)) if self.random.chance(*trouble) => self.trouble(),
             Some(Host::Well | Host::Sick(_)) => Some(Answer::Accepted),
             Some(Host::Silent) => None,
+            Some(Host::Itself) => Some(Answer::Unconfirmed(Errno::CONNREFUSED)),
             None => Some(Answer::Failed(Errno::CONNREFUSED)),
         };
         self.answered.count(answer);

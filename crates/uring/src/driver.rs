@@ -2,7 +2,7 @@
 //! made for tests is an ordinary implementation.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use rustix::io::Errno;
 
@@ -54,16 +54,26 @@ pub trait Driver {
     /// `EAGAIN` when none waits; otherwise what accept4(2) says.
     fn accept_now(&mut self, listener: Fd) -> Result<Fd, Errno>;
 
-    /// Whether a connect to `to` that succeeded, so the kernel says, did connect.
+    /// Whether a connect that succeeded, so the kernel says, did connect. `options` are those that the socket was
+    /// opened with.
     ///
     /// # Errors
     ///
-    /// `ECONNREFUSED` if the socket is connected to itself, as a loopback connect to a free ephemeral port can be; the
-    /// error of the socket, such as `EHOSTUNREACH`, if it is not connected at all.
-    fn confirm_connect(&mut self, socket: Fd, to: SocketAddr) -> Result<(), Errno>;
+    /// `ECONNREFUSED` if the socket is connected to itself, as a connect to a free port on an address of this host can
+    /// be, if the kernel picks that very port to connect from; the error of the socket, such as `EHOSTUNREACH`, if it
+    /// is not connected at all.
+    fn confirm_connect(&mut self, socket: Fd, options: &ConnectOptions) -> Result<(), Errno>;
 
     /// The address that the other end of a connected socket has; none if the connection is gone already.
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr>;
+
+    /// How long ago the kernel last sent bytes to the peer: it holds what it was given until the peer has room, so a
+    /// peer that reads slowly takes bytes long after they were given. None if that is not known, or the last were sent
+    /// a second time only, as no acknowledgement came.
+    fn taken_ago(&mut self, socket: Fd) -> Option<Duration>;
+
+    /// Why the connection failed, if it did and no other call has told yet.
+    fn failure(&mut self, socket: Fd) -> Option<Errno>;
 
     /// Has the kernel find out when the peer of a connected socket is gone. It counts from the last that was
     /// heard of the peer, not from this call.
@@ -88,6 +98,10 @@ pub trait Driver {
 
     /// Makes [`close`](Self::close) reset the connection instead of finishing it (`SO_LINGER` with 0).
     fn reset_on_close(&mut self, socket: Fd);
+
+    /// Reads what has arrived, and throws it away; 8 MiB at most. A socket that is closed with bytes unread is reset,
+    /// whatever it has yet to deliver.
+    fn discard_received(&mut self, socket: Fd);
 
     /// Closes a descriptor. Nothing may be in flight on it: the kernel would keep the socket, and send no
     /// FIN, until that ends.

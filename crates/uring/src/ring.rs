@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,8 +37,6 @@ pub struct Ring {
     waker_armed: bool,
     /// Whether a multishot receive ends by itself after a number of bytes (Linux 6.17).
     receive_limits: bool,
-    /// The ports that the kernel gives to sockets that connect.
-    ephemeral_ports: RangeInclusive<u16>,
 }
 
 /// Entries of the submission queue. When it is full, what is queued goes to the kernel early.
@@ -93,7 +90,6 @@ impl Ring {
             polled: Vec::new(),
             waker_armed: false,
             receive_limits: true,
-            ephemeral_ports: ephemeral_ports(),
         };
         ring.probe()?;
         Ok(ring)
@@ -295,19 +291,20 @@ impl Driver for Ring {
         rustix::net::accept_with(borrow(listener), flags).map(own)
     }
 
-    fn confirm_connect(&mut self, socket: Fd, to: SocketAddr) -> Result<(), Errno> {
-        let fd = borrow(socket);
-        let socket = socket2::SockRef::from(&fd);
-        let Ok(peer) = socket.peer_addr() else { return sockets::confirm_without_peer(fd) };
-        let may_meet_itself = to.ip().is_loopback() && self.ephemeral_ports.contains(&to.port());
-        if may_meet_itself && socket.local_addr().is_ok_and(|local| local == peer) {
-            return Err(Errno::CONNREFUSED);
-        }
-        Ok(())
+    fn confirm_connect(&mut self, socket: Fd, options: &ConnectOptions) -> Result<(), Errno> {
+        sockets::confirm(borrow(socket), options)
     }
 
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr> {
         socket2::SockRef::from(&borrow(socket)).peer_addr().ok()?.as_socket()
+    }
+
+    fn taken_ago(&mut self, socket: Fd) -> Option<Duration> {
+        sockets::taken_ago(borrow(socket))
+    }
+
+    fn failure(&mut self, socket: Fd) -> Option<Errno> {
+        rustix::net::sockopt::socket_error(borrow(socket)).ok()?.err()
     }
 
     fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive) {
@@ -338,6 +335,10 @@ impl Driver for Ring {
     fn reset_on_close(&mut self, socket: Fd) {
         // It can only fail on what is no socket, and then there is no connection to reset.
         let _ = rustix::net::sockopt::set_socket_linger(borrow(socket), Some(Duration::ZERO));
+    }
+
+    fn discard_received(&mut self, socket: Fd) {
+        sockets::discard_received(borrow(socket));
     }
 
     fn close(&mut self, fd: Fd) {
@@ -411,16 +412,6 @@ fn set_poll_first(entry: &mut squeue::Entry) {
         let flags = std::ptr::from_mut(entry).cast::<u16>().add(IOPRIO);
         flags.write(flags.read() | POLL_FIRST);
     }
-}
-
-/// From `ip_local_port_range`, ip(7); all ports if it cannot be read.
-fn ephemeral_ports() -> RangeInclusive<u16> {
-    let read = || {
-        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
-        let mut ports = text.split_whitespace().map(str::parse);
-        Some(ports.next()?.ok()?..=ports.next()?.ok()?)
-    };
-    read().unwrap_or(0..=u16::MAX)
 }
 
 fn own(fd: OwnedFd) -> Fd {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::driver::ConnectOptions;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use rustix::net::sockopt::socket_error;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
@@ -91,11 +92,35 @@ pub fn relisten(socket: impl AsFd, backlog: u32, keepalive: SocketKeepalive) -> 
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
+/// Whether a connect that succeeded, so the kernel says, did connect;
+/// [`Driver::confirm_connect`](crate::Driver::confirm_connect).
+pub(crate) fn confirm(fd: BorrowedFd<'_>, options: &ConnectOptions) -> Result<(), Errno> {
+    let socket = SockRef::from(&fd);
+    let Ok(peer) = socket.peer_addr() else { return confirm_without_peer(fd) };
+    // One that connects from another address cannot meet itself. For others this is a call that takes a hundredth of
+    // what the connection costs: which addresses are this host's, and which ports it connects from, can change at any
+    // time.
+    let to = peer.as_socket().unwrap_or(options.to);
+    let from_elsewhere = options.source.is_some_and(|source| source.to_canonical() != to.ip().to_canonical());
+    if from_elsewhere || !is_at(&socket, to) {
+        return Ok(());
+    }
+    // Closed, it would keep the port of the server that is to listen there in TIME_WAIT.
+    let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+    Err(Errno::CONNREFUSED)
+}
+
+/// Whether this is the socket's own address and port; those of IPv6 have more to them.
+fn is_at(socket: &SockRef<'_>, place: SocketAddr) -> bool {
+    let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+    local.is_some_and(|local| (local.ip(), local.port()) == (place.ip(), place.port()))
+}
+
 /// Whether a socket whose connect succeeded, so the kernel says, was connected, now that it has no peer.
 ///
 /// An ICMP error that comes while the SYN is on its way out, as from a local firewall, wakes the connect of io_uring; it
 /// finds the error nowhere, and succeeds (seen on Linux 6.18), while TCP goes on repeating the SYN.
-pub(crate) fn confirm_without_peer(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+fn confirm_without_peer(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut polled = [PollFd::new(&socket, PollFlags::empty())];
     let ended =
         poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().contains(PollFlags::HUP);
@@ -105,6 +130,29 @@ pub(crate) fn confirm_without_peer(socket: BorrowedFd<'_>) -> Result<(), Errno> 
     }
     socket_error(socket)?.and(Err(Errno::HOSTUNREACH))
 }
+
+/// How long ago the kernel last sent bytes; [`Driver::taken_ago`](crate::Driver::taken_ago).
+pub(crate) fn taken_ago(socket: BorrowedFd<'_>) -> Option<Duration> {
+    let info = tcp_info(socket)?;
+    // Bytes that are sent again may not have arrived. Probes of a window that is shut carry none.
+    (info.tcpi_retransmits == 0).then(|| Duration::from_millis(info.tcpi_last_data_sent.into()))
+}
+
+/// Reads what has arrived, and throws it away; [`Driver::discard_received`](crate::Driver::discard_received).
+pub(crate) fn discard_received(socket: BorrowedFd<'_>) {
+    // For TCP, MSG_TRUNC means not to copy, tcp(7).
+    let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+    let mut untouched = [0; 16 * 1024];
+    for _ in 0..DISCARDED_MAX / untouched.len() {
+        match rustix::net::recv(socket, &mut untouched, flags) {
+            Ok((_, 1..)) | Err(Errno::INTR) => {}
+            Ok((_, 0)) | Err(_) => return,
+        }
+    }
+}
+
+/// How much is thrown away at most: more than a socket holds (`net.ipv4.tcp_rmem`: 6 MiB).
+const DISCARDED_MAX: usize = 8 * 1024 * 1024;
 
 pub(crate) fn set_keepalive(socket: &SockRef<'_>, keepalive: SocketKeepalive) -> io::Result<()> {
     socket.set_tcp_keepalive(
@@ -155,4 +203,24 @@ fn set_bind_address_no_port(socket: &Socket) -> io::Result<()> {
         )
     };
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `TCP_INFO`, which neither socket2 nor rustix offers.
+fn tcp_info(socket: BorrowedFd<'_>) -> Option<libc::tcp_info> {
+    #[expect(clippy::cast_possible_truncation, reason = "it has a few hundred bytes")]
+    const LENGTH: libc::socklen_t = size_of::<libc::tcp_info>() as libc::socklen_t;
+    let mut length = LENGTH;
+    // SAFETY: the struct is nothing but integers, so zeroes are one; the kernel writes `length` bytes of it at most,
+    // during the call only.
+    unsafe {
+        let mut info: libc::tcp_info = std::mem::zeroed();
+        let answer = libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        );
+        (answer == 0).then_some(info)
+    }
 }

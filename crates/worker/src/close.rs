@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use connection::{CloseReason, Direction, Stage};
+use connection::{CloseReason, Direction, Parting, Stage};
 use uring::{BufferId, Driver, Op};
 
 use crate::record::Record;
@@ -13,11 +13,21 @@ use crate::slots::{Connection, Left, State};
 use crate::token::Kind;
 use crate::worker::Worker;
 
+impl Left {
+    /// How each side is let go, by the direction in which its socket is written.
+    fn partings(&self, reason: CloseReason) -> [Parting; 2] {
+        Direction::BOTH.map(|to| {
+            let handed_over = matches!(self, Self::Relay(relay) if relay.is_handed_over(to));
+            Parting::of(reason, to, handed_over)
+        })
+    }
+}
+
 impl<D: Driver> Worker<D> {
     /// Ends a connection, for a reason that is counted.
     ///
-    /// Only what both sides finished is finished. All else is reset, so that neither side can take a part for the
-    /// whole.
+    /// A side that was handed a part is reset, so that it cannot take that for the whole; one that was handed
+    /// everything is closed, and the kernel goes on delivering ([`Parting`]).
     pub(crate) fn close(&mut self, slot: u32, reason: CloseReason) {
         let waits = matches!(self.slots.get(slot).state, State::Waiting(_));
         if waits {
@@ -40,18 +50,19 @@ impl<D: Driver> Worker<D> {
             // Already under way, and counted.
             closing @ State::Closing(_) => return connection.state = closing,
         };
+        let sockets = connection.sockets();
+        let partings = left.partings(reason);
         connection.state = State::Closing(left);
         connection.end = Some((reason, stage));
         connection.listener.counters.of(self.index).closed(reason).add(1);
-        let client = connection.client;
-        let backend = connection.backend.as_ref().map(|(socket, backend)| {
+        if let Some((_, backend)) = &connection.backend {
             backend.counters.of(self.index).closed(reason).add(1);
-            *socket
-        });
+        }
         self.timers.clear(slot);
         let in_flight = self.slots.in_flight(slot) > 0;
-        for socket in [Some(client), backend].into_iter().flatten() {
-            if reason != CloseReason::Done {
+        for (socket, parting) in sockets.into_iter().zip(partings) {
+            let Some(socket) = socket else { continue };
+            if parting == Parting::Reset {
                 self.driver.reset_on_close(socket);
             }
             if in_flight {
@@ -74,9 +85,14 @@ impl<D: Driver> Worker<D> {
 
     fn close_finish(&mut self, slot: u32) {
         let mut connection = self.slots.remove(slot);
+        let sockets = connection.sockets();
         let State::Closing(left) = &mut connection.state else { unreachable!("`close` comes first") };
         if let Left::Relay(relay) = left {
-            for direction in Direction::BOTH {
+            for (direction, output) in Direction::BOTH.into_iter().zip(sockets) {
+                if relay.is_handed_over(direction) && !relay.half(direction.other()).has_ended() {
+                    // What it sent is for nobody; left unread, it would make the kernel discard what it is to get.
+                    self.driver.discard_received(output.expect("a relay has both sockets"));
+                }
                 let half = relay.half(direction);
                 while let Some(buffer) = half.discard(&mut self.chunks) {
                     self.driver.give_back(BufferId(buffer));

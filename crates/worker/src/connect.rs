@@ -13,7 +13,6 @@ use crate::handover::Client;
 use crate::held_acks::Ack;
 use crate::slots::{Attempts, Connection, State};
 use crate::token::Kind;
-use crate::waiting::Alarm;
 use crate::worker::Worker;
 
 impl<D: Driver> Worker<D> {
@@ -35,7 +34,7 @@ impl<D: Driver> Worker<D> {
             pipes: [None; 2],
             kept_alive: false,
             ack: Ack::Sent,
-            alarm: Alarm::Off,
+            alarms: Default::default(),
         });
         if logged {
             self.remember_client(slot, client);
@@ -137,7 +136,9 @@ impl<D: Driver> Worker<D> {
         let connection = self.slots.get(slot);
         let given_up = connection.attempts().given_up;
         let (socket, backend) = connection.backend.as_ref().expect("an attempt has a backend");
-        let confirmed = result.and_then(|_| self.driver.confirm_connect(*socket, backend.address));
+        let (to, source) = (backend.address, connection.listener.pool.source);
+        let options = ConnectOptions { to, source, hold_ack: connection.ack == Ack::Held };
+        let confirmed = result.and_then(|_| self.driver.confirm_connect(*socket, &options));
         match (severed, confirmed) {
             (None, Ok(())) => {
                 backend.on_connected();

@@ -9,6 +9,7 @@ mod relay; // relayed, // and ended.
 mod sever;
 mod waiting; // for which it may have to wait,
 
+mod alarm; // Whether a side is gone that nothing is received from.
 mod facts; // What is remembered of it.
 mod handover;
 mod held_acks;

@@ -144,6 +144,9 @@ impl<D: Driver> Worker<D> {
                 }
             }
         }
+        if let Some(finished) = self.slots.get(slot).relay().finished_alone() {
+            self.set_alarm(slot, finished);
+        }
         self.set_patience(slot);
     }
 
@@ -262,7 +265,7 @@ fn count(connection: &mut Connection, worker: usize, direction: Direction, bytes
     of_backend.add(bytes.into());
 }
 
-fn fault_of(errno: Errno) -> Fault {
+pub(crate) fn fault_of(errno: Errno) -> Fault {
     match errno {
         Errno::CONNRESET | Errno::PIPE => Fault::Reset,
         _ => Fault::Lost,
@@ -270,7 +273,7 @@ fn fault_of(errno: Errno) -> Fault {
 }
 
 /// Why a connection ends when the input of this half failed.
-fn reason_of(direction: Direction, fault: Fault) -> CloseReason {
+pub(crate) fn reason_of(direction: Direction, fault: Fault) -> CloseReason {
     match (direction, fault) {
         (Direction::ToBackend, Fault::Reset) => CloseReason::ClientReset,
         (Direction::ToBackend, Fault::Lost) => CloseReason::ClientLost,

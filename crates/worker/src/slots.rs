@@ -7,10 +7,11 @@ use connection::{CloseReason, Direction, Relay, Stage};
 use table::{Backend, BackendIndex, Listener};
 use uring::{Fd, Pipe, Token};
 
+use crate::alarm::Alarm;
 use crate::facts::Facts;
 use crate::held_acks::Ack;
 use crate::token::Kind;
-use crate::waiting::{Alarm, Ticket, Wait};
+use crate::waiting::{Ticket, Wait};
 
 /// A client socket, a backend socket and the relay between them.
 pub(crate) struct Connection {
@@ -30,8 +31,8 @@ pub(crate) struct Connection {
     pub(crate) kept_alive: bool,
     /// Whether the backend was told that its answer to the connect was heard.
     pub(crate) ack: Ack,
-    /// What says that the client is gone, while it waits.
-    pub(crate) alarm: Alarm,
+    /// What says that a side is gone that nothing is received from, by the half that it sends to.
+    pub(crate) alarms: [Alarm; 2],
 }
 
 /// Where a connection is in its life.
@@ -251,7 +252,7 @@ impl Slots {
     }
 }
 
-/// Per half a receive and a wait, and their cancels; two more to cancel all.
+/// Per half a receive and a wait, their cancels, and the alarm of its input; two more to cancel all.
 const OPERATIONS_MAX: u8 = 16;
 
 impl Connection {
@@ -270,6 +271,11 @@ impl Connection {
 
     fn backend_socket(&self) -> Fd {
         self.backend.as_ref().expect("a relay has both sockets").0
+    }
+
+    /// The sockets that it has, by the direction in which they are written.
+    pub(crate) fn sockets(&self) -> [Option<Fd>; 2] {
+        [self.backend.as_ref().map(|(socket, _)| *socket), Some(self.client)]
     }
 
     /// The attempts of a connection that has no backend yet.

@@ -18,8 +18,8 @@ pub(crate) enum Kind {
     Receive(Direction),
     /// Waiting until a half can go on.
     Ready(Direction),
-    /// Waiting until a client that waits is gone.
-    Alarm,
+    /// Waiting until the input of a half is gone, while nothing is received from it.
+    Alarm(Direction),
     /// Ending another operation of the connection.
     Cancel,
 }
@@ -42,12 +42,12 @@ impl Kind {
             Self::Connect => 3,
             Self::Receive(direction) => 4 + direction as u8,
             Self::Ready(direction) => 6 + direction as u8,
-            Self::Alarm => 8,
-            Self::Cancel => 9,
+            Self::Alarm(direction) => 8 + direction as u8,
+            Self::Cancel => 10,
         }
     }
 
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Accept,
         Self::Listen,
         Self::CancelAccept,
@@ -56,7 +56,8 @@ impl Kind {
         Self::Receive(Direction::ToClient),
         Self::Ready(Direction::ToBackend),
         Self::Ready(Direction::ToClient),
-        Self::Alarm,
+        Self::Alarm(Direction::ToBackend),
+        Self::Alarm(Direction::ToClient),
         Self::Cancel,
     ];
 }

@@ -22,13 +22,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::Demand;
-use connection::CloseReason;
+use connection::{CloseReason, Direction};
 use table::{Gate, Listener, Picked};
-use uring::{Driver, Op};
+use uring::Driver;
 
 use crate::connect::is_of_the_backend;
 use crate::slots::{Attempts, Left, State};
-use crate::token::Kind;
 use crate::worker::Worker;
 
 /// The clients of a worker that wait.
@@ -74,15 +73,6 @@ pub(crate) struct Wait {
 pub(crate) struct Ticket {
     number: u64,
     since: Instant,
-}
-
-/// The poll that says when a client that waits is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Alarm {
-    Off,
-    On,
-    /// The wait is over, and it is being cancelled.
-    Stopping,
 }
 
 impl Wait {
@@ -202,7 +192,7 @@ impl<D: Driver> Worker<D> {
         let end = ticket.since + bounds.timeout;
         let tries_again = goal == Goal::Primary && listener.pool.has_candidates(listener.demand);
         self.timers.set(slot, if tries_again { end.min(self.now + RETRY_INTERVAL) } else { end });
-        self.set_alarm(slot);
+        self.set_alarm(slot, Direction::ToBackend);
     }
 
     /// The connection waits no longer: it connects, or ends. Its alarm stays set.
@@ -221,47 +211,9 @@ impl<D: Driver> Worker<D> {
         self.leave_wait(&gate);
     }
 
-    /// Ends the alarm of a connection that goes on. Nothing else is in flight at its client's socket.
-    pub(crate) fn stop_alarm(&mut self, slot: u32) {
-        let connection = self.slots.get(slot);
-        if connection.alarm == Alarm::On {
-            connection.alarm = Alarm::Stopping;
-            let fd = connection.client;
-            let token = self.slots.begin(slot, Kind::Cancel);
-            self.driver.submit(Op::CancelAll { fd }, token);
-        }
-    }
-
     fn leave_wait(&self, gate: &Gate) {
         // Nobody waits for a place among those who wait; it is a gate like any other all the same.
         self.wake(gate.leave());
-    }
-
-    fn set_alarm(&mut self, slot: u32) {
-        let connection = self.slots.get(slot);
-        // One that is still being cancelled is armed again once it has ended: it would be cancelled as well.
-        if connection.alarm == Alarm::Off {
-            connection.alarm = Alarm::On;
-            let socket = connection.client;
-            let token = self.slots.begin(slot, Kind::Alarm);
-            self.driver.submit(Op::PollReset { socket }, token);
-        }
-    }
-
-    /// The alarm ended: it was cancelled, or the client is gone. Whether that reset or vanished, nobody asks.
-    pub(crate) fn on_alarm(&mut self, slot: u32) {
-        let connection = self.slots.get(slot);
-        let alarm = std::mem::replace(&mut connection.alarm, Alarm::Off);
-        let waits = matches!(connection.state, State::Waiting(_));
-        match alarm {
-            Alarm::On => {
-                assert!(waits, "the alarm ends with the wait");
-                self.close(slot, CloseReason::ClientReset);
-            }
-            Alarm::Stopping if waits => self.set_alarm(slot),
-            Alarm::Stopping => {}
-            Alarm::Off => unreachable!("nothing was in flight"),
-        }
     }
 
     /// Has all who wait try again, in their order, because another table is in force.

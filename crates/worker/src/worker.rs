@@ -208,7 +208,7 @@ impl<D: Driver> Worker<D> {
             Kind::Accept => self.on_accept(completion),
             Kind::Listen => self.on_client(completion),
             Kind::CancelAccept => {}
-            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::Alarm | Kind::Cancel => {
+            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::Alarm(_) | Kind::Cancel => {
                 self.on_connection(kind, completion);
             }
         }
@@ -228,7 +228,7 @@ impl<D: Driver> Worker<D> {
             Kind::Connect => self.on_connect(slot, completion.result),
             Kind::Receive(direction) => self.on_receive(slot, direction, completion),
             Kind::Ready(direction) => self.on_ready(slot, direction),
-            Kind::Alarm => self.on_alarm(slot),
+            Kind::Alarm(direction) => self.on_alarm(slot, direction),
             Kind::Cancel => {} // What it was to end says how it ended.
             Kind::Accept | Kind::Listen | Kind::CancelAccept => unreachable!("told apart by the caller"),
         }
@@ -290,13 +290,26 @@ impl<D: Driver> Worker<D> {
         let connection = self.slots.get(slot);
         let pool = &connection.listener.pool;
         let patience = Patience { idle: pool.idle_timeout, half_closed: pool.half_closed_timeout };
-        let keepalive_idle = pool.keepalive.idle;
-        let kept_alive = connection.kept_alive;
-        match connection.relay().check(now, patience) {
-            Ok(again) if kept_alive => self.timers.set(slot, again),
-            Ok(again) => self.timers.set(slot, again.min(now + keepalive_idle)),
+        let keepalive_due = (!connection.kept_alive).then_some(now + pool.keepalive.idle);
+        let due = connection.alarm_due(now).into_iter().chain(keepalive_due).min();
+        let checked = match connection.relay().check(now, patience) {
+            Err(_) if self.was_taken(slot) => self.slots.get(slot).relay().check(now, patience),
+            checked => checked,
+        };
+        match checked {
+            Ok(again) => self.timers.set(slot, due.map_or(again, |due| due.min(again))),
             Err(reason) => self.close(slot, reason),
         }
+    }
+
+    /// Looks whether a relay that stood still did not: whether a side took bytes meanwhile that the kernel held for
+    /// it. It is two calls, so only a relay that is about to be ended is looked at.
+    fn was_taken(&mut self, slot: u32) -> bool {
+        let connection = self.slots.get(slot);
+        let sockets = Direction::BOTH.map(|direction| connection.output(direction));
+        let ago = sockets.into_iter().filter_map(|socket| self.driver.taken_ago(socket)).min();
+        let at = ago.and_then(|ago| self.now.checked_sub(ago));
+        at.is_some_and(|at| connection.relay().on_taken(at))
     }
 
     /// Takes the places of one more connection of this listener.

@@ -212,6 +212,10 @@ async fn reach(config: &Config) -> BTreeMap<SocketAddr, Result<(), String>> {
         connects.spawn(async move {
             let _place = limit.acquire().await;
             let reached = match timeout(patience, TcpStream::connect(address)).await {
+                // Where nothing listens on this host, the kernel may connect a socket to itself.
+                Ok(Ok(stream)) if is_its_own_peer(&stream) => {
+                    Err(io::Error::from(io::ErrorKind::ConnectionRefused).to_string())
+                }
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err(format!("no answer within {}", config::show_duration(patience))),
@@ -220,6 +224,10 @@ async fn reach(config: &Config) -> BTreeMap<SocketAddr, Result<(), String>> {
         });
     }
     connects.join_all().await.into_iter().collect()
+}
+
+fn is_its_own_peer(stream: &TcpStream) -> bool {
+    stream.local_addr().is_ok_and(|local| stream.peer_addr().is_ok_and(|peer| peer == local))
 }
 
 fn admin_folder(socket: &AdminSocket) -> Option<AdminFolder> {

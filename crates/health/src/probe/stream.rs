@@ -34,7 +34,19 @@ pub(super) async fn connect(target: &Target) -> Result<Stream, ProbeError> {
     let socket = uring::open(&options).map_err(io::Error::from)?;
     let socket = TcpSocket::from_std_stream(socket.into());
     let tcp = socket.connect(to).await?;
+    refuse_itself(&tcp)?;
     Ok(Stream { tcp, left: RECEIVED_MAX })
+}
+
+/// Where nothing listens on an address of this host, the kernel may connect a socket to itself. That is no server's
+/// answer.
+fn refuse_itself(tcp: &TcpStream) -> io::Result<()> {
+    let local = tcp.local_addr().ok();
+    if local.is_some() && local == tcp.peer_addr().ok() {
+        tcp.set_zero_linger()?; // Or the port of the server would be in TIME_WAIT.
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(())
 }
 
 /// Says FIN and waits for the server's, so that the connection is not reset by what is still on its way.
@@ -89,3 +101,26 @@ impl AsyncWrite for Stream {
 /// How many bytes one probe receives at most; a hostile server could send for ever. Twice
 /// [`ANSWER_MAX`](super::ANSWER_MAX), so that there is room for what is around the answer.
 const RECEIVED_MAX: usize = 2 * super::ANSWER_MAX;
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+
+    use tokio::net::TcpSocket;
+
+    use super::refuse_itself;
+
+    #[tokio::test]
+    async fn a_socket_that_is_connected_to_itself_is_refused() {
+        for address in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
+            let address: SocketAddr = address.parse().unwrap();
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+            socket.bind(address).unwrap();
+            let own = socket.local_addr().unwrap();
+            let tcp = socket.connect(own).await.unwrap();
+            let refused = refuse_itself(&tcp).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "{address}");
+        }
+    }
+}

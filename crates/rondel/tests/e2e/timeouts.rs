@@ -51,6 +51,26 @@ fn a_client_that_stops_reading_is_idle_although_data_waits() {
     assert_eq!(closes(&lb.end(), "idle"), 1);
 }
 
+// All of it is in the kernel, and nothing moves here any more; but the client's kernel goes on taking it.
+#[test]
+fn a_client_that_reads_slowly_is_not_idle() {
+    let listener = listen(address(9001));
+    let lb = Lb::start(&Setup::to_with("idle_timeout: 1s", &[target("web", 9001)]));
+
+    let mut client = lb.connect();
+    let mut backend = accept(&listener);
+    backend.send(&vec![b'.'; 1_500_000]);
+    for _ in 0..25 {
+        thread::sleep(Duration::from_millis(120));
+        assert_eq!(client.receive(60_000).len(), 60_000);
+    }
+    // Both can go on as if nothing had been.
+    client.send(b"more");
+    assert_eq!(backend.receive(4), b"more");
+    drop((client, backend));
+    assert_eq!(closes(&lb.end(), "idle"), 0);
+}
+
 #[test]
 fn a_direction_left_alone_for_too_long_is_closed() {
     let backend = Backend::mute(9001);

@@ -115,7 +115,7 @@ impl Balancer {
     }
 
     /// Asks, and turns until it is answered and all that comes of it is done.
-    fn asked(&mut self, meant: Meant, errand: Errand) -> Found {
+    pub(crate) fn asked(&mut self, meant: Meant, errand: Errand) -> Found {
         let answer = self.ask(meant, errand);
         self.answered(&answer)
     }

@@ -2,6 +2,7 @@
 
 mod balancer;
 
+mod ending;
 mod facts;
 mod inquiries;
 mod regressions; // Faults that runs have found.

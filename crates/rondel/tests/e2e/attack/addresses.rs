@@ -1,15 +1,18 @@
 //! Addresses that change under load: of a listener, by reloads, and of the host, under a listener.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+
+use socket2::{Domain, Socket, Type};
 
 use super::namespace::Namespace;
 use super::stand::on_each_stand;
 use crate::lb::total;
 use crate::peers::{Backend, Client};
 use crate::place::{PATIENCE, address, eventually, long_lane};
-use crate::setup::Setup;
+use crate::setup::{Setup, target_at};
 
 #[test]
 fn a_listener_that_moves_under_load_serves_or_refuses_each_client_and_loses_none_that_it_served() {
@@ -67,6 +70,47 @@ fn an_address_that_the_host_loses_and_gets_again_is_served_again() {
             eventually("all are counted off", || total(&lb.totals(), "listener=web", "active") == 0);
             lb.recovered(&[("done", 4)]);
         });
+    });
+}
+
+/// The kernel picks a port to connect from, and now and then it is the very one that is connected to: where nothing
+/// listens, the connection is then one with itself.
+#[test]
+fn a_dead_backend_on_an_address_of_this_host_never_gives_a_client_its_own_bytes() {
+    const CLIENTS: u64 = 60;
+    on_each_stand(|stand| {
+        for (backend, source) in [
+            ("10.77.0.1:20004", ""),
+            ("10.77.0.1:20004", "source: 10.77.0.1"),
+            ("[2001:db8::1]:20004", ""),
+            ("[2001:db8::1]:20004", "source: \"2001:db8::1\""),
+            ("127.0.0.1:20004", ""),
+        ] {
+            Namespace::within(|namespace| {
+                namespace.add_address("10.77.0.1/32");
+                namespace.add_address("2001:db8::1/128");
+                let dead = target_at("dead", backend.parse().unwrap());
+                let setup = Setup::to_with(&format!("eject: off, {source}"), [&dead]);
+                let lb = stand.start(&setup);
+                // Narrowed only now: what was known at the start does not help.
+                namespace.set("ipv4/ip_local_port_range", "20000 20009");
+                for _ in 0..CLIENTS {
+                    // It may be reset before it has sent anything.
+                    let Ok(mut client) = TcpStream::connect(lb.address()) else { continue };
+                    client.set_read_timeout(Some(PATIENCE)).unwrap();
+                    let _ = client.write_all(b"mine");
+                    let mut own = Vec::new();
+                    let _ = client.read_to_end(&mut own);
+                    assert!(own.is_empty(), "a client got its own bytes from {backend}");
+                }
+                // Nothing in TIME_WAIT has the port of the server that is to come back.
+                // SO_REUSEADDR, which std sets, would overlook that.
+                let server = Socket::new(Domain::for_address(dead.address), Type::STREAM, None).unwrap();
+                server.bind(&dead.address.into()).unwrap();
+                namespace.set("ipv4/ip_local_port_range", "32768 60999");
+                lb.recovered(&[("connect_refused", CLIENTS)]);
+            });
+        }
     });
 }
 

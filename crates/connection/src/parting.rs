@@ -1,0 +1,61 @@
+//! How each side of a connection is let go when the connection ends: its socket is closed, or it is reset.
+//!
+//! A socket that is closed sends what the kernel has of it, and then the FIN, after the process has forgotten it. A
+//! reset discards that. So a side is closed if all that it should get, the FIN included, was handed to the kernel; it
+//! then gets all of it, whatever ended the connection. A side that was handed a part is reset: it must not take the
+//! part for the whole.
+
+use crate::close_reason::CloseReason;
+use crate::relay::Direction;
+
+/// How a side is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// The socket is closed, and the kernel goes on delivering.
+    Close,
+    /// The connection is reset, and what was not delivered is discarded.
+    Reset,
+}
+
+impl Parting {
+    /// How the side that bytes of this direction go to is let go. `handed_over` says that all of them, and the FIN,
+    /// were handed to the kernel.
+    pub fn of(reason: CloseReason, to: Direction, handed_over: bool) -> Self {
+        match reason {
+            CloseReason::Done => Self::Close,
+            // There was no relay, so nothing was handed over.
+            CloseReason::ConnectRefused
+            | CloseReason::ConnectTimedOut
+            | CloseReason::ConnectUnreachable
+            | CloseReason::NoBackend
+            | CloseReason::NoSourcePort
+            | CloseReason::NoResources
+            | CloseReason::OverLimit
+            | CloseReason::NoPrimary
+            | CloseReason::HoldFull
+            | CloseReason::QueueFull
+            | CloseReason::QueueTimedOut => Self::Reset,
+            // A server that lost the role must get no more of what a writer sent, however late it would read it.
+            CloseReason::RoleLost if to == Direction::ToBackend => Self::Reset,
+            CloseReason::ClientReset
+            | CloseReason::BackendReset
+            | CloseReason::ClientLost
+            | CloseReason::BackendLost
+            | CloseReason::Idle
+            | CloseReason::HalfClosedTimeout
+            | CloseReason::Drained
+            | CloseReason::BackendDown
+            | CloseReason::Demoted
+            | CloseReason::RoleLost
+            | CloseReason::Removed
+            | CloseReason::BackendDrained
+            | CloseReason::ClosedByOperator => {
+                if handed_over {
+                    Self::Close
+                } else {
+                    Self::Reset
+                }
+            }
+        }
+    }
+}
