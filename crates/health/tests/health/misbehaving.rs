@@ -13,11 +13,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::asking::{SHORT, ask, exchange, kinds_that_listen, login, mysql, page, target, why, with_rhythm};
+use crate::asking::{
+    SHORT, ask, exchange, kinds_that_listen, login, mysql, page, page_with, target, why, with_rhythm,
+};
+use crate::namespace::Namespace;
 use crate::place::{Folder, address};
 
 /// A server that does `serve` with every client.
-async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+pub(crate) async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -184,9 +187,14 @@ async fn it_says_the_same_without_end() {
             while stream.write_all(block.as_bytes()).await.is_ok() {}
         });
         let sender = sender.await;
-        for kind in kinds_that_listen() {
-            let error = ask(sender, kind.clone()).await.unwrap_err();
-            assert_ne!(error, ProbeError::Timeout, "{kind:?} of {repeated:?}");
+        for kind in kinds_that_listen().into_iter().chain([page_with("well")]) {
+            let answer = ask(sender, kind.clone()).await;
+            if kind == Kind::Http(page("/")) {
+                // Its first line is an answer.
+                assert_eq!(answer, Ok(Answer::default()));
+            } else {
+                assert_ne!(answer.unwrap_err(), ProbeError::Timeout, "{kind:?} of {repeated:?}");
+            }
         }
     }
 }
@@ -274,6 +282,26 @@ async fn an_authority_that_is_none_says_nothing_of_the_server() {
         let error = ask(well, Kind::Http(Http { tls: Some(tls), ..page("/") })).await.unwrap_err();
         assert_eq!((error.name(), error.blames_server()), ("local", false), "{error}");
     }
+}
+
+#[test]
+fn a_connection_to_itself_is_none() {
+    Namespace::within(|namespace| {
+        // The one port that the kernel has to give is the one that is connected to, and no server listens there.
+        namespace.set("ipv4/ip_local_port_range", "40000 40000");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for ip in ["127.0.0.1", "127.1.2.3", "::1"] {
+            let at = SocketAddr::new(ip.parse().unwrap(), 40000);
+            for source in [None, Some(at.ip())] {
+                for kind in kinds_that_listen().into_iter().chain([Kind::Tcp]) {
+                    let mut target = with_rhythm(at, kind.clone(), SHORT);
+                    Arc::make_mut(&mut target.probe).source = source;
+                    let answer = runtime.block_on(probe(&target)).answer;
+                    assert_eq!(answer, Err(ProbeError::Refused), "{kind:?} from {source:?} to {at}");
+                }
+            }
+        }
+    });
 }
 
 #[tokio::test]
