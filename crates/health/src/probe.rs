@@ -3,6 +3,7 @@
 mod deadline;
 mod exchange;
 mod http;
+mod meaning;
 mod mysql;
 mod postgres;
 mod redis;

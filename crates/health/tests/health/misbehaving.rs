@@ -14,7 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::asking::{
-    SHORT, ask, exchange, kinds_that_listen, login, mysql, page, page_with, target, why, with_rhythm,
+    SHORT, ask, exchange, kinds_that_listen, login, mysql, page, page_with, postgres, redis, target, why,
+    with_rhythm,
 };
 use crate::namespace::Namespace;
 use crate::place::{Folder, address};
@@ -281,6 +282,51 @@ async fn an_authority_that_is_none_says_nothing_of_the_server() {
         let tls = Tls { authority: folder.file("ca.pem"), name: "db.test".into() };
         let error = ask(well, Kind::Http(Http { tls: Some(tls), ..page("/") })).await.unwrap_err();
         assert_eq!((error.name(), error.blames_server()), ("local", false), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn it_says_why_and_closes_before_it_is_asked() {
+    // All of this is there, and the connection is reset, before the probe has written what it has to.
+    let full = b"\x17\0\0\0\xff\x10\x04Too many connections";
+    for (kind, words, name) in [
+        (exchange("PING\r\n", "+PONG"), &b"-ERR go away\r\n"[..], "unexpected_answer"),
+        (mysql(login("probe", Secret::None)), full, "overloaded"),
+        (redis(None), b"-ERR max number of clients reached\r\n", "overloaded"),
+        (postgres(login("probe", Secret::None)), STARTING, "not_ready"),
+    ] {
+        let refusing = server(move |mut stream| async move {
+            stream.write_all(words).await.unwrap();
+            while stream.peek(&mut [0]).await.unwrap() == 0 {}
+        });
+        let refusing = refusing.await;
+        for _ in 0..20 {
+            assert_eq!(why(ask(refusing, kind.clone()).await), name, "{kind:?}");
+        }
+    }
+}
+
+/// How PostgreSQL says that it does not take connections yet.
+const STARTING: &[u8] = b"E\0\0\0\x30SFATAL\0C57P03\0Mthe database is starting up\0\0";
+
+#[tokio::test]
+async fn a_password_of_any_number_of_iterations_is_not_computed() {
+    for iterations in ["100001", "4294967295"] {
+        let greedy = server(move |mut stream| async move {
+            say_and_hear(&mut stream, b"").await;
+            let asked = say_and_hear(&mut stream, b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").await;
+            let asked = String::from_utf8_lossy(&asked).into_owned();
+            let nonce = asked.split_once("r=").expect("it says a nonce").1.to_owned();
+            let words = format!("r={nonce}more,s=c2FsdA==,i={iterations}");
+            let length = u32::try_from(words.len() + 8).unwrap().to_be_bytes();
+            say_and_hear(&mut stream, &[b"R", &length[..], &[0, 0, 0, 11], words.as_bytes()].concat()).await;
+        });
+        let folder = Folder::new();
+        std::fs::write(folder.file("password"), "s3cret").unwrap();
+        let login = login("probe", Secret::File(folder.file("password")));
+        let error = ask(greedy.await, postgres(login)).await.unwrap_err();
+        assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
+        assert!(error.to_string().contains("SCRAM iterations"), "{error}");
     }
 }
 
