@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use self::body::Body;
 use super::exchange::contains;
-use super::stream::{Wire, wire};
+use super::stream::{Wire, farewell, wire};
 use super::{ANSWER_MAX, Answer, GOODBYE_MAX, Goodbye, ProbeError, Talk, Target};
 use crate::answer::{Claim, Progress, Role, Text};
 use config::probe::{Http, Method, Question};
@@ -24,7 +24,7 @@ pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError
             let status = visit.status().await?;
             let answer = if !statuses.iter().any(|range| range.contains(&status)) {
                 Err(ProbeError::UnexpectedAnswer(Text::new(format_args!("status {status}"))))
-            } else if body.is_empty() || visit.body_contains(http.method, status, body.as_bytes()).await {
+            } else if body.is_empty() || visit.body_contains(body.as_bytes()).await {
                 Ok(Answer::default())
             } else {
                 Err(ProbeError::UnexpectedAnswer(Text::new("a body without what it should contain")))
@@ -74,6 +74,12 @@ struct Visit {
     wire: Box<dyn Wire>,
     /// What has come and is not looked at yet.
     received: Vec<u8>,
+    method: Method,
+    /// The status of the answer; 0 before it has come.
+    status: u16,
+    /// Whether the headers were read.
+    has_headers: bool,
+    body: Body,
 }
 
 impl Visit {
@@ -81,7 +87,8 @@ impl Visit {
         let mut wire = wire(target, http.tls.as_ref()).await?;
         wire.write_all(request(http, path).as_bytes()).await?;
         wire.flush().await?;
-        Ok(Self { wire, received: Vec::new() })
+        let (received, body) = (Vec::new(), Body::without_length());
+        Ok(Self { wire, received, method: http.method, status: 0, has_headers: false, body })
     }
 
     /// Reads the first line of the answer.
@@ -90,6 +97,7 @@ impl Visit {
             if let Some((status, length)) = first_line(&self.received)? {
                 if !INTERIM.contains(&status) {
                     self.received.drain(..length);
+                    self.status = status;
                     return Ok(status);
                 }
                 // It says that an answer is to come.
@@ -117,34 +125,41 @@ impl Visit {
     }
 
     /// Whether the body contains `expected`, of an answer whose first line was read. It is not read further than to that.
-    async fn body_contains(&mut self, method: Method, status: u16, expected: &[u8]) -> bool {
-        let mut body = loop {
+    async fn body_contains(&mut self, expected: &[u8]) -> bool {
+        self.read_headers().await;
+        loop {
+            let before = self.body.text().len();
+            let has_ended = self.body.take(&mut self.received);
+            // It may begin in what came before, but not end there.
+            let from = before.saturating_sub(expected.len() - 1);
+            if contains(&self.body.text()[from..], expected) {
+                return true;
+            }
+            let is_enough = has_ended || self.body.text().len() >= ANSWER_MAX;
+            if is_enough || !matches!(self.more().await, Ok(true)) {
+                return false;
+            }
+        }
+    }
+
+    /// Reads how the end of the body is told.
+    async fn read_headers(&mut self) {
+        self.has_headers = true;
+        loop {
             let mut headers = [EMPTY_HEADER; HEADERS_MAX];
             match httparse::parse_headers(&self.received, &mut headers) {
                 Ok(Status::Complete((length, headers))) => {
-                    let body = Body::new(method, status, headers);
+                    self.body = Body::new(self.method, self.status, headers);
                     self.received.drain(..length);
-                    break body;
+                    return;
                 }
                 Ok(Status::Partial) if self.received.len() < ANSWER_MAX => {
                     if !matches!(self.more().await, Ok(true)) {
-                        break Body::without_length();
+                        return;
                     }
                 }
                 // What comes instead of headers is taken for the body.
-                Ok(Status::Partial) | Err(_) => break Body::without_length(),
-            }
-        };
-        loop {
-            let before = body.text().len();
-            let has_ended = body.take(&mut self.received);
-            // It may begin in what came before, but not end there.
-            let from = before.saturating_sub(expected.len() - 1);
-            if contains(&body.text()[from..], expected) {
-                return true;
-            }
-            if has_ended || body.text().len() >= ANSWER_MAX || !matches!(self.more().await, Ok(true)) {
-                return false;
+                Ok(Status::Partial) | Err(_) => return,
             }
         }
     }
@@ -157,9 +172,11 @@ impl Visit {
     /// Hears the server out, so that it does not count a client that broke off, and closes.
     fn end(mut self) -> Goodbye {
         Box::pin(async move {
-            let mut rest = [0; 4096];
-            while matches!(self.wire.read(&mut rest).await, Ok(1..)) {}
-            let _ = self.wire.shutdown().await;
+            if !self.has_headers {
+                self.read_headers().await;
+            }
+            while !self.body.take(&mut self.received) && matches!(self.more().await, Ok(true)) {}
+            farewell(self.wire).await;
         })
     }
 }
