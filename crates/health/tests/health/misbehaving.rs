@@ -286,8 +286,8 @@ async fn an_authority_that_is_none_says_nothing_of_the_server() {
 }
 
 #[tokio::test]
-async fn it_says_why_and_closes_before_it_is_asked() {
-    // All of this is there, and the connection is reset, before the probe has written what it has to.
+async fn it_says_why_and_closes_without_being_asked() {
+    // It closes with the question unread, so that the connection is reset.
     let full = b"\x17\0\0\0\xff\x10\x04Too many connections";
     for (kind, words, name) in [
         (exchange("PING\r\n", "+PONG"), &b"-ERR go away\r\n"[..], "unexpected_answer"),
@@ -303,6 +303,23 @@ async fn it_says_why_and_closes_before_it_is_asked() {
         for _ in 0..20 {
             assert_eq!(why(ask(refusing, kind.clone()).await), name, "{kind:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn it_says_why_and_resets_before_it_is_answered() {
+    // What it says, with the greeting, of the login that is to come: there are too many connections.
+    let words = [GREETING, b"\x17\0\0\x02\xff\x10\x04Too many connections"].concat();
+    let refusing = server(move |mut stream| {
+        let words = words.clone();
+        async move {
+            stream.write_all(&words).await.unwrap();
+            stream.set_zero_linger().unwrap();
+        }
+    });
+    let refusing = refusing.await;
+    for _ in 0..20 {
+        assert_eq!(why(ask(refusing, mysql(login("probe", Secret::None))).await), "overloaded");
     }
 }
 
