@@ -49,6 +49,9 @@ mod error;
 mod describe;
 mod forward;
 
+// What is right, and likely to be meant otherwise.
+mod warning;
+
 pub use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand,
     Eject, Failback, Fallback, Keepalive, LagMax, Listener, LogFormat, LogTarget, OnAllDown, OnDemotion,
@@ -60,3 +63,4 @@ pub use crate::forward::{TextError, backend_address, listen_address, read_durati
 pub use crate::probe::Probe;
 pub use crate::size::show as show_size;
 pub use crate::suggest::nearest;
+pub use crate::warning::Warning;

@@ -67,8 +67,9 @@ pub struct Damping {
 /// What a probe says and expects to hear.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Connects. It is blind to a server that accepts and then hangs, and no probe for databases: they count a client that
-    /// hung up, and MySQL lets nobody in any more from a host with a hundred of them (`max_connect_errors`).
+    /// Connects. It is blind to a server that accepts and then hangs, and no probe for databases. MySQL and MariaDB would let no
+    /// client of this host in after a hundred that hung up (`max_connect_errors`): so where a server greets as they do, the probe
+    /// has itself refused a login, which is not counted.
     Tcp,
     /// Asks for a page.
     Http(Http),
@@ -115,10 +116,11 @@ pub enum Question {
         path: String,
         /// The statuses that pass, at least one, each within 100 to 599.
         statuses: Vec<RangeInclusive<u16>>,
-        /// What the body has to contain, within its first 64 KiB; empty is no demand.
+        /// What the body has to contain, within its first 64 KiB; empty is no demand, and then the body is not waited for.
         body: String,
     },
-    /// Which role it has. A path that answers with a status of 200 to 299 says yes, and any other status no.
+    /// Which role it has. A path that answers with a status of 200 to 299 says yes, and 503 says no. Any other status says nothing of
+    /// the role, and the probe has failed.
     Role {
         /// Says yes on the primary; Patroni's is `/primary`.
         primary: String,

@@ -67,6 +67,9 @@ pub fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
     findings.extend(facts.probes.iter().map(probes::judge));
     findings.extend(facts.admin_folder.as_ref().map(admin_folder));
     findings.extend(facts.access_log.as_ref().map(access_log));
+    let warnings = config.warnings().into_iter();
+    findings
+        .extend(warnings.map(|warning| finding(Level::Warn, warning.subject, warning.found, warning.cure)));
     findings
 }
 
@@ -404,6 +407,18 @@ mod tests {
         check(Fail, "admin socket", "admin.socket", |_, facts| {
             let folder = facts.admin_folder.as_mut().unwrap();
             (folder.error, folder.is_default) = (Some("not permitted".to_owned()), false);
+        });
+    }
+
+    #[test]
+    fn what_the_config_warns_of_is_a_finding() {
+        check(Level::Warn, "pool 10.0.0.1:80", "probe: { mysql", |config, facts| {
+            let text = "listeners: [{ address: \"127.0.0.1:80\", pool: p }]\n\
+                pools: [{ name: p, probe: { tcp: {} }, backends: [{ address: \"10.0.0.1:3306\" }] }]";
+            let other = Config::parse("rondel.yaml", text.as_bytes()).unwrap();
+            config.pools[0].probe.clone_from(&other.pools[0].probe);
+            config.pools[0].backends.clone_from(&other.pools[0].backends);
+            facts.backends.insert(config.pools[0].backends[0].address, Ok(()));
         });
     }
 

@@ -91,7 +91,7 @@ pub enum ProbeError {
     Closed,
     /// The server answered something else than what is expected of one that is well.
     UnexpectedAnswer(Text),
-    /// The server says that it does not serve yet, or no longer: it starts, loads, or shuts down.
+    /// The server says that it does not serve: it starts, loads, shuts down, or lets no client of this host in.
     NotReady(Text),
     /// What the server said is not the protocol, or is too long.
     Protocol(Text),

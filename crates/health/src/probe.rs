@@ -4,6 +4,7 @@ mod deadline;
 mod exchange;
 mod http;
 mod local;
+mod meaning;
 mod mysql;
 mod postgres;
 mod redis;

@@ -1,5 +1,7 @@
-//! `rondel check`: says what a configuration file means, or what is wrong with it. It binds nothing.
+//! `rondel check`: says what a configuration file means, or what is wrong with it, and what is likely to be meant otherwise. It
+//! binds nothing.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use config::Config;
@@ -21,7 +23,17 @@ pub(crate) struct Arguments {
 
 pub(crate) fn check(arguments: &Arguments) -> Outcome {
     match Config::load(&arguments.file) {
-        Ok(config) => print(config.to_string().trim_end()),
+        Ok(config) => {
+            warn(&config);
+            print(config.to_string().trim_end())
+        }
         Err(error) => Err(Failed::Config(error)),
+    }
+}
+
+/// Says on stderr what is right and likely to be meant otherwise.
+fn warn(config: &Config) {
+    for warning in config.warnings() {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
     }
 }

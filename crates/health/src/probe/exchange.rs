@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::stream::{Wire, farewell, wire};
+use super::stream::{Wire, farewell, is_end, wire};
 use super::{ANSWER_MAX, Answer, ProbeError, Talk, Target};
 use crate::answer::Text;
 use config::probe::Exchange;
@@ -27,12 +27,13 @@ async fn expect(wire: &mut impl Wire, expected: &[u8]) -> Result<Answer, ProbeEr
     loop {
         // It may begin in what came before, but not end there.
         let from = received.len().saturating_sub(expected.len().saturating_sub(1));
-        match wire.read_buf(&mut received).await? {
-            0 if received.is_empty() => return Err(ProbeError::Closed),
-            0 => return Err(unexpected(&received)),
-            _ if contains(&received[from..], expected) => return Ok(Answer::default()),
-            _ if received.len() > ANSWER_MAX => return Err(unexpected(&received)),
-            _ => {}
+        match wire.read_buf(&mut received).await {
+            Ok(1..) if contains(&received[from..], expected) => return Ok(Answer::default()),
+            Ok(1..) if received.len() <= ANSWER_MAX => {}
+            Ok(0) if received.is_empty() => return Err(ProbeError::Closed),
+            Err(error) if received.is_empty() || !is_end(&error) => return Err(error.into()),
+            // Another answer, and perhaps the end: what it said tells more than that it left.
+            Ok(_) | Err(_) => return Err(unexpected(&received)),
         }
     }
 }

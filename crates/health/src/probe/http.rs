@@ -1,135 +1,220 @@
 //! A probe by HTTP/1.1, of the health of a server or of its role.
+//!
+//! The first line of an answer decides, and nothing is waited for that decides nothing: only where something is expected of the
+//! body is that read. Many checkers are scripts behind inetd. They answer without having read the request, say no length, and then
+//! close, so that the connection is reset, or never close.
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::{Request, header};
-use hyper_util::rt::TokioIo;
+mod body;
 
+use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use self::body::Body;
 use super::exchange::contains;
-use super::stream::wire;
-use super::{ANSWER_MAX, Answer, Driver, Goodbye, ProbeError, Talk, Target};
+use super::stream::{Wire, farewell, wire};
+use super::{ANSWER_MAX, Answer, GOODBYE_MAX, Goodbye, ProbeError, Talk, Target};
 use crate::answer::{Claim, Progress, Role, Text};
 use config::probe::{Http, Method, Question};
 
 pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError> {
     match &http.question {
         Question::Health { path, statuses, body } => {
-            let mut visit = Visit::begin(target, http).await?;
-            let page = visit.fetch(http, path).await?;
-            let goodbye = visit.end();
-            let answer = if !statuses.iter().any(|range| range.contains(&page.status)) {
-                Err(ProbeError::UnexpectedAnswer(Text::new(format_args!("status {}", page.status))))
-            } else if contains(&page.body, body.as_bytes()) {
+            let mut visit = Visit::begin(target, http, path).await?;
+            let status = visit.status().await?;
+            let answer = if !statuses.iter().any(|range| range.contains(&status)) {
+                Err(ProbeError::UnexpectedAnswer(Text::new(format_args!("status {status}"))))
+            } else if body.is_empty() || visit.body_contains(body.as_bytes()).await {
                 Ok(Answer::default())
             } else {
                 Err(ProbeError::UnexpectedAnswer(Text::new("a body without what it should contain")))
             };
-            Ok(Talk { answer, goodbye })
+            Ok(Talk { answer, goodbye: visit.end() })
         }
         Question::Role { primary, replica } => {
-            let mut visit = Visit::begin(target, http).await?;
-            let page = visit.fetch(http, primary).await?;
-            if page.says_yes() {
-                return Ok(role(Role::Primary(Claim::default()), visit.end()));
-            }
-            let page = match visit.fetch(http, replica).await {
-                // Patroni closes each connection after one answer.
-                Err(ProbeError::Closed) => {
-                    drop(visit);
-                    visit = Visit::begin(target, http).await?;
-                    visit.fetch(http, replica).await?
+            let (said, goodbye) = says_yes(target, http, primary).await?;
+            let answer = |role| Ok(Answer { role: Some(role) });
+            match said {
+                Ok(true) => Ok(Talk { answer: answer(Role::Primary(Claim::default())), goodbye }),
+                Ok(false) => {
+                    // A connection for each question: Patroni closes it after one answer.
+                    let _ = timeout(GOODBYE_MAX.min(target.probe.rhythm.timeout / 4), goodbye).await;
+                    let (said, goodbye) = says_yes(target, http, replica).await?;
+                    let role = |is_replica| {
+                        if is_replica { Role::Replica(Progress::default()) } else { Role::Neither }
+                    };
+                    Ok(Talk { answer: said.map(role).and_then(answer), goodbye })
                 }
-                answered => answered?,
-            };
-            let said = if page.says_yes() { Role::Replica(Progress::default()) } else { Role::Neither };
-            Ok(role(said, visit.end()))
+                Err(error) => Ok(Talk { answer: Err(error), goodbye }),
+            }
         }
     }
 }
 
-fn role(role: Role, goodbye: Goodbye) -> Talk {
-    Talk { answer: Ok(Answer { role: Some(role) }), goodbye }
+/// Whether a path says yes: any status of success. 503 says no. Any other is no word about the role: a server that is broken, or
+/// has too much to do, must not lose it by one answer.
+async fn says_yes(
+    target: &Target,
+    http: &Http,
+    path: &str,
+) -> Result<(Result<bool, ProbeError>, Goodbye), ProbeError> {
+    let mut visit = Visit::begin(target, http, path).await?;
+    let said = match visit.status().await? {
+        200..=299 => Ok(true),
+        503 => Ok(false),
+        status => Err(ProbeError::UnexpectedAnswer(Text::new(format_args!(
+            "status {status} of {path}, not 2xx or 503"
+        )))),
+    };
+    Ok((said, visit.end()))
 }
 
-struct Page {
-    status: u16,
-    /// The first [`ANSWER_MAX`] bytes, or a little more.
-    body: Vec<u8>,
-}
-
-impl Page {
-    fn says_yes(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-}
-
-/// A connection over which pages are fetched, one after the other.
+/// A connection on which one question was asked.
 struct Visit {
-    sender: http1::SendRequest<Empty<Bytes>>,
-    driver: Driver,
+    wire: Box<dyn Wire>,
+    /// What has come and is not looked at yet.
+    received: Vec<u8>,
+    method: Method,
+    /// The status of the answer; 0 before it has come.
+    status: u16,
+    /// Whether the headers were read.
+    has_headers: bool,
+    body: Body,
 }
 
 impl Visit {
-    async fn begin(target: &Target, http: &Http) -> Result<Self, ProbeError> {
-        let wire = wire(target, http.tls.as_ref()).await?;
-        let (sender, connection) =
-            http1::Builder::new().max_buf_size(ANSWER_MAX).handshake(TokioIo::new(wire)).await?;
-        Ok(Self { sender, driver: Driver::new(async { drop(connection.await) }) })
+    async fn begin(target: &Target, http: &Http, path: &str) -> Result<Self, ProbeError> {
+        let mut wire = wire(target, http.tls.as_ref()).await?;
+        wire.write_all(request(http, path).as_bytes()).await?;
+        wire.flush().await?;
+        let (received, body) = (Vec::new(), Body::without_length());
+        Ok(Self { wire, received, method: http.method, status: 0, has_headers: false, body })
     }
 
-    async fn fetch(&mut self, http: &Http, path: &str) -> Result<Page, ProbeError> {
-        let request = request(http, path)?;
-        let page = self.driver.beside(async {
-            self.sender.ready().await?;
-            let response = self.sender.send_request(request).await?;
-            let status = response.status().as_u16();
-            Ok(Page { status, body: beginning(response.into_body()).await? })
-        });
-        page.await
-    }
-
-    /// Without its sender the connection closes.
-    fn end(self) -> Goodbye {
-        Box::pin(self.driver.end())
-    }
-}
-
-fn request(http: &Http, path: &str) -> Result<Request<Empty<Bytes>>, ProbeError> {
-    let method = match http.method {
-        Method::Get => hyper::Method::GET,
-        Method::Head => hyper::Method::HEAD,
-        Method::Options => hyper::Method::OPTIONS,
-    };
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, &http.host)
-        .header(header::USER_AGENT, "rondel")
-        .body(Empty::new())
-        .map_err(|error| ProbeError::Local(Text::new(error)))
-}
-
-async fn beginning(mut body: Incoming) -> Result<Vec<u8>, ProbeError> {
-    let mut beginning = Vec::new();
-    while beginning.len() < ANSWER_MAX
-        && let Some(frame) = body.frame().await
-    {
-        if let Some(data) = frame?.data_ref() {
-            beginning.extend_from_slice(data);
+    /// Reads the first line of the answer.
+    async fn status(&mut self) -> Result<u16, ProbeError> {
+        loop {
+            if let Some((status, length)) = first_line(&self.received)? {
+                if !INTERIM.contains(&status) {
+                    self.received.drain(..length);
+                    self.status = status;
+                    return Ok(status);
+                }
+                // It says that an answer is to come.
+                if let Some(length) = head_length(&self.received) {
+                    self.received.drain(..length);
+                    continue;
+                }
+            }
+            if self.received.len() >= ANSWER_MAX {
+                return Err(ProbeError::Protocol(Text::new("no end of the first line")));
+            }
+            match self.more().await {
+                Ok(true) => {}
+                Ok(false) => return self.last_words(),
+                Err(error) => return self.last_words().map_err(|_| error),
+            }
         }
     }
-    Ok(beginning)
-}
 
-impl From<hyper::Error> for ProbeError {
-    fn from(error: hyper::Error) -> Self {
-        let io = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
-        match io {
-            _ if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => Self::Closed,
-            Some(io) => io.into(),
-            None => Self::Protocol(Text::new(error)),
+    /// Reads a first line that the end of the connection has ended.
+    fn last_words(&mut self) -> Result<u16, ProbeError> {
+        self.received.push(b'\n');
+        let line = first_line(&self.received).ok().flatten();
+        line.map(|(status, _)| status).filter(|status| !INTERIM.contains(status)).ok_or(ProbeError::Closed)
+    }
+
+    /// Whether the body contains `expected`, of an answer whose first line was read. It is not read further than to that.
+    async fn body_contains(&mut self, expected: &[u8]) -> bool {
+        self.read_headers().await;
+        loop {
+            let before = self.body.text().len();
+            let has_ended = self.body.take(&mut self.received);
+            // It may begin in what came before, but not end there.
+            let from = before.saturating_sub(expected.len() - 1);
+            if contains(&self.body.text()[from..], expected) {
+                return true;
+            }
+            let is_enough = has_ended || self.body.text().len() >= ANSWER_MAX;
+            if is_enough || !matches!(self.more().await, Ok(true)) {
+                return false;
+            }
         }
     }
+
+    /// Reads how the end of the body is told.
+    async fn read_headers(&mut self) {
+        self.has_headers = true;
+        loop {
+            let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+            match httparse::parse_headers(&self.received, &mut headers) {
+                Ok(Status::Complete((length, headers))) => {
+                    self.body = Body::new(self.method, self.status, headers);
+                    self.received.drain(..length);
+                    return;
+                }
+                Ok(Status::Partial) if self.received.len() < ANSWER_MAX => {
+                    if !matches!(self.more().await, Ok(true)) {
+                        return;
+                    }
+                }
+                // What comes instead of headers is taken for the body.
+                Ok(Status::Partial) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits for more of the answer; false if there is none.
+    async fn more(&mut self) -> Result<bool, ProbeError> {
+        Ok(self.wire.read_buf(&mut self.received).await? > 0)
+    }
+
+    /// Hears the server out, so that it does not count a client that broke off, and closes.
+    fn end(mut self) -> Goodbye {
+        Box::pin(async move {
+            if !self.has_headers {
+                self.read_headers().await;
+            }
+            while !self.body.take(&mut self.received) && matches!(self.more().await, Ok(true)) {}
+            farewell(self.wire).await;
+        })
+    }
 }
+
+/// The request. The config has no path and no host with a space or the end of a line in it.
+fn request(http: &Http, path: &str) -> String {
+    let (host, method) = (
+        &http.host,
+        match http.method {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Options => "OPTIONS",
+        },
+    );
+    format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: rondel\r\nConnection: close\r\n\r\n")
+}
+
+/// The status in the first line of an answer, and the line's length with its end; none if there is more to come.
+fn first_line(received: &[u8]) -> Result<Option<(u16, usize)>, ProbeError> {
+    let begin = received.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let line = &received[begin..];
+    let end = line.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
+    let mut response = Response::new(&mut []);
+    ParserConfig::default()
+        .allow_multiple_spaces_in_response_status_delimiters(true)
+        .parse_response(&mut response, &line[..end.unwrap_or(line.len())])
+        .map_err(|error| ProbeError::Protocol(Text::new(error)))?;
+    Ok(response.code.zip(end).map(|(status, end)| (status, begin + end)))
+}
+
+/// The length of the first line, the headers and the empty line below them; none if there is more to come.
+fn head_length(received: &[u8]) -> Option<usize> {
+    let after = |end: &[u8]| Some(received.windows(end.len()).position(|bytes| bytes == end)? + end.len());
+    [after(b"\n\r\n"), after(b"\n\n")].into_iter().flatten().min()
+}
+
+/// Statuses of an answer that another one follows, on the same connection.
+const INTERIM: std::ops::RangeInclusive<u16> = 100..=199;
+
+/// How many headers are looked at; with more, the body is looked for in them as well.
+const HEADERS_MAX: usize = 100;

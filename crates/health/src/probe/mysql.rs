@@ -1,37 +1,49 @@
 //! A probe of MySQL or MariaDB, which logs in and asks for the role.
 
 mod bytes;
+mod errors;
 mod proof;
 mod session;
 
 use std::time::Duration;
 
-use self::session::{Failure, Row, Session};
+use self::session::Row;
+pub(super) use self::session::{Failure, Greeting, Session};
+use super::meaning::Meaning;
+use super::stream::connect;
 use super::{Answer, ProbeError, Talk, Target, secret};
 use crate::answer::{Claim, History, Progress, Role, Text};
 use config::probe::Mysql;
 
 pub(super) async fn ask(target: &Target, mysql: &Mysql) -> Result<Talk, ProbeError> {
     let password = secret::read(&mysql.login.password)?;
-    let login = Session::login(target, &mysql.login.user, password.as_deref(), mysql.tls.as_ref());
-    let mut session = login.await?;
-    let answer = role(&mut session).await;
-    Ok(Talk {
-        answer: answer.map(|role| Answer { role: Some(role) }).map_err(ProbeError::from),
-        goodbye: Box::pin(session.quit()),
+    let stream = connect(target).await?;
+    let login = async {
+        let mut session = Session::new(stream);
+        let greeting = session.greeting().await?;
+        session.log_in(&greeting, &mysql.login.user, password.as_deref(), mysql.tls.as_ref()).await
+    };
+    let answer =
+        |role: Result<Role, Failure>| role.or_else(Failure::role).map(|role| Answer { role: Some(role) });
+    Ok(match login.await {
+        Ok(mut session) => {
+            let role = role(&mut session).await;
+            Talk { answer: answer(role), goodbye: Box::pin(session.quit()) }
+        }
+        Err(failure) => Talk { answer: answer(Err(failure)), goodbye: Box::pin(async {}) },
     })
 }
 
 async fn role(session: &mut Session) -> Result<Role, Failure> {
-    let writable = is_writable(session).await?;
-    let source = source(session).await?;
+    let Writable { now: writable, maker } = is_writable(session).await?;
+    let source = source(session, maker).await?;
     Ok(match (writable, source) {
         (true, Source::Hidden) => Role::Primary(Claim::default()),
-        (true, Source::Nobody) => primary(History::Source { follows: false }),
-        (true, Source::Other { .. }) => primary(History::Source { follows: true }),
+        (true, Source::None) => primary(History::Source { follows: false }),
+        (true, Source::Others { .. }) => primary(History::Source { follows: true }),
         (false, Source::Hidden) => Role::Replica(Progress::default()),
-        (false, Source::Nobody) => Role::Neither,
-        (false, Source::Other { lag }) => Role::Replica(Progress { position: None, lag }),
+        (false, Source::None) => Role::Neither,
+        (false, Source::Others { lag }) => Role::Replica(Progress { position: None, lag }),
     })
 }
 
@@ -39,17 +51,30 @@ fn primary(history: History) -> Role {
     Role::Primary(Claim { history: Some(history), position: None })
 }
 
-/// Whether it takes writes from everyone.
-async fn is_writable(session: &mut Session) -> Result<bool, Failure> {
-    let row = match session.first_row("SELECT @@global.read_only, @@global.super_read_only").await {
+struct Writable {
+    /// Whether it takes writes from everyone.
+    now: bool,
+    maker: Maker,
+}
+
+/// Which of the two it is, as far as they are asked in different words.
+#[derive(Clone, Copy)]
+enum Maker {
+    Oracle,
+    /// Or a MySQL before 5.7.8.
+    MariaDb,
+}
+
+async fn is_writable(session: &mut Session) -> Result<Writable, Failure> {
+    let (row, maker) = match session.first_row("SELECT @@global.read_only, @@global.super_read_only").await {
         // MariaDB has one of them.
         Err(Failure::Said { code: ER_UNKNOWN_SYSTEM_VARIABLE, .. }) => {
-            session.first_row("SELECT @@global.read_only").await?
+            (session.first_row("SELECT @@global.read_only").await?, Maker::MariaDb)
         }
-        row => row?,
+        row => (row?, Maker::Oracle),
     };
     let row = row.ok_or_else(|| ProbeError::UnexpectedAnswer(Text::new("no value of read_only")))?;
-    Ok(row.values().all(|value| value.is_some_and(is_off)))
+    Ok(Writable { now: row.values().all(|value| value.is_some_and(is_off)), maker })
 }
 
 /// Whatever is not off is on: later versions have more values.
@@ -57,27 +82,47 @@ fn is_off(value: &[u8]) -> bool {
     value == b"0" || value.eq_ignore_ascii_case(b"OFF")
 }
 
-/// Whom a server is set up to follow.
+/// Which servers a server is set up to follow.
+#[derive(Debug, PartialEq, Eq)]
 enum Source {
     /// The probe's user may not see it.
     Hidden,
-    Nobody,
-    Other {
-        /// How far it is behind; none while replication is broken.
+    None,
+    /// One, or several: each has a connection, or channel, of its own.
+    Others {
+        /// How far it is behind the one that it is furthest behind; none while replication from any of them stands still.
         lag: Option<Duration>,
     },
 }
 
-async fn source(session: &mut Session) -> Result<Source, Failure> {
-    let status = match session.first_row("SHOW REPLICA STATUS").await {
-        // MySQL before 8.0.22.
-        Err(Failure::Said { code: ER_PARSE_ERROR, .. }) => session.first_row("SHOW SLAVE STATUS").await,
-        status => status,
+impl Source {
+    /// Takes account of one more connection.
+    fn add(&mut self, row: &Row) {
+        let lag = match self {
+            // It stands still after it has brought a member of a group up to date, and does not say how far that is.
+            _ if row.value("Channel_Name") == Some(b"group_replication_recovery") => return,
+            Self::Others { lag: before } => before.zip(lag(row)).map(|(one, other)| one.max(other)),
+            Self::Hidden | Self::None => lag(row),
+        };
+        *self = Self::Others { lag };
+    }
+}
+
+/// Asks for all connections. In MariaDB one with a name is not shown without `ALL`.
+async fn source(session: &mut Session, maker: Maker) -> Result<Source, Failure> {
+    let (first, second) = match maker {
+        Maker::MariaDb => ("SHOW ALL SLAVES STATUS", "SHOW SLAVE STATUS"),
+        // Before 8.0.22 it has the second one only.
+        Maker::Oracle => ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS"),
     };
-    match status {
-        Ok(Some(row)) => Ok(Source::Other { lag: lag(&row) }),
-        Ok(None) => Ok(Source::Nobody),
-        Err(Failure::Said { code: ER_SPECIFIC_ACCESS_DENIED, .. }) => Ok(Source::Hidden),
+    let mut source = Source::None;
+    let asked = match session.rows(first, |row| source.add(&row)).await {
+        Err(Failure::Said { code: ER_PARSE_ERROR, .. }) => session.rows(second, |row| source.add(&row)).await,
+        asked => asked,
+    };
+    match asked {
+        Ok(()) => Ok(source),
+        Err(failure) if failure.meaning() == Some(Meaning::Account) => Ok(Source::Hidden),
         Err(failure) => Err(failure),
     }
 }
@@ -87,37 +132,73 @@ fn lag(row: &Row) -> Option<Duration> {
     std::str::from_utf8(seconds).ok()?.parse().ok().map(Duration::from_secs)
 }
 
-impl From<Failure> for ProbeError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Probe(error) => error,
-            Failure::Said { code, text } => match code {
-                ER_CON_COUNT_ERROR | ER_TOO_MANY_USER_CONNECTIONS | ER_USER_LIMIT_REACHED => {
-                    Self::Overloaded(text)
-                }
-                ER_SERVER_SHUTDOWN => Self::NotReady(text),
-                ER_DBACCESS_DENIED
-                | ER_ACCESS_DENIED
-                | ER_ACCESS_DENIED_NO_PASSWORD
-                | ER_HOST_IS_BLOCKED
-                | ER_HOST_NOT_PRIVILEGED
-                | ER_SPECIFIC_ACCESS_DENIED => Self::Authentication(text),
-                _ => Self::UnexpectedAnswer(text),
-            },
+impl Failure {
+    /// What a server's refusal says of it.
+    fn meaning(&self) -> Option<Meaning> {
+        match self {
+            Self::Said { code, .. } => errors::meaning(*code),
+            Self::Probe(_) => None,
+        }
+    }
+
+    /// The role of a server that answered so, if that tells one.
+    pub(super) fn role(self) -> Result<Role, ProbeError> {
+        let meaning = self.meaning();
+        match self {
+            Self::Said { text, .. } => Meaning::of(meaning, text),
+            Self::Probe(error) => Err(error),
         }
     }
 }
 
-// The server's errors, <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>.
-const ER_CON_COUNT_ERROR: u16 = 1040;
-const ER_DBACCESS_DENIED: u16 = 1044;
-const ER_ACCESS_DENIED: u16 = 1045;
-const ER_SERVER_SHUTDOWN: u16 = 1053;
+/// The port that these servers have unless told otherwise.
+pub(super) const PORT: u16 = 3306;
+
+// Errors that say that a question is of another version, <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>.
 const ER_PARSE_ERROR: u16 = 1064;
-const ER_HOST_IS_BLOCKED: u16 = 1129;
-const ER_HOST_NOT_PRIVILEGED: u16 = 1130;
 const ER_UNKNOWN_SYSTEM_VARIABLE: u16 = 1193;
-const ER_TOO_MANY_USER_CONNECTIONS: u16 = 1203;
-const ER_USER_LIMIT_REACHED: u16 = 1226;
-const ER_SPECIFIC_ACCESS_DENIED: u16 = 1227;
-const ER_ACCESS_DENIED_NO_PASSWORD: u16 = 1698;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Row, Source};
+
+    /// What `Source` makes of connections that each say how many seconds they are behind, or NULL.
+    fn of(connections: &[Option<&str>]) -> Source {
+        let mut source = Source::None;
+        for (place, lag) in connections.iter().enumerate() {
+            let name = place.to_string();
+            source.add(&Row::of(&[("Connection_name", Some(&name)), ("Seconds_Behind_Master", *lag)]));
+        }
+        source
+    }
+
+    #[test]
+    fn a_replica_is_as_far_behind_as_its_worst_connection() {
+        let behind = |seconds| Source::Others { lag: Some(Duration::from_secs(seconds)) };
+        assert_eq!(of(&[]), Source::None);
+        assert_eq!(of(&[Some("3")]), behind(3));
+        for connections in [[Some("3"), Some("0"), Some("7")], [Some("7"), Some("3"), Some("0")]] {
+            assert_eq!(of(&connections), behind(7));
+        }
+    }
+
+    #[test]
+    fn where_one_connection_stands_still_the_lag_is_not_known() {
+        for connections in
+            [&[None][..], &[None, Some("0")], &[Some("0"), None], &[Some("0"), None, Some("0")]]
+        {
+            assert_eq!(of(connections), Source::Others { lag: None }, "{connections:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_brought_a_member_of_a_group_up_to_date_stands_still_at_no_price() {
+        let mut source = Source::None;
+        for (name, lag) in [("group_replication_applier", Some("2")), ("group_replication_recovery", None)] {
+            source.add(&Row::of(&[("Channel_Name", Some(name)), ("Seconds_Behind_Source", lag)]));
+        }
+        assert_eq!(source, Source::Others { lag: Some(Duration::from_secs(2)) });
+    }
+}

@@ -1,14 +1,15 @@
 //! A probe of PostgreSQL, which logs in and asks for the role.
 
+mod errors;
+
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use std::{error, io};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::config::SslMode;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{ChannelBinding, NoTls, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config, Connection, SimpleQueryMessage, SimpleQueryRow};
 use tokio_rustls::TlsConnector;
@@ -44,31 +45,40 @@ pub(super) async fn ask(target: &Target, postgres: &Postgres) -> Result<Talk, Pr
     match &postgres.tls {
         None => {
             let stream = connect(target).await?;
-            let (client, connection) = config.ssl_mode(SslMode::Disable).connect_raw(stream, NoTls).await?;
-            Ok(converse(client, connection).await)
+            let login = config.ssl_mode(SslMode::Disable).connect_raw(stream, NoTls).await;
+            Ok(converse(login).await)
         }
         Some(tls) => {
             let secure = Secure { connector: tls::connector(tls)?, name: tls::name(tls)? };
             let stream = connect(target).await?;
-            let (client, connection) = config.ssl_mode(SslMode::Require).connect_raw(stream, secure).await?;
-            Ok(converse(client, connection).await)
+            let login = config.ssl_mode(SslMode::Require).connect_raw(stream, secure).await;
+            Ok(converse(login).await)
         }
     }
 }
 
-async fn converse<T>(client: Client, connection: Connection<Stream, T>) -> Talk
+async fn converse<T>(login: Result<(Client, Connection<Stream, T>), tokio_postgres::Error>) -> Talk
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut driver = Driver::new(async { drop(connection.await) });
-    let answer = driver.beside(role(&client)).await;
-    // Without its client the connection says Terminate and closes.
-    drop(client);
-    Talk { answer: answer.map(|role| Answer { role: Some(role) }), goodbye: Box::pin(driver.end()) }
+    let answer = |role: Result<Role, ProbeError>| role.map(|role| Answer { role: Some(role) });
+    match login {
+        Ok((client, connection)) => {
+            let mut driver = Driver::new(async { drop(connection.await) });
+            let role = driver.beside(role(&client)).await;
+            // Without its client the connection says Terminate and closes.
+            drop(client);
+            Talk { answer: answer(role), goodbye: Box::pin(driver.end()) }
+        }
+        Err(error) => Talk { answer: answer(errors::role(&error)), goodbye: Box::pin(async {}) },
+    }
 }
 
 async fn role(client: &Client) -> Result<Role, ProbeError> {
-    let messages = client.simple_query(QUERY).await?;
+    let messages = match client.simple_query(QUERY).await {
+        Ok(messages) => messages,
+        Err(error) => return errors::role(&error),
+    };
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
@@ -97,43 +107,6 @@ fn role_of(row: &SimpleQueryRow) -> Option<Role> {
 fn history(system: Option<&str>, segment: Option<&str>) -> Option<History> {
     let timeline = u32::from_str_radix(segment?.get(..8)?, 16).ok()?;
     Some(History::Timeline { system: system?.parse().ok()?, timeline })
-}
-
-impl From<tokio_postgres::Error> for ProbeError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        if let Some(said) = error.as_db_error() {
-            let text = Text::new(said);
-            return match said.code() {
-                &SqlState::TOO_MANY_CONNECTIONS => Self::Overloaded(text),
-                &SqlState::CANNOT_CONNECT_NOW | &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN => {
-                    Self::NotReady(text)
-                }
-                &SqlState::INVALID_PASSWORD
-                | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
-                | &SqlState::INVALID_CATALOG_NAME
-                | &SqlState::INSUFFICIENT_PRIVILEGE => Self::Authentication(text),
-                _ => Self::UnexpectedAnswer(text),
-            };
-        }
-        let source = error::Error::source(&error);
-        if let Some(io) = source.and_then(|source| source.downcast_ref::<io::Error>()) {
-            return io.into();
-        }
-        // The library's own words name the step that failed, and nothing else does; the source says why.
-        let step = error.to_string();
-        let text =
-            Text::new(format_args!("{step}: {}", source.map_or_else(String::new, ToString::to_string)));
-        if error.is_closed() {
-            Self::Closed
-        } else if step.starts_with("error performing TLS handshake") {
-            Self::Tls(text)
-        } else if step.starts_with("invalid configuration") {
-            // The server wants a password, and there is none.
-            Self::Authentication(text)
-        } else {
-            Self::Protocol(text)
-        }
-    }
 }
 
 /// Goes over to TLS when the server has agreed to it.

@@ -1,12 +1,10 @@
 //! A probe of Redis or Valkey, which asks for the role.
 
 mod ask_first;
+mod errors;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, ErrorKind, FromRedisValue, RedisConnectionInfo, RedisError, ServerErrorKind,
-    Value, cmd,
-};
+use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, Value, cmd};
 
 use self::ask_first::AskFirst;
 use super::stream::wire;
@@ -19,14 +17,18 @@ pub(super) async fn ask(target: &Target, redis: &Redis) -> Result<Talk, ProbeErr
     let wire = AskFirst::new(wire(target, redis.tls.as_ref()).await?);
     // The probe has a deadline of its own.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    let (mut connection, driver) = MultiplexedConnection::new_with_config(&login, wire, config).await?;
-    let mut driver = Driver::new(driver);
-
-    let answer = driver.beside(role(&mut connection)).await;
-    let goodbye = Box::pin(async move {
-        let _ = driver.beside(cmd("QUIT").query_async::<()>(&mut connection)).await;
-    });
-    Ok(Talk { answer: answer.map(|role| Answer { role: Some(role) }), goodbye })
+    let answer = |role: Result<Role, ProbeError>| role.map(|role| Answer { role: Some(role) });
+    match MultiplexedConnection::new_with_config(&login, wire, config).await {
+        Ok((mut connection, driver)) => {
+            let mut driver = Driver::new(driver);
+            let role = driver.beside(role(&mut connection)).await;
+            let goodbye = Box::pin(async move {
+                let _ = driver.beside(cmd("QUIT").query_async::<()>(&mut connection)).await;
+            });
+            Ok(Talk { answer: answer(role), goodbye })
+        }
+        Err(error) => Ok(Talk { answer: answer(errors::role(&error)), goodbye: Box::pin(async {}) }),
+    }
 }
 
 fn login(login: Option<&Login>) -> Result<RedisConnectionInfo, ProbeError> {
@@ -43,7 +45,10 @@ fn login(login: Option<&Login>) -> Result<RedisConnectionInfo, ProbeError> {
 }
 
 async fn role(connection: &mut MultiplexedConnection) -> Result<Role, ProbeError> {
-    let said: Vec<Value> = cmd("ROLE").query_async(connection).await?;
+    let said: Vec<Value> = match cmd("ROLE").query_async(connection).await {
+        Ok(said) => said,
+        Err(error) => return errors::role(&error),
+    };
     match role_of(&said) {
         Some(Role::Primary(claim)) => {
             // A user who may not ask for it knows no history; the role stands without.
@@ -106,27 +111,6 @@ fn history(info: &str) -> Option<History> {
         continued: field("master_replid2").filter(|id| id.contains(|digit| digit != '0')).map(str::to_owned),
         offset: field("master_repl_offset")?.parse().ok()?,
     })
-}
-
-impl From<RedisError> for ProbeError {
-    fn from(error: RedisError) -> Self {
-        let text = Text::new(&error);
-        match error.kind() {
-            _ if error.is_connection_dropped() => Self::Closed,
-            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                Self::Authentication(text)
-            }
-            ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown) => {
-                Self::NotReady(text)
-            }
-            ErrorKind::Io | ErrorKind::Parse => Self::Protocol(text),
-            _ => match error.code() {
-                Some("NOAUTH" | "WRONGPASS" | "DENIED") => Self::Authentication(text),
-                _ if text.to_string().contains("max number of clients") => Self::Overloaded(text),
-                _ => Self::UnexpectedAnswer(text),
-            },
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! A connection to what is probed, which reads no more than is sensible.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
@@ -34,19 +35,21 @@ pub(super) async fn connect(target: &Target) -> Result<Stream, ProbeError> {
     let socket = uring::open(&options).map_err(io::Error::from)?;
     let socket = TcpSocket::from_std_stream(socket.into());
     let tcp = socket.connect(to).await?;
-    refuse_itself(&tcp)?;
+    if is_its_own_peer(&tcp, to)? {
+        // Reset, it leaves nothing behind at the port that the server will want.
+        tcp.set_zero_linger()?;
+        return Err(ProbeError::Refused);
+    }
     Ok(Stream { tcp, left: RECEIVED_MAX })
 }
 
-/// Where nothing listens on an address of this host, the kernel may connect a socket to itself. That is no server's
-/// answer.
-fn refuse_itself(tcp: &TcpStream) -> io::Result<()> {
-    let local = tcp.local_addr().ok();
-    if local.is_some() && local == tcp.peer_addr().ok() {
-        tcp.set_zero_linger()?; // Or the port of the server would be in TIME_WAIT.
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Ok(())
+/// Whether a socket is connected to itself: it was given the port for its own that it connects to, and no server listens there.
+/// To TCP that is a simultaneous open.
+fn is_its_own_peer(tcp: &TcpStream, to: SocketAddr) -> io::Result<bool> {
+    let local = tcp.local_addr()?;
+    // One that has ended already has no peer any more.
+    let peer = tcp.peer_addr().unwrap_or(to);
+    Ok((local.ip(), local.port()) == (peer.ip(), peer.port()))
 }
 
 /// Says FIN and waits for the server's, so that the connection is not reset by what is still on its way.
@@ -58,6 +61,9 @@ pub(super) async fn farewell(mut wire: impl Wire) {
 }
 
 /// A TCP connection that ends with an error when the server has sent more than [`RECEIVED_MAX`].
+///
+/// A server that has closed the connection may have said why. So what is written to it then goes nowhere, and is no error: what
+/// it said is read, and then the end.
 #[derive(Debug)]
 pub(super) struct Stream {
     tcp: TcpStream,
@@ -86,7 +92,8 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.tcp).poll_write(context, bytes));
+        Poll::Ready(written.or_else(|error| if is_end(&error) { Ok(bytes.len()) } else { Err(error) }))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -98,29 +105,32 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// How many bytes one probe receives at most; a hostile server could send for ever. Twice
-/// [`ANSWER_MAX`](super::ANSWER_MAX), so that there is room for what is around the answer.
-const RECEIVED_MAX: usize = 2 * super::ANSWER_MAX;
+/// Whether an error says that the server has ended the connection.
+pub(super) fn is_end(error: &io::Error) -> bool {
+    matches!(ProbeError::from(error), ProbeError::Closed)
+}
+
+/// How many bytes one probe receives at most; a hostile server could send for ever. It is enough for the status of a replica
+/// that follows 256 servers, which is as many as MySQL allows.
+const RECEIVED_MAX: usize = 8 * super::ANSWER_MAX;
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::net::SocketAddr;
 
     use tokio::net::TcpSocket;
 
-    use super::refuse_itself;
+    use super::is_its_own_peer;
 
     #[tokio::test]
-    async fn a_socket_that_is_connected_to_itself_is_refused() {
+    async fn a_socket_that_is_connected_to_itself_is_found_out() {
         for address in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
             let address: SocketAddr = address.parse().unwrap();
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
             socket.bind(address).unwrap();
             let own = socket.local_addr().unwrap();
             let tcp = socket.connect(own).await.unwrap();
-            let refused = refuse_itself(&tcp).unwrap_err();
-            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "{address}");
+            assert!(is_its_own_peer(&tcp, own).unwrap(), "{address}");
         }
     }
 }

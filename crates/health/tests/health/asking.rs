@@ -64,6 +64,12 @@ pub(crate) fn page(path: &str) -> Http {
     }
 }
 
+/// A page with `body` in it.
+pub(crate) fn page_with(body: &str) -> Kind {
+    let question = Question::Health { path: "/".into(), statuses: vec![200..=299], body: body.into() };
+    Kind::Http(Http { question, ..page("/") })
+}
+
 pub(crate) fn login(user: &str, password: Secret) -> Login {
     Login { user: user.into(), password }
 }

@@ -7,8 +7,12 @@
 
 mod asking;
 mod certificate;
+mod checkers;
 mod mariadb;
 mod misbehaving;
+#[expect(dead_code, reason = "shared with the tests of the binary, which need more of it")]
+#[path = "../../../rondel/tests/e2e/attack/namespace.rs"]
+mod namespace;
 mod nginx;
 #[expect(dead_code, reason = "shared with the tests of the binary, which need more of it")]
 #[path = "../../../rondel/tests/e2e/place.rs"]

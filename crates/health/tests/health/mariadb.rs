@@ -1,17 +1,20 @@
 //! Roles, as MariaDB says them.
 
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::probe::{Kind, Login, Mysql as Settings, Secret};
-use health::{Answer, Claim, History, ProbeError, Progress, Role};
+use health::{Answer, Claim, History, ProbeError, Progress, Role, Target, probe};
+use socket2::{Domain, Socket, Type};
 
-use crate::asking::{ask, login, mysql, role, why};
+use crate::asking::{ask, login, mysql, role, target, why};
 use crate::certificate::Certificate;
-use crate::place::eventually;
-use crate::servers::{MariaDb, unprivileged};
+use crate::place::{address, assert_root, eventually};
+use crate::servers::{MariaDb, unprivileged, unprivileged_folder};
 
 impl MariaDb {
     fn aborted(&self) -> String {
@@ -30,6 +33,24 @@ impl MariaDb {
 
     async fn role(&self) -> Role {
         role(self.at, mysql(self.login("probe"))).await
+    }
+
+    /// Replicates from `primary`, by a connection with a name.
+    fn follow_as(&self, name: &str, primary: &Self) {
+        self.says(&format!(
+            "CHANGE MASTER '{name}' TO master_host = '{}', master_port = {}, master_user = 'follower',
+                master_password = 's3cret', master_use_gtid = slave_pos;
+            START SLAVE '{name}'",
+            primary.at.ip(),
+            primary.at.port(),
+        ));
+        self.wait_for(name);
+    }
+
+    fn wait_for(&self, name: &str) {
+        eventually("replication runs", || {
+            self.says(&format!("SHOW SLAVE '{name}' STATUS\\G")).contains("Seconds_Behind_Master: 0")
+        });
     }
 
     /// Its role as a user who may not see replication.
@@ -83,6 +104,142 @@ async fn logins() {
     let _client = Client::start(&server);
     let error = asks("probe", "s3cret").await.unwrap_err();
     assert_eq!((error.name(), error.blames_server()), ("overloaded", false), "{error}");
+}
+
+#[tokio::test]
+async fn an_account_that_is_locked_or_has_expired_says_nothing_of_the_server() {
+    let server = MariaDb::start(2312, &["--max-password-errors=3"]);
+    let is_refused = async |code: &str| {
+        let error = ask(server.at, mysql(server.login("probe"))).await.unwrap_err();
+        assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
+        assert!(error.to_string().contains(code), "{error}");
+    };
+    server.says("ALTER USER probe ACCOUNT LOCK");
+    is_refused("4151").await;
+    server.says("ALTER USER probe ACCOUNT UNLOCK PASSWORD EXPIRE");
+    // It is let in, and may do nothing but change it.
+    is_refused("1820").await;
+    server.says("SET GLOBAL disconnect_on_expired_password = 1");
+    is_refused("1862").await;
+    server.says("ALTER USER probe IDENTIFIED BY 's3cret'");
+    assert_eq!(server.role().await, primary(false));
+
+    for _ in 0..3 {
+        let wrong = login("probe", Secret::File(server.secret("wrong")));
+        assert_eq!(why(ask(server.at, mysql(wrong)).await), "authentication");
+    }
+    is_refused("4150").await;
+}
+
+#[tokio::test]
+async fn a_replica_is_one_by_whatever_name_its_connections_have() {
+    let north = MariaDb::start(2313, &["--gtid-domain-id=1"]);
+    let south = MariaDb::start(2314, &["--gtid-domain-id=2"]);
+    let replica = MariaDb::start(2315, &["--read-only"]);
+    let in_step = Role::Replica(Progress { position: None, lag: Some(Duration::ZERO) });
+    replica.follow_as("north", &north);
+    assert_eq!(replica.role().await, in_step);
+    assert_eq!(replica.role_seen_narrowly().await, Role::Replica(Progress::default()));
+    replica.follow_as("south", &south);
+    assert_eq!(replica.role().await, in_step);
+
+    // One of two stands still, by either of its threads.
+    for (connection, thread) in [("north", "SQL_THREAD"), ("south", "IO_THREAD")] {
+        replica.says(&format!("STOP SLAVE '{connection}' {thread}"));
+        assert_eq!(replica.role().await, Role::Replica(Progress::default()), "{connection} {thread}");
+        replica.says(&format!("START SLAVE '{connection}' {thread}"));
+        replica.wait_for("north");
+        replica.wait_for("south");
+        assert_eq!(replica.role().await, in_step);
+    }
+
+    replica.says("SET GLOBAL read_only = 0");
+    assert_eq!(replica.role().await, primary(true));
+    replica.says("STOP ALL SLAVES; RESET SLAVE 'north' ALL; RESET SLAVE 'south' ALL");
+    assert_eq!(replica.role().await, primary(false));
+}
+
+/// How many clients of a host the server lets go away before they have logged in.
+const ERRORS_MAX: usize = 10;
+
+/// A server that looks up the names of hosts, as it does unless told otherwise, and counts their errors.
+///
+/// It does not count those of 127.0.0.1. It does not count those of an address that has no name, if nobody can say so; so it
+/// has a list of hosts to itself.
+fn suspicious(port: u16) -> MariaDb {
+    let folder = unprivileged_folder();
+    let host = address(0).ip();
+    fs::write(folder.file("hosts"), format!("127.0.0.1 localhost\n{host} balancer\n")).unwrap();
+    let mut command = Command::new("unshare");
+    let become_it = "mount --bind \"$0\" /etc/hosts && \
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups /usr/sbin/mariadbd \"$@\"";
+    command
+        .args(["--mount", "sh", "-c", become_it])
+        .arg(folder.file("hosts"))
+        .env("LC_ALL", "C")
+        .current_dir("/");
+    let limit = format!("--max-connect-errors={ERRORS_MAX}");
+    let server =
+        MariaDb::start_by(command, port, &["--skip-name-resolve=0", "--performance-schema=1", &limit]);
+    drop(folder);
+    server
+}
+
+impl MariaDb {
+    /// A probe from an address whose errors are counted.
+    fn target(&self, kind: Kind) -> Target {
+        let mut target = target(self.at, kind);
+        Arc::make_mut(&mut target.probe).source = Some(address(0).ip());
+        target
+    }
+
+    /// How many errors of that address are counted.
+    fn errors(&self) -> String {
+        self.says("SELECT sum(sum_connect_errors) FROM performance_schema.host_cache")
+            .lines()
+            .last()
+            .unwrap()
+            .into()
+    }
+
+    /// Goes away without having logged in.
+    fn visit(&self) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&address(0).into()).unwrap();
+        socket.connect(&self.at.into()).unwrap();
+        let mut greeting = [0; 4];
+        Read::read_exact(&mut &socket, &mut greeting).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn probes_by_connect_do_not_have_this_host_blocked() {
+    assert_root("binds a file over /etc/hosts");
+    let certificate = Certificate::new();
+    // A server of this kind is known by its usual port, and by how it greets at another.
+    for port in [3306, 2316] {
+        let server = suspicious(port);
+        let no_tls = Kind::Mysql(Settings { login: server.login("probe"), tls: Some(certificate.tls()) });
+        for _ in 0..2 * ERRORS_MAX {
+            assert_eq!(probe(&server.target(Kind::Tcp)).await.answer, Ok(Answer::default()));
+            // It does not offer TLS, and the probe leaves before it has logged in.
+            assert_eq!(why(probe(&server.target(no_tls.clone())).await.answer), "tls");
+        }
+        assert_eq!(server.errors(), "0", "port {port}");
+        assert!(probe(&server.target(mysql(server.login("probe")))).await.answer.is_ok());
+
+        // Others may have it blocked. No client gets through then.
+        for _ in 0..=ERRORS_MAX {
+            server.visit();
+        }
+        eventually("this host is blocked", || server.errors().parse::<usize>().unwrap() >= ERRORS_MAX);
+        let seeing = if port == 3306 { vec![Kind::Tcp] } else { vec![] };
+        for kind in seeing.into_iter().chain([mysql(server.login("probe"))]) {
+            let error = probe(&server.target(kind)).await.answer.unwrap_err();
+            assert_eq!((error.name(), error.blames_server()), ("not_ready", true), "{error}");
+            assert!(error.to_string().contains("1129"), "{error}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -157,4 +314,10 @@ async fn over_tls() {
     };
     assert!(asks(&certificate).await.is_ok());
     assert_eq!(why(asks(&Certificate::new()).await), "tls");
+
+    // It lets nobody in without, which is ours to know.
+    server.says("SET GLOBAL require_secure_transport = 1");
+    let error = ask(server.at, mysql(server.login("probe"))).await.unwrap_err();
+    assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
+    assert!(asks(&certificate).await.is_ok());
 }

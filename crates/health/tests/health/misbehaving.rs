@@ -13,11 +13,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::asking::{SHORT, ask, exchange, kinds_that_listen, login, mysql, page, target, why, with_rhythm};
+use crate::asking::{
+    SHORT, ask, exchange, kinds_that_listen, login, mysql, page, page_with, postgres, redis, target, why,
+    with_rhythm,
+};
+use crate::namespace::Namespace;
 use crate::place::{Folder, address};
 
 /// A server that does `serve` with every client.
-async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+pub(crate) async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -184,9 +188,14 @@ async fn it_says_the_same_without_end() {
             while stream.write_all(block.as_bytes()).await.is_ok() {}
         });
         let sender = sender.await;
-        for kind in kinds_that_listen() {
-            let error = ask(sender, kind.clone()).await.unwrap_err();
-            assert_ne!(error, ProbeError::Timeout, "{kind:?} of {repeated:?}");
+        for kind in kinds_that_listen().into_iter().chain([page_with("well")]) {
+            let answer = ask(sender, kind.clone()).await;
+            if kind == Kind::Http(page("/")) {
+                // Its first line is an answer.
+                assert_eq!(answer, Ok(Answer::default()));
+            } else {
+                assert_ne!(answer.unwrap_err(), ProbeError::Timeout, "{kind:?} of {repeated:?}");
+            }
         }
     }
 }
@@ -274,6 +283,88 @@ async fn an_authority_that_is_none_says_nothing_of_the_server() {
         let error = ask(well, Kind::Http(Http { tls: Some(tls), ..page("/") })).await.unwrap_err();
         assert_eq!((error.name(), error.blames_server()), ("local", false), "{error}");
     }
+}
+
+#[tokio::test]
+async fn it_says_why_and_closes_without_being_asked() {
+    // It closes with the question unread, so that the connection is reset.
+    let full = b"\x17\0\0\0\xff\x10\x04Too many connections";
+    for (kind, words, name) in [
+        (exchange("PING\r\n", "+PONG"), &b"-ERR go away\r\n"[..], "unexpected_answer"),
+        (mysql(login("probe", Secret::None)), full, "overloaded"),
+        (redis(None), b"-ERR max number of clients reached\r\n", "overloaded"),
+        (postgres(login("probe", Secret::None)), STARTING, "not_ready"),
+    ] {
+        let refusing = server(move |mut stream| async move {
+            stream.write_all(words).await.unwrap();
+            while stream.peek(&mut [0]).await.unwrap() == 0 {}
+        });
+        let refusing = refusing.await;
+        for _ in 0..20 {
+            assert_eq!(why(ask(refusing, kind.clone()).await), name, "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_says_why_and_resets_before_it_is_answered() {
+    // What it says, with the greeting, of the login that is to come: there are too many connections.
+    let words = [GREETING, b"\x17\0\0\x02\xff\x10\x04Too many connections"].concat();
+    let refusing = server(move |mut stream| {
+        let words = words.clone();
+        async move {
+            stream.write_all(&words).await.unwrap();
+            stream.set_zero_linger().unwrap();
+        }
+    });
+    let refusing = refusing.await;
+    for _ in 0..20 {
+        assert_eq!(why(ask(refusing, mysql(login("probe", Secret::None))).await), "overloaded");
+    }
+}
+
+/// How PostgreSQL says that it does not take connections yet.
+const STARTING: &[u8] = b"E\0\0\0\x30SFATAL\0C57P03\0Mthe database is starting up\0\0";
+
+#[tokio::test]
+async fn a_password_of_any_number_of_iterations_is_not_computed() {
+    for iterations in ["100001", "4294967295"] {
+        let greedy = server(move |mut stream| async move {
+            say_and_hear(&mut stream, b"").await;
+            let asked = say_and_hear(&mut stream, b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").await;
+            let asked = String::from_utf8_lossy(&asked).into_owned();
+            let nonce = asked.split_once("r=").expect("it says a nonce").1.to_owned();
+            let words = format!("r={nonce}more,s=c2FsdA==,i={iterations}");
+            let length = u32::try_from(words.len() + 8).unwrap().to_be_bytes();
+            say_and_hear(&mut stream, &[b"R", &length[..], &[0, 0, 0, 11], words.as_bytes()].concat()).await;
+        });
+        let folder = Folder::new();
+        std::fs::write(folder.file("password"), "s3cret").unwrap();
+        let login = login("probe", Secret::File(folder.file("password")));
+        let error = ask(greedy.await, postgres(login)).await.unwrap_err();
+        assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
+        assert!(error.to_string().contains("SCRAM iterations"), "{error}");
+    }
+}
+
+#[test]
+fn a_connection_to_itself_is_none() {
+    Namespace::within(|namespace| {
+        // The one port that the kernel has to give is the one that is connected to, and no server listens there.
+        namespace.set("ipv4/ip_local_port_range", "40000 40000");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for ip in ["127.0.0.1", "127.1.2.3", "::1"] {
+            let at = SocketAddr::new(ip.parse().unwrap(), 40000);
+            for source in [None, Some(at.ip())] {
+                for kind in kinds_that_listen().into_iter().chain([Kind::Tcp]) {
+                    let mut target = with_rhythm(at, kind.clone(), SHORT);
+                    Arc::make_mut(&mut target.probe).source = source;
+                    let answer = runtime.block_on(probe(&target)).answer;
+                    assert_eq!(answer, Err(ProbeError::Refused), "{kind:?} from {source:?} to {at}");
+                }
+            }
+        }
+    });
 }
 
 #[tokio::test]

@@ -89,9 +89,49 @@ async fn logins() {
     let no_password = postgres(login("probe", Secret::None));
     assert!(!ask(server.at, no_password).await.unwrap_err().blames_server());
 
+    let is_refused = async |why: &str| {
+        let error = asks("probe", "s3cret", "postgres").await.unwrap_err();
+        assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    for (wrong, right, why) in [
+        ("ALTER USER probe VALID UNTIL '2000-01-01'", "ALTER USER probe VALID UNTIL 'infinity'", "28P01"),
+        ("ALTER USER probe NOLOGIN", "ALTER USER probe LOGIN", "28000"),
+        (
+            "REVOKE CONNECT ON DATABASE postgres FROM PUBLIC",
+            "GRANT CONNECT ON DATABASE postgres TO PUBLIC",
+            "42501",
+        ),
+    ] {
+        server.says(wrong);
+        is_refused(why).await;
+        server.says(right);
+        assert!(asks("probe", "s3cret", "postgres").await.is_ok(), "{right}");
+    }
+    server.says("CREATE DATABASE closed ALLOW_CONNECTIONS false");
+    assert!(!asks("probe", "s3cret", "closed").await.unwrap_err().blames_server());
+
     server.says("ALTER USER probe CONNECTION LIMIT 0");
     let error = asks("probe", "s3cret", "postgres").await.unwrap_err();
     assert_eq!((error.name(), error.blames_server()), ("overloaded", false), "{error}");
+}
+
+#[tokio::test]
+async fn a_password_with_many_iterations_is_told_what_it_is() {
+    let server = Postgres::primary(2440, "");
+    // The password s3cret, as PostgreSQL 16 and later store it with another `scram_iterations`.
+    let salt = "MDEyMzQ1Njc4OWFiY2RlZg==";
+    let most = "XoAkACgNdPn0UARPRehr/8cXP8ZBLbH4xTlBTpXGAdo=:RLaksPrxfSigNna7Dq+5QKveaxJ+323XcSbShuf8kyg=";
+    let more = "gVJyDlCDqCxRxl3pDo0/n57hQM8myS2CzfDMr+YEvzc=:HNbWnthboavijYH4805N/oE4sNtaEp/sbp9raUeSjn4=";
+    let store = |iterations: &str, keys: &str| {
+        server.says(&format!("ALTER USER probe PASSWORD 'SCRAM-SHA-256${iterations}:{salt}${keys}'"));
+    };
+    store("100000", most);
+    assert!(matches!(server.role().await, Role::Primary(_)));
+    store("100001", more);
+    let error = ask(server.at, postgres(server.login())).await.unwrap_err();
+    assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
+    assert!(error.to_string().contains("lower `scram_iterations`"), "{error}");
 }
 
 #[tokio::test]

@@ -37,6 +37,22 @@ fn check_says_what_is_wrong_and_where() {
 }
 
 #[test]
+fn check_warns_of_a_probe_by_connect_of_a_database() {
+    let folder = Folder::new();
+    let file = folder.file("db.yaml");
+    let text = "listeners: [{ address: \"127.0.0.1:80\", pool: db }]\n\
+        pools: [{ name: db, probe: { tcp: {} }, backends: [{ address: \"10.0.0.1:3306\" }] }]\n";
+    fs::write(&file, text).unwrap();
+    let said = rondel(["check".as_ref(), file.as_os_str()]);
+    assert_eq!(said.code, 0, "it is right all the same: {}", said.text);
+    assert!(
+        said.text.contains("warning: pool db: ") && said.text.contains("probe: { mysql"),
+        "{}",
+        said.text
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there_exits_with_3() {
     for command in
         [["check", "/nonexistent/rondel.yaml"].as_slice(), &["run", "--config", "/nonexistent/rondel.yaml"]]

@@ -10,23 +10,22 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::super::stream::{Wire, connect, farewell};
+use super::super::stream::{Stream, Wire, farewell};
 use super::super::{ANSWER_MAX, tls};
 use super::bytes::Bytes;
 use super::proof::{NATIVE, is_known, proof};
 use crate::answer::{ProbeError, Text};
-use crate::target::Target;
 use config::probe::Tls;
 
 /// A client that has logged in.
-pub(super) struct Session {
+pub(in crate::probe) struct Session {
     wire: Box<dyn Wire>,
     /// The number of the next packet. Each command begins anew.
     sequence: u8,
 }
 
 /// Why a server did not do what it was asked.
-pub(super) enum Failure {
+pub(in crate::probe) enum Failure {
     /// It said why not.
     Said {
         /// The number of the error.
@@ -44,33 +43,51 @@ pub(super) struct Row {
 }
 
 impl Session {
-    /// Connects and logs in.
-    pub(super) async fn login(
-        target: &Target,
+    /// A conversation in which nothing was said yet.
+    pub(in crate::probe) fn new(stream: Stream) -> Self {
+        Self { wire: Box::new(stream), sequence: 0 }
+    }
+
+    /// Hears how the server greets.
+    pub(in crate::probe) async fn greeting(&mut self) -> Result<Greeting, Failure> {
+        let packet = self.receive().await?;
+        Greeting::parse(&packet).ok_or_else(broken)
+    }
+
+    /// Logs in to a server that has greeted.
+    pub(in crate::probe) async fn log_in(
+        mut self,
+        greeting: &Greeting,
         user: &str,
         password: Option<&str>,
         tls: Option<&Tls>,
     ) -> Result<Self, Failure> {
-        let stream = connect(target).await?;
-        let mut session = Self { wire: Box::new(stream), sequence: 0 };
-        let greeting = Greeting::read(&session.receive().await?)?;
         let mut capabilities = CAPABILITIES;
         if let Some(tls) = tls {
+            if greeting.capabilities & CAPABILITY_TLS == 0 {
+                Box::pin(self.be_refused(greeting)).await;
+                return Err(Failure::Probe(ProbeError::Tls(Text::new("the server does not offer it"))));
+            }
             capabilities |= CAPABILITY_TLS;
-            session = session.secure(&greeting, capabilities, tls).await?;
+            self = self.secure(capabilities, tls).await?;
         }
         // If it is not what this user needs, or is not known here, the server asks for another one.
         let method = if is_known(&greeting.method) { &greeting.method } else { NATIVE };
         let proof = proof(method, password, &greeting.nonce)?;
-        session.send(&response(capabilities, user, &proof, method)).await?;
-        session.authenticate(password, tls.is_some()).await?;
-        Ok(session)
+        self.send(&response(capabilities, user, &proof, method)).await?;
+        self.authenticate(password, tls.is_some()).await?;
+        Ok(self)
     }
 
-    async fn secure(mut self, greeting: &Greeting, capabilities: u32, tls: &Tls) -> Result<Self, Failure> {
-        if greeting.capabilities & CAPABILITY_TLS == 0 {
-            return Err(Failure::Probe(ProbeError::Tls(Text::new("the server does not offer it"))));
+    /// Leaves a server that has greeted, by a login that it refuses. A client that just goes away is counted, and after a hundred
+    /// of them (`max_connect_errors`) the server lets no client of this host in.
+    pub(in crate::probe) async fn be_refused(self, greeting: &Greeting) {
+        if let Ok(session) = self.log_in(greeting, NOBODY, None, None).await {
+            session.quit().await;
         }
+    }
+
+    async fn secure(mut self, capabilities: u32, tls: &Tls) -> Result<Self, Failure> {
         self.send(&response_head(capabilities)).await?;
         let wire = tls::connect(self.wire, tls).await?;
         Ok(Self { wire: Box::new(wire), sequence: self.sequence })
@@ -107,8 +124,7 @@ impl Session {
         Err(broken())
     }
 
-    /// Ends a login that cannot succeed with a wrong answer. A client that just goes away is counted, and after a hundred
-    /// of them (`max_connect_errors`) the server lets nobody in from this host.
+    /// Ends a login that cannot succeed with a wrong answer, for the reason that [`be_refused`](Self::be_refused) gives.
     async fn decline(&mut self, error: ProbeError) -> Failure {
         if self.send(&[0]).await.is_ok() {
             let _ = self.receive().await;
@@ -118,11 +134,18 @@ impl Session {
 
     /// Asks, and takes the first row of the answer, if there is any.
     pub(super) async fn first_row(&mut self, query: &str) -> Result<Option<Row>, Failure> {
+        let mut first = None;
+        self.rows(query, |row| first = first.take().or(Some(row))).await?;
+        Ok(first)
+    }
+
+    /// Asks, and hands over one row of the answer after the other. How many they are is bounded by how much a probe receives.
+    pub(super) async fn rows(&mut self, query: &str, mut take: impl FnMut(Row)) -> Result<(), Failure> {
         self.sequence = 0;
         self.send(&[&[COMMAND_QUERY], query.as_bytes()].concat()).await?;
         let head = self.receive().await?;
         if head.first() == Some(&OK) {
-            return Ok(None);
+            return Ok(());
         }
         let count =
             Bytes(&head).length().filter(|count| (1..=COLUMNS_MAX).contains(count)).ok_or_else(broken)?;
@@ -133,20 +156,22 @@ impl Session {
         if !is_end(&self.receive().await?) {
             return Err(broken());
         }
-        let mut first = None;
         loop {
             let packet = self.receive().await?;
             if is_end(&packet) {
-                return Ok(first);
+                return Ok(());
             }
-            if first.is_none() {
-                first = Some(Row::read(&names, &packet).ok_or_else(broken)?);
-            }
+            take(Row::read(&names, &packet).ok_or_else(broken)?);
         }
     }
 
+    /// Leaves a server that is not one of MySQL.
+    pub(in crate::probe) async fn leave(self) {
+        farewell(self.wire).await;
+    }
+
     /// Says goodbye, so that the server does not count an aborted client.
-    pub(super) async fn quit(mut self) {
+    pub(in crate::probe) async fn quit(mut self) {
         self.sequence = 0;
         if self.send(&[COMMAND_QUIT]).await.is_ok() {
             farewell(self.wire).await;
@@ -192,6 +217,14 @@ impl Row {
         self.columns.iter().map(|(_, value)| value.as_deref())
     }
 
+    #[cfg(test)]
+    pub(super) fn of(columns: &[(&str, Option<&str>)]) -> Self {
+        let owned = |(name, value): &(&str, Option<&str>)| {
+            ((*name).to_owned(), value.map(|value| value.as_bytes().to_vec()))
+        };
+        Self { columns: columns.iter().map(owned).collect() }
+    }
+
     fn read(names: &[String], packet: &[u8]) -> Option<Self> {
         let mut rest = Bytes(packet);
         let mut columns = Vec::new();
@@ -209,7 +242,7 @@ impl Row {
 }
 
 /// What the server says first.
-struct Greeting {
+pub(in crate::probe) struct Greeting {
     capabilities: u32,
     /// What the proof of the password is salted with.
     nonce: Vec<u8>,
@@ -218,10 +251,6 @@ struct Greeting {
 }
 
 impl Greeting {
-    fn read(packet: &[u8]) -> Result<Self, Failure> {
-        Self::parse(packet).ok_or_else(broken)
-    }
-
     fn parse(packet: &[u8]) -> Option<Self> {
         let mut rest = Bytes(packet);
         rest.take(1).filter(|version| version[0] == 10)?;
@@ -317,6 +346,9 @@ const ERROR: u8 = 0xff;
 // What caching_sha2_password says more.
 const SHA2_KNOWN: u8 = 0x03;
 const SHA2_FULL: u8 = 0x04;
+
+/// A user that should not exist. The server writes its name into its log, if it logs such things, so it says what it is.
+const NOBODY: &str = "rondel-tcp-probe";
 
 const COMMAND_QUIT: u8 = 0x01;
 const COMMAND_QUERY: u8 = 0x03;

@@ -29,10 +29,11 @@ pub(crate) enum Played {
 impl Actor {
     pub(crate) fn new(name: &str, port: u16, played: Played) -> Self {
         let played = Arc::new(AtomicU8::new(played as u8));
+        let heard = Arc::new(AtomicU8::new(played.load(Ordering::SeqCst)));
         let said = format!("{name}\n");
         let backend = Backend::scripted(name, port, {
             let played = Arc::clone(&played);
-            move |peer| act(&peer, &played, &said)
+            move |peer| act(&peer, &played, &heard, &said)
         });
         Self { backend, played }
     }
@@ -52,21 +53,20 @@ impl Actor {
     }
 }
 
-fn act(peer: &Peer, played: &AtomicU8, said: &str) {
+fn act(peer: &Peer, played: &AtomicU8, heard: &AtomicU8, said: &str) {
     peer.0.set_read_timeout(None).unwrap();
     let mut lines = BufReader::new(&peer.0).lines();
-    let mut heard = played.load(Ordering::SeqCst);
     while let Some(Ok(line)) = lines.next() {
         let answer = match line.strip_prefix("GET /").and_then(|rest| rest.split(' ').next()) {
             None => said.to_owned(),
             Some(path) => {
                 while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-                // A probe asks for the replica after the primary. Both answers are of one moment: who changes from
-                // replica to primary between them would be neither.
+                // A probe asks for the replica after the primary, by another connection. Both answers are of one moment: an
+                // actor that changes from replica to primary between them would be neither.
                 if path != "replica" {
-                    heard = played.load(Ordering::SeqCst);
+                    heard.store(played.load(Ordering::SeqCst), Ordering::SeqCst);
                 }
-                let plays = |role: Played| heard == role as u8;
+                let plays = |role: Played| heard.load(Ordering::SeqCst) == role as u8;
                 let status = match path {
                     _ if plays(Played::Ill) => return,
                     "primary" if !plays(Played::Primary) => 503,

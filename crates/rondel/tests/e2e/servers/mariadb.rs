@@ -16,6 +16,12 @@ impl MariaDb {
     /// A primary, which nothing follows yet.
     #[track_caller]
     pub(crate) fn start(port: u16, settings: &[&str]) -> Self {
+        Self::start_by(unprivileged("/usr/sbin/mariadbd"), port, settings)
+    }
+
+    /// The same by a command that becomes the server, with the arguments that it is given.
+    #[track_caller]
+    pub(crate) fn start_by(mut command: Command, port: u16, settings: &[&str]) -> Self {
         let at = address(port);
         let folder = unprivileged_folder();
         // A server that starts takes away the temporary tables it finds, also those of another one in the same folder.
@@ -30,7 +36,6 @@ impl MariaDb {
             ])
             .arg(&temporary)
             .arg(format!("--datadir={}", folder.file("data").display())));
-        let mut command = unprivileged("/usr/sbin/mariadbd");
         command
             .arg("--no-defaults")
             .arg(&temporary)

@@ -1,0 +1,130 @@
+//! What is right in a file, and yet likely to be meant otherwise.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::config::{Config, Pool};
+use crate::probe::Kind;
+
+/// Something that works less well than it might.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What it is about.
+    pub subject: String,
+    /// What is likely not meant.
+    pub found: String,
+    /// What would be better.
+    pub cure: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}\n  {}", self.subject, self.found, self.cure)
+    }
+}
+
+impl Config {
+    /// What is likely to be meant otherwise, in the order of the file.
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.pools.iter().flat_map(probes_by_connect).collect()
+    }
+}
+
+/// Probes that connect to a server which takes note of a client that leaves without a word.
+fn probes_by_connect(pool: &Pool) -> impl Iterator<Item = Warning> {
+    let probe = pool.probe.as_ref().filter(|probe| probe.kind == Kind::Tcp);
+    let ports: BTreeSet<u16> = probe.map_or_else(BTreeSet::new, |probe| {
+        pool.backends.iter().map(|backend| probe.port.unwrap_or_else(|| backend.address.port())).collect()
+    });
+    ports.into_iter().filter_map(|port| {
+        let (_, server, harm, cure) = TALKATIVE.iter().find(|(usual, ..)| *usual == port)?;
+        Some(Warning {
+            subject: format!("pool {}", pool.name),
+            found: format!("`tcp` probes of port {port}, which is usually {server}: {harm}"),
+            cure: format!("ask it in its own words: {cure}"),
+        })
+    })
+}
+
+/// By the usual port of a server: its name, what a `tcp` probe does to it, and the probe that is better.
+const TALKATIVE: &[(u16, &str, &str, &str)] = &[
+    (
+        22,
+        "SSH",
+        "they do not see that it hangs, and it may penalize a host for clients that do not log in",
+        "`probe: { exchange: { expect: 'SSH-' } }`, with this host in its `PerSourcePenaltyExemptList`",
+    ),
+    (
+        25,
+        "SMTP",
+        "they do not see that it hangs, and it writes a line into its log for each of them",
+        "`probe: { exchange: { expect: '220 ', goodbye: 'QUIT\\r\\n' } }`",
+    ),
+    (
+        3306,
+        "MySQL or MariaDB",
+        "they hear its greeting and nothing else of it, and it writes a refused login into its log for each of them",
+        "`probe: { mysql: { user: rondel } }`, which also tells the role",
+    ),
+    (
+        5432,
+        "PostgreSQL",
+        "they do not see that it starts, shuts down or hangs, and it may write a line into its log for each of them",
+        "`probe: { postgres: { user: rondel } }`, which also tells the role",
+    ),
+    (
+        6379,
+        "Redis or Valkey",
+        "they do not see that it loads its data or hangs",
+        "`probe: { redis: {} }`, which also tells the role",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, TALKATIVE};
+
+    /// The warnings of a pool with this probe, whose backends are at these ports.
+    fn warned(probe: &str, ports: &[u16]) -> Vec<String> {
+        let backends: Vec<_> =
+            ports.iter().map(|port| format!("{{ address: \"10.0.0.1:{port}\" }}")).collect();
+        let text = format!(
+            "listeners: [{{ address: \"127.0.0.1:80\", pool: db }}]\n\
+             pools: [{{ name: db, probe: {probe}, backends: [{}] }}]\n",
+            backends.join(", ")
+        );
+        let config = Config::parse("rondel.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        config.warnings().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_probe_by_connect_of_a_server_that_minds_is_warned_of_with_its_cure() {
+        for (port, cure) in [(22, "SSH-"), (25, "220 "), (3306, "mysql"), (5432, "postgres"), (6379, "redis")]
+        {
+            for warned in
+                [warned("{ tcp: {} }", &[port]), warned(&format!("{{ tcp: {{}}, port: {port} }}"), &[80])]
+            {
+                let [warning] = &warned[..] else { panic!("{warned:?}") };
+                assert!(warning.starts_with("pool db: ") && warning.contains(cure), "{warning}");
+                assert!(warning.contains(&port.to_string()), "{warning}");
+            }
+        }
+        assert_eq!(warned("{ tcp: {} }", &[3306, 80, 5432]).len(), 2, "one for each kind of server");
+    }
+
+    #[test]
+    fn no_other_probe_is_warned_of() {
+        assert_eq!(warned("{ tcp: {} }", &[80, 443]), Vec::<String>::new());
+        assert_eq!(warned("{ tcp: {}, port: 9200 }", &[3306]), Vec::<String>::new());
+        assert_eq!(warned("null", &[3306]), Vec::<String>::new());
+        assert_eq!(warned("{ mysql: { user: rondel } }", &[3306]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_warning_advises_is_a_probe() {
+        for (port, .., cure) in TALKATIVE {
+            let probe = cure.split('`').nth(1).unwrap().strip_prefix("probe: ").unwrap();
+            assert_eq!(warned(probe, &[*port]), Vec::<String>::new(), "{cure}");
+        }
+    }
+}
