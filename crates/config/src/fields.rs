@@ -76,7 +76,8 @@ impl<'t> Fields<'t> {
         value
     }
 
-    /// Whether an unknown key is this one but for a slip, or another program's word for it. It has been reported as that.
+    /// Whether an unknown key is this one but for a slip, or another program's word for it. It has been reported
+    /// as that.
     pub(crate) fn is_meant(&self, key: &str) -> bool {
         let own = || self.section.keys.iter().copied();
         let written = self.entries.iter().map(|entry| &*entry.key.value);

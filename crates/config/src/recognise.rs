@@ -26,7 +26,8 @@ pub(crate) fn recognise(text: &str) -> Option<Finding> {
     .find_map(|(program, line)| Some((program, line?)))?;
     let span = Span::of_bytes(text, line.start..line.start + line.text.len());
     let message = format!("this looks like a file of {program}: {}", Quoted(line.text));
-    let help = "rondel has a format of its own, in YAML: README.md shows the smallest file, and `rondel check FILE` tries it";
+    let help = "rondel has a format of its own, in YAML: README.md shows the smallest file, and \
+                `rondel check FILE` tries it";
     Some(Finding::at(span, message).help(help))
 }
 

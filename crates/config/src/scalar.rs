@@ -1,7 +1,7 @@
 //! What a single value may look like beside its plain form: the words for on and off, and what is nearly a number.
 //!
-//! Files are often written by programs. One that writes YAML 1.1, as Ansible and Helm do, quotes `off`, writes `false` for
-//! it, or quotes a number. So the quotes and the spelling say nothing here.
+//! Files are often written by programs. One that writes YAML 1.1, as Ansible and Helm do, quotes `off`, writes
+//! `false` for it, or quotes a number. So the quotes and the spelling say nothing here.
 
 /// Whether a value says on or off; nothing if it says something else.
 pub(crate) fn switch(text: &str) -> Option<bool> {
