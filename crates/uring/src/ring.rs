@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,8 +37,6 @@ pub struct Ring {
     waker_armed: bool,
     /// Whether a multishot receive ends by itself after a number of bytes (Linux 6.17).
     receive_limits: bool,
-    /// The ports that the kernel gives to sockets that connect.
-    ephemeral_ports: RangeInclusive<u16>,
 }
 
 /// Entries of the submission queue. When it is full, what is queued goes to the kernel early.
@@ -93,7 +90,6 @@ impl Ring {
             polled: Vec::new(),
             waker_armed: false,
             receive_limits: true,
-            ephemeral_ports: ephemeral_ports(),
         };
         ring.probe()?;
         Ok(ring)
@@ -298,9 +294,11 @@ impl Driver for Ring {
     fn confirm_connect(&mut self, socket: Fd, to: SocketAddr) -> Result<(), Errno> {
         let fd = borrow(socket);
         let socket = socket2::SockRef::from(&fd);
-        let Ok(peer) = socket.peer_addr() else { return sockets::confirm_without_peer(fd) };
-        let may_meet_itself = to.ip().is_loopback() && self.ephemeral_ports.contains(&to.port());
-        if may_meet_itself && socket.local_addr().is_ok_and(|local| local == peer) {
+        if socket.peer_addr().is_err() {
+            return sockets::confirm_without_peer(fd);
+        }
+        // At any address of this host, and at any port that `ip_local_port_range` has by now: to ask costs less than to know that.
+        if socket.local_addr().is_ok_and(|local| local.as_socket() == Some(to)) {
             return Err(Errno::CONNREFUSED);
         }
         Ok(())
@@ -411,16 +409,6 @@ fn set_poll_first(entry: &mut squeue::Entry) {
         let flags = std::ptr::from_mut(entry).cast::<u16>().add(IOPRIO);
         flags.write(flags.read() | POLL_FIRST);
     }
-}
-
-/// From `ip_local_port_range`, ip(7); all ports if it cannot be read.
-fn ephemeral_ports() -> RangeInclusive<u16> {
-    let read = || {
-        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
-        let mut ports = text.split_whitespace().map(str::parse);
-        Some(ports.next()?.ok()?..=ports.next()?.ok()?)
-    };
-    read().unwrap_or(0..=u16::MAX)
 }
 
 fn own(fd: OwnedFd) -> Fd {
