@@ -2,21 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::config::ListenAddress;
 use crate::problem::{Quoted, Wrong};
 
 /// Reads an address to accept on. A port alone, `:8080`, means every address of the host, IPv4 and IPv6.
-pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
-    if let Some(port) = every_address(text) {
-        return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+pub(crate) fn listen(text: &str) -> Result<ListenAddress, Wrong> {
+    if let Some(port) = text.strip_prefix(':').and_then(port) {
+        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        return Ok(ListenAddress { address, every_address: true });
     }
     let address = parse(text)?;
     plain(address.ip(), scope(&address))?;
-    Ok(address)
-}
-
-/// The port, when `text` names nothing else.
-pub(crate) fn every_address(text: &str) -> Option<u16> {
-    text.strip_prefix(':').and_then(port)
+    Ok(address.into())
 }
 
 /// Reads the address of a backend.

@@ -29,8 +29,17 @@ pub(crate) struct File {
     pub(crate) runtime: Runtime,
     pub(crate) admin: Admin,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) places: Places,
     pub(crate) listeners: Vec<WrittenListener>,
     pub(crate) pools: Vec<WrittenPool>,
+}
+
+/// Where the settings of the process are that may be at odds with others; none that are not written.
+#[derive(Default)]
+pub(crate) struct Places {
+    pub(crate) admin_socket: Option<Span>,
+    pub(crate) admin_http: Option<Span>,
+    pub(crate) access_log: Option<Span>,
 }
 
 /// A listener whose pool is still a name.
@@ -38,6 +47,7 @@ pub(crate) struct WrittenListener {
     pub(crate) name: Option<At<String>>,
     pub(crate) address: Option<At<SocketAddr>>,
     pub(crate) pool: Option<At<String>>,
+    every_address: bool,
     pub(crate) v6only: bool,
     pub(crate) demand: Demand,
     /// Where its role is.
@@ -96,10 +106,12 @@ impl File {
     pub(crate) fn read(tree: &Tree<'_>, problems: &mut Problems) -> Option<Self> {
         let file = Fields::of_file(tree, &FILE, &[&RUNTIME, &ADMIN, &LISTENER, &POOL], problems)?;
         version(&file, problems);
+        let mut places = Places::default();
         Some(Self {
             runtime: runtime(&file, problems),
-            admin: admin(&file, problems),
-            access_log: access_log(&file, problems),
+            admin: admin(&file, &mut places, problems),
+            access_log: access_log(&file, &mut places, problems),
+            places,
             listeners: listeners(&file, problems),
             pools: pools(&file, problems),
         })
@@ -113,6 +125,7 @@ impl WrittenListener {
         Some(Listener {
             name: self.name?.value,
             address: self.address?.value,
+            every_address: self.every_address,
             pool,
             demand: self.demand,
             access_log,
@@ -190,15 +203,17 @@ fn runtime(file: &Fields<'_>, problems: &mut Problems) -> Runtime {
     runtime
 }
 
-fn admin(file: &Fields<'_>, problems: &mut Problems) -> Admin {
+fn admin(file: &Fields<'_>, places: &mut Places, problems: &mut Problems) -> Admin {
     let mut admin = defaults::admin();
     let fields = file.get("admin").and_then(|value| value.fields(&ADMIN, &[&FILE, &RUNTIME], problems));
     let Some(fields) = fields else { return admin };
     if let Some(value) = fields.get("socket") {
+        places.admin_socket = Some(value.span());
         let socket = value.parse("`off`, `auto` or the path of a socket", socket, problems);
         admin.socket = socket.map_or(admin.socket, |socket| socket.value);
     }
     if let Some(value) = fields.get("http").filter(|value| !value.is_off()) {
+        places.admin_http = Some(value.span());
         let address = value.parse("`off` or an address", address::listen, problems);
         admin.http = address.map(|address| address.value);
     }
@@ -223,8 +238,9 @@ fn socket(text: &str) -> Result<AdminSocket, Wrong> {
 }
 
 /// Reads `off`, where it goes alone, or that with the rest.
-fn access_log(file: &Fields<'_>, problems: &mut Problems) -> Option<AccessLog> {
+fn access_log(file: &Fields<'_>, places: &mut Places, problems: &mut Problems) -> Option<AccessLog> {
     let value = file.get("access_log").filter(|value| !value.is_off())?;
+    places.access_log = Some(value.span());
     if value.is_scalar() {
         return log_target(value, problems).map(defaults::access_log);
     }
@@ -233,6 +249,7 @@ fn access_log(file: &Fields<'_>, problems: &mut Problems) -> Option<AccessLog> {
     let format = fields.get("format");
     let format = format.and_then(|value| value.choice("format", LogFormat::ALL, problems));
     let skip_empty = fields.get("skip_empty").and_then(|value| value.boolean(problems));
+    places.access_log = to.map(|to| to.span());
     let mut log = defaults::access_log(log_target(to?, problems)?);
     log.format = format.unwrap_or(log.format);
     log.skip_empty = skip_empty.unwrap_or(log.skip_empty);
@@ -295,10 +312,9 @@ fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenListener>
 
 fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
     let address = fields.require("address", "address: \"0.0.0.0:8080\"", problems);
-    let parse = |text: &str| Ok((address::listen(text)?, address::every_address(text).is_some()));
-    let address = address.and_then(|value| value.parse("an address", parse, problems));
-    let every = address.is_some_and(|address| address.value.1);
-    let address = address.map(|At { value: (value, _), span }| At { value, span });
+    let address = address.and_then(|value| value.parse("an address", address::listen, problems));
+    let every_address = address.is_some_and(|address| address.value.every_address);
+    let address = address.map(|At { value, span }| At { value: value.address, span });
 
     let pool = fields.require("pool", "pool: web", problems).and_then(|value| value.name(problems));
     let name = name(fields, address, problems);
@@ -313,11 +329,12 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
     let v6only_span = v6only.map(|value| value.span());
     let v6only = v6only.and_then(|value| value.boolean(problems)).unwrap_or(defaults::V6ONLY);
     if let (true, Some(span), Some(address)) = (v6only, v6only_span, address) {
-        refuse_v6only(span, address, every, problems);
+        refuse_v6only(span, address, every_address, problems);
     }
     WrittenListener {
         name,
         address,
+        every_address,
         pool,
         v6only,
         demand,

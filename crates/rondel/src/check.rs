@@ -11,6 +11,7 @@ use crate::outcome::{Failed, Outcome, print};
 Examples:
   rondel check rondel.yaml
   rondel check rondel.yaml && kill -HUP \"$(pidof rondel)\"
+  generate | rondel check /dev/stdin
 
 Exit codes: 0 the file is right, 3 it is not.")]
 pub(crate) struct Arguments {
@@ -20,7 +21,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn check(arguments: &Arguments) -> Outcome {
-    match Config::load(&arguments.file) {
+    let text = Config::text_of(&arguments.file).map_err(Failed::Config)?;
+    match Config::parse(&arguments.file.display().to_string(), &text) {
         Ok(config) => print(config.to_string().trim_end()),
         Err(error) => Err(Failed::Config(error)),
     }

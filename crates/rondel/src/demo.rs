@@ -11,7 +11,7 @@ mod traffic;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use config::Config;
+use config::{Config, ListenAddress};
 use control::{Failure, Ready, Source};
 
 use self::script::Script;
@@ -28,7 +28,7 @@ Examples:
 pub(crate) struct Arguments {
     /// Where the balancer listens
     #[arg(long, value_name = "[HOST]:PORT", default_value = "127.0.0.1:8080", value_parser = config::listen_address)]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: ListenAddress,
     /// Where the dashboard is; 127.0.0.1:9907 if it is free, or else another port
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) dashboard: Option<SocketAddr>,
@@ -69,7 +69,7 @@ pub(crate) fn demo(arguments: &Arguments) -> Outcome {
 }
 
 /// What a user would write. The usual socket is left to those that are no demo.
-fn configuration(listen: SocketAddr, dashboard: SocketAddr, backends: &[SocketAddr]) -> String {
+fn configuration(listen: ListenAddress, dashboard: SocketAddr, backends: &[SocketAddr]) -> String {
     let backends = backends.iter().enumerate();
     let backends: Vec<_> = backends
         .map(|(number, address)| {
@@ -149,7 +149,7 @@ const WITHOUT_KEYS: &str = "  rondel demo --script \"10s kill 2, 25s revive 2\""
 
 #[cfg(test)]
 mod tests {
-    use config::Config;
+    use config::{Config, listen_address};
     use control::{Ready, ReadyListener};
 
     use super::{configuration, invitation};
@@ -183,9 +183,10 @@ mod tests {
     #[test]
     fn its_configuration_is_one_that_a_user_may_write() {
         let addresses = ["127.0.0.1:9001", "127.0.0.1:9002"].map(|address| address.parse().unwrap());
-        let text =
-            configuration("[::1]:8080".parse().unwrap(), "127.0.0.1:9907".parse().unwrap(), &addresses);
+        let listen = listen_address(":8080").unwrap();
+        let text = configuration(listen, "127.0.0.1:9907".parse().unwrap(), &addresses);
         let config = Config::parse("demo", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        assert!(config.listeners[0].every_address);
         assert_eq!(config.pools[0].backends[1].name, "backend-2");
         assert!(config.pools[0].probe.is_some());
     }

@@ -8,15 +8,16 @@ use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 
 use super::exchange::contains;
+use super::files::Files;
 use super::stream::wire;
 use super::{ANSWER_MAX, Answer, Driver, Goodbye, ProbeError, Talk, Target};
 use crate::answer::{Claim, Progress, Role, Text};
 use config::probe::{Http, Method, Question};
 
-pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError> {
+pub(super) async fn ask(target: &Target, http: &Http, files: &Files) -> Result<Talk, ProbeError> {
     match &http.question {
         Question::Health { path, statuses, body } => {
-            let mut visit = Visit::begin(target, http).await?;
+            let mut visit = Visit::begin(target, http, files).await?;
             let page = visit.fetch(http, path).await?;
             let goodbye = visit.end();
             let answer = if !statuses.iter().any(|range| range.contains(&page.status)) {
@@ -29,7 +30,7 @@ pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError
             Ok(Talk { answer, goodbye })
         }
         Question::Role { primary, replica } => {
-            let mut visit = Visit::begin(target, http).await?;
+            let mut visit = Visit::begin(target, http, files).await?;
             let page = visit.fetch(http, primary).await?;
             if page.says_yes() {
                 return Ok(role(Role::Primary(Claim::default()), visit.end()));
@@ -38,7 +39,7 @@ pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError
                 // Patroni closes each connection after one answer.
                 Err(ProbeError::Closed) => {
                     drop(visit);
-                    visit = Visit::begin(target, http).await?;
+                    visit = Visit::begin(target, http, files).await?;
                     visit.fetch(http, replica).await?
                 }
                 answered => answered?,
@@ -72,8 +73,8 @@ struct Visit {
 }
 
 impl Visit {
-    async fn begin(target: &Target, http: &Http) -> Result<Self, ProbeError> {
-        let wire = wire(target, http.tls.as_ref()).await?;
+    async fn begin(target: &Target, http: &Http, files: &Files) -> Result<Self, ProbeError> {
+        let wire = wire(target, http.tls.as_ref(), files).await?;
         let (sender, connection) =
             http1::Builder::new().max_buf_size(ANSWER_MAX).handshake(TokioIo::new(wire)).await?;
         Ok(Self { sender, driver: Driver::new(async { drop(connection.await) }) })

@@ -7,13 +7,13 @@ mod session;
 use std::time::Duration;
 
 use self::session::{Failure, Row, Session};
-use super::{Answer, ProbeError, Talk, Target, secret};
+use super::files::Files;
+use super::{Answer, ProbeError, Talk, Target};
 use crate::answer::{Claim, History, Progress, Role, Text};
 use config::probe::Mysql;
 
-pub(super) async fn ask(target: &Target, mysql: &Mysql) -> Result<Talk, ProbeError> {
-    let password = secret::read(&mysql.login.password)?;
-    let login = Session::login(target, &mysql.login.user, password.as_deref(), mysql.tls.as_ref());
+pub(super) async fn ask(target: &Target, mysql: &Mysql, files: &Files) -> Result<Talk, ProbeError> {
+    let login = Session::login(target, &mysql.login.user, mysql.tls.as_ref(), files);
     let mut session = login.await?;
     let answer = role(&mut session).await;
     Ok(Talk {

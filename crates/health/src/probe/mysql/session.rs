@@ -10,6 +10,7 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::super::files::Files;
 use super::super::stream::{Wire, connect, farewell};
 use super::super::{ANSWER_MAX, tls};
 use super::bytes::Bytes;
@@ -48,16 +49,17 @@ impl Session {
     pub(super) async fn login(
         target: &Target,
         user: &str,
-        password: Option<&str>,
         tls: Option<&Tls>,
+        files: &Files,
     ) -> Result<Self, Failure> {
+        let password = files.password.as_deref();
         let stream = connect(target).await?;
         let mut session = Self { wire: Box::new(stream), sequence: 0 };
         let greeting = Greeting::read(&session.receive().await?)?;
         let mut capabilities = CAPABILITIES;
         if let Some(tls) = tls {
             capabilities |= CAPABILITY_TLS;
-            session = session.secure(&greeting, capabilities, tls).await?;
+            session = session.secure(&greeting, capabilities, tls, files).await?;
         }
         // If it is not what this user needs, or is not known here, the server asks for another one.
         let method = if is_known(&greeting.method) { &greeting.method } else { NATIVE };
@@ -67,12 +69,18 @@ impl Session {
         Ok(session)
     }
 
-    async fn secure(mut self, greeting: &Greeting, capabilities: u32, tls: &Tls) -> Result<Self, Failure> {
+    async fn secure(
+        mut self,
+        greeting: &Greeting,
+        capabilities: u32,
+        tls: &Tls,
+        files: &Files,
+    ) -> Result<Self, Failure> {
         if greeting.capabilities & CAPABILITY_TLS == 0 {
             return Err(Failure::Probe(ProbeError::Tls(Text::new("the server does not offer it"))));
         }
         self.send(&response_head(capabilities)).await?;
-        let wire = tls::connect(self.wire, tls).await?;
+        let wire = tls::connect(self.wire, tls, files).await?;
         Ok(Self { wire: Box::new(wire), sequence: self.sequence })
     }
 
