@@ -2,16 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::config::ListenAddress;
 use crate::problem::{Quoted, Wrong};
 
 /// Reads an address to accept on. A port alone, `:8080`, means every address of the host, IPv4 and IPv6.
-pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
+pub(crate) fn listen(text: &str) -> Result<ListenAddress, Wrong> {
     if let Some(number) = port(text) {
         return Err(Wrong::new(format!("{} is a port without an address", Quoted(text))).help(format!(
             "write `\":{number}\"` for every address of the host, or one of them, as in `\"127.0.0.1:{number}\"`"
         )));
     }
-    let address = match every_address(text) {
+    let every = every_address(text);
+    let address = match every {
         Some(port) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
         None => parse(text)?,
     };
@@ -20,11 +22,11 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
         // The kernel would choose one at each start, and clients could not know it.
         return Err(Wrong::new("port 0 cannot be listened on").help("write a port from 1 to 65535"));
     }
-    Ok(address)
+    Ok(ListenAddress { address, every_address: every.is_some() })
 }
 
 /// The port, when `text` names nothing else.
-pub(crate) fn every_address(text: &str) -> Option<u16> {
+fn every_address(text: &str) -> Option<u16> {
     text.strip_prefix(':').and_then(port)
 }
 

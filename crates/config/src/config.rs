@@ -1,7 +1,7 @@
 //! What a configuration means: every value present, every name resolved, every number in its range.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,7 +43,59 @@ pub struct Admin {
     /// The socket that the commands of `rondel` talk to.
     pub socket: AdminSocket,
     /// Where metrics and the status are read over TCP, and nothing can be changed; none listens nowhere.
-    pub http: Option<SocketAddr>,
+    pub http: Option<ListenAddress>,
+}
+
+/// An address to listen at, as a file or a command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// The address; `[::]` if a port alone is written.
+    pub address: SocketAddr,
+    /// Whether a port alone is written, which means every address that the host has: see [`Config::without_ipv6`].
+    pub every_address: bool,
+}
+
+impl From<SocketAddr> for ListenAddress {
+    /// This address and no other.
+    fn from(address: SocketAddr) -> Self {
+        Self { address, every_address: false }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    /// As it is written: `:8080` or `127.0.0.1:8080`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.every_address { write!(f, ":{}", self.address.port()) } else { self.address.fmt(f) }
+    }
+}
+
+impl Config {
+    /// The same for a host that has no IPv6: where a port alone is written, every address is `0.0.0.0`. A listener without a
+    /// name of its own is named by the address that it gets. Addresses of which `keeps` is true stay as they are.
+    #[must_use]
+    pub fn without_ipv6(mut self, keeps: impl Fn(SocketAddr) -> bool) -> Self {
+        let replaces = |address: SocketAddr, every: bool| {
+            (every && address.is_ipv6() && !keeps(address))
+                .then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        };
+        for index in 0..self.listeners.len() {
+            let listener = &self.listeners[index];
+            let Some(address) = replaces(listener.address, listener.every_address) else { continue };
+            let (written, name) = (listener.address.to_string(), address.to_string());
+            let is_free = self.listeners.iter().all(|other| other.name != name);
+            let listener = &mut self.listeners[index];
+            listener.address = address;
+            if listener.name == written && is_free {
+                listener.name = name;
+            }
+        }
+        if let Some(http) = &mut self.admin.http
+            && let Some(address) = replaces(http.address, http.every_address)
+        {
+            http.address = address;
+        }
+        self
+    }
 }
 
 /// The Unix socket of the admin interface.
@@ -245,11 +297,14 @@ pub struct PoolIndex(pub usize);
 
 /// An address that is accepted on, bound to one pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Listener {
     /// Its name in logs and counters.
     pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether the file names a port alone, which means every address that the host has: see [`Config::without_ipv6`].
+    pub every_address: bool,
     /// The pool its connections go to.
     pub pool: PoolIndex,
     /// Which backends of it may take them.

@@ -51,7 +51,7 @@ impl Admin {
         }
         match self.http {
             None => setting(f, "http", "off"),
-            Some(address) => setting(f, "http", format_args!("{address}, to read only")),
+            Some(http) => setting(f, "http", format_args!("{}, to read only", http.address)),
         }
     }
 }

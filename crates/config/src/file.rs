@@ -14,7 +14,7 @@ use crate::fields::{Fields, Value};
 use crate::limits;
 use crate::listening::listeners;
 use crate::pooling::pools;
-use crate::problem::{At, Finding, Problems, Quoted, Wrong};
+use crate::problem::{At, Finding, Problems, Quoted, Span, Wrong};
 use crate::scalar;
 use crate::sections::{ACCESS_LOG, ADMIN, FILE, LISTENER, POOL, RUNTIME};
 use crate::tree::Tree;
@@ -27,8 +27,17 @@ pub(crate) struct File {
     pub(crate) runtime: Runtime,
     pub(crate) admin: Admin,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) places: Places,
     pub(crate) listeners: Vec<WrittenListener>,
     pub(crate) pools: Vec<WrittenPool>,
+}
+
+/// Where the settings of the process are that may be at odds with others; none that are not written.
+#[derive(Default)]
+pub(crate) struct Places {
+    pub(crate) admin_socket: Option<Span>,
+    pub(crate) admin_http: Option<Span>,
+    pub(crate) access_log: Option<Span>,
 }
 
 impl File {
@@ -36,10 +45,12 @@ impl File {
     pub(crate) fn read(tree: &Tree<'_>, problems: &mut Problems) -> Option<Self> {
         let file = Fields::of_file(tree, &FILE, &[&RUNTIME, &ADMIN, &LISTENER, &POOL], problems)?;
         version(&file, problems);
+        let mut places = Places::default();
         Some(Self {
             runtime: runtime(&file, problems),
-            admin: admin(&file, problems),
-            access_log: access_log(&file, problems),
+            admin: admin(&file, &mut places, problems),
+            access_log: access_log(&file, &mut places, problems),
+            places,
             listeners: listeners(&file, problems),
             pools: pools(&file, problems),
         })
@@ -86,12 +97,13 @@ fn runtime(file: &Fields<'_>, problems: &mut Problems) -> Runtime {
     runtime
 }
 
-fn admin(file: &Fields<'_>, problems: &mut Problems) -> Admin {
+fn admin(file: &Fields<'_>, places: &mut Places, problems: &mut Problems) -> Admin {
     let mut admin = defaults::admin();
     let fields =
         file.get("admin").and_then(|value| value.fields_or_none(&ADMIN, &[&FILE, &RUNTIME], problems));
     let Some(fields) = fields else { return admin };
     if let Some(value) = fields.get("socket") {
+        places.admin_socket = Some(value.span());
         let socket = value.parse("`off`, `auto` or the path of a socket", socket, problems);
         admin.socket = socket.map_or(admin.socket, |socket| socket.value);
     }
@@ -103,6 +115,7 @@ fn admin(file: &Fields<'_>, problems: &mut Problems) -> Admin {
             problems.push(value.mismatch(expected).help("say where, as in `http: \"127.0.0.1:9907\"`"));
         }
         Some(value) => {
+            places.admin_http = Some(value.span());
             let address = value.parse(expected, address::listen, problems);
             admin.http = address.map(|address| address.value);
         }
@@ -129,8 +142,9 @@ fn socket(text: &str) -> Result<AdminSocket, Wrong> {
 }
 
 /// Reads `off`, where it goes alone, or that with the rest.
-fn access_log(file: &Fields<'_>, problems: &mut Problems) -> Option<AccessLog> {
+fn access_log(file: &Fields<'_>, places: &mut Places, problems: &mut Problems) -> Option<AccessLog> {
     let value = file.get("access_log").filter(|value| !value.is_off())?;
+    places.access_log = Some(value.span());
     if value.scalar().is_some() {
         return log_target(value, problems).map(defaults::access_log);
     }
@@ -139,6 +153,7 @@ fn access_log(file: &Fields<'_>, problems: &mut Problems) -> Option<AccessLog> {
     let format = fields.get("format");
     let format = format.and_then(|value| value.choice("format", LogFormat::ALL, problems));
     let skip_empty = fields.get("skip_empty").and_then(|value| value.boolean(problems));
+    places.access_log = to.map(|to| to.span());
     let mut log = defaults::access_log(log_target(to?, problems)?);
     log.format = format.unwrap_or(log.format);
     log.skip_empty = skip_empty.unwrap_or(log.skip_empty);

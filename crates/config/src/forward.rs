@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::address;
-use crate::config::{Backend, Config, Listener, PoolIndex, Runtime};
+use crate::config::{Backend, Config, ListenAddress, Listener, PoolIndex, Runtime};
 use crate::defaults;
 use crate::duration;
 use crate::limits;
@@ -41,6 +42,7 @@ impl Config {
             listeners: vec![Listener {
                 name: NAME.to_owned(),
                 address: listen,
+                every_address: false,
                 pool: PoolIndex(0),
                 demand: defaults::DEMAND,
                 access_log: defaults::LISTENER_ACCESS_LOG,
@@ -59,8 +61,16 @@ impl Config {
 /// # Errors
 ///
 /// When it is not such an address; the error says what would be.
-pub fn listen_address(text: &str) -> Result<SocketAddr, TextError> {
+pub fn listen_address(text: &str) -> Result<ListenAddress, TextError> {
     address::listen(text).map_err(TextError)
+}
+
+impl FromStr for ListenAddress {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        listen_address(text)
+    }
 }
 
 /// Reads the address of a backend, as a file may have it: `10.0.0.1:80` or `[2001:db8::2]:80`.
@@ -114,7 +124,8 @@ pools: [{ name: tcp, backends: [{ address: '10.0.0.1:80', weight: 2 }, { address
 
     #[test]
     fn addresses_are_those_of_a_file() {
-        assert_eq!(listen_address(":80").unwrap().to_string(), "[::]:80");
+        let every = listen_address(":80").unwrap();
+        assert_eq!((every.address.to_string().as_str(), every.to_string().as_str()), ("[::]:80", ":80"));
         for address in [":0", "127.0.0.1:0", "[::1]:0"] {
             assert!(listen_address(address).is_err(), "{address}");
         }

@@ -10,6 +10,7 @@ pub mod probe;
 // From a path or bytes to that, in three steps: text to tree, tree to what is written, what is written to
 // what is meant.
 mod load;
+mod regular;
 
 mod screen;
 mod shape;
@@ -22,6 +23,7 @@ mod probing;
 mod sections;
 
 mod meaning;
+mod own;
 
 // What the steps use: readers for the nodes of a tree and for the texts in them, and the numbers they hold to.
 mod address;
@@ -54,13 +56,15 @@ mod warning;
 
 pub use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand,
-    Eject, Failback, Fallback, Keepalive, LagMax, Listener, LogFormat, LogTarget, OnAllDown, OnDemotion,
-    OnLoss, OnRemove, Pool, PoolIndex, Runtime, Tier, Tiers, Waiting, Workers,
+    Eject, Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown,
+    OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Runtime, Tier, Tiers, Waiting, Workers,
 };
 pub use crate::duration::show as show_duration;
 pub use crate::error::{ConfigError, Position, Problem};
 pub use crate::forward::{TextError, backend_address, listen_address, read_duration};
+pub use crate::own::{OwnBackend, OwnPlace};
 pub use crate::probe::Probe;
+pub use crate::regular::read_file;
 pub use crate::size::show as show_size;
 pub use crate::suggest::nearest;
 pub use crate::warning::Warning;

@@ -15,6 +15,7 @@ pub(crate) struct WrittenListener {
     pub(crate) name: Option<At<String>>,
     pub(crate) address: Option<At<SocketAddr>>,
     pub(crate) pool: Option<At<String>>,
+    every_address: bool,
     pub(crate) v6only: bool,
     pub(crate) demand: Demand,
     /// Where its role is.
@@ -37,6 +38,7 @@ impl WrittenListener {
         Some(Listener {
             name: self.name?.value,
             address: self.address?.value,
+            every_address: self.every_address,
             pool,
             demand: self.demand,
             access_log,
@@ -79,10 +81,9 @@ pub(crate) fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<Writt
 
 fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
     let address = fields.require("address", "address: \"0.0.0.0:8080\"", problems);
-    let parse = |text: &str| Ok((address::listen(text)?, address::every_address(text).is_some()));
-    let address = address.and_then(|value| value.parse("an address", parse, problems));
-    let every = address.is_some_and(|address| address.value.1);
-    let address = address.map(|At { value: (value, _), span }| At { value, span });
+    let address = address.and_then(|value| value.parse("an address", address::listen, problems));
+    let every_address = address.is_some_and(|address| address.value.every_address);
+    let address = address.map(|At { value, span }| At { value: value.address, span });
 
     let pool = fields.require("pool", "pool: web", problems).and_then(|value| value.name(problems));
     let name = name(fields, address, problems);
@@ -97,12 +98,13 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
     let v6only_span = v6only.map(|value| value.span());
     let v6only = v6only.and_then(|value| value.boolean(problems)).unwrap_or(defaults::V6ONLY);
     if let (true, Some(span), Some(address)) = (v6only, v6only_span, address) {
-        refuse_v6only(span, address, every, problems);
+        refuse_v6only(span, address, every_address, problems);
     }
     WrittenListener {
         name,
         address,
         pool,
+        every_address,
         v6only,
         demand,
         role,

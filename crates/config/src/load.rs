@@ -1,10 +1,12 @@
 //! From a path or bytes to a configuration: the way in.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::config::Config;
+use crate::duration;
 use crate::error::ConfigError;
 use crate::file;
 use crate::limits::FILE_BYTES_MAX;
@@ -12,24 +14,34 @@ use crate::meaning::mean;
 use crate::place::Places;
 use crate::problem::{Finding, Problems, Span};
 use crate::recognise::recognise;
+use crate::regular::{self, NotRegular};
 use crate::tree::Tree;
 
 impl Config {
-    /// Reads the file at `path`.
+    /// Reads the regular file at `path`.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or is not a configuration; the error names every problem of it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        match read(path) {
-            Ok(text) => Self::parse(&name, &text),
-            Err(error) => {
-                let mut problems = Problems::default();
-                problems.push(unreadable(&error));
-                Err(ConfigError::new(&name, "", problems))
-            }
-        }
+        let text = readable(path, regular::open(path))?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// The text of the file at `path`, for [`parse`](Self::parse). It may be a pipe as well, such as `/dev/stdin`: this is for a
+    /// command that reads once, and that its user can interrupt.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn text_of(path: &Path) -> Result<Vec<u8>, ConfigError> {
+        readable(path, File::open(path))
+    }
+
+    /// The error that stands for a file that was not read within `time`.
+    pub fn unread(path: &Path, time: Duration) -> ConfigError {
+        let finding = Finding::of_file(format!("the file was not read within {}", duration::show(time)));
+        of_file(path, finding.help("its file system does not answer: look at the mount that it is on"))
     }
 
     /// Reads `text`, which is called `name` in messages.
@@ -74,11 +86,16 @@ impl Config {
     }
 }
 
-/// The bytes of a file, one more than is allowed if it has that many: a device may go on for ever.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
-    Ok(text)
+/// The bytes of a file that was opened, or was not.
+fn readable(path: &Path, file: io::Result<File>) -> Result<Vec<u8>, ConfigError> {
+    let text = file.and_then(|file| regular::read(file, FILE_BYTES_MAX));
+    text.map_err(|error| of_file(path, unreadable(&error)))
+}
+
+fn of_file(path: &Path, finding: Finding) -> ConfigError {
+    let mut problems = Problems::default();
+    problems.push(finding);
+    ConfigError::new(&path.display().to_string(), "", problems)
 }
 
 fn unreadable(error: &io::Error) -> Finding {
@@ -88,6 +105,11 @@ fn unreadable(error: &io::Error) -> Finding {
             "let the user that runs the program read the file and enter its directory"
         }
         ErrorKind::IsADirectory => "name the file in it",
+        ErrorKind::InvalidInput
+            if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotRegular>) =>
+        {
+            "write the configuration into a file: it is read again at every reload"
+        }
         _ => "the system reported this; the file itself has not been judged",
     };
     Finding::of_file(format!("cannot read the file: {error}")).help(help)

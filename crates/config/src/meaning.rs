@@ -2,19 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
-use crate::config::{Balance, Config, OnLoss, PoolIndex};
-use crate::file::{File, WrittenListener, WrittenPool};
+use crate::config::{
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Balance, Config, LogTarget, OnLoss, PoolIndex,
+};
+use crate::file::{File, Places, WrittenListener, WrittenPool};
+use crate::own::{Front, Fronts, OwnPlace};
 use crate::probe::{Kind, Probe};
 use crate::problem::{At, Finding, Problems, Quoted, Span};
 use crate::suggest::nearest;
 
 /// The configuration that a file means. When it adds a problem, what it gives is not to be used.
 pub(crate) fn mean(file: File, problems: &mut Problems) -> Config {
-    let File { runtime, admin, access_log, listeners, pools } = file;
+    let File { runtime, admin, access_log, places, listeners, pools } = file;
     let names = listeners.iter().map(|listener| (listener.name.as_ref(), listener.address));
     names_distinct("listeners", names, problems);
     clashes(&listeners, problems);
+    admin_clashes(&admin, access_log.as_ref(), &listeners, &places, problems);
     names_distinct("pools", pools.iter().map(|pool| (pool.name.as_ref(), None)), problems);
     for pool in &pools {
         let names = pool.backends.iter().map(|backend| (backend.name.as_ref(), backend.address));
@@ -32,6 +37,7 @@ pub(crate) fn mean(file: File, problems: &mut Problems) -> Config {
         .enumerate()
         .filter_map(|(index, pool)| Some((pool.name.as_ref()?.value.clone(), PoolIndex(index))))
         .collect();
+    own_backends(&admin, &places, &listeners, &pools, &indices, problems);
     let mut used_by_role = HashSet::new();
     let listeners = listeners.into_iter().filter_map(|listener| {
         let pool = listener.pool.as_ref()?;
@@ -98,9 +104,9 @@ fn clashes(listeners: &[WrittenListener], problems: &mut Problems) {
     for listener in listeners {
         let Some(address) = listener.address else { continue };
         let others = by_port.entry(address.value.port()).or_default();
-        let other = others
-            .iter()
-            .find(|(other, of_other)| overlap((listener, address.value), (other, of_other.value)));
+        let other = others.iter().find(|(other, _)| {
+            front(listener).zip(front(other)).is_some_and(|(this, other)| this.overlaps(other))
+        });
         if let Some((_, of_other)) = other {
             let finding = if of_other.value == address.value {
                 Finding::at(address.span, format!("two listeners have the address `{}`", address.value))
@@ -121,19 +127,111 @@ fn clashes(listeners: &[WrittenListener], problems: &mut Problems) {
     }
 }
 
-/// Whether one connection could be meant for both listeners, whose ports are equal.
-fn overlap(a: (&WrittenListener, SocketAddr), b: (&WrittenListener, SocketAddr)) -> bool {
-    // Port 0 is another one each time.
-    if a.1.port() == 0 {
-        return false;
-    }
-    match (a.1.ip(), b.1.ip()) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => a == b || a.is_unspecified() || b.is_unspecified(),
-        (IpAddr::V6(v6_a), IpAddr::V6(v6_b)) => {
-            v6_a.is_unspecified() || v6_b.is_unspecified() || a.1 == b.1 // With the scope of a link-local one.
+/// Where a listener listens.
+fn front(listener: &WrittenListener) -> Option<Front> {
+    Some(Front { address: listener.address?.value, v6only: listener.v6only })
+}
+
+/// Where the admin interface listens over TCP.
+fn http_front(admin: &Admin) -> Option<Front> {
+    admin.http.map(|http| Front { address: http.address, v6only: false })
+}
+
+/// Reports what the admin interface and another part of the process would both have.
+fn admin_clashes(
+    admin: &Admin,
+    access_log: Option<&AccessLog>,
+    listeners: &[WrittenListener],
+    places: &Places,
+    problems: &mut Problems,
+) {
+    if let (Some(http), Some(span)) = (http_front(admin), places.admin_http) {
+        for listener in listeners {
+            let (Some(front), Some(address)) = (front(listener), listener.address) else { continue };
+            if front.overlaps(http) {
+                let message = format!(
+                    "`{}` overlaps with `{}`, where the admin interface is",
+                    address.value, http.address
+                );
+                problems.push(
+                    Finding::at(address.span, message)
+                        .see(span, "the admin interface")
+                        .help("give one of the two another port, or a specific address each"),
+                );
+            }
         }
-        (IpAddr::V6(v6), IpAddr::V4(_)) => v6.is_unspecified() && !a.0.v6only,
-        (IpAddr::V4(_), IpAddr::V6(v6)) => v6.is_unspecified() && !b.0.v6only,
+    }
+    let socket = match &admin.socket {
+        AdminSocket::Off => return,
+        AdminSocket::Auto => Path::new(ADMIN_SOCKET_DEFAULT),
+        AdminSocket::At(path) => path,
+    };
+    let log = access_log.map(|log| &log.to);
+    if let (Some(LogTarget::File(to) | LogTarget::Syslog(to)), Some(span)) = (log, places.access_log)
+        && to == socket
+    {
+        let finding = Finding::at(span, format!("`{}` is the socket of the admin interface", to.display()));
+        let finding = finding.help("write the access log to a path of its own");
+        problems.push(match places.admin_socket {
+            Some(at) => finding.see(at, "the admin interface"),
+            None => finding,
+        });
+    }
+}
+
+/// Reports backends that are the process itself, as far as the addresses alone say so.
+fn own_backends(
+    admin: &Admin,
+    places: &Places,
+    listeners: &[WrittenListener],
+    pools: &[WrittenPool],
+    indices: &HashMap<String, PoolIndex>,
+    problems: &mut Problems,
+) {
+    let leads_to =
+        |listener: &WrittenListener| indices.get(&listener.pool.as_ref()?.value).map(|index| index.0);
+    let fronts = Fronts {
+        listeners: listeners.iter().map(|listener| front(listener).zip(leads_to(listener))).collect(),
+        http: http_front(admin),
+    };
+    let addresses =
+        |pool: &WrittenPool| pool.backends.iter().map(|backend| backend.address.map(|at| at.value)).collect();
+    let addresses: Vec<Vec<_>> = pools.iter().map(addresses).collect();
+    // Which others the host holds, the file does not say.
+    let is_held = |ip: IpAddr| ip.is_loopback();
+    for own in fronts.own_backends(addresses.iter().map(|pool| pool.iter().copied()), is_held) {
+        if problems.is_full() {
+            break;
+        }
+        let backend = &pools[own.pool.0].backends[own.backend];
+        let Some(address) = backend.address else { continue };
+        let finding =
+            |is: String| Finding::at(address.span, format!("the backend `{}` is {is}", address.value));
+        let help = "write the address of the server that is meant";
+        problems.push(match own.is {
+            OwnPlace::Chain { .. } => continue,
+            OwnPlace::Loop { listener } => {
+                let listener = &listeners[listener];
+                let name = listener.name.as_ref().map_or("", |name| &name.value);
+                let finding = finding(format!(
+                    "the listener {} of this file, and its connections come back here",
+                    Quoted(name)
+                ));
+                match listener.address {
+                    Some(at) => finding.see(at.span, "the listener"),
+                    None => finding,
+                }
+                .help(help)
+            }
+            OwnPlace::Admin => {
+                let finding = finding("the admin interface of this process".to_owned());
+                match places.admin_http {
+                    Some(at) => finding.see(at, "the admin interface"),
+                    None => finding,
+                }
+                .help(help)
+            }
+        });
     }
 }
 

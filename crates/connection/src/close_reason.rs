@@ -47,6 +47,7 @@ reasons! {
         "The last backend tried could not be reached: no route, host or network down, or a local rule forbids it.";
     NoBackend, "no_backend":
         "No backend of the pool takes connections: all have weight 0, or none is available.";
+    NoSourceAddress, "no_source_address": "This host does not hold the address that the pool connects from, its `source`.";
     NoSourcePort, "no_source_port": "No local port was free to connect from.";
     NoResources, "no_resources": "A descriptor or kernel memory for the connection could not be had.";
     Idle, "idle":

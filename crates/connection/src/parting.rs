@@ -28,6 +28,7 @@ impl Parting {
             | CloseReason::ConnectTimedOut
             | CloseReason::ConnectUnreachable
             | CloseReason::NoBackend
+            | CloseReason::NoSourceAddress
             | CloseReason::NoSourcePort
             | CloseReason::NoResources
             | CloseReason::OverLimit

@@ -155,7 +155,7 @@ impl Termination {
         ),
         row(
             "RC",
-            "A descriptor, memory or a source port was missing here, and the client was turned away.",
+            "A descriptor, memory, or the address or a port to connect from was missing here, and the client was turned away.",
             "The limit of open files (`LimitNOFILE=`), `ip_local_port_range`, and memory. It should not happen.",
         ),
         row(
@@ -217,7 +217,10 @@ fn cause(reason: CloseReason, stage: Stage) -> u8 {
         CloseReason::Idle | CloseReason::HalfClosedTimeout if is_turn_of_backend(stage) => b's',
         CloseReason::Idle | CloseReason::HalfClosedTimeout => b'c',
         CloseReason::HoldFull | CloseReason::QueueFull => b'P',
-        CloseReason::NoSourcePort | CloseReason::NoResources | CloseReason::OverLimit => b'R',
+        CloseReason::NoSourceAddress
+        | CloseReason::NoSourcePort
+        | CloseReason::NoResources
+        | CloseReason::OverLimit => b'R',
         CloseReason::Drained
         | CloseReason::Removed
         | CloseReason::BackendDrained
@@ -252,6 +255,7 @@ fn place(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::ConnectTimedOut
         | CloseReason::ConnectUnreachable
         | CloseReason::NoBackend
+        | CloseReason::NoSourceAddress
         | CloseReason::NoSourcePort
         | CloseReason::NoResources
         | CloseReason::OverLimit => b'C',

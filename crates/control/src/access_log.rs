@@ -101,9 +101,8 @@ const NOTES_MAX: usize = 4;
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl AccessLog {
-    /// Opens what `config` names, and starts the scribe. `gate` counts the connections of the process.
-    pub(crate) fn start(config: Option<&Config>, gate: Arc<Gate>) -> Result<Self, Failure> {
-        let Prepared(config, target) = Prepared::new(config)?;
+    /// Starts the scribe with what was opened. `gate` counts the connections of the process.
+    pub(crate) fn start(Prepared(config, target): Prepared, gate: Arc<Gate>) -> Result<Self, Failure> {
         let desk = Arc::new(Desk::default());
         desk.orders().target = Some(target);
         let (say, notes) = mpsc::channel(NOTES_MAX);
@@ -128,12 +127,9 @@ impl AccessLog {
         recorders
     }
 
-    /// Opens what `config` names, if that is another than before.
-    pub(crate) fn prepare(&self, config: Option<&Config>) -> Result<Option<Prepared>, Failure> {
-        if self.config.as_ref() == config {
-            return Ok(None);
-        }
-        Prepared::new(config).map(Some)
+    /// What the scribe goes by, or is to go over to.
+    pub(crate) fn config(&self) -> Option<&Config> {
+        self.config.as_ref()
     }
 
     /// Has the scribe go over to what was prepared.
@@ -196,8 +192,14 @@ impl AccessLog {
 }
 
 impl Prepared {
-    fn new(config: Option<&Config>) -> Result<Self, Failure> {
-        let Some(config) = config else { return Ok(Self(None, None)) };
+    /// No access log.
+    pub(crate) fn none() -> Self {
+        Self(None, None)
+    }
+
+    /// Opens what `config` names.
+    pub(crate) fn new(config: Option<&Config>) -> Result<Self, Failure> {
+        let Some(config) = config else { return Ok(Self::none()) };
         let sink = Sink::open(&config.to)
             .map_err(|error| Failure::AccessLog { to: config.to.to_string(), error })?;
         let target = Target { sink, format: config.format, skip_empty: config.skip_empty };

@@ -53,6 +53,8 @@ pub enum Kind {
     Command,
     /// The process begins to drain, or to end.
     Phase,
+    /// This host lacks something that connections need, or has it again.
+    Host,
 }
 
 impl Chronicle {

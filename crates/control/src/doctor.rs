@@ -1,6 +1,6 @@
 //! Whether this host gives what a config asks of it: what `rondel doctor` says.
 //!
-//! [`Facts`] are read first, and judged then: [`judge`] is given values and returns findings.
+//! `Facts` are read first, and judged then: `judge` is given values and returns findings.
 
 mod facts; // What there is to know of a host.
 mod probes;
@@ -11,11 +11,11 @@ use std::io;
 use config::Config;
 use serde::Serialize;
 
-pub use self::facts::Facts;
-use self::facts::{Holder, PortFact};
+use self::facts::{Facts, Holder, PortFact};
 use crate::admin::Admin;
-use crate::failure::Failure;
-use crate::sizing::Sizes;
+use crate::failure::{Failure, NO_IPV6};
+use crate::host::Host;
+use crate::sizing::{Sizes, TooLittle};
 use crate::words::counted;
 
 /// Something that was looked at, and what is to be thought of it.
@@ -53,15 +53,31 @@ impl fmt::Display for Level {
     }
 }
 
+/// Looks at this host and says what is to be thought of it, for a balancer of this `config`.
+///
+/// # Errors
+///
+/// The CPU affinity cannot be read, or there is no runtime to connect with.
+pub fn examine(config: Config) -> Result<Vec<Finding>, Failure> {
+    let host = Host::prepare()
+        .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
+    let config = host.adapt(config, |_| false);
+    Ok(judge(&config, &Facts::read(&config, host)?))
+}
+
 /// What is to be thought of a host with these `facts`, for a balancer of this `config`.
-pub fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
+fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![kernel(&facts.release), ring(facts), files(config, facts)];
+    findings.extend(memory(config, facts));
     findings.push(cpus(config, facts));
     let connections = sizes(config, facts).map_or(0, |sizes| sizes.connections_max);
     findings.extend(conntrack(connections, facts));
     findings.push(pipes(config, facts));
     findings.push(backlogs(config, facts));
+    findings.extend(ipv6(config, facts));
     findings.extend(config.pools.iter().map(|pool| source_ports(config, pool, connections, facts)));
+    findings.extend(config.pools.iter().filter_map(|pool| source(pool, facts)));
+    findings.extend(facts.own_backends.iter().map(own_backend));
     findings.extend(facts.ports.iter().map(port));
     findings.extend(config.pools.iter().flat_map(|pool| backends(pool, facts)));
     findings.extend(facts.probes.iter().map(probes::judge));
@@ -109,21 +125,22 @@ fn ring(facts: &Facts) -> Finding {
     }
 }
 
-fn sizes(config: &Config, facts: &Facts) -> Option<Sizes> {
+fn sizes(config: &Config, facts: &Facts) -> Result<Sizes, TooLittle> {
     let probes =
         config.pools.iter().filter(|pool| pool.probe.is_some()).map(|pool| pool.backends.len()).sum();
     let admin = Admin::descriptors(&config.admin);
-    Sizes::new(&config.runtime, config.listeners.len(), probes, admin, &facts.host).ok()
+    Sizes::new(&config.runtime, config.listeners.len(), probes, admin, &facts.host)
 }
 
 fn files(config: &Config, facts: &Facts) -> Finding {
     let limit = facts.host.descriptors_max;
     let raise = "raise it: `LimitNOFILE=` in the unit, or `ulimit -n`";
     match sizes(config, facts) {
-        None => {
+        Err(TooLittle::Descriptors { .. }) => {
             finding(Level::Fail, "open files", format!("the limit of {limit} holds no connection"), raise)
         }
-        Some(Sizes { clipped_from: Some(wanted), connections_max, .. }) => finding(
+        Err(TooLittle::Memory { .. }) => ok("open files", format!("the limit is {limit}")),
+        Ok(Sizes { clipped_from: Some(wanted), connections_max, .. }) => finding(
             Level::Warn,
             "open files",
             format!(
@@ -131,11 +148,20 @@ fn files(config: &Config, facts: &Facts) -> Finding {
             ),
             raise,
         ),
-        Some(sizes) => ok(
+        Ok(sizes) => ok(
             "open files",
             format!("the limit of {limit} is enough for {}", counted(sizes.connections_max, "connection")),
         ),
     }
+}
+
+/// What there is to say where the process may take too little memory.
+fn memory(config: &Config, facts: &Facts) -> Option<Finding> {
+    let Err(TooLittle::Memory { left, needed }) = sizes(config, facts) else { return None };
+    let found =
+        format!("the limit leaves {} MiB, and the workers need {} MiB", left >> 20, needed.div_ceil(1 << 20));
+    let cure = "`LimitDATA=` and `LimitAS=` in the unit, or a smaller `runtime.max_connections` or `runtime.workers`";
+    Some(finding(Level::Fail, "memory", found, cure))
 }
 
 fn cpus(config: &Config, facts: &Facts) -> Finding {
@@ -184,14 +210,14 @@ fn conntrack(connections: u32, facts: &Facts) -> Option<Finding> {
 
 fn pipes(config: &Config, facts: &Facts) -> Finding {
     match sizes(config, facts) {
-        Some(sizes) if sizes.pipes_per_worker == 0 => finding(
+        Ok(sizes) if sizes.pipes_per_worker == 0 => finding(
             Level::Warn,
             "pipes",
             "there are none to splice streams with: they are copied",
             "raise the limit of open files and `fs.pipe-user-pages-soft`",
         ),
-        Some(sizes) => ok("pipes", format!("{} for each worker", sizes.pipes_per_worker)),
-        None => ok("pipes", "not looked at, for want of descriptors"),
+        Ok(sizes) => ok("pipes", format!("{} for each worker", sizes.pipes_per_worker)),
+        Err(_) => ok("pipes", "not looked at, for want of descriptors or memory"),
     }
 }
 
@@ -206,6 +232,20 @@ fn backlogs(config: &Config, facts: &Facts) -> Finding {
         ),
         _ => ok("somaxconn", format!("queues of up to {most} clients")),
     }
+}
+
+/// What there is to say where the host has no IPv6.
+fn ipv6(config: &Config, facts: &Facts) -> Option<Finding> {
+    if facts.host.ipv6 {
+        return None;
+    }
+    let found = "the host has none, or keeps it from this process";
+    let mut backends = config.pools.iter().flat_map(|pool| pool.backends.iter());
+    if let Some(backend) = backends.find(|backend| backend.address.is_ipv6()) {
+        let found = format!("{found}: {} cannot be reached", backend.address);
+        return Some(finding(Level::Fail, "ipv6", found, NO_IPV6));
+    }
+    Some(ok("ipv6", format!("{found}: an address such as `:8080` is IPv4 alone")))
 }
 
 /// Towards one backend there is a port of this host for each connection.
@@ -231,6 +271,26 @@ fn source_ports(config: &Config, pool: &config::Pool, connections_max: u32, fact
     )
 }
 
+/// Whether the host holds the address that a pool connects from.
+fn source(pool: &config::Pool, facts: &Facts) -> Option<Finding> {
+    let source = pool.source?;
+    let subject = format!("source of pool {}", pool.name);
+    if facts.missing_sources.contains(&source) {
+        let found = format!("this host does not hold {source}: no connect can be made");
+        return Some(finding(Level::Fail, subject, found, "`ip address` shows the addresses that it holds"));
+    }
+    Some(ok(subject, format!("this host holds {source}")))
+}
+
+fn own_backend((comes_back, found): &(bool, String)) -> Finding {
+    let (level, cure) = if *comes_back {
+        (Level::Fail, "write the address of the server that is meant")
+    } else {
+        (Level::Warn, "as it should be, if one listener is to lead to another")
+    };
+    finding(level, "backends", found, cure)
+}
+
 fn port(fact: &PortFact) -> Finding {
     let subject = format!("listener {}", fact.listener);
     let error = match &fact.bound {
@@ -253,6 +313,7 @@ fn port(fact: &PortFact) -> Finding {
         listener: fact.listener.clone(),
         address: fact.address,
         error: io::Error::from_raw_os_error(*error),
+        holder: None,
     };
     let text = failure.to_string();
     let (found, cure) = text.split_once("\n  ").unwrap_or((&text, ""));
@@ -265,8 +326,11 @@ fn port(fact: &PortFact) -> Finding {
 }
 
 fn backends(pool: &config::Pool, facts: &Facts) -> Vec<Finding> {
-    let known: Vec<_> =
-        pool.backends.iter().map(|backend| (backend, facts.backends.get(&backend.address))).collect();
+    let known: Vec<_> = pool
+        .backends
+        .iter()
+        .map(|backend| (backend, facts.backends.get(&(backend.address, pool.source))))
+        .collect();
     let none_answers = known.iter().all(|(_, reached)| matches!(reached, Some(Err(_))));
     let of_backend = |(backend, reached): (&config::Backend, Option<&Result<(), String>>)| {
         let subject = format!("backend {}/{}", pool.name, backend.name);
@@ -342,7 +406,6 @@ mod tests {
     use super::facts::{AccessLogPlace, AdminFolder};
     use super::probes::ProbeFact;
     use super::*;
-    use crate::host::Host;
 
     #[test]
     fn a_host_that_has_all_of_it_is_well() {
@@ -380,6 +443,7 @@ mod tests {
             facts.ring = Err(("io_uring_setup: not permitted".to_owned(), "`sysctl ...`".to_owned()));
         });
         check(Fail, "open files", "LimitNOFILE", |_, facts| facts.host.descriptors_max = 20);
+        check(Fail, "memory", "LimitDATA", |_, facts| facts.host.memory_left = 32 << 20);
         check(Warn, "open files", "LimitNOFILE", |config, facts| {
             facts.host.descriptors_max = 1_024;
             config.runtime.connections_max = ConnectionsMax::Number(NonZeroU32::new(10_000).unwrap());
@@ -398,7 +462,8 @@ mod tests {
             facts.ports[0].bound = Err(rustix::io::Errno::ACCESS.raw_os_error());
         });
         check(Fail, "backend 10.0.0.1:80/10.0.0.1:80", "no backend of the pool", |config, facts| {
-            facts.backends.insert(config.pools[0].backends[0].address, Err("connection refused".to_owned()));
+            let way = (config.pools[0].backends[0].address, None);
+            facts.backends.insert(way, Err("connection refused".to_owned()));
         });
         check(Warn, "backend 10.0.0.1:80/10.0.0.1:80", "rondel backends", |_, facts| facts.backends.clear());
         check(Warn, "admin socket", "RuntimeDirectory", |_, facts| {
@@ -418,7 +483,32 @@ mod tests {
             let other = Config::parse("rondel.yaml", text.as_bytes()).unwrap();
             config.pools[0].probe.clone_from(&other.pools[0].probe);
             config.pools[0].backends.clone_from(&other.pools[0].backends);
-            facts.backends.insert(config.pools[0].backends[0].address, Ok(()));
+            facts.backends.insert((config.pools[0].backends[0].address, None), Ok(()));
+        });
+    }
+
+    #[test]
+    fn a_source_that_is_not_held_and_a_backend_that_is_the_process_itself_fail() {
+        let source = "192.0.2.7".parse().unwrap();
+        check(Level::Fail, "source of pool 10.0.0.1:80", "ip address", |config, facts| {
+            config.pools[0].source = Some(source);
+            facts.missing_sources.insert(source);
+            let answers = facts.backends.values().next().unwrap().clone();
+            facts.backends.insert((config.pools[0].backends[0].address, Some(source)), answers);
+        });
+        check(Level::Fail, "backends", "the server that is meant", |_, facts| {
+            facts.own_backends.push((true, "backend a is this process's own listener".to_owned()));
+        });
+        check(Level::Warn, "backends", "lead to another", |_, facts| {
+            facts.own_backends.push((false, "backend a is this process's own listener".to_owned()));
+        });
+    }
+
+    #[test]
+    fn ipv6_that_is_missing_is_named_where_a_backend_needs_it() {
+        check(Level::Fail, "ipv6", "RestrictAddressFamilies", |config, facts| {
+            facts.host.ipv6 = false;
+            config.pools[0].backends[0].address = "[2001:db8::1]:80".parse().unwrap();
         });
     }
 
@@ -460,7 +550,7 @@ mod tests {
         let address = "10.0.0.2:80".parse().unwrap();
         let second = config::Backend { address, name: "b".to_owned(), ..config.pools[0].backends[0].clone() };
         config.pools[0].backends.push(second);
-        facts.backends.insert(address, Err("timed out".to_owned()));
+        facts.backends.insert((address, None), Err("timed out".to_owned()));
         let levels: Vec<_> = backends(&config.pools[0], &facts).iter().map(|finding| finding.level).collect();
         assert_eq!(levels, [Level::Ok, Level::Warn]);
     }
@@ -491,6 +581,8 @@ mod tests {
                 descriptors_max: 100_000,
                 pipe_pages_max: 16_384,
                 backlog_max: 65_535,
+                ipv6: true,
+                memory_left: u64::MAX,
             },
             quota: None,
             conntrack_max: Some(262_144),
@@ -501,7 +593,9 @@ mod tests {
                 bound: Ok(()),
                 holder: None,
             }],
-            backends: [("10.0.0.1:80".parse::<SocketAddr>().unwrap(), Ok(()))].into(),
+            backends: [(("10.0.0.1:80".parse::<SocketAddr>().unwrap(), None), Ok(()))].into(),
+            missing_sources: [].into(),
+            own_backends: Vec::new(),
             probes: vec![ProbeFact {
                 pool: "app".to_owned(),
                 local: Local {

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use config::ConfigError;
+use rustix::io::Errno;
 use uring::SetupError;
 
 /// Why the process ends with an exit code other than 0.
@@ -20,6 +21,8 @@ pub enum Failure {
         address: SocketAddr,
         /// What the kernel said.
         error: io::Error,
+        /// What of this process, or of systemd's for it, has the address; none if nothing has.
+        holder: Option<String>,
     },
     /// The admin interface cannot have its socket or its address.
     Admin {
@@ -35,6 +38,8 @@ pub enum Failure {
         /// What the kernel said.
         error: io::Error,
     },
+    /// A backend is the process itself, and its connections would come back: what it says, with both places.
+    Own(String),
     /// The kernel lacks something that rondel needs, or forbids it.
     Kernel(SetupError),
     /// The drain deadline came before the connections had finished; they were closed.
@@ -51,7 +56,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Runtime(_) => 1,
-            Self::Config(_) => 3,
+            Self::Config(_) | Self::Own(_) => 3,
             Self::Bind { .. } | Self::Admin { .. } | Self::AccessLog { .. } => 4,
             Self::Kernel(_) => 5,
             Self::DrainTimedOut { .. } => 6,
@@ -63,22 +68,22 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Bind { listener, address, error } => {
+            Self::Bind { listener, address, error, holder } => {
                 if *listener == address.to_string() {
                     write!(f, "cannot listen on {address}: {error}")?;
                 } else {
                     write!(f, "listener {listener}: cannot listen on {address}: {error}")?;
                 }
-                match bind_cure(*address, error.kind()) {
+                let held = holder.as_ref().map(|holder| format!("{holder} has it: choose another address"));
+                match held.or_else(|| bind_cure(*address, error)) {
                     Some(cure) => write!(f, "\n  {cure}"),
                     None => Ok(()),
                 }
             }
             Self::Admin { place, error } => {
-                write!(
-                    f,
-                    "admin: cannot listen at {place}: {error}\n  choose another place in `admin`, or say `off`"
-                )
+                let cure = place.parse().ok().and_then(|address| bind_cure(address, error));
+                let cure = cure.unwrap_or_else(|| "choose another place in `admin`, or say `off`".to_owned());
+                write!(f, "admin: cannot listen at {place}: {error}\n  {cure}")
             }
             Self::AccessLog { to, error } => {
                 write!(
@@ -87,6 +92,7 @@ impl fmt::Display for Failure {
                     access_log_cure(error.kind(), error.raw_os_error())
                 )
             }
+            Self::Own(what) => write!(f, "{what}\n  write the address of the server that is meant"),
             Self::Kernel(error) => error.fmt(f),
             Self::DrainTimedOut { connections } => {
                 let (s, were) = if *connections == 1 { ("", "was") } else { ("s", "were") };
@@ -111,17 +117,29 @@ fn access_log_cure(kind: io::ErrorKind, number: Option<i32>) -> &'static str {
             "let the user of the process write there, as `LogsDirectory=rondel` in a systemd unit does for /var/log/rondel"
         }
         io::ErrorKind::ConnectionRefused => "nobody listens at the socket: start the syslog daemon",
-        _ if number == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
+        _ if number == Some(Errno::NXIO.raw_os_error()) => {
             "it is a FIFO that nobody reads: start the reader before"
         }
         _ => "choose another place in `access_log`, or say `off`",
     }
 }
 
+/// What to do where there is no IPv6.
+pub(crate) const NO_IPV6: &str = "let the process use IPv6: `RestrictAddressFamilies=` in the unit has AF_INET6, \
+     and the kernel runs without `ipv6.disable=1`";
+
 /// What to do when an address cannot be bound.
-fn bind_cure(address: SocketAddr, kind: io::ErrorKind) -> Option<String> {
+fn bind_cure(address: SocketAddr, error: &io::Error) -> Option<String> {
     let port = address.port();
-    match kind {
+    if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) {
+        let instead = if address.ip().is_unspecified() {
+            format!("write `:{port}` for every address that the host has, or `0.0.0.0:{port}`")
+        } else {
+            "write an IPv4 address".to_owned()
+        };
+        return Some(format!("{NO_IPV6}; or {instead}"));
+    }
+    match error.kind() {
         io::ErrorKind::AddrInUse => Some(format!(
             "another process listens there, perhaps another rondel; `ss -ltnp 'sport = :{port}'` names it"
         )),
@@ -173,6 +191,35 @@ mod tests {
             "listener web: cannot listen on 10.0.0.1:80: Too many open files (os error 24)",
             4,
         );
+        let mut held = bind("web", libc_errno::ADDRINUSE);
+        if let Failure::Bind { holder, .. } = &mut held {
+            *holder = Some("`admin.http` of this process, 0.0.0.0:80,".to_owned());
+        }
+        check(
+            &held,
+            "listener web: cannot listen on 10.0.0.1:80: Address already in use (os error 98)\n  \
+             `admin.http` of this process, 0.0.0.0:80, has it: choose another address",
+            4,
+        );
+        let no_ipv6 = |address: &str| {
+            let address = address.parse().unwrap();
+            let error = io::Error::from_raw_os_error(libc_errno::AFNOSUPPORT);
+            Failure::Bind { listener: "web".to_owned(), address, error, holder: None }.to_string()
+        };
+        assert!(
+            no_ipv6("[::]:80").contains("write `:80` for every address that the host has, or `0.0.0.0:80`")
+        );
+        assert!(no_ipv6("[::1]:80").ends_with("or write an IPv4 address"));
+        check(
+            &Failure::Admin {
+                place: "[::]:9907".to_owned(),
+                error: io::Error::from_raw_os_error(libc_errno::AFNOSUPPORT),
+            },
+            "admin: cannot listen at [::]:9907: Address family not supported by protocol (os error 97)\n  \
+             let the process use IPv6: `RestrictAddressFamilies=` in the unit has AF_INET6, and the kernel runs without \
+             `ipv6.disable=1`; or write `:9907` for every address that the host has, or `0.0.0.0:9907`",
+            4,
+        );
         check(
             &Failure::DrainTimedOut { connections: 1 },
             "drain timed out: 1 connection had not finished and was closed\n  \
@@ -202,6 +249,7 @@ mod tests {
             listener: listener.to_owned(),
             address: "10.0.0.1:80".parse().unwrap(),
             error: io::Error::from_raw_os_error(errno),
+            holder: None,
         }
     }
 
@@ -211,6 +259,7 @@ mod tests {
         pub(super) const ADDRINUSE: i32 = Errno::ADDRINUSE.raw_os_error();
         pub(super) const ACCES: i32 = Errno::ACCESS.raw_os_error();
         pub(super) const ADDRNOTAVAIL: i32 = Errno::ADDRNOTAVAIL.raw_os_error();
+        pub(super) const AFNOSUPPORT: i32 = Errno::AFNOSUPPORT.raw_os_error();
         pub(super) const MFILE: i32 = Errno::MFILE.raw_os_error();
     }
 }

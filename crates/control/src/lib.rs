@@ -1,7 +1,7 @@
 //! The one writer: turns configs into tables, publishes them, and answers signals.
 //!
 //! It moves no byte and decides nothing per connection: workers do, by the table that is published here.
-//! Whatever is slow, such as reading a file or binding a socket, is done on its thread.
+//! Sockets are bound on its thread; files are read on others, because a file system may hang.
 
 pub mod access_log; // What it says of connections that ended.
 pub mod admin; // How it is asked and steered.
@@ -12,14 +12,18 @@ mod failure;
 mod host;
 mod inherited;
 mod notify;
+mod own;
 mod peaks;
 mod pulse;
+mod reading;
 mod ready;
 mod reload;
 mod retired;
 mod run; // From start to end. Start here.
+mod shortages;
 mod sizing;
 mod sockets;
+mod sources;
 mod succession;
 mod totals;
 mod watch;

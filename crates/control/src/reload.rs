@@ -40,7 +40,8 @@ pub(crate) fn plan(previous: &Config, next: &Config) -> Result<Vec<Origin>, Refu
     // Whoever asks for the reload would lose the socket that the answer comes through.
     let (running, wanted) = (&previous.admin, &next.admin);
     stays("admin.socket", &running.socket, &wanted.socket, ToString::to_string)?;
-    stays("admin.http", &running.http, &wanted.http, |http| {
+    let http = |admin: &config::Admin| admin.http.map(|http| http.address);
+    stays("admin.http", &http(running), &http(wanted), |http| {
         http.map_or("off".to_owned(), |address| address.to_string())
     })?;
     // Backlog and keepalive change on a socket that listens; these three are for life.

@@ -14,7 +14,8 @@ mod ask; // What the admin interface asks.
 mod live; // Connections, one by one.
 
 use std::io;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,19 +30,23 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uring::Waker;
 use worker::{Handover, Inquirer, Inquiries, Settings, WorkerError};
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Prepared};
 use crate::admin::{ASKS_MAX, Admin, Answer, Ask, Overrides, Reloads};
 use crate::chronicle::{Chronicle, Kind};
 use crate::failure::Failure;
-use crate::host::Host;
+use crate::host::{Host, holds};
 use crate::inherited::Inherited;
-use crate::notify::{Line, Notify};
+use crate::notify::{self, Notify};
+use crate::own;
 use crate::peaks::Peaks;
+use crate::reading::{self, Asked, Asker, Done, Loaded, READ_TIME_MAX, Reading};
 use crate::ready::{Ready, ReadyListener};
 use crate::reload::{Origin, Refusal, plan};
 use crate::retired::Retired;
-use crate::sizing::{Sizes, TooFewDescriptors};
+use crate::shortages::Shortages;
+use crate::sizing::{Sizes, TooLittle};
 use crate::sockets;
+use crate::sources::{Line, Sources};
 use crate::succession::{self, Reign};
 use crate::totals::Totals;
 use crate::watch::{Watch, now};
@@ -105,10 +110,11 @@ struct Control {
     noted: Health,
     chronicle: Chronicle,
     peaks: Peaks,
+    sources: Sources,
+    shortages: Shortages,
     retired: Retired,
     swept_at: Instant,
-    /// The longest queue of clients not yet accepted that the kernel allows.
-    backlog_max: u32,
+    host: Host,
     connections_max: u32,
     reloads: Reloads,
     /// In seconds since 1970.
@@ -122,6 +128,8 @@ struct Control {
     running: usize,
     /// Sockets that systemd passed on.
     inherited: Inherited,
+    /// The read of the file that is under way.
+    reading: Reading,
     /// Tells systemd.
     notify: Notify,
     /// When the connections that are left are cut; none while it does not drain.
@@ -147,9 +155,12 @@ impl Control {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         forward_signals(&source, &sender)
             .map_err(|error| Failure::Runtime(format!("signals cannot be received: {error}")))?;
-        let config = load(&source)?;
+        let Loaded { config, access_log } = load(&source).await?;
         let host = Host::prepare()
             .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
+        let inherited = Inherited::from_environment();
+        let config = adapt(config, &host, &inherited);
+        own::refuse_loops(&config)?;
         let sizes = Sizes::new(
             &config.runtime,
             config.listeners.len(),
@@ -157,18 +168,18 @@ impl Control {
             Admin::descriptors(&config.admin),
             &host,
         )
-        .map_err(too_few)?;
+        .map_err(too_little)?;
         log_sizes(&sizes, &host);
         warn_of_backlogs(&config, host.backlog_max);
 
         let workers = sizes.cpus.len();
         let gate = Arc::new(Gate::new(workers));
-        let access_log = AccessLog::start(config.access_log.as_ref(), Arc::clone(&gate))?;
+        let access_log = AccessLog::start(access_log.unwrap_or_else(Prepared::none), Arc::clone(&gate))?;
         let (ask, asks) = mpsc::channel(ASKS_MAX);
         let admin = Admin::start(&config.admin, &ask)?;
         let all: Vec<usize> = (0..config.listeners.len()).collect();
-        let inherited = Inherited::from_environment();
-        let sockets = bind(&config, &all, workers, &[], &inherited)?.into_iter().map(Arc::new).collect();
+        let sockets = bind(&config, &all, workers, &[], admin.http, &inherited)?;
+        let sockets = sockets.into_iter().map(Arc::new).collect();
         inherited.warn_of_unused(&config);
         let mut watch = Watch::new(&config);
         let mut chronicle = Chronicle::default();
@@ -200,9 +211,11 @@ impl Control {
             health,
             chronicle,
             peaks: Peaks::new(now()),
+            sources: Sources::default(),
+            shortages: Shortages::default(),
             retired: Retired::default(),
             swept_at: Instant::now(),
-            backlog_max: host.backlog_max,
+            host,
             connections_max: sizes.connections_max,
             started_at: reloads.status().loaded_at,
             reloads,
@@ -211,10 +224,12 @@ impl Control {
             inquirer,
             running: 0,
             inherited,
+            reading: Reading::new(),
             notify: Notify::from_environment(workers, Instant::now()),
             cut_at: None,
             admin,
         };
+        control.look_at_sources();
         control.spawn(&sizes, inquiries, &sender)?;
         Ok((control, sizes))
     }
@@ -234,6 +249,7 @@ impl Control {
                 index,
                 cpu,
                 connections_max: sizes.connections_max,
+                buffers_max: sizes.buffers_per_worker,
                 gate: Arc::clone(&self.gate),
                 handover,
                 inquiries,
@@ -276,7 +292,7 @@ impl Control {
     async fn serve(mut self) -> Result<(), Failure> {
         let result = loop {
             match self.event().await {
-                Event::Reload => drop(self.reload()),
+                Event::Reload => self.reload(None),
                 Event::Reopen => self.access_log.reopen(),
                 Event::End => break self.drain().await,
                 Event::Ended { worker, result } => {
@@ -288,7 +304,7 @@ impl Control {
                 }
             }
         };
-        self.log_totals();
+        self.log_totals(Level::Info);
         self.access_log.end();
         result
     }
@@ -303,6 +319,9 @@ impl Control {
         );
         self.chronicle.note(Level::Info, Kind::Phase, text);
         self.enter_phase(Phase::Draining);
+        for asker in self.reading.give_up() {
+            let _ = asker.send(Answer::refused(DRAINING));
+        }
         let now = Instant::now();
         let deadline = now + timeout;
         self.cut_at = Some(deadline);
@@ -358,41 +377,93 @@ impl Control {
         }
     }
 
-    /// Reads the file again and goes over to it, whole or not at all; says so to systemd.
-    fn reload(&mut self) -> Answer {
-        self.notify.reloading();
-        let answer = self.reload_file();
-        self.tell_ready();
-        answer
-    }
-
-    fn reload_file(&mut self) -> Answer {
-        self.log_totals();
-        if let Source::Fixed(_) | Source::Attached(_) = self.source {
+    /// Begins to read the file again. [`on_read`](Self::on_read) goes over to it, whole or not at all.
+    fn reload(&mut self, asker: Option<Asker>) {
+        let Source::File(path) = &self.source else {
             log::warn!("reload: {NO_FILE}; the configuration stays");
-            return Answer::refused(NO_FILE);
-        }
-        let begun = Instant::now();
-        match load(&self.source).map_err(Refusal::from).and_then(|config| self.apply(config)) {
-            Ok(changes) => {
-                self.reloads.on_applied(begun.elapsed());
-                Answer::Done(changes.lines().map(str::to_owned).collect())
-            }
-            Err(refusal) => {
-                for line in refusal.lines() {
-                    self.chronicle.note(Level::Error, Kind::Reload, format_args!("reload refused: {line}"));
-                }
-                log::info!("the configuration before it stays in force");
-                self.reloads.on_refused(&refusal, begun.elapsed());
-                Answer::from(&refusal)
+            return tell(asker, &Answer::refused(NO_FILE));
+        };
+        let read = reading::load(path.clone(), self.access_log.config().cloned());
+        match self.reading.ask(asker, read) {
+            Asked::Begun => self.notify.reloading(),
+            // It is told to systemd when it begins.
+            Asked::Queued => {}
+            Asked::Hangs(since, asker) => {
+                let refusal = unread(path, since);
+                self.notify.reloading();
+                let answer = self.refuse(&refusal, since);
+                self.tell_ready();
+                tell(asker, &answer);
             }
         }
     }
 
-    fn apply(&mut self, config: Config) -> Result<Changes, Refusal> {
+    /// A read of the file has come to something.
+    fn on_read(&mut self, done: Done) {
+        let Source::File(path) = &self.source else { return };
+        if self.published.load_full().phase != Phase::Serving {
+            // Who asked has been told.
+            return;
+        }
+        match done {
+            Done::Read { read, begun, askers, next } => {
+                self.log_totals(Level::Debug);
+                let loaded = read.map(|loaded| Loaded { config: self.adapt(loaded.config), ..loaded });
+                let answer = match loaded.map_err(Refusal::from).and_then(|loaded| self.apply(loaded)) {
+                    Ok(changes) => {
+                        self.reloads.on_applied(begun.elapsed());
+                        Answer::Done(changes.lines().map(str::to_owned).collect())
+                    }
+                    Err(refusal) => self.refuse(&refusal, begun.elapsed()),
+                };
+                self.tell_ready();
+                tell(askers, &answer);
+                if let Some(askers) = next {
+                    self.read_again(askers);
+                }
+            }
+            Done::Overdue(askers) => {
+                let refusal = unread(path, READ_TIME_MAX);
+                let answer = self.refuse(&refusal, READ_TIME_MAX);
+                self.tell_ready();
+                tell(askers, &answer);
+            }
+            Done::Late(took) => {
+                log::warn!(
+                    "{}: it was read within {took:.1?}; reload again to go over to it",
+                    path.display()
+                );
+            }
+        }
+    }
+
+    /// Begins another read for those that asked while the last one was under way.
+    fn read_again(&mut self, askers: Vec<Asker>) {
+        let Source::File(path) = &self.source else { return };
+        let read = reading::load(path.clone(), self.access_log.config().cloned());
+        self.notify.reloading();
+        self.reading.ask(askers, read);
+    }
+
+    /// Nothing changes; says why.
+    fn refuse(&mut self, refusal: &Refusal, took: Duration) -> Answer {
+        for line in refusal.lines() {
+            self.chronicle.note(Level::Error, Kind::Reload, format_args!("reload refused: {line}"));
+        }
+        log::info!("the configuration before it stays in force");
+        self.reloads.on_refused(refusal, took);
+        Answer::from(refusal)
+    }
+
+    /// What `config` means on this host.
+    fn adapt(&self, config: Config) -> Config {
+        adapt(config, &self.host, &self.inherited)
+    }
+
+    fn apply(&mut self, Loaded { config, access_log }: Loaded) -> Result<Changes, Refusal> {
         let origins = plan(&self.config, &config)?;
+        own::refuse_loops(&config)?;
         let previous = self.published.load_full();
-        let access_log = self.access_log.prepare(config.access_log.as_ref())?;
         let sockets = self.sockets(&config, &origins, &previous)?;
         // Nothing can fail from here on.
         for (listener, origin) in config.listeners.iter().zip(&origins) {
@@ -408,7 +479,7 @@ impl Control {
         let table =
             Table::build(&self.laid_over, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
         let removed = self.totals.follow(&table);
-        warn_of_backlogs(&config, self.backlog_max);
+        warn_of_backlogs(&config, self.host.backlog_max);
         self.config = config;
         if let Some(prepared) = access_log {
             self.access_log.go_over(prepared);
@@ -420,9 +491,10 @@ impl Control {
                 sockets::stop(&listener.sockets);
             }
         }
-        log_lines(changes.lines());
-        log_lines(removed.iter().map(String::as_str));
+        log_lines(changes.lines(), "changes");
+        log_lines(removed.iter().map(String::as_str), "totals of what was removed");
         self.inherited.warn_of_unused(&self.config);
+        self.look_at_sources();
         let text = match changes.lines().len() {
             0 => "reloaded: nothing changed".to_owned(),
             1 => "reloaded: 1 change".to_owned(),
@@ -442,7 +514,7 @@ impl Control {
         let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
         let held = previous.listeners.iter().map(|listener| sockets::address(&listener.sockets));
         let held: Vec<_> = held.filter_map(Result::ok).collect();
-        let bound = bind(config, &new, self.wakers.len(), &held, &self.inherited)?;
+        let bound = bind(config, &new, self.wakers.len(), &held, self.admin.http, &self.inherited)?;
         let mut bound = bound.into_iter().map(Arc::new);
         let origin = |origin: &Origin| match *origin {
             Origin::Kept(before) => Arc::clone(&previous.listeners[before].sockets),
@@ -498,8 +570,11 @@ impl Control {
         self.swept_at = Instant::now();
     }
 
-    fn log_totals(&mut self) {
-        log_lines(self.totals.lines().iter().map(String::as_str));
+    /// At the end of the process they are for everybody; at a reload, where the metrics have them too, for those who debug.
+    fn log_totals(&mut self, level: Level) {
+        for line in self.totals.lines() {
+            log::log!(target: "totals", level, "{line}");
+        }
     }
 
     /// Waits for what is to be answered, and meanwhile keeps the table to what is known of backends.
@@ -532,10 +607,29 @@ impl Control {
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.refresh(),
                 () = sleep_until(sweep.unwrap_or_else(Instant::now)), if sweep.is_some() => self.sweep(),
+                done = self.reading.next() => self.on_read(done),
                 note = self.access_log.note() => log::warn!("{note}"),
-                () = sleep_until(self.peaks.due().into()) => self.peaks.look(&self.published.load_full(), now()),
+                () = sleep_until(self.peaks.due().into()) => self.look_at_counters(),
                 Some(ask) = self.asks.recv() => self.answer(ask),
             }
+        }
+    }
+
+    /// Looks at what workers have counted since the last time, once a second.
+    fn look_at_counters(&mut self) {
+        let table = self.published.load_full();
+        self.peaks.look(&table, now());
+        self.look_at_sources();
+        for line in self.shortages.look(&table, &self.sources, now()) {
+            self.chronicle.note(Level::Warn, Kind::Host, line);
+        }
+    }
+
+    /// Says which addresses to connect from this host has lost, or got.
+    fn look_at_sources(&mut self) {
+        for Line { held, text } in self.sources.look(&self.config, now(), holds) {
+            let level = if held { Level::Info } else { Level::Error };
+            self.chronicle.note(level, Kind::Host, text);
         }
     }
 
@@ -562,7 +656,7 @@ impl Control {
         let table = self.published.load_full();
         let standings = || self.health.pools.values().flat_map(|pool| pool.backends.values());
         let reloads = self.reloads.status();
-        Line {
+        notify::Line {
             phase: table.phase,
             listeners: table.listeners.len(),
             backends: standings().count(),
@@ -617,12 +711,36 @@ impl Control {
     }
 }
 
-/// The config. Reading is blocking: nothing else is waiting for this thread but signals.
-fn load(source: &Source) -> Result<Config, Failure> {
-    match source {
-        Source::File(path) => Config::load(path).map_err(Failure::Config),
-        Source::Fixed(config) | Source::Attached(config) => Ok(config.clone()),
+/// The config at the start. Signals that come meanwhile are answered after it.
+async fn load(source: &Source) -> Result<Loaded, Failure> {
+    let path = match source {
+        Source::File(path) => path,
+        Source::Fixed(config) | Source::Attached(config) => {
+            return Ok(Loaded { config: config.clone(), access_log: None });
+        }
+    };
+    let mut reading = Reading::new();
+    reading.ask([], reading::load(path.clone(), None));
+    match reading.next().await {
+        Done::Read { read, .. } => read,
+        Done::Overdue(_) | Done::Late(_) => Err(Failure::Config(Config::unread(path, READ_TIME_MAX))),
     }
+}
+
+/// Why a file that is still being read is not gone over to.
+fn unread(path: &Path, since: Duration) -> Refusal {
+    Refusal::from(Failure::Config(Config::unread(path, Duration::from_secs(since.as_secs()))))
+}
+
+/// Tells those that asked. They may have left.
+fn tell(askers: impl IntoIterator<Item = Asker>, answer: &Answer) {
+    for asker in askers {
+        let _ = asker.send(answer.clone());
+    }
+}
+
+fn adapt(config: Config, host: &Host, inherited: &Inherited) -> Config {
+    host.adapt(config, |address| inherited.addresses().any(|passed| passed == address))
 }
 
 #[expect(
@@ -644,7 +762,8 @@ fn bind(
     config: &Config,
     indices: &[usize],
     workers: usize,
-    held: &[std::net::SocketAddr],
+    held: &[SocketAddr],
+    http: Option<SocketAddr>,
     inherited: &Inherited,
 ) -> Result<Vec<Sockets>, Failure> {
     let listeners: Vec<_> = indices
@@ -652,7 +771,7 @@ fn bind(
         .map(|&index| &config.listeners[index])
         .map(|listener| (listener.name.as_str(), sockets::options(listener, &config.pools[listener.pool.0])))
         .collect();
-    sockets::listen(&listeners, workers, held, inherited)
+    sockets::listen(&listeners, workers, held, http, inherited)
 }
 
 fn forward_signals(source: &Source, sender: &mpsc::Sender<Event>) -> io::Result<()> {
@@ -685,11 +804,20 @@ fn ended_unasked(worker: usize, result: Result<(), WorkerError>) -> Failure {
     })
 }
 
-fn too_few(TooFewDescriptors { limit, needed }: TooFewDescriptors) -> Failure {
-    Failure::Runtime(format!(
-        "the limit of open files is {limit}, and one connection needs {needed}\n  \
-         raise it: `LimitNOFILE=` in the unit, or `ulimit -n`"
-    ))
+fn too_little(wants: TooLittle) -> Failure {
+    Failure::Runtime(match wants {
+        TooLittle::Descriptors { limit, needed } => format!(
+            "the limit of open files is {limit}, and one connection needs {needed}\n  \
+             raise it: `LimitNOFILE=` in the unit, or `ulimit -n`"
+        ),
+        TooLittle::Memory { left, needed } => format!(
+            "the limit of memory (RLIMIT_DATA or RLIMIT_AS) leaves {} MiB, and the workers need {} MiB\n  \
+             raise it: `LimitDATA=` and `LimitAS=` in the unit, or `ulimit -d` and `ulimit -v`; \
+             or lower `runtime.max_connections` or `runtime.workers`",
+            left >> 20,
+            needed.div_ceil(1 << 20)
+        ),
+    })
 }
 
 fn log_sizes(sizes: &Sizes, host: &Host) {
@@ -710,9 +838,14 @@ fn log_sizes(sizes: &Sizes, host: &Host) {
     }
 }
 
-fn log_lines<'a>(lines: impl Iterator<Item = &'a str>) {
-    for line in lines {
+/// Logs these lines, the first [`LINES_MAX`] of them if there are more.
+fn log_lines<'a>(mut lines: impl Iterator<Item = &'a str>, what: &str) {
+    for line in lines.by_ref().take(LINES_MAX) {
         log::info!("{line}");
+    }
+    let more = lines.count();
+    if more > 0 {
+        log::info!("and {more} more {what}");
     }
 }
 
@@ -727,6 +860,12 @@ fn warn_of_backlogs(config: &Config, backlog_max: u32) {
         );
     }
 }
+
+/// Lines of one kind that a reload logs. `rondel reload` and `rondel plan` print all of what changes.
+const LINES_MAX: usize = 50;
+
+/// Why nothing is changed by a command.
+const DRAINING: &str = "the process is draining: nothing is changed any more";
 
 /// Why there is nothing to reload.
 const NO_FILE: &str = "there is no file to read";

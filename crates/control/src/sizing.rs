@@ -14,17 +14,29 @@ pub(crate) struct Sizes {
     pub(crate) connections_max: u32,
     /// How many pipes each worker may have for splicing; at the bound it copies.
     pub(crate) pipes_per_worker: u32,
+    /// How many receive buffers each worker may have: as many as memory allows.
+    pub(crate) buffers_per_worker: u32,
     /// The number of connections that was configured, where it is more than the descriptors allow.
     pub(crate) clipped_from: Option<u32>,
 }
 
-/// The limit of open files does not allow a single connection.
+/// A limit of the process does not allow what is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooFewDescriptors {
-    /// How many the process may have.
-    pub(crate) limit: u64,
-    /// How many it takes to hold one connection.
-    pub(crate) needed: u64,
+pub(crate) enum TooLittle {
+    /// The limit of open files does not allow a single connection.
+    Descriptors {
+        /// How many the process may have.
+        limit: u64,
+        /// How many it takes to hold one connection.
+        needed: u64,
+    },
+    /// The limit of memory does not allow what workers take before the first connection.
+    Memory {
+        /// How many bytes the process may take yet.
+        left: u64,
+        /// How many it needs.
+        needed: u64,
+    },
 }
 
 impl Sizes {
@@ -36,7 +48,7 @@ impl Sizes {
         probes: usize,
         admin: usize,
         host: &Host,
-    ) -> Result<Self, TooFewDescriptors> {
+    ) -> Result<Self, TooLittle> {
         let cpus = cpus(runtime.workers, &host.cpus);
         let workers = cpus.len() as u64;
         let spent = DESCRIPTORS_RESERVED
@@ -48,7 +60,7 @@ impl Sizes {
         let pipes = pipes(rest, host.pipe_pages_max) / workers;
         let possible = (rest - spare - workers * pipes * DESCRIPTORS_PER_PIPE) / DESCRIPTORS_PER_CONNECTION;
         if possible == 0 {
-            return Err(TooFewDescriptors {
+            return Err(TooLittle::Descriptors {
                 limit: host.descriptors_max,
                 needed: spent + DESCRIPTORS_PER_CONNECTION,
             });
@@ -58,9 +70,11 @@ impl Sizes {
             ConnectionsMax::Auto => CONNECTIONS_AUTO_MAX,
             ConnectionsMax::Number(number) => number.get(),
         };
+        let connections_max = wanted.min(possible);
         Ok(Self {
             cpus,
-            connections_max: wanted.min(possible),
+            connections_max,
+            buffers_per_worker: buffers(connections_max, workers, host.memory_left)?,
             pipes_per_worker: u32::try_from(pipes).expect("at most PIPES_MAX"),
             clipped_from: match runtime.connections_max {
                 ConnectionsMax::Number(number) if number.get() > possible => Some(number.get()),
@@ -87,6 +101,18 @@ fn cpus(workers: Workers, mask: &[usize]) -> Vec<Option<usize>> {
     }
 }
 
+/// How many receive buffers each of these workers may have, beside what it takes anyway.
+fn buffers(connections_max: u32, workers: u64, left: u64) -> Result<u32, TooLittle> {
+    let worker = WORKER_BYTES + CONNECTION_BYTES * u64::from(connections_max);
+    let fixed = PROCESS_BYTES + workers * worker;
+    let buffers = left.saturating_sub(fixed) / workers / uring::BUFFER_BYTES as u64;
+    if buffers < uring::BUFFERS_MIN.into() {
+        let needed = fixed + workers * u64::from(uring::BUFFERS_MIN) * uring::BUFFER_BYTES as u64;
+        return Err(TooLittle::Memory { left, needed });
+    }
+    Ok(u32::try_from(buffers).unwrap_or(u32::MAX))
+}
+
 /// How many pipes the process may have: few of the descriptors that are left, and of its user's pages no more
 /// than half, because the kernel gives a user beyond the bound pipes of a page or two, which are slower than
 /// copying.
@@ -104,6 +130,15 @@ const WORKERS_AUTO_MAX: usize = 256;
 /// Connections that `auto` allows at most. A limit of open files may be a billion, and each connection that
 /// is allowed takes address space; a host that needs more says the number.
 const CONNECTIONS_AUTO_MAX: u32 = 1 << 20;
+
+/// What control, the tables, the admin interface and the access log take of memory, with room for reloads.
+const PROCESS_BYTES: u64 = 16 << 20;
+
+/// What a worker takes: its stack, its heap, and the queue of records.
+const WORKER_BYTES: u64 = 6 << 20;
+
+/// What a worker reserves for each connection that the process may hold: a slot, its timer, and the lists that name it.
+const CONNECTION_BYTES: u64 = 320;
 
 /// Standard streams, the control thread's epoll, its waker and the one that workers wake, its signal pipe, the access log's file and
 /// the one that it goes over to, and the config file or a probe of an address, one at a time.
@@ -144,7 +179,7 @@ mod tests {
 
     use config::{ConnectionsMax, Runtime, Workers};
 
-    use super::{Sizes, TooFewDescriptors};
+    use super::{Sizes, TooLittle};
     use crate::host::Host;
 
     #[test]
@@ -201,12 +236,33 @@ mod tests {
     fn a_limit_that_holds_no_connection_is_refused() {
         assert_eq!(
             Sizes::new(&runtime(2, 0), 1, 0, 0, &host(23)),
-            Err(TooFewDescriptors { limit: 23, needed: 24 })
+            Err(TooLittle::Descriptors { limit: 23, needed: 24 })
         );
     }
 
+    #[test]
+    fn buffers_are_as_many_as_memory_allows_and_a_limit_that_holds_no_worker_is_refused() {
+        let sizes =
+            |left| Sizes::new(&runtime(2, 1_000), 1, 0, 0, &Host { memory_left: left, ..host(20_000) });
+        assert_eq!(sizes(u64::MAX).unwrap().buffers_per_worker, u32::MAX);
+        // 16 MiB, and for each worker 6 MiB and 320 bytes a connection; a buffer takes 36 KiB.
+        let fixed = (16 << 20) + 2 * ((6 << 20) + 320 * 1_000);
+        let buffers = |number: u64| fixed + 2 * number * 36 * 1024;
+        assert_eq!(sizes(buffers(500)).unwrap().buffers_per_worker, 500);
+        assert_eq!(sizes(buffers(128)).unwrap().buffers_per_worker, 128);
+        let left = buffers(128) - 1;
+        assert_eq!(sizes(left), Err(TooLittle::Memory { left, needed: buffers(128) }));
+    }
+
     fn host(descriptors_max: u64) -> Host {
-        Host { cpus: vec![0, 1], descriptors_max, pipe_pages_max: 16_384, backlog_max: 4_096 }
+        Host {
+            cpus: vec![0, 1],
+            descriptors_max,
+            pipe_pages_max: 16_384,
+            backlog_max: 4_096,
+            ipv6: true,
+            memory_left: u64::MAX,
+        }
     }
 
     fn runtime(workers: u16, connections_max: u32) -> Runtime {

@@ -18,16 +18,20 @@ use crate::inherited::Inherited;
 
 /// The sockets of these listeners, one for each worker: `inherited` ones, or bound; all of them or none.
 ///
-/// `held` are addresses that this process listens on already.
+/// `held` are addresses that this process listens on already; `http` is the one of the admin interface.
 #[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
 pub(crate) fn listen(
     listeners: &[(&str, ListenOptions)],
     workers: usize,
     held: &[SocketAddr],
+    http: Option<SocketAddr>,
     inherited: &Inherited,
 ) -> Result<Vec<Sockets>, Failure> {
-    let failure =
-        |listener: &str, address, error| Failure::Bind { listener: listener.to_owned(), address, error };
+    let failure = |listener: &str, address, error: io::Error| {
+        let in_use = error.kind() == io::ErrorKind::AddrInUse;
+        let holder = if in_use { holder(address, http, inherited) } else { None };
+        Failure::Bind { listener: listener.to_owned(), address, error, holder }
+    };
     // All are probed before the first is bound, so that none of ours is in the way of another.
     let deadline = Instant::now() + LET_GO;
     let held: Vec<_> = inherited.addresses().chain(held.iter().copied()).collect();
@@ -45,6 +49,15 @@ pub(crate) fn listen(
         sockets.map_err(|error| failure(listener, options.address, error))
     };
     listeners.iter().map(listen).collect()
+}
+
+/// What has an address that is in use, if it is of this process. A listener of its own never is: it shares its address.
+fn holder(address: SocketAddr, http: Option<SocketAddr>, inherited: &Inherited) -> Option<String> {
+    if let Some(http) = http.filter(|http| overlap(address, *http)) {
+        return Some(format!("`admin.http` of this process, {http},"));
+    }
+    let passed = inherited.addresses().find(|passed| overlap(address, *passed))?;
+    Some(format!("a socket at {passed} that systemd passes to this process"))
 }
 
 /// Ends listening for good, whoever still holds the sockets: workers keep a listener as long as a connection of
@@ -171,7 +184,7 @@ mod tests {
         workers: usize,
         held: &[SocketAddr],
     ) -> Result<Vec<Sockets>, Failure> {
-        super::listen(listeners, workers, held, &Inherited::default())
+        super::listen(listeners, workers, held, None, &Inherited::default())
     }
 
     #[test]
@@ -204,6 +217,18 @@ mod tests {
         let stranger = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = stranger.local_addr().unwrap().port();
         check_refused(&format!("127.0.0.1:{port}"), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn what_this_process_has_itself_is_not_blamed_on_another() {
+        let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let _holds = TcpListener::bind(http).unwrap();
+        let any = SocketAddr::from(([0, 0, 0, 0], http.port()));
+        let refused =
+            super::listen(&[("web", options(&any.to_string()))], 1, &[], Some(http), &Inherited::default());
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains(&format!("`admin.http` of this process, {http}, has it")), "{text}");
+        assert!(!text.contains("another process"), "{text}");
     }
 
     #[test]
@@ -269,7 +294,7 @@ mod tests {
     #[track_caller]
     fn check_refused(taken: &str, expected: io::ErrorKind) {
         match listen(&[("web", options(taken))], 1, &[]) {
-            Err(Failure::Bind { listener, address, error }) => {
+            Err(Failure::Bind { listener, address, error, .. }) => {
                 assert_eq!((listener.as_str(), address.to_string().as_str()), ("web", taken));
                 assert_eq!(error.kind(), expected, "{taken}: {error}");
             }

@@ -2,13 +2,13 @@
 
 mod deadline;
 mod exchange;
+mod files;
 mod http;
 mod local;
 mod meaning;
 mod mysql;
 mod postgres;
 mod redis;
-mod secret;
 mod stream;
 mod tcp;
 mod tls;
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use self::files::Files;
 use crate::answer::{Answer, ProbeError};
 use crate::target::Target;
 use config::probe::Kind;
@@ -38,8 +39,12 @@ pub struct Outcome {
 ///
 /// It needs a tokio runtime with I/O and time, and keeps at most one descriptor open.
 pub async fn probe(target: &Target) -> Outcome {
+    let files = match Files::read(&target.probe.kind).await {
+        Ok(files) => files,
+        Err(error) => return Outcome { answer: Err(error), latency: Duration::ZERO },
+    };
     let begun = Instant::now();
-    let asked = deadline::patient(target.probe.rhythm.timeout, ask(target)).await;
+    let asked = deadline::patient(target.probe.rhythm.timeout, ask(target, &files)).await;
     let latency = begun.elapsed();
     let answer = match asked {
         Err(deadline::Elapsed) => Err(ProbeError::Timeout),
@@ -53,14 +58,14 @@ pub async fn probe(target: &Target) -> Outcome {
     Outcome { answer, latency }
 }
 
-async fn ask(target: &Target) -> Result<Talk, ProbeError> {
+async fn ask(target: &Target, files: &Files) -> Result<Talk, ProbeError> {
     match &target.probe.kind {
         Kind::Tcp => tcp::ask(target).await,
-        Kind::Http(http) => http::ask(target, http).await,
-        Kind::Exchange(exchange) => exchange::ask(target, exchange).await,
-        Kind::Postgres(postgres) => postgres::ask(target, postgres).await,
-        Kind::Mysql(mysql) => mysql::ask(target, mysql).await,
-        Kind::Redis(redis) => redis::ask(target, redis).await,
+        Kind::Http(http) => http::ask(target, http, files).await,
+        Kind::Exchange(exchange) => exchange::ask(target, exchange, files).await,
+        Kind::Postgres(postgres) => postgres::ask(target, postgres, files).await,
+        Kind::Mysql(mysql) => mysql::ask(target, mysql, files).await,
+        Kind::Redis(redis) => redis::ask(target, redis, files).await,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::outcome::{Failed, Outcome, print};
 Examples:
   rondel check rondel.yaml
   rondel check /etc/rondel/rondel.yaml && rondel reload
+  generate | rondel check /dev/stdin
 
 Exit codes: 0 the file is right, 3 it is not.")]
 pub(crate) struct Arguments {
@@ -22,7 +23,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn check(arguments: &Arguments) -> Outcome {
-    match Config::load(&arguments.file) {
+    let text = Config::text_of(&arguments.file).map_err(Failed::Config)?;
+    match Config::parse(&arguments.file.display().to_string(), &text) {
         Ok(config) => {
             warn(&config);
             print(config.to_string().trim_end())

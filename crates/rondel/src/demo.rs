@@ -16,7 +16,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::{env, process};
 
-use config::Config;
+use config::{Config, ListenAddress};
 use control::{Failure, Ready, Source};
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
@@ -38,10 +38,10 @@ It ends with its terminal, or when nothing reads what it prints; `nohup rondel d
 pub(crate) struct Arguments {
     /// Where the balancer listens; 127.0.0.1:8080 if it is free, or else another port
     #[arg(long, value_name = "[HOST]:PORT", value_parser = config::listen_address)]
-    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) listen: Option<ListenAddress>,
     /// Where the dashboard is; 127.0.0.1:9907 if it is free, or else another port
     #[arg(long, value_name = "[HOST]:PORT", value_parser = config::listen_address)]
-    pub(crate) dashboard: Option<SocketAddr>,
+    pub(crate) dashboard: Option<ListenAddress>,
     /// Connections a second that the demo makes itself, 0 to 1000
     #[arg(long, value_name = "RATE", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub(crate) traffic: u32,
@@ -103,8 +103,8 @@ fn end() {
 
 /// What a user would write. The usual socket is left to those that are no demo.
 fn configuration(
-    listen: SocketAddr,
-    dashboard: SocketAddr,
+    listen: ListenAddress,
+    dashboard: ListenAddress,
     socket: &Path,
     backends: &[SocketAddr],
 ) -> String {
@@ -160,7 +160,7 @@ impl Drop for Folder {
 }
 
 /// Where the balancer listens, and where the dashboard is.
-fn addresses(arguments: &Arguments) -> io::Result<(SocketAddr, SocketAddr)> {
+fn addresses(arguments: &Arguments) -> io::Result<(ListenAddress, ListenAddress)> {
     // Both ports are held until both are known, so that they are two.
     let (listen, _held) = choose(arguments.listen, LISTEN_PORT)?;
     let (dashboard, _held_too) = choose(arguments.dashboard, DASHBOARD_PORT)?;
@@ -169,13 +169,13 @@ fn addresses(arguments: &Arguments) -> io::Result<(SocketAddr, SocketAddr)> {
 
 /// The address that is asked for; or else this port, or any if another process has that, with a socket that holds it. If another
 /// process takes it before the demo listens, the demo says so and ends.
-fn choose(asked_for: Option<SocketAddr>, usual: u16) -> io::Result<(SocketAddr, Option<TcpListener>)> {
+fn choose(asked_for: Option<ListenAddress>, usual: u16) -> io::Result<(ListenAddress, Option<TcpListener>)> {
     if let Some(address) = asked_for {
         return Ok((address, None));
     }
     let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let socket = free(usual).or_else(|_| free(0))?;
-    Ok((socket.local_addr()?, Some(socket)))
+    Ok((socket.local_addr()?.into(), Some(socket)))
 }
 
 /// What to try, in lines that work when pasted.
@@ -244,7 +244,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
-    use config::{AdminSocket, Config};
+    use config::{AdminSocket, Config, listen_address};
     use control::{Ready, ReadyListener};
 
     use super::{DASHBOARD_PORT, Folder, choose, configuration, invitation};
@@ -272,8 +272,7 @@ mod tests {
         // Whether it is this socket or another process that has it.
         let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, DASHBOARD_PORT));
         let (address, _held) = choose(None, DASHBOARD_PORT).unwrap();
-        assert_ne!(address.port(), 0);
-        assert_ne!(address.port(), DASHBOARD_PORT);
+        assert!(![0, DASHBOARD_PORT].contains(&address.address.port()));
         assert!(config::listen_address(&address.to_string()).is_ok());
     }
 
@@ -290,9 +289,10 @@ mod tests {
     #[test]
     fn its_configuration_is_one_that_a_user_may_write() {
         let addresses = ["127.0.0.1:9001", "127.0.0.1:9002"].map(|address| address.parse().unwrap());
-        let [listen, dashboard] = ["[::1]:8080", "127.0.0.1:9907"].map(|address| address.parse().unwrap());
+        let [listen, dashboard] = [":8080", "127.0.0.1:9907"].map(|address| listen_address(address).unwrap());
         let text = configuration(listen, dashboard, socket(), &addresses);
         let config = Config::parse("demo", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        assert!(config.listeners[0].every_address);
         assert_eq!(config.pools[0].backends[1].name, "backend-2");
         assert!(config.pools[0].probe.is_some());
         assert_eq!(config.admin.socket, AdminSocket::At(socket().to_owned()));

@@ -1,9 +1,10 @@
 //! `rondel doctor`: whether this host gives what a configuration asks of it, and what to do where it does not.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use config::Config;
-use control::doctor::{Facts, Finding, Level, judge};
+use control::doctor::{Finding, Level, examine};
 
 use crate::outcome::{Failed, Outcome, print, print_json};
 
@@ -28,10 +29,13 @@ pub(crate) struct Arguments {
 
 pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
     let config = match &arguments.file {
-        Some(file) => Config::load(file).map_err(Failed::Config)?,
+        Some(file) => {
+            let text = Config::text_of(file).map_err(Failed::Config)?;
+            Config::parse(&file.display().to_string(), &text).map_err(Failed::Config)?
+        }
         None => nothing_in_particular(),
     };
-    let findings = judge(&config, &Facts::read(&config)?);
+    let findings = examine(config)?;
     if arguments.json {
         print_json(&findings)?;
     } else {
@@ -46,7 +50,7 @@ pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
 
 /// A config with every default, and nobody to listen for or connect to.
 fn nothing_in_particular() -> Config {
-    let nowhere = "127.0.0.1:0".parse().expect("an address");
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut config = Config::forward(nowhere, &[nowhere]);
     config.listeners.clear();
     config.pools.clear();

@@ -1,6 +1,5 @@
 //! `rondel plan`: says what a running rondel would change if its file said what this one does. It changes nothing.
 
-use std::fs;
 use std::path::PathBuf;
 
 use config::Config;
@@ -27,9 +26,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn plan(arguments: &Arguments) -> Outcome {
     // Here, because the other process need not be able to read the file, nor be the one to say that it cannot.
-    Config::load(&arguments.file).map_err(Failed::Config)?;
+    let text = Config::text_of(&arguments.file).map_err(Failed::Config)?;
     let name = arguments.file.display().to_string();
-    let text =
-        fs::read_to_string(&arguments.file).map_err(|error| Failed::Runtime(format!("{name}: {error}")))?;
+    Config::parse(&name, &text).map_err(Failed::Config)?;
+    let text = String::from_utf8(text).expect("a configuration is UTF-8");
     arguments.reach.command(&Command::Plan { name, text }, "nothing would change")
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use config::Config;
+use config::{Config, ListenAddress};
 use control::Source;
 
 use crate::logging;
@@ -19,7 +19,7 @@ Connections go to the backends in turn. Addresses are literal: names are not res
 pub(crate) struct Arguments {
     /// Where to listen; `:PORT` is every address of this host
     #[arg(long, value_name = "[HOST]:PORT", value_parser = config::listen_address)]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: ListenAddress,
     /// A backend; give it once for each, twice for a double share
     #[arg(long, value_name = "HOST:PORT", required = true, value_parser = config::backend_address)]
     pub(crate) to: Vec<SocketAddr>,
@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn tcp(arguments: &Arguments) -> Outcome {
     logging::start();
-    control::run(Source::Fixed(Config::forward(arguments.listen, &arguments.to)), log_ready)?;
+    let ListenAddress { address, every_address } = arguments.listen;
+    let mut config = Config::forward(address, &arguments.to);
+    config.listeners[0].every_address = every_address;
+    control::run(Source::Fixed(config), log_ready)?;
     Ok(())
 }

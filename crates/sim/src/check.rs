@@ -336,6 +336,7 @@ impl Run {
                     any_number_if(self.notices.allow(reason, self.now()))
                 }
                 CloseReason::ClosedByOperator => self.inquiries.closed,
+                CloseReason::NoSourceAddress => answered.no_address,
                 CloseReason::NoSourcePort => answered.no_port,
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,

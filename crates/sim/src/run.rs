@@ -129,6 +129,7 @@ impl Run {
                 index,
                 cpu: None,
                 connections_max: self.scenario.connections_max,
+                buffers_max: uring::BUFFERS_MAX,
                 gate: Arc::clone(&self.gate),
                 handover,
                 inquiries,

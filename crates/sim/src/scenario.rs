@@ -275,6 +275,7 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
     Listener {
         name: format!("listener {number}"),
         address: listener_address(number),
+        every_address: false,
         pool: PoolIndex(random.index(2)),
         demand: if variety.health { demand(random) } else { Demand::Any },
         access_log: true,

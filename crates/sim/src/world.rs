@@ -86,6 +86,7 @@ pub(crate) struct Answered {
     pub(crate) refused: u64,
     pub(crate) timed_out: u64,
     pub(crate) unreachable: u64,
+    pub(crate) no_address: u64,
     pub(crate) no_port: u64,
     pub(crate) no_resources: u64,
     pub(crate) no_accept: u64,
@@ -105,8 +106,8 @@ impl Answered {
     }
 
     pub(crate) fn is_nothing(&self) -> bool {
-        let Self { refused, timed_out, unreachable, no_port, no_resources, no_accept } = self;
-        refused + timed_out + unreachable + no_port + no_resources + no_accept == 0
+        let Self { refused, timed_out, unreachable, no_address, no_port, no_resources, no_accept } = self;
+        refused + timed_out + unreachable + no_address + no_port + no_resources + no_accept == 0
     }
 }
 
@@ -217,7 +218,7 @@ impl World {
         };
         if let Some(errno) = fails {
             if errno == Errno::ADDRNOTAVAIL {
-                self.answered.no_port += 1;
+                self.answered.no_address += 1;
             } else {
                 self.answered.no_resources += 1;
             }

@@ -78,6 +78,8 @@ pub struct PoolCounters {
     pub connect: Histogram,
     /// Connections that ended, from when the client was accepted.
     pub life: Histogram,
+    /// Attempts to connect that failed, by [`CloseReason`] as a number.
+    pub failed: [Counter; CloseReason::ALL.len()],
 }
 
 /// A number that only grows. One thread writes it, any may read it.
@@ -120,7 +122,18 @@ impl<T> PerWorker<T> {
 
 impl Default for PoolCounters {
     fn default() -> Self {
-        Self { connect: Histogram::new(&histogram::SHORT), life: Histogram::new(&histogram::LONG) }
+        Self {
+            connect: Histogram::new(&histogram::SHORT),
+            life: Histogram::new(&histogram::LONG),
+            failed: Default::default(),
+        }
+    }
+}
+
+impl PoolCounters {
+    /// How often an attempt to connect failed for this reason.
+    pub fn failed(&self, reason: CloseReason) -> &Counter {
+        &self.failed[reason as usize]
     }
 }
 

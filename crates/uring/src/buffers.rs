@@ -41,6 +41,12 @@ pub(crate) struct Buffers {
 /// 32 KiB takes most answers whole, 16 KiB of body and its header among them; what streams is spliced, not copied.
 pub const BUFFER_SIZE: u32 = 32 * 1024;
 
+/// How many buffers a pool has at least: as many as are posted to the kernel at a time.
+pub const BUFFERS_MIN: u32 = POSTED_MAX as u32;
+
+/// Bytes of address space that a buffer takes.
+pub const BUFFER_BYTES: usize = BUFFER_STRIDE;
+
 /// How many buffers a pool may have: their numbers are 16 bits wide.
 pub const BUFFERS_MAX: u32 = 1 << 16;
 

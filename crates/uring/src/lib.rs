@@ -10,7 +10,7 @@ mod setup_error;
 mod sockets;
 mod waker;
 
-pub use crate::buffers::{BUFFER_SIZE, BUFFERS_MAX};
+pub use crate::buffers::{BUFFER_BYTES, BUFFER_SIZE, BUFFERS_MAX, BUFFERS_MIN};
 pub use crate::driver::{
     BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Shortages, Token,
 };

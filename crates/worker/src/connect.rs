@@ -107,7 +107,9 @@ impl<D: Driver> Worker<D> {
                 self.timers.set(slot, self.now + pool.connect_timeout);
             }
             Err(errno) => {
-                attempts.failed = Some(reason_of(errno));
+                let reason = reason_without_socket(errno);
+                attempts.failed = Some(reason);
+                pool.counters.of(self.index).failed(reason).add(1);
                 backend.counters.of(self.index).connect_failed.add(1);
                 self.leave(&backend);
                 // It ends: each time a backend is tried that was not.
@@ -169,7 +171,9 @@ impl<D: Driver> Worker<D> {
         if is_of_the_backend(reason) && backend.on_connect_failed() {
             self.control.wake();
         }
-        self.slots.get(slot).attempts().failed = Some(reason);
+        let connection = self.slots.get(slot);
+        connection.attempts().failed = Some(reason);
+        connection.listener.pool.counters.of(self.index).failed(reason).add(1);
         self.go_by_table(slot);
         self.connect(slot);
     }
@@ -214,6 +218,15 @@ pub(crate) fn is_of_the_backend(reason: CloseReason) -> bool {
         reason,
         CloseReason::ConnectRefused | CloseReason::ConnectTimedOut | CloseReason::ConnectUnreachable
     )
+}
+
+/// Why there is no socket to connect with, socket(2) and bind(2). The port is chosen at connect(2), so what bind(2) lacks is the
+/// address.
+fn reason_without_socket(errno: Errno) -> CloseReason {
+    match errno {
+        Errno::ADDRNOTAVAIL => CloseReason::NoSourceAddress,
+        _ => reason_of(errno),
+    }
 }
 
 /// Why a connection could not be made, connect(2) and socket(2).

@@ -53,6 +53,8 @@ pub struct Settings {
     /// How many connections all workers together may hold. Each has slots for all of them, as the kernel's hash
     /// may give one worker more than its share; slots that are never used cost address space only.
     pub connections_max: u32,
+    /// How many receive buffers it may have, at least [`uring::BUFFERS_MIN`]: where memory is limited, they are fewer.
+    pub buffers_max: u32,
     /// Who may be admitted to the process, shared by all workers.
     pub gate: Arc<Gate>,
     /// Its end of what workers give each other.
@@ -104,7 +106,7 @@ pub fn spawn(
         if let Some(cpu) = settings.cpu {
             pin(cpu);
         }
-        let buffers = buffers_for(settings.connections_max);
+        let buffers = buffers_for(settings.connections_max).min(settings.buffers_max);
         // The ring belongs to the thread that made it, so this is the thread to make it.
         let ring = match Ring::new(buffers, Arc::clone(&settings.wakers), settings.index) {
             Ok(ring) => ring,

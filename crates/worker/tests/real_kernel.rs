@@ -105,6 +105,7 @@ impl Balancer {
                 index,
                 cpu: None,
                 connections_max: 100,
+                buffers_max: uring::BUFFERS_MAX,
                 gate: Arc::clone(&gate),
                 handover,
                 inquiries,

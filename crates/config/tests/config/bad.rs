@@ -61,9 +61,9 @@ fn files_that_cannot_be_read() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
     for (path, message, help) in [
         (folder.join("nowhere.yaml"), "No such file", "check the path"),
-        (folder.clone(), "Is a directory", "name the file in it"),
+        (folder.clone(), "it is a directory", "name the file in it"),
         (folder.join("empty.yaml/inside"), "Not a directory", "has not been judged"),
-        (PathBuf::from("/dev/zero"), "longer than 1024 KiB", "the right file"),
+        (PathBuf::from("/dev/zero"), "it is a device", "into a file"),
     ] {
         let error = Config::load(&path).unwrap_err();
         let line = error.lines().next().unwrap();
@@ -71,6 +71,10 @@ fn files_that_cannot_be_read() {
         assert!(line.contains(message) && line.contains(help), "{line}");
         assert!(error.to_string().contains(help));
     }
+    // A command that reads once takes what is no regular file, and not without a bound.
+    let text = Config::text_of(Path::new("/dev/zero")).unwrap();
+    let error = Config::parse("/dev/zero", &text).unwrap_err();
+    assert!(error.to_string().contains("longer than 1024 KiB"), "{error}");
     let loaded = Config::load(&folder.join("empty.yaml")).unwrap_err();
     assert!(loaded.lines().next().unwrap().contains("empty.yaml: the file is empty"));
 }

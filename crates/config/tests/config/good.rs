@@ -57,6 +57,39 @@ pools:
 }
 
 #[test]
+fn without_ipv6_a_port_alone_is_every_ipv4_address() {
+    let text = "
+admin: { http: ':9907' }
+listeners:
+- { address: ':80', pool: web }
+- { name: named, address: ':81', pool: web }
+- { address: '[::]:82', pool: web }
+- { address: '[::1]:83', pool: web }
+- { address: ':84', pool: web }
+- { name: '0.0.0.0:85', address: '127.0.0.1:86', pool: web }
+- { address: ':85', pool: web }
+pools: [{ name: web, backends: [{ address: '10.0.0.1:80' }] }]
+";
+    let config = parse(text).without_ipv6(|address| address.port() == 84);
+    let listeners =
+        config.listeners.iter().map(|listener| (listener.name.as_str(), listener.address.to_string()));
+    let expected = [
+        ("0.0.0.0:80", "0.0.0.0:80"),
+        ("named", "0.0.0.0:81"),
+        // Written out, they stay.
+        ("[::]:82", "[::]:82"),
+        ("[::1]:83", "[::1]:83"),
+        // Kept.
+        ("[::]:84", "[::]:84"),
+        // The name is another's.
+        ("0.0.0.0:85", "127.0.0.1:86"),
+        ("[::]:85", "0.0.0.0:85"),
+    ];
+    assert_eq!(listeners.collect::<Vec<_>>(), expected.map(|(name, address)| (name, address.to_owned())));
+    assert_eq!(config.admin.http.unwrap().address.to_string(), "0.0.0.0:9907");
+}
+
+#[test]
 fn a_pool_that_a_role_uses_is_closed_when_all_are_down() {
     let text = |role: &str, pool: &str| {
         let listeners = "listeners: [{ address: ':80', pool: db }, { address: ':81', pool: db";

@@ -94,7 +94,7 @@ fn sound(config: &Config) {
     distinct(listeners.iter().map(|listener| &listener.name));
     distinct(listeners.iter().map(|listener| listener.address));
     assert!(listeners.iter().all(|listener| listener.address.port() != 0));
-    assert!(admin.http.is_none_or(|address| address.port() != 0));
+    assert!(admin.http.is_none_or(|http| http.address.port() != 0));
     distinct(pools.iter().map(|pool| &pool.name));
     for listener in listeners {
         assert!(listener.pool.0 < pools.len());

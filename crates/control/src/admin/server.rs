@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::AdminSocket;
+use config::{AdminSocket, ListenAddress};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -67,7 +67,7 @@ impl Admin {
             made
         });
         let mut http = None;
-        if let Some(address) = settings.http {
+        if let Some(ListenAddress { address, .. }) = settings.http {
             let failed = |error| Failure::Admin { place: address.to_string(), error };
             let listener = bind_http(address).map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;

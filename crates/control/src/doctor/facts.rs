@@ -1,6 +1,6 @@
 //! What is known of a host: read from the kernel, tried, or asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,22 +8,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{AdminSocket, Config, LogTarget};
+use config::{AdminSocket, Config, LogTarget, OwnPlace};
 use rustix::fs::Access;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use uring::{Ring, Waker};
+use uring::{ConnectOptions, Ring, Waker};
 
 use super::probes::{self, ProbeFact};
 use crate::failure::Failure;
-use crate::host::{Host, sysctl};
+use crate::host::{Host, holds, sysctl};
+use crate::own;
 use crate::sockets;
 
 /// What is known of a host, as far as a config asks for it.
 #[derive(Debug)]
-pub struct Facts {
+pub(super) struct Facts {
     /// The release of the kernel.
     pub(super) release: String,
     /// Whether a ring can be had; otherwise what happened, and what to do.
@@ -36,8 +37,12 @@ pub struct Facts {
     /// Ports that connections to one backend may have on this side.
     pub(super) source_ports: u64,
     pub(super) ports: Vec<PortFact>,
-    /// By address, whether it takes connections. Those beyond [`BACKENDS_MAX`] are not in it.
-    pub(super) backends: BTreeMap<SocketAddr, Result<(), String>>,
+    /// By address, and by the address to connect from, whether it takes connections. Those beyond [`BACKENDS_MAX`] are not in it.
+    pub(super) backends: BTreeMap<Way, Result<(), String>>,
+    /// The addresses to connect from that the host does not hold.
+    pub(super) missing_sources: BTreeSet<IpAddr>,
+    /// What is wrong with backends that are the process itself, and whether its connections come back.
+    pub(super) own_backends: Vec<(bool, String)>,
     /// What probes read on this host.
     pub(super) probes: Vec<ProbeFact>,
     /// Where the admin socket is to be; none where it is off.
@@ -45,6 +50,9 @@ pub struct Facts {
     /// Where the access log is to be; none where it is off, or on stderr.
     pub(super) access_log: Option<AccessLogPlace>,
 }
+
+/// The address of a backend, and the one to connect from; none lets the kernel choose.
+pub(super) type Way = (SocketAddr, Option<IpAddr>);
 
 /// An address that a listener is to have.
 #[derive(Debug)]
@@ -87,10 +95,8 @@ impl Facts {
     ///
     /// # Errors
     ///
-    /// The CPU affinity cannot be read, or there is no runtime to connect with.
-    pub fn read(config: &Config) -> Result<Self, Failure> {
-        let host = Host::prepare()
-            .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
+    /// There is no runtime to connect with.
+    pub(super) fn read(config: &Config, host: Host) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -104,7 +110,17 @@ impl Facts {
             source_ports: source_ports(),
             ports: config.listeners.iter().map(|listener| port(config, listener)).collect(),
             backends: runtime.block_on(reach(config)),
-            probes: probes::read(config),
+            missing_sources: config
+                .pools
+                .iter()
+                .filter_map(|pool| pool.source)
+                .filter(|source| holds(*source) == Some(false))
+                .collect(),
+            own_backends: own::found(config)
+                .iter()
+                .map(|own| (!matches!(own.is, OwnPlace::Chain { .. }), own::describe(config, own)))
+                .collect(),
+            probes: runtime.block_on(probes::read(config)),
             admin_folder: admin_folder(&config.admin.socket),
             access_log: config.access_log.as_ref().and_then(|log| access_log(&log.to)),
         })
@@ -200,18 +216,18 @@ fn local_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// Connects to each backend once, some at a time.
-async fn reach(config: &Config) -> BTreeMap<SocketAddr, Result<(), String>> {
+/// Connects to each backend once, as its pool does, some at a time.
+async fn reach(config: &Config) -> BTreeMap<Way, Result<(), String>> {
     let limit = Arc::new(Semaphore::new(CONNECTS_MAX));
     let mut connects = JoinSet::new();
     let backends =
         config.pools.iter().flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
     for (pool, backend) in backends.take(BACKENDS_MAX) {
-        let (address, patience) = (backend.address, pool.connect_timeout.min(CONNECT_TIME_MAX));
+        let (way, patience) = ((backend.address, pool.source), pool.connect_timeout.min(CONNECT_TIME_MAX));
         let limit = Arc::clone(&limit);
         connects.spawn(async move {
             let _place = limit.acquire().await;
-            let reached = match timeout(patience, TcpStream::connect(address)).await {
+            let reached = match timeout(patience, connect(way)).await {
                 // Where nothing listens on this host, the kernel may connect a socket to itself.
                 Ok(Ok(stream)) if is_its_own_peer(&stream) => {
                     Err(io::Error::from(io::ErrorKind::ConnectionRefused).to_string())
@@ -220,10 +236,15 @@ async fn reach(config: &Config) -> BTreeMap<SocketAddr, Result<(), String>> {
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err(format!("no answer within {}", config::show_duration(patience))),
             };
-            (address, reached)
+            (way, reached)
         });
     }
     connects.join_all().await.into_iter().collect()
+}
+
+async fn connect((to, source): Way) -> io::Result<TcpStream> {
+    let socket = uring::open(&ConnectOptions { to, source, hold_ack: false }).map_err(io::Error::from)?;
+    TcpSocket::from_std_stream(socket.into()).connect(to).await
 }
 
 fn is_its_own_peer(stream: &TcpStream) -> bool {

@@ -13,12 +13,14 @@ pub(super) struct ProbeFact {
 }
 
 /// Reads them as probes do.
-pub(super) fn read(config: &Config) -> Vec<ProbeFact> {
-    let probes = config.pools.iter().filter_map(|pool| Some((pool, pool.probe.as_ref()?)));
-    let fact = |pool: &config::Pool, local| ProbeFact { pool: pool.name.clone(), local };
-    probes
-        .flat_map(|(pool, probe)| local(&probe.kind).into_iter().map(move |local| fact(pool, local)))
-        .collect()
+pub(super) async fn read(config: &Config) -> Vec<ProbeFact> {
+    let mut facts = Vec::new();
+    for pool in &config.pools {
+        let Some(probe) = &pool.probe else { continue };
+        let fact = |local| ProbeFact { pool: pool.name.clone(), local };
+        facts.extend(local(&probe.kind).await.into_iter().map(fact));
+    }
+    facts
 }
 
 pub(super) fn judge(fact: &ProbeFact) -> Finding {

@@ -6,12 +6,13 @@ use config::{Config, Tier};
 use log::Level;
 use table::{Changes, Health, Notice, Phase, Table};
 
-use super::{Control, log_lines};
+use super::{Control, DRAINING, log_lines};
 use crate::admin::{
     Answer, Ask, BackendName, Command, Drain, Known, Said, Status, Unknown, explanation, take,
 };
 use crate::chronicle::Kind;
 use crate::failure::Failure;
+use crate::own;
 use crate::reload::{Refusal, plan};
 use crate::watch::now;
 use crate::words::counted;
@@ -33,6 +34,13 @@ impl Control {
                 let text = format!("admin: {peer}: close {close}");
                 self.chronicle.note(Level::Info, Kind::Command, text);
                 self.close_connections(&close, answer);
+            }
+            Ask::Command(Command::Reload, peer, answer)
+                if self.published.load_full().phase == Phase::Serving =>
+            {
+                let text = format!("admin: {peer}: {}", Command::Reload);
+                self.chronicle.note(Level::Info, Kind::Command, text);
+                self.reload(Some(answer));
             }
             Ask::Command(command, peer, answer) => {
                 let text = format!("admin: {peer}: {command}");
@@ -77,10 +85,8 @@ impl Control {
             Command::Plan { name, text } => self.plan(&name, &text),
             // Lines are written in a drain too.
             Command::Reopen => self.reopen(),
-            _ if self.published.load_full().phase != Phase::Serving => {
-                Answer::refused("the process is draining: nothing is changed any more")
-            }
-            Command::Reload => self.reload(),
+            _ if self.published.load_full().phase != Phase::Serving => Answer::refused(DRAINING),
+            Command::Reload => unreachable!("it is answered when the file was read"),
             Command::Drain { timeout_seconds: Some(seconds), .. } if seconds > DRAIN_SECONDS_MAX => {
                 Answer::refused(format!("{seconds} seconds are out of range: at most {DRAIN_SECONDS_MAX}"))
             }
@@ -112,7 +118,13 @@ impl Control {
     fn plan(&self, name: &str, text: &str) -> Answer {
         let config =
             Config::parse(name, text.as_bytes()).map_err(|error| Refusal::from(Failure::Config(error)));
-        match config.and_then(|config| plan(&self.config, &config).map(|_| config)) {
+        let config = config.map(|config| self.adapt(config));
+        let fits = |config: Config| {
+            plan(&self.config, &config)?;
+            own::refuse_loops(&config)?;
+            Ok(config)
+        };
+        match config.and_then(fits) {
             Ok(config) => {
                 Answer::Done(Changes::between(&self.config, &config).lines().map(str::to_owned).collect())
             }
@@ -149,7 +161,7 @@ impl Control {
         if table.pool(&pool).is_some_and(|pool| pool.backends.iter().all(|backend| backend.weight == 0)) {
             lines.push(format!("no backend of pool {pool} takes new connections now"));
         }
-        log_lines(lines.iter().map(String::as_str));
+        log_lines(lines.iter().map(String::as_str), "lines");
         Answer::Done(lines)
     }
 

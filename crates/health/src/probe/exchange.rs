@@ -2,13 +2,14 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::files::Files;
 use super::stream::{Wire, farewell, is_end, wire};
 use super::{ANSWER_MAX, Answer, ProbeError, Talk, Target};
 use crate::answer::Text;
 use config::probe::Exchange;
 
-pub(super) async fn ask(target: &Target, exchange: &Exchange) -> Result<Talk, ProbeError> {
-    let mut wire = wire(target, exchange.tls.as_ref()).await?;
+pub(super) async fn ask(target: &Target, exchange: &Exchange, files: &Files) -> Result<Talk, ProbeError> {
+    let mut wire = wire(target, exchange.tls.as_ref(), files).await?;
     wire.write_all(&exchange.send).await?;
     wire.flush().await?;
     let answer = expect(&mut wire, &exchange.expect).await;

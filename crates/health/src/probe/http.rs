@@ -12,15 +12,16 @@ use tokio::time::timeout;
 
 use self::body::Body;
 use super::exchange::contains;
+use super::files::Files;
 use super::stream::{Wire, farewell, wire};
 use super::{ANSWER_MAX, Answer, GOODBYE_MAX, Goodbye, ProbeError, Talk, Target};
 use crate::answer::{Claim, Progress, Role, Text};
 use config::probe::{Http, Method, Question};
 
-pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError> {
+pub(super) async fn ask(target: &Target, http: &Http, files: &Files) -> Result<Talk, ProbeError> {
     match &http.question {
         Question::Health { path, statuses, body } => {
-            let mut visit = Visit::begin(target, http, path).await?;
+            let mut visit = Visit::begin(target, http, path, files).await?;
             let status = visit.status().await?;
             let answer = if !statuses.iter().any(|range| range.contains(&status)) {
                 Err(ProbeError::UnexpectedAnswer(Text::new(format_args!("status {status}"))))
@@ -32,14 +33,14 @@ pub(super) async fn ask(target: &Target, http: &Http) -> Result<Talk, ProbeError
             Ok(Talk { answer, goodbye: visit.end() })
         }
         Question::Role { primary, replica } => {
-            let (said, goodbye) = says_yes(target, http, primary).await?;
+            let (said, goodbye) = says_yes(target, http, primary, files).await?;
             let answer = |role| Ok(Answer { role: Some(role) });
             match said {
                 Ok(true) => Ok(Talk { answer: answer(Role::Primary(Claim::default())), goodbye }),
                 Ok(false) => {
                     // A connection for each question: Patroni closes it after one answer.
                     let _ = timeout(GOODBYE_MAX.min(target.probe.rhythm.timeout / 4), goodbye).await;
-                    let (said, goodbye) = says_yes(target, http, replica).await?;
+                    let (said, goodbye) = says_yes(target, http, replica, files).await?;
                     let role = |is_replica| {
                         if is_replica { Role::Replica(Progress::default()) } else { Role::Neither }
                     };
@@ -57,8 +58,9 @@ async fn says_yes(
     target: &Target,
     http: &Http,
     path: &str,
+    files: &Files,
 ) -> Result<(Result<bool, ProbeError>, Goodbye), ProbeError> {
-    let mut visit = Visit::begin(target, http, path).await?;
+    let mut visit = Visit::begin(target, http, path, files).await?;
     let said = match visit.status().await? {
         200..=299 => Ok(true),
         503 => Ok(false),
@@ -83,8 +85,8 @@ struct Visit {
 }
 
 impl Visit {
-    async fn begin(target: &Target, http: &Http, path: &str) -> Result<Self, ProbeError> {
-        let mut wire = wire(target, http.tls.as_ref()).await?;
+    async fn begin(target: &Target, http: &Http, path: &str, files: &Files) -> Result<Self, ProbeError> {
+        let mut wire = wire(target, http.tls.as_ref(), files).await?;
         wire.write_all(request(http, path).as_bytes()).await?;
         wire.flush().await?;
         let (received, body) = (Vec::new(), Body::without_length());

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{secret, tls};
+use super::files::{self, Files};
+use super::tls;
 use crate::answer::ProbeError;
-use config::probe::{Kind, Login, Secret, Tls};
+use config::probe::{Kind, Secret, Tls};
 
 /// Something that a probe reads on this host each time, and whether this process can read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,29 +38,32 @@ impl fmt::Display for Place {
 }
 
 /// What probes of this kind read on this host. It is read now, as a probe does it.
-pub fn local(kind: &Kind) -> Vec<Local> {
-    let (login, tls) = match kind {
-        Kind::Tcp => (None, None),
-        Kind::Http(http) => (None, http.tls.as_ref()),
-        Kind::Exchange(exchange) => (None, exchange.tls.as_ref()),
-        Kind::Postgres(postgres) => (Some(&postgres.login), postgres.tls.as_ref()),
-        Kind::Mysql(mysql) => (Some(&mysql.login), mysql.tls.as_ref()),
-        Kind::Redis(redis) => (redis.login.as_ref(), redis.tls.as_ref()),
-    };
-    login.and_then(password).into_iter().chain(tls.map(certificates)).collect()
+pub async fn local(kind: &Kind) -> Vec<Local> {
+    let (login, tls) = files::needs(kind);
+    let mut local = Vec::new();
+    if let Some(login) = login {
+        local.extend(password(&login.password).await);
+    }
+    if let Some(tls) = tls {
+        local.push(certificates(tls).await);
+    }
+    local
 }
 
-fn password(login: &Login) -> Option<Local> {
-    let place = match &login.password {
+async fn password(secret: &Secret) -> Option<Local> {
+    let place = match secret {
         Secret::None => return None,
         Secret::File(path) => Place::File(path.clone()),
         Secret::Environment(name) => Place::Variable(name.clone()),
     };
-    Some(Local { what: "password", place, error: why(secret::read(&login.password)) })
+    Some(Local { what: "password", place, error: why(files::password(secret).await) })
 }
 
-fn certificates(tls: &Tls) -> Local {
-    Local { what: "certificates", place: Place::File(tls.authority.clone()), error: why(tls::connector(tls)) }
+async fn certificates(tls: &Tls) -> Local {
+    let read = files::authority(tls).await;
+    let used = read
+        .and_then(|authority| tls::connector(tls, &Files { authority: Some(authority), ..Files::default() }));
+    Local { what: "certificates", place: Place::File(tls.authority.clone()), error: why(used) }
 }
 
 fn why<T>(read: Result<T, ProbeError>) -> Option<String> {
@@ -78,36 +82,36 @@ mod tests {
 
     use super::{Place, local};
 
-    #[test]
-    fn a_password_is_the_first_line_whatever_ends_it() {
+    #[tokio::test]
+    async fn a_password_is_the_first_line_whatever_ends_it() {
         for content in ["s3cret", "s3cret\n", "s3cret\r\n", "s3cret\nand a second line\n"] {
-            check(content.as_bytes(), None);
+            check(content.as_bytes(), None).await;
         }
     }
 
-    #[test]
-    fn a_password_that_cannot_be_used_is_said_so() {
-        check(b"", Some("its first line is empty"));
-        check(b"\n", Some("its first line is empty"));
-        check(b"\ns3cret\n", Some("its first line is empty"));
-        check(b"s3cret\xff\n", Some("UTF-8"));
+    #[tokio::test]
+    async fn a_password_that_cannot_be_used_is_said_so() {
+        check(b"", Some("its first line is empty")).await;
+        check(b"\n", Some("its first line is empty")).await;
+        check(b"\ns3cret\n", Some("its first line is empty")).await;
+        check(b"s3cret\xff\n", Some("UTF-8")).await;
         let missing = PathBuf::from("/nowhere/password");
-        assert!(error_of(Secret::File(missing)).unwrap().contains("No such file"));
+        assert!(error_of(Secret::File(missing)).await.unwrap().contains("No such file"));
         // A variable of a name like this is nobody's.
         let unset = Secret::Environment("RONDEL_TEST_NO_SUCH_PASSWORD".to_owned());
         assert!(
             error_of(unset)
+                .await
                 .unwrap()
                 .contains("$RONDEL_TEST_NO_SUCH_PASSWORD: environment variable not found")
         );
     }
 
-    #[track_caller]
-    fn check(content: &[u8], expected: Option<&str>) {
+    async fn check(content: &[u8], expected: Option<&str>) {
         let file =
             std::env::temp_dir().join(format!("rondel-password-{}-{}", std::process::id(), content.len()));
         fs::write(&file, content).unwrap();
-        let error = error_of(Secret::File(file.clone()));
+        let error = error_of(Secret::File(file.clone())).await;
         fs::remove_file(file).unwrap();
         match (&error, expected) {
             (None, None) => {}
@@ -116,24 +120,24 @@ mod tests {
         }
     }
 
-    fn error_of(password: Secret) -> Option<String> {
-        let found = local(&postgres(password, None));
+    async fn error_of(password: Secret) -> Option<String> {
+        let found = local(&postgres(password, None)).await;
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].what, "password");
         found.into_iter().next().unwrap().error
     }
 
-    #[test]
-    fn certificates_are_read_too() {
+    #[tokio::test]
+    async fn certificates_are_read_too() {
         let authority = PathBuf::from("/nowhere/ca.pem");
         let tls = Tls { authority: authority.clone(), name: "db".to_owned() };
-        let found = local(&postgres(Secret::None, Some(tls)));
+        let found = local(&postgres(Secret::None, Some(tls))).await;
         assert_eq!(
             (found.len(), found[0].what, &found[0].place),
             (1, "certificates", &Place::File(authority))
         );
         assert!(found[0].error.is_some());
-        assert_eq!(local(&Kind::Tcp), []);
+        assert_eq!(local(&Kind::Tcp).await, []);
     }
 
     fn postgres(password: Secret, tls: Option<Tls>) -> Kind {

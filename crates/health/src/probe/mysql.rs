@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use self::session::Row;
 pub(super) use self::session::{Failure, Greeting, Session};
+use super::files::Files;
 use super::meaning::Meaning;
 use super::stream::connect;
-use super::{Answer, ProbeError, Talk, Target, secret};
+use super::{Answer, ProbeError, Talk, Target};
 use crate::answer::{Claim, History, Progress, Role, Text};
 use config::probe::Mysql;
 
-pub(super) async fn ask(target: &Target, mysql: &Mysql) -> Result<Talk, ProbeError> {
-    let password = secret::read(&mysql.login.password)?;
+pub(super) async fn ask(target: &Target, mysql: &Mysql, files: &Files) -> Result<Talk, ProbeError> {
     let stream = connect(target).await?;
     let login = async {
         let mut session = Session::new(stream);
         let greeting = session.greeting().await?;
-        session.log_in(&greeting, &mysql.login.user, password.as_deref(), mysql.tls.as_ref()).await
+        session.log_in(&greeting, &mysql.login.user, mysql.tls.as_ref(), files).await
     };
     let answer =
         |role: Result<Role, Failure>| role.or_else(Failure::role).map(|role| Answer { role: Some(role) });

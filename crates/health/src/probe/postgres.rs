@@ -15,8 +15,9 @@ use tokio_postgres::{Client, Config, Connection, SimpleQueryMessage, SimpleQuery
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::files::Files;
 use super::stream::{Stream, connect};
-use super::{Answer, Driver, ProbeError, Talk, Target, secret, tls};
+use super::{Answer, Driver, ProbeError, Talk, Target, tls};
 use crate::answer::{Claim, History, Progress, Role, Text};
 use config::probe::Postgres;
 
@@ -36,10 +37,10 @@ SELECT pg_is_in_recovery(),
                  AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
             ELSE floor(greatest(0, extract(epoch FROM now() - pg_last_xact_replay_timestamp())) * 1000) END";
 
-pub(super) async fn ask(target: &Target, postgres: &Postgres) -> Result<Talk, ProbeError> {
+pub(super) async fn ask(target: &Target, postgres: &Postgres, files: &Files) -> Result<Talk, ProbeError> {
     let mut config = Config::new();
     config.user(&postgres.login.user).dbname(&postgres.database).application_name("rondel");
-    if let Some(password) = secret::read(&postgres.login.password)? {
+    if let Some(password) = &files.password {
         config.password(password);
     }
     match &postgres.tls {
@@ -49,7 +50,7 @@ pub(super) async fn ask(target: &Target, postgres: &Postgres) -> Result<Talk, Pr
             Ok(converse(login).await)
         }
         Some(tls) => {
-            let secure = Secure { connector: tls::connector(tls)?, name: tls::name(tls)? };
+            let secure = Secure { connector: tls::connector(tls, files)?, name: tls::name(tls)? };
             let stream = connect(target).await?;
             let login = config.ssl_mode(SslMode::Require).connect_raw(stream, secure).await;
             Ok(converse(login).await)

@@ -7,14 +7,15 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, Value, cmd};
 
 use self::ask_first::AskFirst;
+use super::files::Files;
 use super::stream::wire;
-use super::{Answer, Driver, ProbeError, Talk, Target, secret};
+use super::{Answer, Driver, ProbeError, Talk, Target};
 use crate::answer::{Claim, History, Progress, Role, Text};
 use config::probe::{Login, Redis};
 
-pub(super) async fn ask(target: &Target, redis: &Redis) -> Result<Talk, ProbeError> {
-    let login = login(redis.login.as_ref())?;
-    let wire = AskFirst::new(wire(target, redis.tls.as_ref()).await?);
+pub(super) async fn ask(target: &Target, redis: &Redis, files: &Files) -> Result<Talk, ProbeError> {
+    let login = login(redis.login.as_ref(), files.password.as_deref());
+    let wire = AskFirst::new(wire(target, redis.tls.as_ref(), files).await?);
     // The probe has a deadline of its own.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let answer = |role: Result<Role, ProbeError>| role.map(|role| Answer { role: Some(role) });
@@ -31,17 +32,17 @@ pub(super) async fn ask(target: &Target, redis: &Redis) -> Result<Talk, ProbeErr
     }
 }
 
-fn login(login: Option<&Login>) -> Result<RedisConnectionInfo, ProbeError> {
+fn login(login: Option<&Login>, password: Option<&str>) -> RedisConnectionInfo {
     let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
     if let Some(login) = login {
         if !login.user.is_empty() {
             info = info.set_username(&login.user);
         }
-        if let Some(password) = secret::read(&login.password)? {
+        if let Some(password) = password {
             info = info.set_password(password);
         }
     }
-    Ok(info)
+    info
 }
 
 async fn role(connection: &mut MultiplexedConnection) -> Result<Role, ProbeError> {

@@ -7,10 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use uring::ConnectOptions;
+use uring::{ConnectOptions, Errno};
 
+use super::files::Files;
 use super::tls;
-use crate::answer::ProbeError;
+use crate::answer::{ProbeError, Text};
 use crate::target::Target;
 use config::probe::Tls;
 
@@ -20,11 +21,15 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// Connects, and goes over to TLS if it is asked for.
-pub(super) async fn wire(target: &Target, tls: Option<&Tls>) -> Result<Box<dyn Wire>, ProbeError> {
+pub(super) async fn wire(
+    target: &Target,
+    tls: Option<&Tls>,
+    files: &Files,
+) -> Result<Box<dyn Wire>, ProbeError> {
     let stream = connect(target).await?;
     match tls {
         None => Ok(Box::new(stream)),
-        Some(tls) => Ok(Box::new(tls::connect(stream, tls).await?)),
+        Some(tls) => Ok(Box::new(tls::connect(stream, tls, files).await?)),
     }
 }
 
@@ -32,7 +37,12 @@ pub(super) async fn wire(target: &Target, tls: Option<&Tls>) -> Result<Box<dyn W
 pub(super) async fn connect(target: &Target) -> Result<Stream, ProbeError> {
     let to = target.probed_address();
     let options = ConnectOptions { to, source: target.probe.source, hold_ack: false };
-    let socket = uring::open(&options).map_err(io::Error::from)?;
+    let socket = uring::open(&options).map_err(|errno| match options.source {
+        Some(source) if errno == Errno::ADDRNOTAVAIL => {
+            ProbeError::Local(Text::new(format_args!("this host does not hold the source {source}")))
+        }
+        _ => io::Error::from(errno).into(),
+    })?;
     let socket = TcpSocket::from_std_stream(socket.into());
     let tcp = socket.connect(to).await?;
     if is_its_own_peer(&tcp, to)? {

@@ -9,23 +9,24 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::files::Files;
 use super::stream::Wire;
 use crate::answer::{ProbeError, Text};
 use config::probe::Tls;
 
 /// Goes over to TLS.
-pub(super) async fn connect<W: Wire>(wire: W, tls: &Tls) -> Result<TlsStream<W>, ProbeError> {
-    let (connector, name) = (connector(tls)?, name(tls)?);
+pub(super) async fn connect<W: Wire>(wire: W, tls: &Tls, files: &Files) -> Result<TlsStream<W>, ProbeError> {
+    let (connector, name) = (connector(tls, files)?, name(tls)?);
     Ok(connector.connect(name, wire).await?)
 }
 
-/// What makes TLS of a connection. The authority's file is read each time, for it may be renewed.
-pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, ProbeError> {
+/// What makes TLS of a connection.
+pub(super) fn connector(tls: &Tls, files: &Files) -> Result<TlsConnector, ProbeError> {
     let unusable = |what: &dyn std::fmt::Display| {
         ProbeError::Local(Text::new(format_args!("{}: {what}", tls.authority.display())))
     };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(&tls.authority).map_err(|error| unusable(&error))? {
+    for certificate in CertificateDer::pem_slice_iter(files.authority.as_deref().unwrap_or_default()) {
         let certificate = certificate.map_err(|error| unusable(&error))?;
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }

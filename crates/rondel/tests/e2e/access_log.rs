@@ -42,7 +42,7 @@ impl AccessLog {
     }
 
     /// Those that are whole. What one write(2) appends, another process may see in parts.
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path()).unwrap_or_default();
         text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
     }

@@ -4,7 +4,7 @@
 //! lane makes each fault in every stand: with 1, 2 and 4 workers, run by root and by a user without rights. The table of
 //! all of it is `attack/README.md`.
 
-mod namespace; // Where packets can be dropped,
+pub(crate) mod namespace; // Where packets can be dropped,
 mod stand; // and who is attacked.
 
 mod addresses; // The faults.

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use rustix::io::Errno;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use rustix::net::AddressFamily;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
+};
 
 use crate::lb::{Said, run_with};
 use crate::peers::refusing;
@@ -34,8 +38,23 @@ pub(crate) fn where_io_uring_setup_fails<R: Send + 'static>(
     errno: Errno,
     what: impl FnOnce() -> R + Send + 'static,
 ) -> R {
+    where_refused(errno, BTreeMap::from([(IO_URING_SETUP, vec![])]), what)
+}
+
+/// The same on a host without IPv6.
+pub(crate) fn where_there_is_no_ipv6<R: Send + 'static>(what: impl FnOnce() -> R + Send + 'static) -> R {
+    let family = AddressFamily::INET6.as_raw().into();
+    let is_ipv6 = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family).unwrap();
+    let rules = BTreeMap::from([(SOCKET, vec![SeccompRule::new(vec![is_ipv6]).unwrap()])]);
+    where_refused(Errno::AFNOSUPPORT, rules, what)
+}
+
+fn where_refused<R: Send + 'static>(
+    errno: Errno,
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    what: impl FnOnce() -> R + Send + 'static,
+) -> R {
     let refuse = SeccompAction::Errno(errno.raw_os_error().cast_unsigned());
-    let rules = BTreeMap::from([(IO_URING_SETUP, vec![])]);
     let arch = std::env::consts::ARCH.try_into().unwrap();
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).unwrap();
     let filter: BpfProgram = filter.try_into().unwrap();
@@ -49,3 +68,9 @@ pub(crate) fn where_io_uring_setup_fails<R: Send + 'static>(
 
 /// The number of the system call, which is the same on every architecture.
 const IO_URING_SETUP: i64 = 425;
+
+/// The number of socket(2).
+#[cfg(target_arch = "x86_64")]
+const SOCKET: i64 = 41;
+#[cfg(not(target_arch = "x86_64"))]
+const SOCKET: i64 = 198;

@@ -111,7 +111,7 @@ impl Lb {
 
     fn spawn(command: &mut Command, folder: Folder) -> Self {
         let mut child = command
-            .env_remove("RUST_LOG")
+            .env("RUST_LOG", "info,totals=debug")
             .env_remove("RONDEL_CONFIG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -184,8 +184,13 @@ impl Lb {
 
     /// Replaces the configuration file in one step, as an editor does.
     pub(crate) fn write_config(&self, config: &impl Display) {
+        self.replace_config(|draft| fs::write(draft, config.to_string()).unwrap());
+    }
+
+    /// Replaces the configuration file in one step by what is made at another path.
+    pub(crate) fn replace_config(&self, make: impl FnOnce(&Path)) {
         let draft = self.folder.file("rondel.yaml.draft");
-        fs::write(&draft, config.to_string()).unwrap();
+        make(&draft);
         fs::rename(&draft, self.folder.file("rondel.yaml")).unwrap();
     }
 

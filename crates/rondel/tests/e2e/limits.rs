@@ -71,3 +71,18 @@ fn too_few_descriptors_for_one_connection_are_refused_at_the_start() {
     assert_eq!(said.code, 1, "{}", said.text);
     assert!(said.text.contains("open files"), "{}", said.text);
 }
+
+#[test]
+fn a_limit_of_memory_is_kept_to_or_refused_at_the_start() {
+    let backend = Backend::named("a", 9001);
+    let setup = Setup::to(&[backend.target()]);
+    for limit in ["--data=24000000", "--data=32000000"] {
+        let said = run_with(&["prlimit", limit], &setup);
+        assert_eq!(said.code, 1, "{limit}: {}", said.text);
+        assert!(said.text.contains("the limit of memory"), "{limit}: {}", said.text);
+    }
+    for limit in ["--data=64000000", "--data=96000000", "--data=128000000", "--as=128000000"] {
+        let lb = Lb::start_under(&["prlimit", limit], &setup);
+        assert_eq!(lb.connect().line(), "a", "{limit}");
+    }
+}

@@ -45,6 +45,7 @@ impl Balancer {
             index: 0,
             cpu: None,
             connections_max: places,
+            buffers_max: uring::BUFFERS_MAX,
             gate: Arc::clone(&gate),
             handover: Handover::new(1).remove(0),
             inquiries: inquiries.remove(0),

@@ -10,6 +10,7 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::super::files::Files;
 use super::super::stream::{Stream, Wire, farewell};
 use super::super::{ANSWER_MAX, tls};
 use super::bytes::Bytes;
@@ -59,9 +60,10 @@ impl Session {
         mut self,
         greeting: &Greeting,
         user: &str,
-        password: Option<&str>,
         tls: Option<&Tls>,
+        files: &Files,
     ) -> Result<Self, Failure> {
+        let password = files.password.as_deref();
         let mut capabilities = CAPABILITIES;
         if let Some(tls) = tls {
             if greeting.capabilities & CAPABILITY_TLS == 0 {
@@ -69,7 +71,7 @@ impl Session {
                 return Err(Failure::Probe(ProbeError::Tls(Text::new("the server does not offer it"))));
             }
             capabilities |= CAPABILITY_TLS;
-            self = self.secure(capabilities, tls).await?;
+            self = self.secure(capabilities, tls, files).await?;
         }
         // If it is not what this user needs, or is not known here, the server asks for another one.
         let method = if is_known(&greeting.method) { &greeting.method } else { NATIVE };
@@ -82,14 +84,14 @@ impl Session {
     /// Leaves a server that has greeted, by a login that it refuses. A client that just goes away is counted, and after a hundred
     /// of them (`max_connect_errors`) the server lets no client of this host in.
     pub(in crate::probe) async fn be_refused(self, greeting: &Greeting) {
-        if let Ok(session) = self.log_in(greeting, NOBODY, None, None).await {
+        if let Ok(session) = self.log_in(greeting, NOBODY, None, &Files::default()).await {
             session.quit().await;
         }
     }
 
-    async fn secure(mut self, capabilities: u32, tls: &Tls) -> Result<Self, Failure> {
+    async fn secure(mut self, capabilities: u32, tls: &Tls, files: &Files) -> Result<Self, Failure> {
         self.send(&response_head(capabilities)).await?;
-        let wire = tls::connect(self.wire, tls).await?;
+        let wire = tls::connect(self.wire, tls, files).await?;
         Ok(Self { wire: Box::new(wire), sequence: self.sequence })
     }
 

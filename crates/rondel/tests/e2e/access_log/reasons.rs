@@ -158,6 +158,7 @@ fn reached_in(reason: CloseReason) -> &'static str {
         CloseReason::BackendLost | CloseReason::ConnectUnreachable => {
             include_str!("../attack/backends.rs")
         }
+        CloseReason::NoSourceAddress => include_str!("../source.rs"),
         CloseReason::NoSourcePort | CloseReason::NoResources | CloseReason::OverLimit => {
             include_str!("../attack/shortage.rs")
         }

@@ -93,6 +93,7 @@ fn ports_to_backends_run_out_and_come_back() {
             for number in 100..110 {
                 assert_eq!(client_from(30_000 + number, &lb).end(), End::Reset);
             }
+            lb.wait_for("(`no_source_port`): no local port was free; add backends", 0);
             lb.serves_others();
             clients.into_iter().for_each(Peer::reset);
             lb.is_where_it_was();
