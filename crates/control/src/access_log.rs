@@ -152,7 +152,7 @@ impl AccessLog {
         }
     }
 
-    /// Opens where it writes again, and has the scribe go over to that, for an operator who waits for what comes of it. Says where it
+    /// Opens where it writes again, and has the scribe go over to that, and says whether that worked. Returns where it
     /// writes; none if it is off.
     pub(crate) fn open_again(&mut self) -> Result<Option<String>, Failure> {
         let Some(config) = &self.config else { return Ok(None) };

@@ -35,7 +35,7 @@ pub fn unknown(noun: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
-/// Names that are listed; beyond them nobody reads on.
+/// Names that are listed; a longer list is not read.
 const NAMES_MAX: usize = 10;
 
 #[cfg(test)]

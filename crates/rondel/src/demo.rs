@@ -154,7 +154,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What somebody has put there is left alone.
+        // A folder with files of others in it stays.
         let _ = fs::remove_dir(&self.0);
     }
 }
@@ -225,7 +225,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Folders that are tried. Beyond them somebody makes them on purpose.
+/// Names of folders that are tried; the process id is in each, so one is taken only on purpose.
 const FOLDERS_MAX: u32 = 16;
 
 /// Where the demo listens, if it can.

@@ -29,7 +29,7 @@ pub(crate) fn ended(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-/// Whether there is, or was of late, all that is named.
+/// Whether all that is named exists, or is remembered.
 fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Result<(), Failed> {
     let Status { pools, listeners, leaving, .. } = status;
     if let Some(wanted) = &arguments.pool {

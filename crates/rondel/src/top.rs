@@ -168,7 +168,7 @@ fn failed(error: &io::Error) -> Failed {
     Failed::Runtime(format!("the terminal: {error}"))
 }
 
-/// What was heard and is not answered yet. At the bound whoever hears more waits.
+/// What was heard and is not answered yet. At the bound a thread that hears more waits.
 const HEARD_MAX: usize = 16;
 
 /// Lines that a page up or down moves.

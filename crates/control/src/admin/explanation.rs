@@ -95,12 +95,8 @@ pub(crate) fn explanation(known: &Known<'_>, coming: &Coming) -> Result<Explanat
         (None, Outcome::OneOf(indices)) => ("one_of", names(indices), by_policy(listener).to_owned()),
         (None, Outcome::Held) => ("held", Vec::new(), "nobody is the primary: it waits for one".to_owned()),
         (None, Outcome::Queued) => {
-            let before = match pool.queue_gate.active() {
-                0 => "nobody else does".to_owned(),
-                1 => "1 client does".to_owned(),
-                number => format!("{number} clients do"),
-            };
-            let why = format!("all that may take it are full: it waits for a place, as {before}");
+            let waiting = counted(pool.queue_gate.active(), "client");
+            let why = format!("all that may take it are full: it waits for a place, beside {waiting}");
             ("queued", Vec::new(), why)
         }
         (None, Outcome::Refused(reason)) => {
