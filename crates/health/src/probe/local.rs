@@ -96,13 +96,8 @@ mod tests {
         check(b"\ns3cret\n", Some("its first line is empty")).await;
         check(b"s3cret\xff\n", Some("UTF-8")).await;
         let missing = PathBuf::from("/nowhere/password");
-<<<<<<< ours
         assert!(error_of(Secret::File(missing)).await.unwrap().contains("No such file"));
-        // A variable of a name like this is nobody's.
-=======
-        assert!(error_of(Secret::File(missing)).unwrap().contains("No such file"));
         // No environment has a variable of this name.
->>>>>>> theirs
         let unset = Secret::Environment("RONDEL_TEST_NO_SUCH_PASSWORD".to_owned());
         assert!(
             error_of(unset)
