@@ -467,11 +467,18 @@ const STEP_PERMILLE: u16 = 100;
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    use super::{Pool, now};
+    use config::Config;
+    use health::roles::Times;
+    use health::{Answer, Outcome, ServerId};
+    use table::Table;
+
+    use super::{Pool, Watch, now};
     use crate::admin::Overrides;
+    use crate::chronicle::{Chronicle, Kind};
     use crate::reload::tests::config;
+    use crate::succession::{self, Reign};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -498,6 +505,60 @@ mod tests {
         let risen = now();
         pool.risen.insert(backend, risen);
         assert_eq!((pool.weight_permille(backend, risen), pool.next_due(risen)), (1000, None));
+    }
+
+    #[test]
+    fn the_end_of_an_ejection_is_noted_once() {
+        let second = Duration::from_secs(1);
+        let off = eject("off");
+        check_end("its time is up", |_, at, _| at + 10 * second);
+        check_end("`eject` is off", |watch, at, chronicle| {
+            watch.follow(&off, &Overrides::default(), chronicle);
+            at
+        });
+        check_end("its probe passes", |watch, at, chronicle| {
+            let server = ServerId { pool: "p".into(), address: "10.0.0.1:1".parse().unwrap() };
+            let times = Times { asked: at, answered: at + second };
+            let outcome = Outcome { answer: Ok(Answer::default()), latency: second };
+            let report = watch.prober.on_outcome(&server, times, outcome).unwrap();
+            watch.on_report(&report, times.answered, chronicle);
+            times.answered
+        });
+    }
+
+    /// What ends an ejection, and what is noted of that from one table to the next.
+    #[track_caller]
+    fn check_end(why: &str, ends: impl FnOnce(&mut Watch, Instant, &mut Chronicle) -> Instant) {
+        let config = eject("{ failures: 3, for: 10s, max: 300s }");
+        let (mut watch, mut chronicle, begin) = (Watch::new(&config), Chronicle::default(), now());
+        let table = Table::build(&config, Vec::new(), 1, Some(&watch.health(begin, &mut chronicle)), None);
+        for _ in 0..3 {
+            table.pools[0].backends[0].on_connect_failed();
+        }
+        assert!(watch.on_failures(&table, begin, &mut chronicle));
+        let ejected = watch.health(begin, &mut chronicle);
+
+        let mut chronicle = Chronicle::default();
+        let at = ends(&mut watch, begin, &mut chronicle);
+        let back = watch.health(at, &mut chronicle);
+        let [before, after] = [&ejected, &back].map(|health| Reign { table: &table, health });
+        succession::note(before, after, &mut chronicle);
+        let noted: Vec<&str> = chronicle
+            .entries()
+            .filter(|entry| entry.kind == Kind::Ejection)
+            .map(|entry| entry.text.as_str())
+            .collect();
+        assert_eq!(noted, [format!("pool p, backend a: {why}: no longer put aside")]);
+    }
+
+    fn eject(eject: &str) -> Config {
+        let backends = r#"[{ name: a, address: "10.0.0.1:1" }, { name: b, address: "10.0.0.2:1" }]"#;
+        let pool = format!("{{ name: p, backends: {backends}, probe: {{ tcp: {{}} }}, eject: {eject} }}");
+        let listener = r#"{ name: l, address: "127.0.0.1:1", pool: p }"#;
+        let text = format!("version: 1\nlisteners: [{listener}]\npools: [{pool}]\n");
+        let mut config = Config::parse("test", text.as_bytes()).unwrap();
+        config.listeners.clear();
+        config
     }
 
     fn pool(slow_start: Duration) -> (Pool, SocketAddr) {
