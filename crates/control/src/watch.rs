@@ -465,6 +465,9 @@ const STEPS: u16 = 10;
 const STEP_PERMILLE: u16 = 100;
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
     use std::time::{Duration, Instant};
