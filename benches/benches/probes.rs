@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use config::Probe;
 use config::probe::{Damping, Http, Kind, Method, Question, Rhythm, Thresholds};
-use health::Target;
-use health::{Prober, Verdict};
+use health::{Prober, ServerId, Target, Verdict};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
@@ -44,7 +43,9 @@ fn cost_unit(probes: u32) -> f64 {
 /// How many probes ended, and which share of the time this thread was on a CPU.
 async fn measure(targets: Vec<Target>) -> (u32, f64) {
     let mut prober = Prober::new(1);
-    prober.set_targets(targets);
+    let pool: Arc<str> = "backends".into();
+    let server = |target: Target| (ServerId { pool: Arc::clone(&pool), address: target.address }, target);
+    prober.set_targets(targets.into_iter().map(server));
     prober.first_round(MEASURED).await;
     let begun = cpu();
     let mut ended = 0;

@@ -56,6 +56,7 @@ pub struct Thresholds {
 }
 
 /// A backend that went down often has to pass more probes to come up: twice as many for each time past `downs_free`.
+/// A primary that no other backend of the pool can replace does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Damping {
     /// How often it may go down within the window at no price.

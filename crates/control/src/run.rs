@@ -474,7 +474,7 @@ impl Control {
         let changes = Changes::between(&self.config, &config);
         self.overrides.follow(&config);
         self.laid_over = self.overrides.applied_to(&config);
-        self.watch.follow(&self.laid_over);
+        self.watch.follow(&self.laid_over, &self.overrides, &mut self.chronicle);
         self.health = self.look();
         let table =
             Table::build(&self.laid_over, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
@@ -699,7 +699,7 @@ impl Control {
 
     /// What is known of backends now, and what operators say.
     fn look(&mut self) -> Health {
-        self.overrides.judge(self.watch.health(now(), &mut self.chronicle))
+        self.overrides.with_drains(self.watch.health(now(), &mut self.chronicle))
     }
 
     /// Puts a table in force that is made of the same config and sockets as the `previous` one.

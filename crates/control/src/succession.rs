@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use config::Tier;
 use log::Level;
-use table::{Availability, Health, Pool, Role, Standing, Table};
+use table::{Health, Pool, Role, Table};
 
 use crate::chronicle::{Chronicle, Kind};
 
@@ -21,14 +21,6 @@ pub(crate) fn note(before: Reign<'_>, after: Reign<'_>, chronicle: &mut Chronicl
         let Some(old) = before.table.pool(&pool.name) else { continue };
         note_tier(old.tier(), pool, chronicle);
         note_primary(before, after, pool, chronicle);
-        for backend in &pool.backends {
-            let was = before.standing(&pool.name, backend.address);
-            let is = after.standing(&pool.name, backend.address);
-            if was.availability == Availability::Ejected && is.availability.is_available() {
-                let text = format!("pool {}, backend {}: no longer put aside", pool.name, backend.name);
-                chronicle.note(Level::Info, Kind::Ejection, text);
-            }
-        }
     }
 }
 
@@ -58,13 +50,11 @@ fn note_primary(before: Reign<'_>, after: Reign<'_>, pool: &Pool, chronicle: &mu
 }
 
 impl Reign<'_> {
-    fn standing(self, pool: &str, address: SocketAddr) -> Standing {
-        let pool = self.health.pools.get(pool);
-        pool.and_then(|pool| pool.backends.get(&address)).copied().unwrap_or_default()
-    }
-
     fn primary(self, pool: &Pool) -> Option<SocketAddr> {
-        let mut addresses = pool.backends.iter().map(|backend| backend.address);
-        addresses.find(|address| self.standing(&pool.name, *address).role == Some(Role::Primary))
+        let known = &self.health.pools.get(&pool.name)?.backends;
+        let is_primary = |address: &SocketAddr| {
+            known.get(address).is_some_and(|standing| standing.role == Some(Role::Primary))
+        };
+        pool.backends.iter().map(|backend| backend.address).find(is_primary)
     }
 }

@@ -1,6 +1,6 @@
 //! What is known of backends, made of their probes, of connects that failed, and of time; and what of it a table goes by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use config::Config;
 use health::ejection::{self, Ejections};
 use health::roles::{Decision, Roles};
-use health::{Change, Prober, Report, Status, Target, Verdict};
+use health::{Change, Prober, Report, ServerId, Status, Target, Verdict};
 use log::Level;
 use table::{Availability, Backend, Health, PoolHealth, Role, Standing, Table};
 
+use crate::admin::{Drain, Overrides};
 use crate::chronicle::{Chronicle, Kind};
 
 /// Watches over the backends of every pool.
@@ -21,16 +22,21 @@ use crate::chronicle::{Chronicle, Kind};
 pub(crate) struct Watch {
     prober: Prober,
     /// By the names of pools.
-    pools: BTreeMap<String, Pool>,
-    /// Which backends are at an address: names of pools, and indices of their backends.
-    places: HashMap<SocketAddr, Vec<(String, usize)>>,
+    pools: BTreeMap<Arc<str>, Pool>,
     /// When time alone changes something.
     due: Option<Instant>,
 }
 
 /// What is remembered of a pool.
 struct Pool {
+    name: Arc<str>,
     settings: config::Pool,
+    /// Where in `settings` the backend at an address is.
+    indices: HashMap<SocketAddr, usize>,
+    /// Backends that an operator disabled: they are down and have no role, whatever they say.
+    disabled: BTreeSet<SocketAddr>,
+    /// Backends that an operator drains, and by when their connections are gone: from then on they have no role.
+    drained: BTreeMap<SocketAddr, Instant>,
     /// Who has which role; none where probes do not tell.
     roles: Option<Roles<SocketAddr>>,
     /// Who is put aside; none where nobody ever is.
@@ -51,27 +57,28 @@ impl Watch {
     /// Watches over the backends of `config`. Nothing is known of them yet.
     pub(crate) fn new(config: &Config) -> Self {
         // Which probe comes a little sooner than which is of no matter to anybody: the same each time.
-        let mut watch =
-            Self { prober: Prober::new(0), pools: BTreeMap::new(), places: HashMap::new(), due: None };
-        watch.follow(config);
+        let mut watch = Self { prober: Prober::new(0), pools: BTreeMap::new(), due: None };
+        watch.follow(config, &Overrides::default(), &mut Chronicle::default());
         watch
     }
 
-    /// Goes over to another config. What is known of backends that are asked as before stays known.
-    pub(crate) fn follow(&mut self, config: &Config) {
+    /// Goes over to another config, and to what operators say besides. That decides nothing: what is known of a
+    /// backend stays known for as long as the name of its pool and its address stay, until its next answer, whatever
+    /// key of the pool or of its probe is another. What holds a role holds it, what is ejected is ejected, and the
+    /// answers that were counted count.
+    ///
+    /// Without a probe nothing is known, and by one that does not ask for roles nothing of roles; so that is
+    /// forgotten with it.
+    pub(crate) fn follow(&mut self, config: &Config, overrides: &Overrides, chronicle: &mut Chronicle) {
         let mut before = std::mem::take(&mut self.pools);
-        self.places.clear();
         for settings in &config.pools {
-            for (index, backend) in settings.backends.iter().enumerate() {
-                self.places.entry(backend.address).or_default().push((settings.name.clone(), index));
-            }
-            let pool = match before.remove(&settings.name) {
-                Some(pool) => pool.follow(settings),
-                None => Pool::new(settings),
+            let pool = match before.remove(settings.name.as_str()) {
+                Some(pool) => pool.follow(settings, overrides, chronicle),
+                None => Pool::new(settings, overrides),
             };
-            self.pools.insert(settings.name.clone(), pool);
+            self.pools.insert(Arc::clone(&pool.name), pool);
         }
-        self.prober.set_targets(config.pools.iter().flat_map(targets).map(|(_, target)| target));
+        self.prober.set_targets(self.pools.values().flat_map(Pool::targets));
     }
 
     /// Asks every backend once, for `limit` at most.
@@ -89,17 +96,15 @@ impl Watch {
     /// Takes note of a probe that ended, and says in the chronicle what it changed. Says whether it is to be [looked](Self::look) at;
     /// after most probes there is nothing to see.
     pub(crate) fn on_report(&mut self, report: &Report, now: Instant, chronicle: &mut Chronicle) -> bool {
-        let (Some(status), Some(places)) =
-            (self.prober.status(&report.target), self.places.get(&report.target.address))
-        else {
-            return false;
-        };
-        let mut stale = false;
-        for (name, backend) in places {
-            let pool = self.pools.get_mut(name).filter(|pool| pool.asks_by(&report.target));
-            stale |= pool.is_some_and(|pool| pool.on_report(*backend, report, status, now, chronicle));
+        let Some(pool) = self.pools.get_mut(&report.server.pool) else { return false };
+        let Some(status) = self.prober.status(&report.server) else { return false };
+        let stale = pool.on_report(report, status, now, chronicle);
+        if !report.held_back || !pool.lacks_a_primary_but(report.server.address, now) {
+            return stale;
         }
-        stale
+        let Some(released) = self.prober.release(&report.server, now) else { return stale };
+        let Some(status) = self.prober.status(&report.server) else { return stale };
+        pool.on_report(&released, status, now, chronicle)
     }
 
     /// Puts backends of `table` aside that too many connects in a row have failed to reach, and says so in the chronicle. Says
@@ -109,7 +114,7 @@ impl Watch {
         for (of_table, backend) in
             table.pools.iter().flat_map(|pool| pool.backends.iter().map(move |of| (pool, of)))
         {
-            let Some(pool) = self.pools.get_mut(&of_table.name) else { continue };
+            let Some(pool) = self.pools.get_mut(of_table.name.as_str()) else { continue };
             let Some(eject) = pool.settings.eject else { continue };
             let in_a_row = backend.failures_in_a_row();
             if in_a_row >= eject.failures {
@@ -132,9 +137,9 @@ impl Watch {
     /// Looks at those pools of which something may be another, and says whether something is.
     pub(crate) fn look(&mut self, now: Instant, chronicle: &mut Chronicle) -> bool {
         let mut another = false;
-        for (name, pool) in &mut self.pools {
+        for pool in self.pools.values_mut() {
             if pool.stale || pool.due.is_some_and(|due| due <= now) {
-                another |= pool.look(name, &self.prober, now, chronicle);
+                another |= pool.look(&self.prober, now, chronicle);
             }
         }
         self.due = self.pools.values().filter_map(|pool| pool.due).min();
@@ -144,7 +149,7 @@ impl Watch {
     /// What a table is to go by from now on.
     pub(crate) fn health(&mut self, now: Instant, chronicle: &mut Chronicle) -> Health {
         self.look(now, chronicle);
-        let of_pool = |(name, pool): (&String, &Pool)| (name.clone(), pool.health.clone());
+        let of_pool = |(name, pool): (&Arc<str>, &Pool)| (name.to_string(), pool.health.clone());
         Health { now, pools: self.pools.iter().map(of_pool).collect() }
     }
 
@@ -174,10 +179,19 @@ impl Watch {
 }
 
 impl Pool {
-    fn new(settings: &config::Pool) -> Self {
+    fn new(settings: &config::Pool, overrides: &Overrides) -> Self {
         let tells_roles = settings.probe.as_ref().is_some_and(|probe| probe.tells_roles());
-        Self {
+        let mut pool = Self {
+            name: settings.name.as_str().into(),
             settings: settings.clone(),
+            indices: settings
+                .backends
+                .iter()
+                .enumerate()
+                .map(|(at, backend)| (backend.address, at))
+                .collect(),
+            disabled: BTreeSet::new(),
+            drained: BTreeMap::new(),
             roles: tells_roles.then(|| Roles::new(settings.lag_max)),
             ejections: settings.eject.map(Ejections::new),
             risen: BTreeMap::new(),
@@ -185,45 +199,82 @@ impl Pool {
             health: PoolHealth::default(),
             stale: true,
             due: None,
+        };
+        for backend in &settings.backends {
+            let said = overrides.of(&settings.name, backend.address);
+            if said.disabled {
+                pool.disabled.insert(backend.address);
+            }
+            if let Some(Drain::Until(notice)) = said.drain {
+                pool.drained.insert(backend.address, notice.until);
+            }
         }
+        pool
     }
 
     /// The same pool by other settings.
-    fn follow(self, settings: &config::Pool) -> Self {
-        let new = Self::new(settings);
-        let has = |address| settings.backends.iter().any(|backend| backend.address == address);
-        let ejections = self.ejections.filter(|_| self.settings.eject == settings.eject).map(|mut kept| {
-            kept.retain(has);
+    fn follow(mut self, settings: &config::Pool, overrides: &Overrides, chronicle: &mut Chronicle) -> Self {
+        let new = Self::new(settings, overrides);
+        if settings.eject.is_none() {
+            self.tell_readmitted(chronicle);
+        }
+        let ejections = settings.eject.zip(self.ejections).map(|(limits, mut kept)| {
+            kept.set_limits(limits);
+            kept.retain(|address| new.indices.contains_key(&address));
             kept
         });
-        let roles = self.roles.filter(|_| self.settings.lag_max == settings.lag_max);
-        let mut risen = self.risen;
-        risen.retain(|address, _| has(*address));
+        let roles = new.roles.is_some().then_some(self.roles).flatten().map(|mut kept| {
+            kept.set_lag_max(settings.lag_max);
+            kept
+        });
+        self.risen.retain(|address, _| new.indices.contains_key(address));
         Self {
-            roles: new.roles.map(|fresh| roles.unwrap_or(fresh)),
+            name: self.name,
+            conflict: if new.roles.is_some() { self.conflict } else { Vec::new() },
+            roles: roles.or(new.roles),
             ejections: ejections.or(new.ejections),
-            risen,
-            conflict: self.conflict,
+            risen: self.risen,
+            health: self.health,
             ..new
         }
     }
 
-    /// Whether this is how its backends are asked, rather than those of another pool at the same address.
-    fn asks_by(&self, target: &Target) -> bool {
-        self.settings.probe.as_ref() == Some(&target.probe)
+    fn id(&self, address: SocketAddr) -> ServerId {
+        ServerId { pool: Arc::clone(&self.name), address }
+    }
+
+    /// The backends that are probed, each with what is asked.
+    fn targets(&self) -> impl Iterator<Item = (ServerId, Target)> {
+        let probe = self.settings.probe.as_ref();
+        self.settings.backends.iter().filter_map(move |backend| {
+            let target = Target { address: backend.address, probe: Arc::clone(probe?) };
+            Some((self.id(backend.address), target))
+        })
+    }
+
+    /// Whether what this backend says of roles counts. A disabled backend is out of service. A drained one serves its
+    /// writers until its time is up, and nothing else may meanwhile; then it is out of service, too.
+    fn has_a_say(&self, address: SocketAddr, now: Instant) -> bool {
+        !self.disabled.contains(&address) && self.drained.get(&address).is_none_or(|until| now < *until)
+    }
+
+    /// Whether this backend has a say, and no backend that is well claims to be the primary.
+    fn lacks_a_primary_but(&self, address: SocketAddr, now: Instant) -> bool {
+        self.roles.as_ref().is_some_and(|roles| !roles.is_claimed()) && self.has_a_say(address, now)
     }
 
     /// Takes note of what came of a probe of a backend, after which this is known of it. Says whether it is to be looked at.
     fn on_report(
         &mut self,
-        backend: usize,
         report: &Report,
         status: &Status,
         now: Instant,
         chronicle: &mut Chronicle,
     ) -> bool {
-        let config::Backend { name, address, .. } = &self.settings.backends[backend];
-        let pool = &self.settings.name;
+        let has_a_say = self.has_a_say(report.server.address, now);
+        let config::Backend { name, address, .. } =
+            &self.settings.backends[self.indices[&report.server.address]];
+        let pool = &self.name;
         for change in &report.changes {
             chronicle.note(change.level(), kind(change), format!("pool {pool}, backend {name}: {change}"));
         }
@@ -242,18 +293,19 @@ impl Pool {
                 Change::Error(_) | Change::Recovered | Change::Role { .. } => {}
             }
         }
-        let stands = self.roles.as_mut().is_none_or(|roles| roles.stands(&status.member(*address)));
+        let roles = self.roles.as_mut().filter(|_| has_a_say);
+        let stands = roles.is_none_or(|roles| roles.stands(&status.member(*address)));
         self.stale |= returns || report.differs || !stands;
         self.stale
     }
 
     /// Looks at what is known now, and says whether that is something else than before.
-    fn look(&mut self, name: &str, prober: &Prober, now: Instant, chronicle: &mut Chronicle) -> bool {
-        self.tell_expired(name, now, chronicle);
+    fn look(&mut self, prober: &Prober, now: Instant, chronicle: &mut Chronicle) -> bool {
+        self.tell_expired(now, chronicle);
         let known = self.known(prober);
-        let decision = self.decide(&known);
+        let decision = self.decide(&known, now);
         if let Some(decision) = &decision {
-            self.tell_conflict(name, decision, chronicle);
+            self.tell_conflict(decision, chronicle);
         }
         let roles = decision.map(roles_of).unwrap_or_default();
         let standing = |(backend, known): (&config::Backend, Option<&Status>)| {
@@ -276,31 +328,43 @@ impl Pool {
 
     /// What probes say of each backend, in their order; none of those that are not probed.
     fn known<'a>(&self, prober: &'a Prober) -> Vec<Option<&'a Status>> {
-        let Some(probe) = &self.settings.probe else { return vec![None; self.settings.backends.len()] };
-        let target =
-            |backend: &config::Backend| Target { address: backend.address, probe: Arc::clone(probe) };
-        self.settings.backends.iter().map(|backend| prober.status(&target(backend))).collect()
+        self.settings.backends.iter().map(|backend| prober.status(&self.id(backend.address))).collect()
     }
 
-    fn decide(&mut self, known: &[Option<&Status>]) -> Option<Decision<SocketAddr>> {
-        let roles = self.roles.as_mut()?;
+    fn decide(&mut self, known: &[Option<&Status>], now: Instant) -> Option<Decision<SocketAddr>> {
         let each = self.settings.backends.iter().zip(known);
+        let with_a_say = each.filter(|(backend, _)| self.has_a_say(backend.address, now));
         let members: Vec<_> =
-            each.filter_map(|(backend, known)| Some((*known)?.member(backend.address))).collect();
-        Some(roles.decide(&members))
+            with_a_say.filter_map(|(backend, known)| Some((*known)?.member(backend.address))).collect();
+        Some(self.roles.as_mut()?.decide(&members))
     }
 
     /// Says who is put aside no longer, because the time is up.
-    fn tell_expired(&mut self, name: &str, now: Instant, chronicle: &mut Chronicle) {
+    fn tell_expired(&mut self, now: Instant, chronicle: &mut Chronicle) {
         let expired = self.ejections.as_mut().map(|all| all.take_expired(now)).unwrap_or_default();
         for backend in self.settings.backends.iter().filter(|backend| expired.contains(&backend.address)) {
-            let text = format!("pool {name}, backend {}: its time is up: no longer put aside", backend.name);
+            let text =
+                format!("pool {}, backend {}: its time is up: no longer put aside", self.name, backend.name);
+            chronicle.note(Level::Info, Kind::Ejection, text);
+        }
+    }
+
+    /// Says which backends are put aside no longer, because the pool puts none aside any more.
+    fn tell_readmitted(&self, chronicle: &mut Chronicle) {
+        let is_ejected = |backend: &&config::Backend| {
+            let standing = self.health.backends.get(&backend.address);
+            standing.is_some_and(|standing| standing.availability == Availability::Ejected)
+        };
+        for backend in self.settings.backends.iter().filter(is_ejected) {
+            let text =
+                format!("pool {}, backend {}: `eject` is off: no longer put aside", self.name, backend.name);
             chronicle.note(Level::Info, Kind::Ejection, text);
         }
     }
 
     /// Says it once that more than one backend takes writes, and once that it is over.
-    fn tell_conflict(&mut self, name: &str, decision: &Decision<SocketAddr>, chronicle: &mut Chronicle) {
+    fn tell_conflict(&mut self, decision: &Decision<SocketAddr>, chronicle: &mut Chronicle) {
+        let name = &self.name;
         if self.conflict == decision.conflict {
             return;
         }
@@ -324,6 +388,7 @@ impl Pool {
     fn availability(&self, address: SocketAddr, status: Option<&Status>, now: Instant) -> Availability {
         let ejected = self.ejections.as_ref().is_some_and(|all| all.is_ejected(address, now));
         match status.map(|status| status.verdict) {
+            _ if self.disabled.contains(&address) => Availability::Down,
             Some(Verdict::Down) => Availability::Down,
             _ if ejected => Availability::Ejected,
             Some(Verdict::Up) => Availability::Up,
@@ -344,14 +409,15 @@ impl Pool {
         (0..STEPS).find(|step| since < length * u32::from(step + 1))
     }
 
-    /// When the next slow start takes its next step, or the next ejection ends.
+    /// When the next slow start takes its next step, or the next ejection or drain ends.
     fn next_due(&self, now: Instant) -> Option<Instant> {
         let length = self.settings.slow_start / u32::from(STEPS);
         let step = |(address, risen): (&SocketAddr, &Instant)| {
             self.step(*address, now).map(|step| *risen + length * u32::from(step + 1))
         };
         let ejection = self.ejections.as_ref().and_then(|all| all.next_end(now));
-        self.risen.iter().filter_map(step).chain(ejection).min()
+        let drain = self.drained.values().copied().filter(|until| *until > now);
+        self.risen.iter().filter_map(step).chain(ejection).chain(drain).min()
     }
 
     /// Puts a backend aside, unless too many of the pool are; for how long it is, if it is.
@@ -384,16 +450,6 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// The backends of a pool that are probed, each with what is asked.
-fn targets(pool: &config::Pool) -> impl Iterator<Item = (&config::Backend, Target)> {
-    let target = |backend: &'_ config::Backend, probe: &Arc<config::Probe>| Target {
-        address: backend.address,
-        probe: Arc::clone(probe),
-    };
-    let probe = pool.probe.as_ref();
-    pool.backends.iter().filter_map(move |backend| Some((backend, target(backend, probe?))))
-}
-
 /// Who has which role by this decision.
 fn roles_of(decision: Decision<SocketAddr>) -> HashMap<SocketAddr, Role> {
     let replicas = |all: Vec<SocketAddr>, lags| all.into_iter().map(move |one| (one, Role::Replica { lags }));
@@ -409,12 +465,23 @@ const STEPS: u16 = 10;
 const STEP_PERMILLE: u16 = 100;
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    use super::{Pool, now};
+    use config::Config;
+    use health::roles::Times;
+    use health::{Answer, Outcome, ServerId};
+    use table::Table;
+
+    use super::{Pool, Watch, now};
+    use crate::admin::Overrides;
+    use crate::chronicle::{Chronicle, Kind};
     use crate::reload::tests::config;
+    use crate::succession::{self, Reign};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -443,9 +510,63 @@ mod tests {
         assert_eq!((pool.weight_permille(backend, risen), pool.next_due(risen)), (1000, None));
     }
 
+    #[test]
+    fn the_end_of_an_ejection_is_noted_once() {
+        let second = Duration::from_secs(1);
+        let off = eject("off");
+        check_end("its time is up", |_, at, _| at + 10 * second);
+        check_end("`eject` is off", |watch, at, chronicle| {
+            watch.follow(&off, &Overrides::default(), chronicle);
+            at
+        });
+        check_end("its probe passes", |watch, at, chronicle| {
+            let server = ServerId { pool: "p".into(), address: "10.0.0.1:1".parse().unwrap() };
+            let times = Times { asked: at, answered: at + second };
+            let outcome = Outcome { answer: Ok(Answer::default()), latency: second };
+            let report = watch.prober.on_outcome(&server, times, outcome).unwrap();
+            watch.on_report(&report, times.answered, chronicle);
+            times.answered
+        });
+    }
+
+    /// What ends an ejection, and what is noted of that from one table to the next.
+    #[track_caller]
+    fn check_end(why: &str, ends: impl FnOnce(&mut Watch, Instant, &mut Chronicle) -> Instant) {
+        let config = eject("{ failures: 3, for: 10s, max: 300s }");
+        let (mut watch, mut chronicle, begin) = (Watch::new(&config), Chronicle::default(), now());
+        let table = Table::build(&config, Vec::new(), 1, Some(&watch.health(begin, &mut chronicle)), None);
+        for _ in 0..3 {
+            table.pools[0].backends[0].on_connect_failed();
+        }
+        assert!(watch.on_failures(&table, begin, &mut chronicle));
+        let ejected = watch.health(begin, &mut chronicle);
+
+        let mut chronicle = Chronicle::default();
+        let at = ends(&mut watch, begin, &mut chronicle);
+        let back = watch.health(at, &mut chronicle);
+        let [before, after] = [&ejected, &back].map(|health| Reign { table: &table, health });
+        succession::note(before, after, &mut chronicle);
+        let noted: Vec<&str> = chronicle
+            .entries()
+            .filter(|entry| entry.kind == Kind::Ejection)
+            .map(|entry| entry.text.as_str())
+            .collect();
+        assert_eq!(noted, [format!("pool p, backend a: {why}: no longer put aside")]);
+    }
+
+    fn eject(eject: &str) -> Config {
+        let backends = r#"[{ name: a, address: "10.0.0.1:1" }, { name: b, address: "10.0.0.2:1" }]"#;
+        let pool = format!("{{ name: p, backends: {backends}, probe: {{ tcp: {{}} }}, eject: {eject} }}");
+        let listener = r#"{ name: l, address: "127.0.0.1:1", pool: p }"#;
+        let text = format!("version: 1\nlisteners: [{listener}]\npools: [{pool}]\n");
+        let mut config = Config::parse("test", text.as_bytes()).unwrap();
+        config.listeners.clear();
+        config
+    }
+
     fn pool(slow_start: Duration) -> (Pool, SocketAddr) {
         let mut config = config(&["web 127.0.0.1:80"]);
         config.pools[0].slow_start = slow_start;
-        (Pool::new(&config.pools[0]), config.pools[0].backends[0].address)
+        (Pool::new(&config.pools[0], &Overrides::default()), config.pools[0].backends[0].address)
     }
 }

@@ -46,6 +46,11 @@ impl<K: Copy + Ord> Ejections<K> {
         Self { limits, records: BTreeMap::new() }
     }
 
+    /// Other limits apply from the next ejection on. Those that were ejected before stay so until their time is up.
+    pub fn set_limits(&mut self, limits: Eject) {
+        self.limits = limits;
+    }
+
     /// So many connects in a row to `backend` have failed `now`. Says whether the backend is put aside for it, which it is not
     /// if more than half of the pool would be, or if nobody else were left.
     pub fn on_failures(&mut self, backend: K, in_a_row: u32, now: Instant, pool: Pool) -> bool {
@@ -212,6 +217,23 @@ mod tests {
     fn eject(ejections: &mut Ejections<u32>, now: Instant) -> Instant {
         assert!(ejections.on_failures(1, 3, now, FOUR));
         ejections.next_end(now).unwrap()
+    }
+
+    #[test]
+    fn other_limits_end_no_ejection() {
+        let mut ejections = Ejections::new(LIMITS);
+        let now = origin();
+        let end = eject(&mut ejections, now);
+        ejections.set_limits(Eject {
+            failures: 1,
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(5),
+        });
+        assert_eq!(ejections.end(1), Some(end));
+        assert!(ejections.is_ejected(1, end.checked_sub(Duration::from_nanos(1)).unwrap()));
+        // It is the second in a row, by the limits that hold then.
+        assert!(ejections.on_failures(1, 1, end, FOUR));
+        assert_eq!(ejections.end(1), Some(end + Duration::from_secs(2)));
     }
 
     #[test]

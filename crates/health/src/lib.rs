@@ -1,7 +1,7 @@
 //! Probes backends and says which are well, and which of them is the primary.
 //!
 //! It decides about no connection: whoever builds tables asks it. What decides does no I/O and reads no clock
-//! ([`verdict`], [`ejection`], [`roles`], [`schedule`]); what asks is in `probe`.
+//! ([`verdict`], [`ejection`], [`roles`], [`schedule`], `tracker`, `lag`); what asks is in `probe`.
 
 pub mod ejection;
 pub mod roles;
@@ -9,16 +9,19 @@ pub mod schedule;
 pub mod verdict;
 
 mod answer;
+mod lag;
 mod probe;
 mod prober; // All targets, in their rhythm. Start here.
 mod report;
 #[cfg(test)]
 mod samples;
 mod target;
+mod tracker; // One server: its verdict, and what it said last.
 
 pub use crate::answer::{Answer, Claim, History, ProbeError, Progress, Role, TEXT_CHARS_MAX, Text};
 pub use crate::probe::{Local, Outcome, Place, local, probe};
-pub use crate::prober::{Prober, RUNNING_MAX, Status};
+pub use crate::prober::{Prober, RUNNING_MAX};
 pub use crate::report::{Change, Report};
-pub use crate::target::Target;
+pub use crate::target::{ServerId, Target};
+pub use crate::tracker::Status;
 pub use crate::verdict::Verdict;

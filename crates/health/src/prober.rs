@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            due                     ended
-//!   queue ────────▶ running probes ────────▶ judge ────▶ Report
+//!   queue ────────▶ running probes ────────▶ tracker ──▶ Report
 //!     ▲             at most RUNNING_MAX        │
 //!     └────────────────────────────────────────┘ an interval after it began
 //! ```
@@ -16,13 +16,12 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::{Instant as Clock, sleep_until, timeout_at};
 
-use crate::answer::{Answer, ProbeError, Role};
 use crate::probe::{Outcome, probe};
-use crate::report::{Change, Report};
-use crate::roles::Member;
+use crate::report::Report;
+use crate::roles::Times;
 use crate::schedule::{self, Random};
-use crate::target::Target;
-use crate::verdict::{Judge, Verdict};
+use crate::target::{ServerId, Target};
+use crate::tracker::{Status, Tracker};
 
 /// Probes targets, on a tokio runtime of one thread.
 ///
@@ -31,7 +30,7 @@ use crate::verdict::{Judge, Verdict};
 pub struct Prober {
     entries: BTreeMap<Id, Entry>,
     /// Which entry is whose. It has the same entries as `entries`.
-    ids: HashMap<Target, Id>,
+    ids: HashMap<ServerId, Id>,
     /// What waits for its time, soonest first. An entry is either here or in `running`.
     queue: BTreeSet<(Instant, Id)>,
     /// At most [`RUNNING_MAX`]. Among them may be probes of targets that have left.
@@ -40,88 +39,19 @@ pub struct Prober {
     random: Random,
 }
 
-/// Tells a target that has left from an equal one that came later.
+/// Tells a target that has left, or is asked something else now, from one of the same server that came later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Id(u64);
 
 #[derive(Debug)]
 struct Entry {
+    server: ServerId,
     target: Target,
-    judge: Judge,
-    status: Status,
-    /// The names of errors that were said since it is well, or is not; there are few of them.
-    said: BTreeSet<&'static str>,
-}
-
-/// What is known of a target.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// Whether it is well.
-    pub verdict: Verdict,
-    /// Since when it is, or is not.
-    pub since: Instant,
-    /// How often it went down.
-    pub downs: u64,
-    /// How long it was down in all, without the time since `since`.
-    pub down_before: Duration,
-    /// The role it last said it has; none if it never said, or since it is down.
-    pub role: Option<Role>,
-    /// Why the last probe has no answer; none if it has.
-    pub error: Option<ProbeError>,
-    /// How long the last probe took; none before the first.
-    pub latency: Option<Duration>,
-    /// How long after its time the last probe began, because too many ran or this process had no CPU.
-    pub late: Duration,
-    /// Probes passed.
-    pub passed: u64,
-    /// Probes that count against the server.
-    pub failed: u64,
-    /// Probes that say nothing of the server, see [`ProbeError::blames_server`].
-    pub inconclusive: u64,
-    /// Probes that have no answer, by [`ProbeError::name`]; without those that never occurred.
-    pub errors: BTreeMap<&'static str, u64>,
-}
-
-impl Status {
-    fn new(now: Instant) -> Self {
-        Self {
-            verdict: Verdict::Unknown,
-            since: now,
-            downs: 0,
-            down_before: Duration::ZERO,
-            role: None,
-            error: None,
-            latency: None,
-            late: Duration::ZERO,
-            passed: 0,
-            failed: 0,
-            inconclusive: 0,
-            errors: BTreeMap::new(),
-        }
-    }
-
-    /// What roles are decided by, but for how far the server is.
-    fn essence(&self) -> (Verdict, Option<&'static str>, bool) {
-        (self.verdict, self.role.as_ref().map(Role::name), self.is_fresh())
-    }
-
-    /// How long it was down in all.
-    pub fn down_time(&self, now: Instant) -> Duration {
-        match self.verdict {
-            Verdict::Down => self.down_before + now.saturating_duration_since(self.since),
-            Verdict::Unknown | Verdict::Up => self.down_before,
-        }
-    }
-
-    /// The same for [`Roles::decide`](crate::roles::Roles::decide), under the name `key`.
-    pub fn member<K>(&self, key: K) -> Member<'_, K> {
-        Member { key, verdict: self.verdict, role: self.role.as_ref(), fresh: self.is_fresh() }
-    }
-
-    /// A probe that could not be made says nothing against what the server said before.
-    fn is_fresh(&self) -> bool {
-        !self.error.as_ref().is_some_and(ProbeError::blames_server)
-    }
+    tracker: Tracker,
+    /// When its next probe begins; none while one runs.
+    due: Option<Instant>,
+    /// Whether none of its probes has ended: they all begin together, and are spread from the second one on.
+    first: bool,
 }
 
 #[derive(Debug)]
@@ -145,17 +75,28 @@ impl Prober {
         }
     }
 
-    /// From now on probes `targets`. Those it has already keep their verdict and their rhythm, those that are new are
-    /// unknown and due at once, and of those that are gone a probe that runs still comes to its end, unheard.
-    pub fn set_targets(&mut self, targets: impl IntoIterator<Item = Target>) {
+    /// From now on probes `targets`, each as the server it is of; two are never of one server. What is known of a
+    /// server stays known, also if it is asked by another probe: then it is asked soon. A server that is new is
+    /// unknown and due at once. Of those that are gone a probe that runs still comes to its end, unheard.
+    pub fn set_targets(&mut self, targets: impl IntoIterator<Item = (ServerId, Target)>) {
         let now = now();
         let mut left = std::mem::take(&mut self.ids);
-        for target in targets {
-            if self.ids.contains_key(&target) {
-                continue;
-            }
-            let id = left.remove(&target).unwrap_or_else(|| self.add(&target, now));
-            self.ids.insert(target, id);
+        for (server, target) in targets {
+            debug_assert!(!self.ids.contains_key(&server), "{server:?} is there twice");
+            let before = left.remove(&server).and_then(|id| Some((id, self.entries.remove(&id)?)));
+            let id = match before {
+                None => {
+                    let tracker = Tracker::new(&target.probe, now);
+                    self.add(Entry { server: server.clone(), target, tracker, due: None, first: true }, now)
+                }
+                Some((id, entry)) if entry.target.asks_the_same(&target) => self.keep(id, entry, target, now),
+                Some((_, mut entry)) => {
+                    // An answer to what it was asked before is none to what it is asked now.
+                    entry.tracker.change_probe(&target.probe);
+                    self.add(Entry { target, first: true, ..entry }, now)
+                }
+            };
+            self.ids.insert(server, id);
         }
         for id in left.into_values() {
             self.entries.remove(&id);
@@ -163,22 +104,41 @@ impl Prober {
         self.queue.retain(|(_, id)| self.entries.contains_key(id));
     }
 
-    fn add(&mut self, target: &Target, now: Instant) -> Id {
+    fn add(&mut self, entry: Entry, now: Instant) -> Id {
         let id = Id(self.next_id);
         self.next_id += 1;
-        self.entries.insert(id, Entry::new(target, now));
+        self.entries.insert(id, Entry { due: Some(now), ..entry });
         self.queue.insert((now, id));
         id
     }
 
-    /// What is known of `target`; none if it is not probed.
-    pub fn status(&self, target: &Target) -> Option<&Status> {
-        self.ids.get(target).map(|id| &self.entries[id].status)
+    /// Keeps an entry whose server is asked the same as before, though perhaps more often, and judged in another way.
+    fn keep(&mut self, id: Id, mut entry: Entry, target: Target, now: Instant) -> Id {
+        if entry.target.probe.rhythm != target.probe.rhythm {
+            let soon = schedule::second(now, target.probe.rhythm.interval, &mut self.random);
+            // If one runs, the next is due by the new rhythm as it is.
+            if let Some(due) = entry.due.filter(|due| *due > soon) {
+                self.queue.remove(&(due, id));
+                self.queue.insert((soon, id));
+                entry.due = Some(soon);
+            }
+        }
+        if entry.target != target {
+            entry.tracker.change_probe(&target.probe);
+            entry.target = target;
+        }
+        self.entries.insert(id, entry);
+        id
     }
 
-    /// What is known of every target, in the order in which they came.
-    pub fn statuses(&self) -> impl Iterator<Item = (&Target, &Status)> {
-        self.entries.values().map(|entry| (&entry.target, &entry.status))
+    /// What is known of `server`; none if it is not probed.
+    pub fn status(&self, server: &ServerId) -> Option<&Status> {
+        self.ids.get(server).map(|id| self.entries[id].tracker.status())
+    }
+
+    /// What is known of every server, in the order in which they came.
+    pub fn statuses(&self) -> impl Iterator<Item = (&ServerId, &Status)> {
+        self.entries.values().map(|entry| (&entry.server, entry.tracker.status()))
     }
 
     /// Probes until every target has been heard of once, or `limit` has passed, and says what came of it. To be called before
@@ -186,7 +146,7 @@ impl Prober {
     pub async fn first_round(&mut self, limit: Duration) -> Vec<Report> {
         let deadline = Clock::now() + limit;
         let mut reports = Vec::new();
-        while self.entries.values().any(|entry| entry.status.latency.is_none()) {
+        while self.entries.values().any(|entry| entry.tracker.status().latency.is_none()) {
             match timeout_at(deadline, self.next()).await {
                 Ok(report) => reports.push(report),
                 Err(_) => break,
@@ -215,6 +175,19 @@ impl Prober {
         }
     }
 
+    /// Takes note of a probe of `server` that took these times; none if it is not probed. [`next`](Self::next) does
+    /// it with each probe that ends; alone it is for tests that make up what servers say.
+    pub fn on_outcome(&mut self, server: &ServerId, times: Times, outcome: Outcome) -> Option<Report> {
+        let entry = self.ids.get(server).and_then(|id| self.entries.get_mut(id))?;
+        Some(Report::new(server.clone(), entry.tracker.on_outcome(times, outcome)))
+    }
+
+    /// Takes a server for up at once that is [held back](Report::held_back); none if it is not.
+    pub fn release(&mut self, server: &ServerId, now: Instant) -> Option<Report> {
+        let entry = self.ids.get(server).and_then(|id| self.entries.get_mut(id))?;
+        Some(Report::new(server.clone(), entry.tracker.release(now)?))
+    }
+
     /// Begins no more probes, and lets those that run come to their end.
     pub async fn finish(mut self) {
         while self.running.join_next().await.is_some() {}
@@ -230,7 +203,9 @@ impl Prober {
             && let Some((due, id)) = self.queue.first().copied().filter(|(due, _)| *due <= until)
         {
             self.queue.pop_first();
-            let target = self.entries[&id].target.clone();
+            let entry = self.entries.get_mut(&id).expect("what is queued is an entry");
+            entry.due = None;
+            let target = entry.target.clone();
             self.running.spawn(async move {
                 let begun = self::now();
                 Ended { id, due, begun, outcome: probe(&target).await }
@@ -240,97 +215,21 @@ impl Prober {
 
     /// Takes note of a probe that ended; none if its target has left.
     fn settle(&mut self, ended: Ended) -> Option<Report> {
-        let now = now();
-        let entry = self.entries.get_mut(&ended.id)?;
-        let first = entry.status.latency.is_none();
-        entry.status.late = ended.begun.saturating_duration_since(ended.due);
-        let (changes, differs) = entry.on_ended(now, ended.outcome);
+        let Ended { id, due, begun, outcome } = ended;
+        let entry = self.entries.get_mut(&id)?;
+        entry.tracker.set_late(begun.saturating_duration_since(due));
+        let news = entry.tracker.on_outcome(Times { asked: begun, answered: now() }, outcome);
 
         let rhythm = entry.target.probe.rhythm;
-        let interval = entry.judge.interval(&rhythm);
-        let next = if first {
-            schedule::second(ended.begun, interval, &mut self.random)
+        let interval = entry.tracker.interval(&rhythm);
+        let next = if std::mem::take(&mut entry.first) {
+            schedule::second(begun, interval, &mut self.random)
         } else {
-            schedule::next(ended.begun, interval, rhythm.jitter_percent, &mut self.random)
+            schedule::next(begun, interval, rhythm.jitter_percent, &mut self.random)
         };
-        self.queue.insert((next, ended.id));
-        Some(Report { target: entry.target.clone(), changes, differs })
-    }
-}
-
-impl Entry {
-    fn new(target: &Target, now: Instant) -> Self {
-        Self {
-            target: target.clone(),
-            judge: Judge::new(target.probe.thresholds, target.probe.damping),
-            status: Status::new(now),
-            said: BTreeSet::new(),
-        }
-    }
-
-    /// What is to be said, and whether the [report](Report) differs.
-    fn on_ended(&mut self, now: Instant, outcome: Outcome) -> (Vec<Change>, bool) {
-        let before = self.status.clone();
-        self.status.latency = Some(outcome.latency);
-        match outcome.answer {
-            Ok(answer) => self.on_pass(now, answer),
-            Err(error) => self.on_error(now, error),
-        }
-        let verdict = self.judge.verdict();
-        if verdict != before.verdict {
-            match (before.verdict, verdict) {
-                (_, Verdict::Down) => self.status.downs += 1,
-                (Verdict::Down, _) => {
-                    self.status.down_before += now.saturating_duration_since(before.since);
-                }
-                (Verdict::Unknown | Verdict::Up, _) => {}
-            }
-            self.status.verdict = verdict;
-            self.status.since = now;
-        }
-        if verdict == Verdict::Down {
-            self.status.role = None;
-        }
-        let mut changes = Change::between(&before, &self.status);
-        changes.retain(|change| self.is_news(change));
-        (changes, before.essence() != self.status.essence())
-    }
-
-    /// Whether a change is to be said. Each kind of error is said once in an outage: who talks rubbish fails in one way or another
-    /// each time, and would have a line for each of its probes.
-    fn is_news(&mut self, change: &Change) -> bool {
-        let error = match change {
-            Change::Verdict { error, .. } => {
-                self.said.clear();
-                error.as_ref()
-            }
-            Change::Recovered if self.status.verdict == Verdict::Up => {
-                self.said.clear();
-                None
-            }
-            Change::Error(error) => Some(error),
-            Change::Recovered | Change::Role { .. } => None,
-        };
-        let is_first = error.is_none_or(|error| self.said.insert(error.name()));
-        is_first || !matches!(change, Change::Error(_))
-    }
-
-    fn on_pass(&mut self, now: Instant, answer: Answer) {
-        self.judge.on_pass(now);
-        self.status.passed += 1;
-        self.status.error = None;
-        self.status.role = answer.role;
-    }
-
-    fn on_error(&mut self, now: Instant, error: ProbeError) {
-        *self.status.errors.entry(error.name()).or_default() += 1;
-        if error.blames_server() {
-            self.judge.on_fail(now);
-            self.status.failed += 1;
-        } else {
-            self.status.inconclusive += 1;
-        }
-        self.status.error = Some(error);
+        entry.due = Some(next);
+        self.queue.insert((next, id));
+        Some(Report::new(entry.server.clone(), news))
     }
 }
 
@@ -346,66 +245,3 @@ const EARLY_MAX: Duration = Duration::from_millis(5);
 /// How many probes run at once; each keeps at most one descriptor open. At the bound
 /// those that are due wait, the one that waited longest first, and are late.
 pub const RUNNING_MAX: usize = 512;
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use config::Probe;
-    use config::probe::{Kind, Thresholds};
-
-    use super::{Entry, Outcome};
-    use crate::answer::{Answer, ProbeError, Text};
-    use crate::report::Change;
-    use crate::samples::{DAMPING_OFF, RHYTHM, origin};
-    use crate::target::Target;
-
-    #[test]
-    fn each_kind_of_error_is_said_once_in_an_outage() {
-        // Below each probe what is said of it: `e` an error, `D` and `U` a verdict, `.` that it passed again.
-        check("c p c p c p", "D e - - - -");
-        check("o c o p c c p c p", "U e . e e D e - -");
-        // Passing once does not end an outage; a second time does, and the next one is another.
-        check("c p o p c o o c p", "D e . - - . U e e");
-        // While it is well, each time that it fails is one of its own.
-        check("o c o c o", "U e . e .");
-        // Nor do errors that are not its own.
-        check("o a l a l o a", "U e e - - . e");
-    }
-
-    /// What probes bring: `o` a good answer, `c` closed, `p` not its protocol, `a` not let in, `l` not made.
-    #[track_caller]
-    fn check(probes: &str, said: &str) {
-        let probe = Probe {
-            kind: Kind::Tcp,
-            port: None,
-            source: None,
-            rhythm: RHYTHM,
-            thresholds: Thresholds { rise: 2, fall: 3 },
-            damping: DAMPING_OFF,
-        };
-        let target = Target { address: "127.0.0.1:1".parse().unwrap(), probe: Arc::new(probe) };
-        let mut entry = Entry::new(&target, origin());
-        let mut say = |probe: &str| {
-            let words = || Text::new("words");
-            let answer = match probe {
-                "o" => Ok(Answer::default()),
-                "c" => Err(ProbeError::Closed),
-                "p" => Err(ProbeError::Protocol(words())),
-                "a" => Err(ProbeError::Authentication(words())),
-                _ => Err(ProbeError::Local(words())),
-            };
-            let (changes, _) = entry.on_ended(origin(), Outcome { answer, latency: Duration::ZERO });
-            match &changes[..] {
-                [] => "-",
-                [Change::Error(_)] => "e",
-                [Change::Recovered] => ".",
-                [Change::Verdict { error: Some(_), .. }] => "D",
-                [Change::Verdict { error: None, .. }] => "U",
-                _ => panic!("{changes:?}"),
-            }
-        };
-        assert_eq!(probes.split(' ').map(&mut say).collect::<Vec<_>>().join(" "), said, "{probes}");
-    }
-}

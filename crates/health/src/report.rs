@@ -5,20 +5,31 @@ use std::fmt;
 use log::Level;
 
 use crate::answer::ProbeError;
-use crate::prober::Status;
-use crate::target::Target;
+use crate::target::ServerId;
+use crate::tracker::{News, Status};
 use crate::verdict::Verdict;
 
 /// What came of one probe.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Whose.
-    pub target: Target,
+    pub server: ServerId,
     /// What is to be said of it; mostly nothing.
     pub changes: Vec<Change>,
     /// Whether it says something else of its server than the probe before: whether it is well, the name of its role, or whether
     /// the role is fresh. How far the server is does not count.
     pub differs: bool,
+    /// Whether the server says that it is the primary, passed as many probes in a row as `rise` says, and is down
+    /// only because it went down often. Where no other server can take its place, it is to be
+    /// [released](crate::Prober::release).
+    pub held_back: bool,
+}
+
+impl Report {
+    pub(crate) fn new(server: ServerId, news: News) -> Self {
+        let News { changes, differs, held_back } = news;
+        Self { server, changes, differs, held_back }
+    }
 }
 
 /// Something that is worth a line in the log, once.

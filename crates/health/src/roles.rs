@@ -1,7 +1,7 @@
 //! Says who of a group may be written to, at most one, and who may be read from.
 //!
 //! ```text
-//!                    claims alone, or a newer history than all others
+//!                    all were asked; claims alone, or a newer history than all others
 //!   no writer ───────────────────────────────────────────────────────▶ writer
 //!       ▲                                                                │   while it holds the role, no other claim counts
 //!       └────────────────────────────────────────────────────────────────┘   but an heir's, to whom the role passes
@@ -12,57 +12,62 @@
 //! primaries is decided by who promotes them.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use config::LagMax;
 
-use crate::answer::{History, Progress, Role};
+use crate::answer::{History, Role};
+use crate::lag::{Lags, Said};
 use crate::verdict::Verdict;
 
 /// What is known of one server of a group. `K` names it.
+///
+/// A server that an operator took out of service is no member.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a, K> {
     /// Its name.
     pub key: K,
     /// Whether it is well.
     pub verdict: Verdict,
+    /// Whether any probe of it that asks for its role has ended, with an answer or without.
+    pub probed: bool,
     /// What it said last; none if it never said.
     pub role: Option<&'a Role>,
+    /// When it said so; of no meaning without a role.
+    pub times: Times,
     /// Whether it said so in the last probe, rather than in one before some that failed.
     pub fresh: bool,
+    /// Whether probes have confirmed it since, whatever kept them from it.
+    pub confirmed: Confirmed,
+}
+
+/// Whether a server still says what it said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// It was its answer to the last probe.
+    Now,
+    /// Some probes since have no answer.
+    Lately,
+    /// So many in a row have none that it may be another by now: as many as take a server down.
+    LongAgo,
+}
+
+/// When a server said something. It was so at some moment between the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// When the probe began.
+    pub asked: Instant,
+    /// When the probe had ended.
+    pub answered: Instant,
 }
 
 /// Who has which role in one group of servers.
 #[derive(Clone, Debug)]
 pub struct Roles<K> {
-    lag_max: LagMax,
     writer: Option<K>,
-    /// Replicas that were too far behind, and have not caught up enough since.
-    lagging: BTreeSet<K>,
-    /// Those that follow another and are well, each with how far it was when it last said so.
-    followers: BTreeMap<K, Option<u64>>,
     /// How many said that they are the primary.
     claims: usize,
-    /// What replicas were measured against.
-    reference: Reference,
-}
-
-/// What replicas are measured against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reference {
-    /// How far the writer has written.
-    Written(u64),
-    /// How far the replica is that is furthest; none where none says so.
-    Furthest(Option<u64>),
-}
-
-impl Reference {
-    fn position(self) -> Option<u64> {
-        match self {
-            Self::Written(position) => Some(position),
-            Self::Furthest(position) => position,
-        }
-    }
+    lags: Lags<K>,
 }
 
 /// What came of what the servers said.
@@ -81,29 +86,30 @@ pub struct Decision<K> {
 impl<K: Copy + Ord> Roles<K> {
     /// Nobody has a role yet.
     pub fn new(lag_max: LagMax) -> Self {
-        let reference = Reference::Furthest(None);
-        let (lagging, followers) = (BTreeSet::new(), BTreeMap::new());
-        Self { lag_max, writer: None, lagging, followers, claims: 0, reference }
+        Self { writer: None, claims: 0, lags: Lags::new(lag_max) }
+    }
+
+    /// Replicas may be so far behind from the next decision on. Who holds the role, and what replicas were measured
+    /// against, stays.
+    pub fn set_lag_max(&mut self, lag_max: LagMax) {
+        self.lags.set_max(lag_max);
+    }
+
+    /// Whether a server that is well said that it is the primary, when it was last decided.
+    pub fn is_claimed(&self) -> bool {
+        self.claims > 0
     }
 
     /// Decides anew; `members` are all of the group.
     pub fn decide(&mut self, members: &[Member<'_, K>]) -> Decision<K> {
         let claims: Vec<&Member<'_, K>> = members.iter().filter(|member| claims(member)).collect();
-        let held = claims.iter().copied().find(|claim| Some(claim.key) == self.writer);
-        let heirs: Vec<_> = held.map_or_else(Vec::new, |held| {
-            claims.iter().copied().filter(|claim| self.inherits(claim, held)).collect()
-        });
-        self.writer = newest(&heirs).or(held).or_else(|| newest(&claims)).map(|claim| claim.key);
+        self.writer = self.choose(members, &claims);
         self.claims = claims.len();
-        self.followers = replicas(members).map(|(key, progress)| (key, progress.position)).collect();
 
-        self.reference = self.reference(members);
-        let (lagging, readers): (Vec<_>, Vec<_>) = replicas(members)
-            .map(|(key, progress)| (key, self.is_too_far_behind(key, progress)))
-            .partition(|(_, lags)| *lags);
-        let keys = |those: Vec<(K, bool)>| those.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
-        let (lagging, readers) = (keys(lagging), keys(readers));
-        self.lagging = lagging.iter().copied().collect();
+        let replicas: Vec<Said<'_, K>> = replicas(members).collect();
+        let all_lagging = self.lags.decide(written(members, self.writer), &replicas);
+        let (lagging, readers) =
+            replicas.iter().map(|said| said.key).partition(|key| all_lagging.contains(key));
 
         // The old primary of a failover still claims until it is found silent; that is no error.
         let fresh: Vec<K> = claims.iter().filter(|claim| claim.fresh).map(|claim| claim.key).collect();
@@ -115,22 +121,31 @@ impl<K: Copy + Ord> Roles<K> {
     /// would say the same again. Most answers are such, and a group is costly to look at: this looks at the one alone, and
     /// may say no for a yes.
     pub fn stands(&mut self, member: &Member<'_, K>) -> bool {
+        let Member { key, times, .. } = *member;
         match member.role {
             _ if member.verdict == Verdict::Down => true,
             None | Some(Role::Neither) => true,
-            Some(Role::Replica(progress)) => {
-                self.followers.insert(member.key, progress.position);
-                let measured =
-                    self.lag_max.bytes.is_none() || matches!(self.reference, Reference::Written(_));
-                measured && self.is_too_far_behind(member.key, progress) == self.lagging.contains(&member.key)
-            }
+            Some(Role::Replica(progress)) => self.lags.on_replica(Said { key, times, progress }),
+            // Of several, their histories decide.
             Some(Role::Primary(claim)) => {
-                let written = claim.position.map(Reference::Written);
-                let measured = self.lag_max.bytes.is_none() || written == Some(self.reference);
-                // Of several, their histories decide.
-                measured && self.claims == 1
+                self.claims == 1 && self.lags.on_primary(key, times, claim.position)
             }
         }
+    }
+
+    /// The one that may be written to.
+    fn choose(&self, members: &[Member<'_, K>], claims: &[&Member<'_, K>]) -> Option<K> {
+        if let Some(held) = claims.iter().copied().find(|claim| Some(claim.key) == self.writer) {
+            let inherits = |claim: &&Member<'_, K>| self.inherits(claim, held) || succeeds(claim, held);
+            let heirs: Vec<_> = claims.iter().copied().filter(inherits).collect();
+            return Some(newest(&heirs).unwrap_or(held).key);
+        }
+        // The one that was not heard of yet may have the newer history, and what is given is not taken back. Its probe
+        // ends, at its timeout at the latest.
+        if members.iter().any(|member| !member.probed) {
+            return None;
+        }
+        newest(claims).map(|claim| claim.key)
     }
 
     /// Whether the role passes from who holds it to who claims it, though both say that they are the primary.
@@ -156,39 +171,18 @@ impl<K: Copy + Ord> Roles<K> {
         else {
             return false;
         };
-        let was_at = self.followers.get(&claim.key);
-        continued == id && was_at.is_some_and(|was_at| was_at.is_some_and(|position| *offset >= position))
-    }
-
-    /// The writer's position, or that of the replica that is furthest.
-    fn reference(&self, members: &[Member<'_, K>]) -> Reference {
-        let writer = members.iter().find(|member| Some(member.key) == self.writer);
-        let written = writer.and_then(|writer| match writer.role {
-            Some(Role::Primary(claim)) => claim.position,
-            Some(Role::Replica(_) | Role::Neither) | None => None,
-        });
-        let furthest = || replicas(members).filter_map(|(_, progress)| progress.position).max();
-        written.map_or_else(|| Reference::Furthest(furthest()), Reference::Written)
-    }
-
-    fn is_too_far_behind(&self, key: K, progress: &Progress) -> bool {
-        let bytes = match (self.reference.position(), progress.position) {
-            (Some(reference), Some(position)) => Some(reference.saturating_sub(position)),
-            _ => None,
-        };
-        // Who was too far behind has to come well within the limit, or it would leave and return all the time.
-        let (time_max, bytes_max) = if self.lagging.contains(&key) {
-            (self.lag_max.time.map(|time| time / 2), self.lag_max.bytes.map(|bytes| bytes / 2))
-        } else {
-            (self.lag_max.time, self.lag_max.bytes)
-        };
-        exceeds(progress.lag, time_max) || exceeds(bytes, bytes_max)
+        let was_at = self.lags.position(claim.key);
+        continued == id && was_at.is_some_and(|position| *offset >= position)
     }
 }
 
-/// Whether a lag, which is unknown if none, is above a limit, which is not set if none.
-fn exceeds<T: PartialOrd>(lag: Option<T>, limit: Option<T>) -> bool {
-    limit.is_some_and(|limit| lag.is_none_or(|lag| lag > limit))
+/// How far the writer has written, where it says so.
+fn written<K: Copy + Eq>(members: &[Member<'_, K>], writer: Option<K>) -> Option<(K, Times, u64)> {
+    let member = members.iter().find(|member| Some(member.key) == writer)?;
+    match member.role {
+        Some(Role::Primary(claim)) => Some((member.key, member.times, claim.position?)),
+        Some(Role::Replica(_) | Role::Neither) | None => None,
+    }
 }
 
 /// Whether it says that it is the primary, and is well.
@@ -197,9 +191,9 @@ fn claims<K>(member: &Member<'_, K>) -> bool {
 }
 
 /// The servers that follow another and are well.
-fn replicas<'a, K: Copy>(members: &'a [Member<'a, K>]) -> impl Iterator<Item = (K, &'a Progress)> {
+fn replicas<'a, K: Copy>(members: &'a [Member<'a, K>]) -> impl Iterator<Item = Said<'a, K>> {
     members.iter().filter(|member| member.verdict != Verdict::Down).filter_map(|member| match member.role {
-        Some(Role::Replica(progress)) => Some((member.key, progress)),
+        Some(Role::Replica(progress)) => Some(Said { key: member.key, times: member.times, progress }),
         Some(Role::Primary(_) | Role::Neither) | None => None,
     })
 }
@@ -210,6 +204,25 @@ fn newest<'a, K>(claims: &[&'a Member<'a, K>]) -> Option<&'a Member<'a, K>> {
         let mut others = claims.iter().enumerate().filter(|(other, _)| *other != index);
         others.all(|(_, other)| is_newer(claim, other)).then_some(*claim)
     })
+}
+
+/// Whether the role passes from who holds it to who claims it, because nothing has confirmed the holder's claim for
+/// so long that it would be down if it were silent.
+///
+/// It does if the claim is of this moment and its history is a later one than the holder's: the claim was promoted,
+/// and the holder cannot be asked, for it has no connection left or lets the probe in no more. Where nothing tells
+/// the histories apart, or only how far they are, the holder keeps the role: a primary with all its connections taken
+/// is common, and an old one that comes back beside it is not to be written to. Then it is for an operator to disable
+/// one of the two.
+fn succeeds<K>(claim: &Member<'_, K>, held: &Member<'_, K>) -> bool {
+    let is_same = match (history(claim), history(held)) {
+        (Some(History::Replication { id, .. }), Some(History::Replication { id: other, .. })) => id == other,
+        _ => false,
+    };
+    held.confirmed == Confirmed::LongAgo
+        && claim.confirmed == Confirmed::Now
+        && !is_same
+        && is_newer(claim, held)
 }
 
 /// Where the data of who claims came from, where it says so.
@@ -255,14 +268,16 @@ fn compare(one: &History, other: &History) -> Option<Ordering> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use proptest::prelude::*;
 
     use config::LagMax;
 
-    use super::{Decision, Member, Roles};
+    use super::Confirmed::{self, Lately, LongAgo, Now};
+    use super::{Decision, Member, Roles, Times};
     use crate::answer::{Claim, History, Progress, Role};
+    use crate::samples::origin;
     use crate::verdict::Verdict;
 
     /// One group over time: each string is what is known of the servers a, b, c at one time, and who is the writer then.
@@ -294,16 +309,24 @@ mod tests {
     }
 
     fn decide(roles: &mut Roles<u8>, servers: &[Server]) -> Decision<u8> {
-        let members: Vec<Member<'_, u8>> = (0..)
-            .zip(servers)
-            .map(|(key, (verdict, role, fresh))| Member {
-                key,
-                verdict: *verdict,
-                role: role.as_ref(),
-                fresh: *fresh,
-            })
-            .collect();
+        // All have answered just now.
+        let now = origin();
+        let members: Vec<_> = (0..).zip(servers).map(|(key, server)| member(key, server, now)).collect();
         roles.decide(&members)
+    }
+
+    fn member(key: u8, (verdict, role, fresh): &Server, answered: Instant) -> Member<'_, u8> {
+        let times = Times { asked: answered, answered };
+        let role = role.as_ref();
+        Member {
+            key,
+            verdict: *verdict,
+            probed: true,
+            role,
+            times,
+            fresh: *fresh,
+            confirmed: if *fresh { Confirmed::Now } else { Confirmed::Lately },
+        }
     }
 
     #[test]
@@ -422,6 +445,98 @@ mod tests {
     }
 
     #[test]
+    fn nobody_gets_the_role_before_all_were_asked() {
+        let claims = |timeline| {
+            let history = Some(History::Timeline { system: 7, timeline });
+            (Verdict::Up, Some(Role::Primary(Claim { history, position: None })), true)
+        };
+        let (new, old) = (claims(2), claims(1));
+        let unheard = (Verdict::Unknown, None, true);
+        let now = origin();
+        let mut roles = Roles::new(LagMax::default());
+        let mut decide = |first: &Server, second: &Server| {
+            let each = [(0, first), (1, second)];
+            let members = each.map(|(key, server)| Member {
+                probed: server.0 != Verdict::Unknown,
+                ..member(key, server, now)
+            });
+            roles.decide(&members).writer
+        };
+        assert_eq!(decide(&unheard, &unheard), None);
+        assert_eq!(decide(&unheard, &old), None, "the other one may be newer");
+        assert_eq!(decide(&new, &old), Some(0));
+        // A server that joins does not take the role from its holder.
+        assert_eq!(decide(&new, &unheard), Some(0));
+        assert_eq!(decide(&unheard, &old), None);
+        // It was asked in vain.
+        assert_eq!(decide(&(Verdict::Down, None, false), &old), Some(1));
+    }
+
+    #[test]
+    fn another_lag_max_takes_the_role_from_nobody() {
+        let replica = |lag| {
+            let progress = Progress { position: None, lag: Some(Duration::from_secs(lag)) };
+            (Verdict::Up, Some(Role::Replica(progress)), true)
+        };
+        let servers = [server('P'), server('P'), replica(6)];
+        let limit = |seconds| LagMax { time: Some(Duration::from_secs(seconds)), bytes: None };
+        let mut roles = Roles::new(limit(5));
+        decide(&mut roles, &[server('P'), server('R'), replica(6)]);
+        assert_eq!(decide(&mut roles, &servers).lagging, [2]);
+        for (max, readers) in [(limit(10), vec![2]), (limit(5), vec![]), (LagMax::default(), vec![2])] {
+            roles.set_lag_max(max);
+            let decision = decide(&mut roles, &servers);
+            assert_eq!((decision.writer, decision.readers), (Some(0), readers), "{max:?}");
+        }
+    }
+
+    /// The holder `a` has answered nothing but errors of the probe for so long; `b` claims as it says. Who is the
+    /// writer then.
+    #[test]
+    fn a_claim_that_nothing_confirms_loses_to_one_of_a_later_history() {
+        let timeline = |timeline| Some(History::Timeline { system: 7, timeline });
+        let redis = |id: &str, continued: Option<&str>, offset| {
+            Some(History::Replication { id: id.into(), continued: continued.map(str::to_owned), offset })
+        };
+        let source = |follows| Some(History::Source { follows });
+        let claims = |history| (Verdict::Up, Some(Role::Primary(Claim { history, position: None })), true);
+        for (held, other, passes) in [
+            (timeline(1), timeline(2), true),
+            (timeline(2), timeline(1), false),
+            (timeline(1), timeline(1), false),
+            (redis("x", None, 90), redis("y", Some("x"), 50), true),
+            (redis("y", Some("x"), 50), redis("x", None, 90), false),
+            // How far it was may be long ago.
+            (redis("x", None, 50), redis("x", None, 90), false),
+            (redis("x", None, 50), redis("y", Some("z"), 90), false),
+            (source(true), source(false), true),
+            (source(false), source(false), false),
+            (None, None, false),
+        ] {
+            let now = origin();
+            let (a, b) = (claims(held.clone()), claims(other.clone()));
+            let decided = |held: Confirmed, other: Confirmed| {
+                let mut roles = Roles::new(LagMax::default());
+                roles.decide(&[member(0, &a, now), member(1, &server('-'), now)]);
+                assert_eq!(roles.decide(&[member(0, &a, now), member(1, &b, now)]).writer, Some(0));
+                let members = [
+                    Member { confirmed: held, ..member(0, &a, now) },
+                    Member { confirmed: other, ..member(1, &b, now) },
+                ];
+                let writer = roles.decide(&members).writer;
+                // The holder can be asked again.
+                let members = [member(0, &a, now), member(1, &b, now)];
+                assert_eq!(roles.decide(&members).writer, writer, "nothing is taken back");
+                writer
+            };
+            assert_eq!(decided(LongAgo, Now), Some(u8::from(passes)), "{held:?} {other:?}");
+            for (a, b) in [(Lately, Now), (Now, Now), (LongAgo, Lately), (LongAgo, LongAgo)] {
+                assert_eq!(decided(a, b), Some(0), "{held:?} {a:?}, {other:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
     fn replicas_too_far_behind_are_not_read_from_until_they_caught_up() {
         let lag_max = LagMax { time: Some(Duration::from_secs(10)), bytes: None };
         let mut roles = Roles::new(lag_max);
@@ -491,18 +606,31 @@ mod tests {
             time in prop::option::of(0u64..20), bytes in prop::option::of(0u64..20),
         ) {
             let mut roles = Roles::new(LagMax { time: time.map(Duration::from_secs), bytes });
-            let mut last = decide(&mut roles, &known.iter().copied().map(server_at).collect::<Vec<_>>());
-            for (who, position) in answers {
+            let begin = origin();
+            let mut at = [Times { asked: begin, answered: begin }; 3];
+            let decide = |roles: &mut Roles<u8>, servers: &[Server], at: &[Times; 3]| {
+                let mut members = Vec::new();
+                for ((key, server), at) in (0..).zip(servers).zip(at) {
+                    members.push(Member { times: *at, ..member(key, server, at.answered) });
+                }
+                roles.decide(&members)
+            };
+            let servers = |known: &[(char, u64)]| known.iter().copied().map(server_at).collect::<Vec<Server>>();
+            let mut last = decide(&mut roles, &servers(&known), &at);
+            for (number, (who, position)) in (1..).zip(answers) {
                 known[who].1 = position;
-                let servers: Vec<Server> = known.iter().copied().map(server_at).collect();
-                let (verdict, role, fresh) = &servers[who];
-                let key = u8::try_from(who).unwrap();
-                let stands = roles.stands(&Member { key, verdict: *verdict, role: role.as_ref(), fresh: *fresh });
-                let decision = decide(&mut roles.clone(), &servers);
+                let answered = begin + Duration::from_secs(number);
+                // It may have been asked before the others had answered.
+                let asked = begin + Duration::from_secs(number - number % 3);
+                at[who] = Times { asked, answered };
+                let servers = servers(&known);
+                let member = member(u8::try_from(who).unwrap(), &servers[who], answered);
+                let stands = roles.stands(&Member { times: at[who], ..member });
+                let decision = decide(&mut roles.clone(), &servers, &at);
                 if stands {
                     prop_assert_eq!(&decision, &last, "{:?}", servers);
                 } else {
-                    last = decide(&mut roles, &servers);
+                    last = decide(&mut roles, &servers, &at);
                 }
             }
         }

@@ -25,9 +25,8 @@ pub struct Judge {
     thresholds: Thresholds,
     damping: Damping,
     verdict: Verdict,
-    /// Answers in a row that disagree with the verdict.
-    ///
-    /// Invariant: fewer than would change it.
+    /// Answers in a row that disagree with the verdict: fewer than would change it, unless thresholds were lowered
+    /// since.
     against: u32,
     /// When it went down, oldest first, within the window. At most [`DOWNS_REMEMBERED`].
     downs: VecDeque<Instant>,
@@ -37,6 +36,12 @@ impl Judge {
     /// Knows nothing yet.
     pub fn new(thresholds: Thresholds, damping: Damping) -> Self {
         Self { thresholds, damping, verdict: Verdict::Unknown, against: 0, downs: VecDeque::new() }
+    }
+
+    /// Other thresholds apply from the next answer on, to the answers that were counted before. The verdict stands.
+    pub fn change_settings(&mut self, thresholds: Thresholds, damping: Damping) {
+        self.thresholds = thresholds;
+        self.damping = damping;
     }
 
     /// The verdict as it stands.
@@ -76,6 +81,16 @@ impl Judge {
                 }
             }
         }
+    }
+
+    /// Whether it passed as many probes as bring a backend up, and is down only because it went down often.
+    pub fn is_held_back(&self) -> bool {
+        self.verdict == Verdict::Down && self.against >= self.thresholds.rise
+    }
+
+    /// It is up at once. How often it went down stays remembered.
+    pub fn release(&mut self) {
+        self.change(Verdict::Up);
     }
 
     fn change(&mut self, verdict: Verdict) {
@@ -136,6 +151,54 @@ mod tests {
     fn what_says_nothing_changes_nothing() {
         check(Thresholds { rise: 2, fall: 3 }, ". x x ? ? x", "U U U U U D");
         check(Thresholds { rise: 2, fall: 3 }, "x . ? .", "D D D U");
+    }
+
+    #[test]
+    fn other_thresholds_apply_to_the_answers_that_were_counted() {
+        // After so many probes `fall` is 2; before it was 4.
+        for (probes_before, probes_after, verdicts) in [
+            (". x", "x", "D"),
+            (". x x x", ".", "U"),
+            (". x x x", "x", "D"),
+            (". x x x", ". x x", "U U D"),
+            ("x", "x", "D"),
+            ("?", "x", "D"),
+        ] {
+            let mut judge = Judge::new(Thresholds { rise: 2, fall: 4 }, DAMPING_OFF);
+            let before = probes_before.split(' ').map(|probe| tell(&mut judge, origin(), probe)).last();
+            judge.change_settings(Thresholds { rise: 2, fall: 2 }, DAMPING_OFF);
+            assert_eq!(Some(tell(&mut judge, origin(), "?")), before, "settings decide nothing");
+            let told: Vec<&str> =
+                probes_after.split(' ').map(|probe| tell(&mut judge, origin(), probe)).collect();
+            assert_eq!(told.join(" "), verdicts, "{probes_before}");
+        }
+    }
+
+    #[test]
+    fn downs_are_remembered_over_other_settings() {
+        let damping = Damping { downs_free: 1, window: Duration::from_secs(100) };
+        let mut judge = Judge::new(Thresholds { rise: 2, fall: 1 }, damping);
+        judge.on_pass(origin());
+        assert_eq!(passes_to_come_up(&mut judge, origin()), 2);
+        judge.change_settings(Thresholds { rise: 3, fall: 1 }, damping);
+        assert_eq!(passes_to_come_up(&mut judge, origin()), 6);
+    }
+
+    #[test]
+    fn who_flaps_is_held_back_until_it_is_released() {
+        let damping = Damping { downs_free: 0, window: Duration::from_secs(100) };
+        let mut judge = Judge::new(Thresholds { rise: 2, fall: 1 }, damping);
+        let held: Vec<bool> = ". x . . x . ."
+            .split(' ')
+            .map(|probe| {
+                tell(&mut judge, origin(), probe);
+                judge.is_held_back()
+            })
+            .collect();
+        assert_eq!(held, [false, false, false, true, false, false, true]);
+        judge.release();
+        assert_eq!((judge.verdict(), judge.is_held_back()), (Verdict::Up, false));
+        assert!(passes_to_come_up(&mut judge, origin()) > 2, "it is damped the next time, too");
     }
 
     /// One column per probe: `.` passed, `x` failed, `?` said nothing; below, the verdict after it.

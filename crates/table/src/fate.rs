@@ -81,8 +81,10 @@ impl Judgement<'_> {
                 (!serves && closes).then_some(CloseReason::Demoted)
             }
             Want::Primary => {
-                // Of whom nothing is known, nothing is known to be lost: a reload may have begun to ask anew.
-                let known = standing.availability != Availability::Unknown;
+                // Of a backend of which nothing is known, nothing is known to be lost. Nor is it where a reload
+                // changed the probe to one that does not ask for roles.
+                let asked = self.pool.probe.as_ref().is_none_or(|probe| probe.tells_roles());
+                let known = standing.availability != Availability::Unknown && asked;
                 let lost = known && standing.role != Some(Role::Primary);
                 (lost && self.pool.on_role_loss == OnLoss::Close).then_some(CloseReason::RoleLost)
             }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use config::Config;
-use table::{Availability, Health, Notice};
+use table::{Health, Notice};
 
 use super::{BackendName, Override};
 use crate::words::unknown;
@@ -86,17 +86,11 @@ impl Overrides {
         config
     }
 
-    /// What is known of backends, with those down that are disabled, and by when connections are to be gone of those that are drained.
-    pub(crate) fn judge(&self, mut health: Health) -> Health {
+    /// What is known of backends, with by when connections are to be gone of those that are drained.
+    pub(crate) fn with_drains(&self, mut health: Health) -> Health {
         for ((pool, address), said) in &self.0 {
-            let known = health.pools.entry(pool.clone()).or_default();
-            if said.disabled {
-                let standing = known.backends.entry(*address).or_default();
-                standing.availability = Availability::Down;
-                standing.role = None;
-            }
             if let Some(Drain::Until(notice)) = said.drain {
-                known.drains.insert(*address, notice);
+                health.pools.entry(pool.clone()).or_default().drains.insert(*address, notice);
             }
         }
         health

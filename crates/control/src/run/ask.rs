@@ -148,7 +148,7 @@ impl Control {
             Err(Unknown(why)) => return Answer::refused(why),
         };
         self.laid_over = self.overrides.applied_to(&self.config);
-        self.watch.follow(&self.laid_over);
+        self.watch.follow(&self.laid_over, &self.overrides, &mut self.chronicle);
         self.health = self.look();
         let previous = self.published.load_full();
         self.rebuild(&previous);

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use config::LagMax;
-use config::probe::{Http, Kind, Question, Rhythm};
-use health::Target;
+use config::probe::{Http, Kind, Question, Rhythm, Thresholds};
+use config::{LagMax, Probe};
 use health::roles::Roles;
-use health::{Change, Prober, RUNNING_MAX, Report, Verdict};
+use health::{Change, Prober, RUNNING_MAX, Report, ServerId, Status, Target, Verdict};
 use log::Level;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::asking::{RHYTHM, page, target, with_rhythm};
@@ -66,12 +65,26 @@ async fn report(prober: &mut Prober, target: &Target) -> Report {
     let next = async {
         loop {
             let report = prober.next().await;
-            if report.target == *target {
+            if report.server == id(target) {
                 return report;
             }
         }
     };
     timeout(PATIENCE, next).await.expect("it is probed again and again")
+}
+
+/// The server of this target, in the one pool there is.
+fn id(target: &Target) -> ServerId {
+    ServerId { pool: "pool".into(), address: target.address }
+}
+
+fn with_id(target: &Target) -> (ServerId, Target) {
+    (id(target), target.clone())
+}
+
+#[track_caller]
+fn status<'a>(prober: &'a Prober, target: &Target) -> &'a Status {
+    prober.status(&id(target)).expect("it is probed")
 }
 
 /// The next changes of `target`, and after how many probes.
@@ -87,7 +100,7 @@ async fn changes(prober: &mut Prober, target: &Target) -> (u32, Vec<Change>) {
 
 fn prober(targets: &[&Target]) -> Prober {
     let mut prober = Prober::new(1);
-    prober.set_targets(targets.iter().copied().cloned());
+    prober.set_targets(targets.iter().copied().map(with_id));
     prober
 }
 
@@ -96,7 +109,7 @@ async fn verdicts_follow_the_answers() {
     let server = Server::start(200).await;
     let target = server.target();
     let mut prober = prober(&[&target]);
-    assert_eq!(prober.status(&target).unwrap().verdict, Verdict::Unknown);
+    assert_eq!(status(&prober, &target).verdict, Verdict::Unknown);
 
     let (after, up) = changes(&mut prober, &target).await;
     assert_eq!(after, 1);
@@ -105,7 +118,7 @@ async fn verdicts_follow_the_answers() {
     server.set(503);
     let (_, first) = changes(&mut prober, &target).await;
     assert!(matches!(&first[..], [Change::Error(error)] if error.name() == "unexpected_answer"), "{first:?}");
-    assert_eq!(prober.status(&target).unwrap().verdict, Verdict::Up);
+    assert_eq!(status(&prober, &target).verdict, Verdict::Up);
     let (after, down) = changes(&mut prober, &target).await;
     assert_eq!(after, 2, "the third in a row");
     assert!(matches!(&down[..], [Change::Verdict { after: Verdict::Down, error: Some(_), .. }]), "{down:?}");
@@ -119,7 +132,7 @@ async fn verdicts_follow_the_answers() {
     assert_eq!(after, 1, "the second in a row");
     assert_eq!(up, [Change::Verdict { before: Verdict::Down, after: Verdict::Up, error: None }]);
 
-    let status = prober.status(&target).unwrap();
+    let status = status(&prober, &target);
     assert!(status.passed >= 3 && status.failed >= 3 && status.inconclusive == 0, "{status:?}");
     assert!(status.latency.is_some() && status.error.is_none());
 }
@@ -142,23 +155,88 @@ async fn a_reload_keeps_what_is_known() {
     let (kept, gone, new) = (kept.target(), gone.target(), new.target());
     let mut prober = prober(&[&kept, &gone]);
     report(&mut prober, &kept).await;
-    let passed = prober.status(&kept).unwrap().passed;
+    let passed = status(&prober, &kept).passed;
 
-    prober.set_targets([new.clone(), kept.clone(), kept.clone()]);
-    assert_eq!(prober.status(&kept).unwrap().verdict, Verdict::Up);
-    assert_eq!(prober.status(&kept).unwrap().passed, passed);
-    assert_eq!(prober.status(&new).unwrap().verdict, Verdict::Unknown);
-    assert!(prober.status(&gone).is_none());
+    prober.set_targets([&new, &kept].map(with_id));
+    assert_eq!(status(&prober, &kept).verdict, Verdict::Up);
+    assert_eq!(status(&prober, &kept).passed, passed);
+    assert_eq!(status(&prober, &new).verdict, Verdict::Unknown);
+    assert!(prober.status(&id(&gone)).is_none());
     assert_eq!(prober.statuses().count(), 2);
     for _ in 0..20 {
         let report = prober.next().await;
-        assert!(report.target == kept || report.target == new);
+        assert!(report.server == id(&kept) || report.server == id(&new));
     }
+    // A server that comes back is another one.
+    prober.set_targets([&new, &kept, &gone].map(with_id));
+    assert_eq!(status(&prober, &gone).verdict, Verdict::Unknown);
+}
 
-    // The same address, asked in another way, is another target.
-    let other = target(kept.address, Kind::Tcp);
-    prober.set_targets([other.clone()]);
-    assert_eq!(prober.status(&other).unwrap().verdict, Verdict::Unknown);
+/// Whatever key of the probe changes, the server is asked by it soon, and known by what it said before until then.
+#[tokio::test]
+async fn a_reload_that_changes_the_probe_keeps_what_is_known_until_the_next_answer() {
+    let server = Server::start(200).await;
+    let hour = Duration::from_secs(3600);
+    let slow = Rhythm { interval: hour, interval_in_transition: hour, ..RHYTHM };
+    let asked = with_rhythm(server.at, Kind::Http(page("/")), slow);
+    let changed = |change: fn(&mut Probe)| {
+        let mut probe = (*asked.probe).clone();
+        probe.rhythm = RHYTHM;
+        change(&mut probe);
+        Target { address: asked.address, probe: Arc::new(probe) }
+    };
+    for other in [
+        changed(|_| {}),
+        changed(|probe| probe.rhythm.timeout *= 2),
+        changed(|probe| probe.rhythm.jitter_percent = 0),
+        changed(|probe| probe.thresholds = Thresholds { rise: 5, fall: 5 }),
+        changed(|probe| probe.damping.window = Duration::from_secs(1)),
+        changed(|probe| probe.kind = Kind::Tcp),
+        changed(|probe| probe.kind = Kind::Http(page("/other"))),
+        changed(|probe| probe.source = Some("127.0.0.1".parse().unwrap())),
+    ] {
+        let mut prober = prober(&[&asked]);
+        report(&mut prober, &asked).await;
+        prober.set_targets([with_id(&other)]);
+        let known = status(&prober, &other);
+        assert_eq!((known.verdict, known.passed), (Verdict::Up, 1), "{other:?}");
+        assert!(report(&mut prober, &other).await.changes.is_empty(), "{other:?}");
+        assert_eq!(status(&prober, &other).passed, 2, "{other:?}");
+    }
+}
+
+/// The next connection of a probe, which is not answered yet.
+async fn accept(prober: &mut Prober, listener: &TcpListener) -> TcpStream {
+    tokio::select! {
+        _ = prober.next() => panic!("nothing has answered"),
+        accepted = listener.accept() => accepted.unwrap().0,
+    }
+}
+
+/// What is said to a question that is asked no longer is no answer to the one that is.
+#[tokio::test]
+async fn an_answer_to_another_question_is_not_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let (old, new) = (target(at, Kind::Http(page("/old"))), target(at, Kind::Http(page("/new"))));
+    let mut prober = prober(&[&old]);
+    let mut first = accept(&mut prober, &listener).await;
+    prober.set_targets([with_id(&new)]);
+    let mut second = accept(&mut prober, &listener).await;
+    let answer = async |stream: &mut TcpStream, status: u32| {
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+        let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    };
+    let serve = async {
+        answer(&mut first, 503).await;
+        // It has taken leave: the answer is there.
+        assert_eq!(first.read(&mut [0; 1024]).await.unwrap(), 0);
+        answer(&mut second, 200).await;
+    };
+    let (report, ()) = tokio::join!(report(&mut prober, &new), serve);
+    assert!(matches!(&report.changes[..], [Change::Verdict { after: Verdict::Up, .. }]), "{report:?}");
+    assert_eq!((status(&prober, &new).passed, status(&prober, &new).failed), (1, 0));
 }
 
 #[tokio::test]
@@ -167,15 +245,15 @@ async fn the_first_round_hears_all_but_waits_for_none_too_long() {
     let (well, ill, silent) = (well.target(), ill.target(), silent.target());
     let mut prober = prober(&[&silent, &well, &ill]);
     let reports = prober.first_round(Duration::from_secs(2)).await;
-    let verdict = |target| prober.status(target).unwrap().verdict;
+    let verdict = |target: &Target| status(&prober, target).verdict;
     assert_eq!(
         (verdict(&well), verdict(&ill), verdict(&silent)),
         (Verdict::Up, Verdict::Down, Verdict::Unknown)
     );
-    assert!(reports.iter().any(|report| report.target == well));
+    assert!(reports.iter().any(|report| report.server == id(&well)));
 
     // With nobody silent it does not take its time.
-    prober.set_targets([well, ill]);
+    prober.set_targets([&well, &ill].map(with_id));
     timeout(PATIENCE, prober.first_round(100 * PATIENCE)).await.expect("all have been heard");
 }
 
@@ -189,7 +267,7 @@ async fn a_silent_server_delays_nobody() {
     for _ in 0..20 {
         report(&mut prober, &well).await;
     }
-    assert!(prober.status(&silent).unwrap().latency.is_none());
+    assert!(status(&prober, &silent).latency.is_none());
 }
 
 #[tokio::test]
@@ -202,28 +280,27 @@ async fn so_many_run_at_once_and_no_more() {
     let well = Server::start(200).await.target();
     let hang = Rhythm { timeout: Duration::from_millis(300), ..RHYTHM };
     let hanging = |number: usize| {
-        let question =
-            Question::Health { path: format!("/{number}"), statuses: vec![200..=200], body: String::new() };
-        with_rhythm(at, Kind::Http(Http { question, ..page("/") }), hang)
+        let server = ServerId { pool: number.to_string().into(), address: at };
+        (server, with_rhythm(at, Kind::Http(page("/")), hang))
     };
     let mut prober = Prober::new(1);
-    prober.set_targets((0..2 * RUNNING_MAX).map(hanging).chain([well.clone()]));
+    prober.set_targets((0..2 * RUNNING_MAX).map(hanging).chain([with_id(&well)]));
 
     let before = descriptors();
     let mut most = 0;
     let mut heard = BTreeSet::new();
     // Whoever is well comes last in the line, and comes.
-    while prober.status(&well).unwrap().passed == 0 || heard.len() < 2 * RUNNING_MAX {
+    while status(&prober, &well).passed == 0 || heard.len() < 2 * RUNNING_MAX {
         let report = timeout(PATIENCE, prober.next()).await.expect("those that hang make room");
         most = most.max(descriptors().saturating_sub(before));
-        if let Kind::Http(Http { question: Question::Health { path, .. }, .. }) = &report.target.probe.kind {
-            heard.insert(path.clone());
+        if report.server != id(&well) {
+            heard.insert(report.server.pool);
         }
     }
     assert!(most >= RUNNING_MAX / 2, "{most}");
     // Besides the probes there are the ends that the server holds, of one target.
     assert!(most <= RUNNING_MAX + 2, "{most}");
-    assert!(prober.status(&well).unwrap().late > Duration::ZERO);
+    assert!(status(&prober, &well).late > Duration::ZERO);
 }
 
 fn descriptors() -> usize {
@@ -243,7 +320,7 @@ async fn a_process_that_stood_still_finds_nobody_dead() {
         drop(begins);
     }
     report(&mut prober, &target).await;
-    let status = prober.status(&target).unwrap();
+    let status = status(&prober, &target);
     assert_eq!((status.verdict, status.failed), (Verdict::Up, 0), "{status:?}");
     assert!(status.passed > 0);
 }
@@ -279,7 +356,7 @@ async fn roles_are_decided_from_what_is_known() {
     let mut roles = Roles::new(LagMax::default());
     let mut decide = |prober: &Prober| {
         let members: Vec<_> =
-            targets.iter().map(|target| prober.status(target).unwrap().member(target.address)).collect();
+            targets.iter().map(|target| status(prober, target).member(target.address)).collect();
         roles.decide(&members)
     };
     assert_eq!(decide(&prober).writer, None);

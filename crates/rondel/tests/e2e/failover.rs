@@ -5,9 +5,11 @@
 
 // The harness.
 pub(crate) mod actor;
+mod claimant;
 mod visitors;
 
 // The promises.
+mod claims;
 mod fates;
 mod load;
 mod mariadb;

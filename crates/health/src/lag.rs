@@ -1,0 +1,382 @@
+//! Says which replicas are too far behind to be read from.
+//!
+//! Each server says how far it is when it is asked, and no two are asked at the same moment. What is written between
+//! their answers is no lag. So a replica is measured once for each of its answers, against what had been written when
+//! it was asked, as far as that was known then; what the writer says later counts from the replica's next answer on.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use config::LagMax;
+
+use crate::answer::Progress;
+use crate::roles::Times;
+
+/// Which replicas of a group are too far behind. `K` names a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Lags<K> {
+    max: LagMax,
+    /// Replicas that were too far behind, and have not caught up enough since.
+    lagging: BTreeSet<K>,
+    /// Those that follow another and are well, by what they said last.
+    replicas: BTreeMap<K, Measured>,
+    source: Source<K>,
+    /// How far `source` was, and when it was known.
+    trail: Trail,
+}
+
+/// What replicas are measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source<K> {
+    /// How far this one, the writer, has written.
+    Writer(K),
+    /// How far the replica is that is furthest.
+    Furthest,
+}
+
+/// An answer of a replica.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    times: Times,
+    position: Option<u64>,
+    /// What it is measured against; none if nothing is known.
+    reference: Option<u64>,
+}
+
+/// What a replica said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'a, K> {
+    pub(crate) key: K,
+    pub(crate) times: Times,
+    pub(crate) progress: &'a Progress,
+}
+
+impl<K: Copy + Ord> Lags<K> {
+    pub(crate) fn new(max: LagMax) -> Self {
+        let (lagging, replicas) = (BTreeSet::new(), BTreeMap::new());
+        Self { max, lagging, replicas, source: Source::Furthest, trail: Trail::default() }
+    }
+
+    /// From the next decision on other limits apply, to what replicas said last; those that were too far behind by
+    /// the old limits need not come well within the new ones.
+    pub(crate) fn set_max(&mut self, max: LagMax) {
+        if self.max != max {
+            self.max = max;
+            self.lagging.clear();
+        }
+    }
+
+    /// How far this one was in its last answer, if that was a replica's.
+    pub(crate) fn position(&self, key: K) -> Option<u64> {
+        self.replicas.get(&key)?.position
+    }
+
+    /// Decides by what the writer, if it says how far it has written, and all replicas said last. Says who of those
+    /// is too far behind.
+    pub(crate) fn decide(
+        &mut self,
+        written: Option<(K, Times, u64)>,
+        replicas: &[Said<'_, K>],
+    ) -> &BTreeSet<K> {
+        let furthest = replicas.iter().filter_map(|said| said.progress.position).max();
+        let is_first_writer = if let Some((key, times, position)) = written {
+            self.measure_by_writer(key, times, position)
+        } else {
+            self.measure_by_furthest(furthest, replicas);
+            false
+        };
+        let before = std::mem::take(&mut self.replicas);
+        for said in replicas {
+            let kept = before.get(&said.key).filter(|kept| kept.times == said.times && !is_first_writer);
+            let mut reference =
+                kept.and_then(|kept| kept.reference).or_else(|| self.trail.before(said.times.asked));
+            if self.source == Source::Furthest {
+                // The one that was further has left.
+                reference = reference.zip(furthest).map(|(reference, furthest)| reference.min(furthest));
+            }
+            let position = said.progress.position;
+            self.replicas.insert(said.key, Measured { times: said.times, position, reference });
+        }
+        let lags = replicas.iter().filter(|said| self.is_too_far_behind(said.key, said.progress));
+        self.lagging = lags.map(|said| said.key).collect();
+        &self.lagging
+    }
+
+    /// Says whether replicas were measured against each other until now.
+    fn measure_by_writer(&mut self, key: K, times: Times, position: u64) -> bool {
+        if self.source != Source::Writer(key) {
+            self.trail.clear();
+        }
+        self.trail.push(times.answered, position);
+        let before = std::mem::replace(&mut self.source, Source::Writer(key));
+        before == Source::Furthest
+    }
+
+    fn measure_by_furthest(&mut self, furthest: Option<u64>, replicas: &[Said<'_, K>]) {
+        let before = std::mem::replace(&mut self.source, Source::Furthest);
+        if before == Source::Furthest && self.trail.last() == furthest {
+            return;
+        }
+        if before != Source::Furthest || self.trail.last() > furthest {
+            self.trail.clear();
+        }
+        let answered = replicas.iter().map(|said| said.times.answered).max();
+        if let Some((answered, furthest)) = answered.zip(furthest) {
+            self.trail.push(answered, furthest);
+        }
+    }
+
+    /// Takes note of another answer of a replica, and says whether [`decide`](Self::decide) would say the same again.
+    pub(crate) fn on_replica(&mut self, said: Said<'_, K>) -> bool {
+        let Said { key, times, progress } = said;
+        let position = progress.position;
+        let reference = self.trail.before(times.asked);
+        let before = self.replicas.insert(key, Measured { times, position, reference });
+        if self.source == Source::Furthest {
+            // Perhaps it was the furthest, or is the first that says how far it is.
+            let fell_back = before.is_some_and(|before| before.position > position);
+            if self.max.bytes.is_some() && (fell_back || self.trail.last().is_none() && position.is_some()) {
+                return false;
+            }
+            if let Some(position) = position.filter(|position| Some(*position) > self.trail.last()) {
+                self.trail.push(times.answered, position);
+            }
+        }
+        self.is_too_far_behind(key, progress) == self.lagging.contains(&key)
+    }
+
+    /// The same for an answer of a primary, the only one.
+    pub(crate) fn on_primary(&mut self, key: K, times: Times, position: Option<u64>) -> bool {
+        match position {
+            Some(position) if self.source == Source::Writer(key) => {
+                self.trail.push(times.answered, position);
+                true
+            }
+            None if self.source == Source::Furthest => true,
+            Some(_) | None => self.max.bytes.is_none(),
+        }
+    }
+
+    fn is_too_far_behind(&self, key: K, progress: &Progress) -> bool {
+        let reference = self.replicas.get(&key).and_then(|measured| measured.reference);
+        let bytes =
+            reference.zip(progress.position).map(|(reference, position)| reference.saturating_sub(position));
+        // A replica that was too far behind has to come well within the limit, or it would leave and return all the
+        // time.
+        let (time_max, bytes_max) = if self.lagging.contains(&key) {
+            (self.max.time.map(|time| time / 2), self.max.bytes.map(|bytes| bytes / 2))
+        } else {
+            (self.max.time, self.max.bytes)
+        };
+        exceeds::<Duration>(progress.lag, time_max) || exceeds::<u64>(bytes, bytes_max)
+    }
+}
+
+/// Whether a lag, which is unknown if none, is above a limit, which is not set if none.
+fn exceeds<T: PartialOrd>(lag: Option<T>, limit: Option<T>) -> bool {
+    limit.is_some_and(|limit| lag.is_none_or(|lag| lag > limit))
+}
+
+/// How far something was, and since when that is known; oldest first.
+///
+/// Bound: the last [`MARKS_MAX`]. A replica that takes longer to answer than that is measured against the oldest of
+/// them.
+#[derive(Clone, Debug, Default)]
+struct Trail(VecDeque<(Instant, u64)>);
+
+impl Trail {
+    fn push(&mut self, at: Instant, position: u64) {
+        match self.0.back_mut() {
+            Some((last, _)) if *last > at => return,
+            Some((last, known)) if *last == at => return *known = position,
+            Some(_) | None => {}
+        }
+        if self.0.len() == MARKS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((at, position));
+    }
+
+    /// What was known at this time; what was known first, if that was later.
+    fn before(&self, at: Instant) -> Option<u64> {
+        let known = self.0.iter().rev().find(|(known, _)| *known <= at);
+        known.or_else(|| self.0.front()).map(|(_, position)| *position)
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.0.back().map(|(_, position)| *position)
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// How many answers are remembered: at the shortest interval, those of more than a second.
+const MARKS_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use config::LagMax;
+
+    use super::{Lags, MARKS_MAX, Said, Trail};
+    use crate::answer::Progress;
+    use crate::roles::Times;
+    use crate::samples::origin;
+
+    const LIMIT: u64 = 100;
+
+    /// What one server says in one probe.
+    #[derive(Clone, Debug)]
+    struct Heard {
+        who: u8,
+        times: Times,
+        progress: Progress,
+    }
+
+    /// A group whose writer, if it has one, is 0, from answer to answer.
+    struct Group {
+        lags: Lags<u8>,
+        has_writer: bool,
+        last: BTreeMap<u8, Heard>,
+        lagging: Vec<u8>,
+    }
+
+    impl Group {
+        fn new(has_writer: bool) -> Self {
+            let lags = Lags::new(LagMax { time: None, bytes: Some(LIMIT) });
+            Self { lags, has_writer, last: BTreeMap::new(), lagging: Vec::new() }
+        }
+
+        fn hear(&mut self, heard: Heard) {
+            let Heard { who, times, progress } = &heard;
+            let stands = if self.has_writer && *who == 0 {
+                self.lags.on_primary(0, *times, progress.position)
+            } else {
+                self.lags.on_replica(Said { key: *who, times: *times, progress })
+            };
+            if self.last.insert(*who, heard).is_none() || !stands {
+                self.decide();
+            }
+        }
+
+        fn decide(&mut self) {
+            let writer = self.last.get(&0).filter(|_| self.has_writer);
+            let written =
+                writer.and_then(|writer| Some((writer.who, writer.times, writer.progress.position?)));
+            let replicas = self.last.values().filter(|heard| !self.has_writer || heard.who != 0);
+            let replicas: Vec<_> = replicas
+                .map(|Heard { who, times, progress }| Said { key: *who, times: *times, progress })
+                .collect();
+            self.lagging = self.lags.decide(written, &replicas).iter().copied().collect();
+        }
+    }
+
+    fn heard(who: u8, asked: Instant, answered: Instant, position: u64) -> Heard {
+        let progress = Progress { position: Some(position), lag: None };
+        Heard { who, times: Times { asked, answered }, progress }
+    }
+
+    #[test]
+    fn what_is_written_after_a_replica_was_asked_is_no_lag_of_it() {
+        let (begin, ms) = (origin(), Duration::from_millis(1));
+        let mut group = Group::new(true);
+        group.hear(heard(0, begin, begin + ms, 1000));
+        group.hear(heard(1, begin, begin + ms, 1000));
+        // The writer says meanwhile that it has written more.
+        group.hear(heard(0, begin + 100 * ms, begin + 101 * ms, 2000));
+        assert_eq!(group.lagging, []);
+        group.decide();
+        assert_eq!(group.lagging, []);
+        // It is asked before, and has answered after.
+        group.hear(heard(0, begin + 200 * ms, begin + 202 * ms, 3000));
+        group.hear(heard(1, begin + 201 * ms, begin + 203 * ms, 2100));
+        assert_eq!(group.lagging, []);
+        group.hear(heard(1, begin + 300 * ms, begin + 301 * ms, 2100));
+        assert_eq!(group.lagging, [1], "now it is behind");
+    }
+
+    #[test]
+    fn the_first_answers_are_measured_in_whatever_order_they_come() {
+        let (begin, ms) = (origin(), Duration::from_millis(1));
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            for has_writer in [true, false] {
+                let mut group = Group::new(has_writer);
+                for (number, who) in (1..).zip(order) {
+                    let position = if who == 1 { 10 } else { 1000 };
+                    group.hear(heard(who, begin, begin + number * ms, position));
+                }
+                group.decide();
+                // Without a writer the first one may have been measured against itself; its next answer tells.
+                group.hear(heard(1, begin + 10 * ms, begin + 11 * ms, 10));
+                assert_eq!(group.lagging, [1], "{order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_replica_that_was_furthest_and_left_is_no_measure() {
+        let (begin, ms) = (origin(), Duration::from_millis(1));
+        let mut group = Group::new(false);
+        for (who, position) in [(1, 1000), (2, 500), (3, 450)] {
+            group.hear(heard(who, begin, begin + u32::from(who) * ms, position));
+        }
+        group.decide();
+        assert_eq!(group.lagging, [2, 3]);
+        group.last.remove(&1);
+        group.decide();
+        assert_eq!(group.lagging, []);
+    }
+
+    #[test]
+    fn a_trail_has_an_end() {
+        let (begin, ms) = (origin(), Duration::from_millis(1));
+        let mut trail = Trail::default();
+        assert_eq!(trail.before(begin), None);
+        for number in 0..100 {
+            trail.push(begin + number * ms, number.into());
+        }
+        assert_eq!(trail.0.len(), MARKS_MAX);
+        assert_eq!(trail.before(begin + 98 * ms), Some(98));
+        assert_eq!(trail.before(begin), Some(100 - MARKS_MAX as u64));
+    }
+
+    proptest! {
+        /// However fast is written, and whenever answers come: a replica that has all that was written when it looked
+        /// is not too far behind, once it was known before what was written.
+        #[test]
+        fn a_replica_that_is_not_behind_is_never_called_so(
+            has_writer in any::<bool>(),
+            bytes_per_ms in 1u64..100_000,
+            probes in prop::collection::vec((0u8..3, 0u32..100, 1u32..150, 0u32..=100), 1..60),
+        ) {
+            let begin = origin();
+            let mut free = [begin; 3];
+            let mut all = Vec::new();
+            for (who, gap, latency, looked) in probes {
+                let asked = free[usize::from(who)] + Duration::from_millis(gap.into());
+                let answered = asked + Duration::from_millis(latency.into());
+                let looked = asked + Duration::from_millis(latency.into()) * looked / 100;
+                free[usize::from(who)] = answered;
+                let position = u64::try_from((looked - begin).as_micros()).unwrap() * bytes_per_ms / 1000;
+                all.push(heard(who, asked, answered, position));
+            }
+            all.sort_by_key(|heard| heard.times.answered);
+            let mut group = Group::new(has_writer);
+            let measures = |heard: &Heard| !has_writer || heard.who == 0;
+            let known = all.iter().filter(|heard| measures(heard)).map(|heard| heard.times.answered).min();
+            for heard in all {
+                group.hear(heard);
+                for who in &group.lagging {
+                    let asked = group.last[who].times.asked;
+                    prop_assert!(known.is_none_or(|known| asked < known), "{who} at {asked:?}");
+                }
+            }
+        }
+    }
+}

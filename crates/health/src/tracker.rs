@@ -1,0 +1,430 @@
+//! What is known of one server, made of what its probes bring. It asks nothing and reads no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use config::Probe;
+use config::probe::Rhythm;
+
+use crate::answer::{Answer, ProbeError, Role};
+use crate::probe::Outcome;
+use crate::report::Change;
+use crate::roles::{Confirmed, Member, Times};
+use crate::verdict::{Judge, Verdict};
+
+/// Keeps what is known of a server from answer to answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracker {
+    judge: Judge,
+    status: Status,
+    /// Probes in a row after which a role that none of them confirmed is stale.
+    confirmations_missed_max: u32,
+    tells_roles: bool,
+    /// The names of errors that were logged since the server is up, or down; there are few of them.
+    logged: BTreeSet<&'static str>,
+}
+
+/// What came of one probe.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    pub(crate) changes: Vec<Change>,
+    /// See [`Report::differs`](crate::Report::differs).
+    pub(crate) differs: bool,
+    /// See [`Report::held_back`](crate::Report::held_back).
+    pub(crate) held_back: bool,
+}
+
+/// What is known of a server.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Whether it is well.
+    pub verdict: Verdict,
+    /// Since when it is, or is not.
+    pub since: Instant,
+    /// How often it went down.
+    pub downs: u64,
+    /// How long it was down in all, without the time since `since`.
+    pub down_before: Duration,
+    /// The role it last said it has; none if it never said, or since it is down.
+    pub role: Option<Role>,
+    /// When it last said so; of no meaning without a role.
+    pub role_times: Times,
+    /// The role that it says it has while it is down.
+    role_while_down: Option<Role>,
+    /// Whether a probe of this kind has ended: one that asks for the role, if its probe does.
+    probed: bool,
+    /// Probes in a row that ended without an answer.
+    unanswered: u32,
+    /// Whether so many of them did that the role may be another by now.
+    stale: bool,
+    /// Why the last probe has no answer; none if it has.
+    pub error: Option<ProbeError>,
+    /// How long the last probe took; none before the first.
+    pub latency: Option<Duration>,
+    /// How long after its time the last probe began, because too many ran or this process had no CPU.
+    pub late: Duration,
+    /// Probes passed.
+    pub passed: u64,
+    /// Probes that count against the server.
+    pub failed: u64,
+    /// Probes that say nothing of the server, see [`ProbeError::blames_server`].
+    pub inconclusive: u64,
+    /// Probes that have no answer, by [`ProbeError::name`]; without those that never occurred.
+    pub errors: BTreeMap<&'static str, u64>,
+}
+
+impl Tracker {
+    /// Nothing is known yet.
+    pub(crate) fn new(probe: &Probe, now: Instant) -> Self {
+        Self {
+            judge: Judge::new(probe.thresholds, probe.damping),
+            status: Status::new(now),
+            confirmations_missed_max: probe.thresholds.fall,
+            tells_roles: probe.tells_roles(),
+            logged: BTreeSet::new(),
+        }
+    }
+
+    /// From now on the server is asked by another probe. All that is known of it stands until it has answered that:
+    /// the thresholds apply from the next answer on, to the answers that were counted before. A role stands as long
+    /// as the probe asks for one.
+    pub(crate) fn change_probe(&mut self, probe: &Probe) {
+        self.judge.change_settings(probe.thresholds, probe.damping);
+        self.confirmations_missed_max = probe.thresholds.fall;
+        let told_roles = std::mem::replace(&mut self.tells_roles, probe.tells_roles());
+        if !self.tells_roles {
+            self.status.role = None;
+            self.status.role_while_down = None;
+        } else if !told_roles {
+            // It was never asked for its role.
+            self.status.probed = false;
+        }
+    }
+
+    pub(crate) fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// How long after its time the last probe began.
+    pub(crate) fn set_late(&mut self, late: Duration) {
+        self.status.late = late;
+    }
+
+    /// From the begin of the last probe to the begin of the next, before jitter.
+    pub(crate) fn interval(&self, rhythm: &Rhythm) -> Duration {
+        self.judge.interval(rhythm)
+    }
+
+    /// A probe ended that took these times.
+    pub(crate) fn on_outcome(&mut self, times: Times, outcome: Outcome) -> News {
+        let before = self.status.clone();
+        self.status.latency = Some(outcome.latency);
+        self.status.probed = true;
+        match outcome.answer {
+            Ok(answer) => self.on_pass(times, answer),
+            Err(error) => self.on_error(times.answered, error),
+        }
+        self.status.stale = self.status.unanswered >= self.confirmations_missed_max;
+        self.conclude(&before, times.answered)
+    }
+
+    /// Takes the server for up at once, if it was [held back](crate::Report::held_back).
+    pub(crate) fn release(&mut self, now: Instant) -> Option<News> {
+        let before = self.status.clone();
+        if !self.is_held_back() {
+            return None;
+        }
+        self.judge.release();
+        self.status.role = self.status.role_while_down.take();
+        Some(self.conclude(&before, now))
+    }
+
+    /// Brings the status to the verdict, and says what is another.
+    fn conclude(&mut self, before: &Status, now: Instant) -> News {
+        let status = &mut self.status;
+        let verdict = self.judge.verdict();
+        if verdict != before.verdict {
+            match (before.verdict, verdict) {
+                (_, Verdict::Down) => status.downs += 1,
+                (Verdict::Down, _) => {
+                    status.down_before += now.saturating_duration_since(before.since);
+                }
+                (Verdict::Unknown | Verdict::Up, _) => {}
+            }
+            status.verdict = verdict;
+            status.since = now;
+        }
+        if verdict == Verdict::Down {
+            status.role_while_down = status.role.take().filter(|_| status.error.is_none());
+        } else {
+            status.role_while_down = None;
+        }
+        let mut changes = Change::between(before, status);
+        let differs = before.essence() != status.essence();
+        changes.retain(|change| self.is_news(change));
+        News { changes, differs, held_back: self.is_held_back() }
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.judge.is_held_back() && matches!(self.status.role_while_down, Some(Role::Primary(_)))
+    }
+
+    /// Whether a change is to be said. Each kind of error is said once in an outage: who talks rubbish fails in one
+    /// way or another each time, and would have a line for each of its probes.
+    fn is_news(&mut self, change: &Change) -> bool {
+        let error = match change {
+            Change::Verdict { error, .. } => {
+                self.logged.clear();
+                error.as_ref()
+            }
+            Change::Recovered if self.status.verdict == Verdict::Up => {
+                self.logged.clear();
+                None
+            }
+            Change::Error(error) => Some(error),
+            Change::Recovered | Change::Role { .. } => None,
+        };
+        let is_first = error.is_none_or(|error| self.logged.insert(error.name()));
+        is_first || !matches!(change, Change::Error(_))
+    }
+
+    fn on_pass(&mut self, times: Times, answer: Answer) {
+        self.judge.on_pass(times.answered);
+        self.status.passed += 1;
+        self.status.error = None;
+        self.status.unanswered = 0;
+        self.status.role = answer.role;
+        self.status.role_times = times;
+    }
+
+    fn on_error(&mut self, now: Instant, error: ProbeError) {
+        *self.status.errors.entry(error.name()).or_default() += 1;
+        if error.blames_server() {
+            self.judge.on_fail(now);
+            self.status.failed += 1;
+        } else {
+            self.status.inconclusive += 1;
+        }
+        self.status.unanswered = self.status.unanswered.saturating_add(1);
+        self.status.error = Some(error);
+    }
+}
+
+impl Status {
+    fn new(now: Instant) -> Self {
+        Self {
+            verdict: Verdict::Unknown,
+            since: now,
+            downs: 0,
+            down_before: Duration::ZERO,
+            role: None,
+            role_times: Times { asked: now, answered: now },
+            role_while_down: None,
+            probed: false,
+            unanswered: 0,
+            stale: false,
+            error: None,
+            latency: None,
+            late: Duration::ZERO,
+            passed: 0,
+            failed: 0,
+            inconclusive: 0,
+            errors: BTreeMap::new(),
+        }
+    }
+
+    /// What roles are decided by, but for how far the server is.
+    fn essence(&self) -> (Verdict, Option<&'static str>, bool, Option<Confirmed>, bool) {
+        let role = self.role.as_ref().map(Role::name);
+        // Of a claim alone it matters.
+        let confirmed = matches!(self.role, Some(Role::Primary(_))).then(|| self.confirmed());
+        (self.verdict, role, self.is_fresh(), confirmed, self.probed)
+    }
+
+    /// How long it was down in all.
+    pub fn down_time(&self, now: Instant) -> Duration {
+        match self.verdict {
+            Verdict::Down => self.down_before + now.saturating_duration_since(self.since),
+            Verdict::Unknown | Verdict::Up => self.down_before,
+        }
+    }
+
+    /// The same for [`Roles::decide`](crate::roles::Roles::decide), under the name `key`.
+    pub fn member<K>(&self, key: K) -> Member<'_, K> {
+        Member {
+            key,
+            verdict: self.verdict,
+            probed: self.probed,
+            role: self.role.as_ref(),
+            times: self.role_times,
+            fresh: self.is_fresh(),
+            confirmed: self.confirmed(),
+        }
+    }
+
+    fn confirmed(&self) -> Confirmed {
+        match self.unanswered {
+            0 => Confirmed::Now,
+            _ if self.stale => Confirmed::LongAgo,
+            _ => Confirmed::Lately,
+        }
+    }
+
+    /// A probe that could not be made says nothing against what the server said before.
+    fn is_fresh(&self) -> bool {
+        !self.error.as_ref().is_some_and(ProbeError::blames_server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use config::Probe;
+    use config::probe::{Damping, Kind, Redis, Rhythm, Thresholds};
+
+    use super::Tracker;
+    use crate::answer::{Answer, Claim, ProbeError, Role, Text};
+    use crate::probe::Outcome;
+    use crate::report::Change;
+    use crate::roles::{Confirmed, Times};
+    use crate::samples::{DAMPING_OFF, RHYTHM, origin};
+    use crate::verdict::Verdict;
+
+    #[test]
+    fn each_kind_of_error_is_said_once_in_an_outage() {
+        // Below each probe what is said of it: `e` an error, `D` and `U` a verdict, `.` that it passed again.
+        check("c p c p c p", "D e - - - -");
+        check("o c o p c c p c p", "U e . e e D e - -");
+        // Passing once does not end an outage; a second time does, and the next one is another.
+        check("c p o p c o o c p", "D e . - - . U e e");
+        // While it is well, each time that it fails is one of its own.
+        check("o c o c o", "U e . e .");
+        // Nor do errors that are not its own.
+        check("o a l a l o a", "U e e - - . e");
+    }
+
+    #[test]
+    fn another_probe_leaves_what_is_known() {
+        let mut tracker = Tracker::new(&probe(Kind::Tcp), origin());
+        let mut say = |probe| {
+            let news = tracker.on_outcome(now(), Outcome { answer: answer(probe), latency: Duration::ZERO });
+            assert!(!news.held_back);
+        };
+        ["o", "c", "c"].into_iter().for_each(&mut say);
+        let before = tracker.status().clone();
+        tracker.change_probe(&Probe {
+            rhythm: Rhythm { interval: Duration::from_secs(9), ..RHYTHM },
+            ..primary()
+        });
+        assert_eq!(tracker.status().verdict, Verdict::Up);
+        assert_eq!(tracker.status().error, before.error);
+        assert_eq!((tracker.status().passed, tracker.status().failed), (1, 2));
+        let outcome = Outcome { answer: answer("c"), latency: Duration::ZERO };
+        tracker.on_outcome(now(), outcome);
+        assert_eq!(tracker.status().verdict, Verdict::Down, "it is the third in a row");
+    }
+
+    #[test]
+    fn a_role_stands_while_the_probe_asks_for_one() {
+        for (next, stands) in [(primary(), true), (probe(Kind::Tcp), false)] {
+            let mut tracker = Tracker::new(&primary(), origin());
+            tracker.on_outcome(now(), Outcome { answer: Ok(claims()), latency: Duration::ZERO });
+            tracker.change_probe(&next);
+            assert_eq!(tracker.status().role.is_some(), stands, "{next:?}");
+            assert_eq!(tracker.status().verdict, Verdict::Up);
+            assert!(tracker.status().member(0).probed);
+        }
+        // Of one that was asked for no role, none is known, and that counts as not asked yet.
+        let mut tracker = Tracker::new(&probe(Kind::Tcp), origin());
+        tracker.on_outcome(now(), Outcome { answer: answer("o"), latency: Duration::ZERO });
+        tracker.change_probe(&primary());
+        assert_eq!((tracker.status().verdict, tracker.status().member(0).probed), (Verdict::Up, false));
+        tracker.on_outcome(now(), Outcome { answer: answer("c"), latency: Duration::ZERO });
+        assert!(tracker.status().member(0).probed);
+    }
+
+    #[test]
+    fn a_primary_that_flaps_is_held_back_until_it_is_released() {
+        let damping = Damping { downs_free: 0, window: Duration::from_secs(100) };
+        let mut tracker = Tracker::new(&Probe { damping, ..primary() }, origin());
+        let mut say =
+            |answer| tracker.on_outcome(now(), Outcome { answer, latency: Duration::ZERO }).held_back;
+        let closed = || Err(ProbeError::Closed);
+        assert!(!say(Ok(claims())) && !say(closed()) && !say(closed()) && !say(closed()));
+        assert!(!say(Ok(claims())) && say(Ok(claims())) && !say(closed()));
+        // Of one that does not claim to be the primary, others may take the place.
+        assert!(!say(Ok(Answer::default())) && !say(Ok(Answer::default())) && say(Ok(claims())));
+        assert_eq!((tracker.status().verdict, &tracker.status().role), (Verdict::Down, &None));
+        let news = tracker.release(origin()).unwrap();
+        assert_eq!(
+            news.changes,
+            [
+                Change::Verdict { before: Verdict::Down, after: Verdict::Up, error: None },
+                Change::Role { before: None, after: Some("primary") }
+            ]
+        );
+        assert!(news.differs && tracker.release(origin()).is_none());
+    }
+
+    #[test]
+    fn a_role_is_stale_once_as_many_probes_as_take_a_server_down_have_not_confirmed_it() {
+        // `o` says the role again; after each probe whether the role is stale.
+        for (probes, stale) in [("o a l a a o a", ". . . s s . ."), ("o a c a o", ". . . s .")] {
+            let mut tracker = Tracker::new(&primary(), origin());
+            let mut say = |probe| {
+                let answer = if probe == "o" { Ok(claims()) } else { answer(probe) };
+                tracker.on_outcome(now(), Outcome { answer, latency: Duration::ZERO });
+                if tracker.status().member(0).confirmed == Confirmed::LongAgo { "s" } else { "." }
+            };
+            assert_eq!(probes.split(' ').map(&mut say).collect::<Vec<_>>().join(" "), stale, "{probes}");
+        }
+    }
+
+    /// What probes bring: `o` a good answer, `c` closed, `p` not its protocol, `a` not let in, `l` not made.
+    #[track_caller]
+    fn check(probes: &str, said: &str) {
+        let mut tracker = Tracker::new(&probe(Kind::Tcp), origin());
+        let mut say = |probe: &str| {
+            let outcome = Outcome { answer: answer(probe), latency: Duration::ZERO };
+            match &tracker.on_outcome(now(), outcome).changes[..] {
+                [] => "-",
+                [Change::Error(_)] => "e",
+                [Change::Recovered] => ".",
+                [Change::Verdict { error: Some(_), .. }] => "D",
+                [Change::Verdict { error: None, .. }] => "U",
+                changes => panic!("{changes:?}"),
+            }
+        };
+        assert_eq!(probes.split(' ').map(&mut say).collect::<Vec<_>>().join(" "), said, "{probes}");
+    }
+
+    fn answer(probe: &str) -> Result<Answer, ProbeError> {
+        let words = || Text::new("words");
+        match probe {
+            "o" => Ok(Answer::default()),
+            "c" => Err(ProbeError::Closed),
+            "p" => Err(ProbeError::Protocol(words())),
+            "a" => Err(ProbeError::Authentication(words())),
+            _ => Err(ProbeError::Local(words())),
+        }
+    }
+
+    fn claims() -> Answer {
+        Answer { role: Some(Role::Primary(Claim::default())) }
+    }
+
+    fn now() -> Times {
+        Times { asked: origin(), answered: origin() }
+    }
+
+    fn probe(kind: Kind) -> Probe {
+        let thresholds = Thresholds { rise: 2, fall: 3 };
+        Probe { kind, port: None, source: None, rhythm: RHYTHM, thresholds, damping: DAMPING_OFF }
+    }
+
+    /// A probe that asks for the role.
+    fn primary() -> Probe {
+        probe(Kind::Redis(Redis { login: None, tls: None }))
+    }
+}
