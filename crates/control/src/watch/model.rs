@@ -602,3 +602,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_only_primary_is_not_held_back_however_often_it_went_down() {
+    let mut model = Model::new();
+    for server in 0..3 {
+        model.step(Step::Probe(server));
+    }
+    for _ in 0..8 {
+        for says in [Says::Refused, Says::Primary(1)] {
+            model.step(Step::Change(0, says));
+            model.step(Step::Probe(0));
+            model.step(Step::Probe(0));
+        }
+        assert_eq!(model.seen()[0].standing.role, Some(table::Role::Primary));
+    }
+}
