@@ -14,6 +14,7 @@ const TABLE: &[(CloseReason, [&str; 2], [&str; 2])] = &[
     (CloseReason::ConnectTimedOut, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::ConnectUnreachable, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::NoBackend, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::NoSourceAddress, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::NoSourcePort, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::NoResources, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::Idle, ["close", "close"], ["reset", "reset"]),

@@ -199,7 +199,7 @@ mod tests {
         let Command::Demo(arguments) = parse("rondel demo") else { panic!() };
         assert_eq!(arguments.listen, None);
         let Command::Demo(arguments) = parse("rondel demo --listen :9000") else { panic!() };
-        assert_eq!(arguments.listen, Some("[::]:9000".parse().unwrap()));
+        assert_eq!(arguments.listen, Some(config::listen_address(":9000").unwrap()));
     }
 
     #[test]

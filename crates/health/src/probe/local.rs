@@ -94,7 +94,7 @@ mod tests {
         check(b"", Some("its first line is empty")).await;
         check(b"\n", Some("its first line is empty")).await;
         check(b"\ns3cret\n", Some("its first line is empty")).await;
-        check(b"s3cret\xff\n", Some("UTF-8")).await;
+        check(b"s3cret\xff\n", Some("utf-8")).await;
         let missing = PathBuf::from("/nowhere/password");
         assert!(error_of(Secret::File(missing)).await.unwrap().contains("No such file"));
         // No environment has a variable of this name.

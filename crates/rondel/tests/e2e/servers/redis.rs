@@ -44,6 +44,12 @@ impl Redis {
         ask(self.at, command)
     }
 
+    /// Whether it says that it is the primary. One that is promoted by Sentinel drops its clients, so it may not say anything.
+    pub(crate) fn is_primary(&self) -> bool {
+        let answered = client(self.at, &["ROLE"]).output().expect("redis-cli, of the package redis-tools");
+        answered.stdout.starts_with(b"master")
+    }
+
     /// Waits until one replica has all that it has.
     ///
     /// One that is online may yet be sent nothing: where its copy came without a file, the primary waits for its first ACK, which comes
@@ -103,7 +109,11 @@ impl Sentinel {
 
 #[track_caller]
 fn ask(at: SocketAddr, command: &[&str]) -> String {
-    run(Command::new("redis-cli")
-        .args(["-h", &at.ip().to_string(), "-p", &at.port().to_string()])
-        .args(command))
+    run(&mut client(at, command))
+}
+
+fn client(at: SocketAddr, command: &[&str]) -> Command {
+    let mut client = Command::new("redis-cli");
+    client.args(["-h", &at.ip().to_string(), "-p", &at.port().to_string()]).args(command);
+    client
 }
