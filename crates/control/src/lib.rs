@@ -34,3 +34,4 @@ pub use crate::failure::Failure;
 pub use crate::ready::{Ready, ReadyListener};
 pub use crate::run::{Source, run};
 pub use crate::words::{counted, listed, unknown};
+pub use uring::give_back_large_memory;

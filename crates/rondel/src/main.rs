@@ -41,6 +41,7 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    control::give_back_large_memory();
     signals::survive_those_of_others();
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),

@@ -6,6 +6,7 @@ mod driver; // The seam. Start here.
 mod ring;
 
 mod buffers;
+mod memory;
 mod setup_error;
 mod sockets;
 mod waker;
@@ -14,6 +15,7 @@ pub use crate::buffers::{BUFFER_BYTES, BUFFER_SIZE, BUFFERS_MAX, BUFFERS_MIN};
 pub use crate::driver::{
     BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Shortages, Token,
 };
+pub use crate::memory::give_back_large_memory;
 pub use crate::ring::Ring;
 pub use crate::setup_error::SetupError;
 pub use crate::sockets::{ListenOptions, SocketKeepalive, inherit, listen, open, relisten};

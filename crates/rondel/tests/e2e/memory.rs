@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::keyed;
 use crate::lb::Lb;
 use crate::peers::{Backend, Peer, accept, listen};
-use crate::place::{address, long_lane};
+use crate::place::{address, holds_within, long_lane};
 use crate::setup::{Setup, target};
 
 #[test]
@@ -50,6 +50,33 @@ fn two_hundred_slow_readers_are_bounded_and_hold_up_nobody() {
     for client in &slow {
         assert_eq!(keyed::read_checked(&client.0, 10, 2 * MIB).unwrap(), 2 * MIB);
     }
+}
+
+#[test]
+fn memory_of_slow_readers_of_the_status_is_given_back() {
+    let backends: Vec<_> = (0..6_000).map(|number| target(&format!("b{number}"), 10_000 + number)).collect();
+    let lb = Lb::start(&Setup::to(&backends).admin(&format!("socket: off, http: \"{}\"", address(9907))));
+    let ask = || {
+        let mut reader = Peer::connect(address(9907));
+        reader.send(b"GET /status.json HTTP/1.0\r\n\r\n");
+        reader
+    };
+    // One that reads: what a status needs once is there.
+    assert!(ask().rest().len() > MIB);
+    let before = lb.memory();
+
+    // Each takes the first of it, so that all of it was made, and no more. The oldest have to make room for the others.
+    let slow: Vec<Peer> = (0..100)
+        .map(|_| {
+            let mut reader = ask();
+            reader.receive(8);
+            reader
+        })
+        .collect();
+    assert!(lb.memory() > before + 8 * MIB, "they hold nothing");
+    drop(slow);
+    let given_back = || lb.memory() < before + 4 * MIB;
+    assert!(holds_within(Duration::from_secs(15), given_back), "{} bytes more", lb.memory() - before);
 }
 
 #[test]
