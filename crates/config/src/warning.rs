@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::config::{Config, Pool};
+use crate::own::{OwnBackend, OwnPlace};
 use crate::probe::Kind;
 
 /// Something that works less well than it might.
@@ -24,9 +26,27 @@ impl fmt::Display for Warning {
 }
 
 impl Config {
-    /// What is likely to be meant otherwise, in the order of the file.
-    pub fn warnings(&self) -> Vec<Warning> {
-        self.pools.iter().flat_map(probes_by_connect).collect()
+    /// What is likely to be meant otherwise, in the order of the file, on a host that holds the addresses of which `is_held` is true.
+    pub fn warnings(&self, is_held: impl Fn(IpAddr) -> bool) -> Vec<Warning> {
+        let mut warnings: Vec<Warning> = self.pools.iter().flat_map(probes_by_connect).collect();
+        warnings.extend(self.own_backends(is_held).iter().filter_map(|own| self.chain(own)));
+        warnings
+    }
+
+    /// A backend that is a listener of this process, and leads to another pool.
+    fn chain(&self, own: &OwnBackend) -> Option<Warning> {
+        let OwnPlace::Chain { listener } = own.is else { return None };
+        let (pool, listener) = (&self.pools[own.pool.0], &self.listeners[listener]);
+        Some(Warning {
+            subject: format!("pool {}, backend {}", pool.name, pool.backends[own.backend].name),
+            found: format!(
+                "it is this process's own listener {}: each of its connections counts twice",
+                listener.name
+            ),
+            cure: "leave it so if one listener is to lead to another; otherwise write the address of the server \
+                   that is meant"
+                .to_owned(),
+        })
     }
 }
 
@@ -94,7 +114,7 @@ mod tests {
             backends.join(", ")
         );
         let config = Config::parse("rondel.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-        config.warnings().iter().map(ToString::to_string).collect()
+        config.warnings(|ip| ip.is_loopback()).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -110,6 +130,19 @@ mod tests {
             }
         }
         assert_eq!(warned("{ tcp: {} }", &[3306, 80, 5432]).len(), 2, "one for each kind of server");
+    }
+
+    #[test]
+    fn a_listener_that_leads_to_another_is_warned_of_where_the_host_holds_its_address() {
+        let text = "listeners: [{ name: one, address: ':80', pool: p }, { name: two, address: ':81', pool: q }]\n\
+                    pools: [{ name: p, backends: ['192.0.2.1:81'] }, { name: q, backends: ['10.0.0.1:80'] }]\n";
+        let config = Config::parse("rondel.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.warnings(|ip| ip.is_loopback()), []);
+        let warnings = config.warnings(|ip| ip.to_string() == "192.0.2.1");
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].to_string().starts_with(
+            "pool p, backend 192.0.2.1:81: it is this process's own listener two: each of its connections counts twice"
+        ));
     }
 
     #[test]

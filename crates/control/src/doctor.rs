@@ -8,7 +8,7 @@ mod probes;
 use std::fmt;
 use std::io;
 
-use config::Config;
+use config::{Config, Warning};
 use serde::Serialize;
 
 use self::facts::{Facts, Holder, PortFact};
@@ -77,15 +77,18 @@ fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
     findings.extend(ipv6(config, facts));
     findings.extend(config.pools.iter().map(|pool| source_ports(config, pool, connections, facts)));
     findings.extend(config.pools.iter().filter_map(|pool| source(pool, facts)));
-    findings.extend(facts.own_backends.iter().map(own_backend));
+    findings.extend(facts.loops.iter().map(own_backend));
     findings.extend(facts.ports.iter().map(port));
     findings.extend(config.pools.iter().flat_map(|pool| backends(pool, facts)));
     findings.extend(facts.probes.iter().map(probes::judge));
     findings.extend(facts.admin_folder.as_ref().map(admin_folder));
     findings.extend(facts.access_log.as_ref().map(access_log));
-    let warnings = config.warnings().into_iter();
-    findings
-        .extend(warnings.map(|warning| finding(Level::Warn, warning.subject, warning.found, warning.cure)));
+    findings.extend(
+        facts
+            .warnings
+            .iter()
+            .map(|Warning { subject, found, cure }| finding(Level::Warn, subject, found, cure)),
+    );
     findings
 }
 
@@ -282,13 +285,8 @@ fn source(pool: &config::Pool, facts: &Facts) -> Option<Finding> {
     Some(ok(subject, format!("this host holds {source}")))
 }
 
-fn own_backend((comes_back, found): &(bool, String)) -> Finding {
-    let (level, cure) = if *comes_back {
-        (Level::Fail, "write the address of the server that is meant")
-    } else {
-        (Level::Warn, "as it should be, if one listener is to lead to another")
-    };
-    finding(level, "backends", found, cure)
+fn own_backend(found: &String) -> Finding {
+    finding(Level::Fail, "backends", found, "write the address of the server that is meant")
 }
 
 fn port(fact: &PortFact) -> Finding {
@@ -477,13 +475,12 @@ mod tests {
 
     #[test]
     fn what_the_config_warns_of_is_a_finding() {
-        check(Level::Warn, "pool 10.0.0.1:80", "probe: { mysql", |config, facts| {
-            let text = "listeners: [{ address: \"127.0.0.1:80\", pool: p }]\n\
-                pools: [{ name: p, probe: { tcp: {} }, backends: [{ address: \"10.0.0.1:3306\" }] }]";
-            let other = Config::parse("rondel.yaml", text.as_bytes()).unwrap();
-            config.pools[0].probe.clone_from(&other.pools[0].probe);
-            config.pools[0].backends.clone_from(&other.pools[0].backends);
-            facts.backends.insert((config.pools[0].backends[0].address, None), Ok(()));
+        check(Level::Warn, "pool app", "leave it so", |_, facts| {
+            facts.warnings.push(Warning {
+                subject: "pool app".to_owned(),
+                found: "it is this process's own listener".to_owned(),
+                cure: "leave it so if it is meant".to_owned(),
+            });
         });
     }
 
@@ -497,10 +494,7 @@ mod tests {
             facts.backends.insert((config.pools[0].backends[0].address, Some(source)), answers);
         });
         check(Level::Fail, "backends", "the server that is meant", |_, facts| {
-            facts.own_backends.push((true, "backend a is this process's own listener".to_owned()));
-        });
-        check(Level::Warn, "backends", "lead to another", |_, facts| {
-            facts.own_backends.push((false, "backend a is this process's own listener".to_owned()));
+            facts.loops.push("backend a is this process's own listener".to_owned());
         });
     }
 
@@ -595,7 +589,8 @@ mod tests {
             }],
             backends: [(("10.0.0.1:80".parse::<SocketAddr>().unwrap(), None), Ok(()))].into(),
             missing_sources: [].into(),
-            own_backends: Vec::new(),
+            loops: Vec::new(),
+            warnings: Vec::new(),
             probes: vec![ProbeFact {
                 pool: "app".to_owned(),
                 local: Local {

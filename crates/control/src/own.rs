@@ -1,33 +1,38 @@
 //! Whether a configuration has a place twice, as it is on this host: a backend that is one of its own listeners, by an address that
 //! the host holds.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use config::{Config, OwnBackend, OwnPlace};
+use config::{Config, OwnBackend, OwnPlace, Warning};
 
 use crate::failure::Failure;
 use crate::host::holds;
 
 /// Fails if connections of `config` would come back to this process for ever.
 pub(crate) fn refuse_loops(config: &Config) -> Result<(), Failure> {
-    match found(config).into_iter().find(|own| !matches!(own.is, OwnPlace::Chain { .. })) {
-        Some(own) => Err(Failure::Own(describe(config, &own))),
-        None => Ok(()),
-    }
+    loops(config).into_iter().next().map_or(Ok(()), |found| Err(Failure::Own(found)))
 }
 
-/// The backends that are this process itself, on this host.
-pub(crate) fn found(config: &Config) -> Vec<OwnBackend> {
-    let known = std::cell::RefCell::new(HashMap::new());
-    // What cannot be found out is taken for another host's.
-    let is_held =
-        |ip: IpAddr| *known.borrow_mut().entry(ip).or_insert_with(|| holds(ip).unwrap_or(ip.is_loopback()));
-    config.own_backends(is_held)
+/// The backends that are this process itself on this host, and lead nowhere else: what is wrong, in one line each.
+pub(crate) fn loops(config: &Config) -> Vec<String> {
+    config.own_backends(is_held()).iter().filter_map(|own| describe(config, own)).collect()
 }
 
-/// What is wrong, in one line, and with both places.
-pub(crate) fn describe(config: &Config, own: &OwnBackend) -> String {
+/// What is likely to be meant otherwise, on this host.
+pub(crate) fn warnings(config: &Config) -> Vec<Warning> {
+    config.warnings(is_held())
+}
+
+/// Whether this host holds an address. What cannot be found out is taken for another host's.
+fn is_held() -> impl Fn(IpAddr) -> bool {
+    let known = RefCell::new(HashMap::new());
+    move |ip| *known.borrow_mut().entry(ip).or_insert_with(|| holds(ip).unwrap_or(ip.is_loopback()))
+}
+
+/// What is wrong, with both places; none if nothing is, for a listener may lead to another.
+fn describe(config: &Config, own: &OwnBackend) -> Option<String> {
     let pool = &config.pools[own.pool.0];
     let backend = &pool.backends[own.backend];
     let named = |name: &str, address: std::net::SocketAddr| {
@@ -39,13 +44,12 @@ pub(crate) fn describe(config: &Config, own: &OwnBackend) -> String {
         format!("this process's own listener {}", named(&listener.name, listener.address))
     };
     match own.is {
-        OwnPlace::Loop { listener } => {
-            format!("{of_backend} is {}, and its connections would come back for ever", of_listener(listener))
-        }
-        OwnPlace::Chain { listener } => {
-            format!("{of_backend} is {}: each of its connections counts twice", of_listener(listener))
-        }
-        OwnPlace::Admin => format!("{of_backend} is this process's own admin interface"),
+        OwnPlace::Loop { listener } => Some(format!(
+            "{of_backend} is {}, and its connections would come back for ever",
+            of_listener(listener)
+        )),
+        OwnPlace::Chain { .. } => None,
+        OwnPlace::Admin => Some(format!("{of_backend} is this process's own admin interface")),
     }
 }
 

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Config;
+use config::{Config, Warning};
 use log::Level;
 use table::{Changes, Gate, Health, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
 use tokio::io::Interest;
@@ -171,6 +171,7 @@ impl Control {
         .map_err(too_little)?;
         log_sizes(&sizes, &host);
         warn_of_backlogs(&config, host.backlog_max);
+        warn_of(&own::warnings(&config), &[]);
 
         let workers = sizes.cpus.len();
         let gate = Arc::new(Gate::new(workers));
@@ -480,6 +481,7 @@ impl Control {
             Table::build(&self.laid_over, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.host.backlog_max);
+        warn_of(&own::warnings(&config), &own::warnings(&self.config));
         self.config = config;
         if let Some(prepared) = access_log {
             self.access_log.go_over(prepared);
@@ -846,6 +848,13 @@ fn log_lines<'a>(mut lines: impl Iterator<Item = &'a str>, what: &str) {
     let more = lines.count();
     if more > 0 {
         log::info!("and {more} more {what}");
+    }
+}
+
+/// Logs what is likely to be meant otherwise, and was not logged `before`.
+fn warn_of(warnings: &[Warning], before: &[Warning]) {
+    for warning in warnings.iter().filter(|warning| !before.contains(warning)).take(LINES_MAX) {
+        log::warn!("{warning}");
     }
 }
 

@@ -33,9 +33,10 @@ pub(crate) fn check(arguments: &Arguments) -> Outcome {
     }
 }
 
-/// Says on stderr what is right and likely to be meant otherwise.
+/// Says on stderr what is right and likely to be meant otherwise. Of this host's addresses it knows the loopback alone, for the
+/// file may be another host's.
 fn warn(config: &Config) {
-    for warning in config.warnings() {
+    for warning in config.warnings(|ip| ip.is_loopback()) {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{AdminSocket, Config, LogTarget, OwnPlace};
+use config::{AdminSocket, Config, LogTarget, Warning};
 use rustix::fs::Access;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -41,8 +41,10 @@ pub(super) struct Facts {
     pub(super) backends: BTreeMap<Way, Result<(), String>>,
     /// The addresses to connect from that the host does not hold.
     pub(super) missing_sources: BTreeSet<IpAddr>,
-    /// What is wrong with backends that are the process itself, and whether its connections come back.
-    pub(super) own_backends: Vec<(bool, String)>,
+    /// What is wrong with backends that are the process itself.
+    pub(super) loops: Vec<String>,
+    /// What is likely to be meant otherwise.
+    pub(super) warnings: Vec<Warning>,
     /// What probes read on this host.
     pub(super) probes: Vec<ProbeFact>,
     /// Where the admin socket is to be; none where it is off.
@@ -116,10 +118,8 @@ impl Facts {
                 .filter_map(|pool| pool.source)
                 .filter(|source| holds(*source) == Some(false))
                 .collect(),
-            own_backends: own::found(config)
-                .iter()
-                .map(|own| (!matches!(own.is, OwnPlace::Chain { .. }), own::describe(config, own)))
-                .collect(),
+            loops: own::loops(config),
+            warnings: own::warnings(config),
             probes: runtime.block_on(probes::read(config)),
             admin_folder: admin_folder(&config.admin.socket),
             access_log: config.access_log.as_ref().and_then(|log| access_log(&log.to)),
