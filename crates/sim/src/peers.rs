@@ -262,7 +262,7 @@ impl World {
             Ending::Close => {
                 trouble.reset = true;
                 // The other side may pause for longer than it may now.
-                trouble.still = self.manners.pausing.is_some();
+                trouble.still |= self.manners.pausing.is_some();
                 self.link_close(end, false);
             }
             Ending::Stall => trouble.still = true,
