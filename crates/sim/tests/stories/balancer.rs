@@ -8,9 +8,22 @@ use std::time::{Duration, Instant};
 use config::Config;
 use connection::CloseReason;
 use sim::{Kernel, Peer, Read, Stage};
-use table::{Gate, Health, PerWorker, Phase, PoolHealth, Published, Sockets, Standing, Table};
+use table::{
+    Availability, Gate, Health, PerWorker, Phase, PoolHealth, Published, Role, Sockets, Standing, Table,
+};
 use uring::Driver;
 use worker::{Handover, Inquirer, Recorder, Records, Settings, Worker};
+
+/// What is known of a backend that is down, of the primary and of a replica.
+pub(crate) const DOWN: Standing =
+    Standing { availability: Availability::Down, role: None, weight_permille: 1000 };
+pub(crate) const PRIMARY: Standing =
+    Standing { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
+pub(crate) const REPLICA: Standing = Standing {
+    availability: Availability::Up,
+    role: Some(Role::Replica { lags: false }),
+    weight_permille: 1000,
+};
 
 pub(crate) struct Balancer {
     pub(crate) stage: Stage,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use config::{Demand, OnAllDown, OnLoss, Waiting};
 use connection::{CloseReason, Direction};
 use sim::{Peer, Read};
-use table::{Availability, Phase, Role, Standing};
+use table::{Phase, Standing};
 use worker::{Errand, Meant, StateView};
 
-use crate::balancer::Balancer;
+use crate::balancer::{Balancer, DOWN, PRIMARY, REPLICA};
 
 /// More than a peer's window, and less than the kernel holds: the rest waits there.
 const ANSWER: u32 = 160 * 1024;
@@ -252,12 +252,3 @@ impl Balancer {
         self.reload(&[(address, standing)]);
     }
 }
-
-const DOWN: Standing = Standing { availability: Availability::Down, role: None, weight_permille: 1000 };
-const PRIMARY: Standing =
-    Standing { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
-const REPLICA: Standing = Standing {
-    availability: Availability::Up,
-    role: Some(Role::Replica { lags: false }),
-    weight_permille: 1000,
-};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use config::{AccessLog, Demand, LogFormat, LogTarget, Waiting};
 use connection::{CloseReason, Direction, Termination};
 use sim::Peer;
-use table::{Availability, Phase, Role, Standing};
+use table::Phase;
 use worker::Facts;
 
-use crate::balancer::Balancer;
+use crate::balancer::{Balancer, PRIMARY};
 
 #[test]
 fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
@@ -120,9 +120,6 @@ const IDLE: Duration = Duration::from_secs(30);
 
 const HELD: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(400);
-
-const PRIMARY: Standing =
-    Standing { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
 
 /// Timers tick, and a turn takes its time.
 fn near(time: Duration, expected: Duration) -> bool {

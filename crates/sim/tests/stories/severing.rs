@@ -5,9 +5,8 @@ use std::time::Duration;
 use config::{Demand, OnAllDown, OnLoss, Waiting};
 use connection::CloseReason;
 use sim::{Peer, Read};
-use table::{Availability, Role, Standing};
 
-use crate::balancer::Balancer;
+use crate::balancer::{Balancer, DOWN, PRIMARY, REPLICA};
 
 /// So many that one turn does not do.
 const CROWD: usize = 150;
@@ -152,15 +151,6 @@ fn an_attempt_of_a_listener_that_has_gone_ends_with_the_last_of_its_pool() {
     assert_eq!(balancer.read(&mut client), Read::Reset);
     assert_eq!(before.counters.of(0).closed(CloseReason::BackendDown).get(), 1);
 }
-
-const DOWN: Standing = Standing { availability: Availability::Down, role: None, weight_permille: 1000 };
-const PRIMARY: Standing =
-    Standing { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
-const REPLICA: Standing = Standing {
-    availability: Availability::Up,
-    role: Some(Role::Replica { lags: false }),
-    weight_permille: 1000,
-};
 
 impl Balancer {
     fn severed(&self) -> u64 {
