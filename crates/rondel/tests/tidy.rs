@@ -37,7 +37,8 @@ fn crates_take_their_lints_from_the_workspace() {
 #[test]
 fn what_decides_reads_no_clock_and_touches_no_socket() {
     let crates = root().join("crates");
-    let decides = ["verdict", "ejection", "roles", "schedule"].map(|file| format!("health/src/{file}.rs"));
+    let decides = ["verdict", "ejection", "roles", "lag", "schedule", "tracker"]
+        .map(|file| format!("health/src/{file}.rs"));
     for path in ["connection/src", "table/src"].into_iter().chain(decides.iter().map(String::as_str)) {
         each_line(&crates.join(path), &mut |file, number, line| {
             for word in
