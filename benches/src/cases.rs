@@ -75,7 +75,7 @@ pub(crate) static CASES: [Case; 15] = [
         title: "4 000 idle connections",
         unit: Unit::Connection,
         work: Work::Idle { connections: 4000 },
-        goals: &[Goal { rule: Rule::Best(Phase::Idle, Figure::ConnectionMemory), at_most: Some(0.20) }],
+        goals: &[WaitFor { rule: Rule::Best(Phase::Idle, Figure::ConnectionMemory), at_most: Some(0.20) }],
         bars: &[(Figure::ConnectionMemory, Phase::Idle)],
     },
     Case {
@@ -84,8 +84,8 @@ pub(crate) static CASES: [Case; 15] = [
         unit: Unit::Request,
         work: Work::Requests(Requests { connections: 256, ..SMALL }),
         goals: &[
-            Goal { at_most: Some(0.70), ..ADDED_P99 },
-            Goal { at_most: Some(0.70), ..ADDED_P999 },
+            WaitFor { at_most: Some(0.70), ..ADDED_P99 },
+            WaitFor { at_most: Some(0.70), ..ADDED_P999 },
             CPU_FIXED,
             CPU_FULL,
         ],
@@ -97,9 +97,9 @@ pub(crate) static CASES: [Case; 15] = [
         unit: Unit::Connection,
         work: Work::Reload(Requests { connections: 64, close: true, ..SMALL }),
         goals: &[
-            Goal { rule: Rule::NoneFailed(Phase::Reloading), at_most: Some(0.0) },
-            Goal { rule: Rule::Own(Figure::P99Us, Phase::Reloading, Phase::Fixed), at_most: Some(1.10) },
-            Goal { rule: Rule::Own(Figure::CpuUs, Phase::Reloading, Phase::Fixed), at_most: None },
+            WaitFor { rule: Rule::NoneFailed(Phase::Reloading), at_most: Some(0.0) },
+            WaitFor { rule: Rule::Own(Figure::P99Us, Phase::Reloading, Phase::Fixed), at_most: Some(1.10) },
+            WaitFor { rule: Rule::Own(Figure::CpuUs, Phase::Reloading, Phase::Fixed), at_most: None },
         ],
         bars: &[(Figure::P99Us, Phase::Fixed), (Figure::P99Us, Phase::Reloading)],
     },
@@ -109,11 +109,11 @@ pub(crate) static CASES: [Case; 15] = [
         unit: Unit::Request,
         work: Work::Beside { requests: Requests { connections: 64, ..SMALL }, stuck: 1000 },
         goals: &[
-            Goal { rule: Rule::Own(Figure::P99Us, Phase::Beside, Phase::Fixed), at_most: Some(1.10) },
-            Goal { rule: Rule::Own(Figure::P50Us, Phase::Beside, Phase::Fixed), at_most: None },
-            Goal { rule: Rule::Own(Figure::CpuUs, Phase::Beside, Phase::Fixed), at_most: None },
-            Goal { rule: Rule::NoneFailed(Phase::Beside), at_most: Some(0.0) },
-            Goal { rule: Rule::Best(Phase::Beside, Figure::Memory), at_most: None },
+            WaitFor { rule: Rule::Own(Figure::P99Us, Phase::Beside, Phase::Fixed), at_most: Some(1.10) },
+            WaitFor { rule: Rule::Own(Figure::P50Us, Phase::Beside, Phase::Fixed), at_most: None },
+            WaitFor { rule: Rule::Own(Figure::CpuUs, Phase::Beside, Phase::Fixed), at_most: None },
+            WaitFor { rule: Rule::NoneFailed(Phase::Beside), at_most: Some(0.0) },
+            WaitFor { rule: Rule::Best(Phase::Beside, Figure::Memory), at_most: None },
         ],
         bars: &[(Figure::P99Us, Phase::Fixed), (Figure::P99Us, Phase::Beside)],
     },
@@ -122,7 +122,10 @@ pub(crate) static CASES: [Case; 15] = [
         title: "two workers against one, all on both cores: small requests, kept alive, 64 connections",
         unit: Unit::Request,
         work: Work::TwoWorkers(Requests { connections: 64, ..SMALL }),
-        goals: &[Goal { rule: Rule::Own(Figure::Throughput, Phase::TwoWorkers, Phase::Full), at_most: None }],
+        goals: &[WaitFor {
+            rule: Rule::Own(Figure::Throughput, Phase::TwoWorkers, Phase::Full),
+            at_most: None,
+        }],
         bars: &[(Figure::Throughput, Phase::Full), (Figure::Throughput, Phase::TwoWorkers)],
     },
     Case {
@@ -155,7 +158,7 @@ pub(crate) struct Case {
     /// What is done.
     pub(crate) work: Work,
     /// What is compared, and what is promised of it.
-    pub(crate) goals: &'static [Goal],
+    pub(crate) goals: &'static [WaitFor],
     /// What its picture shows: a bar for each, of one kind.
     pub(crate) bars: &'static [(Figure, Phase)],
 }
@@ -203,8 +206,8 @@ pub(crate) struct Requests {
     pub(crate) stretch: u32,
 }
 
-const WATCHED_GOALS: &[Goal] =
-    &[Goal { rule: Rule::Own(Figure::CpuUs, Phase::Watched, Phase::Unwatched), at_most: Some(1.03) }];
+const WATCHED_GOALS: &[WaitFor] =
+    &[WaitFor { rule: Rule::Own(Figure::CpuUs, Phase::Watched, Phase::Unwatched), at_most: Some(1.03) }];
 
 const WATCHED_BARS: &[(Figure, Phase)] =
     &[(Figure::CpuUs, Phase::Unwatched), (Figure::CpuUs, Phase::Watched)];
@@ -244,7 +247,7 @@ impl Page {
 
 /// A comparison, and its limit where one is promised.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Goal {
+pub(crate) struct WaitFor {
     /// What is compared.
     pub(crate) rule: Rule,
     /// The promise: the median over the rounds is not above.
@@ -266,15 +269,15 @@ pub(crate) enum Rule {
     NoneFailed(Phase),
 }
 
-const fn cpu(at_most: f64) -> Goal {
-    Goal { rule: Rule::Best(Phase::Full, Figure::CpuUs), at_most: Some(at_most) }
+const fn cpu(at_most: f64) -> WaitFor {
+    WaitFor { rule: Rule::Best(Phase::Full, Figure::CpuUs), at_most: Some(at_most) }
 }
 
 // Latency must not be bought with CPU time, nor the other way round; so both are there where one is promised.
-const CPU_FULL: Goal = Goal { rule: Rule::Best(Phase::Full, Figure::CpuUs), at_most: None };
-const CPU_FIXED: Goal = Goal { rule: Rule::Best(Phase::Fixed, Figure::CpuUs), at_most: None };
-const ADDED_P99: Goal = Goal { rule: Rule::Added(Phase::Fixed, Figure::P99Us), at_most: None };
-const ADDED_P999: Goal = Goal { rule: Rule::Added(Phase::Fixed, Figure::P999Us), at_most: None };
+const CPU_FULL: WaitFor = WaitFor { rule: Rule::Best(Phase::Full, Figure::CpuUs), at_most: None };
+const CPU_FIXED: WaitFor = WaitFor { rule: Rule::Best(Phase::Fixed, Figure::CpuUs), at_most: None };
+const ADDED_P99: WaitFor = WaitFor { rule: Rule::Added(Phase::Fixed, Figure::P99Us), at_most: None };
+const ADDED_P999: WaitFor = WaitFor { rule: Rule::Added(Phase::Fixed, Figure::P999Us), at_most: None };
 
 impl Work {
     /// Whether a peer can take part.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::cases::{Goal, Rule};
+use crate::cases::{Rule, WaitFor};
 use crate::figures::{Figure, Phase, Sample, Unit};
 use crate::peers::{Peer, RIVALS};
 use crate::statistics::Summary;
@@ -24,7 +24,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    pub(crate) fn of(goal: &Goal, unit: Unit, samples: &[Sample]) -> Self {
+    pub(crate) fn of(goal: &WaitFor, unit: Unit, samples: &[Sample]) -> Self {
         let mut numbers: Vec<u32> = samples.iter().map(|sample| sample.round).collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -41,10 +41,10 @@ impl Verdict {
 }
 
 /// What goals compare, of ours against ours as it was, where both were measured.
-pub(crate) fn against_before(goals: &[Goal], unit: Unit, samples: &[Sample]) -> Vec<Verdict> {
-    let before = |goal: &Goal| match goal.rule {
+pub(crate) fn against_before(goals: &[WaitFor], unit: Unit, samples: &[Sample]) -> Vec<Verdict> {
+    let before = |goal: &WaitFor| match goal.rule {
         Rule::Best(phase, figure) => {
-            Some(Verdict::of(&Goal { rule: Rule::Before(phase, figure), at_most: None }, unit, samples))
+            Some(Verdict::of(&WaitFor { rule: Rule::Before(phase, figure), at_most: None }, unit, samples))
         }
         _ => None,
     };
@@ -123,7 +123,7 @@ fn ratio(above: f64, below: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::{Verdict, against_before};
-    use crate::cases::{Goal, Rule};
+    use crate::cases::{Rule, WaitFor};
     use crate::figures::{Figure, Figures, Phase, Sample, Unit};
     use crate::peers::Peer;
 
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(goal: Goal, samples: &[Sample], rounds: &str, met: Option<bool>) {
+    fn check(goal: WaitFor, samples: &[Sample], rounds: &str, met: Option<bool>) {
         let verdict = Verdict::of(&goal, Unit::Request, samples);
         let shown: Vec<String> = verdict.rounds.iter().map(|ratio| format!("{ratio:.2}")).collect();
         assert_eq!((shown.join(" ").as_str(), verdict.met), (rounds, met));
@@ -154,15 +154,15 @@ mod tests {
     #[test]
     fn each_round_is_held_against_its_own_best_rival() {
         let samples = samples(Phase::Full, Figure::CpuUs, "- 12 10 9\n- 20 24 22\n- 10 10 8");
-        check(Goal { rule: BEST, at_most: Some(0.9) }, &samples, "0.90 1.10 0.80", Some(true));
-        check(Goal { rule: BEST, at_most: Some(0.85) }, &samples, "0.90 1.10 0.80", Some(false));
-        check(Goal { rule: BEST, at_most: None }, &samples, "0.90 1.10 0.80", None);
+        check(WaitFor { rule: BEST, at_most: Some(0.9) }, &samples, "0.90 1.10 0.80", Some(true));
+        check(WaitFor { rule: BEST, at_most: Some(0.85) }, &samples, "0.90 1.10 0.80", Some(false));
+        check(WaitFor { rule: BEST, at_most: None }, &samples, "0.90 1.10 0.80", None);
     }
 
     #[test]
     fn ours_against_ours_as_it_was() {
         let mut samples = samples(Phase::Full, Figure::CpuUs, "- 12 10 9\n- 20 24 22");
-        let goals = [Goal { rule: BEST, at_most: None }, Goal { rule: ADDED, at_most: None }];
+        let goals = [WaitFor { rule: BEST, at_most: None }, WaitFor { rule: ADDED, at_most: None }];
         assert!(against_before(&goals, Unit::Request, &samples).is_empty());
         for (round, value) in [(1, 10.0), (2, 20.0)] {
             let figures = Figures::from([(Figure::CpuUs, value)]);
@@ -176,30 +176,30 @@ mod tests {
     #[test]
     fn a_round_that_lacks_one_side_says_nothing() {
         let samples = samples(Phase::Full, Figure::CpuUs, "- 12 10 -\n- - - 22\n- - 10 8");
-        check(Goal { rule: BEST, at_most: Some(1.0) }, &samples, "0.80", Some(true));
+        check(WaitFor { rule: BEST, at_most: Some(1.0) }, &samples, "0.80", Some(true));
     }
 
     #[test]
     fn what_is_added_is_more_than_without_a_balancer() {
         let samples = samples(Phase::Full, Figure::CpuUs, "100 200 300 150\n100 300 200 160");
-        check(Goal { rule: ADDED, at_most: Some(0.7) }, &samples, "0.50 0.60", Some(true));
+        check(WaitFor { rule: ADDED, at_most: Some(0.7) }, &samples, "0.50 0.60", Some(true));
     }
 
     #[test]
     fn a_rival_that_adds_nothing_is_beaten_by_none() {
         let better = samples(Phase::Full, Figure::CpuUs, "100 90 300 150");
-        check(Goal { rule: ADDED, at_most: Some(0.7) }, &better, "inf", Some(false));
+        check(WaitFor { rule: ADDED, at_most: Some(0.7) }, &better, "inf", Some(false));
         let both = samples(Phase::Full, Figure::CpuUs, "100 90 300 95");
-        check(Goal { rule: ADDED, at_most: Some(0.7) }, &both, "", None);
+        check(WaitFor { rule: ADDED, at_most: Some(0.7) }, &both, "", None);
     }
 
     #[test]
     fn one_failure_in_one_round_is_too_many() {
         let rule = Rule::NoneFailed(Phase::Full);
         let none = samples(Phase::Full, Figure::Failed, "- 1 1 0\n- 1 1 0\n- 1 1 0");
-        check(Goal { rule, at_most: Some(0.0) }, &none, "0.00 0.00 0.00", Some(true));
+        check(WaitFor { rule, at_most: Some(0.0) }, &none, "0.00 0.00 0.00", Some(true));
         let one = samples(Phase::Full, Figure::Failed, "- 0 0 0\n- 0 0 1\n- 0 0 0");
-        check(Goal { rule, at_most: Some(0.0) }, &one, "0.00 1.00 0.00", Some(false));
+        check(WaitFor { rule, at_most: Some(0.0) }, &one, "0.00 1.00 0.00", Some(false));
     }
 
     #[test]
@@ -207,11 +207,11 @@ mod tests {
         let mut samples = samples(Phase::Fixed, Figure::P99Us, "- - - 100");
         samples.extend(self::samples(Phase::Reloading, Figure::P99Us, "- - - 105"));
         let rule = Rule::Own(Figure::P99Us, Phase::Reloading, Phase::Fixed);
-        check(Goal { rule, at_most: Some(1.1) }, &samples, "1.05", Some(true));
+        check(WaitFor { rule, at_most: Some(1.1) }, &samples, "1.05", Some(true));
     }
 
     #[test]
     fn nothing_measured_is_nothing_judged() {
-        check(Goal { rule: BEST, at_most: Some(1.0) }, &[], "", None);
+        check(WaitFor { rule: BEST, at_most: Some(1.0) }, &[], "", None);
     }
 }

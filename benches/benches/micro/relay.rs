@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use connection::{Chunks, Direction, Half, Next, Patience, Relay, Spliced};
+use connection::{Chunks, Direction, Half, IdleTimeouts, Next, Relay, Spliced};
 use criterion::Criterion;
 
 pub(crate) fn benchmark(criterion: &mut Criterion) {
@@ -37,7 +37,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
     group.bench_function("is asked whether it stands still", |bencher| {
         let now = start();
         let relay = Relay::new(now);
-        let patience = Patience { idle: Duration::from_secs(3600), half_closed: Duration::from_secs(60) };
+        let patience = IdleTimeouts { idle: Duration::from_secs(3600), half_closed: Duration::from_secs(60) };
         bencher.iter(|| black_box(&relay).check(black_box(now), patience));
     });
     group.finish();

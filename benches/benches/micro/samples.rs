@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::{Config, Demand};
+use config::{Config, TargetRole};
 use table::{BackendIndex, Dice, Picked, Pool, Sockets, Table};
 
 /// As many backends as a pool may have.
@@ -50,7 +50,7 @@ pub(crate) fn table(config: &Config, previous: Option<&Table>) -> Table {
 /// A pick for whoever wants any backend; the place is kept.
 pub(crate) fn pick(pool: &Pool, tried: &[BackendIndex]) -> Option<BackendIndex> {
     let client = || IpAddr::from([192, 0, 2, 1]);
-    match pool.pick(Demand::Any, tried, &mut Dice::new(0), client) {
+    match pool.pick(TargetRole::Any, tried, &mut Dice::new(0), client) {
         Picked::Backend(index) => Some(index),
         Picked::Full | Picked::None => None,
     }

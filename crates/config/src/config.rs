@@ -268,7 +268,7 @@ impl fmt::Display for OnRemove {
     }
 }
 
-impl fmt::Display for Demand {
+impl fmt::Display for TargetRole {
     /// As the file says it: the role alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -308,7 +308,7 @@ pub struct Listener {
     /// The pool its connections go to.
     pub pool: PoolIndex,
     /// Which backends of it may take them.
-    pub demand: Demand,
+    pub demand: TargetRole,
     /// Whether the access log, if there is one, has lines of its connections.
     pub access_log: bool,
     /// Length of the kernel's queue of connections not yet accepted, per worker; the kernel clips it at
@@ -325,7 +325,7 @@ pub struct Listener {
 
 /// Which backends of a pool may take the connections of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Demand {
+pub enum TargetRole {
     /// Those of the tier that serves, whatever their role.
     Any,
     /// The primary alone. Clients wait for one, within these bounds.

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::{
-    AccessLog, Admin, AdminSocket, Backend, Balance, ConnectionsMax, Demand, Eject, Failback, Fallback,
-    Keepalive, LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Tier, Tiers,
+    AccessLog, Admin, AdminSocket, Backend, Balance, ConnectionsMax, Eject, Failback, Fallback, Keepalive,
+    LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, TargetRole, Tier, Tiers,
     Waiting, Workers,
 };
 use crate::probe::{Damping, Rhythm, Thresholds};
@@ -77,7 +77,7 @@ pub(crate) const LISTENER_CONNECTIONS_MAX: u32 = 10_000;
 pub(crate) const FREEBIND: bool = false;
 pub(crate) const V6ONLY: bool = false;
 
-pub(crate) const DEMAND: Demand = Demand::Any;
+pub(crate) const DEMAND: TargetRole = TargetRole::Any;
 
 /// A planned change of the primary takes a few seconds; whoever waits for longer has better things to do.
 pub(crate) const HOLD: Waiting = Waiting { connections_max: 1000, timeout: Duration::from_secs(10) };

@@ -3,9 +3,9 @@
 use std::fmt::{self, Display};
 
 use crate::config::{
-    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand,
-    Eject, Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool,
-    Runtime, Tier, Waiting, Workers,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,
+    Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Runtime,
+    TargetRole, Tier, Waiting, Workers,
 };
 use crate::duration::show;
 use crate::escaped;
@@ -68,13 +68,13 @@ impl Listener {
     fn describe(&self, pool: &Pool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nlistener {} {} -> pool {}", self.name, self.address, pool.name)?;
         match self.demand {
-            Demand::Any => {}
-            Demand::Primary(hold) => {
+            TargetRole::Any => {}
+            TargetRole::Primary(hold) => {
                 setting(f, "role", "primary")?;
                 setting(f, "hold", hold)?;
             }
-            Demand::Replica(Fallback::None) => setting(f, "role", "replica")?,
-            Demand::Replica(Fallback::Primary) => setting(f, "role", "replica, or else primary")?,
+            TargetRole::Replica(Fallback::None) => setting(f, "role", "replica")?,
+            TargetRole::Replica(Fallback::Primary) => setting(f, "role", "replica, or else primary")?,
         }
         setting(f, "access_log", self.access_log)?;
         setting(f, "backlog", self.backlog)?;

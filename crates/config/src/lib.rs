@@ -12,7 +12,7 @@ pub mod probe;
 mod load;
 mod regular;
 
-mod screen;
+mod precheck;
 mod shape;
 mod tree;
 
@@ -22,8 +22,8 @@ mod pooling;
 mod probing;
 mod sections;
 
-mod meaning;
 mod own;
+mod resolve;
 
 // What the steps use: readers for the nodes of a tree and for the texts in them, and the numbers they hold to.
 mod address;
@@ -55,9 +55,9 @@ mod forward;
 mod warning;
 
 pub use crate::config::{
-    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Demand,
-    Eject, Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown,
-    OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Runtime, Tier, Tiers, Waiting, Workers,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,
+    Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown,
+    OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Runtime, TargetRole, Tier, Tiers, Waiting, Workers,
 };
 pub use crate::duration::show as show_duration;
 pub use crate::error::{ConfigError, Position, Problem};

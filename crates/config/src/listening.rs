@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::address;
-use crate::config::{Demand, Fallback, Listener, PoolIndex, Waiting};
+use crate::config::{Fallback, Listener, PoolIndex, TargetRole, Waiting};
 use crate::defaults;
 use crate::fields::{Fields, Section, Value};
 use crate::limits;
@@ -17,7 +17,7 @@ pub(crate) struct WrittenListener {
     pub(crate) pool: Option<At<String>>,
     every_address: bool,
     pub(crate) v6only: bool,
-    pub(crate) demand: Demand,
+    pub(crate) demand: TargetRole,
     /// Where its role is.
     pub(crate) role: Option<Span>,
     rest: ListenerRest,
@@ -118,7 +118,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
 }
 
 /// Reads which backends a listener's connections may go to, and where its role is.
-fn demand(fields: &Fields<'_>, problems: &mut Problems) -> (Demand, Option<Span>) {
+fn demand(fields: &Fields<'_>, problems: &mut Problems) -> (TargetRole, Option<Span>) {
     let value = fields.get("role").filter(|value| !value.is_nothing());
     let demand = value.and_then(|value| value.choice("role", ROLES, problems)).unwrap_or(defaults::DEMAND);
     let mut refuse = |key: &str, why: &str, help: &str| {
@@ -127,24 +127,26 @@ fn demand(fields: &Fields<'_>, problems: &mut Problems) -> (Demand, Option<Span>
         }
     };
     match demand {
-        Demand::Primary(_) => refuse("fallback", "for a primary", "it is for listeners of `role: replica`"),
-        Demand::Replica(_) => refuse("hold", "for replicas", "it is for listeners of `role: primary`"),
+        TargetRole::Primary(_) => {
+            refuse("fallback", "for a primary", "it is for listeners of `role: replica`")
+        }
+        TargetRole::Replica(_) => refuse("hold", "for replicas", "it is for listeners of `role: primary`"),
         // A role that is wrong has been reported; what belongs to it may be right.
-        Demand::Any if value.is_none() => {
+        TargetRole::Any if value.is_none() => {
             refuse("hold", "without a role", "add `role: primary`, or remove it");
             refuse("fallback", "without a role", "add `role: replica`, or remove it");
         }
-        Demand::Any => {}
+        TargetRole::Any => {}
     }
     let demand = match demand {
-        Demand::Any => Demand::Any,
-        Demand::Primary(hold) => {
-            Demand::Primary(fields.get("hold").map_or(hold, |value| waiting(value, &HOLD, hold, problems)))
-        }
-        Demand::Replica(fallback) => {
+        TargetRole::Any => TargetRole::Any,
+        TargetRole::Primary(hold) => TargetRole::Primary(
+            fields.get("hold").map_or(hold, |value| waiting(value, &HOLD, hold, problems)),
+        ),
+        TargetRole::Replica(fallback) => {
             let written = fields.get("fallback");
             let written = written.and_then(|value| value.choice("fallback", Fallback::ALL, problems));
-            Demand::Replica(written.unwrap_or(fallback))
+            TargetRole::Replica(written.unwrap_or(fallback))
         }
     };
     (demand, value.map(|value| value.span()))
@@ -201,4 +203,4 @@ pub(crate) fn name(
 }
 
 /// With what holds where the listener says nothing more.
-const ROLES: &[Demand] = &[Demand::Primary(defaults::HOLD), Demand::Replica(defaults::FALLBACK)];
+const ROLES: &[TargetRole] = &[TargetRole::Primary(defaults::HOLD), TargetRole::Replica(defaults::FALLBACK)];

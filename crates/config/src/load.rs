@@ -10,11 +10,11 @@ use crate::duration;
 use crate::error::ConfigError;
 use crate::file;
 use crate::limits::FILE_BYTES_MAX;
-use crate::meaning::mean;
 use crate::place::Places;
 use crate::problem::{Finding, Problems, Span};
 use crate::recognise::recognise;
 use crate::regular::{self, NotRegular};
+use crate::resolve::resolve;
 use crate::tree::Tree;
 
 impl Config {
@@ -67,7 +67,7 @@ impl Config {
         }
         let tree = Tree::parse(text, &mut problems);
         let file = tree.as_ref().and_then(|tree| file::File::read(tree, &mut problems));
-        let config = file.map(|file| mean(file, &mut problems));
+        let config = file.map(|file| resolve(file, &mut problems));
         match config {
             Some(config) if problems.is_empty() => return Ok(config),
             _ => {}

@@ -13,8 +13,8 @@ use serde::de::{
 };
 
 use crate::limits::{NESTING_MAX, NODES_MAX};
+use crate::precheck;
 use crate::problem::{Finding, Span};
-use crate::screen;
 use crate::syntax;
 use crate::tokens::{TokenKind, Tokens};
 
@@ -40,12 +40,12 @@ pub(crate) fn shapes(text: &str, tags: bool) -> Result<Vec<Shape>, Finding> {
     let span = Span::of_bytes(text, place..place + 1);
     Err(match reader.refusal {
         Some(Refusal::Nested) if Tokens::new(text, 0).any(|token| token.kind == TokenKind::Alias) => {
-            screen::nested(span).help(
+            precheck::nested(span).help(
                 "the format needs seven levels; look for an alias within what it stands for, or a bracket too many",
             )
         }
-        Some(Refusal::Nested) => screen::nested(span),
-        Some(Refusal::Tag) => screen::tag(span),
+        Some(Refusal::Nested) => precheck::nested(span),
+        Some(Refusal::Tag) => precheck::tag(span),
         Some(Refusal::Many) => many(),
         Some(Refusal::End) | None => syntax::finding(text, &error),
     })

@@ -11,8 +11,8 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::precheck::{Precheck, screen};
 use crate::problem::{At, Finding, Problems, Quoted, Span};
-use crate::screen::{Screened, screen};
 use crate::shape::{Shape, shapes};
 use crate::syntax;
 
@@ -64,7 +64,7 @@ impl<'t> Tree<'t> {
     /// Builds the tree of the one document in `text`; without one, or without valid YAML, says so and gives
     /// nothing.
     pub(crate) fn parse(text: &'t str, problems: &mut Problems) -> Option<Self> {
-        let Screened::GoOn { tags } = screen(text, problems) else { return None };
+        let Precheck::GoOn { tags } = screen(text, problems) else { return None };
         let shapes = match shapes(text, tags) {
             Ok(shapes) => shapes,
             Err(finding) => {

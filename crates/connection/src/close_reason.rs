@@ -55,7 +55,7 @@ reasons! {
     HalfClosedTimeout, "half_closed_timeout":
         "One side had finished, and the other stood still for `half_closed_timeout`, as for `idle`.";
     Drained, "drained": "The drain ran out of time, or was cut short.";
-    OverLimit, "over_limit": "No descriptor was left for it, and the client was turned away.";
+    NoDescriptor, "over_limit": "No descriptor was left for it, and the client was turned away.";
     NoPrimary, "no_primary": "No backend was the primary, for as long as a client is held for one.";
     HoldFull, "hold_full": "No backend was the primary, and as many clients were held for one as may be.";
     QueueFull, "queue_full": "All backends were at their `max_connections`, and as many clients waited as may.";

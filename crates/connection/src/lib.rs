@@ -15,5 +15,5 @@ pub use crate::half::{
 };
 pub use crate::parting::Parting;
 pub use crate::queue::{Chunk, Chunks, Queue};
-pub use crate::relay::{Direction, Patience, Relay};
+pub use crate::relay::{Direction, IdleTimeouts, Relay};
 pub use crate::termination::{Stage, Termination};

@@ -31,7 +31,7 @@ impl Parting {
             | CloseReason::NoSourceAddress
             | CloseReason::NoSourcePort
             | CloseReason::NoResources
-            | CloseReason::OverLimit
+            | CloseReason::NoDescriptor
             | CloseReason::NoPrimary
             | CloseReason::HoldFull
             | CloseReason::QueueFull

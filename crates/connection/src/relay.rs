@@ -25,14 +25,14 @@ pub enum Direction {
 
 /// How long a relay may stand still.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct IdleTimeouts {
     /// While both directions are open.
     pub idle: Duration,
     /// Once one direction has ended.
     pub half_closed: Duration,
 }
 
-/// Standing still for so long, a stream gives its pipe back.
+/// BackendState still for so long, a stream gives its pipe back.
 const QUIET_AFTER: Duration = Duration::from_secs(1);
 
 /// How exact the kernel's word is when a peer took bytes: it counts in jiffies, of up to 10 ms. What is no later than
@@ -114,7 +114,7 @@ impl Relay {
     /// # Errors
     ///
     /// The relay stood still for longer than `patience` allows.
-    pub fn check(&self, now: Instant, patience: Patience) -> Result<Instant, CloseReason> {
+    pub fn check(&self, now: Instant, patience: IdleTimeouts) -> Result<Instant, CloseReason> {
         let (allowed, reason) = if self.halves.iter().any(Half::is_finished) {
             (patience.half_closed.min(patience.idle), CloseReason::HalfClosedTimeout)
         } else {

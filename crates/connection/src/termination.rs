@@ -220,7 +220,7 @@ fn cause(reason: CloseReason, stage: Stage) -> u8 {
         CloseReason::NoSourceAddress
         | CloseReason::NoSourcePort
         | CloseReason::NoResources
-        | CloseReason::OverLimit => b'R',
+        | CloseReason::NoDescriptor => b'R',
         CloseReason::Drained
         | CloseReason::Removed
         | CloseReason::BackendDrained
@@ -258,7 +258,7 @@ fn place(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::NoSourceAddress
         | CloseReason::NoSourcePort
         | CloseReason::NoResources
-        | CloseReason::OverLimit => b'C',
+        | CloseReason::NoDescriptor => b'C',
         CloseReason::NoPrimary
         | CloseReason::HoldFull
         | CloseReason::QueueFull

@@ -20,7 +20,7 @@ const TABLE: &[(CloseReason, [&str; 2], [&str; 2])] = &[
     (CloseReason::Idle, ["close", "close"], ["reset", "reset"]),
     (CloseReason::HalfClosedTimeout, ["close", "close"], ["reset", "reset"]),
     (CloseReason::Drained, ["close", "close"], ["reset", "reset"]),
-    (CloseReason::OverLimit, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::NoDescriptor, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::NoPrimary, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::HoldFull, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::QueueFull, ["reset", "reset"], ["reset", "reset"]),

@@ -10,7 +10,7 @@
 //! Nobody waits for the scribe but control at the end of the process, and that not for long: where nothing can be written, records
 //! stay in the queues until those are full, and then they are lost, and counted.
 
-mod scribe; // The thread. Start here.
+mod writer; // The thread. Start here.
 
 mod ended;
 mod line;
@@ -24,21 +24,21 @@ use std::time::Duration;
 
 use config::{AccessLog as Config, LogFormat};
 use serde::{Deserialize, Serialize};
-use table::Gate;
+use table::Semaphore;
 use tokio::sync::mpsc;
 use worker::{Recorder, Records};
 
 use self::ended::LastEnded;
 pub use self::line::{Counts, Ended, EndedTermination};
-use self::scribe::Scribe;
 use self::sink::Sink;
+use self::writer::LogWriter;
 use crate::failure::Failure;
 
 /// The access log, as control has it. The scribe always runs: an operator may turn the log on at any time.
 pub(crate) struct AccessLog {
     /// What the scribe was told last.
     config: Option<Config>,
-    desk: Arc<Desk>,
+    shared: Arc<Shared>,
     scribe: Thread,
     /// What is to be said in the log of the process.
     notes: mpsc::Receiver<String>,
@@ -58,7 +58,7 @@ struct Target {
 
 /// What control and the scribe share. Whoever locks something holds it for a moment, and never while he writes.
 #[derive(Default)]
-struct Desk {
+struct Shared {
     orders: Mutex<Orders>,
     written: AtomicU64,
     lost: AtomicU64,
@@ -102,12 +102,12 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl AccessLog {
     /// Starts the scribe with what was opened. `gate` counts the connections of the process.
-    pub(crate) fn start(Prepared(config, target): Prepared, gate: Arc<Gate>) -> Result<Self, Failure> {
-        let desk = Arc::new(Desk::default());
-        desk.orders().target = Some(target);
+    pub(crate) fn start(Prepared(config, target): Prepared, gate: Arc<Semaphore>) -> Result<Self, Failure> {
+        let shared = Arc::new(Shared::default());
+        shared.orders().target = Some(target);
         let (say, notes) = mpsc::channel(NOTES_MAX);
         let (end, ended) = sync_channel(1);
-        let scribe = Scribe::new(Arc::clone(&desk), gate, say);
+        let scribe = LogWriter::new(Arc::clone(&shared), gate, say);
         let body = move || {
             scribe.run();
             // Nobody may be waiting for it.
@@ -116,7 +116,7 @@ impl AccessLog {
         let thread = std::thread::Builder::new().name("rondel-log".to_owned()).spawn(body);
         let thread =
             thread.map_err(|error| Failure::Runtime(format!("a thread for the access log: {error}")))?;
-        Ok(Self { config, desk, scribe: thread.thread().clone(), notes, ended })
+        Ok(Self { config, shared, scribe: thread.thread().clone(), notes, ended })
     }
 
     /// Where workers put their records.
@@ -174,19 +174,19 @@ impl AccessLog {
     pub(crate) fn status(&self, unwritten: u64) -> AccessLogStatus {
         AccessLogStatus {
             to: self.config.as_ref().map_or("off".to_owned(), |config| config.to.to_string()),
-            written: self.desk.written.load(Ordering::Relaxed),
-            lost: self.desk.lost.load(Ordering::Relaxed) + unwritten,
-            error: lock(&self.desk.error).clone(),
+            written: self.shared.written.load(Ordering::Relaxed),
+            lost: self.shared.lost.load(Ordering::Relaxed) + unwritten,
+            error: lock(&self.shared.error).clone(),
         }
     }
 
     /// The connections of logged listeners that ended last, the latest first.
     pub(crate) fn ended(&self) -> Vec<Ended> {
-        lock(&self.desk.ended).latest_first()
+        lock(&self.shared.ended).latest_first()
     }
 
     fn order(&self, order: impl FnOnce(&mut Orders)) {
-        order(&mut self.desk.orders());
+        order(&mut self.shared.orders());
         self.scribe.unpark();
     }
 }
@@ -207,7 +207,7 @@ impl Prepared {
     }
 }
 
-impl Desk {
+impl Shared {
     fn orders(&self) -> MutexGuard<'_, Orders> {
         lock(&self.orders)
     }

@@ -1,6 +1,6 @@
 //! Whether this host gives what a config asks of it: what `rondel doctor` says.
 //!
-//! `Facts` are read first, and judged then: `judge` is given values and returns findings.
+//! `HostFacts` are read first, and judged then: `judge` is given values and returns findings.
 
 mod facts; // What there is to know of a host.
 mod probes;
@@ -11,7 +11,7 @@ use std::io;
 use config::{Config, Warning};
 use serde::Serialize;
 
-use self::facts::{Facts, Holder, PortFact};
+use self::facts::{Holder, HostFacts, PortFact};
 use crate::admin::Admin;
 use crate::failure::{Failure, NO_IPV6};
 use crate::host::Host;
@@ -62,11 +62,11 @@ pub fn examine(config: Config) -> Result<Vec<Finding>, Failure> {
     let host = Host::prepare()
         .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
     let config = host.adapt(config, |_| false);
-    Ok(judge(&config, &Facts::read(&config, host)?))
+    Ok(judge(&config, &HostFacts::read(&config, host)?))
 }
 
 /// What is to be thought of a host with these `facts`, for a balancer of this `config`.
-fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
+fn judge(config: &Config, facts: &HostFacts) -> Vec<Finding> {
     let mut findings = vec![kernel(&facts.release), ring(facts), files(config, facts)];
     findings.extend(memory(config, facts));
     findings.push(cpus(config, facts));
@@ -121,21 +121,21 @@ fn kernel(release: &str) -> Finding {
     )
 }
 
-fn ring(facts: &Facts) -> Finding {
+fn ring(facts: &HostFacts) -> Finding {
     match &facts.ring {
         Ok(()) => ok("io_uring", "a ring with its buffers can be had"),
         Err((found, cure)) => finding(Level::Fail, "io_uring", found, cure),
     }
 }
 
-fn sizes(config: &Config, facts: &Facts) -> Result<Sizes, TooLittle> {
+fn sizes(config: &Config, facts: &HostFacts) -> Result<Sizes, TooLittle> {
     let probes =
         config.pools.iter().filter(|pool| pool.probe.is_some()).map(|pool| pool.backends.len()).sum();
     let admin = Admin::descriptors(&config.admin);
     Sizes::new(&config.runtime, config.listeners.len(), probes, admin, &facts.host)
 }
 
-fn files(config: &Config, facts: &Facts) -> Finding {
+fn files(config: &Config, facts: &HostFacts) -> Finding {
     let limit = facts.host.descriptors_max;
     let raise = "raise it: `LimitNOFILE=` in the unit, or `ulimit -n`";
     match sizes(config, facts) {
@@ -159,7 +159,7 @@ fn files(config: &Config, facts: &Facts) -> Finding {
 }
 
 /// What there is to say where the process may take too little memory.
-fn memory(config: &Config, facts: &Facts) -> Option<Finding> {
+fn memory(config: &Config, facts: &HostFacts) -> Option<Finding> {
     let Err(TooLittle::Memory { left, needed }) = sizes(config, facts) else { return None };
     let found =
         format!("the limit leaves {} MiB, and the workers need {} MiB", left >> 20, needed.div_ceil(1 << 20));
@@ -167,7 +167,7 @@ fn memory(config: &Config, facts: &Facts) -> Option<Finding> {
     Some(finding(Level::Fail, "memory", found, cure))
 }
 
-fn cpus(config: &Config, facts: &Facts) -> Finding {
+fn cpus(config: &Config, facts: &HostFacts) -> Finding {
     let available = facts.host.cpus.len();
     let workers = sizes(config, facts).map_or(available, |sizes| sizes.cpus.len());
     if workers > available {
@@ -193,7 +193,7 @@ fn cpus(config: &Config, facts: &Facts) -> Finding {
     }
 }
 
-fn conntrack(connections: u32, facts: &Facts) -> Option<Finding> {
+fn conntrack(connections: u32, facts: &HostFacts) -> Option<Finding> {
     let entries = facts.conntrack_max?;
     // One for the client's side of a connection, one for the backend's.
     let needed = 2 * u64::from(connections);
@@ -211,7 +211,7 @@ fn conntrack(connections: u32, facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn pipes(config: &Config, facts: &Facts) -> Finding {
+fn pipes(config: &Config, facts: &HostFacts) -> Finding {
     match sizes(config, facts) {
         Ok(sizes) if sizes.pipes_per_worker == 0 => finding(
             Level::Warn,
@@ -224,7 +224,7 @@ fn pipes(config: &Config, facts: &Facts) -> Finding {
     }
 }
 
-fn backlogs(config: &Config, facts: &Facts) -> Finding {
+fn backlogs(config: &Config, facts: &HostFacts) -> Finding {
     let most = facts.host.backlog_max;
     match config.listeners.iter().map(|listener| listener.backlog).max() {
         Some(backlog) if backlog > most => finding(
@@ -238,7 +238,7 @@ fn backlogs(config: &Config, facts: &Facts) -> Finding {
 }
 
 /// What there is to say where the host has no IPv6.
-fn ipv6(config: &Config, facts: &Facts) -> Option<Finding> {
+fn ipv6(config: &Config, facts: &HostFacts) -> Option<Finding> {
     if facts.host.ipv6 {
         return None;
     }
@@ -252,7 +252,7 @@ fn ipv6(config: &Config, facts: &Facts) -> Option<Finding> {
 }
 
 /// Towards one backend there is a port of this host for each connection.
-fn source_ports(config: &Config, pool: &config::Pool, connections_max: u32, facts: &Facts) -> Finding {
+fn source_ports(config: &Config, pool: &config::Pool, connections_max: u32, facts: &HostFacts) -> Finding {
     let subject = format!("ports to pool {}", pool.name);
     let to_it = config.listeners.iter().filter(|listener| config.pools[listener.pool.0].name == pool.name);
     let admitted = to_it.map(|listener| u64::from(listener.connections_max)).sum::<u64>();
@@ -275,7 +275,7 @@ fn source_ports(config: &Config, pool: &config::Pool, connections_max: u32, fact
 }
 
 /// Whether the host holds the address that a pool connects from.
-fn source(pool: &config::Pool, facts: &Facts) -> Option<Finding> {
+fn source(pool: &config::Pool, facts: &HostFacts) -> Option<Finding> {
     let source = pool.source?;
     let subject = format!("source of pool {}", pool.name);
     if facts.missing_sources.contains(&source) {
@@ -323,7 +323,7 @@ fn port(fact: &PortFact) -> Finding {
     }
 }
 
-fn backends(pool: &config::Pool, facts: &Facts) -> Vec<Finding> {
+fn backends(pool: &config::Pool, facts: &HostFacts) -> Vec<Finding> {
     let known: Vec<_> = pool
         .backends
         .iter()
@@ -527,7 +527,7 @@ mod tests {
 
     /// That one thing changed makes one finding that is not as it should be.
     #[track_caller]
-    fn check(level: Level, subject: &str, cure: &str, change: impl FnOnce(&mut Config, &mut Facts)) {
+    fn check(level: Level, subject: &str, cure: &str, change: impl FnOnce(&mut Config, &mut HostFacts)) {
         let (mut config, mut facts) = (config(), facts());
         change(&mut config, &mut facts);
         let findings = judge(&config, &facts);
@@ -566,8 +566,8 @@ mod tests {
         config
     }
 
-    fn facts() -> Facts {
-        Facts {
+    fn facts() -> HostFacts {
+        HostFacts {
             release: "6.18.2".to_owned(),
             ring: Ok(()),
             host: Host {

@@ -5,8 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 
 use config::ConfigError;
+use driver::SetupError;
 use rustix::io::Errno;
-use uring::SetupError;
 
 /// Why the process ends with an exit code other than 0.
 #[derive(Debug)]

@@ -12,10 +12,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
 use config::Config;
+use driver::ListenOptions;
 use listenfd::ListenFd;
 use rustix::net::sockopt;
 use table::Sockets;
-use uring::ListenOptions;
 
 /// All that were passed on.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl Inherited {
         let mut sockets = Vec::with_capacity(workers);
         for worker in 0..workers {
             let socket: OwnedFd = passed[worker % passed.len()].try_clone()?.into();
-            uring::inherit(&socket, options)?;
+            driver::inherit(&socket, options)?;
             sockets.push(socket);
         }
         log::info!("{}: {} sockets of systemd's", options.address, passed.len());
@@ -112,7 +112,7 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::time::Duration;
 
-    use uring::{ListenOptions, SocketKeepalive};
+    use driver::{ListenOptions, SocketKeepalive};
 
     use super::Inherited;
 

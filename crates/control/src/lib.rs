@@ -7,10 +7,11 @@ pub mod access_log; // What it says of connections that ended.
 pub mod admin; // How it is asked and steered.
 pub mod doctor; // Whether a host has what a config needs.
 
-mod chronicle;
+mod event_log;
 mod failure;
 mod host;
 mod inherited;
+mod monitor;
 mod notify;
 mod own;
 mod peaks;
@@ -24,14 +25,13 @@ mod shortages;
 mod sizing;
 mod sockets;
 mod sources;
-mod succession;
 mod totals;
-mod watch;
+mod transitions;
 mod words;
 
-pub use crate::chronicle::{ENTRIES_MAX, ENTRY_CHARS_MAX, Entry, Kind};
+pub use crate::event_log::{ENTRIES_MAX, ENTRY_CHARS_MAX, Entry, Kind};
 pub use crate::failure::Failure;
 pub use crate::ready::{Ready, ReadyListener};
 pub use crate::run::{Source, run};
 pub use crate::words::{counted, listed, unknown};
-pub use uring::give_back_large_memory;
+pub use driver::give_back_large_memory;

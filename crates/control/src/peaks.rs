@@ -125,7 +125,7 @@ mod tests {
     fn rates_rise_and_fall_and_peaks_stay() {
         // Seconds since the look before, connections in all and at once; then a second, and the most of both.
         let mut peak = Peak::default();
-        let mut now = crate::watch::now();
+        let mut now = crate::monitor::now();
         let mut last = None;
         for (seconds, total, active, rate, rate_max, active_max) in [
             (1.0, 10, 5, 10.0, 10.0, 5),

@@ -20,22 +20,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Warning};
+use driver::Waker;
 use log::Level;
-use table::{Changes, Gate, Health, PerWorker, Phase, Published, Sockets, Table, WorkerCounters};
+use table::{Changes, Inputs, PerWorker, Phase, Published, Semaphore, Sockets, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use uring::Waker;
-use worker::{Handover, Inquirer, Inquiries, Settings, WorkerError};
+use worker::{Balancer, QueryReceiver, QuerySender, Settings, WorkerError};
 
 use crate::access_log::{AccessLog, Prepared};
-use crate::admin::{ASKS_MAX, Admin, Answer, Ask, Overrides, Reloads};
-use crate::chronicle::{Chronicle, Kind};
+use crate::admin::{ASKS_MAX, Admin, AdminRequest, Answer, Overrides, Reloads};
+use crate::event_log::{EventLog, Kind};
 use crate::failure::Failure;
 use crate::host::{Host, holds};
 use crate::inherited::Inherited;
+use crate::monitor::{HealthMonitor, now};
 use crate::notify::{self, Notify};
 use crate::own;
 use crate::peaks::Peaks;
@@ -47,9 +48,8 @@ use crate::shortages::Shortages;
 use crate::sizing::{Sizes, TooLittle};
 use crate::sockets;
 use crate::sources::{Line, Sources};
-use crate::succession::{self, Reign};
 use crate::totals::Totals;
-use crate::watch::{Watch, now};
+use crate::transitions::{self, Snapshot};
 use crate::words::counted;
 
 /// Where the config comes from.
@@ -90,25 +90,25 @@ struct Control {
     /// The config in force, as the file says it.
     config: Config,
     /// What the table in force was built from: that, with what operators said laid over it.
-    laid_over: Config,
+    effective: Config,
     published: Arc<Published>,
     wakers: Arc<[Waker]>,
     /// Woken by workers when connects to a backend fail too often.
     failing: AsyncFd<Arc<Waker>>,
     /// Places for connections in the process.
-    gate: Arc<Gate>,
+    gate: Arc<Semaphore>,
     totals: Totals,
-    watch: Watch,
+    watch: HealthMonitor,
     access_log: AccessLog,
     /// Where workers count what they do.
     workers: Arc<PerWorker<WorkerCounters>>,
     /// What operators said of backends.
     overrides: Overrides,
     /// What the table in force goes by.
-    health: Health,
+    health: Inputs,
     /// The same of the table whose coming was noted last.
-    noted: Health,
-    chronicle: Chronicle,
+    noted: Inputs,
+    chronicle: EventLog,
     peaks: Peaks,
     sources: Sources,
     shortages: Shortages,
@@ -121,9 +121,9 @@ struct Control {
     started_at: f64,
     events: mpsc::Receiver<Event>,
     /// What connections of the admin interface want. It comes after all else: nobody who asks holds up a signal or a probe.
-    asks: mpsc::Receiver<Ask>,
+    asks: mpsc::Receiver<AdminRequest>,
     /// Where workers are asked for their connections.
-    inquirer: Inquirer,
+    query_sender: QuerySender,
     /// Workers that have not ended.
     running: usize,
     /// Sockets that systemd passed on.
@@ -174,7 +174,7 @@ impl Control {
         warn_of(&own::warnings(&config), &[]);
 
         let workers = sizes.cpus.len();
-        let gate = Arc::new(Gate::new(workers));
+        let gate = Arc::new(Semaphore::new(workers));
         let access_log = AccessLog::start(access_log.unwrap_or_else(Prepared::none), Arc::clone(&gate))?;
         let (ask, asks) = mpsc::channel(ASKS_MAX);
         let admin = Admin::start(&config.admin, &ask)?;
@@ -182,8 +182,8 @@ impl Control {
         let sockets = bind(&config, &all, workers, &[], admin.http, &inherited)?;
         let sockets = sockets.into_iter().map(Arc::new).collect();
         inherited.warn_of_unused(&config);
-        let mut watch = Watch::new(&config);
-        let mut chronicle = Chronicle::default();
+        let mut watch = HealthMonitor::new(&config);
+        let mut chronicle = EventLog::default();
         watch.first_round(FIRST_ROUND_MAX, &mut chronicle).await;
         let health = watch.health(now(), &mut chronicle);
         let table = Table::build(&config, sockets, workers, Some(&health), None);
@@ -194,10 +194,10 @@ impl Control {
         totals.follow(&table);
         let mut reloads = Reloads::default();
         reloads.on_load();
-        let (inquirer, inquiries) = Inquirer::new(workers);
+        let (query_sender, queries) = QuerySender::new(workers);
         let mut control = Self {
             source,
-            laid_over: config.clone(),
+            effective: config.clone(),
             config,
             published: Arc::new(Published::new(table)),
             wakers,
@@ -222,7 +222,7 @@ impl Control {
             reloads,
             events,
             asks,
-            inquirer,
+            query_sender,
             running: 0,
             inherited,
             reading: Reading::new(),
@@ -231,7 +231,7 @@ impl Control {
             admin,
         };
         control.look_at_sources();
-        control.spawn(&sizes, inquiries, &sender)?;
+        control.spawn(&sizes, queries, &sender)?;
         Ok((control, sizes))
     }
 
@@ -239,13 +239,13 @@ impl Control {
     fn spawn(
         &mut self,
         sizes: &Sizes,
-        inquiries: Vec<Inquiries>,
+        queries: Vec<QueryReceiver>,
         sender: &mpsc::Sender<Event>,
     ) -> Result<(), Failure> {
         let workers = sizes.cpus.len();
         let recorders = self.access_log.recorders(workers);
-        let ends = Handover::new(workers).into_iter().zip(inquiries).zip(recorders);
-        for ((index, &cpu), ((handover, inquiries), recorder)) in sizes.cpus.iter().enumerate().zip(ends) {
+        let ends = Balancer::new(workers).into_iter().zip(queries).zip(recorders);
+        for ((index, &cpu), ((handover, queries), recorder)) in sizes.cpus.iter().enumerate().zip(ends) {
             let settings = Settings {
                 index,
                 cpu,
@@ -253,7 +253,7 @@ impl Control {
                 buffers_max: sizes.buffers_per_worker,
                 gate: Arc::clone(&self.gate),
                 handover,
-                inquiries,
+                queries,
                 pipes_max: sizes.pipes_per_worker,
                 counters: Arc::clone(&self.workers),
                 recorder,
@@ -474,11 +474,11 @@ impl Control {
         }
         let changes = Changes::between(&self.config, &config);
         self.overrides.follow(&config);
-        self.laid_over = self.overrides.applied_to(&config);
-        self.watch.follow(&self.laid_over, &self.overrides, &mut self.chronicle);
+        self.effective = self.overrides.applied_to(&config);
+        self.watch.follow(&self.effective, &self.overrides, &mut self.chronicle);
         self.health = self.look();
         let table =
-            Table::build(&self.laid_over, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
+            Table::build(&self.effective, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.host.backlog_max);
         warn_of(&own::warnings(&config), &own::warnings(&self.config));
@@ -539,7 +539,7 @@ impl Control {
             return;
         }
         for socket in kept.sockets.iter() {
-            if let Err(error) = uring::relisten(socket, options.backlog, options.keepalive) {
+            if let Err(error) = driver::relisten(socket, options.backlog, options.keepalive) {
                 log::warn!("listener {}: backlog and keepalive stay as they were: {error}", listener.name);
             }
         }
@@ -555,9 +555,9 @@ impl Control {
 
     fn publish(&mut self, table: Table) {
         let before = self.published.load_full();
-        succession::note(
-            Reign { table: &before, health: &self.noted },
-            Reign { table: &table, health: &self.health },
+        transitions::note(
+            Snapshot { table: &before, health: &self.noted },
+            Snapshot { table: &table, health: &self.health },
             &mut self.chronicle,
         );
         self.noted = self.health.clone();
@@ -700,7 +700,7 @@ impl Control {
     }
 
     /// What is known of backends now, and what operators say.
-    fn look(&mut self) -> Health {
+    fn look(&mut self) -> Inputs {
         self.overrides.with_drains(self.watch.health(now(), &mut self.chronicle))
     }
 
@@ -708,7 +708,7 @@ impl Control {
     fn rebuild(&mut self, previous: &Table) {
         let sockets = previous.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect();
         let workers = self.wakers.len();
-        let table = Table::build(&self.laid_over, sockets, workers, Some(&self.health), Some(previous));
+        let table = Table::build(&self.effective, sockets, workers, Some(&self.health), Some(previous));
         self.publish(table.in_phase(previous.phase));
     }
 }

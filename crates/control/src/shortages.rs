@@ -54,8 +54,12 @@ impl Shortages {
             })
         });
         let listeners = table.listeners.iter().map(|listener| Felt {
-            key: Key { is_pool: false, name: listener.name.clone(), reason: CloseReason::OverLimit.name() },
-            total: listener.counters.sum(|worker| worker.closed(CloseReason::OverLimit).get()),
+            key: Key {
+                is_pool: false,
+                name: listener.name.clone(),
+                reason: CloseReason::NoDescriptor.name(),
+            },
+            total: listener.counters.sum(|worker| worker.closed(CloseReason::NoDescriptor).get()),
             is_said: false,
         });
         self.count(pools.chain(listeners), now)
@@ -132,7 +136,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Felt, Key, LINES_MAX, Shortages};
-    use crate::watch::now;
+    use crate::monitor::now;
 
     #[test]
     fn a_shortage_is_said_at_once_and_then_once_a_minute_with_the_number_since() {

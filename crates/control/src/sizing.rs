@@ -105,9 +105,9 @@ fn cpus(workers: Workers, mask: &[usize]) -> Vec<Option<usize>> {
 fn buffers(connections_max: u32, workers: u64, left: u64) -> Result<u32, TooLittle> {
     let worker = WORKER_BYTES + CONNECTION_BYTES * u64::from(connections_max);
     let fixed = PROCESS_BYTES + workers * worker;
-    let buffers = left.saturating_sub(fixed) / workers / uring::BUFFER_BYTES as u64;
-    if buffers < uring::BUFFERS_MIN.into() {
-        let needed = fixed + workers * u64::from(uring::BUFFERS_MIN) * uring::BUFFER_BYTES as u64;
+    let buffers = left.saturating_sub(fixed) / workers / driver::BUFFER_BYTES as u64;
+    if buffers < driver::BUFFERS_MIN.into() {
+        let needed = fixed + workers * u64::from(driver::BUFFERS_MIN) * driver::BUFFER_BYTES as u64;
         return Err(TooLittle::Memory { left, needed });
     }
     Ok(u32::try_from(buffers).unwrap_or(u32::MAX))

@@ -6,12 +6,12 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use config::Keepalive;
+use driver::{ListenOptions, SocketKeepalive};
 use rustix::net::{
     AddressFamily, Shutdown, SocketFlags, SocketType, bind, getsockname, ipproto, shutdown, socket_with,
     sockopt,
 };
 use table::Sockets;
-use uring::{ListenOptions, SocketKeepalive};
 
 use crate::failure::Failure;
 use crate::inherited::Inherited;
@@ -95,10 +95,10 @@ fn keepalive(keepalive: Keepalive) -> SocketKeepalive {
 }
 
 fn listen_group(mut options: ListenOptions, workers: usize) -> io::Result<Sockets> {
-    let first = uring::listen(options)?;
+    let first = driver::listen(options)?;
     // Port 0 lets the kernel choose, once.
     options.address = address_of(&first)?;
-    let rest = (1..workers).map(|_| uring::listen(options));
+    let rest = (1..workers).map(|_| driver::listen(options));
     Ok(Sockets::new(std::iter::once(Ok(first)).chain(rest).collect::<io::Result<_>>()?))
 }
 
@@ -172,8 +172,8 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::time::Duration;
 
+    use driver::{ListenOptions, SocketKeepalive};
     use table::Sockets;
-    use uring::{ListenOptions, SocketKeepalive};
 
     use super::{address, overlap, stop};
     use crate::failure::Failure;

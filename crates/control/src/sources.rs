@@ -89,8 +89,8 @@ mod tests {
     use std::time::Duration;
 
     use super::Sources;
+    use crate::monitor::now;
     use crate::reload::tests::config;
-    use crate::watch::now;
 
     #[test]
     fn a_source_is_said_to_be_missing_once_and_to_be_back_once() {

@@ -4,9 +4,9 @@
 //! ([`verdict`], [`ejection`], [`roles`], [`schedule`], `tracker`, `lag`); what asks is in `probe`.
 
 pub mod ejection;
+pub mod rise_fall;
 pub mod roles;
 pub mod schedule;
-pub mod verdict;
 
 mod answer;
 mod lag;
@@ -22,6 +22,6 @@ pub use crate::answer::{Answer, Claim, History, ProbeError, Progress, Role, TEXT
 pub use crate::probe::{Local, Outcome, Place, local, probe};
 pub use crate::prober::{Prober, RUNNING_MAX};
 pub use crate::report::{Change, Report};
+pub use crate::rise_fall::Verdict;
 pub use crate::target::{ServerId, Target};
 pub use crate::tracker::Status;
-pub use crate::verdict::Verdict;

@@ -5,9 +5,9 @@ use std::fmt;
 use log::Level;
 
 use crate::answer::ProbeError;
+use crate::rise_fall::Verdict;
 use crate::target::ServerId;
 use crate::tracker::{News, Status};
-use crate::verdict::Verdict;
 
 /// What came of one probe.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use config::LagMax;
 
 use crate::answer::{History, Role};
 use crate::lag::{Lags, Said};
-use crate::verdict::Verdict;
+use crate::rise_fall::Verdict;
 
 /// What is known of one server of a group. `K` names it.
 ///
@@ -277,8 +277,8 @@ mod tests {
     use super::Confirmed::{self, Lately, LongAgo, Now};
     use super::{Decision, Member, Roles, Times};
     use crate::answer::{Claim, History, Progress, Role};
+    use crate::rise_fall::Verdict;
     use crate::samples::origin;
-    use crate::verdict::Verdict;
 
     /// One group over time: each string is what is known of the servers a, b, c at one time, and who is the writer then.
     ///

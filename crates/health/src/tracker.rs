@@ -9,13 +9,13 @@ use config::probe::Rhythm;
 use crate::answer::{Answer, ProbeError, Role};
 use crate::probe::Outcome;
 use crate::report::Change;
+use crate::rise_fall::{RiseFall, Verdict};
 use crate::roles::{Confirmed, Member, Times};
-use crate::verdict::{Judge, Verdict};
 
 /// Keeps what is known of a server from answer to answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Tracker {
-    judge: Judge,
+    judge: RiseFall,
     status: Status,
     /// Probes in a row after which a role that none of them confirmed is stale.
     confirmations_missed_max: u32,
@@ -77,7 +77,7 @@ impl Tracker {
     /// Nothing is known yet.
     pub(crate) fn new(probe: &Probe, now: Instant) -> Self {
         Self {
-            judge: Judge::new(probe.thresholds, probe.damping),
+            judge: RiseFall::new(probe.thresholds, probe.damping),
             status: Status::new(now),
             confirmations_missed_max: probe.thresholds.fall,
             tells_roles: probe.tells_roles(),
@@ -287,9 +287,9 @@ mod tests {
     use crate::answer::{Answer, Claim, ProbeError, Role, Text};
     use crate::probe::Outcome;
     use crate::report::Change;
+    use crate::rise_fall::Verdict;
     use crate::roles::{Confirmed, Times};
     use crate::samples::{DAMPING_OFF, RHYTHM, origin};
-    use crate::verdict::Verdict;
 
     #[test]
     fn each_kind_of_error_is_said_once_in_an_outage() {

@@ -1,6 +1,6 @@
 //! `rondel backends`: a line for each backend of a running rondel.
 
-use control::admin::{BackendStatus, LeavingStatus, Override, Status};
+use control::admin::{BackendStatus, LeavingStatus, OverrideStatus, Status};
 use control::unknown;
 
 use crate::admin::Reach;
@@ -109,7 +109,7 @@ pub(crate) fn left(gone: &LeavingStatus) -> String {
     gone.seconds_left.map_or_else(|| "kept".to_owned(), |seconds| format!("{seconds}s left"))
 }
 
-pub(crate) fn said(said: Override) -> String {
+pub(crate) fn said(said: OverrideStatus) -> String {
     let mut words = Vec::new();
     let left = said.drain_seconds_left.map(|seconds| format!("({seconds}s left)"));
     words.extend(said.drained.then(|| format!("drained{}", left.unwrap_or_default())));

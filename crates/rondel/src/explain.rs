@@ -4,8 +4,8 @@ use connection::{CloseReason, Termination};
 use serde_json::{Value, json};
 
 use crate::admin::Reach;
-use crate::foresee::foresee;
 use crate::outcome::{Failed, Outcome, print, print_json};
+use crate::route::route;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn explain(arguments: &Arguments) -> Outcome {
     let Some(listener) = &arguments.listener else { return tell(&arguments.what, arguments.reach.json) };
-    foresee(&arguments.reach, &arguments.what, listener)
+    route(&arguments.reach, &arguments.what, listener)
 }
 
 fn tell(word: &str, as_json: bool) -> Outcome {

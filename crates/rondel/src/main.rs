@@ -18,12 +18,12 @@ mod disable;
 mod drain;
 mod ended;
 mod failback;
-mod foresee;
 mod health;
 mod log_level;
 mod plan;
 mod reload;
 mod reopen;
+mod route;
 mod status;
 #[cfg(feature = "top")]
 mod top;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// The rows of ARCHITECTURE.md: a crate imports only from rows below its own, and `beside` is imported by nothing.
 const ROWS: [&[&str]; 5] =
-    [&["config", "connection", "uring"], &["table", "health"], &["worker"], &["control"], &["rondel"]];
+    [&["config", "connection", "driver"], &["table", "health"], &["worker"], &["control"], &["rondel"]];
 const BESIDE: [&str; 2] = ["sim", "benches"];
 
 #[test]
@@ -30,7 +30,7 @@ fn crates_take_their_lints_from_the_workspace() {
     for (name, manifest) in manifests() {
         // The one crate that may say `unsafe` has to spell its lints out.
         let inherited = section(&manifest, "[lints]").any(|line| line == "workspace = true");
-        assert_eq!(inherited, name != "uring", "{name}");
+        assert_eq!(inherited, name != "driver", "{name}");
     }
 }
 
@@ -53,7 +53,7 @@ fn what_decides_reads_no_clock_and_touches_no_socket() {
 #[test]
 fn every_unsafe_block_has_its_row_in_the_architecture() {
     let mut blocks = 0;
-    each_line(&root().join("crates/uring/src"), &mut |_, _, line| {
+    each_line(&root().join("crates/driver/src"), &mut |_, _, line| {
         blocks += usize::from(line.contains(concat!("unsafe", " {")));
     });
     let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use uring::Errno;
+use driver::Errno;
 
 use crate::links::EndId;
 

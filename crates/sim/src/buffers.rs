@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use uring::{BufferId, Bytes};
+use driver::{BufferId, Bytes};
 
 use crate::bytes::Extent;
 

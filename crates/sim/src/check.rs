@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Demand, Fallback};
+use config::{Fallback, TargetRole};
 use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Stage, Termination, Waiting};
-use table::{Backend, Fate, Histogram, Listener, Notice, Phase, Pool, PoolCounters, Table};
-use uring::BUFFER_SIZE;
+use driver::BUFFER_SIZE;
+use table::{Backend, DrainWindow, Fate, Histogram, Listener, Phase, Pool, PoolCounters, Table};
 use worker::{Record, StateView, Worker, WorkerView};
 
 use crate::agenda::{MILLISECOND, SECOND, nanos};
@@ -88,7 +88,7 @@ impl Run {
             assert!(may || closed(&listeners, reason) == 0, "{} came too soon", reason.name());
         }
         let world = self.world.borrow();
-        let is_over = |notice: Option<Notice>| {
+        let is_over = |notice: Option<DrainWindow>| {
             notice.is_some_and(|notice| world.agenda.nanos(notice.until) + LATE_MAX < now)
         };
         let table = self.tables.last().expect("there is one");
@@ -117,8 +117,8 @@ impl Run {
         let world = self.world.borrow();
         let holds =
             self.tables.iter().flat_map(|table| &table.listeners).map(|listener| match listener.demand {
-                Demand::Primary(hold) => hold.timeout,
-                Demand::Any | Demand::Replica(_) => Duration::ZERO,
+                TargetRole::Primary(hold) => hold.timeout,
+                TargetRole::Any | TargetRole::Replica(_) => Duration::ZERO,
             });
         let queues = self.tables.iter().flat_map(|table| &table.pools).map(|pool| pool.queue.timeout);
         let longest = nanos(holds.chain(queues).max().unwrap_or_default()) + LATE_MAX;
@@ -141,7 +141,7 @@ impl Run {
             }
         }
         for listener in &only.listeners {
-            let Demand::Primary(hold) = listener.demand else { continue };
+            let TargetRole::Primary(hold) = listener.demand else { continue };
             assert!(listener.hold_gate.active() <= hold.connections_max, "more are held than may be");
         }
     }
@@ -264,7 +264,7 @@ impl Run {
         let early = [CloseReason::Drained, CloseReason::Removed, CloseReason::ClosedByOperator];
         let closed_early: u64 = early.iter().map(|&reason| closed(listeners, reason)).sum();
         assert!(given_up <= closed_early, "attempts came to nothing");
-        assert_eq!(closed(listeners, CloseReason::ClosedByOperator), self.inquiries.closed);
+        assert_eq!(closed(listeners, CloseReason::ClosedByOperator), self.queries.closed);
         let taken = world.links.iter().filter(|link| link.is_to_backend() && link.taken).count();
         assert!(connected <= taken as u64, "connects were counted that were none");
     }
@@ -307,7 +307,7 @@ impl Run {
         // Those who wait for a buffer that one who stands still has wait as long.
         let still = if world.starved && still > 0 { u64::MAX } else { still };
         let lacks =
-            |demand: fn(Demand) -> bool| any_number_if(world.told.iter().any(|told| told.lacks(demand)));
+            |demand: fn(TargetRole) -> bool| any_number_if(world.told.iter().any(|told| told.lacks(demand)));
         let is_bounded = |table: &Arc<Table>| {
             let mut backends = table.pools.iter().flat_map(|pool| &pool.backends);
             backends.any(|backend| backend.connections_max.is_some())
@@ -324,9 +324,9 @@ impl Run {
                 CloseReason::ConnectRefused => answered.refused,
                 CloseReason::ConnectTimedOut => answered.timed_out,
                 CloseReason::ConnectUnreachable => answered.unreachable,
-                CloseReason::NoBackend => lacks(|demand| !matches!(demand, Demand::Primary(_))),
+                CloseReason::NoBackend => lacks(|demand| !matches!(demand, TargetRole::Primary(_))),
                 CloseReason::NoPrimary | CloseReason::HoldFull => {
-                    lacks(|demand| matches!(demand, Demand::Primary(_)))
+                    lacks(|demand| matches!(demand, TargetRole::Primary(_)))
                 }
                 CloseReason::QueueFull | CloseReason::QueueTimedOut => bounded,
                 CloseReason::BackendDown | CloseReason::Demoted | CloseReason::RoleLost => {
@@ -335,13 +335,13 @@ impl Run {
                 CloseReason::Removed | CloseReason::BackendDrained => {
                     any_number_if(self.notices.allow(reason, self.now()))
                 }
-                CloseReason::ClosedByOperator => self.inquiries.closed,
+                CloseReason::ClosedByOperator => self.queries.closed,
                 CloseReason::NoSourceAddress => answered.no_address,
                 CloseReason::NoSourcePort => answered.no_port,
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
                 CloseReason::Drained => any_number_if(self.ending_at.is_some()),
-                CloseReason::OverLimit => answered.no_accept,
+                CloseReason::NoDescriptor => answered.no_accept,
             };
             let ended = closed(listeners, reason);
             assert!(ended <= most, "{ended} connections ended by {}, {most} had reason to", reason.name());
@@ -481,8 +481,8 @@ pub(crate) fn severs(table: &Table, reason: CloseReason) -> bool {
     let demands = table.listeners.iter().map(|listener| listener.demand);
     let backends = || table.pools.iter().flat_map(|pool| &pool.backends);
     // Connections may be of a listener that the table does not have, and then of any demand.
-    let any = [Demand::Any, Demand::Replica(Fallback::None)];
-    let hold = Demand::Primary(config::Waiting { connections_max: 0, timeout: Duration::ZERO });
+    let any = [TargetRole::Any, TargetRole::Replica(Fallback::None)];
+    let hold = TargetRole::Primary(config::Waiting { connections_max: 0, timeout: Duration::ZERO });
     demands
         .chain(any)
         .chain([hold])

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display};
 
 use connection::{HalfView, Output, Receive, Waiting};
-use worker::{Ack, ConnectionView, Goal, Mode, StateView, WorkerView};
+use worker::{Ack, ConnectionView, Mode, StateView, WaitFor, WorkerView};
 
 /// Transitions, as they show between two turns of a worker, and how often each was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,8 +109,8 @@ impl Display for Transition {
 fn state(state: StateView) -> &'static str {
     match state {
         StateView::Connecting => "connecting",
-        StateView::Waiting { goal: Goal::Primary, .. } => "held",
-        StateView::Waiting { goal: Goal::Place, .. } => "queued",
+        StateView::Waiting { goal: WaitFor::Primary, .. } => "held",
+        StateView::Waiting { goal: WaitFor::Place, .. } => "queued",
         StateView::Relaying(_) => "relaying",
         StateView::Closing => "closing",
     }

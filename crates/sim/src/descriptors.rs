@@ -1,6 +1,6 @@
 //! The numbers of a process for what it has open: each is closed once, and is nobody's after that.
 
-use uring::{Errno, Fd};
+use driver::{Errno, Fd};
 
 use crate::links::EndId;
 

@@ -5,18 +5,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use config::{Config, Demand, Fallback};
+use config::{Config, Fallback, TargetRole};
 use connection::CloseReason;
 use table::{
-    Availability, Backend, Health, Listener, Notice, Pool, PoolHealth, Role, Sockets, Standing, Table,
+    Availability, Backend, BackendState, DrainWindow, Inputs, Listener, Pool, PoolInputs, Role, Sockets,
+    Table,
 };
 
 use crate::check::severs;
 use crate::random::Random;
 
 /// What is known of all backends: at first, something.
-pub(crate) fn first(random: &mut Random, config: &Config, now: Instant) -> Health {
-    let mut health = Health { now, pools: HashMap::new() };
+pub(crate) fn first(random: &mut Random, config: &Config, now: Instant) -> Inputs {
+    let mut health = Inputs { now, pools: HashMap::new() };
     for pool in 0..config.pools.len() {
         for index in 0..config.pools[pool].backends.len() {
             if random.chance(700) {
@@ -28,7 +29,7 @@ pub(crate) fn first(random: &mut Random, config: &Config, now: Instant) -> Healt
 }
 
 /// Something else is known.
-pub(crate) fn change(random: &mut Random, config: &Config, health: &mut Health) {
+pub(crate) fn change(random: &mut Random, config: &Config, health: &mut Inputs) {
     let pool = random.index(config.pools.len());
     if random.chance(100) {
         of_pool(config, health, pool).failback = true;
@@ -39,7 +40,7 @@ pub(crate) fn change(random: &mut Random, config: &Config, health: &mut Health) 
 }
 
 /// An operator drains a backend, for a time or without one, or takes that back. Says for how long, if there is one.
-pub(crate) fn drain(random: &mut Random, config: &mut Config, health: &mut Health) -> Option<Duration> {
+pub(crate) fn drain(random: &mut Random, config: &mut Config, health: &mut Inputs) -> Option<Duration> {
     let pool = random.index(config.pools.len());
     let index = random.index(config.pools[pool].backends.len());
     let now = health.now;
@@ -54,13 +55,13 @@ pub(crate) fn drain(random: &mut Random, config: &mut Config, health: &mut Healt
     let timeout = random.pick(&[None, Some(0), Some(1), Some(100), Some(1_000), Some(10_000)]);
     let timeout = timeout.map(Duration::from_millis);
     match timeout {
-        Some(timeout) => drains.insert(backend.address, Notice::drained(now, timeout)),
+        Some(timeout) => drains.insert(backend.address, DrainWindow::drained(now, timeout)),
         None => drains.remove(&backend.address),
     };
     timeout
 }
 
-fn set(random: &mut Random, config: &Config, health: &mut Health, (pool, index): (usize, usize)) {
+fn set(random: &mut Random, config: &Config, health: &mut Inputs, (pool, index): (usize, usize)) {
     let availability = random.pick(&[
         Availability::Unknown,
         Availability::Up,
@@ -85,10 +86,10 @@ fn set(random: &mut Random, config: &Config, health: &mut Health, (pool, index):
         }
     }
     let address = config.pools[pool].backends[index].address;
-    of_pool.backends.insert(address, Standing { availability, role, weight_permille });
+    of_pool.backends.insert(address, BackendState { availability, role, weight_permille });
 }
 
-fn of_pool<'a>(config: &Config, health: &'a mut Health, pool: usize) -> &'a mut PoolHealth {
+fn of_pool<'a>(config: &Config, health: &'a mut Inputs, pool: usize) -> &'a mut PoolInputs {
     health.pools.entry(config.pools[pool].name.clone()).or_default()
 }
 
@@ -96,7 +97,7 @@ fn of_pool<'a>(config: &Config, health: &'a mut Health, pool: usize) -> &'a mut 
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) table: Arc<Table>,
-    pub(crate) health: Health,
+    pub(crate) health: Inputs,
 }
 
 impl Told {
@@ -115,10 +116,10 @@ impl Told {
             other.weight > 0 && self.standing(pool, other.address).availability.is_available()
         };
         let by_role = match demand {
-            Demand::Any => standing.availability.is_available() || !pool.backends.iter().any(is_well),
-            Demand::Primary(_) => is_primary(standing),
-            Demand::Replica(Fallback::None) => is_replica,
-            Demand::Replica(Fallback::Primary) => is_replica || is_primary(standing),
+            TargetRole::Any => standing.availability.is_available() || !pool.backends.iter().any(is_well),
+            TargetRole::Primary(_) => is_primary(standing),
+            TargetRole::Replica(Fallback::None) => is_replica,
+            TargetRole::Replica(Fallback::Primary) => is_replica || is_primary(standing),
         };
         Some(by_role && picked.weight > 0)
     }
@@ -129,17 +130,17 @@ impl Told {
     }
 
     /// Whether there may be nobody for some listener of such a demand.
-    pub(crate) fn lacks(&self, is_meant: impl Fn(Demand) -> bool) -> bool {
+    pub(crate) fn lacks(&self, is_meant: impl Fn(TargetRole) -> bool) -> bool {
         let lacks = |Listener { pool, demand, .. }: &Listener| {
             let is_there = |other: &Arc<Backend>| {
                 let standing = self.standing(pool, other.address);
                 let is_available = standing.availability.is_available();
                 let reads = is_available && standing.role == Some(Role::Replica { lags: false });
                 let serves = match demand {
-                    Demand::Any => is_available,
-                    Demand::Primary(_) => is_primary(standing),
-                    Demand::Replica(Fallback::None) => reads,
-                    Demand::Replica(Fallback::Primary) => reads || is_primary(standing),
+                    TargetRole::Any => is_available,
+                    TargetRole::Primary(_) => is_primary(standing),
+                    TargetRole::Replica(Fallback::None) => reads,
+                    TargetRole::Replica(Fallback::Primary) => reads || is_primary(standing),
                 };
                 serves && other.weight > 0
             };
@@ -148,7 +149,7 @@ impl Told {
         self.table.listeners.iter().any(|listener| lacks(listener))
     }
 
-    fn standing(&self, pool: &Pool, address: SocketAddr) -> Standing {
+    fn standing(&self, pool: &Pool, address: SocketAddr) -> BackendState {
         self.health
             .pools
             .get(&pool.name)
@@ -158,6 +159,6 @@ impl Told {
     }
 }
 
-fn is_primary(standing: Standing) -> bool {
+fn is_primary(standing: BackendState) -> bool {
     standing.role == Some(Role::Primary) && standing.availability != Availability::Down
 }

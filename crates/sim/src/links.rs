@@ -7,8 +7,8 @@
 use std::net::SocketAddr;
 use std::sync::Weak;
 
+use driver::Errno;
 use table::Sockets;
-use uring::Errno;
 
 use crate::agenda::{Event, MILLISECOND};
 use crate::bytes::Extent;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use uring::Errno;
+use driver::Errno;
 
 use crate::agenda::{Event, MILLISECOND, SECOND};
 use crate::bytes::Extent;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use config::{Balance, Config, OnAllDown, Pool, Tier};
-use uring::Fd;
+use driver::Fd;
 
 #[derive(Debug, Default)]
 pub(crate) struct Picks {

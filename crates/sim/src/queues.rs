@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Weak};
 
+use driver::{Errno, Fd};
 use table::Sockets;
-use uring::{Errno, Fd};
 
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use uring::{BUFFER_SIZE, Completion, Errno, Fd, Op, Token};
+use driver::{BUFFER_SIZE, Completion, Errno, Fd, Op, Token};
 
 use crate::agenda::Answer;
 use crate::buffers::Buffers;

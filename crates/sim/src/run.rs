@@ -9,17 +9,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::Config;
-use table::{Gate, Health, PerWorker, Phase, Published, Sockets, Table};
-use uring::Waker;
-use worker::{Handover, Inquirer, Record, Recorder, Records, Settings, Worker};
+use driver::Waker;
+use table::{Inputs, PerWorker, Phase, Published, Semaphore, Sockets, Table};
+use worker::{Balancer, QuerySender, Record, Recorder, Records, Settings, Worker};
 
 use crate::agenda::{MICROSECOND, SECOND, nanos};
 use crate::coverage::{Coverage, Seen};
+use crate::drain_windows::Notices;
 use crate::faults::Fault;
 use crate::health::{self, Told};
-use crate::inquiries::Inquiries;
 use crate::kernel::Kernel;
-use crate::notices::Notices;
+use crate::queries::QueryReceiver;
 use crate::random::Random;
 use crate::scenario::{self, Change, Drain, Scenario};
 use crate::trace::Trace;
@@ -35,13 +35,13 @@ pub(crate) struct Run {
     wakers: Arc<[Waker]>,
     /// What workers wake when connects fail; nobody puts a backend aside here but by chance.
     failing: Arc<Waker>,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) gate: Arc<Semaphore>,
     published: Arc<Published>,
     config: Config,
     /// What is known of backends: nothing, if nobody asks.
-    health: Health,
+    health: Inputs,
     pub(crate) notices: Notices,
-    pub(crate) inquiries: Inquiries,
+    pub(crate) queries: QueryReceiver,
     /// Every table that was published.
     pub(crate) tables: Vec<Arc<Table>>,
     /// When the last of them was, in nanoseconds.
@@ -79,14 +79,14 @@ impl Run {
         let config = scenario.config.clone();
         let world = Rc::new(RefCell::new(World::new(random, &scenario, trace)));
         let now = world.borrow().agenda.instant();
-        let mut health = Health { now, pools: HashMap::new() };
+        let mut health = Inputs { now, pools: HashMap::new() };
         if scenario.variety.health {
             let mut world = world.borrow_mut();
             world.picks.severs = true;
             health = health::first(&mut world.random, &config, now);
         }
         let table = build(&config, &mut sockets, scenario.workers, &health, None, &world);
-        let (inquirer, inquiries) = Inquirer::new(scenario.workers);
+        let (query_sender, queries) = QuerySender::new(scenario.workers);
         let published = Arc::new(Published::new(table));
         let wakers = (0..scenario.workers).map(|_| Waker::new().expect("few are open")).collect();
         let mut run = Self {
@@ -96,14 +96,14 @@ impl Run {
             ended: Vec::new(),
             wakers,
             failing: Arc::new(Waker::new().expect("few are open")),
-            gate: Arc::new(Gate::new(scenario.workers)),
+            gate: Arc::new(Semaphore::new(scenario.workers)),
             tables: vec![published.load_full()],
             published_at: 0,
             published,
             config,
             health,
             notices: Notices::default(),
-            inquiries: Inquiries::new(inquirer),
+            queries: QueryReceiver::new(query_sender),
             sockets,
             to_stop: Vec::new(),
             seen: (0..scenario.workers).map(|_| Seen::default()).collect(),
@@ -115,24 +115,24 @@ impl Run {
             still_since: 0,
         };
         run.tell();
-        run.start_workers(inquiries);
+        run.start_workers(queries);
         run
     }
 
-    fn start_workers(&mut self, inquiries: Vec<worker::Inquiries>) {
+    fn start_workers(&mut self, queries: Vec<worker::QueryReceiver>) {
         let counters = Arc::new(PerWorker::new(self.scenario.workers));
-        let ends = Handover::new(self.scenario.workers).into_iter().zip(inquiries);
-        for (index, (handover, inquiries)) in ends.enumerate() {
+        let ends = Balancer::new(self.scenario.workers).into_iter().zip(queries);
+        for (index, (handover, queries)) in ends.enumerate() {
             let (recorder, records) = Recorder::new(std::thread::current());
             self.records.push(records);
             let settings = Settings {
                 index,
                 cpu: None,
                 connections_max: self.scenario.connections_max,
-                buffers_max: uring::BUFFERS_MAX,
+                buffers_max: driver::BUFFERS_MAX,
                 gate: Arc::clone(&self.gate),
                 handover,
-                inquiries,
+                queries,
                 pipes_max: self.scenario.pipes_max,
                 counters: Arc::clone(&counters),
                 recorder,
@@ -223,7 +223,7 @@ impl Run {
         let view = worker.inspect();
         self.ended.extend(std::iter::from_fn(|| self.records[number].take()));
         self.coverage.look(&mut self.seen[number], &view);
-        self.inquiries.check(&self.world.borrow(), number, &view);
+        self.queries.check(&self.world.borrow(), number, &view);
         self.check_turn(number, &view);
         if !lives {
             self.world.borrow().note(format_args!("worker {number} ends"));
@@ -299,7 +299,7 @@ impl Run {
         match self.published.load_full().phase {
             Phase::Serving if self.scenario.changes.first().is_some_and(|(at, _)| *at <= now) => {
                 let (_, change) = self.scenario.changes.remove(0);
-                if change == Change::Inquiry { self.inquire() } else { self.change(change) }
+                if change == Change::ConnectionQuery { self.query() } else { self.change(change) }
             }
             Phase::Serving if self.due_at().is_some_and(|at| at <= now) => self.rebuild(),
             Phase::Serving => self.drain(),
@@ -320,7 +320,7 @@ impl Run {
                 self.notices.on_reload(&before, &self.config, world.agenda.now());
                 world.picks.severs |= !self.notices.is_empty();
             }
-            Change::Inquiry => unreachable!("it changes nothing"),
+            Change::ConnectionQuery => unreachable!("it changes nothing"),
             Change::Health => health::change(&mut world.random, &self.config, &mut self.health),
             Change::Drain => {
                 self.health.now = world.agenda.instant();
@@ -336,13 +336,13 @@ impl Run {
     }
 
     /// Control asks a worker.
-    fn inquire(&mut self) {
+    fn query(&mut self) {
         let mut world = self.world.borrow_mut();
         let worker = world.random.index(self.workers.len());
         let Some(view) = self.workers[worker].as_ref().map(Worker::inspect) else { return };
         world.note(format_args!("control asks worker {worker}"));
         // An operator's end of an attempt is followed by none.
-        world.picks.severs |= self.inquiries.ask(&mut world.random, worker, &view);
+        world.picks.severs |= self.queries.ask(&mut world.random, worker, &view);
         self.wakers[worker].wake();
     }
 
@@ -402,7 +402,7 @@ fn build(
     config: &Config,
     sockets: &mut BTreeMap<SocketAddr, Arc<Sockets>>,
     workers: usize,
-    health: &Health,
+    health: &Inputs,
     previous: Option<&Table>,
     world: &RefCell<World>,
 ) -> Table {

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::{
-    AccessLog, Backend, Balance, Config, Demand, Failback, Fallback, Listener, LogFormat, LogTarget,
-    OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Tier, Tiers, Waiting,
+    AccessLog, Backend, Balance, Config, Failback, Fallback, Listener, LogFormat, LogTarget, OnAllDown,
+    OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, TargetRole, Tier, Tiers, Waiting,
 };
 
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
@@ -51,7 +51,7 @@ pub(crate) enum Change {
     /// That an operator drains a backend, or no longer.
     Drain,
     /// Nothing, but a worker is asked for its connections, or told to close some.
-    Inquiry,
+    ConnectionQuery,
 }
 
 /// What there is in a run besides round robin among backends of which nothing is known.
@@ -116,7 +116,7 @@ impl Scenario {
             (Change::Reload, reloads_max),
             (Change::Health, healths_max),
             (Change::Drain, drains_max),
-            (Change::Inquiry, inquiries_max),
+            (Change::ConnectionQuery, inquiries_max),
         ] {
             for _ in 0..random.between(0, most) {
                 changes.push((random.between(0, duration * 2), change));
@@ -277,7 +277,7 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         address: listener_address(number),
         every_address: false,
         pool: PoolIndex(random.index(2)),
-        demand: if variety.health { demand(random) } else { Demand::Any },
+        demand: if variety.health { demand(random) } else { TargetRole::Any },
         access_log: true,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
@@ -286,15 +286,15 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
     }
 }
 
-fn demand(random: &mut Random) -> Demand {
+fn demand(random: &mut Random) -> TargetRole {
     let hold = waiting(random);
     random.pick(&[
-        Demand::Any,
-        Demand::Any,
-        Demand::Primary(hold),
-        Demand::Primary(hold),
-        Demand::Replica(Fallback::None),
-        Demand::Replica(Fallback::Primary),
+        TargetRole::Any,
+        TargetRole::Any,
+        TargetRole::Primary(hold),
+        TargetRole::Primary(hold),
+        TargetRole::Replica(Fallback::None),
+        TargetRole::Replica(Fallback::Primary),
     ])
 }
 

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use driver::{Errno, Waker};
 use table::Sockets;
-use uring::{Errno, Waker};
 
 use crate::agenda::nanos;
 use crate::bytes::Extent;

@@ -6,7 +6,7 @@ use std::fmt::Arguments;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use uring::{Completion, ConnectOptions, Errno, Fd};
+use driver::{Completion, ConnectOptions, Errno, Fd};
 
 use crate::agenda::{Agenda, Answer, Event, MILLISECOND, SECOND};
 use crate::buffers::Buffers;

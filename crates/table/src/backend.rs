@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::counters::{BackendCounters, PerWorker};
+use crate::drain_window::DrainWindow;
 use crate::failures::Failures;
-use crate::gate::Gate;
-use crate::notice::Notice;
+use crate::semaphore::Semaphore;
 use crate::waiters::Waiters;
 
 /// An address to connect to, with a weight.
@@ -22,9 +22,9 @@ pub struct Backend {
     /// How many connections it takes at once, over all workers; none is no bound.
     pub connections_max: Option<NonZeroU32>,
     /// By when its connections are to be gone, because an operator drains it; none lets them live on.
-    pub notice: Option<Notice>,
+    pub notice: Option<DrainWindow>,
     /// Counts its connections, those it is being connected to for included; outlives swaps. Nobody waits at it but at `waiters`.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<Semaphore>,
     /// Of its pool: workers with clients that wait for a place.
     waiters: Arc<Waiters>,
     /// What became of connections to it; outlives swaps.
@@ -51,7 +51,7 @@ impl Backend {
     pub(crate) fn build(
         config: &config::Backend,
         pool: &OfPool<'_>,
-        notice: Option<Notice>,
+        notice: Option<DrainWindow>,
         before: Option<&Arc<Self>>,
     ) -> Self {
         let gate = before.map(|before| Arc::clone(&before.gate));
@@ -63,7 +63,7 @@ impl Backend {
             weight: config.weight,
             connections_max: config.connections_max,
             notice,
-            gate: gate.unwrap_or_else(|| Arc::new(Gate::new(pool.workers))),
+            gate: gate.unwrap_or_else(|| Arc::new(Semaphore::new(pool.workers))),
             waiters: Arc::clone(pool.waiters),
             counters: counters.unwrap_or_else(|| Arc::new(PerWorker::new(pool.workers))),
             failures: failures.unwrap_or_default(),

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use config::{Balance, Demand, Fallback, OnAllDown, Tier};
+use config::{Balance, Fallback, OnAllDown, TargetRole, Tier};
 
 use crate::backend::{Backend, BackendIndex};
 use crate::maglev::{Maglev, Member};
 use crate::rotation;
-use crate::standing::{Availability, Role, Standing, WEIGHT_PERMILLE_MAX};
+use crate::state::{Availability, BackendState, Role, WEIGHT_PERMILLE_MAX};
 
-/// What listeners want of a pool: a [`Demand`] without its settings.
+/// What listeners want of a pool: a [`TargetRole`] without its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Want {
@@ -24,13 +24,13 @@ impl Want {
     pub(crate) const ALL: [Self; 4] = [Self::Any, Self::Primary, Self::Replica, Self::ReplicaOrPrimary];
 }
 
-impl From<Demand> for Want {
-    fn from(demand: Demand) -> Self {
+impl From<TargetRole> for Want {
+    fn from(demand: TargetRole) -> Self {
         match demand {
-            Demand::Any => Self::Any,
-            Demand::Primary(_) => Self::Primary,
-            Demand::Replica(Fallback::None) => Self::Replica,
-            Demand::Replica(Fallback::Primary) => Self::ReplicaOrPrimary,
+            TargetRole::Any => Self::Any,
+            TargetRole::Primary(_) => Self::Primary,
+            TargetRole::Replica(Fallback::None) => Self::Replica,
+            TargetRole::Replica(Fallback::Primary) => Self::ReplicaOrPrimary,
         }
     }
 }
@@ -106,22 +106,23 @@ impl Policy {
 }
 
 /// The shares of the backends of `pool`, of which `standings` are known and whose tier `serving` serves.
-pub(crate) fn shares(want: Want, pool: &config::Pool, standings: &[Standing], serving: Tier) -> Vec<u32> {
+pub(crate) fn shares(want: Want, pool: &config::Pool, standings: &[BackendState], serving: Tier) -> Vec<u32> {
     let open = pool.on_all_down == OnAllDown::Open;
-    let serves = |backend: &config::Backend, standing: Standing| {
+    let serves = |backend: &config::Backend, standing: BackendState| {
         backend.tier == serving && standing.availability.is_available()
     };
-    let primary = |_: &config::Backend, standing: Standing| {
+    let primary = |_: &config::Backend, standing: BackendState| {
         // Put aside or not: nobody else may take its place.
         standing.role == Some(Role::Primary) && standing.availability != Availability::Down
     };
-    let reads = |_: &config::Backend, standing: Standing| {
+    let reads = |_: &config::Backend, standing: BackendState| {
         standing.role == Some(Role::Replica { lags: false }) && standing.availability.is_available()
     };
-    let whole_tier = |backend: &config::Backend, _: Standing| open && backend.tier == serving;
-    let everybody = |_: &config::Backend, _: Standing| open;
-    let every_replica =
-        |_: &config::Backend, standing: Standing| open && matches!(standing.role, Some(Role::Replica { .. }));
+    let whole_tier = |backend: &config::Backend, _: BackendState| open && backend.tier == serving;
+    let everybody = |_: &config::Backend, _: BackendState| open;
+    let every_replica = |_: &config::Backend, standing: BackendState| {
+        open && matches!(standing.role, Some(Role::Replica { .. }))
+    };
 
     // From the best to what is better than nobody. The first that names somebody is it.
     let ladder: &[&May<'_>] = match want {
@@ -140,9 +141,9 @@ pub(crate) fn shares(want: Want, pool: &config::Pool, standings: &[Standing], se
 }
 
 /// Whether a backend may be picked.
-type May<'a> = dyn Fn(&config::Backend, Standing) -> bool + 'a;
+type May<'a> = dyn Fn(&config::Backend, BackendState) -> bool + 'a;
 
 /// What a backend is to have of all connections, against the others.
-fn share(backend: &config::Backend, standing: Standing) -> u32 {
+fn share(backend: &config::Backend, standing: BackendState) -> u32 {
     u32::from(backend.weight) * u32::from(standing.weight_permille.clamp(1, WEIGHT_PERMILLE_MAX))
 }

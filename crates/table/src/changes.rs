@@ -11,7 +11,7 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
 use config::{
-    Backend, Config, Demand, Failback, Keepalive, Listener, OnRemove, Pool, Tiers, Waiting,
+    Backend, Config, Failback, Keepalive, Listener, OnRemove, Pool, TargetRole, Tiers, Waiting,
     show_duration as duration,
 };
 
@@ -226,12 +226,12 @@ fn show(value: impl Display) -> String {
     value.to_string()
 }
 
-fn demand(demand: Demand) -> String {
+fn demand(demand: TargetRole) -> String {
     match demand {
-        Demand::Any => show(demand),
-        Demand::Primary(Waiting { connections_max: 0, .. }) => "primary without hold".to_owned(),
-        Demand::Primary(hold) => format!("primary, held: {hold}"),
-        Demand::Replica(fallback) => format!("replica with fallback {fallback}"),
+        TargetRole::Any => show(demand),
+        TargetRole::Primary(Waiting { connections_max: 0, .. }) => "primary without hold".to_owned(),
+        TargetRole::Primary(hold) => format!("primary, held: {hold}"),
+        TargetRole::Replica(fallback) => format!("replica with fallback {fallback}"),
     }
 }
 
@@ -244,7 +244,7 @@ mod tests {
     use std::num::{NonZeroU16, NonZeroU32};
     use std::time::Duration;
 
-    use config::{Balance, Config, Demand, Eject, Failback, OnAllDown, Tier, Waiting, Workers};
+    use config::{Balance, Config, Eject, Failback, OnAllDown, TargetRole, Tier, Waiting, Workers};
 
     use super::Changes;
     use crate::samples;
@@ -317,7 +317,7 @@ mod tests {
         check(
             |config| {
                 let hold = Waiting { connections_max: 7, timeout: Duration::from_secs(5) };
-                config.listeners[0].demand = Demand::Primary(hold);
+                config.listeners[0].demand = TargetRole::Primary(hold);
                 let pool = &mut config.pools[0];
                 pool.balance = Balance::Maglev;
                 pool.eject =

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use config::{Demand, Fallback, Tier};
+use config::{Fallback, TargetRole, Tier};
 use connection::CloseReason;
 
 use crate::backend::BackendIndex;
 use crate::chance::Dice;
 use crate::listener::Listener;
 use crate::picked::Picked;
-use crate::standing::{Availability, PoolHealth, Role, Standing};
+use crate::state::{Availability, BackendState, PoolInputs, Role};
 
 /// What would become of a client that comes now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Case {
     /// Which.
     pub index: BackendIndex,
     /// What is known of it.
-    pub standing: Standing,
+    pub standing: BackendState,
     /// What it is to have of all such connections, against the others; 0 if it may not be picked.
     pub share: u32,
     /// What speaks against it. It may have a share all the same: where everybody is down, all are tried.
@@ -78,7 +78,7 @@ pub enum Obstacle {
 pub fn explain(
     listener: &Listener,
     settings: &config::Pool,
-    health: &PoolHealth,
+    health: &PoolInputs,
     client: IpAddr,
 ) -> Explanation {
     let pool = &listener.pool;
@@ -96,7 +96,7 @@ pub fn explain(
 fn outcome(listener: &Listener, cases: &[Case], client: IpAddr) -> Outcome {
     let pool = &listener.pool;
     let is_open = |case: &&Case| case.share > 0 && !case.obstacles.contains(&Obstacle::Full);
-    match pool.foresee(listener.demand, &mut Dice::new(0), client) {
+    match pool.peek(listener.demand, &mut Dice::new(0), client) {
         Picked::Backend(_) if pool.balance == config::Balance::Random => {
             Outcome::OneOf(cases.iter().filter(is_open).map(|case| case.index).collect())
         }
@@ -106,32 +106,37 @@ fn outcome(listener: &Listener, cases: &[Case], client: IpAddr) -> Outcome {
         }
         Picked::Full => Outcome::Queued,
         Picked::None => match listener.demand {
-            Demand::Primary(hold) if listener.hold_gate.is_full(hold.connections_max) => {
+            TargetRole::Primary(hold) if listener.hold_gate.is_full(hold.connections_max) => {
                 Outcome::Refused(CloseReason::HoldFull)
             }
-            Demand::Primary(_) => Outcome::Held,
-            Demand::Any | Demand::Replica(_) => Outcome::Refused(CloseReason::NoBackend),
+            TargetRole::Primary(_) => Outcome::Held,
+            TargetRole::Any | TargetRole::Replica(_) => Outcome::Refused(CloseReason::NoBackend),
         },
     }
 }
 
-fn obstacles(demand: Demand, backend: &config::Backend, standing: Standing, serving: Tier) -> Vec<Obstacle> {
+fn obstacles(
+    demand: TargetRole,
+    backend: &config::Backend,
+    standing: BackendState,
+    serving: Tier,
+) -> Vec<Obstacle> {
     let mut obstacles = Vec::new();
     obstacles.extend((backend.weight == 0).then_some(Obstacle::NoWeight));
     match standing.availability {
         Availability::Unknown | Availability::Up => {}
         Availability::Down => obstacles.push(Obstacle::Down),
         // Nobody else may take the place of a primary that was put aside.
-        Availability::Ejected if matches!(demand, Demand::Primary(_)) => {}
+        Availability::Ejected if matches!(demand, TargetRole::Primary(_)) => {}
         Availability::Ejected => obstacles.push(Obstacle::Ejected),
     }
     let of_role = match (demand, standing.role) {
-        (Demand::Any, _) => (backend.tier != serving).then_some(Obstacle::OtherTier),
-        (Demand::Primary(_), Some(Role::Primary))
-        | (Demand::Replica(_), Some(Role::Replica { lags: false })) => None,
-        (Demand::Replica(_), Some(Role::Replica { lags: true })) => Some(Obstacle::Lags),
-        (Demand::Replica(Fallback::Primary), Some(Role::Primary)) => Some(Obstacle::OnlyFallback),
-        (Demand::Primary(_) | Demand::Replica(_), _) => Some(Obstacle::OtherRole),
+        (TargetRole::Any, _) => (backend.tier != serving).then_some(Obstacle::OtherTier),
+        (TargetRole::Primary(_), Some(Role::Primary))
+        | (TargetRole::Replica(_), Some(Role::Replica { lags: false })) => None,
+        (TargetRole::Replica(_), Some(Role::Replica { lags: true })) => Some(Obstacle::Lags),
+        (TargetRole::Replica(Fallback::Primary), Some(Role::Primary)) => Some(Obstacle::OnlyFallback),
+        (TargetRole::Primary(_) | TargetRole::Replica(_), _) => Some(Obstacle::OtherRole),
     };
     obstacles.extend(of_role);
     obstacles

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use config::{Demand, OnDemotion, OnLoss};
+use config::{OnDemotion, OnLoss, TargetRole};
 use connection::CloseReason;
 
 use crate::backend::Backend;
 use crate::candidates::{Candidates, Want};
-use crate::standing::{Availability, Role, Standing};
+use crate::state::{Availability, BackendState, Role};
 use crate::tiers::Serving;
 
 /// What becomes of an established connection.
@@ -29,7 +29,7 @@ impl Fates {
         self.0.is_empty()
     }
 
-    pub(crate) fn of(&self, demand: Demand, backend: &Backend) -> Fate {
+    pub(crate) fn of(&self, demand: TargetRole, backend: &Backend) -> Fate {
         self.0.get(&backend.identity()).map_or(Fate::Keep, |fates| fates[Want::from(demand) as usize])
     }
 
@@ -52,7 +52,7 @@ pub(crate) struct Judgement<'a> {
 
 impl Judgement<'_> {
     /// The fates of connections to the backend of this index, by what they were for.
-    pub(crate) fn fates(&self, index: usize, standing: Standing) -> [Fate; Want::ALL.len()] {
+    pub(crate) fn fates(&self, index: usize, standing: BackendState) -> [Fate; Want::ALL.len()] {
         Want::ALL.map(|want| {
             // Whoever may be picked is never given up: that would be to pick and to close in turns.
             let severed = if self.candidates[want as usize].contains(index) {
@@ -64,12 +64,12 @@ impl Judgement<'_> {
         })
     }
 
-    fn down(&self, standing: Standing) -> Option<CloseReason> {
+    fn down(&self, standing: BackendState) -> Option<CloseReason> {
         let closes = standing.availability == Availability::Down && self.pool.on_down == OnLoss::Close;
         closes.then_some(CloseReason::BackendDown)
     }
 
-    fn lost(&self, want: Want, index: usize, standing: Standing) -> Option<CloseReason> {
+    fn lost(&self, want: Want, index: usize, standing: BackendState) -> Option<CloseReason> {
         match want {
             Want::Any => {
                 let serves = self.pool.backends[index].tier == self.serving.tier;

@@ -13,7 +13,7 @@ mod pool; // Who may be picked, and how one is.
 // Who may be picked, of what is known.
 mod candidates;
 mod fate;
-mod standing;
+mod state;
 mod tiers;
 
 // How one of them is picked: a file for each policy, and what they share.
@@ -32,14 +32,14 @@ mod ack_hold;
 mod atomics;
 mod backend;
 mod counters;
+mod drain_window;
 mod failures;
-mod gate;
 mod histogram;
-mod notice;
 mod published;
 mod removed;
 #[cfg(test)]
 mod samples;
+mod semaphore;
 mod waiters;
 
 pub use crate::ack_hold::AckHold;
@@ -49,16 +49,16 @@ pub use crate::changes::Changes;
 pub use crate::counters::{
     BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
 };
+pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
 pub use crate::fate::Fate;
-pub use crate::gate::Gate;
 pub use crate::histogram::{Durations, Histogram};
 pub use crate::listener::{Listener, Sockets};
-pub use crate::notice::{Lot, Notice};
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
 pub use crate::removed::{Removed, RemovedBackend, RemovedListener};
-pub use crate::standing::{Availability, Health, PoolHealth, Role, Standing};
+pub use crate::semaphore::Semaphore;
+pub use crate::state::{Availability, BackendState, Inputs, PoolInputs, Role};
 pub use crate::table::{Phase, Table};
 pub use crate::waiters::Waiters;

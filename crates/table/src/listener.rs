@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::counters::{ListenerCounters, PerWorker};
-use crate::gate::Gate;
 use crate::pool::Pool;
+use crate::semaphore::Semaphore;
 
 /// An address that is accepted on, bound to one pool.
 #[derive(Debug)]
@@ -26,13 +26,13 @@ pub struct Listener {
     /// Whether records are wanted of them.
     pub access_log: bool,
     /// Which backends of the pool may take them.
-    pub demand: config::Demand,
+    pub demand: config::TargetRole,
     /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.
     pub sockets: Arc<Sockets>,
     /// Counts its places; outlives swaps.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<Semaphore>,
     /// Counts its clients that wait for a primary; outlives swaps.
-    pub hold_gate: Arc<Gate>,
+    pub hold_gate: Arc<Semaphore>,
     /// What it did; outlives swaps.
     pub counters: Arc<PerWorker<ListenerCounters>>,
 }

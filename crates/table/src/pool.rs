@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use config::{Balance, Demand, OnDemotion, OnRemove, Tier};
+use config::{Balance, OnDemotion, OnRemove, TargetRole, Tier};
 
 use crate::ack_hold::AckHold;
 use crate::attempt::Attempt;
@@ -14,12 +14,12 @@ use crate::backend::{Backend, BackendIndex, OfPool};
 use crate::candidates::{Candidates, Policy, Want, shares};
 use crate::chance::Dice;
 use crate::counters::{PerWorker, PoolCounters};
+use crate::drain_window::DrainWindow;
 use crate::fate::{Fates, Judgement};
-use crate::gate::Gate;
-use crate::notice::Notice;
 use crate::picked::Picked;
 use crate::removed::RemovedBackend;
-use crate::standing::{PoolHealth, Role, Standing};
+use crate::semaphore::Semaphore;
+use crate::state::{BackendState, PoolInputs, Role};
 use crate::tiers::{Available, Serving, serving};
 use crate::waiters::Waiters;
 use crate::{least_connections, random, round_robin};
@@ -48,13 +48,13 @@ pub struct Pool {
     /// Clients that wait while every backend has as many connections as it may.
     pub queue: config::Waiting,
     /// Counts those clients; outlives swaps.
-    pub queue_gate: Arc<Gate>,
+    pub queue_gate: Arc<Semaphore>,
     /// Workers that such clients wait at, for a place at any backend; outlives swaps.
     ///
     /// A worker notes that it waits and *then* picks for its clients once more, before it sleeps. [`Backend::leave`] counts a place
     /// as free and *then* names all who wait. Those accesses are sequentially consistent, so all of them stand in one
     /// order: either the pick came after the place was free, and had it, or the worker was noted when `leave` looked,
-    /// and was named. So no wake-up is lost. All are named, not one as at a [`Gate`]: of those who wait some may not go to
+    /// and was named. So no wake-up is lost. All are named, not one as at a [`Semaphore`]: of those who wait some may not go to
     /// that backend, for their demand or because they have tried it, and one of them may be the one who was named.
     pub waiters: Arc<Waiters>,
     /// The backends, in the order of the config.
@@ -82,7 +82,7 @@ struct Cursor(AtomicU64);
 pub(crate) struct Given<'a> {
     pub(crate) workers: usize,
     /// What is known of its backends, and when; none if nobody asks.
-    pub(crate) health: Option<(&'a PoolHealth, Instant)>,
+    pub(crate) health: Option<(&'a PoolInputs, Instant)>,
     /// How long connections may live on in a drain.
     pub(crate) drain_timeout: Duration,
     /// The pool that it was.
@@ -141,8 +141,10 @@ impl Pool {
             source: config.source,
             on_remove: config.on_remove,
             queue: config.queue,
-            queue_gate: before
-                .map_or_else(|| Arc::new(Gate::new(given.workers)), |before| Arc::clone(&before.queue_gate)),
+            queue_gate: before.map_or_else(
+                || Arc::new(Semaphore::new(given.workers)),
+                |before| Arc::clone(&before.queue_gate),
+            ),
             waiters,
             backends,
             candidates,
@@ -170,7 +172,7 @@ impl Pool {
     /// `client` is asked for the client's address by `maglev` alone, and chance is asked by `random` alone.
     pub fn pick(
         &self,
-        demand: Demand,
+        demand: TargetRole,
         tried: &[BackendIndex],
         dice: &mut Dice,
         client: impl FnOnce() -> IpAddr,
@@ -180,13 +182,13 @@ impl Pool {
 
     /// Whom [`pick`](Self::pick) would give this client next, if nothing else happened before: no place is taken and the cursor stays. Of a
     /// pool that picks by chance it is one of those that it may be, as `dice` have it.
-    pub fn foresee(&self, demand: Demand, dice: &mut Dice, client: IpAddr) -> Picked {
+    pub fn peek(&self, demand: TargetRole, dice: &mut Dice, client: IpAddr) -> Picked {
         self.attempt(demand, &[], false, dice, || client, || self.cursor.0.load(Ordering::Relaxed))
     }
 
     fn attempt(
         &self,
-        demand: Demand,
+        demand: TargetRole,
         tried: &[BackendIndex],
         takes: bool,
         dice: &mut Dice,
@@ -206,17 +208,17 @@ impl Pool {
     }
 
     /// Whether anybody may be picked for `demand`, tried or not, with a place or without.
-    pub fn has_candidates(&self, demand: Demand) -> bool {
+    pub fn has_candidates(&self, demand: TargetRole) -> bool {
         self.candidates[Want::from(demand) as usize].shares.iter().any(|share| *share > 0)
     }
 
     /// What the backend of this index is to have of all connections for `demand`, against the others; 0 if it may not be picked.
-    pub fn share(&self, demand: Demand, index: BackendIndex) -> u32 {
+    pub fn share(&self, demand: TargetRole, index: BackendIndex) -> u32 {
         self.candidates[Want::from(demand) as usize].shares[usize::from(index.0)]
     }
 
     /// Whether a pick for `demand` by who has tried these would give somebody.
-    pub fn has_place(&self, demand: Demand, tried: &[BackendIndex]) -> bool {
+    pub fn has_place(&self, demand: TargetRole, tried: &[BackendIndex]) -> bool {
         let shares = &self.candidates[Want::from(demand) as usize].shares;
         let mut candidates = (0..).map(BackendIndex).zip(shares).filter(|(_, share)| **share > 0);
         candidates.any(|(index, _)| !tried.contains(&index) && !self.backend(index).is_full())
@@ -243,7 +245,7 @@ impl Pool {
     }
 
     /// By when connections to its backends are to be gone, by their identities.
-    pub(crate) fn notices(&self) -> impl Iterator<Item = (usize, Notice)> {
+    pub(crate) fn notices(&self) -> impl Iterator<Item = (usize, DrainWindow)> {
         let may_be_picked =
             |index: usize| self.candidates.iter().any(|candidates| candidates.contains(index));
         let given = self.backends.iter().enumerate();
@@ -284,9 +286,9 @@ fn backends(config: &config::Pool, given: &Given<'_>, waiters: &Arc<Waiters>) ->
 }
 
 /// What is known of each backend, in the order of the config.
-fn standings(config: &config::Pool, health: Option<&PoolHealth>) -> Vec<Standing> {
+fn standings(config: &config::Pool, health: Option<&PoolInputs>) -> Vec<BackendState> {
     let known = |address| health.and_then(|health| health.backends.get(&address)).copied();
-    let standings: Vec<Standing> =
+    let standings: Vec<BackendState> =
         addresses(config).map(|address| known(address).unwrap_or_default()).collect();
     let primaries = standings.iter().filter(|standing| standing.role == Some(Role::Primary));
     assert!(primaries.count() <= 1, "two primaries would be written to");
@@ -294,7 +296,7 @@ fn standings(config: &config::Pool, health: Option<&PoolHealth>) -> Vec<Standing
 }
 
 /// How many backends of each tier can take connections.
-fn available(config: &config::Pool, standings: &[Standing]) -> Available {
+fn available(config: &config::Pool, standings: &[BackendState]) -> Available {
     let count = |tier| {
         let each = config.backends.iter().zip(standings);
         each.filter(|(backend, standing)| {

@@ -10,8 +10,8 @@ use config::OnRemove;
 
 use crate::backend::Backend;
 use crate::counters::{ListenerCounters, PerWorker};
+use crate::drain_window::{Cuts, DrainWindow};
 use crate::listener::Listener;
-use crate::notice::{Cuts, Notice};
 use crate::pool::Pool;
 use crate::table::Table;
 
@@ -31,7 +31,7 @@ pub struct RemovedBackend {
     /// The backend, as it was last.
     pub backend: Arc<Backend>,
     /// By when its connections are to be gone; none lets them live on.
-    pub notice: Option<Notice>,
+    pub notice: Option<DrainWindow>,
     at: Instant,
 }
 
@@ -47,7 +47,7 @@ pub struct RemovedListener {
     /// What it did.
     pub counters: Arc<PerWorker<ListenerCounters>>,
     /// By when its connections are to be gone; none lets them live on.
-    pub notice: Option<Notice>,
+    pub notice: Option<DrainWindow>,
     at: Instant,
 }
 
@@ -161,11 +161,11 @@ impl RemovedListener {
     }
 }
 
-fn notice(on_remove: OnRemove, now: Instant) -> Option<Notice> {
+fn notice(on_remove: OnRemove, now: Instant) -> Option<DrainWindow> {
     match on_remove {
-        OnRemove::Drain(timeout) => Some(Notice::removed(now, timeout)),
+        OnRemove::Drain(timeout) => Some(DrainWindow::removed(now, timeout)),
         OnRemove::Keep => None,
-        OnRemove::Close => Some(Notice::removed(now, Duration::ZERO)),
+        OnRemove::Close => Some(DrainWindow::removed(now, Duration::ZERO)),
     }
 }
 

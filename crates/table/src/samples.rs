@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use config::{Backend, Config, Demand, Listener, Pool, PoolIndex};
+use config::{Backend, Config, Listener, Pool, PoolIndex, TargetRole};
 
 use crate::fate::Fates;
 use crate::pool::Given;
@@ -51,7 +51,7 @@ fn defaults() -> Config {
 
 /// A pick for whoever wants any, with the place kept.
 pub(crate) fn pick(pool: &crate::Pool, tried: &[BackendIndex]) -> Option<BackendIndex> {
-    match pool.pick(Demand::Any, tried, &mut Dice::new(0), || unreachable!("only maglev asks")) {
+    match pool.pick(TargetRole::Any, tried, &mut Dice::new(0), || unreachable!("only maglev asks")) {
         Picked::Backend(index) => Some(index),
         Picked::Full | Picked::None => None,
     }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use config::{Config, Demand};
+use config::{Config, TargetRole};
 use connection::CloseReason;
 
 use crate::backend::Backend;
 use crate::counters::PerWorker;
+use crate::drain_window::{Cuts, DrainBucket};
 use crate::fate::{Fate, Fates};
-use crate::gate::Gate;
 use crate::listener::{Listener, Sockets};
-use crate::notice::{Cuts, Lot};
 use crate::pool::{Given, Pool};
 use crate::removed::Removed;
-use crate::standing::{Health, PoolHealth};
+use crate::semaphore::Semaphore;
+use crate::state::{Inputs, PoolInputs};
 
 /// What workers serve by. One turn of a worker sees one table.
 ///
@@ -66,11 +66,11 @@ impl Table {
         config: &Config,
         sockets: Vec<Arc<Sockets>>,
         workers: usize,
-        health: Option<&Health>,
+        health: Option<&Inputs>,
         previous: Option<&Self>,
     ) -> Self {
         assert_eq!(config.listeners.len(), sockets.len(), "one set of sockets per listener");
-        let nothing = PoolHealth::default();
+        let nothing = PoolInputs::default();
         let mut fates = Fates::default();
         let mut due: Option<Instant> = None;
         let mut pools = Vec::with_capacity(config.pools.len());
@@ -92,8 +92,8 @@ impl Table {
             .zip(sockets)
             .map(|(listener, sockets)| {
                 let before = previous.and_then(|table| table.listener_on(&sockets));
-                let gate = |of: fn(&Listener) -> &Arc<Gate>| {
-                    before.map_or_else(|| Arc::new(Gate::new(workers)), |before| Arc::clone(of(before)))
+                let gate = |of: fn(&Listener) -> &Arc<Semaphore>| {
+                    before.map_or_else(|| Arc::new(Semaphore::new(workers)), |before| Arc::clone(of(before)))
                 };
                 Arc::new(Listener {
                     name: listener.name.clone(),
@@ -134,17 +134,17 @@ impl Table {
     }
 
     /// What becomes of an established connection of this `demand` to `backend`, which may be another table's.
-    pub fn fate(&self, demand: Demand, backend: &Backend) -> Fate {
+    pub fn fate(&self, demand: TargetRole, backend: &Backend) -> Fate {
         self.fates.of(demand, backend)
     }
 
     /// Why the connection of this lot may not keep `backend`, which may be another table's, because that leaves.
-    pub fn backend_leaves(&self, backend: &Backend, lot: Lot) -> Option<CloseReason> {
+    pub fn backend_leaves(&self, backend: &Backend, lot: DrainBucket) -> Option<CloseReason> {
         self.cuts.of(backend.identity(), lot)
     }
 
     /// Why the connection of this lot is to be closed because `listener`, which may be another table's, leaves.
-    pub fn listener_leaves(&self, listener: &Listener, lot: Lot) -> Option<CloseReason> {
+    pub fn listener_leaves(&self, listener: &Listener, lot: DrainBucket) -> Option<CloseReason> {
         self.cuts.of(listener.identity(), lot)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 
-/// A flag for each worker: whether it waits. All accesses are sequentially consistent; what that is good for, [`Gate`](crate::Gate)
+/// A flag for each worker: whether it waits. All accesses are sequentially consistent; what that is good for, [`Semaphore`](crate::Semaphore)
 /// and [`Pool::waiters`](crate::Pool::waiters) tell.
 #[derive(Debug)]
 pub struct Waiters {

@@ -7,7 +7,7 @@
 
 use shuttle::sync::{Arc, Condvar, Mutex};
 use shuttle::{check_dfs, check_pct, check_random, thread};
-use table::{Gate, Waiters};
+use table::{Semaphore, Waiters};
 
 /// Two workers and one place: all orders there are.
 #[test]
@@ -66,7 +66,7 @@ enum Visits {
 }
 
 fn visit_gate(max: u32, workers: &[Visits]) {
-    let gate = Arc::new(Gate::new(workers.len()));
+    let gate = Arc::new(Semaphore::new(workers.len()));
     let beds: Arc<Vec<Bed>> = Arc::new(workers.iter().map(|_| Bed::default()).collect());
     let threads = workers.iter().copied().enumerate().map(|(worker, visits)| {
         let (gate, beds) = (Arc::clone(&gate), Arc::clone(&beds));
@@ -83,8 +83,8 @@ fn visit_gate(max: u32, workers: &[Visits]) {
     assert_eq!(gate.active(), 0);
 }
 
-/// As `table::Gate` tells it.
-fn enter(gate: &Gate, worker: usize, max: u32, visits: Visits, beds: &[Bed]) -> bool {
+/// As `table::Semaphore` tells it.
+fn enter(gate: &Semaphore, worker: usize, max: u32, visits: Visits, beds: &[Bed]) -> bool {
     if gate.enter(max) {
         return true;
     }
@@ -107,7 +107,7 @@ fn enter(gate: &Gate, worker: usize, max: u32, visits: Visits, beds: &[Bed]) -> 
 
 /// Each worker takes one place, at one of the backends that it may go to, and gives it back. Each backend has one.
 fn visit_pool(may: &[&'static [usize]]) {
-    let backends: Arc<[Gate; 2]> = Arc::new([Gate::new(1), Gate::new(1)]);
+    let backends: Arc<[Semaphore; 2]> = Arc::new([Semaphore::new(1), Semaphore::new(1)]);
     let waiters = Arc::new(Waiters::new(may.len()));
     let beds: Arc<Vec<Bed>> = Arc::new(may.iter().map(|_| Bed::default()).collect());
     let threads = may.iter().copied().enumerate().map(|(worker, may)| {

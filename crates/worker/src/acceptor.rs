@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connection::CloseReason;
+use driver::{Completion, Driver, Errno, Fd, Op};
 use table::{Listener, Sockets};
-use uring::{Completion, Driver, Errno, Fd, Op};
 
-use crate::handover::Client;
+use crate::balancer::Client;
 use crate::token::Kind;
 use crate::worker::Worker;
 
@@ -279,7 +279,7 @@ impl<D: Driver> Worker<D> {
             if let Ok(socket) = self.driver.accept_now(socket) {
                 listener.counters.of(self.index).accepted.add(1);
                 let client = Accepted { socket, at: self.now };
-                self.turn_away(client.of(listener), CloseReason::OverLimit);
+                self.turn_away(client.of(listener), CloseReason::NoDescriptor);
             }
         }
         self.hold_reserve();
@@ -417,6 +417,6 @@ fn listening_socket(acceptor: &Acceptor, worker: usize) -> Fd {
     Fd(acceptor.sockets.get(worker).as_raw_fd())
 }
 
-fn accept_token(kind: Kind, number: usize) -> uring::Token {
+fn accept_token(kind: Kind, number: usize) -> driver::Token {
     kind.token(0, u32::try_from(number).expect("there are few listeners"))
 }

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use connection::{CloseReason, Direction, Parting, Stage};
-use uring::{BufferId, Driver, Op};
+use driver::{BufferId, Driver, Op};
 
 use crate::record::Record;
 use crate::slots::{Connection, Left, State};

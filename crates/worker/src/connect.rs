@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use connection::{CloseReason, Direction, Relay};
+use driver::{ConnectOptions, Driver, Errno, Op};
 use table::{Backend, BackendIndex, Picked};
-use uring::{ConnectOptions, Driver, Errno, Op};
 
-use crate::facts::Facts;
-use crate::handover::Client;
+use crate::balancer::Client;
 use crate::held_acks::Ack;
 use crate::slots::{Attempts, Connection, State};
+use crate::stats::ConnectionStats;
 use crate::token::Kind;
 use crate::worker::Worker;
 
@@ -22,7 +22,7 @@ impl<D: Driver> Worker<D> {
         listener.counters.of(self.index).active.add(1);
         let queues = self.has_queue(&listener);
         let logged = listener.access_log;
-        let mut facts = Facts::new(accepted_at);
+        let mut facts = ConnectionStats::new(accepted_at);
         facts.waited.add(accepted_at, self.now);
         let slot = self.slots.insert(Connection {
             client,

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use connection::Direction;
-use uring::Driver;
+use driver::Driver;
 
 use crate::slots::{Connection, State};
 use crate::worker::Worker;

@@ -5,10 +5,10 @@ use std::time::Instant;
 use connection::{Direction, HalfView};
 
 use crate::acceptor::Mode;
-use crate::facts::Facts;
 use crate::held_acks::Ack;
 use crate::slots::{Connection, State};
-use crate::waiting::Goal;
+use crate::stats::ConnectionStats;
+use crate::waiting::WaitFor;
 use crate::worker::Worker;
 
 /// What a worker has and does.
@@ -48,7 +48,7 @@ pub struct ConnectionView {
     /// Whether its backend knows that it was heard.
     pub ack: Ack,
     /// What it remembers of its life.
-    pub facts: Facts,
+    pub facts: ConnectionStats,
 }
 
 /// Where a connection is in its life.
@@ -59,7 +59,7 @@ pub enum StateView {
     /// No backend can take it now.
     Waiting {
         /// What it waits for.
-        goal: Goal,
+        goal: WaitFor,
         /// Since when it has, its attempts in between included.
         since: Instant,
     },
@@ -119,8 +119,10 @@ impl<D> Worker<D> {
         let listener = self.table.listener_on(&connection.listener.sockets).unwrap_or(&connection.listener);
         match wait.goal {
             // Who could not reach the primary waits until it tries once more.
-            Goal::Primary => listener.pool.has_candidates(listener.demand) && wait.attempts.failed.is_none(),
-            Goal::Place => listener.pool.has_place(listener.demand, wait.attempts.tried()),
+            WaitFor::Primary => {
+                listener.pool.has_candidates(listener.demand) && wait.attempts.failed.is_none()
+            }
+            WaitFor::Place => listener.pool.has_place(listener.demand, wait.attempts.tried()),
         }
     }
 }

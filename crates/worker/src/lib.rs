@@ -5,41 +5,44 @@ mod worker; // The loop. Start here.
 mod acceptor; // A listener's connections are taken in,
 mod close;
 mod connect; // given a backend,
+mod evict;
 mod relay; // relayed, // and ended.
-mod sever;
 mod waiting; // for which it may have to wait,
 
-mod alarm; // Whether a side is gone that nothing is received from.
-mod facts; // What is remembered of it.
-mod handover;
+mod answer; // Told of, or closed, when control asks.
+mod balancer;
+mod hangup; // Whether a side is gone that nothing is received from.
 mod held_acks;
-mod inquire; // Told of, or closed, when control asks.
-mod inquiry;
 mod inspect; // Looked at from outside, by tests.
 mod pipes;
+mod query;
 mod record; // What is told of it in the end.
 mod slots;
+mod stats; // What is remembered of it.
 mod timers;
 mod token;
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
+use driver::{BUFFERS_MAX, Ring, SetupError, Waker};
 use rustix::thread::{CpuSet, sched_setaffinity};
-use table::{Gate, PerWorker, Published, WorkerCounters};
-use uring::{BUFFERS_MAX, Ring, SetupError, Waker};
+use table::{PerWorker, Published, Semaphore, WorkerCounters};
 
-pub use crate::facts::{Facts, Micros};
-pub use crate::handover::Handover;
-pub use crate::inquiry::{Errand, Found, INQUIRIES_MAX, Inquirer, Inquiries, Inquiry, Listed, Meant};
+pub use crate::balancer::Balancer;
+pub use crate::query::{
+    ConnectionAction, ConnectionFilter, ConnectionQuery, Listed, QUERIES_MAX, QueryReceiver, QueryResult,
+    QuerySender,
+};
 pub use crate::record::{RECORDS_MAX, Record, Recorder, Records};
+pub use crate::stats::{ConnectionStats, Micros};
 pub use crate::worker::Worker;
 
 // For the simulated kernel: it turns workers itself and looks into them in between.
 pub use crate::acceptor::Mode;
 pub use crate::held_acks::Ack;
 pub use crate::inspect::{ConnectionView, StateView, WorkerView};
-pub use crate::waiting::Goal;
+pub use crate::waiting::WaitFor;
 
 // For the micro-benchmarks: nobody else needs them.
 pub use crate::timers::Timers;
@@ -53,14 +56,14 @@ pub struct Settings {
     /// How many connections all workers together may hold. Each has slots for all of them, as the kernel's hash
     /// may give one worker more than its share; slots that are never used cost address space only.
     pub connections_max: u32,
-    /// How many receive buffers it may have, at least [`uring::BUFFERS_MIN`]: where memory is limited, they are fewer.
+    /// How many receive buffers it may have, at least [`driver::BUFFERS_MIN`]: where memory is limited, they are fewer.
     pub buffers_max: u32,
     /// Who may be admitted to the process, shared by all workers.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<Semaphore>,
     /// Its end of what workers give each other.
-    pub handover: Handover,
+    pub handover: Balancer,
     /// Its end of what control asks.
-    pub inquiries: Inquiries,
+    pub queries: QueryReceiver,
     /// How many pipes it may have for splicing; at the bound it copies.
     pub pipes_max: u32,
     /// Where all workers count what they do, by index.

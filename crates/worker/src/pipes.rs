@@ -1,6 +1,6 @@
 //! The pipes of a worker. One is pooled only when it is empty, so that no byte of a connection can reach another.
 
-use uring::{Driver, Pipe};
+use driver::{Driver, Pipe};
 
 /// Pipes that are open, and those of them that no half has.
 pub(crate) struct Pipes {

@@ -10,11 +10,11 @@ use std::thread::Thread;
 use std::time::Instant;
 
 use connection::{CloseReason, Stage};
+use driver::{Driver, Fd};
 use rtrb::{Consumer, Producer, RingBuffer};
 use table::{Backend, Listener};
-use uring::{Driver, Fd};
 
-use crate::facts::Facts;
+use crate::stats::ConnectionStats;
 use crate::worker::Worker;
 
 /// What is told of a connection that has ended.
@@ -27,7 +27,7 @@ pub struct Record {
     /// The client's address; none if it was gone before it could be asked for.
     pub client: Option<SocketAddr>,
     /// What it did.
-    pub facts: Facts,
+    pub facts: ConnectionStats,
     /// When it had ended, and all it had was given back.
     pub ended_at: Instant,
     /// Why it ended.

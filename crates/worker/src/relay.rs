@@ -1,7 +1,7 @@
 //! A connection lives: what its halves want is done, and what comes of it is told to them.
 
 use connection::{Chunk, CloseReason, Direction, Fault, Next, QUEUE_BYTES_MAX, Spliced};
-use uring::{BUFFER_SIZE, BufferId, Bytes, Completion, Driver, Errno, Op, SocketKeepalive};
+use driver::{BUFFER_SIZE, BufferId, Bytes, Completion, Driver, Errno, Op, SocketKeepalive};
 
 use crate::slots::{Connection, State};
 use crate::token::Kind;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use connection::{CloseReason, Direction, Relay, Stage};
+use driver::{Fd, Pipe, Token};
 use table::{Backend, BackendIndex, Listener};
-use uring::{Fd, Pipe, Token};
 
-use crate::alarm::Alarm;
-use crate::facts::Facts;
+use crate::hangup::HangupPoll;
 use crate::held_acks::Ack;
+use crate::stats::ConnectionStats;
 use crate::token::Kind;
 use crate::waiting::{Ticket, Wait};
 
@@ -21,7 +21,7 @@ pub(crate) struct Connection {
     /// As it was in the table by which the connection was given its backend; before, as the table has it that it goes by.
     pub(crate) listener: Arc<Listener>,
     pub(crate) state: State,
-    pub(crate) facts: Facts,
+    pub(crate) facts: ConnectionStats,
     /// Why it ended, and how far it was; while it is closing.
     pub(crate) end: Option<(CloseReason, Stage)>,
     /// The pipe of each half, while it splices.
@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     /// Whether the backend was told that its answer to the connect was heard.
     pub(crate) ack: Ack,
     /// What says that a side is gone that nothing is received from, by the half that it sends to.
-    pub(crate) alarms: [Alarm; 2],
+    pub(crate) alarms: [HangupPoll; 2],
 }
 
 /// Where a connection is in its life.

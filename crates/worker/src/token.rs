@@ -1,7 +1,7 @@
 //! What the worker's completions answer: a closed set.
 
 use connection::Direction;
-use uring::Token;
+use driver::Token;
 
 /// What an operation was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Kind {
     /// Waiting until a half can go on.
     Ready(Direction),
     /// Waiting until the input of a half is gone, while nothing is received from it.
-    Alarm(Direction),
+    HangupPoll(Direction),
     /// Ending another operation of the connection.
     Cancel,
 }
@@ -42,7 +42,7 @@ impl Kind {
             Self::Connect => 3,
             Self::Receive(direction) => 4 + direction as u8,
             Self::Ready(direction) => 6 + direction as u8,
-            Self::Alarm(direction) => 8 + direction as u8,
+            Self::HangupPoll(direction) => 8 + direction as u8,
             Self::Cancel => 10,
         }
     }
@@ -56,8 +56,8 @@ impl Kind {
         Self::Receive(Direction::ToClient),
         Self::Ready(Direction::ToBackend),
         Self::Ready(Direction::ToClient),
-        Self::Alarm(Direction::ToBackend),
-        Self::Alarm(Direction::ToClient),
+        Self::HangupPoll(Direction::ToBackend),
+        Self::HangupPoll(Direction::ToClient),
         Self::Cancel,
     ];
 }

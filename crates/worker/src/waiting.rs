@@ -21,10 +21,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::Demand;
+use config::TargetRole;
 use connection::{CloseReason, Direction};
-use table::{Gate, Listener, Picked};
-use uring::Driver;
+use driver::Driver;
+use table::{Listener, Picked, Semaphore};
 
 use crate::connect::is_of_the_backend;
 use crate::slots::{Attempts, Left, State};
@@ -34,7 +34,7 @@ use crate::worker::Worker;
 #[derive(Default)]
 pub(crate) struct Lines {
     /// Few: each has a listener of its own.
-    all: Vec<Line>,
+    all: Vec<WaitQueue>,
     /// How many clients have begun to wait.
     tickets: u64,
     /// Whether somebody came to the end of a queue without having looked for a place.
@@ -42,16 +42,16 @@ pub(crate) struct Lines {
 }
 
 /// Clients of one listener that wait for the same, in the order of their tickets.
-struct Line {
+struct WaitQueue {
     listener: Arc<Listener>,
-    goal: Goal,
+    goal: WaitFor,
     /// Slots by ticket.
     slots: BTreeMap<u64, u32>,
 }
 
 /// What a client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
+pub enum WaitFor {
     /// A table that knows a primary.
     Primary,
     /// A place at a backend.
@@ -60,11 +60,11 @@ pub enum Goal {
 
 /// A connection that waits.
 pub(crate) struct Wait {
-    pub(crate) goal: Goal,
+    pub(crate) goal: WaitFor,
     /// Those made so far, with the ticket.
     pub(crate) attempts: Attempts,
     /// Where it has its place among those who wait.
-    gate: Arc<Gate>,
+    gate: Arc<Semaphore>,
 }
 
 /// What a client is given that waits for the first time. It keeps it, so that it waits no longer in all than it may, and
@@ -83,19 +83,19 @@ impl Wait {
 }
 
 impl Lines {
-    fn line(&mut self, listener: &Arc<Listener>, goal: Goal) -> &mut Line {
+    fn line(&mut self, listener: &Arc<Listener>, goal: WaitFor) -> &mut WaitQueue {
         let number = self.position(listener, goal).unwrap_or(self.all.len());
         if number == self.all.len() {
-            self.all.push(Line { listener: Arc::clone(listener), goal, slots: BTreeMap::new() });
+            self.all.push(WaitQueue { listener: Arc::clone(listener), goal, slots: BTreeMap::new() });
         }
         &mut self.all[number]
     }
 
-    fn position(&self, listener: &Arc<Listener>, goal: Goal) -> Option<usize> {
+    fn position(&self, listener: &Arc<Listener>, goal: WaitFor) -> Option<usize> {
         self.all.iter().position(|line| line.goal == goal && Arc::ptr_eq(&line.listener, listener))
     }
 
-    fn remove(&mut self, listener: &Arc<Listener>, goal: Goal, ticket: u64) {
+    fn remove(&mut self, listener: &Arc<Listener>, goal: WaitFor, ticket: u64) {
         // While another table is gone over to, nobody stands in a line until it has looked once more.
         if let Some(number) = self.position(listener, goal) {
             self.all[number].slots.remove(&ticket);
@@ -112,8 +112,8 @@ impl Lines {
         self.unlooked || self.queues().any(|line| !line.listener.pool.waiters.waits(worker))
     }
 
-    fn queues(&self) -> impl Iterator<Item = &Line> {
-        self.all.iter().filter(|line| line.goal == Goal::Place && !line.slots.is_empty())
+    fn queues(&self) -> impl Iterator<Item = &WaitQueue> {
+        self.all.iter().filter(|line| line.goal == WaitFor::Place && !line.slots.is_empty())
     }
 }
 
@@ -126,7 +126,7 @@ impl<D: Driver> Worker<D> {
     /// A newcomer comes behind those who wait. There may be a place that it can have and they cannot.
     pub(crate) fn queue_up(&mut self, slot: u32) {
         self.waiting.unlooked = true;
-        self.wait(slot, Goal::Place);
+        self.wait(slot, WaitFor::Place);
     }
 
     /// A pick gave nobody: the connection waits, if there is hope, or ends.
@@ -135,22 +135,22 @@ impl<D: Driver> Worker<D> {
         let Listener { pool, demand, .. } = &*Arc::clone(&connection.listener);
         let attempts = connection.attempts();
         if picked == Picked::Full {
-            return self.wait(slot, Goal::Place);
+            return self.wait(slot, WaitFor::Place);
         }
         let is_missing = !pool.has_candidates(*demand) && !attempts.is_exhausted(pool.attempts);
         let is_out_of_reach = attempts.failed.is_some_and(is_of_the_backend);
-        if matches!(demand, Demand::Primary(_)) && (is_missing || is_out_of_reach) {
+        if matches!(demand, TargetRole::Primary(_)) && (is_missing || is_out_of_reach) {
             // Whoever is the primary next may be one that has failed before. The hold is what bounds attempts: a few by each table, and
             // those that are an interval apart.
             attempts.begin_anew();
-            return self.wait(slot, Goal::Primary);
+            return self.wait(slot, WaitFor::Primary);
         }
         let reason = attempts.failed.unwrap_or(CloseReason::NoBackend);
         self.close(slot, reason);
     }
 
     /// Has the connection wait, or go on waiting, by the table in force.
-    fn wait(&mut self, slot: u32, goal: Goal) {
+    fn wait(&mut self, slot: u32, goal: WaitFor) {
         if self.go_by_table(slot) {
             return self.connect(slot);
         }
@@ -159,11 +159,13 @@ impl<D: Driver> Worker<D> {
         let attempts = connection.attempts();
         let (failed, begun) = (attempts.failed, attempts.ticket);
         let (gate, bounds, full) = match (goal, listener.demand) {
-            (Goal::Primary, Demand::Primary(hold)) => {
+            (WaitFor::Primary, TargetRole::Primary(hold)) => {
                 (&listener.hold_gate, hold, failed.unwrap_or(CloseReason::HoldFull))
             }
-            (Goal::Primary, Demand::Any | Demand::Replica(_)) => unreachable!("nobody else wants a primary"),
-            (Goal::Place, _) => (&listener.pool.queue_gate, listener.pool.queue, CloseReason::QueueFull),
+            (WaitFor::Primary, TargetRole::Any | TargetRole::Replica(_)) => {
+                unreachable!("nobody else wants a primary")
+            }
+            (WaitFor::Place, _) => (&listener.pool.queue_gate, listener.pool.queue, CloseReason::QueueFull),
         };
         if begun.is_some_and(|ticket| ticket.since + bounds.timeout <= self.now) {
             return self.on_wait_end(slot, goal);
@@ -190,7 +192,7 @@ impl<D: Driver> Worker<D> {
         self.slots.get(slot).state = State::Waiting(Wait { goal, attempts, gate: Arc::clone(gate) });
         self.waiting.line(&listener, goal).slots.insert(ticket.number, slot);
         let end = ticket.since + bounds.timeout;
-        let tries_again = goal == Goal::Primary && listener.pool.has_candidates(listener.demand);
+        let tries_again = goal == WaitFor::Primary && listener.pool.has_candidates(listener.demand);
         self.timers.set(slot, if tries_again { end.min(self.now + RETRY_INTERVAL) } else { end });
         self.set_alarm(slot, Direction::ToBackend);
     }
@@ -211,7 +213,7 @@ impl<D: Driver> Worker<D> {
         self.leave_wait(&gate);
     }
 
-    fn leave_wait(&self, gate: &Gate) {
+    fn leave_wait(&self, gate: &Semaphore) {
         // Nobody waits for a place among those who wait; it is a gate like any other all the same.
         self.wake(gate.leave());
     }
@@ -241,7 +243,7 @@ impl<D: Driver> Worker<D> {
         // while they look wakes this worker once more.
         self.waiting.queues().for_each(|line| line.listener.pool.waiters.wait(self.index));
         for number in 0..self.waiting.all.len() {
-            if self.waiting.all[number].goal == Goal::Place {
+            if self.waiting.all[number].goal == WaitFor::Place {
                 self.serve_line(number);
             }
         }
@@ -263,28 +265,28 @@ impl<D: Driver> Worker<D> {
     }
 
     /// The time is up for a client that waits, or it tries the primary once more.
-    pub(crate) fn on_wait_timeout(&mut self, slot: u32, goal: Goal) {
+    pub(crate) fn on_wait_timeout(&mut self, slot: u32, goal: WaitFor) {
         let connection = self.slots.get(slot);
         let State::Waiting(wait) = &connection.state else { unreachable!("the caller has looked") };
         let since = wait.since();
         match connection.listener.demand {
-            Demand::Primary(hold) if goal == Goal::Primary && self.now < since + hold.timeout => {
+            TargetRole::Primary(hold) if goal == WaitFor::Primary && self.now < since + hold.timeout => {
                 self.end_wait(slot);
                 self.stop_alarm(slot);
                 self.connect(slot);
             }
-            Demand::Any | Demand::Primary(_) | Demand::Replica(_) => self.on_wait_end(slot, goal),
+            TargetRole::Any | TargetRole::Primary(_) | TargetRole::Replica(_) => self.on_wait_end(slot, goal),
         }
     }
 
     /// The time is up for a client that waits.
-    fn on_wait_end(&mut self, slot: u32, goal: Goal) {
+    fn on_wait_end(&mut self, slot: u32, goal: WaitFor) {
         let connection = self.slots.get(slot);
         let Listener { pool, demand, .. } = &*Arc::clone(&connection.listener);
         let out_of_reach = connection.attempts().failed.filter(|_| pool.has_candidates(*demand));
         let reason = match goal {
-            Goal::Primary => out_of_reach.unwrap_or(CloseReason::NoPrimary),
-            Goal::Place => CloseReason::QueueTimedOut,
+            WaitFor::Primary => out_of_reach.unwrap_or(CloseReason::NoPrimary),
+            WaitFor::Place => CloseReason::QueueTimedOut,
         };
         self.close(slot, reason);
     }

@@ -5,19 +5,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use connection::{Chunks, CloseReason, Direction, Patience, Stage};
-use table::{Dice, Gate, Listener, PerWorker, Phase, Reader, Table, WorkerCounters};
-use uring::{BufferId, Completion, Driver, Errno, Waker};
+use connection::{Chunks, CloseReason, Direction, IdleTimeouts, Stage};
+use driver::{BufferId, Completion, Driver, Errno, Waker};
+use table::{Dice, Listener, PerWorker, Phase, Reader, Semaphore, Table, WorkerCounters};
 
 use crate::Settings;
 use crate::acceptor::Acceptors;
-use crate::facts::Facts;
-use crate::handover::{Client, GIVEN_MAX, Handover};
+use crate::balancer::{Balancer, Client, GIVEN_MAX};
 use crate::held_acks::HeldAcks;
-use crate::inquiry::Inquiries;
 use crate::pipes::Pipes;
+use crate::query::QueryReceiver;
 use crate::record::{Record, Recorder};
 use crate::slots::{Slots, State};
+use crate::stats::ConnectionStats;
 use crate::timers::Timers;
 use crate::token::Kind;
 use crate::waiting::Lines;
@@ -53,9 +53,9 @@ pub struct Worker<D> {
     pub(crate) waiting: Lines,
     /// The next slot to look at for a connection that the table severs; none if there is no more.
     pub(crate) severing: Option<u32>,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) handover: Handover,
-    pub(crate) inquiries: Inquiries,
+    pub(crate) gate: Arc<Semaphore>,
+    pub(crate) handover: Balancer,
+    pub(crate) queries: QueryReceiver,
     /// What picks leave to chance.
     pub(crate) dice: Dice,
     pub(crate) connections_max: u32,
@@ -110,7 +110,7 @@ impl<D: Driver> Worker<D> {
             wakers: settings.wakers,
             control: settings.control,
             handover: settings.handover,
-            inquiries: settings.inquiries,
+            queries: settings.queries,
             // The same each time, and another for each worker.
             dice: Dice::new(settings.index as u64),
             done: Vec::with_capacity(COMPLETIONS_USUAL),
@@ -153,7 +153,7 @@ impl<D: Driver> Worker<D> {
         self.release_acks();
         self.expire_timers();
         self.sever_some();
-        self.inquire_some();
+        self.answer_queries();
         self.resume_accepting();
         self.serve_waiting();
         self.count_turn();
@@ -208,7 +208,7 @@ impl<D: Driver> Worker<D> {
             Kind::Accept => self.on_accept(completion),
             Kind::Listen => self.on_client(completion),
             Kind::CancelAccept => {}
-            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::Alarm(_) | Kind::Cancel => {
+            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::HangupPoll(_) | Kind::Cancel => {
                 self.on_connection(kind, completion);
             }
         }
@@ -228,7 +228,7 @@ impl<D: Driver> Worker<D> {
             Kind::Connect => self.on_connect(slot, completion.result),
             Kind::Receive(direction) => self.on_receive(slot, direction, completion),
             Kind::Ready(direction) => self.on_ready(slot, direction),
-            Kind::Alarm(direction) => self.on_alarm(slot, direction),
+            Kind::HangupPoll(direction) => self.on_alarm(slot, direction),
             Kind::Cancel => {} // What it was to end says how it ended.
             Kind::Accept | Kind::Listen | Kind::CancelAccept => unreachable!("told apart by the caller"),
         }
@@ -261,7 +261,7 @@ impl<D: Driver> Worker<D> {
 
     /// When the next turn begins at the latest, whatever completes.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if !self.runnable.is_empty() || self.severing.is_some() || self.inquiries.are_due() {
+        if !self.runnable.is_empty() || self.severing.is_some() || self.queries.are_due() {
             return Some(self.now);
         }
         [self.timers.next(), self.acceptors.paused_until(), self.held_acks.next()].into_iter().flatten().min()
@@ -289,7 +289,7 @@ impl<D: Driver> Worker<D> {
         let now = self.now;
         let connection = self.slots.get(slot);
         let pool = &connection.listener.pool;
-        let patience = Patience { idle: pool.idle_timeout, half_closed: pool.half_closed_timeout };
+        let patience = IdleTimeouts { idle: pool.idle_timeout, half_closed: pool.half_closed_timeout };
         let keepalive_due = (!connection.kept_alive).then_some(now + pool.keepalive.idle);
         let due = connection.alarm_due(now).into_iter().chain(keepalive_due).min();
         let checked = match connection.relay().check(now, patience) {
@@ -318,7 +318,7 @@ impl<D: Driver> Worker<D> {
     ///
     /// The gate that is full. Who waits must wait at that one only: to wait at both would mean to be woken by
     /// the place that an attempt like this one gives back, and two workers could wake each other for ever.
-    pub(crate) fn admit<'a>(&'a self, listener: &'a Listener) -> Result<(), &'a Gate> {
+    pub(crate) fn admit<'a>(&'a self, listener: &'a Listener) -> Result<(), &'a Semaphore> {
         if !self.gate.enter(self.connections_max) {
             return Err(&self.gate);
         }
@@ -359,7 +359,7 @@ impl<D: Driver> Worker<D> {
         self.count_life(&listener, accepted_at);
         if listener.access_log {
             let (client, ended_at) = (self.driver.peer(socket), self.now);
-            let mut facts = Facts::new(accepted_at);
+            let mut facts = ConnectionStats::new(accepted_at);
             facts.waited.add(accepted_at, ended_at);
             self.record(Record {
                 listener,

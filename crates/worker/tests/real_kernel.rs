@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use connection::CloseReason;
-use table::{Gate, PerWorker, Phase, Published, Sockets, Table};
-use uring::{ListenOptions, SocketKeepalive, Waker, listen};
-use worker::{Handover, Inquirer, Recorder, Settings, WorkerError, spawn};
+use driver::{ListenOptions, SocketKeepalive, Waker, listen};
+use table::{PerWorker, Phase, Published, Semaphore, Sockets, Table};
+use worker::{QuerySender, Recorder, Settings, WorkerError, spawn};
 
 #[test]
 fn relays_both_ways_and_ends_when_drained() {
@@ -95,20 +95,20 @@ impl Balancer {
         let table = Table::build(&config, vec![Arc::new(Sockets::new(sockets))], workers, None, None);
         let published = Arc::new(Published::new(table));
         let wakers: Arc<[Waker]> = (0..workers).map(|_| Waker::new().unwrap()).collect();
-        let gate = Arc::new(Gate::new(workers));
+        let gate = Arc::new(Semaphore::new(workers));
         let control = Arc::new(Waker::new().unwrap());
         let counters = Arc::new(PerWorker::new(workers));
         let (report, ended) = channel();
-        let ends = Handover::new(workers).into_iter().zip(Inquirer::new(workers).1);
-        for (index, (handover, inquiries)) in ends.enumerate() {
+        let ends = worker::Balancer::new(workers).into_iter().zip(QuerySender::new(workers).1);
+        for (index, (handover, queries)) in ends.enumerate() {
             let settings = Settings {
                 index,
                 cpu: None,
                 connections_max: 100,
-                buffers_max: uring::BUFFERS_MAX,
+                buffers_max: driver::BUFFERS_MAX,
                 gate: Arc::clone(&gate),
                 handover,
-                inquiries,
+                queries,
                 pipes_max: 4,
                 counters: Arc::clone(&counters),
                 recorder: Recorder::new(std::thread::current()).0,

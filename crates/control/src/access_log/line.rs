@@ -296,7 +296,7 @@ pub(super) mod tests {
 
     use connection::{CloseReason, Direction, Stage};
     use table::{Sockets, Table};
-    use worker::{Facts, Micros, Record};
+    use worker::{ConnectionStats, Micros, Record};
 
     use super::{Calendar, Clock, Ended, PoolCounts};
     use crate::reload::tests::config;
@@ -389,7 +389,7 @@ pub(super) mod tests {
             time.add(accepted_at, accepted_at + Duration::from_micros(micros));
             time
         };
-        let facts = Facts {
+        let facts = ConnectionStats {
             accepted_at,
             waited: time(3_250),
             connecting: time(12_000),

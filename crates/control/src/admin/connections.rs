@@ -9,7 +9,9 @@ use connection::{CloseReason, HalfView};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
-use worker::{Errand, Found, Goal, Inquirer, Inquiry, Listed, Meant, StateView};
+use worker::{
+    ConnectionAction, ConnectionFilter, ConnectionQuery, Listed, QueryResult, QuerySender, StateView, WaitFor,
+};
 
 use super::BackendName;
 
@@ -162,24 +164,25 @@ impl Query {
 
 /// Answers that are awaited.
 pub(crate) struct Answers {
-    asked: Vec<(usize, oneshot::Receiver<Found>)>,
+    asked: Vec<(usize, oneshot::Receiver<QueryResult>)>,
     /// Workers that have too much to answer already, and were not asked.
     busy: Vec<usize>,
 }
 
 /// Asks these workers, which are to be woken then.
-pub(crate) fn inquire(
-    inquirer: &Inquirer,
+pub(crate) fn query(
+    query_sender: &QuerySender,
     workers: impl Iterator<Item = usize>,
-    meant: &Meant,
-    errand: Errand,
+    meant: &ConnectionFilter,
+    errand: ConnectionAction,
 ) -> Answers {
     let mut answers = Answers { asked: Vec::new(), busy: Vec::new() };
     for worker in workers {
         let (sender, answer) = oneshot::channel();
         // Whoever asked may have left: then there is nobody to tell.
         let tell = move |found| drop(sender.send(found));
-        if inquirer.ask(worker, Inquiry { meant: meant.clone(), errand, answer: Box::new(tell) }) {
+        if query_sender.ask(worker, ConnectionQuery { meant: meant.clone(), errand, answer: Box::new(tell) })
+        {
             answers.asked.push((worker, answer));
         } else {
             answers.busy.push(worker);
@@ -191,7 +194,7 @@ pub(crate) fn inquire(
 impl Answers {
     /// Waits for them, for [`ANSWER_TIME_MAX`] in all. Says what each worker found, and which have not answered. One that has ended
     /// has no connections.
-    async fn wait(self) -> (Vec<(usize, Found)>, Vec<usize>) {
+    async fn wait(self) -> (Vec<(usize, QueryResult)>, Vec<usize>) {
         let deadline = tokio::time::Instant::now() + ANSWER_TIME_MAX;
         let (mut found, mut silent) = (Vec::new(), self.busy);
         for (worker, answer) in self.asked {
@@ -226,7 +229,7 @@ impl Answers {
 }
 
 /// Has workers close what is meant.
-pub(crate) const CLOSE: Errand = Errand::Close(CloseReason::ClosedByOperator);
+pub(crate) const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
 
 fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
     let Listed { view, client, listener, backend } = listed;
@@ -238,8 +241,8 @@ fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
     let is_finished = |half: &HalfView| matches!(half, HalfView::Copying { finished: true, .. });
     let state = match view.state {
         StateView::Connecting => "connecting",
-        StateView::Waiting { goal: Goal::Primary, .. } => "held",
-        StateView::Waiting { goal: Goal::Place, .. } => "queued",
+        StateView::Waiting { goal: WaitFor::Primary, .. } => "held",
+        StateView::Waiting { goal: WaitFor::Place, .. } => "queued",
         StateView::Relaying(_) if halves.iter().any(is_finished) => "half_closed",
         StateView::Relaying(_) => "relaying",
         StateView::Closing => "closing",

@@ -2,17 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use config::Demand;
+use config::TargetRole;
 use serde::{Deserialize, Serialize};
 use table::{Case, Listener, Obstacle, Outcome, Phase, explain};
 
-use super::status::{BackendStatus, Known};
+use super::status::{BackendStatus, StatusSources};
 use crate::words::{counted, unknown};
 
 /// Who comes where. As JSON, the body of `POST /explain`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Coming {
+pub struct RouteQuery {
     /// The client's address.
     pub client: IpAddr,
     /// The name of the listener.
@@ -61,7 +61,10 @@ pub struct CaseStatus {
 /// # Errors
 ///
 /// There is no such listener.
-pub(crate) fn explanation(known: &Known<'_>, coming: &Coming) -> Result<ExplanationStatus, String> {
+pub(crate) fn explanation(
+    known: &StatusSources<'_>,
+    coming: &RouteQuery,
+) -> Result<ExplanationStatus, String> {
     let listeners = &known.table.listeners;
     let Some(listener) = listeners.iter().find(|listener| listener.name == coming.listener) else {
         let known: Vec<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
@@ -69,10 +72,10 @@ pub(crate) fn explanation(known: &Known<'_>, coming: &Coming) -> Result<Explanat
     };
     let pool = &listener.pool;
     let settings = |config: &'_ config::Config| config.pools.iter().position(|known| known.name == pool.name);
-    let index = settings(known.laid_over).expect("the table was built from it");
-    let nothing = table::PoolHealth::default();
+    let index = settings(known.effective).expect("the table was built from it");
+    let nothing = table::PoolInputs::default();
     let health = known.health.pools.get(&pool.name).unwrap_or(&nothing);
-    let told = explain(listener, &known.laid_over.pools[index], health, coming.client);
+    let told = explain(listener, &known.effective.pools[index], health, coming.client);
     let names = |indices: &[table::BackendIndex]| -> Vec<String> {
         indices.iter().map(|index| pool.backend(*index).name.clone()).collect()
     };
@@ -110,8 +113,8 @@ pub(crate) fn explanation(known: &Known<'_>, coming: &Coming) -> Result<Explanat
         pool: status.name,
         balance: status.balance,
         role: match listener.demand {
-            Demand::Any => None,
-            demand @ (Demand::Primary(_) | Demand::Replica(_)) => Some(demand.to_string()),
+            TargetRole::Any => None,
+            demand @ (TargetRole::Primary(_) | TargetRole::Replica(_)) => Some(demand.to_string()),
         },
         serving: status.serving,
         backends: told.cases.iter().zip(status.backends).map(case).collect(),
@@ -119,7 +122,7 @@ pub(crate) fn explanation(known: &Known<'_>, coming: &Coming) -> Result<Explanat
 }
 
 /// Why nobody is accepted, if nobody is.
-fn not_accepted(known: &Known<'_>, listener: &Listener) -> Option<String> {
+fn not_accepted(known: &StatusSources<'_>, listener: &Listener) -> Option<String> {
     if known.table.phase != Phase::Serving {
         return Some("the process drains: nobody listens any more".to_owned());
     }
@@ -141,14 +144,14 @@ fn by_policy(listener: &Listener) -> &'static str {
     }
 }
 
-fn words(obstacle: Obstacle, demand: Demand) -> &'static str {
+fn words(obstacle: Obstacle, demand: TargetRole) -> &'static str {
     match (obstacle, demand) {
         (Obstacle::NoWeight, _) => "its weight is 0",
         (Obstacle::Down, _) => "it is down",
         (Obstacle::Ejected, _) => "it was put aside: connects to it failed",
         (Obstacle::OtherTier, _) => "its tier does not serve now",
-        (Obstacle::OtherRole, Demand::Primary(_)) => "it is not known to be the primary",
-        (Obstacle::OtherRole, Demand::Any | Demand::Replica(_)) => "it is not known to be a replica",
+        (Obstacle::OtherRole, TargetRole::Primary(_)) => "it is not known to be the primary",
+        (Obstacle::OtherRole, TargetRole::Any | TargetRole::Replica(_)) => "it is not known to be a replica",
         (Obstacle::Lags, _) => "it is too far behind",
         (Obstacle::OnlyFallback, _) => "it is the primary, for when no replica can",
         (Obstacle::Full, _) => "it has as many connections as it may",

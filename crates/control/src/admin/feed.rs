@@ -15,7 +15,7 @@ use hyper::body::{Body, Frame};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Ask, Status};
+use super::{AdminRequest, Status};
 
 /// Whoever watches.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ struct Viewer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Errand {
     /// To ask once.
-    Ask,
+    Request,
     /// To watch for as long as it likes.
     Watch,
     /// It watched, and did not read.
@@ -69,7 +69,7 @@ impl Feed {
     }
 
     /// Tells all who watch, until the one writer has gone.
-    pub(super) async fn run(self: Arc<Self>, asks: mpsc::Sender<Ask>) {
+    pub(super) async fn run(self: Arc<Self>, asks: mpsc::Sender<AdminRequest>) {
         loop {
             self.someone.notified().await;
             let mut seconds = interval(INTERVAL);
@@ -110,9 +110,9 @@ impl Feed {
     }
 }
 
-async fn ask(asks: &mpsc::Sender<Ask>) -> Option<Box<Status>> {
+async fn ask(asks: &mpsc::Sender<AdminRequest>) -> Option<Box<Status>> {
     let (sender, answer) = oneshot::channel();
-    asks.send(Ask::Status(sender)).await.ok()?;
+    asks.send(AdminRequest::Status(sender)).await.ok()?;
     answer.await.ok()
 }
 
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn one_too_many_is_turned_away_until_another_leaves() {
         let feed = Feed::default();
-        let errand = || watch::channel(Errand::Ask).0;
+        let errand = || watch::channel(Errand::Request).0;
         let mut watching: Vec<_> =
             (0..VIEWERS_MAX).map(|_| feed.watch(status(), errand()).unwrap()).collect();
         assert!(matches!(feed.watch(status(), errand()), Err(Full)));
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn who_does_not_read_is_sent_away_and_no_other() {
         let feed = Feed::default();
-        let (idle, idle_errand) = watch::channel(Errand::Ask);
-        let (busy, busy_errand) = watch::channel(Errand::Ask);
+        let (idle, idle_errand) = watch::channel(Errand::Request);
+        let (busy, busy_errand) = watch::channel(Errand::Request);
         let _idle = feed.watch(status(), idle).unwrap();
         let mut reads = feed.watch(status(), busy).unwrap();
         for _ in 0..FRAMES_MAX {

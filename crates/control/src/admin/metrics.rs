@@ -535,7 +535,7 @@ pub(crate) const METRICS: &[Metric] = &[
         "1 while what an operator said holds over the file: a drain, a weight, disabled.",
         |status, sink| {
             each_backend(status, sink, |backend, names, sink| {
-                sink.put(&names, backend.overrides != super::Override::default());
+                sink.put(&names, backend.overrides != super::OverrideStatus::default());
             });
         },
     ),

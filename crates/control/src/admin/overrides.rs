@@ -8,20 +8,20 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use config::Config;
-use table::{Health, Notice};
+use table::{DrainWindow, Inputs};
 
-use super::{BackendName, Override};
+use super::{BackendName, OverrideStatus};
 use crate::words::unknown;
 
 /// What operators said, of backends of whom they said anything.
 ///
 /// Bound: one for each backend of the config.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Overrides(BTreeMap<(String, SocketAddr), Said>);
+pub(crate) struct Overrides(BTreeMap<(String, SocketAddr), Override>);
 
 /// What operators said of one backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct Override {
     pub(crate) drain: Option<Drain>,
     pub(crate) disabled: bool,
     pub(crate) weight: Option<u16>,
@@ -33,7 +33,7 @@ pub(crate) enum Drain {
     /// Those that it has may take as long as they like.
     Open,
     /// By when they are to be gone.
-    Until(Notice),
+    Until(DrainWindow),
 }
 
 /// There is no backend of this name.
@@ -46,19 +46,19 @@ impl Overrides {
         &mut self,
         config: &Config,
         name: &BackendName,
-        change: impl FnOnce(&mut Said),
+        change: impl FnOnce(&mut Override),
     ) -> Result<(String, SocketAddr), Unknown> {
         let key = find(config, name)?;
         let mut said = self.0.remove(&key).unwrap_or_default();
         change(&mut said);
-        if said != Said::default() {
+        if said != Override::default() {
             self.0.insert(key.clone(), said);
         }
         Ok(key)
     }
 
     /// What is said of a backend; the default if nothing is.
-    pub(crate) fn of(&self, pool: &str, address: SocketAddr) -> Said {
+    pub(crate) fn of(&self, pool: &str, address: SocketAddr) -> Override {
         self.0.get(&(pool.to_owned(), address)).copied().unwrap_or_default()
     }
 
@@ -87,7 +87,7 @@ impl Overrides {
     }
 
     /// What is known of backends, with by when connections are to be gone of those that are drained.
-    pub(crate) fn with_drains(&self, mut health: Health) -> Health {
+    pub(crate) fn with_drains(&self, mut health: Inputs) -> Inputs {
         for ((pool, address), said) in &self.0 {
             if let Some(Drain::Until(notice)) = said.drain {
                 health.pools.entry(pool.clone()).or_default().drains.insert(*address, notice);
@@ -97,19 +97,19 @@ impl Overrides {
     }
 }
 
-impl Said {
+impl Override {
     /// The weight that counts, where the file says `weight`.
     pub(crate) fn weight(self, weight: u16) -> u16 {
         if self.drain.is_some() || self.disabled { 0 } else { self.weight.unwrap_or(weight) }
     }
 
     /// The same for people.
-    pub(crate) fn shown(self, now: Instant) -> Override {
+    pub(crate) fn shown(self, now: Instant) -> OverrideStatus {
         let drain_seconds_left = match self.drain {
             Some(Drain::Until(notice)) => Some(seconds_left(notice, now)),
             Some(Drain::Open) | None => None,
         };
-        Override {
+        OverrideStatus {
             drained: self.drain.is_some(),
             drain_seconds_left,
             disabled: self.disabled,
@@ -119,7 +119,7 @@ impl Said {
 }
 
 /// How long connections have yet, in whole seconds, those begun included.
-pub(crate) fn seconds_left(notice: Notice, now: Instant) -> u64 {
+pub(crate) fn seconds_left(notice: DrainWindow, now: Instant) -> u64 {
     notice.until.saturating_duration_since(now).as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
@@ -185,7 +185,7 @@ mod tests {
             None if word == "drain" => said.drain = Some(Drain::Open),
             None if word == "undrain" => said.drain = None,
             None if word == "disable" => said.disabled = true,
-            None => *said = super::Said::default(),
+            None => *said = super::Override::default(),
         });
         assert_eq!(done, Ok(("app".to_owned(), "10.0.0.1:80".parse().unwrap())));
     }

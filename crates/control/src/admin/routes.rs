@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::feed::{Errand, Feed, Frames, VIEWERS_MAX};
 use super::pages::{ASSETS, Asset, DASHBOARD, POLICY};
-use super::{Answer, Ask, metrics};
+use super::{AdminRequest, Answer, metrics};
 
 /// What a connection may do.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub(super) enum Access {
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) access: Access,
-    pub(super) asks: mpsc::Sender<Ask>,
+    pub(super) asks: mpsc::Sender<AdminRequest>,
     pub(super) feed: Arc<Feed>,
     /// What its connection is about.
     pub(super) errand: watch::Sender<Errand>,
@@ -67,7 +67,7 @@ async fn events(request: &Request<Incoming>, peer: Peer) -> Result<Frames, Page>
     if !reads(request) {
         return Err(only("GET, HEAD"));
     }
-    let status = ask(&peer.asks, Ask::Status).await?;
+    let status = ask(&peer.asks, AdminRequest::Status).await?;
     let full = format!("{VIEWERS_MAX} watch already: close one of them, or ask for /status.json");
     peer.feed.watch(*status, peer.errand).map_err(|_| text(StatusCode::SERVICE_UNAVAILABLE, &full))
 }
@@ -78,7 +78,11 @@ fn reads(request: &Request<Incoming>) -> bool {
 }
 
 /// The page, or the one that says why there is none.
-async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<Ask>) -> Result<Page, Page> {
+async fn route(
+    request: Request<Incoming>,
+    access: Access,
+    asks: mpsc::Sender<AdminRequest>,
+) -> Result<Page, Page> {
     let reads = reads(&request);
     let found = ASSETS.iter().find(|asset| asset.path == request.uri().path());
     match (request.uri().path(), access) {
@@ -90,17 +94,17 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
             page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
             Ok(page)
         }
-        ("/healthz", _) => ask(&asks, Ask::Phase).await.map(|_| text(StatusCode::OK, "alive")),
-        ("/readyz", _) => Ok(match ask(&asks, Ask::Phase).await? {
+        ("/healthz", _) => ask(&asks, AdminRequest::Phase).await.map(|_| text(StatusCode::OK, "alive")),
+        ("/readyz", _) => Ok(match ask(&asks, AdminRequest::Phase).await? {
             Phase::Serving => text(StatusCode::OK, "ready"),
             Phase::Draining | Phase::Ending => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
         }),
         ("/metrics", _) => {
-            let status = ask(&asks, Ask::Status).await?;
+            let status = ask(&asks, AdminRequest::Status).await?;
             Ok(page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(*status)))
         }
-        ("/status.json", _) => Ok(json(&ask(&asks, Ask::Status).await?)),
-        ("/ended.json", Access::Steer(_)) => Ok(json(&ask(&asks, Ask::Ended).await?)),
+        ("/status.json", _) => Ok(json(&ask(&asks, AdminRequest::Status).await?)),
+        ("/ended.json", Access::Steer(_)) => Ok(json(&ask(&asks, AdminRequest::Ended).await?)),
         ("/ended.json", _) => {
             Err(text(StatusCode::FORBIDDEN, "clients are told of at the Unix socket alone"))
         }
@@ -109,7 +113,7 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
         }
         ("/command", Access::Steer(peer)) => {
             let command = body(request, "a command").await?;
-            let answer: Answer = ask(&asks, |answer| Ask::Command(command, peer, answer)).await?;
+            let answer: Answer = ask(&asks, |answer| AdminRequest::Command(command, peer, answer)).await?;
             let status = match answer {
                 Answer::Done(_) => StatusCode::OK,
                 Answer::Refused(_) => StatusCode::CONFLICT,
@@ -120,11 +124,11 @@ async fn route(request: Request<Incoming>, access: Access, asks: mpsc::Sender<As
         }
         ("/connections", Access::Steer(_)) => {
             let query = body(request, "a query").await?;
-            Ok(told(ask(&asks, |answer| Ask::Connections(query, answer)).await?))
+            Ok(told(ask(&asks, |answer| AdminRequest::Connections(query, answer)).await?))
         }
         ("/explain", Access::Steer(_)) => {
             let coming = body(request, "a client and a listener").await?;
-            Ok(told(ask(&asks, |answer| Ask::Explain(coming, answer)).await?))
+            Ok(told(ask(&asks, |answer| AdminRequest::Explain(coming, answer)).await?))
         }
         ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are taken at the Unix socket alone")),
         ("/connections" | "/explain", _) => {
@@ -152,8 +156,8 @@ fn told<T: Serialize>(answer: Result<T, Answer>) -> Page {
 
 /// Asks the one writer, and waits for what it says.
 async fn ask<T>(
-    asks: &mpsc::Sender<Ask>,
-    question: impl FnOnce(oneshot::Sender<T>) -> Ask,
+    asks: &mpsc::Sender<AdminRequest>,
+    question: impl FnOnce(oneshot::Sender<T>) -> AdminRequest,
 ) -> Result<T, Page> {
     let ends = || text(StatusCode::SERVICE_UNAVAILABLE, "ending");
     let (sender, answer) = oneshot::channel();

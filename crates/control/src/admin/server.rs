@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::Ask;
+use super::AdminRequest;
 use super::feed::{Errand, Feed, VIEWERS_MAX};
 use super::routes::{self, Access, Peer};
 use super::socket::{self, Made};
@@ -41,7 +41,10 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// Listens as `settings` say; what is asked goes to `asks`.
-    pub(crate) fn start(settings: &config::Admin, asks: &mpsc::Sender<Ask>) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        settings: &config::Admin,
+        asks: &mpsc::Sender<AdminRequest>,
+    ) -> Result<Self, Failure> {
         let mut tasks = JoinSet::new();
         let socket = match &settings.socket {
             AdminSocket::Off => None,
@@ -108,7 +111,7 @@ fn bind_http(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-async fn accept_unix(listener: UnixListener, group: u32, asks: mpsc::Sender<Ask>, feed: Arc<Feed>) {
+async fn accept_unix(listener: UnixListener, group: u32, asks: mpsc::Sender<AdminRequest>, feed: Arc<Feed>) {
     let mut places = PlacesTaken::default();
     loop {
         match listener.accept().await {
@@ -121,7 +124,7 @@ async fn accept_unix(listener: UnixListener, group: u32, asks: mpsc::Sender<Ask>
     }
 }
 
-async fn accept_http(listener: TcpListener, asks: mpsc::Sender<Ask>, feed: Arc<Feed>) {
+async fn accept_http(listener: TcpListener, asks: mpsc::Sender<AdminRequest>, feed: Arc<Feed>) {
     let mut places = PlacesTaken::default();
     loop {
         match listener.accept().await {
@@ -142,12 +145,12 @@ struct Place {
 }
 
 impl PlacesTaken {
-    fn take<S>(&mut self, stream: S, access: Access, asks: &mpsc::Sender<Ask>, feed: &Arc<Feed>)
+    fn take<S>(&mut self, stream: S, access: Access, asks: &mpsc::Sender<AdminRequest>, feed: &Arc<Feed>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.make_room();
-        let (sender, errand) = watch::channel(Errand::Ask);
+        let (sender, errand) = watch::channel(Errand::Request);
         let peer = Peer { access, asks: asks.clone(), feed: Arc::clone(feed), errand: sender };
         let connection = tokio::spawn(serve(stream, peer, errand.clone()));
         self.0.push(Place { connection, errand });
@@ -155,7 +158,7 @@ impl PlacesTaken {
 
     fn make_room(&mut self) {
         self.0.retain(|place| !place.connection.is_finished());
-        let asks = |place: &Place| *place.errand.borrow() == Errand::Ask;
+        let asks = |place: &Place| *place.errand.borrow() == Errand::Request;
         if self.0.iter().filter(|place| asks(place)).count() == CONNECTIONS_MAX
             && let Some(oldest) = self.0.iter().position(asks)
         {
@@ -196,7 +199,7 @@ where
 
 /// Waits until a connection has had its time, or, if it watches, until it is sent away.
 async fn over(mut errand: watch::Receiver<Errand>) {
-    let watches = errand.wait_for(|errand| *errand != Errand::Ask);
+    let watches = errand.wait_for(|errand| *errand != Errand::Request);
     if timeout(CONNECTION_TIME_MAX, watches).await.is_ok_and(|errand| errand.is_ok()) {
         // An error: whoever might have sent it away has gone.
         let _ = errand.wait_for(|errand| *errand == Errand::SentAway).await;

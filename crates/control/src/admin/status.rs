@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use config::{Config, Demand, Tier};
+use config::{Config, TargetRole, Tier};
 use connection::CloseReason;
 use health::Verdict;
 use serde::{Deserialize, Serialize};
 use table::{
-    Availability, Backend, Counter, Gate, Health, Listener, Notice, PerWorker, Phase, Pool, Removed, Role,
-    Standing, Table, WorkerCounters,
+    Availability, Backend, BackendState, Counter, DrainWindow, Inputs, Listener, PerWorker, Phase, Pool,
+    Removed, Role, Semaphore, Table, WorkerCounters,
 };
 
 use super::answer::{Reloads, unix_seconds};
 use super::durations::DurationsStatus;
 use super::overrides::{Overrides, seconds_left};
 use crate::access_log::{AccessLog, AccessLogStatus};
-use crate::chronicle::{Chronicle, Entry};
+use crate::event_log::{Entry, EventLog};
+use crate::monitor::HealthMonitor;
 use crate::peaks::{Peak, Peaks};
-use crate::watch::Watch;
 
 /// How everything is. Numbers count from the start of the process, or of the listener or the backend if that came later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -194,7 +194,7 @@ pub struct BackendStatus {
     /// How much of that it takes while it starts slowly, in thousandths.
     pub weight_permille: u16,
     /// What operators said of it.
-    pub overrides: Override,
+    pub overrides: OverrideStatus,
     /// How many connections it may have at once; none is no bound.
     pub connections_max: Option<u32>,
     /// Connections that exist.
@@ -227,7 +227,7 @@ pub struct BackendStatus {
 
 /// What operators said of a backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Override {
+pub struct OverrideStatus {
     /// It gets no new connections.
     pub drained: bool,
     /// How many seconds the connections have yet that it has; none lets them live on.
@@ -283,21 +283,21 @@ pub struct ProbeStatus {
 }
 
 /// What the one writer knows.
-pub(crate) struct Known<'a> {
+pub(crate) struct StatusSources<'a> {
     pub(crate) table: &'a Table,
     /// As the file says it.
     pub(crate) config: &'a Config,
     /// The same, with what operators said laid over it: what the table was built from.
-    pub(crate) laid_over: &'a Config,
+    pub(crate) effective: &'a Config,
     pub(crate) overrides: &'a Overrides,
-    pub(crate) health: &'a Health,
-    pub(crate) watch: &'a Watch,
-    pub(crate) gate: &'a Gate,
+    pub(crate) health: &'a Inputs,
+    pub(crate) watch: &'a HealthMonitor,
+    pub(crate) gate: &'a Semaphore,
     pub(crate) connections_max: u32,
     pub(crate) reloads: &'a Reloads,
     pub(crate) workers: &'a PerWorker<WorkerCounters>,
     pub(crate) access_log: &'a AccessLog,
-    pub(crate) chronicle: &'a Chronicle,
+    pub(crate) chronicle: &'a EventLog,
     pub(crate) peaks: &'a Peaks,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
@@ -305,7 +305,7 @@ pub(crate) struct Known<'a> {
 }
 
 /// The status of all that.
-pub(crate) fn take(known: &Known<'_>) -> Status {
+pub(crate) fn take(known: &StatusSources<'_>) -> Status {
     let table = known.table;
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -364,7 +364,7 @@ fn workers(table: &Table, counters: &PerWorker<WorkerCounters>) -> Vec<WorkerSta
 }
 
 fn leaving(removed: &Removed, now: Instant) -> Vec<LeavingStatus> {
-    let left = |notice: Option<Notice>| notice.map(|notice| seconds_left(notice, now));
+    let left = |notice: Option<DrainWindow>| notice.map(|notice| seconds_left(notice, now));
     let backends = removed.backends().map(|(pool, gone)| LeavingStatus {
         kind: "backend".to_owned(),
         pool: pool.to_owned(),
@@ -391,8 +391,8 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
         address: listener.address,
         pool: listener.pool.name.clone(),
         role: match listener.demand {
-            Demand::Any => None,
-            demand @ (Demand::Primary(_) | Demand::Replica(_)) => Some(demand.to_string()),
+            TargetRole::Any => None,
+            demand @ (TargetRole::Primary(_) | TargetRole::Replica(_)) => Some(demand.to_string()),
         },
         active: counters.sum(|worker| worker.active.get()),
         active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
@@ -414,7 +414,7 @@ fn closed<T>(counters: &PerWorker<T>, of: impl Fn(&T, CloseReason) -> &Counter) 
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
-impl Known<'_> {
+impl StatusSources<'_> {
     pub(super) fn pool(&self, pool: &Pool, written: &config::Pool) -> PoolStatus {
         let statuses = self.watch.known(&pool.name);
         let standings = self.health.pools.get(&pool.name);
@@ -451,7 +451,7 @@ impl Known<'_> {
     }
 }
 
-fn backend_status(backend: &Backend, tier: Tier, standing: Standing, peak: Peak) -> BackendStatus {
+fn backend_status(backend: &Backend, tier: Tier, standing: BackendState, peak: Peak) -> BackendStatus {
     let counters = &backend.counters;
     BackendStatus {
         name: backend.name.clone(),
@@ -476,7 +476,7 @@ fn backend_status(backend: &Backend, tier: Tier, standing: Standing, peak: Peak)
         lag_seconds: None,
         weight: backend.weight,
         weight_permille: standing.weight_permille,
-        overrides: Override::default(),
+        overrides: OverrideStatus::default(),
         connections_max: backend.connections_max.map(std::num::NonZeroU32::get),
         active: counters.sum(|worker| worker.active.get()),
         active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
@@ -534,7 +534,7 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::chronicle::Kind;
+    use crate::event_log::Kind;
 
     /// One listener, one pool, one backend that is down and was a lagging replica, everything of it counted.
     pub(in crate::admin) fn status() -> Status {
@@ -548,7 +548,7 @@ pub(super) mod tests {
             lag_seconds: Some(3.5),
             weight: 7,
             weight_permille: 1000,
-            overrides: Override { weight: Some(7), ..Override::default() },
+            overrides: OverrideStatus { weight: Some(7), ..OverrideStatus::default() },
             connections_max: None,
             active: 2,
             active_max: 3,

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{AdminSocket, Config, LogTarget, Warning};
+use driver::{ConnectOptions, Ring, Waker};
 use rustix::fs::Access;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use uring::{ConnectOptions, Ring, Waker};
 
 use super::probes::{self, ProbeFact};
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ use crate::sockets;
 
 /// What is known of a host, as far as a config asks for it.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct HostFacts {
     /// The release of the kernel.
     pub(super) release: String,
     /// Whether a ring can be had; otherwise what happened, and what to do.
@@ -92,7 +92,7 @@ pub(super) struct AccessLogPlace {
     pub(super) error: Option<String>,
 }
 
-impl Facts {
+impl HostFacts {
     /// Looks at this host. It binds addresses for a moment, and connects to each backend once.
     ///
     /// # Errors
@@ -243,7 +243,7 @@ async fn reach(config: &Config) -> BTreeMap<Way, Result<(), String>> {
 }
 
 async fn connect((to, source): Way) -> io::Result<TcpStream> {
-    let socket = uring::open(&ConnectOptions { to, source, hold_ack: false }).map_err(io::Error::from)?;
+    let socket = driver::open(&ConnectOptions { to, source, hold_ack: false }).map_err(io::Error::from)?;
     TcpSocket::from_std_stream(socket.into()).connect(to).await
 }
 

@@ -4,45 +4,46 @@ use std::time::Duration;
 
 use config::{Config, Tier};
 use log::Level;
-use table::{Changes, Health, Notice, Phase, Table};
+use table::{Changes, DrainWindow, Inputs, Phase, Table};
 
 use super::{Control, DRAINING, log_lines};
 use crate::admin::{
-    Answer, Ask, BackendName, Command, Drain, Known, Said, Status, Unknown, explanation, take,
+    AdminRequest, Answer, BackendName, Command, Drain, Override, Status, StatusSources, Unknown, explanation,
+    take,
 };
-use crate::chronicle::Kind;
+use crate::event_log::Kind;
 use crate::failure::Failure;
+use crate::monitor::now;
 use crate::own;
 use crate::reload::{Refusal, plan};
-use crate::watch::now;
 use crate::words::counted;
 
 impl Control {
     /// Answers what a connection of the admin interface wants.
-    pub(super) fn answer(&mut self, ask: Ask) {
+    pub(super) fn answer(&mut self, ask: AdminRequest) {
         // Who asked may have left: then there is nobody to tell.
         match ask {
-            Ask::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
-            Ask::Ended(answer) => drop(answer.send(self.access_log.ended())),
-            Ask::Status(answer) => drop(answer.send(Box::new(self.status()))),
-            Ask::Explain(coming, answer) => {
+            AdminRequest::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
+            AdminRequest::Ended(answer) => drop(answer.send(self.access_log.ended())),
+            AdminRequest::Status(answer) => drop(answer.send(Box::new(self.status()))),
+            AdminRequest::Explain(coming, answer) => {
                 let told = explanation(&self.known(&self.published.load_full()), &coming);
                 drop(answer.send(told.map_err(Answer::refused)));
             }
-            Ask::Connections(query, answer) => self.list_connections(&query, answer),
-            Ask::Command(Command::Close(close), peer, answer) => {
+            AdminRequest::Connections(query, answer) => self.list_connections(&query, answer),
+            AdminRequest::Command(Command::Close(close), peer, answer) => {
                 let text = format!("admin: {peer}: close {close}");
                 self.chronicle.note(Level::Info, Kind::Command, text);
                 self.close_connections(&close, answer);
             }
-            Ask::Command(Command::Reload, peer, answer)
+            AdminRequest::Command(Command::Reload, peer, answer)
                 if self.published.load_full().phase == Phase::Serving =>
             {
                 let text = format!("admin: {peer}: {}", Command::Reload);
                 self.chronicle.note(Level::Info, Kind::Command, text);
                 self.reload(Some(answer));
             }
-            Ask::Command(command, peer, answer) => {
+            AdminRequest::Command(command, peer, answer) => {
                 let text = format!("admin: {peer}: {command}");
                 self.chronicle.note(Level::Info, Kind::Command, text);
                 let said = self.obey(command);
@@ -59,11 +60,11 @@ impl Control {
         take(&self.known(&self.published.load_full()))
     }
 
-    fn known<'a>(&'a self, table: &'a Table) -> Known<'a> {
-        Known {
+    fn known<'a>(&'a self, table: &'a Table) -> StatusSources<'a> {
+        StatusSources {
             table,
             config: &self.config,
-            laid_over: &self.laid_over,
+            effective: &self.effective,
             overrides: &self.overrides,
             health: &self.health,
             watch: &self.watch,
@@ -94,14 +95,14 @@ impl Control {
                 self.change(&backend, "drained", |said| said.drain = Some(Drain::Open))
             }
             Command::Drain { backend, timeout_seconds: Some(seconds) } => {
-                let notice = Notice::drained(now(), Duration::from_secs(seconds.into()));
+                let notice = DrainWindow::drained(now(), Duration::from_secs(seconds.into()));
                 let is = format!("drained within {}", config::show_duration(notice.until - notice.since));
                 self.change(&backend, &is, |said| said.drain = Some(Drain::Until(notice)))
             }
             Command::Undrain { backend } => self.change(&backend, "not drained", |said| said.drain = None),
             Command::Disable { backend } => self.change(&backend, "disabled", |said| said.disabled = true),
             Command::Enable { backend } => {
-                self.change(&backend, "as the file and its probe say", |said| *said = Said::default())
+                self.change(&backend, "as the file and its probe say", |said| *said = Override::default())
             }
             Command::Weight { weight, .. } if weight > WEIGHT_MAX => {
                 Answer::refused(format!("the weight {weight} is out of range: it is 0 to {WEIGHT_MAX}"))
@@ -142,13 +143,13 @@ impl Control {
     }
 
     /// Changes what is said of a backend, and goes by it.
-    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Said)) -> Answer {
+    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Override)) -> Answer {
         let (pool, address) = match self.overrides.change(&self.config, name, change) {
             Ok(key) => key,
             Err(Unknown(why)) => return Answer::refused(why),
         };
-        self.laid_over = self.overrides.applied_to(&self.config);
-        self.watch.follow(&self.laid_over, &self.overrides, &mut self.chronicle);
+        self.effective = self.overrides.applied_to(&self.config);
+        self.watch.follow(&self.effective, &self.overrides, &mut self.chronicle);
         self.health = self.look();
         let previous = self.published.load_full();
         self.rebuild(&previous);
@@ -177,7 +178,7 @@ impl Control {
         }
         self.health = self.look();
         let set =
-            |health: &mut Health, told| health.pools.entry(name.to_owned()).or_default().failback = told;
+            |health: &mut Inputs, told| health.pools.entry(name.to_owned()).or_default().failback = told;
         set(&mut self.health, true);
         self.rebuild(&previous);
         // It counts once.

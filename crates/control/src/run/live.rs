@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
+use driver::Waker;
 use tokio::sync::oneshot;
-use uring::Waker;
-use worker::{Errand, Meant};
+use worker::{ConnectionAction, ConnectionFilter};
 
 use super::Control;
-use crate::admin::{Answer, Answers, BackendName, CLOSE, Close, Connections, Query, Unknown, find, inquire};
-use crate::watch::now;
+use crate::admin::{Answer, Answers, BackendName, CLOSE, Close, Connections, Query, Unknown, find, query};
+use crate::monitor::now;
 use crate::words::{counted, listed, unknown};
 
 impl Control {
@@ -30,14 +30,14 @@ impl Control {
             if query.pool.is_some() && pool.is_some() && query.pool != pool {
                 return Err("the backend is of another pool".to_owned());
             }
-            let meant = Meant {
+            let meant = ConnectionFilter {
                 tenant: None,
                 listener: query.listener.clone(),
                 pool: pool.or_else(|| query.pool.clone()),
                 backend,
                 client: query.client.map(|client| client.to_canonical()),
             };
-            Ok((self.inquire(0..self.wakers.len(), &meant, Errand::List(limit)), limit))
+            Ok((self.query(0..self.wakers.len(), &meant, ConnectionAction::List(limit)), limit))
         });
         match asked {
             Ok((answers, limit)) => {
@@ -52,16 +52,21 @@ impl Control {
         let all = 0..self.wakers.len();
         let asked = match close {
             Close::Connection(id) => {
-                let meant = Meant { tenant: Some(id.tenant()), ..Meant::default() };
-                Ok(self.inquire(all.filter(|worker| *worker == id.worker), &meant, CLOSE))
+                let meant = ConnectionFilter { tenant: Some(id.tenant()), ..ConnectionFilter::default() };
+                Ok(self.query(all.filter(|worker| *worker == id.worker), &meant, CLOSE))
             }
             Close::Backend(name) => self.find_backend(name).map(|(pool, backend)| {
-                let meant = Meant { pool: Some(pool), backend: Some(backend), ..Meant::default() };
-                self.inquire(all, &meant, CLOSE)
+                let meant = ConnectionFilter {
+                    pool: Some(pool),
+                    backend: Some(backend),
+                    ..ConnectionFilter::default()
+                };
+                self.query(all, &meant, CLOSE)
             }),
             Close::Client(client) => {
-                let meant = Meant { client: Some(client.to_canonical()), ..Meant::default() };
-                Ok(self.inquire(all, &meant, CLOSE))
+                let meant =
+                    ConnectionFilter { client: Some(client.to_canonical()), ..ConnectionFilter::default() };
+                Ok(self.query(all, &meant, CLOSE))
             }
         };
         match asked {
@@ -73,8 +78,13 @@ impl Control {
         }
     }
 
-    fn inquire(&self, workers: impl Iterator<Item = usize>, meant: &Meant, errand: Errand) -> Answers {
-        let answers = inquire(&self.inquirer, workers, meant, errand);
+    fn query(
+        &self,
+        workers: impl Iterator<Item = usize>,
+        meant: &ConnectionFilter,
+        errand: ConnectionAction,
+    ) -> Answers {
+        let answers = query(&self.query_sender, workers, meant, errand);
         self.wakers.iter().for_each(Waker::wake);
         answers
     }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use driver::{ConnectOptions, Errno};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use uring::{ConnectOptions, Errno};
 
 use super::files::Files;
 use super::tls;
@@ -37,7 +37,7 @@ pub(super) async fn wire(
 pub(super) async fn connect(target: &Target) -> Result<Stream, ProbeError> {
     let to = target.probed_address();
     let options = ConnectOptions { to, source: target.probe.source, hold_ack: false };
-    let socket = uring::open(&options).map_err(|errno| match options.source {
+    let socket = driver::open(&options).map_err(|errno| match options.source {
         Some(source) if errno == Errno::ADDRNOTAVAIL => {
             ProbeError::Local(Text::new(format_args!("this host does not hold the source {source}")))
         }

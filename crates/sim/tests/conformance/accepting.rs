@@ -1,7 +1,7 @@
 //! Clients are accepted.
 
+use driver::{Driver, Errno, Op};
 use sim::Read;
-use uring::{Driver, Errno, Op};
 
 use crate::{ACCEPT, CANCEL, POLL, Side, both_complete, close, completes, fd, nothing_completes, token};
 

@@ -1,7 +1,7 @@
 //! Sockets are closed, or reset.
 
+use driver::Driver;
 use sim::Read;
-use uring::Driver;
 
 use crate::{Side, close, connected, fill, read_all};
 

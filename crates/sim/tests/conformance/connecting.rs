@@ -1,7 +1,7 @@
 //! Sockets are connected.
 
+use driver::{Driver, Errno, Op};
 use sim::Read;
-use uring::{Driver, Errno, Op};
 
 use crate::{
     CANCEL, CONNECT, Side, both_complete, close, completes, nothing_completes, open, options, token,

@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use driver::{BUFFER_SIZE, BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Token};
 use sim::Read;
-use uring::{BUFFER_SIZE, BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Token};
 
 /// A kernel, and those at the other ends of its sockets.
 trait Side {

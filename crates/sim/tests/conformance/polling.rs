@@ -1,6 +1,6 @@
 //! Polls tell when there is something to do.
 
-use uring::{Driver, Errno, Op};
+use driver::{Driver, Errno, Op};
 
 use crate::{
     CANCEL, POLL, Side, both_complete, close, completes, connected, fill, nothing_completes, read_all, token,

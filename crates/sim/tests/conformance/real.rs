@@ -6,9 +6,9 @@ use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use driver::{Fd, ListenOptions, Ring, SocketKeepalive, Waker, listen};
 use sim::Read;
 use socket2::{Domain, Socket, Type};
-use uring::{Fd, ListenOptions, Ring, SocketKeepalive, Waker, listen};
 
 use crate::{BUFFERS, Side};
 

@@ -1,6 +1,6 @@
 //! Bytes, FINs and resets are received.
 
-use uring::{BUFFER_SIZE, Completion, Driver, Errno, Op};
+use driver::{BUFFER_SIZE, Completion, Driver, Errno, Op};
 
 use crate::{
     BUFFERS, CANCEL, LIMIT, POLL, RECEIVE, Side, both_complete, close, completes, connected, fill, give_back,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use driver::{Bytes, Driver, Errno};
 use sim::Read;
-use uring::{Bytes, Driver, Errno};
 
 use crate::{
     LIMIT, RECEIVE, Side, buffer_of, close, completes, connected, fill, give_back, read_all, receive,

@@ -5,9 +5,9 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use driver::Fd;
 use sim::{Kernel, Read, Stage};
 use table::Sockets;
-use uring::Fd;
 
 use crate::{BUFFERS, Side, open};
 

@@ -1,7 +1,7 @@
 //! Bytes go through a pipe.
 
+use driver::{Driver, Errno};
 use sim::Read;
-use uring::{Driver, Errno};
 
 use crate::{Side, close, connected, read_all};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use uring::Driver;
+use driver::Driver;
 
 use crate::{Side, nothing_completes};
 

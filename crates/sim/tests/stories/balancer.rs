@@ -7,19 +7,20 @@ use std::time::{Duration, Instant};
 
 use config::Config;
 use connection::CloseReason;
+use driver::Driver;
 use sim::{Kernel, Peer, Read, Stage};
 use table::{
-    Availability, Gate, Health, PerWorker, Phase, PoolHealth, Published, Role, Sockets, Standing, Table,
+    Availability, BackendState, Inputs, PerWorker, Phase, PoolInputs, Published, Role, Semaphore, Sockets,
+    Table,
 };
-use uring::Driver;
-use worker::{Handover, Inquirer, Recorder, Records, Settings, Worker};
+use worker::{QuerySender, Recorder, Records, Settings, Worker};
 
 /// What is known of a backend that is down, of the primary and of a replica.
-pub(crate) const DOWN: Standing =
-    Standing { availability: Availability::Down, role: None, weight_permille: 1000 };
-pub(crate) const PRIMARY: Standing =
-    Standing { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
-pub(crate) const REPLICA: Standing = Standing {
+pub(crate) const DOWN: BackendState =
+    BackendState { availability: Availability::Down, role: None, weight_permille: 1000 };
+pub(crate) const PRIMARY: BackendState =
+    BackendState { availability: Availability::Up, role: Some(Role::Primary), weight_permille: 1000 };
+pub(crate) const REPLICA: BackendState = BackendState {
     availability: Availability::Up,
     role: Some(Role::Replica { lags: false }),
     weight_permille: 1000,
@@ -34,8 +35,8 @@ pub(crate) struct Balancer {
     pub(crate) records: Records,
     sockets: Arc<Sockets>,
     /// Places for two workers, of which the second is not there.
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) inquirer: Inquirer,
+    pub(crate) gate: Arc<Semaphore>,
+    pub(crate) query_sender: QuerySender,
 }
 
 impl Balancer {
@@ -51,17 +52,17 @@ impl Balancer {
         set(&mut config);
         let table = Table::build(&config, vec![Arc::clone(&sockets)], 1, None, None);
         let published = Arc::new(Published::new(table));
-        let gate = Arc::new(Gate::new(2));
-        let (inquirer, mut inquiries) = Inquirer::new(1);
+        let gate = Arc::new(Semaphore::new(2));
+        let (query_sender, mut queries) = QuerySender::new(1);
         let (recorder, records) = Recorder::new(std::thread::current());
         let settings = Settings {
             index: 0,
             cpu: None,
             connections_max: places,
-            buffers_max: uring::BUFFERS_MAX,
+            buffers_max: driver::BUFFERS_MAX,
             gate: Arc::clone(&gate),
-            handover: Handover::new(1).remove(0),
-            inquiries: inquiries.remove(0),
+            handover: worker::Balancer::new(1).remove(0),
+            queries: queries.remove(0),
             pipes_max: 4,
             counters: Arc::new(PerWorker::new(1)),
             recorder,
@@ -70,7 +71,7 @@ impl Balancer {
             published: Arc::clone(&published),
         };
         let worker = Worker::new(stage.kernel(), settings, buffers.into());
-        Self { stage, worker, published, config, records, sockets, gate, inquirer }
+        Self { stage, worker, published, config, records, sockets, gate, query_sender }
     }
 
     pub(crate) fn listener(&self) -> Arc<table::Listener> {
@@ -78,11 +79,11 @@ impl Balancer {
     }
 
     /// Control builds another table from the config, and what is known of backends.
-    pub(crate) fn reload(&mut self, known: &[(SocketAddr, Standing)]) {
+    pub(crate) fn reload(&mut self, known: &[(SocketAddr, BackendState)]) {
         let backends: HashMap<_, _> = known.iter().copied().collect();
-        let pool = PoolHealth { backends, ..PoolHealth::default() };
+        let pool = PoolInputs { backends, ..PoolInputs::default() };
         let name = self.config.pools[0].name.clone();
-        let health = Health { now: self.now(), pools: [(name, pool)].into() };
+        let health = Inputs { now: self.now(), pools: [(name, pool)].into() };
         let before = self.published.load_full();
         let sockets = vec![Arc::clone(&self.sockets)];
         self.published.publish(Table::build(&self.config, sockets, 1, Some(&health), Some(&before)));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use config::{Demand, OnAllDown, OnLoss, Waiting};
+use config::{OnAllDown, OnLoss, TargetRole, Waiting};
 use connection::{CloseReason, Direction};
 use sim::{Peer, Read};
-use table::{Phase, Standing};
-use worker::{Errand, Meant, StateView};
+use table::{BackendState, Phase};
+use worker::{ConnectionAction, ConnectionFilter, StateView};
 
 use crate::balancer::{Balancer, DOWN, PRIMARY, REPLICA};
 
@@ -22,12 +22,12 @@ type Ending = (fn(&mut Balancer, Option<Peer>), CloseReason);
 const ENDINGS: [Ending; 5] = [
     (|balancer, _| balancer.pass(TIMEOUT + Duration::from_millis(10)), CloseReason::HalfClosedTimeout),
     (|balancer, _| balancer.end(), CloseReason::Drained),
-    (|balancer, _| drop(balancer.asked(Meant::default(), CLOSE)), CloseReason::ClosedByOperator),
+    (|balancer, _| drop(balancer.asked(ConnectionFilter::default(), CLOSE)), CloseReason::ClosedByOperator),
     (|balancer, _| balancer.lose(DOWN), CloseReason::BackendDown),
     (|balancer, other| other.expect("it is there").reset_after_its_fin(balancer), CloseReason::BackendReset),
 ];
 
-const CLOSE: Errand = Errand::Close(CloseReason::ClosedByOperator);
+const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
 
 #[test]
 fn a_client_that_reads_slowly_gets_the_whole_answer_whatever_ends_the_connection() {
@@ -88,7 +88,7 @@ fn a_side_that_was_not_given_the_fin_is_reset_whatever_ends_the_connection() {
 fn a_server_that_lost_the_role_gets_no_more_of_what_a_writer_sent() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|config| {
-        config.listeners[0].demand = Demand::Primary(hold);
+        config.listeners[0].demand = TargetRole::Primary(hold);
         config.pools[0].on_role_loss = OnLoss::Close;
     });
     balancer.lose(PRIMARY);
@@ -247,7 +247,7 @@ impl Balancer {
     }
 
     /// The one backend is known to be so.
-    fn lose(&mut self, standing: Standing) {
+    fn lose(&mut self, standing: BackendState) {
         let address = self.config.pools[0].backends[0].address;
         self.reload(&[(address, standing)]);
     }

@@ -3,8 +3,8 @@
 mod balancer;
 
 mod ending;
-mod facts;
-mod inquiries;
+mod eviction;
+mod queries;
 mod regressions; // Faults that runs have found.
-mod severing;
+mod stats;
 mod waiting;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use config::{Demand, Eject, Waiting};
+use config::{Eject, TargetRole, Waiting};
 use connection::CloseReason;
 use sim::{Peer, Read};
-use table::{Availability, Phase, Role, Standing};
+use table::{Availability, BackendState, Phase, Role};
 
 use crate::balancer::Balancer;
 
@@ -66,7 +66,7 @@ fn a_held_client_that_resets_makes_room_and_one_that_finished_does_not() {
 fn who_waits_goes_by_the_table_in_force() {
     let mut balancer = held(2);
     let _client = balancer.client();
-    balancer.config.listeners[0].demand = Demand::Any;
+    balancer.config.listeners[0].demand = TargetRole::Any;
     balancer.reload(&[]);
     balancer.turn_while_there_is_something();
     assert_eq!(balancer.listener().hold_gate.active(), 0);
@@ -237,7 +237,8 @@ fn a_place_that_another_worker_gives_back_is_heard_of() {
     let mut balancer = queued(1, 2);
     // As the other worker's pick does.
     let pool = std::sync::Arc::clone(&balancer.listener().pool);
-    let picked = pool.pick(Demand::Any, &[], &mut table::Dice::new(0), || unreachable!("only maglev asks"));
+    let picked =
+        pool.pick(TargetRole::Any, &[], &mut table::Dice::new(0), || unreachable!("only maglev asks"));
     assert_eq!(picked, table::Picked::Backend(table::BackendIndex(0)));
     let _client = balancer.client();
     assert!(balancer.stage.accepted().is_none());
@@ -280,14 +281,14 @@ const QUEUE: Duration = Duration::from_secs(3);
 /// So many clients are held for a primary; nobody is it.
 fn held(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: HOLD };
-    Balancer::new(|config| config.listeners[0].demand = Demand::Primary(waiting))
+    Balancer::new(|config| config.listeners[0].demand = TargetRole::Primary(waiting))
 }
 
 /// So many clients are held who cannot reach the primary, which refuses them; beside it is one who is none.
 fn refused(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: REFUSED_HOLD };
     let mut balancer = held(most);
-    balancer.config.listeners[0].demand = Demand::Primary(waiting);
+    balancer.config.listeners[0].demand = TargetRole::Primary(waiting);
     let refusing = balancer.stage.refusing();
     let pool = &mut balancer.config.pools[0];
     pool.backends.push(pool.backends[0].clone());
@@ -306,8 +307,8 @@ fn queued(places: u32, most: u32) -> Balancer {
     })
 }
 
-fn standing(role: Role) -> Standing {
-    Standing { availability: Availability::Up, role: Some(role), ..Standing::default() }
+fn standing(role: Role) -> BackendState {
+    BackendState { availability: Availability::Up, role: Some(role), ..BackendState::default() }
 }
 
 impl Balancer {

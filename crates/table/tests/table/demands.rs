@@ -1,8 +1,8 @@
 //! Who may be picked, by what the listener wants.
 
-use config::Demand;
+use config::TargetRole;
 use proptest::prelude::*;
-use table::{Picked, PoolHealth, Standing};
+use table::{BackendState, Picked, PoolInputs};
 
 use crate::story::{DEMANDS, POLICIES, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, address, standing};
 
@@ -15,12 +15,12 @@ fn whoever_wants_anybody_gets_who_is_available() {
     for (known, expected) in
         [("....", "abcd"), ("?.x.", "abd"), ("e.x?", "bd"), ("xxx.", "d"), ("xxxx", "abcd"), ("exex", "abcd")]
     {
-        check(TCP, &["", "", "", ""], known, Demand::Any, expected);
+        check(TCP, &["", "", "", ""], known, TargetRole::Any, expected);
     }
-    check(CLOSED, &["", ""], "xe", Demand::Any, "");
+    check(CLOSED, &["", ""], "xe", TargetRole::Any, "");
     // Weight 0 drains, and is no way out either.
-    check(TCP, &["", "weight: 0", ""], "x..", Demand::Any, "c");
-    check(TCP, &["", "weight: 0", ""], "x.x", Demand::Any, "ac");
+    check(TCP, &["", "weight: 0", ""], "x..", TargetRole::Any, "c");
+    check(TCP, &["", "weight: 0", ""], "x.x", TargetRole::Any, "ac");
 }
 
 #[test]
@@ -29,12 +29,12 @@ fn a_backup_is_picked_when_its_tier_serves() {
     for (known, expected) in
         [("....", "ab"), ("x...", "b"), ("xx..", "cd"), ("xex.", "d"), ("xxxx", "ab"), ("??..", "ab")]
     {
-        check(TCP, &backends, known, Demand::Any, expected);
+        check(TCP, &backends, known, TargetRole::Any, expected);
     }
-    check("probe: { tcp: {} }; on_all_down: closed", &backends, "xxxx", Demand::Any, "");
+    check("probe: { tcp: {} }; on_all_down: closed", &backends, "xxxx", TargetRole::Any, "");
     // The active tier is drained by hand, and its backup is dead: then anybody is better than nobody.
-    check(TCP, &["weight: 0", "tier: backup"], ".x", Demand::Any, "b");
-    check("probe: { tcp: {} }; min_active: 2", &backends, "x...", Demand::Any, "cd");
+    check(TCP, &["weight: 0", "tier: backup"], ".x", TargetRole::Any, "b");
+    check("probe: { tcp: {} }; min_active: 2", &backends, "x...", TargetRole::Any, "cd");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_reader_gets_a_replica_that_is_not_too_far_behind() {
 
 /// The same by every policy.
 #[track_caller]
-fn check(keys: &str, backends: &[&str], known: &str, demand: Demand, expected: &str) {
+fn check(keys: &str, backends: &[&str], known: &str, demand: TargetRole, expected: &str) {
     for policy in POLICIES {
         let mut story = Story::new(&format!("{keys}; balance: {policy}"), backends);
         story.tell(known);
@@ -98,24 +98,26 @@ fn two_primaries_are_never_written_to() {
 #[test]
 fn without_health_everybody_is_well_and_has_no_role() {
     let mut story = Story::new(OPEN, &["", "", "weight: 0"]);
-    for (demand, expected) in [(Demand::Any, "ab"), (PRIMARY, ""), (REPLICA, ""), (REPLICA_OR_PRIMARY, "")] {
+    for (demand, expected) in
+        [(TargetRole::Any, "ab"), (PRIMARY, ""), (REPLICA, ""), (REPLICA_OR_PRIMARY, "")]
+    {
         assert_eq!(story.candidates(demand), expected, "{demand:?}");
     }
     assert_eq!(story.table.due, None);
     assert!(!story.table.severs());
     // And so is one that nothing is said of.
-    story.tell_health(PoolHealth::default());
-    assert_eq!(story.candidates(Demand::Any), "ab");
+    story.tell_health(PoolInputs::default());
+    assert_eq!(story.candidates(TargetRole::Any), "ab");
 }
 
 #[test]
 fn who_starts_slowly_takes_less() {
     let mut story = Story::new(TCP, &["", "", "weight: 2"]);
-    let slow = |permille| Standing { weight_permille: permille, ..standing('.') };
+    let slow = |permille| BackendState { weight_permille: permille, ..standing('.') };
     for (permille, expected) in
         [(1000, [200, 200, 400]), (250, [64, 246, 490]), (1, [0, 267, 533]), (0, [0, 267, 533])]
     {
-        let health = PoolHealth { backends: [(address(0), slow(permille))].into(), ..PoolHealth::default() };
+        let health = PoolInputs { backends: [(address(0), slow(permille))].into(), ..PoolInputs::default() };
         story.tell_health(health);
         let picks = story.picks(800);
         let close = picks.iter().zip(expected).all(|(picks, expected)| picks.abs_diff(expected) <= 3);
@@ -153,9 +155,9 @@ proptest! {
                 let index = usize::from(candidate as u8 - b'a');
                 prop_assert_ne!(index, drained);
                 match demand {
-                    Demand::Any => prop_assert!(open || matches!(letters[index], '.' | '?' | 'R' | 'L' | 'P')),
-                    Demand::Primary(_) => prop_assert_eq!(letters[index], 'P'),
-                    Demand::Replica(_) => {
+                    TargetRole::Any => prop_assert!(open || matches!(letters[index], '.' | '?' | 'R' | 'L' | 'P')),
+                    TargetRole::Primary(_) => prop_assert_eq!(letters[index], 'P'),
+                    TargetRole::Replica(_) => {
                         let primary = demand == REPLICA_OR_PRIMARY && letters[index] == 'P';
                         let stale = open && matches!(letters[index], 'r' | 'L');
                         prop_assert!(letters[index] == 'R' || primary || stale);

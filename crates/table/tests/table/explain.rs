@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::{Config, Demand, Waiting};
+use config::{Config, TargetRole, Waiting};
 use connection::CloseReason;
 use proptest::prelude::*;
 use table::{
-    BackendIndex, Explanation, Health, Listener, Outcome, Picked, PoolHealth, Sockets, Table, explain,
+    BackendIndex, Explanation, Inputs, Listener, Outcome, Picked, PoolInputs, Sockets, Table, explain,
 };
 
 use crate::story::{
@@ -17,12 +17,12 @@ use crate::story::{
 #[test]
 fn each_backend_is_told_with_what_speaks_against_it() {
     let tiers = &["", "weight: 0", "tier: backup", "max_connections: 1"];
-    check("probe: { tcp: {} }", tiers, "....", Demand::Any, "a: -, b: NoWeight, c: OtherTier, d: -", "a");
+    check("probe: { tcp: {} }", tiers, "....", TargetRole::Any, "a: -, b: NoWeight, c: OtherTier, d: -", "a");
     check(
         "probe: { tcp: {} }",
         tiers,
         "x.?e",
-        Demand::Any,
+        TargetRole::Any,
         "a: Down+OtherTier, b: NoWeight+OtherTier, c: -, d: Ejected+OtherTier",
         "c",
     );
@@ -36,17 +36,25 @@ fn each_backend_is_told_with_what_speaks_against_it() {
 #[test]
 fn who_finds_nobody_is_told_what_it_waits_for_or_why_it_is_refused() {
     let probe = "probe: { redis: {} }; on_all_down: closed";
-    check(probe, &["", ""], "xx", Demand::Any, "a: Down, b: Down", "Refused(NoBackend)");
-    check("probe: { redis: {} }; on_all_down: open", &["", ""], "xx", Demand::Any, "a: Down, b: Down", "a");
+    check(probe, &["", ""], "xx", TargetRole::Any, "a: Down, b: Down", "Refused(NoBackend)");
+    check(
+        "probe: { redis: {} }; on_all_down: open",
+        &["", ""],
+        "xx",
+        TargetRole::Any,
+        "a: Down, b: Down",
+        "a",
+    );
     check(probe, &["", ""], "RR", PRIMARY, "a: OtherRole, b: OtherRole", "Held");
-    let none = Demand::Primary(Waiting { connections_max: 0, timeout: std::time::Duration::from_secs(1) });
+    let none =
+        TargetRole::Primary(Waiting { connections_max: 0, timeout: std::time::Duration::from_secs(1) });
     check(probe, &["", ""], "RR", none, "a: OtherRole, b: OtherRole", "Refused(HoldFull)");
 
     for (queue, expected) in [
         ("queue: { size: 1, timeout: 1s }", Outcome::Queued),
         ("queue: { size: 0, timeout: 1s }", Outcome::Refused(CloseReason::QueueFull)),
     ] {
-        let table = table(&config(queue, &["max_connections: 1"]), Demand::Any, "?");
+        let table = table(&config(queue, &["max_connections: 1"]), TargetRole::Any, "?");
         assert!(table.0.listeners[0].pool.backends[0].gate.enter(1));
         assert_eq!(told(&table).outcome, expected);
     }
@@ -54,7 +62,7 @@ fn who_finds_nobody_is_told_what_it_waits_for_or_why_it_is_refused() {
 
 /// `known` is a letter for each backend; expected are the obstacles of each, and the outcome.
 #[track_caller]
-fn check(keys: &str, backends: &[&str], known: &str, demand: Demand, obstacles: &str, outcome: &str) {
+fn check(keys: &str, backends: &[&str], known: &str, demand: TargetRole, obstacles: &str, outcome: &str) {
     let table = table(&config(keys, backends), demand, known);
     let told = told(&table);
     let letter = |index: BackendIndex| crate::story::letter(index).to_string();
@@ -72,22 +80,22 @@ fn check(keys: &str, backends: &[&str], known: &str, demand: Demand, obstacles: 
 }
 
 /// A table with a listener of this demand, what it was built from, and what was known then.
-fn table(config: &Config, demand: Demand, known: &str) -> (Table, config::Pool, PoolHealth) {
+fn table(config: &Config, demand: TargetRole, known: &str) -> (Table, config::Pool, PoolInputs) {
     let mut config = config.clone();
     let like = Config::forward(address(9), &[address(0)]).listeners.remove(0);
     config.listeners = vec![config::Listener { demand, ..like }];
     let addresses = config.pools[0].backends.iter().map(|backend| backend.address);
-    let health = PoolHealth {
+    let health = PoolInputs {
         backends: addresses.zip(known.chars().map(standing)).collect(),
-        ..PoolHealth::default()
+        ..PoolInputs::default()
     };
     let now = Story::new("", &[""]).now;
-    let of_all = Health { now, pools: [("pool".to_owned(), health.clone())].into() };
+    let of_all = Inputs { now, pools: [("pool".to_owned(), health.clone())].into() };
     let sockets = vec![Arc::new(Sockets::new(Vec::new()))];
     (Table::build(&config, sockets, WORKERS, Some(&of_all), None), config.pools.remove(0), health)
 }
 
-fn told((table, settings, health): &(Table, config::Pool, PoolHealth)) -> Explanation {
+fn told((table, settings, health): &(Table, config::Pool, PoolInputs)) -> Explanation {
     let listener: &Listener = &table.listeners[0];
     explain(listener, settings, health, client(1))
 }
@@ -115,9 +123,9 @@ proptest! {
         let mut story = Story::new(&keys, &bounds);
         story.tell(&known);
         for number in clients {
-            let foresee = |story: &Story| story.pool().foresee(DEMANDS[demand], &mut story.dice.clone(), client(number));
-            let foreseen = foresee(&story);
-            prop_assert_eq!(foreseen, foresee(&story));
+            let peek = |story: &Story| story.pool().peek(DEMANDS[demand], &mut story.dice.clone(), client(number));
+            let foreseen = peek(&story);
+            prop_assert_eq!(foreseen, peek(&story));
             let picked = story.pick_for(DEMANDS[demand], &[], number);
             prop_assert_eq!(foreseen, picked);
             if let Picked::Backend(index) = picked {

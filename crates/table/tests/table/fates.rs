@@ -1,6 +1,6 @@
 //! What becomes of established connections.
 
-use config::Demand;
+use config::TargetRole;
 use connection::CloseReason;
 use proptest::prelude::*;
 use table::{Fate, Table};
@@ -12,20 +12,20 @@ const KEEP: &str = "k";
 #[test]
 fn by_default_connections_live_on() {
     for known in ["xx.", "xxx", "eee", "???"] {
-        check("probe: { tcp: {} }", &["", "", "tier: backup"], &[known], Demand::Any, "kkk");
+        check("probe: { tcp: {} }", &["", "", "tier: backup"], &[known], TargetRole::Any, "kkk");
     }
 }
 
 #[test]
 fn who_went_down_is_left_if_the_pool_says_so() {
     let keys = "probe: { redis: {} }; on_down: close";
-    check(keys, &["", "", ""], &["..x"], Demand::Any, "kkd");
-    check(keys, &["", "", ""], &["?e."], Demand::Any, "kkk");
+    check(keys, &["", "", ""], &["..x"], TargetRole::Any, "kkd");
+    check(keys, &["", "", ""], &["?e."], TargetRole::Any, "kkk");
     check(keys, &["", "", ""], &["RRx"], REPLICA, "kkd");
     check(keys, &["", "", ""], &["RxP"], PRIMARY, "ldk");
     // All are down and may be picked: nobody believes it.
-    check(keys, &["", "", ""], &["xxx"], Demand::Any, "kkk");
-    check(&format!("{keys}; on_all_down: closed"), &["", "", ""], &["xxx"], Demand::Any, "ddd");
+    check(keys, &["", "", ""], &["xxx"], TargetRole::Any, "kkk");
+    check(&format!("{keys}; on_all_down: closed"), &["", "", ""], &["xxx"], TargetRole::Any, "ddd");
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn who_lost_the_role_is_left_by_writers_alone() {
     check(keys, &["", "", ""], &["PRR", "xRR"], PRIMARY, "lll");
     check(keys, &["", "", ""], &["PRR", "RPR"], REPLICA, "kkk");
     check(keys, &["", "", ""], &["PRL"], REPLICA_OR_PRIMARY, "kkk");
-    check(keys, &["", "", ""], &["PRR", "RPR"], Demand::Any, "kkk");
+    check(keys, &["", "", ""], &["PRR", "RPR"], TargetRole::Any, "kkk");
     check("probe: { redis: {} }; on_role_loss: keep", &["", "", ""], &["PRR", "RPR"], PRIMARY, "kkk");
     // Nobody knows yet.
     check(keys, &["", "", ""], &["PRR", "???"], PRIMARY, "kkk");
@@ -47,12 +47,18 @@ fn who_lost_the_role_is_left_by_writers_alone() {
 fn a_tier_that_serves_no_longer_is_left_if_the_pool_says_so() {
     let backends = ["", "", "tier: backup"];
     let close = "probe: { tcp: {} }; on_demotion: close";
-    check(close, &backends, &["..."], Demand::Any, "kkD");
-    check(close, &backends, &["xx."], Demand::Any, "DDk");
-    check(close, &backends, &["xx.", "..."], Demand::Any, "kkD");
+    check(close, &backends, &["..."], TargetRole::Any, "kkD");
+    check(close, &backends, &["xx."], TargetRole::Any, "DDk");
+    check(close, &backends, &["xx.", "..."], TargetRole::Any, "kkD");
     // It went down on its own.
-    check(&format!("{close}; on_down: close"), &backends, &["xx."], Demand::Any, "ddk");
-    check("probe: { tcp: {} }; on_demotion: close; min_active: 2", &backends, &["x.."], Demand::Any, "DDk");
+    check(&format!("{close}; on_down: close"), &backends, &["xx."], TargetRole::Any, "ddk");
+    check(
+        "probe: { tcp: {} }; on_demotion: close; min_active: 2",
+        &backends,
+        &["x.."],
+        TargetRole::Any,
+        "DDk",
+    );
 }
 
 #[test]
@@ -61,15 +67,15 @@ fn a_tier_is_drained_for_as_long_as_a_drain_takes() {
     story.tell("x.");
     story.wait(100);
     story.tell("..");
-    assert_eq!(fates(&story, Demand::Any), "kk");
+    assert_eq!(fates(&story, TargetRole::Any), "kk");
     let due = story.table.due.unwrap();
     assert_eq!(due - story.now, story.config.runtime.drain_timeout);
     story.wait(29);
     story.tell("..");
-    assert_eq!((fates(&story, Demand::Any).as_str(), story.table.due), ("kk", Some(due)));
+    assert_eq!((fates(&story, TargetRole::Any).as_str(), story.table.due), ("kk", Some(due)));
     story.now = due;
     story.tell("..");
-    assert_eq!((fates(&story, Demand::Any).as_str(), story.table.due), ("kD", None));
+    assert_eq!((fates(&story, TargetRole::Any).as_str(), story.table.due), ("kD", None));
 }
 
 #[test]
@@ -78,7 +84,7 @@ fn a_connection_knows_its_backend_in_every_table() {
     let before = story.table.clone();
     story.tell("x.");
     let down = Fate::Close(CloseReason::BackendDown);
-    let fate = |table: &Table, index: usize| table.fate(Demand::Any, &before.pools[0].backends[index]);
+    let fate = |table: &Table, index: usize| table.fate(TargetRole::Any, &before.pools[0].backends[index]);
     assert_eq!((fate(&story.table, 0), fate(&story.table, 1)), (down, Fate::Keep));
     assert!(story.table.severs());
     assert_eq!(fate(&before, 0), Fate::Keep);
@@ -96,7 +102,7 @@ fn a_connection_knows_its_backend_in_every_table() {
 
 /// `k` lives on; `d` its backend is down, `D` its tier was demoted, `l` the role was lost.
 #[track_caller]
-fn check(keys: &str, backends: &[&str], known: &[&str], demand: Demand, expected: &str) {
+fn check(keys: &str, backends: &[&str], known: &[&str], demand: TargetRole, expected: &str) {
     let mut story = Story::new(keys, backends);
     for known in known {
         story.tell(known);
@@ -104,7 +110,7 @@ fn check(keys: &str, backends: &[&str], known: &[&str], demand: Demand, expected
     assert_eq!(fates(&story, demand), expected, "{keys} {known:?}");
 }
 
-fn fates(story: &Story, demand: Demand) -> String {
+fn fates(story: &Story, demand: TargetRole) -> String {
     let fate = |backend| match story.table.fate(demand, backend) {
         Fate::Keep => KEEP,
         Fate::Close(CloseReason::BackendDown) => "d",

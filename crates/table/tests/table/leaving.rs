@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use config::Config;
 use connection::CloseReason;
-use table::{Backend, Health, Listener, Lot, Notice, PoolHealth, RemovedListener, Sockets, Table};
+use table::{
+    Backend, DrainBucket, DrainWindow, Inputs, Listener, PoolInputs, RemovedListener, Sockets, Table,
+};
 
 use crate::story::{Story, WORKERS, address};
 
@@ -179,7 +181,7 @@ fn connections_of_a_removed_listener_go_though_their_backend_stays() {
 struct Leaving {
     story: Story,
     sockets: Vec<Arc<Sockets>>,
-    drains: HashMap<std::net::SocketAddr, Notice>,
+    drains: HashMap<std::net::SocketAddr, DrainWindow>,
     begun: std::time::Instant,
 }
 
@@ -204,7 +206,7 @@ impl Leaving {
     /// An operator drains `a`, and gives it so long.
     fn drain(&mut self, seconds: u64) {
         self.story.config.pools[0].backends[0].weight = 0;
-        let notice = Notice::drained(self.story.now, Duration::from_secs(seconds));
+        let notice = DrainWindow::drained(self.story.now, Duration::from_secs(seconds));
         self.drains.insert(address(0), notice);
     }
 
@@ -222,8 +224,8 @@ impl Leaving {
     }
 
     fn tell(&mut self) {
-        let pool = PoolHealth { drains: self.drains.clone(), ..PoolHealth::default() };
-        let health = Health { now: self.story.now, pools: [("pool".to_owned(), pool)].into() };
+        let pool = PoolInputs { drains: self.drains.clone(), ..PoolInputs::default() };
+        let health = Inputs { now: self.story.now, pools: [("pool".to_owned(), pool)].into() };
         let table = &self.story.table;
         self.story.table =
             Table::build(&self.story.config, self.sockets.clone(), WORKERS, Some(&health), Some(table));
@@ -255,9 +257,9 @@ fn removed(table: &Table) -> Vec<(String, u32)> {
 }
 
 /// The lots of many connections, in slots of two workers and over their tenants.
-fn lots() -> impl Iterator<Item = Lot> {
+fn lots() -> impl Iterator<Item = DrainBucket> {
     (0..2).flat_map(|worker| {
-        (0..1_600).flat_map(move |slot| (0..10).map(move |tenant| Lot::of(worker, slot, tenant)))
+        (0..1_600).flat_map(move |slot| (0..10).map(move |tenant| DrainBucket::of(worker, slot, tenant)))
     })
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use config::Demand;
+use config::TargetRole;
 use proptest::prelude::*;
 use table::{BackendIndex, Dice, Picked, Pool};
 
@@ -84,7 +84,7 @@ fn a_client_stays_with_its_backend() {
     let picks = |story: &mut Story, tried: &[BackendIndex]| -> HashMap<u32, BackendIndex> {
         clients
             .clone()
-            .filter_map(|client| Some((client, backend(story.pick_for(Demand::Any, tried, client))?)))
+            .filter_map(|client| Some((client, backend(story.pick_for(TargetRole::Any, tried, client))?)))
             .collect()
     };
     let before = picks(&mut story, &[]);
@@ -115,14 +115,14 @@ fn a_full_backend_is_passed_over_and_all_full_is_not_nobody() {
         let mut story = Story::new(&keys, &["max_connections: 2", "max_connections: 1", "weight: 0"]);
         let mut counts = story.picks(3);
         assert_eq!(counts, [2, 1, 0], "{policy}");
-        assert_eq!(story.pick_for(Demand::Any, &[], 1), Picked::Full, "{policy}");
+        assert_eq!(story.pick_for(TargetRole::Any, &[], 1), Picked::Full, "{policy}");
         let (a, b) = (BackendIndex(0), BackendIndex(1));
-        assert_eq!(story.pick_for(Demand::Any, &[a], 1), Picked::Full, "{policy}");
-        assert_eq!(story.pick_for(Demand::Any, &[a, b], 1), Picked::None, "{policy}");
+        assert_eq!(story.pick_for(TargetRole::Any, &[a], 1), Picked::Full, "{policy}");
+        assert_eq!(story.pick_for(TargetRole::Any, &[a, b], 1), Picked::None, "{policy}");
         assert_eq!(story.pool().backends[1].leave().count(), 0);
         counts = story.picks(1);
         assert_eq!(counts, [0, 1, 0], "{policy}");
-        assert_eq!(Story::new(&keys, &["weight: 0"]).pick_for(Demand::Any, &[], 1), Picked::None);
+        assert_eq!(Story::new(&keys, &["weight: 0"]).pick_for(TargetRole::Any, &[], 1), Picked::None);
     }
 }
 
@@ -203,7 +203,7 @@ fn in_threads(pool: &Pool, picks: u32) -> (Vec<u32>, u32) {
                 let mut dice = Dice::new(u64::from(thread));
                 for pick in 0..picks {
                     let client = || IpAddr::from((thread * picks + pick).to_be_bytes());
-                    match pool.pick(Demand::Any, &[], &mut dice, client) {
+                    match pool.pick(TargetRole::Any, &[], &mut dice, client) {
                         Picked::Backend(index) => {
                             picked[usize::from(index.0)].fetch_add(1, Ordering::Relaxed)
                         }
@@ -241,7 +241,7 @@ proptest! {
             let who = who.index(weights.len());
             if comes {
                 let open = || (0..active.len()).filter(|index| active[*index] < bound);
-                if let Some(picked) = backend(story.pick_for(Demand::Any, &[], 1)) {
+                if let Some(picked) = backend(story.pick_for(TargetRole::Any, &[], 1)) {
                     let picked = usize::from(picked.0);
                     let load = |index: usize| f64::from(active[index] + 1) / f64::from(weights[index]);
                     prop_assert!(active[picked] < bound);

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use config::{Config, Demand, Fallback, Waiting};
-use table::{Availability, BackendIndex, Dice, Health, Picked, Pool, PoolHealth, Role, Standing, Table};
+use config::{Config, Fallback, TargetRole, Waiting};
+use table::{Availability, BackendIndex, BackendState, Dice, Inputs, Picked, Pool, PoolInputs, Role, Table};
 
-pub(crate) const PRIMARY: Demand =
-    Demand::Primary(Waiting { connections_max: 1, timeout: Duration::from_secs(1) });
-pub(crate) const REPLICA: Demand = Demand::Replica(Fallback::None);
-pub(crate) const REPLICA_OR_PRIMARY: Demand = Demand::Replica(Fallback::Primary);
-pub(crate) const DEMANDS: [Demand; 4] = [Demand::Any, PRIMARY, REPLICA, REPLICA_OR_PRIMARY];
+pub(crate) const PRIMARY: TargetRole =
+    TargetRole::Primary(Waiting { connections_max: 1, timeout: Duration::from_secs(1) });
+pub(crate) const REPLICA: TargetRole = TargetRole::Replica(Fallback::None);
+pub(crate) const REPLICA_OR_PRIMARY: TargetRole = TargetRole::Replica(Fallback::Primary);
+pub(crate) const DEMANDS: [TargetRole; 4] = [TargetRole::Any, PRIMARY, REPLICA, REPLICA_OR_PRIMARY];
 
 pub(crate) const POLICIES: [&str; 4] = ["round_robin", "least_connections", "random", "maglev"];
 
@@ -42,16 +42,16 @@ impl Story {
     pub(crate) fn tell(&mut self, known: &str) {
         let backends = &self.config.pools[0].backends;
         let addresses = backends.iter().map(|backend| backend.address);
-        let health = PoolHealth {
+        let health = PoolInputs {
             backends: addresses.zip(known.chars().map(standing)).collect(),
             failback: known.ends_with('!'),
-            ..PoolHealth::default()
+            ..PoolInputs::default()
         };
         self.tell_health(health);
     }
 
-    pub(crate) fn tell_health(&mut self, health: PoolHealth) {
-        let health = Health { now: self.now, pools: [("pool".to_owned(), health)].into() };
+    pub(crate) fn tell_health(&mut self, health: PoolInputs) {
+        let health = Inputs { now: self.now, pools: [("pool".to_owned(), health)].into() };
         self.table = Table::build(&self.config, Vec::new(), WORKERS, Some(&health), Some(&self.table));
     }
 
@@ -60,14 +60,14 @@ impl Story {
     }
 
     /// A pick of a client, the place kept.
-    pub(crate) fn pick_for(&mut self, demand: Demand, tried: &[BackendIndex], client: u32) -> Picked {
+    pub(crate) fn pick_for(&mut self, demand: TargetRole, tried: &[BackendIndex], client: u32) -> Picked {
         self.table.pools[0].pick(demand, tried, &mut self.dice, || IpAddr::from(client.to_be_bytes()))
     }
 
     /// A pick of anybody, which is to give somebody.
     #[track_caller]
     pub(crate) fn pick(&mut self) -> BackendIndex {
-        match self.pick_for(Demand::Any, &[], 1) {
+        match self.pick_for(TargetRole::Any, &[], 1) {
             Picked::Backend(index) => index,
             other => panic!("{other:?}"),
         }
@@ -83,7 +83,7 @@ impl Story {
     }
 
     /// The letters of all that may be picked.
-    pub(crate) fn candidates(&mut self, demand: Demand) -> String {
+    pub(crate) fn candidates(&mut self, demand: TargetRole) -> String {
         let mut tried = Vec::new();
         while let Picked::Backend(index) = self.pick_for(demand, &tried, 1) {
             assert!(!tried.contains(&index));
@@ -122,7 +122,7 @@ pub(crate) fn address(index: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, u8::try_from(index + 1).unwrap()], 80))
 }
 
-pub(crate) fn standing(known: char) -> Standing {
+pub(crate) fn standing(known: char) -> BackendState {
     let availability = match known {
         '?' => Availability::Unknown,
         'x' => Availability::Down,
@@ -136,7 +136,7 @@ pub(crate) fn standing(known: char) -> Standing {
         'L' => Some(Role::Replica { lags: true }),
         _ => None,
     };
-    Standing { availability, role, ..Standing::default() }
+    BackendState { availability, role, ..BackendState::default() }
 }
 
 /// Some time to count from.

@@ -159,7 +159,7 @@ fn reached_in(reason: CloseReason) -> &'static str {
             include_str!("../attack/backends.rs")
         }
         CloseReason::NoSourceAddress => include_str!("../source.rs"),
-        CloseReason::NoSourcePort | CloseReason::NoResources | CloseReason::OverLimit => {
+        CloseReason::NoSourcePort | CloseReason::NoResources | CloseReason::NoDescriptor => {
             include_str!("../attack/shortage.rs")
         }
         CloseReason::Done

@@ -10,16 +10,16 @@ use health::ejection::{self, Ejections};
 use health::roles::{Decision, Roles};
 use health::{Change, Prober, Report, ServerId, Status, Target, Verdict};
 use log::Level;
-use table::{Availability, Backend, Health, PoolHealth, Role, Standing, Table};
+use table::{Availability, Backend, BackendState, Inputs, PoolInputs, Role, Table};
 
 use crate::admin::{Drain, Overrides};
-use crate::chronicle::{Chronicle, Kind};
+use crate::event_log::{EventLog, Kind};
 
 /// Watches over the backends of every pool.
 ///
 /// Whoever drives it calls [`next`](Self::next), tells it what happened, and has it [look](Self::look) if that matters. Most
 /// answers do not, and cost one look-up.
-pub(crate) struct Watch {
+pub(crate) struct HealthMonitor {
     prober: Prober,
     /// By the names of pools.
     pools: BTreeMap<Arc<str>, Pool>,
@@ -46,19 +46,19 @@ struct Pool {
     /// All that say they are the primary, if that is more than one.
     conflict: Vec<SocketAddr>,
     /// What came of all that when it was last looked at.
-    health: PoolHealth,
+    health: PoolInputs,
     /// Whether it may be another since.
     stale: bool,
     /// When it is another by time alone.
     due: Option<Instant>,
 }
 
-impl Watch {
+impl HealthMonitor {
     /// Watches over the backends of `config`. Nothing is known of them yet.
     pub(crate) fn new(config: &Config) -> Self {
         // Which probe comes a little sooner than which is of no matter to anybody: the same each time.
         let mut watch = Self { prober: Prober::new(0), pools: BTreeMap::new(), due: None };
-        watch.follow(config, &Overrides::default(), &mut Chronicle::default());
+        watch.follow(config, &Overrides::default(), &mut EventLog::default());
         watch
     }
 
@@ -69,7 +69,7 @@ impl Watch {
     ///
     /// Without a probe nothing is known, and by one that does not ask for roles nothing of roles; so that is
     /// forgotten with it.
-    pub(crate) fn follow(&mut self, config: &Config, overrides: &Overrides, chronicle: &mut Chronicle) {
+    pub(crate) fn follow(&mut self, config: &Config, overrides: &Overrides, chronicle: &mut EventLog) {
         let mut before = std::mem::take(&mut self.pools);
         for settings in &config.pools {
             let pool = match before.remove(settings.name.as_str()) {
@@ -82,7 +82,7 @@ impl Watch {
     }
 
     /// Asks every backend once, for `limit` at most.
-    pub(crate) async fn first_round(&mut self, limit: Duration, chronicle: &mut Chronicle) {
+    pub(crate) async fn first_round(&mut self, limit: Duration, chronicle: &mut EventLog) {
         for report in self.prober.first_round(limit).await {
             self.on_report(&report, now(), chronicle);
         }
@@ -95,7 +95,7 @@ impl Watch {
 
     /// Takes note of a probe that ended, and says in the chronicle what it changed. Says whether it is to be [looked](Self::look) at;
     /// after most probes there is nothing to see.
-    pub(crate) fn on_report(&mut self, report: &Report, now: Instant, chronicle: &mut Chronicle) -> bool {
+    pub(crate) fn on_report(&mut self, report: &Report, now: Instant, chronicle: &mut EventLog) -> bool {
         let Some(pool) = self.pools.get_mut(&report.server.pool) else { return false };
         let Some(status) = self.prober.status(&report.server) else { return false };
         let stale = pool.on_report(report, status, now, chronicle);
@@ -109,7 +109,7 @@ impl Watch {
 
     /// Puts backends of `table` aside that too many connects in a row have failed to reach, and says so in the chronicle. Says
     /// whether there was one.
-    pub(crate) fn on_failures(&mut self, table: &Table, now: Instant, chronicle: &mut Chronicle) -> bool {
+    pub(crate) fn on_failures(&mut self, table: &Table, now: Instant, chronicle: &mut EventLog) -> bool {
         let mut any = false;
         for (of_table, backend) in
             table.pools.iter().flat_map(|pool| pool.backends.iter().map(move |of| (pool, of)))
@@ -135,7 +135,7 @@ impl Watch {
     }
 
     /// Looks at those pools of which something may be another, and says whether something is.
-    pub(crate) fn look(&mut self, now: Instant, chronicle: &mut Chronicle) -> bool {
+    pub(crate) fn look(&mut self, now: Instant, chronicle: &mut EventLog) -> bool {
         let mut another = false;
         for pool in self.pools.values_mut() {
             if pool.stale || pool.due.is_some_and(|due| due <= now) {
@@ -147,10 +147,10 @@ impl Watch {
     }
 
     /// What a table is to go by from now on.
-    pub(crate) fn health(&mut self, now: Instant, chronicle: &mut Chronicle) -> Health {
+    pub(crate) fn health(&mut self, now: Instant, chronicle: &mut EventLog) -> Inputs {
         self.look(now, chronicle);
         let of_pool = |(name, pool): (&Arc<str>, &Pool)| (name.to_string(), pool.health.clone());
-        Health { now, pools: self.pools.iter().map(of_pool).collect() }
+        Inputs { now, pools: self.pools.iter().map(of_pool).collect() }
     }
 
     /// What probes say of the backends of the pool of this name.
@@ -196,7 +196,7 @@ impl Pool {
             ejections: settings.eject.map(Ejections::new),
             risen: BTreeMap::new(),
             conflict: Vec::new(),
-            health: PoolHealth::default(),
+            health: PoolInputs::default(),
             stale: true,
             due: None,
         };
@@ -213,7 +213,7 @@ impl Pool {
     }
 
     /// The same pool by other settings.
-    fn follow(mut self, settings: &config::Pool, overrides: &Overrides, chronicle: &mut Chronicle) -> Self {
+    fn follow(mut self, settings: &config::Pool, overrides: &Overrides, chronicle: &mut EventLog) -> Self {
         let new = Self::new(settings, overrides);
         if settings.eject.is_none() {
             self.tell_readmitted(chronicle);
@@ -269,7 +269,7 @@ impl Pool {
         report: &Report,
         status: &Status,
         now: Instant,
-        chronicle: &mut Chronicle,
+        chronicle: &mut EventLog,
     ) -> bool {
         let has_a_say = self.has_a_say(report.server.address, now);
         let config::Backend { name, address, .. } =
@@ -300,7 +300,7 @@ impl Pool {
     }
 
     /// Looks at what is known now, and says whether that is something else than before.
-    fn look(&mut self, prober: &Prober, now: Instant, chronicle: &mut Chronicle) -> bool {
+    fn look(&mut self, prober: &Prober, now: Instant, chronicle: &mut EventLog) -> bool {
         self.tell_expired(now, chronicle);
         let known = self.known(prober);
         let decision = self.decide(&known, now);
@@ -310,7 +310,7 @@ impl Pool {
         let roles = decision.map(roles_of).unwrap_or_default();
         let standing = |(backend, known): (&config::Backend, Option<&Status>)| {
             let address = backend.address;
-            let standing = Standing {
+            let standing = BackendState {
                 availability: self.availability(address, known, now),
                 role: roles.get(&address).copied(),
                 weight_permille: self.weight_permille(address, now),
@@ -318,7 +318,7 @@ impl Pool {
             (address, standing)
         };
         let backends = self.settings.backends.iter().zip(known).map(standing).collect();
-        let health = PoolHealth { backends, ..PoolHealth::default() };
+        let health = PoolInputs { backends, ..PoolInputs::default() };
         let another = health != self.health;
         self.health = health;
         self.stale = false;
@@ -340,7 +340,7 @@ impl Pool {
     }
 
     /// Says who is put aside no longer, because the time is up.
-    fn tell_expired(&mut self, now: Instant, chronicle: &mut Chronicle) {
+    fn tell_expired(&mut self, now: Instant, chronicle: &mut EventLog) {
         let expired = self.ejections.as_mut().map(|all| all.take_expired(now)).unwrap_or_default();
         for backend in self.settings.backends.iter().filter(|backend| expired.contains(&backend.address)) {
             let text =
@@ -350,7 +350,7 @@ impl Pool {
     }
 
     /// Says which backends are put aside no longer, because the pool puts none aside any more.
-    fn tell_readmitted(&self, chronicle: &mut Chronicle) {
+    fn tell_readmitted(&self, chronicle: &mut EventLog) {
         let is_ejected = |backend: &&config::Backend| {
             let standing = self.health.backends.get(&backend.address);
             standing.is_some_and(|standing| standing.availability == Availability::Ejected)
@@ -363,7 +363,7 @@ impl Pool {
     }
 
     /// Says it once that more than one backend takes writes, and once that it is over.
-    fn tell_conflict(&mut self, decision: &Decision<SocketAddr>, chronicle: &mut Chronicle) {
+    fn tell_conflict(&mut self, decision: &Decision<SocketAddr>, chronicle: &mut EventLog) {
         let name = &self.name;
         if self.conflict == decision.conflict {
             return;
@@ -477,11 +477,11 @@ mod tests {
     use health::{Answer, Outcome, ServerId};
     use table::Table;
 
-    use super::{Pool, Watch, now};
+    use super::{HealthMonitor, Pool, now};
     use crate::admin::Overrides;
-    use crate::chronicle::{Chronicle, Kind};
+    use crate::event_log::{EventLog, Kind};
     use crate::reload::tests::config;
-    use crate::succession::{self, Reign};
+    use crate::transitions::{self, Snapshot};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -531,9 +531,9 @@ mod tests {
 
     /// What ends an ejection, and what is noted of that from one table to the next.
     #[track_caller]
-    fn check_end(why: &str, ends: impl FnOnce(&mut Watch, Instant, &mut Chronicle) -> Instant) {
+    fn check_end(why: &str, ends: impl FnOnce(&mut HealthMonitor, Instant, &mut EventLog) -> Instant) {
         let config = eject("{ failures: 3, for: 10s, max: 300s }");
-        let (mut watch, mut chronicle, begin) = (Watch::new(&config), Chronicle::default(), now());
+        let (mut watch, mut chronicle, begin) = (HealthMonitor::new(&config), EventLog::default(), now());
         let table = Table::build(&config, Vec::new(), 1, Some(&watch.health(begin, &mut chronicle)), None);
         for _ in 0..3 {
             table.pools[0].backends[0].on_connect_failed();
@@ -541,11 +541,11 @@ mod tests {
         assert!(watch.on_failures(&table, begin, &mut chronicle));
         let ejected = watch.health(begin, &mut chronicle);
 
-        let mut chronicle = Chronicle::default();
+        let mut chronicle = EventLog::default();
         let at = ends(&mut watch, begin, &mut chronicle);
         let back = watch.health(at, &mut chronicle);
-        let [before, after] = [&ejected, &back].map(|health| Reign { table: &table, health });
-        succession::note(before, after, &mut chronicle);
+        let [before, after] = [&ejected, &back].map(|health| Snapshot { table: &table, health });
+        transitions::note(before, after, &mut chronicle);
         let noted: Vec<&str> = chronicle
             .entries()
             .filter(|entry| entry.kind == Kind::Ejection)

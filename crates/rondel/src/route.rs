@@ -2,17 +2,17 @@
 
 use std::net::IpAddr;
 
-use control::admin::{CaseStatus, Coming, ExplanationStatus};
+use control::admin::{CaseStatus, ExplanationStatus, RouteQuery};
 
 use crate::admin::Reach;
 use crate::backends::table;
 use crate::outcome::{Failed, Outcome, print, print_json};
 
-pub(crate) fn foresee(reach: &Reach, client: &str, listener: &str) -> Outcome {
+pub(crate) fn route(reach: &Reach, client: &str, listener: &str) -> Outcome {
     let client: IpAddr = client
         .parse()
         .map_err(|_| Failed::Usage(format!("`{client}` is not an IP address, such as 192.0.2.7")))?;
-    let coming = Coming { client, listener: listener.to_owned() };
+    let coming = RouteQuery { client, listener: listener.to_owned() };
     let told: ExplanationStatus = reach.question("/explain", &coming)?;
     if reach.json {
         return print_json(&told);
@@ -20,8 +20,8 @@ pub(crate) fn foresee(reach: &Reach, client: &str, listener: &str) -> Outcome {
     print(&page(&coming, &told))
 }
 
-fn page(coming: &Coming, told: &ExplanationStatus) -> String {
-    let Coming { client, listener } = coming;
+fn page(coming: &RouteQuery, told: &ExplanationStatus) -> String {
+    let RouteQuery { client, listener } = coming;
     let chosen = match told.outcome.as_str() {
         "backend" | "one_of" => told.chosen.join(", or "),
         other => other.replace('_', " "),

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Instant;
 
+use driver::Fd;
 use table::Listener;
-use uring::Fd;
 
 /// One worker's end of it.
-pub struct Handover {
+pub struct Balancer {
     index: usize,
     shared: Arc<Shared>,
     given: Receiver<Client>,
@@ -27,14 +27,14 @@ pub struct Handover {
 }
 
 struct Shared {
-    workers: Box<[Desk]>,
+    workers: Box<[Inbox]>,
     /// Workers that may still give.
     open: AtomicUsize,
 }
 
 /// Where a worker is given clients.
 #[repr(align(128))]
-struct Desk {
+struct Inbox {
     /// Connections that the worker has, and those on their way to it.
     load: AtomicU32,
     clients: SyncSender<Client>,
@@ -53,13 +53,13 @@ pub(crate) const GIVEN_MAX: usize = 64;
 /// How many workers are looked at for one client.
 const LOOKED_AT_MAX: usize = 16;
 
-impl Handover {
+impl Balancer {
     /// The ends of so many workers, by index.
     pub fn new(workers: usize) -> Vec<Self> {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| sync_channel(GIVEN_MAX)).unzip();
-        let desk = |clients| Desk { load: AtomicU32::new(0), clients };
+        let inbox = |clients| Inbox { load: AtomicU32::new(0), clients };
         let shared = Arc::new(Shared {
-            workers: senders.into_iter().map(desk).collect(),
+            workers: senders.into_iter().map(inbox).collect(),
             open: AtomicUsize::new(workers),
         });
         let ends = receivers.into_iter().enumerate();
@@ -70,12 +70,12 @@ impl Handover {
     /// Gives `client` to a worker with clearly less to do, and says to which; or hands it back, to be kept.
     pub(crate) fn give(&mut self, client: Client) -> Result<usize, Client> {
         let Some(worker) = self.idler() else { return Err(self.keep(client)) };
-        let desk = &self.shared.workers[worker];
-        desk.load.fetch_add(1, Ordering::Relaxed);
-        match desk.clients.try_send(client) {
+        let inbox = &self.shared.workers[worker];
+        inbox.load.fetch_add(1, Ordering::Relaxed);
+        match inbox.clients.try_send(client) {
             Ok(()) => Ok(worker),
             Err(TrySendError::Full(client) | TrySendError::Disconnected(client)) => {
-                desk.load.fetch_sub(1, Ordering::Relaxed);
+                inbox.load.fetch_sub(1, Ordering::Relaxed);
                 Err(self.keep(client))
             }
         }
@@ -136,10 +136,10 @@ mod tests {
     use std::time::Instant;
 
     use config::Config;
+    use driver::Fd;
     use table::{Listener, Sockets, Table};
-    use uring::Fd;
 
-    use super::{Client, GIVEN_MAX, Handover};
+    use super::{Balancer, Client, GIVEN_MAX};
 
     #[test]
     fn few_connections_are_spread_evenly() {
@@ -155,7 +155,7 @@ mod tests {
 
     #[track_caller]
     fn check(accepted: &str, expected: &[usize]) {
-        let mut ends = Handover::new(expected.len());
+        let mut ends = Balancer::new(expected.len());
         let mut placed = vec![0; expected.len()];
         for worker in accepted.chars() {
             let own = worker.to_digit(10).unwrap() as usize;
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_ended_counts_no_more() {
-        let mut ends = Handover::new(2);
+        let mut ends = Balancer::new(2);
         assert!(ends[0].give(client()).is_err());
         ends[0].on_end();
         assert!(ends[0].give(client()).is_err());
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn who_is_given_too_many_is_given_no_more() {
-        let mut ends = Handover::new(2);
+        let mut ends = Balancer::new(2);
         let given = (0..10 * GIVEN_MAX).filter(|_| ends[0].give(client()).is_ok()).count();
         assert_eq!(given, GIVEN_MAX);
         assert_eq!(std::iter::from_fn(|| ends[1].take()).count(), GIVEN_MAX);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn it_is_closed_once_every_worker_has_closed_it() {
-        let mut ends = Handover::new(2);
+        let mut ends = Balancer::new(2);
         assert!(ends[1].give(client()).is_err());
         assert_eq!(ends[1].give(client()).ok(), Some(0));
         assert!(!ends[0].close());

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use connection::{CloseReason, Direction};
-use worker::{Errand, Found, Inquirer, Inquiry, Listed, Meant, StateView, WorkerView};
+use worker::{
+    ConnectionAction, ConnectionFilter, ConnectionQuery, Listed, QueryResult, QuerySender, StateView,
+    WorkerView,
+};
 
 use crate::links::Link;
 use crate::random::Random;
 use crate::world::World;
 
-/// Inquiries of a run.
-pub(crate) struct Inquiries {
-    inquirer: Inquirer,
+/// QueryReceiver of a run.
+pub(crate) struct QueryReceiver {
+    query_sender: QuerySender,
     /// By worker: what was asked last, and not answered.
     asked: BTreeMap<usize, Asked>,
     /// Connections that answers say were closed.
@@ -20,15 +23,15 @@ pub(crate) struct Inquiries {
 }
 
 struct Asked {
-    errand: Errand,
+    errand: ConnectionAction,
     /// Slots and generations of those that lived when it was asked.
     lived: HashSet<(u32, u32)>,
-    answer: Arc<Mutex<Option<Found>>>,
+    answer: Arc<Mutex<Option<QueryResult>>>,
 }
 
-impl Inquiries {
-    pub(crate) fn new(inquirer: Inquirer) -> Self {
-        Self { inquirer, asked: BTreeMap::new(), closed: 0 }
+impl QueryReceiver {
+    pub(crate) fn new(query_sender: QuerySender) -> Self {
+        Self { query_sender, asked: BTreeMap::new(), closed: 0 }
     }
 
     /// Asks a worker that looks like this, unless it has something to answer; says whether connections may be closed for it.
@@ -38,10 +41,10 @@ impl Inquiries {
         }
         let lived: Vec<_> =
             view.connections.iter().map(|connection| (connection.slot, connection.generation)).collect();
-        let mut meant = Meant::default();
-        let mut errand = Errand::List(usize::MAX);
+        let mut meant = ConnectionFilter::default();
+        let mut errand = ConnectionAction::List(usize::MAX);
         if random.chance(300) {
-            errand = Errand::Close(CloseReason::ClosedByOperator);
+            errand = ConnectionAction::Close(CloseReason::ClosedByOperator);
             if !lived.is_empty() && random.chance(800) {
                 meant.tenant = Some(random.pick(&lived));
             }
@@ -49,10 +52,10 @@ impl Inquiries {
         let answer = Arc::new(Mutex::new(None));
         let to = Arc::clone(&answer);
         let answer_to = move |found| *to.lock().expect("nobody panics with it") = Some(found);
-        let inquiry = Inquiry { meant, errand, answer: Box::new(answer_to) };
-        assert!(self.inquirer.ask(worker, inquiry), "one at a time is not too many");
+        let query = ConnectionQuery { meant, errand, answer: Box::new(answer_to) };
+        assert!(self.query_sender.ask(worker, query), "one at a time is not too many");
         self.asked.insert(worker, Asked { errand, lived: lived.into_iter().collect(), answer });
-        errand != Errand::List(usize::MAX)
+        errand != ConnectionAction::List(usize::MAX)
     }
 
     /// A worker that looks like this had a turn: if it has answered, that must be so.
@@ -61,11 +64,11 @@ impl Inquiries {
         let Some(found) = asked.answer.lock().expect("nobody panics with it").take() else { return };
         let asked = self.asked.remove(&worker).expect("it was found");
         match asked.errand {
-            Errand::Close(_) => {
+            ConnectionAction::Close(_) => {
                 self.closed += found.number;
                 assert!(found.listed.is_empty(), "nobody asked for a list");
             }
-            Errand::List(_) => {
+            ConnectionAction::List(_) => {
                 assert_eq!(found.number, found.listed.len() as u64);
                 check_list(world, &found.listed, &asked.lived, view);
             }

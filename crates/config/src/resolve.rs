@@ -14,7 +14,7 @@ use crate::problem::{At, Finding, Problems, Quoted, Span};
 use crate::suggest::nearest;
 
 /// The configuration that a file means. When it adds a problem, what it gives is not to be used.
-pub(crate) fn mean(file: File, problems: &mut Problems) -> Config {
+pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
     let File { runtime, admin, access_log, places, listeners, pools } = file;
     let names = listeners.iter().map(|listener| (listener.name.as_ref(), listener.address));
     names_distinct("listeners", names, problems);

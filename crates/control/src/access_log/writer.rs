@@ -11,18 +11,18 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use config::LogFormat;
-use table::Gate;
+use table::Semaphore;
 use tokio::sync::mpsc;
 use worker::{RECORDS_MAX, Record, Records};
 
 use super::ended::ENDED_MAX;
 use super::line::{Calendar, Clock, Ended, PoolCounts};
-use super::{Desk, Orders, Target, lock};
+use super::{Orders, Shared, Target, lock};
 
-pub(super) struct Scribe {
-    desk: Arc<Desk>,
+pub(super) struct LogWriter {
+    shared: Arc<Shared>,
     /// Counts the connections of the process.
-    gate: Arc<Gate>,
+    gate: Arc<Semaphore>,
     notes: mpsc::Sender<String>,
     /// By worker.
     records: Vec<Records>,
@@ -50,10 +50,10 @@ const BATCH_MAX: usize = 1024;
 /// After so long without a line written, something is said.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-impl Scribe {
-    pub(super) fn new(desk: Arc<Desk>, gate: Arc<Gate>, notes: mpsc::Sender<String>) -> Self {
+impl LogWriter {
+    pub(super) fn new(shared: Arc<Shared>, gate: Arc<Semaphore>, notes: mpsc::Sender<String>) -> Self {
         Self {
-            desk,
+            shared,
             gate,
             notes,
             records: Vec::new(),
@@ -87,7 +87,7 @@ impl Scribe {
 
     /// Does as it was told; says whether it is to end.
     fn follow_orders(&mut self) -> bool {
-        let Orders { records, target, reopen, end } = self.desk.take_orders();
+        let Orders { records, target, reopen, end } = self.shared.take_orders();
         self.records.extend(records);
         if let Some(target) = target {
             self.go_over(target);
@@ -111,7 +111,7 @@ impl Scribe {
             self.give_up_lines();
         }
         (self.torn, self.stuck, self.complains) = (false, Duration::ZERO, false);
-        *lock(&self.desk.error) = None;
+        *lock(&self.shared.error) = None;
     }
 
     fn reopen(&mut self) {
@@ -158,7 +158,7 @@ impl Scribe {
                 remembered.push((record.ended_at, ended.kept(&ended_at)));
             }
         }
-        let mut last = lock(&self.desk.ended);
+        let mut last = lock(&self.shared.ended);
         for (at, ended) in remembered {
             last.remember(at, ended);
         }
@@ -186,12 +186,12 @@ impl Scribe {
             }
             Ok(length) => {
                 let lines = count_lines(&rest[..length]);
-                self.desk.written.fetch_add(lines, Ordering::Relaxed);
+                self.shared.written.fetch_add(lines, Ordering::Relaxed);
                 self.written += length;
                 self.stuck = Duration::ZERO;
                 if self.complains {
                     self.complains = false;
-                    *lock(&self.desk.error) = None;
+                    *lock(&self.shared.error) = None;
                     self.say("access log: lines are written again".to_owned());
                 }
                 if self.written == self.lines.len() {
@@ -211,7 +211,7 @@ impl Scribe {
     /// Those that are not written are lost.
     fn give_up_lines(&mut self) {
         let lost = count_lines(&self.lines[self.written..]);
-        self.desk.lost.fetch_add(lost, Ordering::Relaxed);
+        self.shared.lost.fetch_add(lost, Ordering::Relaxed);
         self.torn = self.written > 0 && self.lines[self.written - 1] != b'\n';
         self.lines.clear();
         self.written = 0;
@@ -219,7 +219,7 @@ impl Scribe {
 
     /// Says why lines are lost, or soon will be; once, until some are written again.
     fn complain(&mut self, why: &str) {
-        *lock(&self.desk.error) = Some(why.to_owned());
+        *lock(&self.shared.error) = Some(why.to_owned());
         if !std::mem::replace(&mut self.complains, true) {
             self.say(format!("access log: {why}; lines are lost until that is mended"));
         }

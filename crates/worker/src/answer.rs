@@ -1,10 +1,10 @@
-//! Control's inquiries are answered: a few slots each turn, so that no turn is long.
+//! Control's queries are answered: a few slots each turn, so that no turn is long.
 
 use std::sync::Arc;
 
-use uring::Driver;
+use driver::Driver;
 
-use crate::inquiry::{Errand, Found, Listed, Meant, UnderWay};
+use crate::query::{ConnectionAction, ConnectionFilter, Listed, QueryResult, UnderWay};
 use crate::slots::{Connection, State};
 use crate::worker::Worker;
 
@@ -16,27 +16,27 @@ const LOOKED_AT_MAX: u32 = 1024;
 const ANSWERED_MAX: usize = 64;
 
 impl<D: Driver> Worker<D> {
-    /// Goes on with the inquiry under way, or begins the next.
-    pub(crate) fn inquire_some(&mut self) {
-        let under_way = self.inquiries.under_way.take();
+    /// Goes on with the query under way, or begins the next.
+    pub(crate) fn answer_queries(&mut self) {
+        let under_way = self.queries.under_way.take();
         let begun = under_way.or_else(|| {
-            let inquiry = self.inquiries.take()?;
-            let next = inquiry.meant.tenant.map_or(0, |(slot, _)| slot);
-            Some(UnderWay { inquiry, next, found: Found::default() })
+            let query = self.queries.take()?;
+            let next = query.meant.tenant.map_or(0, |(slot, _)| slot);
+            Some(UnderWay { query, next, found: QueryResult::default() })
         });
         let Some(mut under_way) = begun else { return };
         if self.look_further(&mut under_way) {
-            (under_way.inquiry.answer)(under_way.found);
+            (under_way.query.answer)(under_way.found);
         } else {
-            self.inquiries.under_way = Some(under_way);
+            self.queries.under_way = Some(under_way);
         }
     }
 
     /// Looks at the next slots; says whether these were the last.
     fn look_further(&mut self, under_way: &mut UnderWay) -> bool {
-        let UnderWay { inquiry, next, found } = under_way;
+        let UnderWay { query, next, found } = under_way;
         let used = self.slots.used();
-        let end = inquiry.meant.tenant.map_or(used, |(slot, _)| used.min(slot.saturating_add(1)));
+        let end = query.meant.tenant.map_or(used, |(slot, _)| used.min(slot.saturating_add(1)));
         let mut answered = 0;
         for _ in 0..LOOKED_AT_MAX {
             if *next >= end || answered == ANSWERED_MAX {
@@ -44,22 +44,24 @@ impl<D: Driver> Worker<D> {
             }
             let slot = *next;
             *next += 1;
-            if !self.slots.peek(slot).is_some_and(|connection| self.means(&inquiry.meant, slot, connection)) {
+            if !self.slots.peek(slot).is_some_and(|connection| self.means(&query.meant, slot, connection)) {
                 continue;
             }
-            answered += usize::from(inquiry.meant.client.is_some());
-            if !self.has_client_at(&inquiry.meant, slot) {
+            answered += usize::from(query.meant.client.is_some());
+            if !self.has_client_at(&query.meant, slot) {
                 continue;
             }
-            match inquiry.errand {
-                Errand::List(most) if found.listed.len() < most => {
+            match query.errand {
+                ConnectionAction::List(most) if found.listed.len() < most => {
                     answered += 1;
                     let listed = self.list(slot);
                     found.listed.push(listed);
                 }
-                Errand::List(_) => {}
-                Errand::Close(_) if matches!(self.slots.get(slot).state, State::Closing(_)) => continue,
-                Errand::Close(reason) => {
+                ConnectionAction::List(_) => {}
+                ConnectionAction::Close(_) if matches!(self.slots.get(slot).state, State::Closing(_)) => {
+                    continue;
+                }
+                ConnectionAction::Close(reason) => {
                     answered += 1;
                     self.close(slot, reason);
                 }
@@ -70,8 +72,8 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Whether the connection is meant, by all that can be told without asking the kernel.
-    fn means(&self, meant: &Meant, slot: u32, connection: &Connection) -> bool {
-        let Meant { tenant, listener, pool, backend, client: _ } = meant;
+    fn means(&self, meant: &ConnectionFilter, slot: u32, connection: &Connection) -> bool {
+        let ConnectionFilter { tenant, listener, pool, backend, client: _ } = meant;
         let is_at =
             |address| connection.backend.as_ref().is_some_and(|(_, backend)| backend.address == address);
         tenant.is_none_or(|tenant| tenant == (slot, self.slots.generation(slot)))
@@ -80,7 +82,7 @@ impl<D: Driver> Worker<D> {
             && backend.is_none_or(is_at)
     }
 
-    fn has_client_at(&mut self, meant: &Meant, slot: u32) -> bool {
+    fn has_client_at(&mut self, meant: &ConnectionFilter, slot: u32) -> bool {
         let Some(address) = meant.client else { return true };
         let client = self.slots.get(slot).client;
         self.driver.peer(client).is_some_and(|peer| peer.ip().to_canonical() == address)

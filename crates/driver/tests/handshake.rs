@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
-use uring::{BufferId, Bytes, ConnectOptions, Driver, Fd, Op, Ring, Token, Waker};
+use driver::{BufferId, Bytes, ConnectOptions, Driver, Fd, Op, Ring, Token, Waker};
 
 #[test]
 fn an_ack_that_is_held_back_is_not_sent() {

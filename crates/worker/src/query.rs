@@ -1,4 +1,4 @@
-//! What control asks of a worker: which connections it has, or to close some. A worker answers one inquiry after the other, a few slots
+//! What control asks of a worker: which connections it has, or to close some. A worker answers one query after the other, a few slots
 //! each turn (`inquire`).
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,18 +12,18 @@ use table::{Backend, Listener};
 use crate::inspect::ConnectionView;
 
 /// One question about a worker's connections.
-pub struct Inquiry {
+pub struct ConnectionQuery {
     /// Which are meant.
-    pub meant: Meant,
+    pub meant: ConnectionFilter,
     /// What is to be done with them.
-    pub errand: Errand,
+    pub errand: ConnectionAction,
     /// What the answer is given to: once, from the worker's thread, which it must not hold up. A worker that ends drops it.
-    pub answer: Box<dyn FnOnce(Found) + Send>,
+    pub answer: Box<dyn FnOnce(QueryResult) + Send>,
 }
 
 /// Connections that have all of this; the default means every one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meant {
+pub struct ConnectionFilter {
     /// In this slot, of this generation.
     pub tenant: Option<(u32, u32)>,
     /// Of the listener of this name.
@@ -38,7 +38,7 @@ pub struct Meant {
 
 /// What is done with connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
+pub enum ConnectionAction {
     /// So many are listed at most.
     List(usize),
     /// They are closed, for this reason.
@@ -49,7 +49,7 @@ pub enum Errand {
 ///
 /// Who lived from the question to the answer was looked at once; who came or went in between, once or not at all.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct QueryResult {
     /// Those that are listed.
     pub listed: Vec<Listed>,
     /// How many there are, or were closed.
@@ -70,45 +70,45 @@ pub struct Listed {
 }
 
 /// Control's end: where it asks workers.
-pub struct Inquirer(Vec<Desk>);
+pub struct QuerySender(Vec<Inbox>);
 
-struct Desk {
+struct Inbox {
     bell: Arc<AtomicBool>,
-    inquiries: SyncSender<Inquiry>,
+    queries: SyncSender<ConnectionQuery>,
 }
 
 /// A worker's end of it.
-pub struct Inquiries {
+pub struct QueryReceiver {
     /// Rung after something was put into the queue.
     bell: Arc<AtomicBool>,
-    queue: Receiver<Inquiry>,
+    queue: Receiver<ConnectionQuery>,
     /// Whether there may be more in the queue, rung or not: since one was taken, until none was found.
     more: bool,
     pub(crate) under_way: Option<UnderWay>,
 }
 
-/// An inquiry that is being answered.
+/// An query that is being answered.
 pub(crate) struct UnderWay {
-    pub(crate) inquiry: Inquiry,
+    pub(crate) query: ConnectionQuery,
     /// The next slot to look at.
     pub(crate) next: u32,
-    pub(crate) found: Found,
+    pub(crate) found: QueryResult,
 }
 
-/// How many inquiries may wait for a worker. Beyond, whoever asks is told that it is busy.
-pub const INQUIRIES_MAX: usize = 8;
+/// How many queries may wait for a worker. Beyond, whoever asks is told that it is busy.
+pub const QUERIES_MAX: usize = 8;
 
-impl Inquirer {
+impl QuerySender {
     /// Control's end, and those of so many workers, by index.
-    pub fn new(workers: usize) -> (Self, Vec<Inquiries>) {
+    pub fn new(workers: usize) -> (Self, Vec<QueryReceiver>) {
         let pair = |_| {
             let bell = Arc::new(AtomicBool::new(false));
-            let (inquiries, queue) = sync_channel(INQUIRIES_MAX);
-            let end = Inquiries { bell: Arc::clone(&bell), queue, more: false, under_way: None };
-            (Desk { bell, inquiries }, end)
+            let (queries, queue) = sync_channel(QUERIES_MAX);
+            let end = QueryReceiver { bell: Arc::clone(&bell), queue, more: false, under_way: None };
+            (Inbox { bell, queries }, end)
         };
-        let (desks, ends) = (0..workers).map(pair).unzip();
-        (Self(desks), ends)
+        let (inboxes, ends) = (0..workers).map(pair).unzip();
+        (Self(inboxes), ends)
     }
 
     /// How many workers there are.
@@ -118,25 +118,25 @@ impl Inquirer {
 
     /// Asks a worker, which is to be woken then; says whether there was room. One that has ended is asked as well: its answer
     /// is dropped.
-    pub fn ask(&self, worker: usize, inquiry: Inquiry) -> bool {
+    pub fn ask(&self, worker: usize, query: ConnectionQuery) -> bool {
         use std::sync::mpsc::TrySendError;
-        let desk = &self.0[worker];
-        let asked = desk.inquiries.try_send(inquiry);
-        // Release: who hears the bell finds the inquiry.
-        desk.bell.store(true, Ordering::Release);
+        let inbox = &self.0[worker];
+        let asked = inbox.queries.try_send(query);
+        // Release: who hears the bell finds the query.
+        inbox.bell.store(true, Ordering::Release);
         !matches!(asked, Err(TrySendError::Full(_)))
     }
 }
 
-impl Inquiries {
-    /// The next inquiry. While there is none, it costs a load.
-    pub(crate) fn take(&mut self) -> Option<Inquiry> {
+impl QueryReceiver {
+    /// The next query. While there is none, it costs a load.
+    pub(crate) fn take(&mut self) -> Option<ConnectionQuery> {
         if !self.more && (!self.bell.load(Ordering::Relaxed) || !self.bell.swap(false, Ordering::Acquire)) {
             return None;
         }
-        let inquiry = self.queue.try_recv().ok();
-        self.more = inquiry.is_some();
-        inquiry
+        let query = self.queue.try_recv().ok();
+        self.more = query.is_some();
+        query
     }
 
     /// Whether the next turn is to come at once: one is under way, or there may be another.
@@ -147,29 +147,33 @@ impl Inquiries {
 
 #[cfg(test)]
 mod tests {
-    use super::{Errand, INQUIRIES_MAX, Inquirer, Inquiry, Meant};
+    use super::{ConnectionAction, ConnectionFilter, ConnectionQuery, QUERIES_MAX, QuerySender};
 
     #[test]
     fn they_are_taken_in_their_order_and_no_more_wait_than_may() {
-        let (inquirer, mut ends) = Inquirer::new(2);
+        let (query_sender, mut ends) = QuerySender::new(2);
         assert!(ends[1].take().is_none());
-        for number in 0..=INQUIRIES_MAX {
-            assert_eq!(inquirer.ask(1, inquiry(number)), number < INQUIRIES_MAX);
+        for number in 0..=QUERIES_MAX {
+            assert_eq!(query_sender.ask(1, query(number)), number < QUERIES_MAX);
         }
         assert!(ends[0].take().is_none());
-        for number in 0..INQUIRIES_MAX {
-            assert_eq!(ends[1].take().unwrap().errand, Errand::List(number));
+        for number in 0..QUERIES_MAX {
+            assert_eq!(ends[1].take().unwrap().errand, ConnectionAction::List(number));
             assert!(ends[1].are_due());
         }
         assert!(ends[1].take().is_none());
         assert!(!ends[1].are_due());
-        assert!(inquirer.ask(1, inquiry(9)));
+        assert!(query_sender.ask(1, query(9)));
         assert!(ends[1].take().is_some());
         drop(ends);
-        assert!(inquirer.ask(0, inquiry(0)), "who has ended is not busy");
+        assert!(query_sender.ask(0, query(0)), "who has ended is not busy");
     }
 
-    fn inquiry(number: usize) -> Inquiry {
-        Inquiry { meant: Meant::default(), errand: Errand::List(number), answer: Box::new(|_| ()) }
+    fn query(number: usize) -> ConnectionQuery {
+        ConnectionQuery {
+            meant: ConnectionFilter::default(),
+            errand: ConnectionAction::List(number),
+            answer: Box::new(|_| ()),
+        }
     }
 }

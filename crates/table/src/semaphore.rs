@@ -36,14 +36,14 @@ use crate::waiters::Waiters;
 /// Places over all workers: of a listener, of the process, at a backend, or among those who wait.
 #[derive(Debug)]
 #[repr(align(128))]
-pub struct Gate {
+pub struct Semaphore {
     /// Places taken.
     active: AtomicU32,
     /// Workers that wait for one.
     waiters: Waiters,
 }
 
-impl Gate {
+impl Semaphore {
     /// No place taken, nobody waiting, for so many workers.
     pub fn new(workers: usize) -> Self {
         Self { active: AtomicU32::new(0), waiters: Waiters::new(workers) }
@@ -112,11 +112,11 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use super::Gate;
+    use super::Semaphore;
 
     #[test]
     fn counts_places() {
-        let gate = Gate::new(1);
+        let gate = Semaphore::new(1);
         assert!(!gate.enter(0));
         assert!(gate.enter(2));
         assert!(gate.enter(2));
@@ -131,14 +131,14 @@ mod tests {
     #[test]
     #[should_panic(expected = "nobody had taken")]
     fn a_place_is_given_back_once() {
-        let gate = Gate::new(1);
+        let gate = Semaphore::new(1);
         let _ = gate.leave();
     }
 
     #[test]
     fn wakes_those_who_wait_in_turn() {
         let workers = 130;
-        let gate = Gate::new(workers);
+        let gate = Semaphore::new(workers);
         let waiting = [3, 0, 64, 129, 63];
         for _ in 0..10 {
             assert!(gate.enter(10));
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn who_does_not_wait_any_more_wakes_another() {
-        let gate = Gate::new(3);
+        let gate = Semaphore::new(3);
         assert!(gate.enter(1));
         gate.wait(1);
         gate.wait(2);
@@ -185,7 +185,7 @@ mod tests {
     const ROUNDS: usize = 5_000;
 
     fn stress(max: u32) {
-        let gate = Gate::new(WORKERS);
+        let gate = Semaphore::new(WORKERS);
         let inside = AtomicU32::new(0);
         let failed = AtomicBool::new(false);
         let round = Barrier::new(WORKERS);
@@ -227,7 +227,7 @@ mod tests {
 
     /// What a worker does for one client; false if it was not woken.
     fn visit(
-        gate: &Gate,
+        gate: &Semaphore,
         worker: usize,
         max: u32,
         patient: bool,

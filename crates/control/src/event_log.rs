@@ -10,7 +10,7 @@ use crate::admin::unix_seconds;
 
 /// The last [`ENTRIES_MAX`] entries, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Chronicle {
+pub(crate) struct EventLog {
     entries: VecDeque<Entry>,
     /// How many there ever were.
     written: u64,
@@ -57,7 +57,7 @@ pub enum Kind {
     Host,
 }
 
-impl Chronicle {
+impl EventLog {
     /// Logs `text`, and keeps it unless it is for those who debug.
     pub(crate) fn note(&mut self, level: Level, kind: Kind, text: impl fmt::Display) {
         let printable = |char: char| if char.is_control() { ' ' } else { char };
@@ -95,11 +95,11 @@ pub const ENTRY_CHARS_MAX: usize = 400;
 mod tests {
     use log::Level;
 
-    use super::{Chronicle, ENTRIES_MAX, ENTRY_CHARS_MAX, Kind};
+    use super::{ENTRIES_MAX, ENTRY_CHARS_MAX, EventLog, Kind};
 
     #[test]
     fn the_oldest_makes_room_and_numbers_go_on() {
-        let mut chronicle = Chronicle::default();
+        let mut chronicle = EventLog::default();
         for number in 1..=ENTRIES_MAX + 2 {
             chronicle.note(Level::Info, Kind::Phase, number);
         }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_one_bounded_line() {
-        let mut chronicle = Chronicle::default();
+        let mut chronicle = EventLog::default();
         chronicle.note(Level::Warn, Kind::Reload, format_args!("a\nb{}", "\u{e9}".repeat(1_000)));
         chronicle.note(Level::Debug, Kind::Probe, "for those who debug");
         let entries: Vec<_> = chronicle.entries().collect();

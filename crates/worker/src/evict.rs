@@ -2,8 +2,8 @@
 //! each turn, so that no turn is long.
 
 use connection::CloseReason;
-use table::{Fate, Lot};
-use uring::Driver;
+use driver::Driver;
+use table::{DrainBucket, Fate};
 
 use crate::slots::State;
 use crate::worker::Worker;
@@ -79,7 +79,7 @@ impl<D> Worker<D> {
         self.table.listener_leaves(&connection.listener, self.lot(slot))
     }
 
-    fn lot(&self, slot: u32) -> Lot {
-        Lot::of(self.index, slot, self.slots.generation(slot))
+    fn lot(&self, slot: u32) -> DrainBucket {
+        DrainBucket::of(self.index, slot, self.slots.generation(slot))
     }
 }

@@ -8,7 +8,7 @@ use connection::Direction;
 
 /// What a connection remembers of its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct ConnectionStats {
     /// When the client was accepted.
     pub accepted_at: Instant,
     /// How long it waited so far: for a place of its listener, on its way to another worker, for a primary, for a place at a
@@ -30,7 +30,7 @@ pub struct Facts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Micros(u32);
 
-impl Facts {
+impl ConnectionStats {
     /// A client was accepted then.
     pub(crate) fn new(accepted_at: Instant) -> Self {
         Self {

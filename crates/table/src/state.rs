@@ -4,31 +4,31 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::notice::Notice;
+use crate::drain_window::DrainWindow;
 
 /// What is known of all backends, at one time.
 #[derive(Clone, Debug)]
-pub struct Health {
+pub struct Inputs {
     /// When.
     pub now: Instant,
     /// By the names of pools. Of a pool that is not here nothing is known.
-    pub pools: HashMap<String, PoolHealth>,
+    pub pools: HashMap<String, PoolInputs>,
 }
 
 /// What is known of the backends of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PoolHealth {
-    /// By their addresses; [`Standing::default`] for those that are not here. One is the primary at most.
-    pub backends: HashMap<SocketAddr, Standing>,
+pub struct PoolInputs {
+    /// By their addresses; [`BackendState::default`] for those that are not here. One is the primary at most.
+    pub backends: HashMap<SocketAddr, BackendState>,
     /// Whether somebody says that the active tier is to take over again. It counts once, and if the tier is fit to.
     pub failback: bool,
     /// By when connections are to be gone of backends that an operator drains. Of a backend that may be picked it is ignored.
-    pub drains: HashMap<SocketAddr, Notice>,
+    pub drains: HashMap<SocketAddr, DrainWindow>,
 }
 
 /// What is known of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct BackendState {
     /// Whether it can take connections.
     pub availability: Availability,
     /// Its role in its group; none if it has none or nobody knows it.
@@ -37,7 +37,7 @@ pub struct Standing {
     pub weight_permille: u16,
 }
 
-impl Default for Standing {
+impl Default for BackendState {
     /// Of whom nothing is known.
     fn default() -> Self {
         Self { availability: Availability::Unknown, role: None, weight_permille: WEIGHT_PERMILLE_MAX }

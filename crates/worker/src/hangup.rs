@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use connection::{Direction, Fault};
-use uring::{Driver, Op};
+use driver::{Driver, Op};
 
 use crate::relay::{fault_of, reason_of};
 use crate::slots::{Connection, State};
@@ -16,7 +16,7 @@ use crate::worker::Worker;
 
 /// The poll of one side of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Alarm {
+pub(crate) enum HangupPoll {
     #[default]
     Off,
     On,
@@ -31,7 +31,7 @@ impl Connection {
     /// When the alarm of a half-closed relay is to be set, if it is to be and is not.
     pub(crate) fn alarm_due(&mut self, now: Instant) -> Option<Instant> {
         let finished = self.relay().finished_alone()?;
-        (self.alarms[finished as usize] != Alarm::On).then(|| now + ALARM_AFTER)
+        (self.alarms[finished as usize] != HangupPoll::On).then(|| now + ALARM_AFTER)
     }
 }
 
@@ -40,10 +40,10 @@ impl<D: Driver> Worker<D> {
     pub(crate) fn set_alarm(&mut self, slot: u32, direction: Direction) {
         let connection = self.slots.get(slot);
         // One that is still being cancelled is armed again once it has ended: it would be cancelled as well.
-        if connection.alarms[direction as usize] == Alarm::Off {
-            connection.alarms[direction as usize] = Alarm::On;
+        if connection.alarms[direction as usize] == HangupPoll::Off {
+            connection.alarms[direction as usize] = HangupPoll::On;
             let socket = connection.input(direction);
-            let token = self.slots.begin(slot, Kind::Alarm(direction));
+            let token = self.slots.begin(slot, Kind::HangupPoll(direction));
             self.driver.submit(Op::PollReset { socket }, token);
         }
     }
@@ -52,8 +52,8 @@ impl<D: Driver> Worker<D> {
     pub(crate) fn stop_alarm(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
         let alarm = &mut connection.alarms[Direction::ToBackend as usize];
-        if *alarm == Alarm::On {
-            *alarm = Alarm::Stopping;
+        if *alarm == HangupPoll::On {
+            *alarm = HangupPoll::Stopping;
             let fd = connection.client;
             let token = self.slots.begin(slot, Kind::Cancel);
             self.driver.submit(Op::CancelAll { fd }, token);
@@ -65,15 +65,17 @@ impl<D: Driver> Worker<D> {
         let connection = self.slots.get(slot);
         let alarm = std::mem::take(&mut connection.alarms[direction as usize]);
         match (alarm, &connection.state) {
-            (Alarm::On, State::Waiting(_) | State::Relaying(_)) => {
+            (HangupPoll::On, State::Waiting(_) | State::Relaying(_)) => {
                 let failure = self.driver.failure(connection.input(direction));
                 let fault = failure.map_or(Fault::Reset, fault_of);
                 self.close(slot, reason_of(direction, fault));
             }
-            (Alarm::Stopping, State::Waiting(_)) => self.set_alarm(slot, direction),
-            (Alarm::Stopping, _) => {}
-            (Alarm::On, State::Connecting(_) | State::Closing(_)) => unreachable!("it ends with the wait"),
-            (Alarm::Off, _) => unreachable!("nothing was in flight"),
+            (HangupPoll::Stopping, State::Waiting(_)) => self.set_alarm(slot, direction),
+            (HangupPoll::Stopping, _) => {}
+            (HangupPoll::On, State::Connecting(_) | State::Closing(_)) => {
+                unreachable!("it ends with the wait")
+            }
+            (HangupPoll::Off, _) => unreachable!("nothing was in flight"),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! [`Driver`] is the seam; [`Ring`] is io_uring behind it. All `unsafe` of rondel is in this crate.
 
 mod driver; // The seam. Start here.
-mod ring;
+mod uring;
 
 mod buffers;
 mod memory;
@@ -16,7 +16,7 @@ pub use crate::driver::{
     BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Shortages, Token,
 };
 pub use crate::memory::give_back_large_memory;
-pub use crate::ring::Ring;
 pub use crate::setup_error::SetupError;
 pub use crate::sockets::{ListenOptions, SocketKeepalive, inherit, listen, open, relisten};
+pub use crate::uring::Ring;
 pub use crate::waker::Waker;

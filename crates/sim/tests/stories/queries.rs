@@ -3,17 +3,17 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use config::{Demand, Waiting};
+use config::{TargetRole, Waiting};
 use connection::{CloseReason, Direction};
 use sim::{Peer, Read};
-use worker::{Errand, Found, Inquiry, Meant, StateView};
+use worker::{ConnectionAction, ConnectionFilter, ConnectionQuery, QueryResult, StateView};
 
 use crate::balancer::Balancer;
 
 /// So many that one turn does not do.
 const CROWD: usize = 150;
 
-const CLOSE: Errand = Errand::Close(CloseReason::ClosedByOperator);
+const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
 
 #[test]
 fn a_crowd_is_listed_over_several_turns() {
@@ -23,7 +23,7 @@ fn a_crowd_is_listed_over_several_turns() {
     balancer.turn_while_there_is_something();
     assert!(balancer.worker.next_deadline().is_some_and(|at| at > balancer.now()));
 
-    let answer = balancer.ask(Meant::default(), Errand::List(usize::MAX));
+    let answer = balancer.ask(ConnectionFilter::default(), ConnectionAction::List(usize::MAX));
     balancer.stage.notice_wakes();
     balancer.turn();
     assert!(answer.try_recv().is_err(), "one turn does not do");
@@ -39,7 +39,7 @@ fn a_crowd_is_listed_over_several_turns() {
     assert_eq!(found.listed[0].view.facts.bytes[Direction::ToBackend as usize], 5);
     assert!(matches!(found.listed[0].view.state, StateView::Relaying(_)));
 
-    let found = balancer.asked(Meant::default(), Errand::List(10));
+    let found = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(10));
     assert_eq!((found.listed.len(), found.number), (10, CROWD as u64 - 1));
 }
 
@@ -47,32 +47,33 @@ fn a_crowd_is_listed_over_several_turns() {
 fn what_is_meant_is_closed_and_nothing_else() {
     let mut balancer = Balancer::new(|_| ());
     let mut peers: Vec<(Peer, Peer)> = (0..3).map(|_| balancer.relay()).collect();
-    let listed = balancer.asked(Meant::default(), Errand::List(3)).listed;
+    let listed = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(3)).listed;
     let client = |number: usize| listed[number].client.expect("it is there").ip();
     let tenant = |number: usize| (listed[number].view.slot, listed[number].view.generation);
 
     for nobody in [
-        Meant { listener: Some("other".to_owned()), ..Meant::default() },
-        Meant { pool: Some("other".to_owned()), ..Meant::default() },
-        Meant { client: Some([10, 8, 0, 99].into()), ..Meant::default() },
-        Meant { backend: Some(([10, 9, 9, 9], 80).into()), ..Meant::default() },
-        Meant { tenant: Some((7, 0)), ..Meant::default() },
-        Meant { tenant: Some((u32::MAX, 0)), ..Meant::default() },
-        Meant { tenant: Some((tenant(0).0, tenant(0).1 + 1)), ..Meant::default() },
-        Meant { tenant: Some(tenant(0)), client: Some(client(1)), ..Meant::default() },
+        ConnectionFilter { listener: Some("other".to_owned()), ..ConnectionFilter::default() },
+        ConnectionFilter { pool: Some("other".to_owned()), ..ConnectionFilter::default() },
+        ConnectionFilter { client: Some([10, 8, 0, 99].into()), ..ConnectionFilter::default() },
+        ConnectionFilter { backend: Some(([10, 9, 9, 9], 80).into()), ..ConnectionFilter::default() },
+        ConnectionFilter { tenant: Some((7, 0)), ..ConnectionFilter::default() },
+        ConnectionFilter { tenant: Some((u32::MAX, 0)), ..ConnectionFilter::default() },
+        ConnectionFilter { tenant: Some((tenant(0).0, tenant(0).1 + 1)), ..ConnectionFilter::default() },
+        ConnectionFilter { tenant: Some(tenant(0)), client: Some(client(1)), ..ConnectionFilter::default() },
     ] {
         assert_eq!(balancer.asked(nobody.clone(), CLOSE).number, 0, "{nobody:?}");
     }
-    let meant = Meant { tenant: Some(tenant(1)), ..Meant::default() };
+    let meant = ConnectionFilter { tenant: Some(tenant(1)), ..ConnectionFilter::default() };
     assert_eq!(balancer.asked(meant.clone(), CLOSE).number, 1);
     assert_eq!(balancer.asked(meant, CLOSE).number, 0, "it has ended");
     let (client_of, backend_of) = &mut peers[1];
     assert_eq!([balancer.read(client_of), balancer.read(backend_of)], [Read::Reset; 2]);
-    let meant = Meant { tenant: Some(tenant(0)), client: Some(client(0)), ..Meant::default() };
+    let meant =
+        ConnectionFilter { tenant: Some(tenant(0)), client: Some(client(0)), ..ConnectionFilter::default() };
     assert_eq!(balancer.asked(meant, CLOSE).number, 1);
     let backend = balancer.config.pools[0].backends[0].address;
-    let meant = Meant { backend: Some(backend), ..Meant::default() };
-    assert_eq!(balancer.asked(meant.clone(), Errand::List(9)).number, 1);
+    let meant = ConnectionFilter { backend: Some(backend), ..ConnectionFilter::default() };
+    assert_eq!(balancer.asked(meant.clone(), ConnectionAction::List(9)).number, 1);
     assert_eq!(balancer.asked(meant, CLOSE).number, 1);
     assert_eq!(balancer.ended(), [(CloseReason::ClosedByOperator, 3)]);
 }
@@ -81,46 +82,46 @@ fn what_is_meant_is_closed_and_nothing_else() {
 #[test]
 fn who_has_no_backend_is_listed_and_closed_as_well() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(60) };
-    let mut balancer = Balancer::new(|config| config.listeners[0].demand = Demand::Primary(hold));
+    let mut balancer = Balancer::new(|config| config.listeners[0].demand = TargetRole::Primary(hold));
     balancer.reload(&[]);
     let mut waiting = balancer.client();
-    let found = balancer.asked(Meant::default(), Errand::List(1));
+    let found = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(1));
     assert!(matches!(found.listed[0].view.state, StateView::Waiting { .. }));
     assert!(found.listed[0].backend.is_none());
-    assert_eq!(balancer.asked(Meant::default(), CLOSE).number, 1);
+    assert_eq!(balancer.asked(ConnectionFilter::default(), CLOSE).number, 1);
     assert_eq!(balancer.read(&mut waiting), Read::Reset);
     assert_eq!(balancer.listener().hold_gate.active(), 0);
 
     let silent = balancer.stage.silent();
-    balancer.config.listeners[0].demand = Demand::Any;
+    balancer.config.listeners[0].demand = TargetRole::Any;
     balancer.config.pools[0].backends[0].address = silent;
     balancer.reload(&[]);
     let mut connecting = balancer.client();
-    let found = balancer.asked(Meant::default(), Errand::List(1));
+    let found = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(1));
     assert_eq!(found.listed[0].view.state, StateView::Connecting);
     assert_eq!(found.listed[0].backend.as_ref().map(|backend| backend.address), Some(silent));
-    assert_eq!(balancer.asked(Meant::default(), CLOSE).number, 1);
+    assert_eq!(balancer.asked(ConnectionFilter::default(), CLOSE).number, 1);
     assert_eq!(balancer.read(&mut connecting), Read::Reset);
     assert_eq!(balancer.listener().pool.backends[0].gate.active(), 0);
     assert_eq!(balancer.ended(), [(CloseReason::ClosedByOperator, 2)]);
 }
 
 impl Balancer {
-    fn ask(&mut self, meant: Meant, errand: Errand) -> Receiver<Found> {
+    fn ask(&mut self, meant: ConnectionFilter, errand: ConnectionAction) -> Receiver<QueryResult> {
         let (sender, answer) = channel();
         let answer_to = move |found| sender.send(found).expect("the test waits for it");
-        assert!(self.inquirer.ask(0, Inquiry { meant, errand, answer: Box::new(answer_to) }));
+        assert!(self.query_sender.ask(0, ConnectionQuery { meant, errand, answer: Box::new(answer_to) }));
         self.stage.wakers()[0].wake();
         answer
     }
 
     /// Asks, and turns until it is answered and all that comes of it is done.
-    pub(crate) fn asked(&mut self, meant: Meant, errand: Errand) -> Found {
+    pub(crate) fn asked(&mut self, meant: ConnectionFilter, errand: ConnectionAction) -> QueryResult {
         let answer = self.ask(meant, errand);
         self.answered(&answer)
     }
 
-    fn answered(&mut self, answer: &Receiver<Found>) -> Found {
+    fn answered(&mut self, answer: &Receiver<QueryResult>) -> QueryResult {
         let found = loop {
             self.stage.notice_wakes();
             self.turn();

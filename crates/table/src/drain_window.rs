@@ -18,7 +18,7 @@ use crate::chance::mix;
 
 /// The time that connections are given to finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct DrainWindow {
     /// When it was given.
     pub since: Instant,
     /// When the last of them goes.
@@ -27,7 +27,7 @@ pub struct Notice {
     pub reason: CloseReason,
 }
 
-impl Notice {
+impl DrainWindow {
     /// Of a backend that an operator drains.
     pub fn drained(since: Instant, timeout: Duration) -> Self {
         Self { since, until: since + timeout, reason: CloseReason::BackendDrained }
@@ -56,9 +56,9 @@ impl Notice {
 
 /// What a connection draws when it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lot(u8);
+pub struct DrainBucket(u8);
 
-impl Lot {
+impl DrainBucket {
     /// The lot of this tenant of a worker's slot.
     pub fn of(worker: usize, slot: u32, generation: u32) -> Self {
         let tenant = u64::from(generation) << 32 | u64::from(slot);
@@ -84,12 +84,12 @@ impl Cuts {
     }
 
     /// Why a connection of this lot goes, if it does, of the backend or the listener of this identity.
-    pub(crate) fn of(&self, identity: usize, lot: Lot) -> Option<CloseReason> {
+    pub(crate) fn of(&self, identity: usize, lot: DrainBucket) -> Option<CloseReason> {
         let cut = self.0.get(&identity)?;
         (lot.0 < cut.height).then_some(cut.reason)
     }
 
-    pub(crate) fn set(&mut self, identity: usize, notice: Notice, now: Instant) {
+    pub(crate) fn set(&mut self, identity: usize, notice: DrainWindow, now: Instant) {
         let cut = notice.cut(now);
         if cut.height > 0 {
             self.0.insert(identity, cut);

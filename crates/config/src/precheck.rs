@@ -8,14 +8,14 @@ use crate::tokens::{TokenKind, Tokens};
 
 /// What was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Screened {
+pub(crate) enum Precheck {
     /// Reading on makes no sense; the reason has been reported.
     Stop,
     /// It may be read. Tags, if there are any, have been reported.
     GoOn { tags: bool },
 }
 
-pub(crate) fn screen(text: &str, problems: &mut Problems) -> Screened {
+pub(crate) fn screen(text: &str, problems: &mut Problems) -> Precheck {
     let mut anchors = HashMap::new();
     let (mut depth, mut tags, mut stop) = (0_usize, false, false);
     for token in Tokens::new(text, 0) {
@@ -28,7 +28,7 @@ pub(crate) fn screen(text: &str, problems: &mut Problems) -> Screened {
             // The parser's time grows with the square of the depth: for a file full of brackets, minutes.
             TokenKind::Open if depth == BRACKETS_MAX => {
                 problems.push(nested(span()));
-                return Screened::Stop;
+                return Precheck::Stop;
             }
             TokenKind::Open => depth += 1,
             TokenKind::Close => depth = depth.saturating_sub(1),
@@ -58,7 +58,7 @@ pub(crate) fn screen(text: &str, problems: &mut Problems) -> Screened {
             | TokenKind::Mark => {}
         }
     }
-    if stop { Screened::Stop } else { Screened::GoOn { tags } }
+    if stop { Precheck::Stop } else { Precheck::GoOn { tags } }
 }
 
 pub(crate) fn nested(span: Span) -> Finding {

@@ -1,18 +1,18 @@
-//! Health, what operators say and the table together, against a model: three servers that say what they like, reloads
+//! Inputs, what operators say and the table together, against a model: three servers that say what they like, reloads
 //! of every key of the pool and of its probe, and every command, in whatever order.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::{Config, Demand, Fallback, Waiting};
+use config::{Config, Fallback, TargetRole, Waiting};
 use health::roles::Times;
 use health::{Answer, Claim, History, Outcome, ProbeError, Progress, Role, ServerId, Text, Verdict};
 use proptest::prelude::*;
-use table::{Availability, BackendIndex, Fate, Health, Notice, Sockets, Standing, Table};
+use table::{Availability, BackendIndex, BackendState, DrainWindow, Fate, Inputs, Sockets, Table};
 
-use super::{Watch, now};
-use crate::admin::{Drain, Overrides, Said};
-use crate::chronicle::Chronicle;
+use super::{HealthMonitor, now};
+use crate::admin::{Drain, Override, Overrides};
+use crate::event_log::EventLog;
 use crate::reload::plan;
 
 /// What a server says of itself.
@@ -184,7 +184,7 @@ struct Server {
     unanswered: u32,
     /// Whether so many were unanswered, when it was probed last, that its role may be another.
     stale: bool,
-    said: Said,
+    said: Override,
 }
 
 impl Server {
@@ -202,7 +202,7 @@ impl Server {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Seen {
     verdict: Option<Verdict>,
-    standing: Standing,
+    standing: BackendState,
 }
 
 /// How it was before a step.
@@ -224,8 +224,8 @@ struct Model {
     file: File,
     config: Config,
     overrides: Overrides,
-    watch: Watch,
-    chronicle: Chronicle,
+    watch: HealthMonitor,
+    chronicle: EventLog,
     now: Instant,
     table: Table,
     servers: [Server; 3],
@@ -235,11 +235,11 @@ impl Model {
     fn new() -> Self {
         let file = File::default();
         let config = file.config();
-        let watch = Watch::new(&config);
+        let watch = HealthMonitor::new(&config);
         let table = Table::build(&config, sockets(), 1, None, None);
         let servers = [Says::Primary(1), Says::Replica(0), Says::Replica(0)]
             .map(|says| Server { says: Some(says), ..Server::default() });
-        let (overrides, chronicle) = (Overrides::default(), Chronicle::default());
+        let (overrides, chronicle) = (Overrides::default(), EventLog::default());
         Self { file, config, overrides, watch, chronicle, now: now(), table, servers }
     }
 
@@ -329,12 +329,12 @@ impl Model {
 
     fn command(&mut self, index: usize, order: Order) {
         let now = self.now;
-        let change = |said: &mut Said| match order {
+        let change = |said: &mut Override| match order {
             Order::Disable => said.disabled = true,
-            Order::Enable => *said = Said::default(),
+            Order::Enable => *said = Override::default(),
             Order::Drain => said.drain = Some(Drain::Open),
             Order::DrainFor(millis) => {
-                said.drain = Some(Drain::Until(Notice::drained(now, Duration::from_millis(millis))));
+                said.drain = Some(Drain::Until(DrainWindow::drained(now, Duration::from_millis(millis))));
             }
             Order::Undrain => said.drain = None,
             Order::Weight(weight) => said.weight = Some(weight),
@@ -347,8 +347,8 @@ impl Model {
     }
 
     fn follow(&mut self) {
-        let laid_over = self.overrides.applied_to(&self.config);
-        self.watch.follow(&laid_over, &self.overrides, &mut self.chronicle);
+        let effective = self.overrides.applied_to(&self.config);
+        self.watch.follow(&effective, &self.overrides, &mut self.chronicle);
     }
 
     fn fail_connects(&mut self, index: usize) {
@@ -362,15 +362,15 @@ impl Model {
         self.watch.on_failures(&self.table, self.now, &mut self.chronicle);
     }
 
-    fn health(&mut self) -> Health {
+    fn health(&mut self) -> Inputs {
         self.overrides.with_drains(self.watch.health(self.now, &mut self.chronicle))
     }
 
     fn rebuild(&mut self, failback: bool) {
         let mut health = self.health();
         health.pools.get_mut("db").unwrap().failback = failback;
-        let laid_over = self.overrides.applied_to(&self.config);
-        self.table = Table::build(&laid_over, sockets(), 1, Some(&health), Some(&self.table));
+        let effective = self.overrides.applied_to(&self.config);
+        self.table = Table::build(&effective, sockets(), 1, Some(&health), Some(&self.table));
     }
 
     fn seen(&mut self) -> [Seen; 3] {
@@ -464,7 +464,7 @@ impl Model {
         }
         // And by the table.
         let pool = self.table.pool("db").unwrap();
-        let demand = Demand::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
+        let demand = TargetRole::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
         for (index, backend) in (0..).map(BackendIndex).zip(&pool.backends) {
             if pool.share(demand, index) > 0 {
                 let is_it = writer.is_some_and(|writer| address(writer) == backend.address.to_string());
@@ -479,7 +479,7 @@ impl Model {
         let held = before.iter().position(|seen| seen.standing.role == Some(table::Role::Primary));
         let pool = self.table.pool("db").unwrap();
         let Some(place) = held.and_then(|held| pool.index_of(address(held).parse().unwrap())) else { return };
-        let demand = Demand::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
+        let demand = TargetRole::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
         assert_eq!(self.table.fate(demand, pool.backend(place)), Fate::Keep, "{step:?}: {:?}", self.servers);
     }
 
@@ -498,7 +498,11 @@ impl Model {
             let is_near = self.file.lag_max().is_none_or(|max| lag <= max / 2);
             let takes = pool.backend(place).weight > 0 && server.has_a_say(self.now);
             if takes && is_near && seen.standing.availability != Availability::Ejected {
-                assert!(pool.share(Demand::Replica(Fallback::None), place) > 0, "{}: {seen:?}", NAMES[index]);
+                assert!(
+                    pool.share(TargetRole::Replica(Fallback::None), place) > 0,
+                    "{}: {seen:?}",
+                    NAMES[index]
+                );
             }
         }
     }

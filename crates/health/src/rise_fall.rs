@@ -21,7 +21,7 @@ pub enum Verdict {
 
 /// What is known of one backend, from answer to answer.
 #[derive(Clone, Debug)]
-pub struct Judge {
+pub struct RiseFall {
     thresholds: Thresholds,
     damping: Damping,
     verdict: Verdict,
@@ -32,7 +32,7 @@ pub struct Judge {
     downs: VecDeque<Instant>,
 }
 
-impl Judge {
+impl RiseFall {
     /// Knows nothing yet.
     pub fn new(thresholds: Thresholds, damping: Damping) -> Self {
         Self { thresholds, damping, verdict: Verdict::Unknown, against: 0, downs: VecDeque::new() }
@@ -129,7 +129,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{DOWNS_REMEMBERED, Judge, Verdict};
+    use super::{DOWNS_REMEMBERED, RiseFall, Verdict};
     use crate::samples::{DAMPING_OFF, RHYTHM, origin};
     use config::probe::{Damping, Thresholds};
 
@@ -164,7 +164,7 @@ mod tests {
             ("x", "x", "D"),
             ("?", "x", "D"),
         ] {
-            let mut judge = Judge::new(Thresholds { rise: 2, fall: 4 }, DAMPING_OFF);
+            let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 4 }, DAMPING_OFF);
             let before = probes_before.split(' ').map(|probe| tell(&mut judge, origin(), probe)).last();
             judge.change_settings(Thresholds { rise: 2, fall: 2 }, DAMPING_OFF);
             assert_eq!(Some(tell(&mut judge, origin(), "?")), before, "settings decide nothing");
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn downs_are_remembered_over_other_settings() {
         let damping = Damping { downs_free: 1, window: Duration::from_secs(100) };
-        let mut judge = Judge::new(Thresholds { rise: 2, fall: 1 }, damping);
+        let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
         judge.on_pass(origin());
         assert_eq!(passes_to_come_up(&mut judge, origin()), 2);
         judge.change_settings(Thresholds { rise: 3, fall: 1 }, damping);
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn who_flaps_is_held_back_until_it_is_released() {
         let damping = Damping { downs_free: 0, window: Duration::from_secs(100) };
-        let mut judge = Judge::new(Thresholds { rise: 2, fall: 1 }, damping);
+        let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
         let held: Vec<bool> = ". x . . x . ."
             .split(' ')
             .map(|probe| {
@@ -204,12 +204,12 @@ mod tests {
     /// One column per probe: `.` passed, `x` failed, `?` said nothing; below, the verdict after it.
     #[track_caller]
     fn check(thresholds: Thresholds, probes: &str, verdicts: &str) {
-        let mut judge = Judge::new(thresholds, DAMPING_OFF);
+        let mut judge = RiseFall::new(thresholds, DAMPING_OFF);
         let told: Vec<&str> = probes.split(' ').map(|probe| tell(&mut judge, origin(), probe)).collect();
         assert_eq!(told.join(" "), verdicts);
     }
 
-    fn tell(judge: &mut Judge, now: Instant, probe: &str) -> &'static str {
+    fn tell(judge: &mut RiseFall, now: Instant, probe: &str) -> &'static str {
         match probe {
             "." => judge.on_pass(now),
             "x" => judge.on_fail(now),
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn it_is_asked_more_often_until_it_is_settled() {
-        let mut judge = Judge::new(Thresholds { rise: 2, fall: 3 }, DAMPING_OFF);
+        let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 3 }, DAMPING_OFF);
         let (slow, fast) = (RHYTHM.interval, RHYTHM.interval_in_transition);
         let mut intervals = Vec::new();
         for probe in [".", "x", "x", "x", "x", ".", "."] {
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn who_flaps_comes_up_ever_later_until_it_is_forgotten() {
         let damping = Damping { downs_free: 1, window: Duration::from_secs(100) };
-        let mut judge = Judge::new(Thresholds { rise: 2, fall: 1 }, damping);
+        let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
         let mut now = origin();
         judge.on_pass(now);
         let passes: Vec<u32> = (0..8).map(|_| passes_to_come_up(&mut judge, now)).collect();
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(passes_to_come_up(&mut judge, now), 2);
     }
 
-    fn passes_to_come_up(judge: &mut Judge, now: Instant) -> u32 {
+    fn passes_to_come_up(judge: &mut RiseFall, now: Instant) -> u32 {
         judge.on_fail(now);
         assert_eq!(judge.verdict(), Verdict::Down);
         for passes in 1.. {
@@ -267,7 +267,7 @@ mod tests {
             answers in prop::collection::vec(any::<bool>(), 1..200),
         ) {
             let damping = Damping { downs_free, window: Duration::from_secs(30) };
-            let mut judge = Judge::new(Thresholds { rise, fall }, damping);
+            let mut judge = RiseFall::new(Thresholds { rise, fall }, damping);
             let mut now = origin();
             let mut row = 0;
             let mut last = None;

@@ -4,19 +4,19 @@ use std::net::SocketAddr;
 
 use config::Tier;
 use log::Level;
-use table::{Health, Pool, Role, Table};
+use table::{Inputs, Pool, Role, Table};
 
-use crate::chronicle::{Chronicle, Kind};
+use crate::event_log::{EventLog, Kind};
 
 /// A table, and what it was built from.
 #[derive(Clone, Copy)]
-pub(crate) struct Reign<'a> {
+pub(crate) struct Snapshot<'a> {
     pub(crate) table: &'a Table,
-    pub(crate) health: &'a Health,
+    pub(crate) health: &'a Inputs,
 }
 
 /// Notes what is different in pools that are in both.
-pub(crate) fn note(before: Reign<'_>, after: Reign<'_>, chronicle: &mut Chronicle) {
+pub(crate) fn note(before: Snapshot<'_>, after: Snapshot<'_>, chronicle: &mut EventLog) {
     for pool in &after.table.pools {
         let Some(old) = before.table.pool(&pool.name) else { continue };
         note_tier(old.tier(), pool, chronicle);
@@ -24,7 +24,7 @@ pub(crate) fn note(before: Reign<'_>, after: Reign<'_>, chronicle: &mut Chronicl
     }
 }
 
-fn note_tier(before: Tier, pool: &Pool, chronicle: &mut Chronicle) {
+fn note_tier(before: Tier, pool: &Pool, chronicle: &mut EventLog) {
     if before == pool.tier() {
         return;
     }
@@ -35,7 +35,7 @@ fn note_tier(before: Tier, pool: &Pool, chronicle: &mut Chronicle) {
     chronicle.note(level, Kind::Tier, format_args!("pool {}: the {} tier serves", pool.name, pool.tier()));
 }
 
-fn note_primary(before: Reign<'_>, after: Reign<'_>, pool: &Pool, chronicle: &mut Chronicle) {
+fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, chronicle: &mut EventLog) {
     let primary = after.primary(pool);
     if before.primary(pool) == primary {
         return;
@@ -49,7 +49,7 @@ fn note_primary(before: Reign<'_>, after: Reign<'_>, pool: &Pool, chronicle: &mu
     chronicle.note(level, Kind::Role, text);
 }
 
-impl Reign<'_> {
+impl Snapshot<'_> {
     fn primary(self, pool: &Pool) -> Option<SocketAddr> {
         let known = &self.health.pools.get(&pool.name)?.backends;
         let is_primary = |address: &SocketAddr| {
