@@ -13,9 +13,9 @@ use std::os::fd::OwnedFd;
 
 use config::Config;
 use driver::ListenOptions;
+use driver::{ListenGroup, Owner};
 use listenfd::ListenFd;
 use rustix::net::sockopt;
-use table::Sockets;
 
 /// All that were passed on.
 #[derive(Debug, Default)]
@@ -45,12 +45,12 @@ impl Inherited {
         self.0.iter().map(|(address, _)| *address)
     }
 
-    /// Sockets of those at the address of `options`, one for each worker; none if nothing was passed on for it.
+    /// ListenGroup of those at the address of `options`, one for each worker; none if nothing was passed on for it.
     ///
     /// # Errors
     ///
     /// There are more than workers, and the clients of the rest would wait for ever; or one does not listen.
-    pub(crate) fn at(&self, options: ListenOptions, workers: usize) -> io::Result<Option<Sockets>> {
+    pub(crate) fn at(&self, options: ListenOptions, workers: usize) -> io::Result<Option<ListenGroup>> {
         let at_address = self.0.iter().filter(|(address, _)| *address == options.address);
         let passed: Vec<&TcpListener> = at_address.map(|(_, socket)| socket).collect();
         if passed.is_empty() {
@@ -75,7 +75,7 @@ impl Inherited {
             sockets.push(socket);
         }
         log::info!("{}: {} sockets of systemd's", options.address, passed.len());
-        Ok(Some(Sockets::inherited(sockets)))
+        Ok(Some(ListenGroup::new(sockets, Owner::Systemd)))
     }
 
     /// Says which are at the address of no listener.
@@ -112,7 +112,7 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::time::Duration;
 
-    use driver::{ListenOptions, SocketKeepalive};
+    use driver::{ListenOptions, Owner, SocketKeepalive};
 
     use super::Inherited;
 
@@ -121,7 +121,7 @@ mod tests {
         let (inherited, address) = inherited(1);
         let sockets = inherited.at(options(address), 3).unwrap().unwrap();
         assert_eq!(sockets.iter().len(), 3);
-        assert!(sockets.is_inherited());
+        assert_eq!(sockets.owner(), Owner::Systemd);
         let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
         for socket in sockets.iter() {
             rustix::net::accept(socket).unwrap();

@@ -20,9 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Warning};
+use driver::ListenGroup;
 use driver::Waker;
 use log::Level;
-use table::{Changes, Inputs, PerWorker, Phase, Published, Semaphore, Sockets, Table, WorkerCounters};
+use table::{Changes, Inputs, PerWorker, Phase, Published, Semaphore, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -126,7 +127,7 @@ struct Control {
     query_sender: QuerySender,
     /// Workers that have not ended.
     running: usize,
-    /// Sockets that systemd passed on.
+    /// ListenGroup that systemd passed on.
     inherited: Inherited,
     /// The read of the file that is under way.
     reading: Reading,
@@ -278,7 +279,7 @@ impl Control {
     fn ready(&self, sizes: &Sizes) -> Result<Ready, Failure> {
         let table = self.published.load_full();
         let listener = |listener: &Arc<table::Listener>| {
-            Ok(ReadyListener { name: listener.name.clone(), address: sockets::address(&listener.sockets)? })
+            Ok(ReadyListener { name: listener.name.clone(), address: listener.sockets.address()? })
         };
         let listeners = table.listeners.iter().map(listener).collect::<io::Result<_>>();
         Ok(Ready {
@@ -490,7 +491,7 @@ impl Control {
         // After the table, so that no worker takes the end of its socket for an error.
         for (index, listener) in previous.listeners.iter().enumerate() {
             if !origins.contains(&Origin::Kept(index)) {
-                sockets::stop(&listener.sockets);
+                listener.sockets.stop();
             }
         }
         log_lines(changes.lines(), "changes");
@@ -512,9 +513,9 @@ impl Control {
         config: &Config,
         origins: &[Origin],
         previous: &Table,
-    ) -> Result<Vec<Arc<Sockets>>, Failure> {
+    ) -> Result<Vec<Arc<ListenGroup>>, Failure> {
         let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
-        let held = previous.listeners.iter().map(|listener| sockets::address(&listener.sockets));
+        let held = previous.listeners.iter().map(|listener| listener.sockets.address());
         let held: Vec<_> = held.filter_map(Result::ok).collect();
         let bound = bind(config, &new, self.wakers.len(), &held, self.admin.http, &self.inherited)?;
         let mut bound = bound.into_iter().map(Arc::new);
@@ -550,7 +551,7 @@ impl Control {
         let table = self.published.load_full();
         self.publish(table.in_phase(phase));
         // After the table, so that no worker takes the end of its socket for an error.
-        table.listeners.iter().for_each(|listener| sockets::stop(&listener.sockets));
+        table.listeners.iter().for_each(|listener| listener.sockets.stop());
     }
 
     fn publish(&mut self, table: Table) {
@@ -767,7 +768,7 @@ fn bind(
     held: &[SocketAddr],
     http: Option<SocketAddr>,
     inherited: &Inherited,
-) -> Result<Vec<Sockets>, Failure> {
+) -> Result<Vec<ListenGroup>, Failure> {
     let listeners: Vec<_> = indices
         .iter()
         .map(|&index| &config.listeners[index])

@@ -2,16 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use config::Keepalive;
-use driver::{ListenOptions, SocketKeepalive};
-use rustix::net::{
-    AddressFamily, Shutdown, SocketFlags, SocketType, bind, getsockname, ipproto, shutdown, socket_with,
-    sockopt,
-};
-use table::Sockets;
+use driver::{ListenGroup, Owner};
+use driver::{ListenOptions, SocketKeepalive, address_of};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
 
 use crate::failure::Failure;
 use crate::inherited::Inherited;
@@ -26,7 +22,7 @@ pub(crate) fn listen(
     held: &[SocketAddr],
     http: Option<SocketAddr>,
     inherited: &Inherited,
-) -> Result<Vec<Sockets>, Failure> {
+) -> Result<Vec<ListenGroup>, Failure> {
     let failure = |listener: &str, address, error: io::Error| {
         let in_use = error.kind() == io::ErrorKind::AddrInUse;
         let holder = if in_use { holder(address, http, inherited) } else { None };
@@ -60,24 +56,6 @@ fn holder(address: SocketAddr, http: Option<SocketAddr>, inherited: &Inherited) 
     Some(format!("a socket at {passed} that systemd passes to this process"))
 }
 
-/// Ends listening for good, whoever still holds the sockets: workers keep a listener as long as a connection of
-/// it lives. Clients that were not accepted yet are reset, and later ones refused, so that they go elsewhere
-/// rather than wait in a queue that nobody serves. Inherited sockets go on listening: the next process serves their queue.
-pub(crate) fn stop(sockets: &Sockets) {
-    if sockets.is_inherited() {
-        return;
-    }
-    for socket in sockets.iter() {
-        // It fails where it was done before (`ENOTCONN`).
-        let _ = shutdown(socket, Shutdown::Both);
-    }
-}
-
-/// The address that listening sockets have: where port 0 was asked for, the port that the kernel chose.
-pub(crate) fn address(sockets: &Sockets) -> io::Result<SocketAddr> {
-    address_of(sockets.get(0))
-}
-
 /// What sockets of this listener are made with.
 pub(crate) fn options(listener: &config::Listener, pool: &config::Pool) -> ListenOptions {
     ListenOptions {
@@ -94,12 +72,12 @@ fn keepalive(keepalive: Keepalive) -> SocketKeepalive {
     SocketKeepalive { idle, interval, probes }
 }
 
-fn listen_group(mut options: ListenOptions, workers: usize) -> io::Result<Sockets> {
+fn listen_group(mut options: ListenOptions, workers: usize) -> io::Result<ListenGroup> {
     let first = driver::listen(options)?;
     // Port 0 lets the kernel choose, once.
     options.address = address_of(&first)?;
     let rest = (1..workers).map(|_| driver::listen(options));
-    Ok(Sockets::new(std::iter::once(Ok(first)).chain(rest).collect::<io::Result<_>>()?))
+    Ok(ListenGroup::new(std::iter::once(Ok(first)).chain(rest).collect::<io::Result<_>>()?, Owner::Process))
 }
 
 /// Probes again while the address is in use, until the deadline.
@@ -120,7 +98,7 @@ fn probe_until(deadline: Instant, options: ListenOptions) -> io::Result<()> {
 
 /// Fails if somebody listens on the address.
 ///
-/// Sockets of workers share an address (`SO_REUSEPORT`), and the kernel lets every process of the same user
+/// ListenGroup of workers share an address (`SO_REUSEPORT`), and the kernel lets every process of the same user
 /// join: a second rondel would take half of the connections without a word. A socket without that option may
 /// not join. With `SO_REUSEADDR` it is in nobody else's way, and nobody but a listening socket is in its
 /// way: neither connections of a process before, nor what it left in TIME-WAIT. Between this and the bind
@@ -155,11 +133,6 @@ fn covers(wildcard: IpAddr, other: IpAddr) -> bool {
     wildcard.is_unspecified() && (wildcard.is_ipv6() || other.is_ipv4())
 }
 
-fn address_of(socket: impl AsFd) -> io::Result<SocketAddr> {
-    let address = getsockname(socket)?;
-    Ok(SocketAddr::try_from(address)?)
-}
-
 /// How long an address may be in use before it counts as another's.
 const LET_GO: Duration = Duration::from_secs(1);
 
@@ -172,10 +145,10 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::time::Duration;
 
+    use driver::ListenGroup;
     use driver::{ListenOptions, SocketKeepalive};
-    use table::Sockets;
 
-    use super::{address, overlap, stop};
+    use super::overlap;
     use crate::failure::Failure;
     use crate::inherited::Inherited;
 
@@ -183,14 +156,14 @@ mod tests {
         listeners: &[(&str, ListenOptions)],
         workers: usize,
         held: &[SocketAddr],
-    ) -> Result<Vec<Sockets>, Failure> {
+    ) -> Result<Vec<ListenGroup>, Failure> {
         super::listen(listeners, workers, held, None, &Inherited::default())
     }
 
     #[test]
     fn port_0_is_chosen_once_for_all_workers() {
         let sockets = listen(&[("web", options("127.0.0.1:0"))], 3, &[]).unwrap().remove(0);
-        let bound = address(&sockets).unwrap();
+        let bound = sockets.address().unwrap();
         assert_ne!(bound.port(), 0);
         assert_eq!(sockets.iter().len(), 3);
         for socket in sockets.iter() {
@@ -202,7 +175,7 @@ mod tests {
     fn a_strangers_port_is_not_joined() {
         // The stranger would let others join: it is a rondel.
         let stranger = listen(&[("web", options("127.0.0.1:0"))], 1, &[]).unwrap().remove(0);
-        let port = address(&stranger).unwrap().port();
+        let port = stranger.address().unwrap().port();
         for taken in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}"), format!("[::]:{port}")] {
             check_refused(&taken, io::ErrorKind::AddrInUse);
         }
@@ -234,7 +207,7 @@ mod tests {
     #[test]
     fn our_own_wildcard_and_address_live_side_by_side() {
         let ours = listen(&[("any", options("0.0.0.0:0"))], 1, &[]).unwrap().remove(0);
-        let any = address(&ours).unwrap();
+        let any = ours.address().unwrap();
         let beside = options(&format!("127.0.0.1:{}", any.port()));
         assert!(listen(&[("one", beside)], 2, &[any]).is_ok());
         // Both in one go, neither there before.
@@ -246,7 +219,7 @@ mod tests {
     #[test]
     fn what_a_process_before_left_is_in_nobodys_way() {
         let before = listen(&[("web", options("127.0.0.1:0"))], 1, &[]).unwrap().remove(0);
-        let bound = address(&before).unwrap();
+        let bound = before.address().unwrap();
         let client = TcpStream::connect(bound).unwrap();
         // One connection is accepted and stays, one is closed by this side first and waits in TIME-WAIT.
         let accept = || rustix::net::accept(before.get(0));
@@ -263,11 +236,11 @@ mod tests {
     #[test]
     fn what_was_stopped_refuses_clients_and_leaves_the_address_free() {
         let ours = listen(&[("web", options("127.0.0.1:0"))], 2, &[]).unwrap().remove(0);
-        let bound = address(&ours).unwrap();
+        let bound = ours.address().unwrap();
         assert!(TcpStream::connect(bound).is_ok());
-        stop(&ours);
+        ours.stop();
         assert_eq!(TcpStream::connect(bound).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        stop(&ours);
+        ours.stop();
         // The sockets are not closed yet, and yet another process may have the address, without `held`.
         let next = listen(&[("web", options(&bound.to_string()))], 2, &[]).unwrap();
         assert!(TcpStream::connect(bound).is_ok());

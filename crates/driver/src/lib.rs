@@ -6,6 +6,7 @@ mod driver; // The seam. Start here.
 mod uring;
 
 mod buffers;
+mod listen_group;
 mod memory;
 mod setup_error;
 mod sockets;
@@ -15,6 +16,7 @@ pub use crate::buffers::{BUFFER_BYTES, BUFFER_SIZE, BUFFERS_MAX, BUFFERS_MIN};
 pub use crate::driver::{
     BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Pipe, Shortages, Token,
 };
+pub use crate::listen_group::{ListenGroup, Owner, address_of};
 pub use crate::memory::give_back_large_memory;
 pub use crate::setup_error::SetupError;
 pub use crate::sockets::{ListenOptions, SocketKeepalive, inherit, listen, open, relisten};

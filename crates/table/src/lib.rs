@@ -53,7 +53,7 @@ pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
 pub use crate::fate::Fate;
 pub use crate::histogram::{Durations, Histogram};
-pub use crate::listener::{Listener, Sockets};
+pub use crate::listener::Listener;
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};

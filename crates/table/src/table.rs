@@ -10,11 +10,12 @@ use crate::backend::Backend;
 use crate::counters::PerWorker;
 use crate::drain_window::{Cuts, DrainBucket};
 use crate::fate::{Fate, Fates};
-use crate::listener::{Listener, Sockets};
+use crate::listener::Listener;
 use crate::pool::{Given, Pool};
 use crate::removed::Removed;
 use crate::semaphore::Semaphore;
 use crate::state::{Inputs, PoolInputs};
+use driver::ListenGroup;
 
 /// What workers serve by. One turn of a worker sees one table.
 ///
@@ -64,7 +65,7 @@ impl Table {
     /// When `health` knows two primaries of one pool.
     pub fn build(
         config: &Config,
-        sockets: Vec<Arc<Sockets>>,
+        sockets: Vec<Arc<ListenGroup>>,
         workers: usize,
         health: Option<&Inputs>,
         previous: Option<&Self>,
@@ -160,7 +161,7 @@ impl Table {
     }
 
     /// The listener that accepts from these very sockets.
-    pub fn listener_on(&self, sockets: &Arc<Sockets>) -> Option<&Arc<Listener>> {
+    pub fn listener_on(&self, sockets: &Arc<ListenGroup>) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, sockets))
     }
 }
@@ -170,9 +171,9 @@ mod tests {
     use std::sync::Arc;
 
     use config::Config;
+    use driver::{ListenGroup, Owner};
 
     use super::{Phase, Table};
-    use crate::listener::Sockets;
     use crate::samples::{self, config, listener, pool};
 
     #[test]
@@ -242,11 +243,11 @@ mod tests {
         config(listeners, vec![pool("web", &["a 1", "b 1"]), pool("app", &["a 1"])])
     }
 
-    fn build(config: &Config, sockets: &[Arc<Sockets>], previous: Option<&Table>) -> Table {
+    fn build(config: &Config, sockets: &[Arc<ListenGroup>], previous: Option<&Table>) -> Table {
         Table::build(config, sockets.to_vec(), 2, None, previous)
     }
 
-    fn sockets() -> Arc<Sockets> {
-        Arc::new(Sockets::new(Vec::new()))
+    fn sockets() -> Arc<ListenGroup> {
+        Arc::new(ListenGroup::new(Vec::new(), Owner::Process))
     }
 }

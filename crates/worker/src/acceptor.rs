@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connection::CloseReason;
+use driver::ListenGroup;
 use driver::{Completion, Driver, Errno, Fd, Op};
-use table::{Listener, Sockets};
+use table::Listener;
 
 use crate::balancer::Client;
 use crate::token::Kind;
@@ -39,7 +40,7 @@ pub(crate) struct Acceptors {
 
 struct Acceptor {
     /// Keeps the socket open while the kernel accepts from it.
-    sockets: Arc<Sockets>,
+    sockets: Arc<ListenGroup>,
     /// As the latest table has it.
     listener: Arc<Listener>,
     mode: Mode,

@@ -295,7 +295,8 @@ pub(super) mod tests {
     use std::time::{Duration, Instant, SystemTime};
 
     use connection::{CloseReason, Direction, Stage};
-    use table::{Sockets, Table};
+    use driver::{ListenGroup, Owner};
+    use table::Table;
     use worker::{ConnectionStats, Micros, Record};
 
     use super::{Calendar, Clock, Ended, PoolCounts};
@@ -379,7 +380,7 @@ pub(super) mod tests {
 
     #[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
     fn record(reason: CloseReason, stage: Stage, tried: bool) -> Record {
-        let sockets = vec![Arc::new(Sockets::new(Vec::new()))];
+        let sockets = vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))];
         let table = Table::build(&config(&["web 127.0.0.1:80"]), sockets, 2, None, None);
         let listener = Arc::clone(&table.listeners[0]);
         assert!(listener.gate.enter(2));

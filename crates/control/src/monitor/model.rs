@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::{Config, Fallback, TargetRole, Waiting};
+use driver::{ListenGroup, Owner};
 use health::roles::Times;
 use health::{Answer, Claim, History, Outcome, ProbeError, Progress, Role, ServerId, Text, Verdict};
 use proptest::prelude::*;
-use table::{Availability, BackendIndex, BackendState, DrainWindow, Fate, Inputs, Sockets, Table};
+use table::{Availability, BackendIndex, BackendState, DrainWindow, Fate, Inputs, Table};
 
 use super::{HealthMonitor, now};
 use crate::admin::{Drain, Override, Overrides};
@@ -525,8 +526,11 @@ fn address(server: usize) -> &'static str {
     ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"][server]
 }
 
-fn sockets() -> Vec<Arc<Sockets>> {
-    vec![Arc::new(Sockets::new(Vec::new())), Arc::new(Sockets::new(Vec::new()))]
+fn sockets() -> Vec<Arc<ListenGroup>> {
+    vec![
+        Arc::new(ListenGroup::new(Vec::new(), Owner::Process)),
+        Arc::new(ListenGroup::new(Vec::new(), Owner::Process)),
+    ]
 }
 
 const NAMES: [&str; 3] = ["a", "b", "c"];

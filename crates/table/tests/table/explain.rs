@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use config::{Config, TargetRole, Waiting};
 use connection::CloseReason;
+use driver::{ListenGroup, Owner};
 use proptest::prelude::*;
-use table::{
-    BackendIndex, Explanation, Inputs, Listener, Outcome, Picked, PoolInputs, Sockets, Table, explain,
-};
+use table::{BackendIndex, Explanation, Inputs, Listener, Outcome, Picked, PoolInputs, Table, explain};
 
 use crate::story::{
     DEMANDS, POLICIES, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, WORKERS, address, config, standing,
@@ -91,7 +90,7 @@ fn table(config: &Config, demand: TargetRole, known: &str) -> (Table, config::Po
     };
     let now = Story::new("", &[""]).now;
     let of_all = Inputs { now, pools: [("pool".to_owned(), health.clone())].into() };
-    let sockets = vec![Arc::new(Sockets::new(Vec::new()))];
+    let sockets = vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))];
     (Table::build(&config, sockets, WORKERS, Some(&of_all), None), config.pools.remove(0), health)
 }
 

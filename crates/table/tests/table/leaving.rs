@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use config::Config;
 use connection::CloseReason;
-use table::{
-    Backend, DrainBucket, DrainWindow, Inputs, Listener, PoolInputs, RemovedListener, Sockets, Table,
-};
+use driver::{ListenGroup, Owner};
+use table::{Backend, DrainBucket, DrainWindow, Inputs, Listener, PoolInputs, RemovedListener, Table};
 
 use crate::story::{Story, WORKERS, address};
 
@@ -152,7 +151,7 @@ fn it_is_forgotten_with_its_last_connection() {
 #[test]
 fn connections_of_a_removed_listener_go_though_their_backend_stays() {
     let mut leaving = Leaving::new("on_remove_timeout: 10s");
-    let sockets = Arc::new(Sockets::new(Vec::new()));
+    let sockets = Arc::new(ListenGroup::new(Vec::new(), Owner::Process));
     let listener = listener();
     leaving.story.config.listeners.push(listener.clone());
     leaving.sockets.push(Arc::clone(&sockets));
@@ -171,7 +170,7 @@ fn connections_of_a_removed_listener_go_though_their_backend_stays() {
     assert_eq!(leaving.gone(&leaving.backend(0), CloseReason::Removed), 0);
     // The file has it again, with sockets of its own.
     leaving.story.config.listeners.push(listener);
-    leaving.sockets.push(Arc::new(Sockets::new(Vec::new())));
+    leaving.sockets.push(Arc::new(ListenGroup::new(Vec::new(), Owner::Process)));
     leaving.tell_after(12);
     assert_eq!(gone(&leaving, &before), 0);
     assert_eq!(leaving.table().removed.listeners().count(), 0);
@@ -180,7 +179,7 @@ fn connections_of_a_removed_listener_go_though_their_backend_stays() {
 /// A pool of `a` and `b`, told with what operators drain.
 struct Leaving {
     story: Story,
-    sockets: Vec<Arc<Sockets>>,
+    sockets: Vec<Arc<ListenGroup>>,
     drains: HashMap<std::net::SocketAddr, DrainWindow>,
     begun: std::time::Instant,
 }
