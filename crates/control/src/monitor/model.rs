@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use table::{Availability, BackendIndex, BackendState, DrainWindow, Fate, Inputs, Table};
 
 use super::{HealthMonitor, now};
-use crate::admin::{Drain, Override, Overrides};
 use crate::event_log::EventLog;
+use crate::overrides::{Drain, Override, Overrides};
 use crate::reload::plan;
 
 /// What a server says of itself.
