@@ -43,7 +43,7 @@ impl Run {
         );
         if let [only] = &self.tables[..] {
             for listener in &only.listeners {
-                let active = listener.gate.active();
+                let active = listener.semaphore.active();
                 assert!(
                     active <= listener.connections_max,
                     "more connections than {} may have",
@@ -100,7 +100,7 @@ impl Run {
         let removed = table.removed.backends().map(|(_, gone)| (gone.notice, u64::from(gone.connections())));
         let drained =
             table.pools.iter().flat_map(|pool| &pool.backends).filter(|backend| backend.weight == 0);
-        let drained = drained.map(|backend| (backend.notice, u64::from(backend.gate.active())));
+        let drained = drained.map(|backend| (backend.notice, u64::from(backend.semaphore.active())));
         let listeners = table.removed.listeners().map(|gone| (gone.notice, gone.connections()));
         let overdue = removed.chain(drained).chain(listeners).filter(|(notice, _)| is_over(*notice));
         let Some(most) = overdue.map(|(_, connections)| connections).max() else { return };
@@ -134,15 +134,19 @@ impl Run {
     fn check_bounds(&self) {
         let [only] = &self.tables[..] else { return };
         for pool in &only.pools {
-            assert!(pool.queue_gate.active() <= pool.queue.connections_max, "more wait than may");
+            assert!(pool.queue_semaphore.active() <= pool.queue.connections_max, "more wait than may");
             for backend in &pool.backends {
                 let most = backend.connections_max.map_or(u32::MAX, NonZeroU32::get);
-                assert!(backend.gate.active() <= most, "more connections than {} may have", backend.name);
+                assert!(
+                    backend.semaphore.active() <= most,
+                    "more connections than {} may have",
+                    backend.name
+                );
             }
         }
         for listener in &only.listeners {
             let TargetRole::Primary(hold) = listener.demand else { continue };
-            assert!(listener.hold_gate.active() <= hold.connections_max, "more are held than may be");
+            assert!(listener.hold_semaphore.active() <= hold.connections_max, "more are held than may be");
         }
     }
 
@@ -223,13 +227,23 @@ impl Run {
     fn check_places(&self, listeners: &[Arc<Listener>]) {
         assert_eq!(self.gate.active(), 0, "places of the process were not given back");
         for listener in listeners {
-            assert_eq!(listener.gate.active(), 0, "places of {} were not given back", listener.name);
-            assert_eq!(listener.hold_gate.active(), 0, "places in the hold of {} were not", listener.name);
+            assert_eq!(listener.semaphore.active(), 0, "places of {} were not given back", listener.name);
+            assert_eq!(
+                listener.hold_semaphore.active(),
+                0,
+                "places in the hold of {} were not",
+                listener.name
+            );
         }
         for pool in self.tables.iter().flat_map(|table| &table.pools) {
-            assert_eq!(pool.queue_gate.active(), 0, "places in the queue of {} were not", pool.name);
+            assert_eq!(pool.queue_semaphore.active(), 0, "places in the queue of {} were not", pool.name);
             for backend in &pool.backends {
-                assert_eq!(backend.gate.active(), 0, "places of {} were not given back", backend.address);
+                assert_eq!(
+                    backend.semaphore.active(),
+                    0,
+                    "places of {} were not given back",
+                    backend.address
+                );
             }
         }
     }

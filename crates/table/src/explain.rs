@@ -101,12 +101,12 @@ fn outcome(listener: &Listener, cases: &[Case], client: IpAddr) -> Outcome {
             Outcome::OneOf(cases.iter().filter(is_open).map(|case| case.index).collect())
         }
         Picked::Backend(index) => Outcome::Backend(index),
-        Picked::Full if pool.queue_gate.is_full(pool.queue.connections_max) => {
+        Picked::Full if pool.queue_semaphore.is_full(pool.queue.connections_max) => {
             Outcome::Refused(CloseReason::QueueFull)
         }
         Picked::Full => Outcome::Queued,
         Picked::None => match listener.demand {
-            TargetRole::Primary(hold) if listener.hold_gate.is_full(hold.connections_max) => {
+            TargetRole::Primary(hold) if listener.hold_semaphore.is_full(hold.connections_max) => {
                 Outcome::Refused(CloseReason::HoldFull)
             }
             TargetRole::Primary(_) => Outcome::Held,

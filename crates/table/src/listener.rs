@@ -30,9 +30,9 @@ pub struct Listener {
     /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.
     pub sockets: Arc<Sockets>,
     /// Counts its places; outlives swaps.
-    pub gate: Arc<Semaphore>,
+    pub semaphore: Arc<Semaphore>,
     /// Counts its clients that wait for a primary; outlives swaps.
-    pub hold_gate: Arc<Semaphore>,
+    pub hold_semaphore: Arc<Semaphore>,
     /// What it did; outlives swaps.
     pub counters: Arc<PerWorker<ListenerCounters>>,
 }

@@ -10,7 +10,7 @@ use config::{Balance, OnDemotion, OnRemove, TargetRole, Tier};
 
 use crate::ack_hold::AckHold;
 use crate::attempt::Attempt;
-use crate::backend::{Backend, BackendIndex, OfPool};
+use crate::backend::{Backend, BackendIndex, PoolShared};
 use crate::candidates::{Candidates, Policy, Want, shares};
 use crate::chance::Dice;
 use crate::counters::{PerWorker, PoolCounters};
@@ -48,14 +48,14 @@ pub struct Pool {
     /// Clients that wait while every backend has as many connections as it may.
     pub queue: config::Waiting,
     /// Counts those clients; outlives swaps.
-    pub queue_gate: Arc<Semaphore>,
-    /// Workers that such clients wait at, for a place at any backend; outlives swaps.
+    pub queue_semaphore: Arc<Semaphore>,
+    /// Workers whose clients wait for a permit of any backend; outlives swaps.
     ///
-    /// A worker notes that it waits and *then* picks for its clients once more, before it sleeps. [`Backend::leave`] counts a place
-    /// as free and *then* names all who wait. Those accesses are sequentially consistent, so all of them stand in one
-    /// order: either the pick came after the place was free, and had it, or the worker was noted when `leave` looked,
-    /// and was named. So no wake-up is lost. All are named, not one as at a [`Semaphore`]: of those who wait some may not go to
-    /// that backend, for their demand or because they have tried it, and one of them may be the one who was named.
+    /// A worker notes that it waits and *then* picks for its clients again, before it sleeps. [`Backend::release`] counts a
+    /// permit as free and *then* names every waiting worker. Those accesses are sequentially consistent, so all of them are in
+    /// one total order: either the pick came after the permit was free, and got it, or the worker was noted when `release`
+    /// read the flags, and was named. So no wake-up is lost. All are named, not one as at a [`Semaphore`]: some of the clients
+    /// may not go to that backend, for their target role or because they have tried it, and the one named may be of those.
     pub waiters: Arc<Waiters>,
     /// The backends, in the order of the config.
     pub backends: Vec<Arc<Backend>>,
@@ -141,9 +141,9 @@ impl Pool {
             source: config.source,
             on_remove: config.on_remove,
             queue: config.queue,
-            queue_gate: before.map_or_else(
+            queue_semaphore: before.map_or_else(
                 || Arc::new(Semaphore::new(given.workers)),
-                |before| Arc::clone(&before.queue_gate),
+                |before| Arc::clone(&before.queue_semaphore),
             ),
             waiters,
             backends,
@@ -167,7 +167,7 @@ impl Pool {
     ///
     /// Round robin is strict: the n-th pick of the pool, over all workers and all tables that kept the pool, goes to place
     /// `n % len` of the rotation. A pick after a failed attempt takes a place of its own as well, so that
-    /// the share of a dead backend does not fall to the one behind it alone.
+    /// the share of a dead backend does not go to the one after it alone.
     ///
     /// `client` is asked for the client's address by `maglev` alone, and chance is asked by `random` alone.
     pub fn pick(
@@ -180,8 +180,8 @@ impl Pool {
         self.attempt(demand, tried, true, dice, client, || self.next_number())
     }
 
-    /// Whom [`pick`](Self::pick) would give this client next, if nothing else happened before: no place is taken and the cursor stays. Of a
-    /// pool that picks by chance it is one of those that it may be, as `dice` have it.
+    /// What [`pick`](Self::pick) would give this client next: no permit is acquired and the cursor stays. Of a pool that picks by
+    /// chance it is one of the possible results, as `dice` have it.
     pub fn peek(&self, demand: TargetRole, dice: &mut Dice, client: IpAddr) -> Picked {
         self.attempt(demand, &[], false, dice, || client, || self.cursor.0.load(Ordering::Relaxed))
     }
@@ -190,15 +190,15 @@ impl Pool {
         &self,
         demand: TargetRole,
         tried: &[BackendIndex],
-        takes: bool,
+        acquires: bool,
         dice: &mut Dice,
         client: impl FnOnce() -> IpAddr,
         number: impl FnOnce() -> u64,
     ) -> Picked {
         let Candidates { shares, policy } = &self.candidates[Want::from(demand) as usize];
-        let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded, takes };
+        let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded, acquires };
         match policy {
-            // Nobody's turn is no turn.
+            // A pick without candidates takes no number.
             Policy::RoundRobin(rotation) if rotation.is_empty() => Picked::None,
             Policy::RoundRobin(rotation) => round_robin::pick(rotation, number(), &attempt),
             Policy::LeastConnections(members) => least_connections::pick(members, number(), &attempt),
@@ -207,7 +207,7 @@ impl Pool {
         }
     }
 
-    /// Whether anybody may be picked for `demand`, tried or not, with a place or without.
+    /// Whether any backend may be picked for `demand`, tried or not, full or not.
     pub fn has_candidates(&self, demand: TargetRole) -> bool {
         self.candidates[Want::from(demand) as usize].shares.iter().any(|share| *share > 0)
     }
@@ -217,8 +217,8 @@ impl Pool {
         self.candidates[Want::from(demand) as usize].shares[usize::from(index.0)]
     }
 
-    /// Whether a pick for `demand` by who has tried these would give somebody.
-    pub fn has_place(&self, demand: TargetRole, tried: &[BackendIndex]) -> bool {
+    /// Whether a pick for `demand` after these were tried would give a backend.
+    pub fn can_pick(&self, demand: TargetRole, tried: &[BackendIndex]) -> bool {
         let shares = &self.candidates[Want::from(demand) as usize].shares;
         let mut candidates = (0..).map(BackendIndex).zip(shares).filter(|(_, share)| **share > 0);
         candidates.any(|(index, _)| !tried.contains(&index) && !self.backend(index).is_full())
@@ -276,7 +276,7 @@ fn backends(config: &config::Pool, given: &Given<'_>, waiters: &Arc<Waiters>) ->
         removed.chain(before).map(|backend| (backend.address, backend)).collect();
     let drains = given.health.map(|(health, _)| &health.drains);
     let failures_max = config.eject.map(|eject| eject.failures);
-    let of_pool = OfPool { workers: given.workers, waiters, failures_max };
+    let of_pool = PoolShared { workers: given.workers, waiters, failures_max };
     let backend = |backend: &config::Backend| {
         let before = known.get(&backend.address).copied();
         let notice = drains.and_then(|drains| drains.get(&backend.address)).copied();

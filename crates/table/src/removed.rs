@@ -150,7 +150,7 @@ impl Removed {
 impl RemovedBackend {
     /// Connections that it has, those it is being connected to for included.
     pub fn connections(&self) -> u32 {
-        self.backend.gate.active()
+        self.backend.semaphore.active()
     }
 }
 

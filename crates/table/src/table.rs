@@ -53,7 +53,7 @@ impl Table {
     ///
     /// `sockets` are the listening sockets by index of the config's listener. `health` is what is known of
     /// backends; without it all are taken to be well and of no role. What must outlive a swap is
-    /// taken from `previous`: a pool's cursor, counters, queue and the tier that serves by the pool's name, a backend's counters, gate
+    /// taken from `previous`: a pool's cursor, counters, queue and the tier that serves by the pool's name, a backend's counters, semaphore
     /// and failures by the pool's name and the backend's address, those of a backend that was removed and returns included, a
     /// listener's gates and counters by its sockets being the very same.
     ///
@@ -92,7 +92,7 @@ impl Table {
             .zip(sockets)
             .map(|(listener, sockets)| {
                 let before = previous.and_then(|table| table.listener_on(&sockets));
-                let gate = |of: fn(&Listener) -> &Arc<Semaphore>| {
+                let semaphore = |of: fn(&Listener) -> &Arc<Semaphore>| {
                     before.map_or_else(|| Arc::new(Semaphore::new(workers)), |before| Arc::clone(of(before)))
                 };
                 Arc::new(Listener {
@@ -103,8 +103,8 @@ impl Table {
                     pool: Arc::clone(&pools[listener.pool.0]),
                     demand: listener.demand,
                     access_log: listener.access_log && config.access_log.is_some(),
-                    gate: gate(|before| &before.gate),
-                    hold_gate: gate(|before| &before.hold_gate),
+                    semaphore: semaphore(|before| &before.semaphore),
+                    hold_semaphore: semaphore(|before| &before.hold_semaphore),
                     counters: before.map_or_else(
                         || Arc::new(PerWorker::new(workers)),
                         |before| Arc::clone(&before.counters),
@@ -188,7 +188,7 @@ mod tests {
     fn what_outlives_a_swap() {
         let (web, api) = (sockets(), sockets());
         let before = build(&two_listeners(), &[Arc::clone(&web), Arc::clone(&api)], None);
-        assert!(before.listeners[0].gate.enter(1));
+        assert!(before.listeners[0].semaphore.try_acquire(1));
 
         // The listener that was `web` has another name and another pool, the other has new sockets.
         let mut next = two_listeners();
@@ -196,14 +196,14 @@ mod tests {
         next.pools = vec![pool("app", &["b 5", "a 1"]), pool("web", &["a 1", "c 1"])];
         let after = build(&next, &[web, sockets()], Some(&before));
 
-        assert!(Arc::ptr_eq(&after.listeners[0].gate, &before.listeners[0].gate));
+        assert!(Arc::ptr_eq(&after.listeners[0].semaphore, &before.listeners[0].semaphore));
         assert!(Arc::ptr_eq(&after.listeners[0].counters, &before.listeners[0].counters));
-        assert!(!Arc::ptr_eq(&after.listeners[1].gate, &before.listeners[1].gate));
-        assert!(Arc::ptr_eq(&after.listeners[0].hold_gate, &before.listeners[0].hold_gate));
+        assert!(!Arc::ptr_eq(&after.listeners[1].semaphore, &before.listeners[1].semaphore));
+        assert!(Arc::ptr_eq(&after.listeners[0].hold_semaphore, &before.listeners[0].hold_semaphore));
         assert!(!Arc::ptr_eq(&after.listeners[1].counters, &before.listeners[1].counters));
 
         let pools = [&after, &before].map(|table| table.pool("web").unwrap());
-        assert!(Arc::ptr_eq(&pools[0].queue_gate, &pools[1].queue_gate));
+        assert!(Arc::ptr_eq(&pools[0].queue_semaphore, &pools[1].queue_semaphore));
         assert!(Arc::ptr_eq(&pools[0].waiters, &pools[1].waiters));
         assert!(Arc::ptr_eq(&pools[0].counters, &pools[1].counters));
 

@@ -205,7 +205,7 @@ impl<D: Driver> Worker<D> {
 
     /// Gives back the place at a backend.
     pub(crate) fn leave(&self, backend: &Backend) {
-        backend.leave().for_each(|worker| self.wake(Some(worker)));
+        backend.release().for_each(|worker| self.wake(Some(worker)));
     }
 }
 

@@ -122,7 +122,7 @@ impl<D> Worker<D> {
             WaitFor::Primary => {
                 listener.pool.has_candidates(listener.demand) && wait.attempts.failed.is_none()
             }
-            WaitFor::Place => listener.pool.has_place(listener.demand, wait.attempts.tried()),
+            WaitFor::Place => listener.pool.can_pick(listener.demand, wait.attempts.tried()),
         }
     }
 }

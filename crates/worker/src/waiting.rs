@@ -160,18 +160,20 @@ impl<D: Driver> Worker<D> {
         let (failed, begun) = (attempts.failed, attempts.ticket);
         let (gate, bounds, full) = match (goal, listener.demand) {
             (WaitFor::Primary, TargetRole::Primary(hold)) => {
-                (&listener.hold_gate, hold, failed.unwrap_or(CloseReason::HoldFull))
+                (&listener.hold_semaphore, hold, failed.unwrap_or(CloseReason::HoldFull))
             }
             (WaitFor::Primary, TargetRole::Any | TargetRole::Replica(_)) => {
                 unreachable!("nobody else wants a primary")
             }
-            (WaitFor::Place, _) => (&listener.pool.queue_gate, listener.pool.queue, CloseReason::QueueFull),
+            (WaitFor::Place, _) => {
+                (&listener.pool.queue_semaphore, listener.pool.queue, CloseReason::QueueFull)
+            }
         };
         if begun.is_some_and(|ticket| ticket.since + bounds.timeout <= self.now) {
             return self.on_wait_end(slot, goal);
         }
         let has_place = matches!(&connection.state, State::Waiting(wait) if Arc::ptr_eq(&wait.gate, gate));
-        if !has_place && !gate.enter(bounds.connections_max) {
+        if !has_place && !gate.try_acquire(bounds.connections_max) {
             return self.close(slot, full);
         }
         if !has_place {
@@ -215,7 +217,7 @@ impl<D: Driver> Worker<D> {
 
     fn leave_wait(&self, gate: &Semaphore) {
         // Nobody waits for a place among those who wait; it is a gate like any other all the same.
-        self.wake(gate.leave());
+        self.wake(gate.release());
     }
 
     /// Has all who wait try again, in their order, because another table is in force.

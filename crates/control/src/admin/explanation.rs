@@ -98,7 +98,7 @@ pub(crate) fn explanation(
         (None, Outcome::OneOf(indices)) => ("one_of", names(indices), by_policy(listener).to_owned()),
         (None, Outcome::Held) => ("held", Vec::new(), "nobody is the primary: it waits for one".to_owned()),
         (None, Outcome::Queued) => {
-            let waiting = counted(pool.queue_gate.active(), "client");
+            let waiting = counted(pool.queue_semaphore.active(), "client");
             let why = format!("all that may take it are full: it waits for a place, beside {waiting}");
             ("queued", Vec::new(), why)
         }
@@ -127,7 +127,7 @@ fn not_accepted(known: &StatusSources<'_>, listener: &Listener) -> Option<String
         return Some("the process drains: nobody listens any more".to_owned());
     }
     let waits = "it waits in the kernel's queue";
-    if listener.gate.active() >= listener.connections_max {
+    if listener.semaphore.active() >= listener.connections_max {
         let its = counted(listener.connections_max, "connection");
         return Some(format!("the listener has its {its}: {waits}"));
     }

@@ -55,7 +55,7 @@ fn who_finds_nobody_is_told_what_it_waits_for_or_why_it_is_refused() {
         ("queue: { size: 0, timeout: 1s }", Outcome::Refused(CloseReason::QueueFull)),
     ] {
         let table = table(&config(queue, &["max_connections: 1"]), TargetRole::Any, "?");
-        assert!(table.0.listeners[0].pool.backends[0].gate.enter(1));
+        assert!(table.0.listeners[0].pool.backends[0].semaphore.try_acquire(1));
         assert_eq!(told(&table).outcome, expected);
     }
 }

@@ -128,11 +128,11 @@ fn a_backend_that_returns_is_the_same_as_before() {
         leaving.tell_after(1_000);
         assert_eq!(leaving.gone(&a, CloseReason::Removed), 0);
         let returned = leaving.backend(0);
-        assert_eq!(returned.gate.active(), 1);
+        assert_eq!(returned.semaphore.active(), 1);
         // Who waits for a place there hears of the end of what it had before.
         leaving.table().pools[0].waiters.wait(1);
         drop(connection);
-        assert_eq!(returned.gate.active(), 0);
+        assert_eq!(returned.semaphore.active(), 0);
         assert!(!leaving.table().pools[0].waiters.waits(1));
     }
 }
@@ -239,14 +239,14 @@ impl Leaving {
 
 impl Connection {
     fn to(backend: &Arc<Backend>) -> Self {
-        assert!(backend.gate.enter(u32::MAX));
+        assert!(backend.semaphore.try_acquire(u32::MAX));
         Self(Arc::clone(backend))
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.leave().for_each(drop);
+        self.0.release().for_each(drop);
     }
 }
 
