@@ -8,7 +8,7 @@ use std::time::Duration;
 use config::{Fallback, TargetRole};
 use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Stage, Termination, Waiting};
 use driver::BUFFER_SIZE;
-use table::{Backend, DrainWindow, Fate, Histogram, Listener, Phase, Pool, PoolCounters, Table};
+use table::{Backend, DrainWindow, Histogram, Listener, Phase, Pool, PoolCounters, Table};
 use worker::{Record, StateView, Worker, WorkerView};
 
 use crate::agenda::{MILLISECOND, SECOND, nanos};
@@ -97,11 +97,12 @@ impl Run {
         if table.phase != Phase::Serving || self.published_at + LATE_MAX > now {
             return;
         }
-        let removed = table.removed.backends().map(|(_, gone)| (gone.notice, u64::from(gone.connections())));
+        let removed =
+            table.removed.backends().map(|(_, gone)| (gone.drain_window, u64::from(gone.connections())));
         let drained =
             table.pools.iter().flat_map(|pool| &pool.backends).filter(|backend| backend.weight == 0);
-        let drained = drained.map(|backend| (backend.notice, u64::from(backend.semaphore.active())));
-        let listeners = table.removed.listeners().map(|gone| (gone.notice, gone.connections()));
+        let drained = drained.map(|backend| (backend.drain_window, u64::from(backend.semaphore.active())));
+        let listeners = table.removed.listeners().map(|gone| (gone.drain_window, gone.connections()));
         let overdue = removed.chain(drained).chain(listeners).filter(|(notice, _)| is_over(*notice));
         let Some(most) = overdue.map(|(_, connections)| connections).max() else { return };
         // A connection that is being connected, or waits, may be of a table that had them.
@@ -115,11 +116,12 @@ impl Run {
     /// Nobody waits for longer than clients may.
     fn check_waiting(&self, view: &WorkerView) {
         let world = self.world.borrow();
-        let holds =
-            self.tables.iter().flat_map(|table| &table.listeners).map(|listener| match listener.demand {
+        let holds = self.tables.iter().flat_map(|table| &table.listeners).map(|listener| {
+            match listener.target_role {
                 TargetRole::Primary(hold) => hold.timeout,
                 TargetRole::Any | TargetRole::Replica(_) => Duration::ZERO,
-            });
+            }
+        });
         let queues = self.tables.iter().flat_map(|table| &table.pools).map(|pool| pool.queue.timeout);
         let longest = nanos(holds.chain(queues).max().unwrap_or_default()) + LATE_MAX;
         for connection in &view.connections {
@@ -145,7 +147,7 @@ impl Run {
             }
         }
         for listener in &only.listeners {
-            let TargetRole::Primary(hold) = listener.demand else { continue };
+            let TargetRole::Primary(hold) = listener.target_role else { continue };
             assert!(listener.hold_semaphore.active() <= hold.connections_max, "more are held than may be");
         }
     }
@@ -492,7 +494,7 @@ fn closed(listeners: &[Arc<Listener>], reason: CloseReason) -> u64 {
 
 /// Whether a table closes connections for this reason.
 pub(crate) fn severs(table: &Table, reason: CloseReason) -> bool {
-    let demands = table.listeners.iter().map(|listener| listener.demand);
+    let demands = table.listeners.iter().map(|listener| listener.target_role);
     let backends = || table.pools.iter().flat_map(|pool| &pool.backends);
     // Connections may be of a listener that the table does not have, and then of any demand.
     let any = [TargetRole::Any, TargetRole::Replica(Fallback::None)];
@@ -500,7 +502,7 @@ pub(crate) fn severs(table: &Table, reason: CloseReason) -> bool {
     demands
         .chain(any)
         .chain([hold])
-        .any(|demand| backends().any(|backend| table.fate(demand, backend) == Fate::Close(reason)))
+        .any(|demand| backends().any(|backend| table.eviction(demand, backend) == Some(reason)))
 }
 
 /// Reasons for which tables close connections, and operators.

@@ -21,8 +21,8 @@ pub struct Backend {
     pub weight: u16,
     /// How many connections it takes at once, over all workers; none is no bound.
     pub connections_max: Option<NonZeroU32>,
-    /// By when its connections are to be gone, because an operator drains it; none lets them live on.
-    pub notice: Option<DrainWindow>,
+    /// The time that its connections have to finish, because an operator drains it; none keeps them.
+    pub drain_window: Option<DrainWindow>,
     /// Counts its connections, attempts to connect included; outlives swaps. Workers wait at `waiters`, not at it.
     pub semaphore: Arc<Semaphore>,
     /// Of its pool: workers with clients that wait for a permit.
@@ -51,7 +51,7 @@ impl Backend {
     pub(crate) fn build(
         config: &config::Backend,
         pool: &PoolShared<'_>,
-        notice: Option<DrainWindow>,
+        drain_window: Option<DrainWindow>,
         before: Option<&Arc<Self>>,
     ) -> Self {
         let semaphore = before.map(|before| Arc::clone(&before.semaphore));
@@ -62,7 +62,7 @@ impl Backend {
             address: config.address,
             weight: config.weight,
             connections_max: config.connections_max,
-            notice,
+            drain_window,
             semaphore: semaphore.unwrap_or_else(|| Arc::new(Semaphore::new(pool.workers))),
             waiters: Arc::clone(pool.waiters),
             counters: counters.unwrap_or_else(|| Arc::new(PerWorker::new(pool.workers))),

@@ -23,28 +23,28 @@ pub struct Listener {
     pub backlog: u32,
     /// Where its connections go.
     pub pool: Arc<Pool>,
-    /// Whether records are wanted of them.
+    /// Whether its connections are recorded.
     pub access_log: bool,
-    /// Which backends of the pool may take them.
-    pub demand: config::TargetRole,
+    /// Which backends of the pool may serve it.
+    pub target_role: config::TargetRole,
     /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.
     pub sockets: Arc<Sockets>,
-    /// Counts its places; outlives swaps.
+    /// Counts its connections; outlives swaps.
     pub semaphore: Arc<Semaphore>,
-    /// Counts its clients that wait for a primary; outlives swaps.
+    /// Counts its clients that are held until there is a primary; outlives swaps.
     pub hold_semaphore: Arc<Semaphore>,
-    /// What it did; outlives swaps.
+    /// What it counted; outlives swaps.
     pub counters: Arc<PerWorker<ListenerCounters>>,
 }
 
 impl Listener {
-    /// What tells it from all others, over swaps, for as long as anybody has it.
+    /// Tells it from all others, over swaps, for as long as anything refers to it.
     pub(crate) fn identity(&self) -> usize {
         self.counters.identity()
     }
 }
 
-/// Listening sockets of one address, one per worker. They close when the last table with them is gone.
+/// Listening sockets of one address, one per worker. They close when the last table with them is removed.
 #[derive(Debug)]
 pub struct Sockets {
     by_worker: Vec<OwnedFd>,
@@ -62,7 +62,7 @@ impl Sockets {
         Self { by_worker, inherited: true }
     }
 
-    /// Whether another process made them: then it is not for this one to end their listening.
+    /// Whether another process made them: then this one does not end their listening.
     pub fn is_inherited(&self) -> bool {
         self.inherited
     }

@@ -132,7 +132,7 @@ impl<D: Driver> Worker<D> {
     /// A pick gave nobody: the connection waits, if there is hope, or ends.
     pub(crate) fn on_nobody(&mut self, slot: u32, picked: Picked) {
         let connection = self.slots.get(slot);
-        let Listener { pool, demand, .. } = &*Arc::clone(&connection.listener);
+        let Listener { pool, target_role: demand, .. } = &*Arc::clone(&connection.listener);
         let attempts = connection.attempts();
         if picked == Picked::Full {
             return self.wait(slot, WaitFor::Place);
@@ -158,7 +158,7 @@ impl<D: Driver> Worker<D> {
         let listener = Arc::clone(&connection.listener);
         let attempts = connection.attempts();
         let (failed, begun) = (attempts.failed, attempts.ticket);
-        let (gate, bounds, full) = match (goal, listener.demand) {
+        let (gate, bounds, full) = match (goal, listener.target_role) {
             (WaitFor::Primary, TargetRole::Primary(hold)) => {
                 (&listener.hold_semaphore, hold, failed.unwrap_or(CloseReason::HoldFull))
             }
@@ -194,7 +194,7 @@ impl<D: Driver> Worker<D> {
         self.slots.get(slot).state = State::Waiting(Wait { goal, attempts, gate: Arc::clone(gate) });
         self.waiting.line(&listener, goal).slots.insert(ticket.number, slot);
         let end = ticket.since + bounds.timeout;
-        let tries_again = goal == WaitFor::Primary && listener.pool.has_candidates(listener.demand);
+        let tries_again = goal == WaitFor::Primary && listener.pool.has_candidates(listener.target_role);
         self.timers.set(slot, if tries_again { end.min(self.now + RETRY_INTERVAL) } else { end });
         self.set_alarm(slot, Direction::ToBackend);
     }
@@ -271,7 +271,7 @@ impl<D: Driver> Worker<D> {
         let connection = self.slots.get(slot);
         let State::Waiting(wait) = &connection.state else { unreachable!("the caller has looked") };
         let since = wait.since();
-        match connection.listener.demand {
+        match connection.listener.target_role {
             TargetRole::Primary(hold) if goal == WaitFor::Primary && self.now < since + hold.timeout => {
                 self.end_wait(slot);
                 self.stop_alarm(slot);
@@ -284,7 +284,7 @@ impl<D: Driver> Worker<D> {
     /// The time is up for a client that waits.
     fn on_wait_end(&mut self, slot: u32, goal: WaitFor) {
         let connection = self.slots.get(slot);
-        let Listener { pool, demand, .. } = &*Arc::clone(&connection.listener);
+        let Listener { pool, target_role: demand, .. } = &*Arc::clone(&connection.listener);
         let out_of_reach = connection.attempts().failed.filter(|_| pool.has_candidates(*demand));
         let reason = match goal {
             WaitFor::Primary => out_of_reach.unwrap_or(CloseReason::NoPrimary),

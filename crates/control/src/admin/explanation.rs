@@ -88,7 +88,7 @@ pub(crate) fn explanation(
         obstacles: case
             .obstacles
             .iter()
-            .map(|obstacle| words(*obstacle, listener.demand).to_owned())
+            .map(|obstacle| words(*obstacle, listener.target_role).to_owned())
             .collect(),
         status,
     };
@@ -112,7 +112,7 @@ pub(crate) fn explanation(
         why,
         pool: status.name,
         balance: status.balance,
-        role: match listener.demand {
+        role: match listener.target_role {
             TargetRole::Any => None,
             demand @ (TargetRole::Primary(_) | TargetRole::Replica(_)) => Some(demand.to_string()),
         },

@@ -371,7 +371,7 @@ fn leaving(removed: &Removed, now: Instant) -> Vec<LeavingStatus> {
         name: gone.backend.name.clone(),
         address: gone.backend.address,
         active: gone.connections().into(),
-        seconds_left: left(gone.notice),
+        seconds_left: left(gone.drain_window),
     });
     let listeners = removed.listeners().map(|gone| LeavingStatus {
         kind: "listener".to_owned(),
@@ -379,7 +379,7 @@ fn leaving(removed: &Removed, now: Instant) -> Vec<LeavingStatus> {
         name: gone.name.clone(),
         address: gone.address,
         active: gone.connections(),
-        seconds_left: left(gone.notice),
+        seconds_left: left(gone.drain_window),
     });
     backends.chain(listeners).filter(|gone| gone.active > 0).collect()
 }
@@ -390,7 +390,7 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
         name: listener.name.clone(),
         address: listener.address,
         pool: listener.pool.name.clone(),
-        role: match listener.demand {
+        role: match listener.target_role {
             TargetRole::Any => None,
             demand @ (TargetRole::Primary(_) | TargetRole::Replica(_)) => Some(demand.to_string()),
         },

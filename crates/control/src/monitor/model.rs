@@ -8,7 +8,7 @@ use config::{Config, Fallback, TargetRole, Waiting};
 use health::roles::Times;
 use health::{Answer, Claim, History, Outcome, ProbeError, Progress, Role, ServerId, Text, Verdict};
 use proptest::prelude::*;
-use table::{Availability, BackendIndex, BackendState, DrainWindow, Fate, Inputs, Sockets, Table};
+use table::{Availability, BackendIndex, BackendState, DrainWindow, Inputs, Sockets, Table};
 
 use super::{HealthMonitor, now};
 use crate::admin::{Drain, Override, Overrides};
@@ -480,7 +480,7 @@ impl Model {
         let pool = self.table.pool("db").unwrap();
         let Some(place) = held.and_then(|held| pool.index_of(address(held).parse().unwrap())) else { return };
         let demand = TargetRole::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
-        assert_eq!(self.table.fate(demand, pool.backend(place)), Fate::Keep, "{step:?}: {:?}", self.servers);
+        assert_eq!(self.table.eviction(demand, pool.backend(place)), None, "{step:?}: {:?}", self.servers);
     }
 
     fn has_a_say(&self, index: usize) -> bool {
