@@ -18,7 +18,8 @@ pub(crate) struct PoolCounts(HashMap<*const Pool, u32>);
 
 impl PoolCounts {
     fn of(&mut self, pool: &Pool) -> u32 {
-        let sum = || pool.backends.iter().map(|backend| backend.gate.active()).fold(0, u32::saturating_add);
+        let sum =
+            || pool.backends.iter().map(|backend| backend.semaphore.active()).fold(0, u32::saturating_add);
         *self.0.entry(std::ptr::from_ref(pool)).or_insert_with(sum)
     }
 }
@@ -61,9 +62,9 @@ impl<'a> Line<'a> {
             waited_behind: facts.ahead,
             connections: ConnectionCounts {
                 process,
-                listener: listener.gate.active(),
+                listener: listener.semaphore.active(),
                 pool: pools.of(&listener.pool),
-                backend: backend.as_ref().map_or(0, |backend| backend.gate.active()),
+                backend: backend.as_ref().map_or(0, |backend| backend.semaphore.active()),
             },
             worker,
         })
@@ -327,7 +328,7 @@ pub(crate) mod tests {
         "a".clone_into(&mut config.pools[0].backends[0].name);
         let table = Table::build(&config, sockets, 2, None, None);
         let listener = Arc::clone(&table.listeners[0]);
-        assert!(listener.gate.enter(2));
+        assert!(listener.semaphore.try_acquire(2));
         let accepted_at = Instant::now();
         let time = |micros| {
             let mut time = Micros::default();

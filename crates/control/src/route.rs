@@ -36,7 +36,7 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
         obstacles: case
             .obstacles
             .iter()
-            .map(|obstacle| words(*obstacle, listener.demand).to_owned())
+            .map(|obstacle| words(*obstacle, listener.target_role).to_owned())
             .collect(),
         status,
     };
@@ -52,7 +52,7 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
             (RouteOutcome::Held, Vec::new(), "nobody is the primary: it waits for one".to_owned())
         }
         (None, Outcome::Queued) => {
-            let waiting = counted(pool.queue_gate.active(), "client");
+            let waiting = counted(pool.queue_semaphore.active(), "client");
             let why = format!("all that may take it are full: it waits for a place, beside {waiting}");
             (RouteOutcome::Queued, Vec::new(), why)
         }
@@ -68,7 +68,7 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
         why,
         pool: status.name,
         balance: status.balance,
-        role: wire::listener_role(listener.demand),
+        role: wire::listener_role(listener.target_role),
         serving: status.serving,
         backends: told.cases.iter().zip(status.backends).map(case).collect(),
     })
@@ -80,7 +80,7 @@ fn not_accepted(known: &StatusSources<'_>, listener: &Listener) -> Option<String
         return Some("the process drains: nobody listens any more".to_owned());
     }
     let waits = "it waits in the kernel's queue";
-    if listener.gate.active() >= listener.connections_max {
+    if listener.semaphore.active() >= listener.connections_max {
         let its = counted(listener.connections_max, "connection");
         return Some(format!("the listener has its {its}: {waits}"));
     }

@@ -100,7 +100,7 @@ fn removed(removed: &Removed, now: Instant) -> Vec<RemovedStatus> {
         name: gone.backend.name.clone(),
         address: gone.backend.address,
         active: gone.connections().into(),
-        seconds_left: left(gone.notice),
+        seconds_left: left(gone.drain_window),
     });
     let listeners = removed.listeners().map(|gone| RemovedStatus {
         kind: RemovedKind::Listener,
@@ -108,7 +108,7 @@ fn removed(removed: &Removed, now: Instant) -> Vec<RemovedStatus> {
         name: gone.name.clone(),
         address: gone.address,
         active: gone.connections(),
-        seconds_left: left(gone.notice),
+        seconds_left: left(gone.drain_window),
     });
     backends.chain(listeners).filter(|gone| gone.active > 0).collect()
 }
@@ -119,13 +119,13 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
         name: listener.name.clone(),
         address: listener.address,
         pool: listener.pool.name.clone(),
-        role: wire::listener_role(listener.demand),
+        role: wire::listener_role(listener.target_role),
         active: counters.sum(|worker| worker.active.get()),
         active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
         rate: peak.rate,
         rate_max: peak.rate_max,
         connections_max: listener.connections_max,
-        held: listener.hold_gate.active(),
+        held: listener.hold_semaphore.active(),
         accepted: counters.sum(|worker| worker.accepted.get()),
         accept_errors: counters.sum(|worker| worker.accept_errors.get()),
         bytes_to_backend: counters.sum(|worker| worker.bytes_to_backend.get()),
@@ -178,8 +178,8 @@ impl StatusSources<'_> {
             name: pool.name.clone(),
             balance: wire::balance(pool.balance),
             serving: wire::tier(pool.tier()),
-            queued: pool.queue_gate.active(),
-            queued_max: self.peaks.queued_max(&pool.name).max(pool.queue_gate.active()),
+            queued: pool.queue_semaphore.active(),
+            queued_max: self.peaks.queued_max(&pool.name).max(pool.queue_semaphore.active()),
             queue_size: pool.queue.connections_max,
             conflict: written.backends.iter().filter(claims).map(|backend| backend.name.clone()).collect(),
             connect: durations(&pool.counters.durations(|worker| &worker.connect)),

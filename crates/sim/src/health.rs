@@ -106,7 +106,7 @@ impl Told {
     pub(crate) fn allows(&self, sockets: &Weak<ListenGroup>, backend: SocketAddr) -> Option<bool> {
         let of_sockets =
             |listener: &&Arc<Listener>| Weak::ptr_eq(&Arc::downgrade(&listener.sockets), sockets);
-        let Listener { pool, demand, .. } = &**self.table.listeners.iter().find(of_sockets)?;
+        let Listener { pool, target_role: demand, .. } = &**self.table.listeners.iter().find(of_sockets)?;
         let Some(picked) = pool.backends.iter().find(|other| other.address == backend) else {
             return Some(false);
         };
@@ -131,7 +131,7 @@ impl Told {
 
     /// Whether there may be nobody for some listener of such a demand.
     pub(crate) fn lacks(&self, is_meant: impl Fn(TargetRole) -> bool) -> bool {
-        let lacks = |Listener { pool, demand, .. }: &Listener| {
+        let lacks = |Listener { pool, target_role: demand, .. }: &Listener| {
             let is_there = |other: &Arc<Backend>| {
                 let standing = self.standing(pool, other.address);
                 let is_available = standing.availability.is_available();

@@ -12,7 +12,7 @@ mod pool; // Who may be picked, and how one is.
 
 // Who may be picked, of what is known.
 mod candidates;
-mod fate;
+mod evictions;
 mod state;
 mod tiers;
 
@@ -51,7 +51,6 @@ pub use crate::counters::{
 };
 pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
-pub use crate::fate::Fate;
 pub use crate::histogram::{Durations, Histogram};
 pub use crate::listener::Listener;
 pub use crate::picked::Picked;

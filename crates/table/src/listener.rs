@@ -24,22 +24,22 @@ pub struct Listener {
     pub backlog: u32,
     /// Where its connections go.
     pub pool: Arc<Pool>,
-    /// Whether records are wanted of them.
+    /// Whether its connections are recorded.
     pub access_log: bool,
-    /// Which backends of the pool may take them.
-    pub demand: config::TargetRole,
+    /// Which backends of the pool may serve it.
+    pub target_role: config::TargetRole,
     /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.
     pub sockets: Arc<ListenGroup>,
-    /// Counts its places; outlives swaps.
-    pub gate: Arc<Semaphore>,
-    /// Counts its clients that wait for a primary; outlives swaps.
-    pub hold_gate: Arc<Semaphore>,
-    /// What it did; outlives swaps.
+    /// Counts its connections; outlives swaps.
+    pub semaphore: Arc<Semaphore>,
+    /// Counts its clients that are held until there is a primary; outlives swaps.
+    pub hold_semaphore: Arc<Semaphore>,
+    /// What it counted; outlives swaps.
     pub counters: Arc<PerWorker<ListenerCounters>>,
 }
 
 impl Listener {
-    /// What tells it from all others, over swaps, for as long as anybody has it.
+    /// Tells it from all others, over swaps, for as long as anything refers to it.
     pub(crate) fn identity(&self) -> usize {
         self.counters.identity()
     }

@@ -163,7 +163,7 @@ impl<D: Driver> Worker<D> {
     /// Whether all that a multishot accept could take at once would find a place.
     fn has_room(&mut self, number: usize) -> bool {
         let listener = &self.acceptors.get(number).listener;
-        let of_listener = listener.connections_max.saturating_sub(listener.gate.active());
+        let of_listener = listener.connections_max.saturating_sub(listener.semaphore.active());
         let queue = listener.backlog;
         let of_process = self.connections_max.saturating_sub(self.gate.active());
         of_listener.min(of_process) > queue
@@ -379,7 +379,7 @@ impl<D: Driver> Worker<D> {
 
     /// Waits no longer, so that the next place wakes someone who does.
     fn done_waiting(&self, listener: &Listener) {
-        self.wake(listener.gate.done_waiting(self.index, listener.connections_max));
+        self.wake(listener.semaphore.done_waiting(self.index, listener.connections_max));
         let waits = |acceptor: &Acceptor| acceptor.mode == Mode::Waiting || !acceptor.held.is_empty();
         if !self.acceptors.all.iter().flatten().any(waits) {
             self.wake(self.gate.done_waiting(self.index, self.connections_max));

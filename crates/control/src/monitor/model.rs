@@ -9,7 +9,7 @@ use driver::{ListenGroup, Owner};
 use health::roles::Times;
 use health::{Answer, Claim, History, Outcome, ProbeError, Progress, Role, ServerId, Text, Verdict};
 use proptest::prelude::*;
-use table::{Availability, BackendIndex, BackendState, DrainWindow, Fate, Inputs, Table};
+use table::{Availability, BackendIndex, BackendState, DrainWindow, Inputs, Table};
 
 use super::{HealthMonitor, now};
 use crate::event_log::EventLog;
@@ -481,7 +481,7 @@ impl Model {
         let pool = self.table.pool("db").unwrap();
         let Some(place) = held.and_then(|held| pool.index_of(address(held).parse().unwrap())) else { return };
         let demand = TargetRole::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
-        assert_eq!(self.table.fate(demand, pool.backend(place)), Fate::Keep, "{step:?}: {:?}", self.servers);
+        assert_eq!(self.table.eviction(demand, pool.backend(place)), None, "{step:?}: {:?}", self.servers);
     }
 
     fn has_a_say(&self, index: usize) -> bool {

@@ -4,7 +4,7 @@ use config::TargetRole;
 use proptest::prelude::*;
 use table::{BackendState, Picked, PoolInputs};
 
-use crate::story::{DEMANDS, POLICIES, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, address, standing};
+use crate::story::{POLICIES, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, TARGET_ROLES, address, state};
 
 const TCP: &str = "probe: { tcp: {} }";
 const OPEN: &str = "probe: { redis: {} }; on_all_down: open";
@@ -81,16 +81,16 @@ fn a_reader_gets_a_replica_that_is_not_too_far_behind() {
 
 /// The same by every policy.
 #[track_caller]
-fn check(keys: &str, backends: &[&str], known: &str, demand: TargetRole, expected: &str) {
+fn check(keys: &str, backends: &[&str], known: &str, target_role: TargetRole, expected: &str) {
     for policy in POLICIES {
         let mut story = Story::new(&format!("{keys}; balance: {policy}"), backends);
         story.tell(known);
-        assert_eq!(story.candidates(demand), expected, "{keys} {known} {policy}");
+        assert_eq!(story.candidates(target_role), expected, "{keys} {known} {policy}");
     }
 }
 
 #[test]
-#[should_panic(expected = "two primaries would be written to")]
+#[should_panic(expected = "two primaries of pool")]
 fn two_primaries_are_never_written_to() {
     Story::new(OPEN, &["", ""]).tell("PP");
 }
@@ -98,13 +98,13 @@ fn two_primaries_are_never_written_to() {
 #[test]
 fn without_health_everybody_is_well_and_has_no_role() {
     let mut story = Story::new(OPEN, &["", "", "weight: 0"]);
-    for (demand, expected) in
+    for (target_role, expected) in
         [(TargetRole::Any, "ab"), (PRIMARY, ""), (REPLICA, ""), (REPLICA_OR_PRIMARY, "")]
     {
-        assert_eq!(story.candidates(demand), expected, "{demand:?}");
+        assert_eq!(story.candidates(target_role), expected, "{target_role:?}");
     }
     assert_eq!(story.table.due, None);
-    assert!(!story.table.severs());
+    assert!(!story.table.evicts());
     // And so is one that nothing is said of.
     story.tell_health(PoolInputs::default());
     assert_eq!(story.candidates(TargetRole::Any), "ab");
@@ -113,7 +113,7 @@ fn without_health_everybody_is_well_and_has_no_role() {
 #[test]
 fn who_starts_slowly_takes_less() {
     let mut story = Story::new(TCP, &["", "", "weight: 2"]);
-    let slow = |permille| BackendState { weight_permille: permille, ..standing('.') };
+    let slow = |permille| BackendState { weight_permille: permille, ..state('.') };
     for (permille, expected) in
         [(1000, [200, 200, 400]), (250, [64, 246, 490]), (1, [0, 267, 533]), (0, [0, 267, 533])]
     {
@@ -141,10 +141,10 @@ proptest! {
             story.tell(&known);
             story
         });
-        for demand in DEMANDS {
+        for target_role in TARGET_ROLES {
             let mut answers = stories.each_mut().map(|story| {
-                let candidates = story.candidates(demand);
-                let picked = story.pick_for(demand, &[], 7);
+                let candidates = story.candidates(target_role);
+                let picked = story.pick_for(target_role, &[], 7);
                 assert_eq!(matches!(picked, Picked::Backend(_)), !candidates.is_empty());
                 candidates
             });
@@ -154,11 +154,11 @@ proptest! {
             for candidate in answers[0].chars() {
                 let index = usize::from(candidate as u8 - b'a');
                 prop_assert_ne!(index, drained);
-                match demand {
+                match target_role {
                     TargetRole::Any => prop_assert!(open || matches!(letters[index], '.' | '?' | 'R' | 'L' | 'P')),
                     TargetRole::Primary(_) => prop_assert_eq!(letters[index], 'P'),
                     TargetRole::Replica(_) => {
-                        let primary = demand == REPLICA_OR_PRIMARY && letters[index] == 'P';
+                        let primary = target_role == REPLICA_OR_PRIMARY && letters[index] == 'P';
                         let stale = open && matches!(letters[index], 'r' | 'L');
                         prop_assert!(letters[index] == 'R' || primary || stale);
                     }

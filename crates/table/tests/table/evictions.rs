@@ -1,35 +1,35 @@
-//! What becomes of established connections.
+//! Which established connections are closed because of the state of their backend.
 
 use config::TargetRole;
 use connection::CloseReason;
 use proptest::prelude::*;
-use table::{Fate, Table};
+use table::Table;
 
-use crate::story::{DEMANDS, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, WORKERS};
+use crate::story::{PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, TARGET_ROLES, WORKERS};
 
 const KEEP: &str = "k";
 
 #[test]
-fn by_default_connections_live_on() {
+fn by_default_connections_are_kept() {
     for known in ["xx.", "xxx", "eee", "???"] {
         check("probe: { tcp: {} }", &["", "", "tier: backup"], &[known], TargetRole::Any, "kkk");
     }
 }
 
 #[test]
-fn who_went_down_is_left_if_the_pool_says_so() {
+fn on_down_closes_connections_to_a_backend_that_is_down() {
     let keys = "probe: { redis: {} }; on_down: close";
     check(keys, &["", "", ""], &["..x"], TargetRole::Any, "kkd");
     check(keys, &["", "", ""], &["?e."], TargetRole::Any, "kkk");
     check(keys, &["", "", ""], &["RRx"], REPLICA, "kkd");
     check(keys, &["", "", ""], &["RxP"], PRIMARY, "ldk");
-    // All are down and may be picked: nobody believes it.
+    // All are down and may be picked: they keep their connections.
     check(keys, &["", "", ""], &["xxx"], TargetRole::Any, "kkk");
     check(&format!("{keys}; on_all_down: closed"), &["", "", ""], &["xxx"], TargetRole::Any, "ddd");
 }
 
 #[test]
-fn who_lost_the_role_is_left_by_writers_alone() {
+fn only_writers_leave_a_backend_that_lost_its_role() {
     let keys = "probe: { redis: {} }";
     check(keys, &["", "", ""], &["PRR"], PRIMARY, "kll");
     check(keys, &["", "", ""], &["PRR", "RPR"], PRIMARY, "lkl");
@@ -38,13 +38,13 @@ fn who_lost_the_role_is_left_by_writers_alone() {
     check(keys, &["", "", ""], &["PRL"], REPLICA_OR_PRIMARY, "kkk");
     check(keys, &["", "", ""], &["PRR", "RPR"], TargetRole::Any, "kkk");
     check("probe: { redis: {} }; on_role_loss: keep", &["", "", ""], &["PRR", "RPR"], PRIMARY, "kkk");
-    // Nobody knows yet.
+    // The state is unknown.
     check(keys, &["", "", ""], &["PRR", "???"], PRIMARY, "kkk");
     check(keys, &["", "", ""], &["PRR", "pRR"], PRIMARY, "kll");
 }
 
 #[test]
-fn a_tier_that_serves_no_longer_is_left_if_the_pool_says_so() {
+fn on_demotion_closes_connections_to_the_tier_that_no_longer_serves() {
     let backends = ["", "", "tier: backup"];
     let close = "probe: { tcp: {} }; on_demotion: close";
     check(close, &backends, &["..."], TargetRole::Any, "kkD");
@@ -67,15 +67,15 @@ fn a_tier_is_drained_for_as_long_as_a_drain_takes() {
     story.tell("x.");
     story.wait(100);
     story.tell("..");
-    assert_eq!(fates(&story, TargetRole::Any), "kk");
+    assert_eq!(evictions(&story, TargetRole::Any), "kk");
     let due = story.table.due.unwrap();
     assert_eq!(due - story.now, story.config.runtime.drain_timeout);
     story.wait(29);
     story.tell("..");
-    assert_eq!((fates(&story, TargetRole::Any).as_str(), story.table.due), ("kk", Some(due)));
+    assert_eq!((evictions(&story, TargetRole::Any).as_str(), story.table.due), ("kk", Some(due)));
     story.now = due;
     story.tell("..");
-    assert_eq!((fates(&story, TargetRole::Any).as_str(), story.table.due), ("kD", None));
+    assert_eq!((evictions(&story, TargetRole::Any).as_str(), story.table.due), ("kD", None));
 }
 
 #[test]
@@ -83,48 +83,49 @@ fn a_connection_knows_its_backend_in_every_table() {
     let mut story = Story::new("probe: { tcp: {} }; on_down: close", &["", ""]);
     let before = story.table.clone();
     story.tell("x.");
-    let down = Fate::Close(CloseReason::BackendDown);
-    let fate = |table: &Table, index: usize| table.fate(TargetRole::Any, &before.pools[0].backends[index]);
-    assert_eq!((fate(&story.table, 0), fate(&story.table, 1)), (down, Fate::Keep));
-    assert!(story.table.severs());
-    assert_eq!(fate(&before, 0), Fate::Keep);
-    // A file that has another order, or another name, is about the same backends; one that has them no more says nothing.
+    let down = Some(CloseReason::BackendDown);
+    let eviction =
+        |table: &Table, index: usize| table.eviction(TargetRole::Any, &before.pools[0].backends[index]);
+    assert_eq!((eviction(&story.table, 0), eviction(&story.table, 1)), (down, None));
+    assert!(story.table.evicts());
+    assert_eq!(eviction(&before, 0), None);
+    // Another order, or another name, leaves the backends the same; removed ones have no eviction.
     story.config.pools[0].backends.reverse();
     story.config.pools[0].backends[1].name = "renamed".to_owned();
     story.tell(".x");
-    assert_eq!((fate(&story.table, 0), fate(&story.table, 1)), (down, Fate::Keep));
+    assert_eq!((eviction(&story.table, 0), eviction(&story.table, 1)), (down, None));
     story.config.pools[0].backends.pop();
     story.tell("x");
-    assert_eq!(fate(&story.table, 0), Fate::Keep);
+    assert_eq!(eviction(&story.table, 0), None);
     let none = Table::build(&story.config, Vec::new(), WORKERS, None, Some(&story.table));
-    assert!(!none.severs());
+    assert!(!none.evicts());
 }
 
-/// `k` lives on; `d` its backend is down, `D` its tier was demoted, `l` the role was lost.
+/// `k` is kept; `d` its backend is down, `D` its tier was demoted, `l` the role was lost.
 #[track_caller]
-fn check(keys: &str, backends: &[&str], known: &[&str], demand: TargetRole, expected: &str) {
+fn check(keys: &str, backends: &[&str], known: &[&str], target_role: TargetRole, expected: &str) {
     let mut story = Story::new(keys, backends);
     for known in known {
         story.tell(known);
     }
-    assert_eq!(fates(&story, demand), expected, "{keys} {known:?}");
+    assert_eq!(evictions(&story, target_role), expected, "{keys} {known:?}");
 }
 
-fn fates(story: &Story, demand: TargetRole) -> String {
-    let fate = |backend| match story.table.fate(demand, backend) {
-        Fate::Keep => KEEP,
-        Fate::Close(CloseReason::BackendDown) => "d",
-        Fate::Close(CloseReason::Demoted) => "D",
-        Fate::Close(CloseReason::RoleLost) => "l",
-        Fate::Close(other) => panic!("{other:?}"),
+fn evictions(story: &Story, target_role: TargetRole) -> String {
+    let eviction = |backend| match story.table.eviction(target_role, backend) {
+        None => KEEP,
+        Some(CloseReason::BackendDown) => "d",
+        Some(CloseReason::Demoted) => "D",
+        Some(CloseReason::RoleLost) => "l",
+        Some(other) => panic!("{other:?}"),
     };
-    story.pool().backends.iter().map(|backend| fate(backend)).collect()
+    story.pool().backends.iter().map(|backend| eviction(backend)).collect()
 }
 
 proptest! {
-    /// Whoever may be picked is never left: that would be to connect and to reset in turns.
+    /// A backend that may be picked keeps its connections; otherwise they would be opened and closed in turns.
     #[test]
-    fn whoever_may_be_picked_is_kept(
+    fn a_backend_that_may_be_picked_keeps_its_connections(
         story in prop::collection::vec(("[.xe?RrL]{4}", 0usize..5), 1..10),
         tiers in any::<bool>(),
         open in any::<bool>(),
@@ -140,10 +141,10 @@ proptest! {
             }
             told.wait(1);
             told.tell(&known.into_iter().collect::<String>());
-            for demand in DEMANDS {
-                let fates: Vec<char> = fates(&told, demand).chars().collect();
-                for candidate in told.candidates(demand).chars() {
-                    prop_assert_eq!(fates[usize::from(candidate as u8 - b'a')], 'k');
+            for target_role in TARGET_ROLES {
+                let evictions: Vec<char> = evictions(&told, target_role).chars().collect();
+                for candidate in told.candidates(target_role).chars() {
+                    prop_assert_eq!(evictions[usize::from(candidate as u8 - b'a')], 'k');
                 }
             }
         }
