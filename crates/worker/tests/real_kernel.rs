@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use connection::CloseReason;
-use driver::{ListenOptions, SocketKeepalive, Waker, listen};
+use driver::{ListenOptions, SocketKeepalive, Uring, Waker, listen};
 use table::{PerWorker, Phase, Published, Semaphore, Sockets, Table};
 use worker::{QuerySender, Recorder, Settings, WorkerError, spawn};
 
@@ -117,7 +117,7 @@ impl Balancer {
                 published: Arc::clone(&published),
             };
             let report = report.clone();
-            spawn(settings, move |result| report.send(result).unwrap()).unwrap();
+            spawn(settings, Uring::new, move |result| report.send(result).unwrap()).unwrap();
         }
         Self { address: options.address, published, wakers, ended }
     }
