@@ -20,8 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Warning};
-use driver::ListenGroup;
-use driver::Waker;
+use driver::{ListenGroup, Uring, Waker};
 use log::Level;
 use table::{Changes, Inputs, PerWorker, Phase, Published, Semaphore, Table, WorkerCounters};
 use tokio::io::Interest;
@@ -272,7 +271,7 @@ impl Control {
                 // Nobody listens any more when the process ends: then there is nobody to tell.
                 let _ = sender.blocking_send(Event::Ended { worker: index, result });
             };
-            if let Err(error) = worker::spawn(settings, on_end) {
+            if let Err(error) = worker::spawn(settings, Uring::new, on_end) {
                 self.enter_phase(Phase::Ending);
                 return Err(Failure::Kernel(error));
             }

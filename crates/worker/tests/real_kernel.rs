@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use connection::CloseReason;
 use driver::{ListenGroup, Owner};
-use driver::{ListenOptions, SocketKeepalive, Waker, listen};
+use driver::{ListenOptions, SocketKeepalive, Uring, Waker, listen};
 use table::{PerWorker, Phase, Published, Semaphore, Table};
 use worker::{QuerySender, Recorder, Settings, WorkerError, spawn};
 
@@ -124,7 +124,7 @@ impl Balancer {
                 published: Arc::clone(&published),
             };
             let report = report.clone();
-            spawn(settings, move |result| report.send(result).unwrap()).unwrap();
+            spawn(settings, Uring::new, move |result| report.send(result).unwrap()).unwrap();
         }
         Self { address: options.address, published, wakers, ended }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{AdminSocket, Config, LogTarget, Warning};
-use driver::{ConnectOptions, Ring, Waker};
+use driver::{ConnectOptions, Uring, Waker, is_its_own_peer};
 use rustix::fs::Access;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -129,7 +129,7 @@ impl HostFacts {
 fn ring() -> Result<(), (String, String)> {
     let waker =
         Waker::new().map_err(|error| (error.to_string(), "raise the limit of open files".to_owned()))?;
-    match Ring::new(BUFFERS, Arc::new([waker]), 0) {
+    match Uring::new(BUFFERS, Arc::new([waker]), 0) {
         Ok(_) => Ok(()),
         Err(error) => Err((format!("{}: {}", error.step, error.error), error.cure)),
     }
@@ -228,7 +228,7 @@ async fn reach(config: &Config) -> BTreeMap<Way, Result<(), String>> {
             let _place = limit.acquire().await;
             let reached = match timeout(patience, connect(way)).await {
                 // Where nothing listens on this host, the kernel may connect a socket to itself.
-                Ok(Ok(stream)) if is_its_own_peer(&stream) => {
+                Ok(Ok(stream)) if is_its_own_peer(&stream, way.0).unwrap_or(false) => {
                     Err(io::Error::from(io::ErrorKind::ConnectionRefused).to_string())
                 }
                 Ok(Ok(_)) => Ok(()),
@@ -244,10 +244,6 @@ async fn reach(config: &Config) -> BTreeMap<Way, Result<(), String>> {
 async fn connect((to, source): Way) -> io::Result<TcpStream> {
     let socket = driver::open(&ConnectOptions { to, source, hold_ack: false }).map_err(io::Error::from)?;
     TcpSocket::from_std_stream(socket.into()).connect(to).await
-}
-
-fn is_its_own_peer(stream: &TcpStream) -> bool {
-    stream.local_addr().is_ok_and(|local| stream.peer_addr().is_ok_and(|peer| peer == local))
 }
 
 fn admin_folder(socket: &AdminSocket) -> Option<AdminFolder> {

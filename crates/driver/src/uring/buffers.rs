@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
-use crate::driver::{BufferId, Bytes};
+use crate::driver::{BUFFER_SIZE, BUFFERS_MAX, BufferId, Bytes};
 
 /// A pool of buffers and the ring through which the kernel takes them.
-pub(crate) struct Buffers {
+pub(super) struct Buffers {
     /// `count` buffers of [`BUFFER_SIZE`] bytes, [`BUFFER_STRIDE`] apart.
     memory: Mapping,
     /// [`POSTED_MAX`] entries shared with the kernel.
@@ -36,22 +36,14 @@ pub(crate) struct Buffers {
     out: Box<[u64]>,
 }
 
-/// Size of a receive buffer, in bytes.
-///
-/// 32 KiB takes most answers whole, 16 KiB of body and its header among them; what streams is spliced, not copied.
-pub const BUFFER_SIZE: u32 = 32 * 1024;
-
 /// How many buffers a pool has at least: as many as are posted to the kernel at a time.
 pub const BUFFERS_MIN: u32 = POSTED_MAX as u32;
 
 /// Bytes of address space that a buffer takes.
 pub const BUFFER_BYTES: usize = BUFFER_STRIDE;
 
-/// How many buffers a pool may have: their numbers are 16 bits wide.
-pub const BUFFERS_MAX: u32 = 1 << 16;
-
 /// The buffer group that the pool is registered as; a ring has just this one.
-pub(crate) const BUFFER_GROUP: u16 = 0;
+pub(super) const BUFFER_GROUP: u16 = 0;
 
 /// How many buffers are posted at once. One multishot receive takes at most 32 a wake-up, and the kernel runs
 /// about 40 a turn (Linux 6.13 on), so more would only cool the cache.
@@ -73,7 +65,7 @@ const CACHE_LINE: usize = 64;
 impl Buffers {
     /// A pool of `count` buffers, registered with the ring behind `submitter`; fewer on a host that commits to
     /// all memory that is mapped (`vm.overcommit_memory` = 2) and has not so much.
-    pub(crate) fn register(submitter: &Submitter<'_>, mut count: u32) -> io::Result<Self> {
+    pub(super) fn register(submitter: &Submitter<'_>, mut count: u32) -> io::Result<Self> {
         assert!(count >= u32::from(POSTED_MAX) && count <= BUFFERS_MAX);
         let memory = loop {
             match Mapping::new(count as usize * BUFFER_STRIDE) {
@@ -104,7 +96,7 @@ impl Buffers {
     }
 
     /// Posts free buffers until the window is full. The kernel sees them with the store of the tail.
-    pub(crate) fn post(&mut self) {
+    pub(super) fn post(&mut self) {
         if self.posted == POSTED_MAX {
             return;
         }
@@ -142,7 +134,7 @@ impl Buffers {
     }
 
     /// Notes that the kernel took a posted buffer and that the worker has it now.
-    pub(crate) fn taken(&mut self, buffer: BufferId) {
+    pub(super) fn taken(&mut self, buffer: BufferId) {
         assert!(self.posted > 0, "the kernel took a buffer that was not posted");
         self.posted -= 1;
         let (word, bit) = (usize::from(buffer.0) / 64, 1_u64 << (buffer.0 % 64));
@@ -150,7 +142,7 @@ impl Buffers {
         self.out[word] |= bit;
     }
 
-    pub(crate) fn give_back(&mut self, buffer: BufferId) {
+    pub(super) fn give_back(&mut self, buffer: BufferId) {
         let (word, bit) = (usize::from(buffer.0) / 64, 1_u64 << (buffer.0 % 64));
         assert!(self.out[word] & bit != 0, "a buffer was given back twice");
         self.out[word] &= !bit;
@@ -162,14 +154,14 @@ impl Buffers {
     }
 
     /// How many buffers are posted or could be.
-    pub(crate) fn available(&self) -> u32 {
+    pub(super) fn available(&self) -> u32 {
         u32::from(self.posted)
             + u32::try_from(self.warm.len() + self.cold.len()).unwrap_or(u32::MAX)
             + (self.count - self.fresh)
     }
 
     /// What lies in a buffer that the worker has.
-    pub(crate) fn bytes(&self, bytes: Bytes) -> &[u8] {
+    pub(super) fn bytes(&self, bytes: Bytes) -> &[u8] {
         let Bytes { buffer, start, length, more: _ } = bytes;
         assert!(self.out[usize::from(buffer.0) / 64] & (1 << (buffer.0 % 64)) != 0);
         assert!(start.checked_add(length).is_some_and(|end| end <= BUFFER_SIZE));
