@@ -38,6 +38,7 @@ mod tokens;
 
 // What is wrong: while it is found, the guesses about it, and the report.
 mod problem;
+mod span;
 
 mod foreign;
 mod place;
@@ -48,6 +49,7 @@ mod syntax;
 mod error;
 
 // What else there is to a configuration: its words, and the one that needs no file.
+mod changes;
 mod describe;
 mod forward;
 
@@ -57,6 +59,7 @@ mod sentences;
 // What is right, and likely to be meant otherwise.
 mod warning;
 
+pub use crate::changes::Changes;
 pub use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,
     Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown,

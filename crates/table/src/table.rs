@@ -177,7 +177,7 @@ fn listener(
         connections_max: settings.connections_max,
         backlog: settings.backlog,
         pool,
-        target_role: settings.demand,
+        target_role: settings.target_role,
         access_log: settings.access_log,
         semaphore: semaphore(|before| &before.semaphore),
         hold_semaphore: semaphore(|before| &before.hold_semaphore),

@@ -89,7 +89,7 @@ fn check(
 fn table(config: &Config, target_role: TargetRole, known: &str) -> (Table, config::Pool, PoolInputs) {
     let mut config = config.clone();
     let like = Config::forward(address(9), &[address(0)]).listeners.remove(0);
-    config.listeners = vec![config::Listener { demand: target_role, ..like }];
+    config.listeners = vec![config::Listener { target_role, ..like }];
     let addresses = config.pools[0].backends.iter().map(|backend| backend.address);
     let health =
         PoolInputs { backends: addresses.zip(known.chars().map(state)).collect(), ..PoolInputs::default() };

@@ -7,7 +7,7 @@ use crate::answer::{ProbeError, Role, Text};
 
 /// What an error says of the server that reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum ErrorClass {
     /// Nothing. It is about the probe's own account, and accounts replicate: it would take all servers down at once.
     Account,
     /// Nothing. The server serves its clients, and has no place for one more.
@@ -18,7 +18,7 @@ pub(super) enum Meaning {
     NotPrimary,
 }
 
-impl Meaning {
+impl ErrorClass {
     /// What a probe makes of an error with this meaning, which the server puts into the words `text`.
     pub(super) fn of(meaning: Option<Self>, text: Text) -> Result<Role, ProbeError> {
         match meaning {
