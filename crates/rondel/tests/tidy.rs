@@ -13,7 +13,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
     ("api", &["connection"]),
     ("table", &["config", "connection", "driver"]),
     ("health", &["config", "driver"]),
-    ("worker", &["connection", "driver", "table"]),
+    ("worker", &["config", "connection", "driver", "table"]),
     ("host", &["config", "driver", "health"]),
     ("access_log", &["api", "config", "connection", "table", "worker"]),
     ("admin", &["api", "config", "connection"]),
