@@ -170,7 +170,8 @@ mod tests {
                 error: io::Error::from_raw_os_error(libc_errno::ACCES),
             }),
             "access_log: /var/log/rondel/access.log: Permission denied (os error 13)\n  \
-             let the user of the process write there, as `LogsDirectory=rondel` in a systemd unit does for /var/log/rondel",
+             give the user of the process write permission, as `LogsDirectory=rondel` in a systemd unit does for \
+             /var/log/rondel",
             4,
         );
         check(&Failure::Runtime("no memory".to_owned()), "no memory", 1);

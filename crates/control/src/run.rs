@@ -489,7 +489,7 @@ impl Control {
         warn_of(&host::warnings(&config), &host::warnings(&self.config));
         self.config = config;
         if let Some(prepared) = access_log {
-            self.access_log.go_over(prepared);
+            self.access_log.apply(prepared);
         }
         self.publish(table);
         // After the table, so that no worker takes the end of its socket for an error.
