@@ -52,7 +52,8 @@ impl fmt::Display for Failure {
             Self::Bind(error) => error.fmt(f),
             Self::Admin(ListenError { endpoint, error }) => {
                 let cure = endpoint.parse().ok().and_then(|address| bind_cure(address, error));
-                let cure = cure.unwrap_or_else(|| "choose another path in `admin`, or set it to `off`".to_owned());
+                let cure =
+                    cure.unwrap_or_else(|| "choose another path in `admin`, or set it to `off`".to_owned());
                 write!(f, "admin: cannot listen on {endpoint}: {error}\n  {cure}")
             }
             Self::AccessLog(error) => error.fmt(f),
@@ -148,7 +149,7 @@ mod tests {
         assert!(no_ipv6("[::1]:80").ends_with("or use an IPv4 address"));
         check(
             &Failure::Admin(ListenError {
-                place: "[::]:9907".to_owned(),
+                endpoint: "[::]:9907".to_owned(),
                 error: io::Error::from_raw_os_error(libc_errno::AFNOSUPPORT),
             }),
             "admin: cannot listen on [::]:9907: Address family not supported by protocol (os error 97)\n  \
