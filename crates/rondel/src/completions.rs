@@ -1,4 +1,4 @@
-//! `rondel completions`: prints what a shell needs to complete rondel's command line.
+//! `rondel completions`: prints a completion script for a shell.
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn completions(arguments: &Arguments) -> Outcome {
-    // By way of memory, because clap_complete panics when it cannot write.
+    // Through a buffer, because clap_complete panics if a write fails.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "rondel", &mut script);
     print(String::from_utf8_lossy(&script).trim_end())

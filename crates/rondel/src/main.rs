@@ -1,8 +1,8 @@
-//! The command `rondel`: it reads the arguments, and hands over to the file of the command that was asked for.
+//! The command `rondel`: parses the arguments and calls the module of the subcommand.
 
-mod cli; // What the user may write. Start here.
+mod cli; // The command line. Start here.
 
-mod check; // Commands that balance, or need no balancer.
+mod check; // Commands that run a balancer, or need none.
 mod completions;
 mod demo;
 mod doctor;
@@ -11,7 +11,7 @@ mod man;
 mod run;
 mod tcp;
 
-mod backends; // Commands that ask and steer one that runs.
+mod backends; // Commands that query and control a running balancer.
 mod close;
 mod connections;
 mod disable;
@@ -29,7 +29,7 @@ mod status;
 mod top;
 mod weight;
 
-mod admin; // What the commands share.
+mod admin; // Shared by the commands.
 mod logging;
 mod outcome;
 mod signals;
@@ -43,7 +43,7 @@ use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     host::give_back_large_memory();
-    signals::survive_those_of_others();
+    signals::ignore_user_signals();
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(&arguments),

@@ -186,7 +186,7 @@ fn those_that_ended_last_are_listed_and_may_be_chosen() {
     let log = AccessLog::new();
     let setup = log.admin(Setup::to(&[backend.target().named("a")]));
     let lb = Lb::start(&setup);
-    assert!(log.rondel(["connections", "--ended"]).contains("is remembered: `access_log` is off"));
+    assert!(log.rondel(["connections", "--ended"]).contains("is recorded: `access_log` is off"));
     lb.reload(&setup.access_log(&log.json()));
     (0..120).for_each(|_| visit(&lb, 1));
     log.wait_for_lines(120);
