@@ -7,8 +7,9 @@
 //! control ──── target, reopen, end ────┘
 //! ```
 //!
-//! The writer never blocks a worker. While it cannot write, records stay in the queues; when a queue is full, further records
-//! are dropped and counted. At the end of the process control waits for the writer for at most [`END_TIMEOUT`].
+//! The writer never blocks a worker. While it cannot write, records stay in the queues; when a queue is full,
+//! further records are dropped and counted. At the end of the process control waits for the writer for at most
+//! [`END_TIMEOUT`].
 
 mod writer; // The thread. Start here.
 
@@ -82,7 +83,8 @@ struct Orders {
     end: bool,
 }
 
-/// Warnings that control has not logged yet. When the queue is full, a warning is dropped: those in it report the same.
+/// Warnings that control has not logged yet. When the queue is full, a warning is dropped: those in it report the
+/// same.
 const NOTES_MAX: usize = 4;
 
 /// How long [`AccessLog::end`] waits for the last lines.
@@ -124,7 +126,8 @@ impl AccessLog {
         self.order(|orders| orders.target = Some(target));
     }
 
-    /// Requests that the writer reopens its file, after log rotation has renamed it. A failure becomes a [`note`](Self::note).
+    /// Requests that the writer reopens its file, after log rotation has renamed it. A failure becomes a
+    /// [`note`](Self::note).
     pub fn reopen(&self) {
         self.order(|orders| orders.reopen = true);
     }
@@ -147,8 +150,8 @@ impl AccessLog {
         Ok(Some(to))
     }
 
-    /// Requests that the writer writes the last lines and ends, and waits for it, at most for [`END_TIMEOUT`]. Workers must
-    /// have ended before.
+    /// Requests that the writer writes the last lines and ends, and waits for it, at most for [`END_TIMEOUT`].
+    /// Workers must have ended before.
     pub fn end(&self) {
         self.order(|orders| orders.end = true);
         if self.ended.recv_timeout(END_TIMEOUT).is_err() {

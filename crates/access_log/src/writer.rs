@@ -169,7 +169,8 @@ impl LogWriter {
         !gathered.is_empty()
     }
 
-    /// Writes some of the lines within `timeout`. Returns whether to call it again at once: lines are left, and writing works.
+    /// Writes some of the lines within `timeout`. Returns whether to call it again at once: lines are left, and
+    /// writing works.
     fn write(&mut self, timeout: Duration) -> bool {
         let Some(target) = &mut self.target else { return false };
         if self.torn {

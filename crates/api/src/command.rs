@@ -25,8 +25,8 @@ pub enum Command {
     Drain {
         /// The backend.
         backend: BackendName,
-        /// The deadline in seconds, at most a day. Connections that are left are closed in the last half of it; without a
-        /// deadline none is closed.
+        /// The deadline in seconds, at most a day. Connections that are left are closed in the last half of it;
+        /// without a deadline none is closed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_seconds: Option<u32>,
     },

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ClosedCounts, Event, PoolStatus};
 
-/// The state of the process. Counts start with the process, or with the listener or the backend if that was added later.
+/// The state of the process. Counts start with the process, or with the listener or the backend if that was added
+/// later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The version of the program.

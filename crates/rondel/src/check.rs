@@ -32,8 +32,8 @@ pub(crate) fn check(arguments: &Arguments) -> Outcome {
     }
 }
 
-/// Prints warnings about valid but suspicious settings to stderr. Only loopback addresses count as own addresses, because the
-/// file may be for another host.
+/// Prints warnings about valid but suspicious settings to stderr. Only loopback addresses count as own addresses,
+/// because the file may be for another host.
 fn warn(config: &Config) {
     for warning in config.warnings(|ip| ip.is_loopback()) {
         let _ = writeln!(io::stderr(), "warning: {warning}");

@@ -167,8 +167,8 @@ fn addresses(arguments: &Arguments) -> io::Result<(ListenAddress, ListenAddress)
     Ok((listen, dashboard))
 }
 
-/// The given address; otherwise the default port on loopback, or any free port if that is in use, with a socket that holds it.
-/// If another process takes the port before the demo listens, the demo fails.
+/// The given address; otherwise the default port on loopback, or any free port if that is in use, with a socket
+/// that holds it. If another process takes the port before the demo listens, the demo fails.
 fn choose(given: Option<ListenAddress>, default: u16) -> io::Result<(ListenAddress, Option<TcpListener>)> {
     if let Some(address) = given {
         return Ok((address, None));
@@ -225,7 +225,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// How many directory names are tried. They contain the process ID, so a name exists only if it was created on purpose.
+/// How many directory names are tried. They contain the process ID, so a name exists only if it was created on
+/// purpose.
 const DIRECTORY_NAMES_MAX: u32 = 16;
 
 /// The default port of the balancer.

@@ -38,8 +38,8 @@ pub(crate) fn start() {
 
 /// A log whose level can be changed while the process runs.
 ///
-/// As soon as [`log::set_max_level`] sets another level than the initial one, that level replaces the filter of `RUST_LOG` with
-/// its levels for modules.
+/// As soon as [`log::set_max_level`] sets another level than the initial one, that level replaces the filter of
+/// `RUST_LOG` with its levels for modules.
 struct Levelled {
     /// The filter of `RUST_LOG`.
     filter: Logger,
@@ -73,8 +73,8 @@ pub(crate) fn to_journal() -> bool {
     journal(env::var("JOURNAL_STREAM").ok().as_deref(), stderr_identity())
 }
 
-/// Whether stderr is the stream that `JOURNAL_STREAM` names, systemd.exec(5). The variable alone is no proof, because processes
-/// with another stderr inherit it.
+/// Whether stderr is the stream that `JOURNAL_STREAM` names, systemd.exec(5). The variable alone is no proof,
+/// because processes with another stderr inherit it.
 fn journal(stream: Option<&str>, stderr: Option<(u64, u64)>) -> bool {
     let named = stream.and_then(|stream| stream.split_once(':'));
     let named = named.and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
@@ -103,8 +103,8 @@ fn journal_lines(out: &mut impl Write, level: Level, message: &str) -> io::Resul
 
 /// A writer that a slow reader cannot block: records that do not fit into the pipe in time are dropped and counted.
 ///
-/// The thread that logs also handles signals. A queue with a thread of its own would only drop records later, and would have to
-/// be flushed at the end.
+/// The thread that logs also handles signals. A queue with a thread of its own would only drop records later, and
+/// would have to be flushed at the end.
 struct Lossy<W> {
     to: W,
     /// Records dropped since the last one that was written.
@@ -132,7 +132,8 @@ impl<W: Write + AsFd> Write for Lossy<W> {
 }
 
 impl<W: AsFd> Lossy<W> {
-    /// Waits until [`ROOM`] bytes can be written without blocking, at most for `timeout`, and returns whether they can.
+    /// Waits until [`ROOM`] bytes can be written without blocking, at most for `timeout`, and returns whether
+    /// they can.
     fn has_room(&self, timeout: Duration) -> io::Result<bool> {
         let timeout = Timespec::try_from(timeout).expect("a short time");
         match poll(&mut [PollFd::new(&self.to, PollFlags::OUT)], Some(&timeout)) {
@@ -144,7 +145,8 @@ impl<W: AsFd> Lossy<W> {
     }
 }
 
-/// How long a record waits for a slow reader. After a record was dropped, further records do not wait until the reader has read.
+/// How long a record waits for a slow reader. After a record was dropped, further records do not wait until the
+/// reader has read.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How many bytes can be written to a pipe that poll(2) reports as writable: `PIPE_BUF` of pipe(7).
