@@ -17,7 +17,7 @@ use worker::{RECORDS_MAX, Record, Records};
 
 use crate::ended::ENDED_MAX;
 use crate::line::{Calendar, Clock, Line, PoolCounts};
-use crate::{Orders, Shared, Target, lock};
+use crate::shared::{Orders, Shared, Target, lock};
 
 pub(crate) struct LogWriter {
     shared: Arc<Shared>,

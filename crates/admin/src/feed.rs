@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use api::Status;
 
-use crate::AdminRequest;
+use crate::request::AdminRequest;
 
 /// The viewers of the stream.
 #[derive(Debug, Default)]

@@ -23,8 +23,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::AdminRequest;
 use crate::feed::{Feed, Purpose, VIEWERS_MAX};
+use crate::request::AdminRequest;
 use crate::routes::{self, Access, Peer};
 use crate::socket::{self, SocketFile};
 

@@ -130,7 +130,7 @@ mod tests {
         for socket in sockets.iter() {
             rustix::net::accept(socket).unwrap();
         }
-        // They do not block: a client that one worker accepted is gone from the backlog of the others.
+        // They do not block: every client was accepted once.
         assert_eq!(rustix::net::accept(sockets.get(0)).unwrap_err(), rustix::io::Errno::AGAIN);
     }
 

@@ -219,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn notes_in_the_help_have_at_most_100_columns() {
+        for command in Cli::command().get_subcommands() {
+            let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in notes.lines() {
+                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
     fn usage_errors_exit_with_2() {
         assert_eq!(refuse("rondel balance").exit_code(), 2);
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use api::{BackendName, ConnectionStatus, Connections, Query};
 
 use crate::admin::AdminClient;
-use crate::ended::ended;
+
 use crate::outcome::{Outcome, print, print_json, remark};
 use crate::text::span;
 use crate::text::table;
@@ -43,15 +43,12 @@ pub(crate) struct Arguments {
     pub(crate) limit: u32,
     /// List the connections that ended last, of listeners with an access log
     #[arg(long)]
-    ended: bool,
+    pub(crate) ended: bool,
     #[command(flatten)]
     pub(crate) admin: AdminClient,
 }
 
 pub(crate) fn connections(arguments: &Arguments) -> Outcome {
-    if arguments.ended {
-        return ended(arguments);
-    }
     let query = Query {
         listener: arguments.listener.clone(),
         pool: arguments.pool.clone(),

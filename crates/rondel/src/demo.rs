@@ -4,13 +4,15 @@
 
 mod controller; // The backends, and actions on them. Start here.
 
+mod action;
 mod backend;
 mod keys;
+mod output;
 mod script;
 mod traffic;
 
 use std::fs::{self, DirBuilder};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -18,9 +20,8 @@ use std::{env, process};
 
 use config::{Config, ListenAddress};
 use control::{Failure, Ready, Source};
-use rustix::io::Errno;
-use rustix::process::{Signal, getpid, kill_process};
 
+use self::output::print_line;
 use self::script::Script;
 use crate::logging;
 use crate::outcome::{Failed, Outcome};
@@ -81,24 +82,6 @@ pub(crate) fn demo(arguments: &Arguments) -> Outcome {
         )),
         Err(failure) => Err(failure.into()),
     }
-}
-
-/// Prints a line. If the terminal or the reader of a pipe is closed, the demo ends.
-fn print_line(text: &str) {
-    let mut stdout = io::stdout();
-    let printed = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
-    let is_closed = |error: io::Error| {
-        error.kind() == ErrorKind::BrokenPipe || Errno::from_io_error(&error) == Some(Errno::IO)
-    };
-    if printed.is_err_and(is_closed) {
-        end();
-    }
-}
-
-/// Ends the demo with SIGTERM, as an operator would.
-fn end() {
-    // A process may always signal itself.
-    let _ = kill_process(getpid(), Signal::TERM);
 }
 
 /// The configuration of the demo. It does not use the default socket, which may belong to another rondel.

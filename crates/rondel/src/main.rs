@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),
+        Command::Connections(arguments) if arguments.ended => ended::ended(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
         Command::Route(arguments) => route::route(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),

@@ -8,32 +8,17 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::action::{Action, BACKENDS};
 use super::backend::Backend;
+use super::output::print_line;
 use super::script::Script;
-use super::{print_line, traffic};
+use super::traffic;
 
 /// The handle of the thread with the backends and the clients.
 #[derive(Clone, Debug)]
 pub(super) struct Controller {
     runtime: Handle,
     actions: mpsc::Sender<Action>,
-}
-
-/// An action on backends, which are numbered from 1 on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    Kill(usize),
-    Revive(usize),
-    Slow(usize),
-    Fast(usize),
-    /// Kill a running backend, or revive a killed one.
-    Toggle(usize),
-    /// Kill the first running backend.
-    KillOne,
-    /// Slow all backends.
-    SlowAll,
-    /// Revive all backends, at full speed.
-    Restore,
 }
 
 /// Starts the backends on a thread of their own, and returns their addresses.
@@ -140,9 +125,6 @@ fn change(
         Err(error) => format!("{} is unchanged: {error}", backend.name),
     }
 }
-
-/// The number of backends.
-pub(super) const BACKENDS: usize = 3;
 
 /// The size of the queue of actions.
 const ACTIONS_MAX: usize = 16;

@@ -8,8 +8,9 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
 
-use super::controller::{Action, BACKENDS, Controller};
-use super::end;
+use super::action::{Action, BACKENDS};
+use super::controller::Controller;
+use super::output::end;
 
 pub(super) const HELP: &str =
     "  k kills a backend, r restores all, s slows all; 1, 2 and 3 kill or revive that backend";

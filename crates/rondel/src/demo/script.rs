@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::controller::{Action, BACKENDS};
+use super::action::{Action, BACKENDS};
 
 /// Actions with their times since the start, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
