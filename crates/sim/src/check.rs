@@ -52,7 +52,7 @@ impl Run {
             }
         }
         assert!(view.pipes_open <= self.scenario.pipes_max, "more pipes than a worker may have");
-        assert_eq!(view.severed, 0, "connections live on that the table severs");
+        assert_eq!(view.to_evict, 0, "connections live on that the table evicts");
         self.check_waiting(view);
         self.check_bounds();
         self.check_notices();
@@ -277,18 +277,18 @@ impl Run {
             assert_eq!(recorded, closed(listeners, reason), "records of {} were miscounted", reason.name());
         }
         let mut bytes = [0; 2];
-        for Record { facts, backend, ended_at, reason, stage, .. } in &self.ended {
+        for Record { stats, backend, ended_at, reason, stage, .. } in &self.ended {
             // It has a code.
             Termination::of(*reason, *stage);
-            bytes = [0, 1].map(|direction| bytes[direction] + facts.bytes[direction]);
-            let lived = ended_at.duration_since(facts.accepted_at);
-            let told = Duration::from(facts.waited) + Duration::from(facts.connecting);
+            bytes = [0, 1].map(|direction| bytes[direction] + stats.bytes[direction]);
+            let lived = ended_at.duration_since(stats.accepted_at);
+            let told = Duration::from(stats.waited) + Duration::from(stats.connecting);
             assert!(told <= lived, "more time was told of than there was");
-            assert_eq!(facts.attempts > 0, backend.is_some(), "whom was it tried to connect to?");
+            assert_eq!(stats.attempts > 0, backend.is_some(), "whom was it tried to connect to?");
             match stage {
                 Stage::Relaying { .. } => {}
                 Stage::Accepted | Stage::Waiting | Stage::Connecting => {
-                    assert_eq!(facts.bytes, [0, 0], "bytes went nowhere");
+                    assert_eq!(stats.bytes, [0, 0], "bytes went nowhere");
                     let unknown = nanos(lived.saturating_sub(told));
                     assert!(unknown <= LATE_MAX, "{} ms are not told of", unknown / MILLISECOND);
                 }

@@ -97,7 +97,7 @@ impl<'a> Ended<&'a str> {
         process: u32,
         pools: &mut PoolCounts,
     ) -> Self {
-        let Record { listener, backend, client, facts, ended_at, reason, stage } = record;
+        let Record { listener, pool, backend, client, stats: facts, ended_at, reason, stage } = record;
         let termination = Termination::of(*reason, *stage);
         let connected = matches!(stage, Stage::Relaying { .. });
         Self {
@@ -105,7 +105,7 @@ impl<'a> Ended<&'a str> {
             ended_at: None,
             client: *client,
             listener: &listener.name,
-            pool: &listener.pool.name,
+            pool: &pool.name,
             backend: backend.as_ref().map(|backend| backend.name.as_str()),
             backend_address: backend.as_ref().map(|backend| backend.address),
             waited_ms: millis(facts.waited.into()),
@@ -123,7 +123,7 @@ impl<'a> Ended<&'a str> {
             connections: Counts {
                 process,
                 listener: listener.gate.active(),
-                pool: pools.of(&listener.pool),
+                pool: pools.of(pool),
                 backend: backend.as_ref().map_or(0, |backend| backend.gate.active()),
             },
             worker,
@@ -367,9 +367,9 @@ pub(super) mod tests {
     /// As text and as JSON, at a quarter past eight and two seconds.
     fn lines(record: &Record) -> (String, String) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_637_702_123_456);
-        let clock = Clock { instant: record.facts.accepted_at + Duration::from_secs(2), time };
+        let clock = Clock { instant: record.stats.accepted_at + Duration::from_secs(2), time };
         let mut stamp = String::new();
-        Calendar::default().write(clock.time(record.facts.accepted_at), &mut stamp);
+        Calendar::default().write(clock.time(record.stats.accepted_at), &mut stamp);
         let ended = Ended::new(record, 1, &stamp, 0, &mut PoolCounts::default());
         let (mut text, mut json) = (Vec::new(), Vec::new());
         ended.write_text(&mut text);
@@ -399,10 +399,11 @@ pub(super) mod tests {
             bytes: [10, 20],
         };
         Record {
+            pool: Arc::clone(&listener.pool),
             backend: tried.then(|| Arc::clone(&listener.pool.backends[0])),
             listener,
             client: Some("192.0.2.7:4711".parse().unwrap()),
-            facts,
+            stats: facts,
             ended_at: accepted_at + Duration::from_nanos(1_500_001_900),
             reason,
             stage,

@@ -181,7 +181,8 @@ pub(crate) fn query(
         let (sender, answer) = oneshot::channel();
         // Whoever asked may have left: then there is nobody to tell.
         let tell = move |found| drop(sender.send(found));
-        if query_sender.ask(worker, ConnectionQuery { meant: meant.clone(), errand, answer: Box::new(tell) })
+        if query_sender
+            .ask(worker, ConnectionQuery { filter: meant.clone(), action: errand, answer: Box::new(tell) })
         {
             answers.asked.push((worker, answer));
         } else {
@@ -214,7 +215,7 @@ impl Answers {
             .into_iter()
             .flat_map(|(worker, found)| found.listed.into_iter().map(move |listed| (worker, listed)))
             .collect();
-        listed.sort_by_key(|(_, listed)| listed.view.facts.accepted_at);
+        listed.sort_by_key(|(_, listed)| listed.view.stats.accepted_at);
         listed.truncate(limit);
         let connections: Vec<_> =
             listed.iter().map(|(worker, listed)| status(*worker, listed, now)).collect();
@@ -232,17 +233,17 @@ impl Answers {
 pub(crate) const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
 
 fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
-    let Listed { view, client, listener, backend } = listed;
-    let [bytes_to_backend, bytes_to_client] = view.facts.bytes;
+    let Listed { view, client, listener, pool, backend } = listed;
+    let [bytes_to_backend, bytes_to_client] = view.stats.bytes;
     let halves = match &view.state {
         StateView::Relaying(halves) => halves.as_slice(),
-        StateView::Connecting | StateView::Waiting { .. } | StateView::Closing => &[],
+        StateView::Opening | StateView::Connecting | StateView::Waiting { .. } | StateView::Closing => &[],
     };
     let is_finished = |half: &HalfView| matches!(half, HalfView::Copying { finished: true, .. });
     let state = match view.state {
-        StateView::Connecting => "connecting",
-        StateView::Waiting { goal: WaitFor::Primary, .. } => "held",
-        StateView::Waiting { goal: WaitFor::Place, .. } => "queued",
+        StateView::Opening | StateView::Connecting => "connecting",
+        StateView::Waiting { wait_for: WaitFor::Primary, .. } => "held",
+        StateView::Waiting { wait_for: WaitFor::Capacity, .. } => "queued",
         StateView::Relaying(_) if halves.iter().any(is_finished) => "half_closed",
         StateView::Relaying(_) => "relaying",
         StateView::Closing => "closing",
@@ -252,15 +253,15 @@ fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
         worker,
         client: client.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port())),
         listener: listener.name.clone(),
-        pool: listener.pool.name.clone(),
+        pool: pool.name.clone(),
         backend: backend.as_ref().map(|backend| backend.name.clone()),
         backend_address: backend.as_ref().map(|backend| backend.address),
-        age_seconds: now.saturating_duration_since(view.facts.accepted_at).as_secs_f64(),
+        age_seconds: now.saturating_duration_since(view.stats.accepted_at).as_secs_f64(),
         bytes_to_backend,
         bytes_to_client,
         state: state.to_owned(),
         spliced: halves.iter().any(|half| matches!(half, HalfView::Splicing { .. })),
-        attempts: view.facts.attempts,
+        attempts: view.stats.attempts,
     }
 }
 
