@@ -5,6 +5,7 @@
 mod driver; // The seam. Start here.
 mod uring;
 
+mod listen_group;
 mod memory;
 mod setup_error;
 mod sockets;
@@ -13,6 +14,7 @@ mod waker;
 pub use crate::driver::{
     BUFFER_SIZE, BUFFERS_MAX, BufferId, Bytes, Completion, Driver, Errno, Fd, Op, Pipe, Shortages, Token,
 };
+pub use crate::listen_group::{ListenGroup, Owner, address_of};
 pub use crate::memory::give_back_large_memory;
 pub use crate::setup_error::SetupError;
 pub use crate::sockets::{

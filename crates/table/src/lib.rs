@@ -3,8 +3,6 @@
 //! It does no I/O, reads no clock and draws no random number. It does not find out who is healthy, it is told; and it
 //! binds nothing: listening sockets are handed to it.
 
-mod changes;
-
 mod table; // What is frozen, and how it is made. Start here.
 
 mod listener;
@@ -12,7 +10,7 @@ mod pool; // Who may be picked, and how one is.
 
 // Who may be picked, of what is known.
 mod candidates;
-mod fate;
+mod evictions;
 mod state;
 mod tiers;
 
@@ -45,15 +43,13 @@ mod waiters;
 pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
-pub use crate::changes::Changes;
 pub use crate::counters::{
     BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
 };
 pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
-pub use crate::fate::Fate;
 pub use crate::histogram::{Durations, Histogram};
-pub use crate::listener::{Listener, Sockets};
+pub use crate::listener::Listener;
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connection::CloseReason;
-use driver::{Completion, Driver, Errno, Fd, Op};
-use table::{Listener, Sockets};
+use driver::{Completion, Driver, Errno, Fd, ListenGroup, Op};
+use table::Listener;
 
 use crate::balancer::Client;
 use crate::core::Core;
@@ -39,7 +39,7 @@ pub(crate) struct Acceptors {
 
 struct Acceptor {
     /// Keeps the socket open while the kernel accepts from it.
-    sockets: Arc<Sockets>,
+    sockets: Arc<ListenGroup>,
     /// As the latest table has it.
     listener: Arc<Listener>,
     mode: Mode,
@@ -170,7 +170,7 @@ impl Acceptors {
     /// Whether all that a multishot accept could take at once would find permits.
     fn has_room<D>(&mut self, core: &Core<D>, number: usize) -> bool {
         let listener = &self.get(number).listener;
-        let of_listener = listener.connections_max.saturating_sub(listener.gate.active());
+        let of_listener = listener.connections_max.saturating_sub(listener.semaphore.active());
         let of_process = core.connections_max.saturating_sub(core.semaphore.active());
         of_listener.min(of_process) > listener.backlog
     }
@@ -394,7 +394,7 @@ impl Acceptors {
 
     /// Waits no longer, so that the next permit wakes another worker that does.
     fn done_waiting<D>(&self, core: &Core<D>, listener: &Listener) {
-        core.wake(listener.gate.done_waiting(core.index, listener.connections_max));
+        core.wake(listener.semaphore.done_waiting(core.index, listener.connections_max));
         let waits = |acceptor: &Acceptor| acceptor.mode == Mode::Waiting || !acceptor.held.is_empty();
         if !self.all.iter().flatten().any(waits) {
             core.wake(core.semaphore.done_waiting(core.index, core.connections_max));

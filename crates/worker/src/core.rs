@@ -39,25 +39,25 @@ impl<D> Core<D> {
     /// The semaphore that has no permit left. An acceptor must wait at that one only: if it waited at both, it would be woken
     /// by the permit that its own attempt gives back, and two workers could wake each other for ever.
     pub(crate) fn admit<'a>(&'a self, listener: &'a Listener) -> Result<(), &'a Semaphore> {
-        if !self.semaphore.enter(self.connections_max) {
+        if !self.semaphore.try_acquire(self.connections_max) {
             return Err(&self.semaphore);
         }
-        if !listener.gate.enter(listener.connections_max) {
-            self.wake(self.semaphore.leave());
-            return Err(&listener.gate);
+        if !listener.semaphore.try_acquire(listener.connections_max) {
+            self.wake(self.semaphore.release());
+            return Err(&listener.semaphore);
         }
         Ok(())
     }
 
     /// Releases the permits of a connection of this listener.
     pub(crate) fn dismiss(&self, listener: &Listener) {
-        self.wake(listener.gate.leave());
-        self.wake(self.semaphore.leave());
+        self.wake(listener.semaphore.release());
+        self.wake(self.semaphore.release());
     }
 
     /// Releases the permit of a backend.
-    pub(crate) fn leave(&self, backend: &Backend) {
-        backend.leave().for_each(|worker| self.wake(Some(worker)));
+    pub(crate) fn release(&self, backend: &Backend) {
+        backend.release().for_each(|worker| self.wake(Some(worker)));
     }
 
     pub(crate) fn wake(&self, worker: Option<usize>) {

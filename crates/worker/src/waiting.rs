@@ -141,22 +141,22 @@ impl WaitQueues {
         let (listener, pool) = (&connection.listener, &connection.pool);
         let seeking = connection.state.seeking();
         let failed = seeking.attempts.failed;
-        let (semaphore, bounds, full) = match (wait_for, listener.demand) {
+        let (semaphore, bounds, full) = match (wait_for, listener.target_role) {
             (WaitFor::Primary, TargetRole::Primary(hold)) => {
-                (&listener.hold_gate, hold, failed.unwrap_or(CloseReason::HoldFull))
+                (&listener.hold_semaphore, hold, failed.unwrap_or(CloseReason::HoldFull))
             }
             (WaitFor::Primary, TargetRole::Any | TargetRole::Replica(_)) => {
                 unreachable!("such a listener wants no primary")
             }
-            (WaitFor::Capacity, _) => (&pool.queue_gate, pool.queue, CloseReason::QueueFull),
+            (WaitFor::Capacity, _) => (&pool.queue_semaphore, pool.queue, CloseReason::QueueFull),
         };
-        let has_candidates = pool.has_candidates(listener.demand);
+        let has_candidates = pool.has_candidates(listener.target_role);
         if seeking.attempts.ticket.is_some_and(|ticket| ticket.since + bounds.timeout <= core.now) {
             return Err(reason_at_timeout(wait_for, failed, has_candidates));
         }
         let has_permit =
             matches!(&seeking.step, Step::Waiting(wait) if Arc::ptr_eq(&wait.semaphore, semaphore));
-        if !has_permit && !semaphore.enter(bounds.connections_max) {
+        if !has_permit && !semaphore.try_acquire(bounds.connections_max) {
             return Err(full);
         }
         if !has_permit {
@@ -172,7 +172,7 @@ impl WaitQueues {
         let tries_again = wait_for == WaitFor::Primary && has_candidates;
         core.timers.set(slot, if tries_again { end.min(core.now + RETRY_INTERVAL) } else { end });
         if let (false, Step::Waiting(before)) = (has_permit, before) {
-            core.wake(before.semaphore.leave());
+            core.wake(before.semaphore.release());
         }
         core.poll_hangup(slot, Direction::ToBackend, client);
         Ok(())
@@ -186,7 +186,7 @@ impl WaitQueues {
         if let Step::Waiting(wait) = std::mem::replace(&mut seeking.step, Step::Picking) {
             self.remove(listener, pool, wait.wait_for, seeking.attempts.ticket);
             core.timers.clear(slot);
-            leave(core, &wait);
+            release(core, &wait);
         }
     }
 
@@ -194,7 +194,7 @@ impl WaitQueues {
     pub(crate) fn on_close<D>(&mut self, core: &mut Core<D>, slot: u32, ticket: Option<Ticket>, wait: &Wait) {
         let Connection { listener, pool, .. } = core.slots.get(slot);
         self.remove(listener, pool, wait.wait_for, ticket);
-        leave(core, wait);
+        release(core, wait);
     }
 
     /// Takes all that wait, in their order: another table is in force, and each is tried again.
@@ -236,8 +236,8 @@ impl WaitQueues {
 }
 
 /// Releases the permit to wait. No worker waits for one; it is of a semaphore like any other, though.
-fn leave<D>(core: &Core<D>, wait: &Wait) {
-    core.wake(wait.semaphore.leave());
+fn release<D>(core: &Core<D>, wait: &Wait) {
+    core.wake(wait.semaphore.release());
 }
 
 /// Why a wait ends whose time is up. `failed` is why the last attempt failed, if there was one; `has_candidates` says that some

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::files::Files;
+use super::talk::ANSWER_MAX;
 use super::tls;
 use crate::answer::{ProbeError, Text};
 use crate::target::Target;
@@ -113,4 +114,4 @@ pub(super) fn is_end(error: &io::Error) -> bool {
 
 /// How many bytes one probe receives at most; a hostile server could send for ever. It is enough for the status of a replica
 /// that follows 256 servers, which is as many as MySQL allows.
-const RECEIVED_MAX: usize = 8 * super::ANSWER_MAX;
+const RECEIVED_MAX: usize = 8 * ANSWER_MAX;

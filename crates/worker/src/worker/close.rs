@@ -109,7 +109,7 @@ impl<D: Driver> Worker<D> {
         if let Some((socket, backend)) = left.backend() {
             core.driver.close(socket);
             backend.counters.of(core.index).active.sub(1);
-            core.leave(backend);
+            core.release(backend);
         }
         listener.counters.of(core.index).active.sub(1);
         core.count_life(&pool, stats.accepted_at);

@@ -79,7 +79,7 @@ impl<D: Driver> Worker<D> {
         }
         // A client that has left already may go to any.
         let address = || driver.peer(*client).map_or(NO_ADDRESS, |address| address.ip());
-        pool.pick(listener.demand, attempts.tried(), &mut self.dice, address)
+        pool.pick(listener.target_role, attempts.tried(), &mut self.dice, address)
     }
 
     /// A pick found no backend that may be tried: says what the connection is to wait for.
@@ -89,12 +89,13 @@ impl<D: Driver> Worker<D> {
     /// There is nothing to wait for, and this is why.
     fn on_no_candidate(&mut self, slot: u32) -> Result<WaitFor, CloseReason> {
         let connection = self.core.slots.get(slot);
-        let demand = connection.listener.demand;
-        let (has_candidates, allowed) = (connection.pool.has_candidates(demand), connection.pool.attempts);
+        let target_role = connection.listener.target_role;
+        let (has_candidates, allowed) =
+            (connection.pool.has_candidates(target_role), connection.pool.attempts);
         let attempts = &mut connection.state.seeking().attempts;
         let is_missing = !has_candidates && !attempts.is_exhausted(allowed);
         let is_out_of_reach = attempts.failed.is_some_and(is_of_the_backend);
-        if matches!(demand, TargetRole::Primary(_)) && (is_missing || is_out_of_reach) {
+        if matches!(target_role, TargetRole::Primary(_)) && (is_missing || is_out_of_reach) {
             // The next primary may be one that has failed before. The hold is what bounds attempts: a few by each table, and
             // those that are an interval apart.
             attempts.reset();
@@ -141,7 +142,7 @@ impl<D: Driver> Worker<D> {
                 seeking.attempts.failed = Some(reason);
                 pool.counters.of(core.index).failed(reason).add(1);
                 backend.counters.of(core.index).connect_failed.add(1);
-                core.leave(&backend);
+                core.release(&backend);
                 false
             }
         }
@@ -229,7 +230,7 @@ impl<D: Driver> Worker<D> {
         counters.connect_failed.add(1);
         counters.active.sub(1);
         self.core.driver.close(socket);
-        self.core.leave(&backend);
+        self.core.release(&backend);
         backend
     }
 }

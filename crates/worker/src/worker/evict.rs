@@ -3,7 +3,7 @@
 
 use connection::CloseReason;
 use driver::Driver;
-use table::{DrainBucket, Fate};
+use table::DrainBucket;
 
 use crate::core::Core;
 use crate::state::{Seeking, State, Step};
@@ -28,7 +28,7 @@ pub(super) enum Eviction {
 impl<D> Core<D> {
     /// What the table in force evicts of the connection in this slot, if anything.
     pub(super) fn eviction(&self, slot: u32) -> Option<Eviction> {
-        if !self.table.severs() {
+        if !self.table.evicts() {
             return None;
         }
         let connection = self.slots.peek(slot)?;
@@ -36,14 +36,12 @@ impl<D> Core<D> {
         if let State::Closing(_) = connection.state {
             return None;
         }
-        if let Some(reason) = self.table.listener_leaves(&connection.listener, bucket) {
+        if let Some(reason) = self.table.listener_drained(&connection.listener, bucket) {
             return Some(Eviction::Connection(reason));
         }
         let backend = connection.backend()?;
-        let reason = match self.table.fate(connection.listener.demand, backend) {
-            Fate::Keep => self.table.backend_leaves(backend, bucket),
-            Fate::Close(reason) => Some(reason),
-        };
+        let reason = self.table.eviction(connection.listener.target_role, backend);
+        let reason = reason.or_else(|| self.table.backend_drained(backend, bucket));
         reason.map(Eviction::OfBackend)
     }
 }
@@ -52,7 +50,7 @@ impl<D: Driver> Worker<D> {
     /// Another table is in force: all connections are to be looked at again, if it evicts any.
     pub(super) fn begin_evicting(&mut self) {
         // Those that connect later need no second look: `on_connect` has one at each.
-        self.evicting = self.core.table.severs().then_some(0);
+        self.evicting = self.core.table.evicts().then_some(0);
     }
 
     /// Looks at the next slots.

@@ -117,11 +117,11 @@ impl<D> Core<D> {
         };
         let listener = self.table.listener_on(&connection.listener.sockets);
         let pool = listener.map_or(&connection.pool, |listener| &listener.pool);
-        let demand = listener.unwrap_or(&connection.listener).demand;
+        let target_role = listener.unwrap_or(&connection.listener).target_role;
         match wait.wait_for {
             // One that could not reach the primary waits until it tries again.
-            WaitFor::Primary => pool.has_candidates(demand) && attempts.failed.is_none(),
-            WaitFor::Capacity => pool.has_place(demand, attempts.tried()),
+            WaitFor::Primary => pool.has_candidates(target_role) && attempts.failed.is_none(),
+            WaitFor::Capacity => pool.can_pick(target_role, attempts.tried()),
         }
     }
 }

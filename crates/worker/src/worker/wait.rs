@@ -46,10 +46,12 @@ impl<D: Driver> Worker<D> {
     /// The time is up for a client that waits, or it tries the primary again.
     pub(super) fn on_wait_timeout(&mut self, slot: u32, wait_for: WaitFor) {
         let connection = self.core.slots.get(slot);
-        let (demand, has_candidates) =
-            (connection.listener.demand, connection.pool.has_candidates(connection.listener.demand));
+        let (target_role, has_candidates) = (
+            connection.listener.target_role,
+            connection.pool.has_candidates(connection.listener.target_role),
+        );
         let attempts = &connection.state.seeking().attempts;
-        match (demand, attempts.waits_since()) {
+        match (target_role, attempts.waits_since()) {
             (TargetRole::Primary(hold), Some(since))
                 if wait_for == WaitFor::Primary && self.core.now < since + hold.timeout =>
             {
