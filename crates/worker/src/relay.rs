@@ -212,8 +212,8 @@ impl Relays {
         let client = connection.client;
         let output = connection.state.relaying().output(client, direction);
         let Chunk { buffer, start, length } = chunk;
-        let bytes = Bytes { buffer: BufferId(buffer), start, length, more };
-        let sent = match core.driver.send(output, bytes) {
+        let bytes = Bytes::Received { buffer: BufferId(buffer), start, length };
+        let sent = match core.driver.send(output, bytes, more) {
             Ok(sent) => sent,
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(errno) => return Err(fault_of(errno)),
