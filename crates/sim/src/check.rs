@@ -9,7 +9,7 @@ use config::{Fallback, TargetRole};
 use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Stage, Termination, Waiting};
 use driver::BUFFER_SIZE;
 use table::{Backend, DrainWindow, Histogram, Listener, Phase, Pool, PoolCounters, Table};
-use worker::{Record, StateView, Worker, WorkerView};
+use worker::{PIPES_WARM_MAX, Record, StateView, Worker, WorkerView};
 
 use crate::agenda::{MILLISECOND, SECOND, nanos};
 use crate::descriptors::{Socket, Thing};
@@ -200,6 +200,8 @@ impl Run {
             assert!(view.acceptors.iter().all(|(.., held)| *held == 0), "clients are held for ever");
             assert_eq!(view.load, 0, "connections that ended count as a worker's load");
             assert_eq!(view.pipes_open as usize, view.pipes_free, "pipes were not given back");
+            let kept = PIPES_WARM_MAX.min(self.scenario.pipes_max / 2);
+            assert!(view.pipes_open <= kept, "{} idle pipes stay open", view.pipes_open);
             pipes += view.pipes_free;
         }
         let open = world.descriptors.iter().filter(|thing| matches!(thing, Thing::PipeRead(_))).count();

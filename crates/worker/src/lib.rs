@@ -42,6 +42,7 @@ pub use crate::worker::Worker;
 // For the simulated kernel: it turns workers itself and looks into them in between.
 pub use crate::acceptor::Mode;
 pub use crate::held_acks::Ack;
+pub use crate::pipes::PIPES_WARM_MAX;
 pub use crate::waiting::WaitFor;
 pub use crate::worker::inspect::{ConnectionView, StateView, WorkerView};
 

@@ -94,12 +94,13 @@ impl Relays {
 
     /// When it has something to do next, whatever completes.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.held_acks.next()
+        self.held_acks.next().into_iter().chain(self.pipes.next()).min()
     }
 
     /// Does what is due by now.
     pub(crate) fn on_time<D: Driver>(&mut self, core: &mut Core<D>) {
         self.held_acks.release(core);
+        self.pipes.trim(&mut core.driver, core.now);
     }
 
     /// Does what a half wants until it wants nothing more for now, if its connection still relays.
@@ -135,7 +136,7 @@ impl Relays {
                     }
                     None => relaying.relay.half(direction).copy(),
                 },
-                Next::GivePipe(pipe) => self.pipes.give_back(pipe),
+                Next::GivePipe(pipe) => self.pipes.give_back(pipe, core.now),
                 Next::Fill(pipe, length) => {
                     budget = budget.saturating_sub(fill(core, slot, direction, pipe, length));
                 }
@@ -230,7 +231,7 @@ impl Relays {
     /// Takes back what a relay that ended has yet: what it had queued, and its pipes.
     pub(crate) fn discard<D: Driver>(
         &mut self,
-        driver: &mut D,
+        core: &mut Core<D>,
         client: Fd,
         socket: Fd,
         relay: &mut Relay<Pipe>,
@@ -238,15 +239,15 @@ impl Relays {
         for (direction, output) in Direction::BOTH.into_iter().zip([socket, client]) {
             if relay.is_handed_over(direction) && !relay.half(direction.other()).has_ended() {
                 // What it sent goes nowhere; left unread, it would make the kernel discard what it is to get.
-                driver.discard_received(output);
+                core.driver.discard_received(output);
             }
             let half = relay.half(direction);
             while let Some(buffer) = half.discard(&mut self.chunks) {
-                driver.give_back(BufferId(buffer));
+                core.driver.give_back(BufferId(buffer));
             }
             match half.pipe() {
-                Some((pipe, 0)) => self.pipes.give_back(pipe),
-                Some((pipe, _)) => self.pipes.discard(driver, pipe),
+                Some((pipe, 0)) => self.pipes.give_back(pipe, core.now),
+                Some((pipe, _)) => self.pipes.discard(&mut core.driver, pipe),
                 None => {}
             }
         }

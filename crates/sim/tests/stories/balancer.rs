@@ -63,7 +63,7 @@ impl Balancer {
             semaphore: Arc::clone(&gate),
             balancer: worker::Balancer::new(1).remove(0),
             queries: queries.remove(0),
-            pipes_max: 4,
+            pipes_max: 128,
             counters: Arc::new(PerWorker::new(1)),
             recorder,
             wakers: stage.wakers(),

@@ -99,7 +99,7 @@ impl<D: Driver> Worker<D> {
             unreachable!("`close` comes first")
         };
         if let Left::Relay(backend_socket, _, relay) = &mut left {
-            self.relays.discard(&mut core.driver, socket, *backend_socket, relay);
+            self.relays.discard(core, socket, *backend_socket, relay);
         }
         // Whether it is wanted or not, or it would be taken for that of the next connection in this slot.
         let client = self.recording.forget_client(slot);
