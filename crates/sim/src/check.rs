@@ -359,7 +359,7 @@ impl Run {
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
                 CloseReason::Drained => any_number_if(self.ending_at.is_some()),
-                CloseReason::NoDescriptor => answered.no_accept,
+                CloseReason::NoDescriptor => answered.no_accept + answered.no_descriptor,
             };
             let ended = closed(listeners, reason);
             assert!(ended <= most, "{ended} connections ended by {}, {most} had reason to", reason.name());

@@ -261,7 +261,8 @@ fn reason_of(errno: Errno) -> CloseReason {
         Errno::CONNREFUSED | Errno::CONNRESET => CloseReason::ConnectRefused,
         Errno::TIMEDOUT => CloseReason::ConnectTimedOut,
         Errno::ADDRNOTAVAIL | Errno::ADDRINUSE => CloseReason::NoSourcePort,
-        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => CloseReason::NoResources,
+        Errno::MFILE | Errno::NFILE => CloseReason::NoDescriptor,
+        Errno::NOBUFS | Errno::NOMEM => CloseReason::NoResources,
         // ENETUNREACH, EHOSTUNREACH, ENETDOWN, and what a local rule answers: EPERM, EACCES, EINVAL.
         _ => CloseReason::ConnectUnreachable,
     }
