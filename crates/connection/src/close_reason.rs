@@ -47,13 +47,14 @@ reasons! {
         "The last backend tried could not be reached: no route, host or network down, or a local rule forbids it.";
     NoBackend, "no_backend":
         "No backend of the pool takes connections: all have weight 0, or none is available.";
-    NoSourceAddress, "no_source_address": "This host does not hold the address that the pool connects from, its `source`.";
+    NoSourceAddress, "no_source_address":
+        "This host does not hold the address that the pool connects from, its `source`.";
     NoSourcePort, "no_source_port": "No local port was free to connect from.";
     NoResources, "no_resources": "The kernel had no memory for a socket to a backend.";
     Idle, "idle":
         "No byte moved in either direction for `idle_timeout`, and no peer took any that the kernel held for it.";
     HalfClosedTimeout, "half_closed_timeout":
-        "One side had finished, and the other stood still for `half_closed_timeout`, as for `idle`.";
+        "One side had finished, and the other was idle for `half_closed_timeout`.";
     Drained, "drained": "The drain ran out of time, or was cut short.";
     NoDescriptor, "no_descriptor": "No descriptor was left for the client, or for a socket to a backend.";
     NoPrimary, "no_primary": "No backend was the primary, for as long as a client is held for one.";
