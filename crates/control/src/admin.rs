@@ -15,8 +15,8 @@ mod connections;
 mod durations;
 mod explanation;
 mod feed;
+mod find;
 mod metrics;
-mod overrides;
 mod pages;
 mod routes;
 mod server;
@@ -36,7 +36,7 @@ pub use self::durations::DurationsStatus;
 pub(crate) use self::explanation::explanation;
 pub use self::explanation::{CaseStatus, ExplanationStatus, RouteQuery};
 
-pub(crate) use self::overrides::{Drain, Override, Overrides, Unknown, find};
+pub(crate) use self::find::{Unknown, find};
 pub(crate) use self::server::Admin;
 pub use self::status::{
     BackendStatus, LeavingStatus, ListenerStatus, OverrideStatus, PhaseStatus, Places, PoolStatus,
@@ -61,5 +61,5 @@ pub(crate) enum AdminRequest {
     Command(Command, String, oneshot::Sender<Answer>),
 }
 
-/// Asks that wait for the one writer. At the bound a connection waits with its ask.
-pub(crate) const ASKS_MAX: usize = 16;
+/// Requests that wait for the one writer. At the bound a connection waits with its request.
+pub(crate) const REQUESTS_MAX: usize = 16;

@@ -19,7 +19,6 @@ mod pulse;
 mod reading;
 mod ready;
 mod reload;
-mod retired;
 mod run; // From start to end. Start here.
 mod shortages;
 mod sizing;

@@ -5,7 +5,11 @@
 
 mod changes;
 
-mod table; // What is frozen, and how it is made. Start here.
+mod table; // What is frozen. Start here.
+mod writer; // What makes the next one, and from what.
+
+mod effective;
+mod overrides;
 
 mod listener;
 mod pool; // Who may be picked, and how one is.
@@ -37,6 +41,7 @@ mod failures;
 mod histogram;
 mod published;
 mod removed;
+mod retired;
 #[cfg(test)]
 mod samples;
 mod semaphore;
@@ -50,9 +55,11 @@ pub use crate::counters::{
     BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
 };
 pub use crate::drain_window::{DrainBucket, DrainWindow};
+pub use crate::effective::EffectiveConfig;
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
 pub use crate::histogram::{Durations, Histogram};
 pub use crate::listener::{Listener, Sockets};
+pub use crate::overrides::{BackendKey, Drain, Override, Overrides};
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
@@ -61,3 +68,4 @@ pub use crate::semaphore::Semaphore;
 pub use crate::state::{Availability, BackendState, Inputs, PoolInputs, Role};
 pub use crate::table::{Phase, Table};
 pub use crate::waiters::Waiters;
+pub use crate::writer::{Origin, TableWriter, Written};

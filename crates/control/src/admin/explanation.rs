@@ -74,7 +74,7 @@ pub(crate) fn explanation(
     let settings = |config: &'_ config::Config| config.pools.iter().position(|known| known.name == pool.name);
     let index = settings(known.effective).expect("the table was built from it");
     let nothing = table::PoolInputs::default();
-    let health = known.health.pools.get(&pool.name).unwrap_or(&nothing);
+    let health = known.inputs.pools.get(&pool.name).unwrap_or(&nothing);
     let told = explain(listener, &known.effective.pools[index], health, coming.client);
     let names = |indices: &[table::BackendIndex]| -> Vec<String> {
         indices.iter().map(|index| pool.backend(*index).name.clone()).collect()

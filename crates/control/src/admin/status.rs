@@ -9,13 +9,12 @@ use connection::CloseReason;
 use health::Verdict;
 use serde::{Deserialize, Serialize};
 use table::{
-    Availability, Backend, BackendState, Counter, DrainWindow, Inputs, Listener, PerWorker, Phase, Pool,
-    Removed, Role, Semaphore, Table, WorkerCounters,
+    Availability, Backend, BackendState, Counter, Drain, DrainWindow, Inputs, Listener, Override, Overrides,
+    PerWorker, Phase, Pool, Removed, Role, Semaphore, Table, WorkerCounters,
 };
 
 use super::answer::{Reloads, unix_seconds};
 use super::durations::DurationsStatus;
-use super::overrides::{Overrides, seconds_left};
 use crate::access_log::{AccessLog, AccessLogStatus};
 use crate::event_log::{Entry, EventLog};
 use crate::monitor::HealthMonitor;
@@ -290,14 +289,14 @@ pub(crate) struct StatusSources<'a> {
     /// The same, with what operators said laid over it: what the table was built from.
     pub(crate) effective: &'a Config,
     pub(crate) overrides: &'a Overrides,
-    pub(crate) health: &'a Inputs,
-    pub(crate) watch: &'a HealthMonitor,
+    pub(crate) inputs: &'a Inputs,
+    pub(crate) monitor: &'a HealthMonitor,
     pub(crate) gate: &'a Semaphore,
     pub(crate) connections_max: u32,
     pub(crate) reloads: &'a Reloads,
     pub(crate) workers: &'a PerWorker<WorkerCounters>,
     pub(crate) access_log: &'a AccessLog,
-    pub(crate) chronicle: &'a EventLog,
+    pub(crate) event_log: &'a EventLog,
     pub(crate) peaks: &'a Peaks,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
@@ -329,7 +328,7 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
             .map(|(pool, written)| known.pool(pool, written))
             .collect(),
         leaving: leaving(&table.removed, known.now),
-        chronicle: known.chronicle.entries().cloned().collect(),
+        chronicle: known.event_log.entries().cloned().collect(),
     }
 }
 
@@ -384,6 +383,24 @@ fn leaving(removed: &Removed, now: Instant) -> Vec<LeavingStatus> {
     backends.chain(listeners).filter(|gone| gone.active > 0).collect()
 }
 
+fn override_status(it: Override, now: Instant) -> OverrideStatus {
+    let drain_seconds_left = match it.drain {
+        Some(Drain::Until(window)) => Some(seconds_left(window, now)),
+        Some(Drain::Open) | None => None,
+    };
+    OverrideStatus {
+        drained: it.drain.is_some(),
+        drain_seconds_left,
+        disabled: it.disabled,
+        weight: it.weight,
+    }
+}
+
+/// How long connections have yet, in whole seconds, those begun included.
+fn seconds_left(window: DrainWindow, now: Instant) -> u64 {
+    window.until.saturating_duration_since(now).as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
 fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
     let counters = &listener.counters;
     ListenerStatus {
@@ -416,9 +433,9 @@ fn closed<T>(counters: &PerWorker<T>, of: impl Fn(&T, CloseReason) -> &Counter) 
 
 impl StatusSources<'_> {
     pub(super) fn pool(&self, pool: &Pool, written: &config::Pool) -> PoolStatus {
-        let statuses = self.watch.known(&pool.name);
-        let standings = self.health.pools.get(&pool.name);
-        let conflict = self.watch.conflict(&pool.name);
+        let statuses = self.monitor.known(&pool.name);
+        let standings = self.inputs.pools.get(&pool.name);
+        let conflict = self.monitor.conflict(&pool.name);
         let claims = |backend: &&config::Backend| conflict.contains(&backend.address);
         let backend = |(backend, written): (&std::sync::Arc<Backend>, &config::Backend)| {
             let standing = standings.and_then(|pool| pool.backends.get(&backend.address));
@@ -427,8 +444,8 @@ impl StatusSources<'_> {
                 backend_status(backend, written.tier, standing.copied().unwrap_or_default(), peak);
             let since = |last| self.now.saturating_duration_since(last).as_secs_f64();
             status.last_seconds = peak.last.map(since);
-            status.overrides = self.overrides.of(&pool.name, backend.address).shown(self.now);
-            let ejected_for = self.watch.ejected_for(&pool.name, backend.address, self.now);
+            status.overrides = override_status(self.overrides.of(&pool.name, backend.address), self.now);
+            let ejected_for = self.monitor.ejected_for(&pool.name, backend.address, self.now);
             status.ejected_for_seconds = ejected_for.map(|left| left.as_secs_f64());
             if let Some(known) = statuses.get(&backend.address) {
                 status.lag_seconds = lag_seconds(known);
