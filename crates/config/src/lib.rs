@@ -51,6 +51,9 @@ mod changes;
 mod describe;
 mod forward;
 
+// Sentences that other crates build about names and numbers.
+mod sentences;
+
 // Valid, and probably not intended.
 mod warning;
 
@@ -66,6 +69,6 @@ pub use crate::forward::{TextError, backend_address, listen_address, read_durati
 pub use crate::own::{OwnBackend, OwnPlace};
 pub use crate::probe::Probe;
 pub use crate::regular::read_file;
+pub use crate::sentences::{counted, listed, unknown};
 pub use crate::size::show as show_size;
-pub use crate::suggest::nearest;
 pub use crate::warning::Warning;

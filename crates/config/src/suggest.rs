@@ -1,7 +1,7 @@
 //! Guesses which known word a misspelt word stands for.
 
 /// The word of `known` that `written` is most likely a misspelling of.
-pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if written.chars().count() > WORD_CHARS_MAX {
         return None;
     }
