@@ -131,7 +131,7 @@ fn target_role(fields: &Fields<'_>, problems: &mut Problems) -> (TargetRole, Opt
     };
     match target_role {
         TargetRole::Primary(_) => {
-            refuse("fallback", "for a primary", "it is for listeners of `role: replica`")
+            refuse("fallback", "for a primary", "it is for listeners of `role: replica`");
         }
         TargetRole::Replica(_) => refuse("hold", "for replicas", "it is for listeners of `role: primary`"),
         // An invalid role has been reported; the keys that belong to it may be valid.

@@ -114,13 +114,13 @@ fn a_primary_that_lets_no_probe_in_loses_the_role_to_a_newer_timeline() {
     assert_eq!(served(kind, &lb).0, "a");
     let mark = lb.mark();
     a.claims(Claim::Full, 2);
-    lb.wait_for("backend a: probe failed: no connection left", mark);
+    lb.wait_for("backend a: probe failed: too many connections", mark);
     a.answers(5);
     in_force(&lb);
     assert_eq!(served(kind, &lb).0, "a", "nothing claims beside it");
 
     b.claims(Claim::Primary, 1);
-    lb.wait_for("backend b: role was replica, is primary", mark);
+    lb.wait_for("backend b: role changed from replica to primary", mark);
     b.answers(3);
     in_force(&lb);
     assert_eq!(served(kind, &lb).0, "a", "the other one is older");

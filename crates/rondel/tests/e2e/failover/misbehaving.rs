@@ -27,7 +27,7 @@ fn it_answers_in_no_language() {
         let _ = peer.0.read(&mut [0; 1024]);
         let _ = peer.0.write_all(b"\x7f\x00HELO\r\n$$$\r\n\r\n\xff\xfe");
     });
-    is_left_out(bad, "is down: not its protocol");
+    is_left_out(bad, "is down: protocol error");
 }
 
 /// Whether it is heard or has closed when it is asked is a race, so it fails in one way or another each time.
@@ -131,7 +131,7 @@ fn a_wrong_password_is_said_once_and_takes_nobody_away() {
     );
     let lb = Lb::start(&Setup::to_with(&probe, &[target("redis", 9001)]));
 
-    lb.wait_for("backend redis: probe failed: the probe is not let in", 0);
+    lb.wait_for("backend redis: probe failed: access denied", 0);
     let asked = || denied(&redis);
     let before = asked();
     eventually("it is asked again and again", || asked() >= before + 10);

@@ -170,8 +170,8 @@ fn start_with(primary: &Postgres, settings: &str) -> Lb {
             .listen("readers", address(READERS), "web", "role: replica, fallback: primary")
             .pool("web", &pool, &[target("old", 9001), target("new", 9002)]),
     );
-    lb.wait_for("backend old: role was unknown, is primary", 0);
-    heard(&lb, "new", "role was unknown, is replica", 0);
+    lb.wait_for("backend old: role changed from unknown to primary", 0);
+    heard(&lb, "new", "role changed from unknown to replica", 0);
     lb
 }
 

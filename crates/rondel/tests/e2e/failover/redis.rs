@@ -37,7 +37,7 @@ fn writers_follow_a_failover_of_sentinel() {
     let followed = in_force(&lb);
     let written = total(&lb.log_from(lb.reload_unchanged()), "backend=old", "picked");
     // Until Sentinel tells it to follow.
-    heard(&lb, "old", "role was primary, is replica", mark);
+    heard(&lb, "old", "role changed from primary to replica", mark);
     writers.wait_for(50);
     let visits = writers.leave();
 
@@ -68,8 +68,8 @@ fn a_failover_that_the_servers_agree_on_loses_nothing() {
     let told = Instant::now();
     let (host, port) = (new.at.ip().to_string(), new.at.port().to_string());
     assert_eq!(old.says(&["FAILOVER", "TO", &host, &port]).trim(), "OK");
-    heard(&lb, "old", "role was primary, is ", mark);
-    let followed = heard(&lb, "new", "role was replica, is primary", mark);
+    heard(&lb, "old", "role changed from primary to ", mark);
+    let followed = heard(&lb, "new", "role changed from replica to primary", mark);
     writers.wait_for(50);
     let visits = writers.leave();
 
@@ -106,7 +106,7 @@ fn writers_wait_while_sentinel_replaces_who_was_killed() {
     let mut held = lb.connect();
     held.send(b"PING\r\n");
     // Meanwhile it has no link to its primary, and is a replica all the same.
-    let promoted = heard(&lb, "new", "role was replica, is primary", mark);
+    let promoted = heard(&lb, "new", "role changed from replica to primary", mark);
     assert_eq!(held.line(), "+PONG\r");
     writers.wait_for(50);
 
@@ -144,7 +144,7 @@ fn a_primary_that_stood_still_gets_nothing_when_it_wakes() {
     let stopped = Instant::now();
     // Its kernel goes on accepting, so clients are stuck with it until it is known.
     let detected = heard(&lb, "old", "is down: no answer in time", mark);
-    let promoted = heard(&lb, "new", "role was replica, is primary", mark);
+    let promoted = heard(&lb, "new", "role changed from replica to primary", mark);
     writers.wait_for(50);
 
     let picked = || total(&lb.log_from(lb.reload_unchanged()), "backend=old", "picked");
@@ -183,8 +183,8 @@ fn start_with(timeout: &str) -> Lb {
             .listen("web", address(PORT), "web", "role: primary, hold: { connections: 100, timeout: 60s }")
             .pool("web", &pool, &[target("old", 9001), target("new", 9002)]),
     );
-    lb.wait_for("backend old: role was unknown, is primary", 0);
-    heard(&lb, "new", "role was unknown, is replica", 0);
+    lb.wait_for("backend old: role changed from unknown to primary", 0);
+    heard(&lb, "new", "role changed from unknown to replica", 0);
     lb
 }
 

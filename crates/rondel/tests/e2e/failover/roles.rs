@@ -17,8 +17,8 @@ fn writers_follow_the_role_and_leave_who_has_lost_it() {
     let mark = lb.mark();
     a.plays(Played::Replica);
     b.plays(Played::Primary);
-    heard(&lb, "a", "role was primary, is replica", mark);
-    heard(&lb, "b", "role was replica, is primary", mark);
+    heard(&lb, "a", "role changed from primary to replica", mark);
+    heard(&lb, "b", "role changed from replica to primary", mark);
     assert_eq!(session.end(), End::Reset);
     assert_eq!(served(&lb).0, "b");
     assert_eq!(closes(&lb.end(), "role_lost"), 1);
@@ -33,8 +33,8 @@ fn sessions_may_be_kept_with_who_has_lost_its_role() {
     let mark = lb.mark();
     b.plays(Played::Primary);
     a.plays(Played::Replica);
-    heard(&lb, "a", "role was primary, is replica", mark);
-    heard(&lb, "b", "role was replica, is primary", mark);
+    heard(&lb, "a", "role changed from primary to replica", mark);
+    heard(&lb, "b", "role changed from replica to primary", mark);
     assert_eq!(asks(&mut session), "a");
     assert_eq!(served(&lb).0, "b");
 }
@@ -67,7 +67,7 @@ fn readers_go_to_replicas_and_to_the_primary_only_when_there_is_none() {
     let (_, mut session) = served(&lb);
     let mark = lb.mark();
     b.plays(Played::Neither);
-    heard(&lb, "b", "role was replica, is ", mark);
+    heard(&lb, "b", "role changed from replica to ", mark);
     assert_eq!(served(&lb).0, "a");
     // What it reads is no worse than before.
     assert_eq!(asks(&mut session), "b");
@@ -94,7 +94,7 @@ fn writers_are_held_until_there_is_a_primary() {
 
     let mark = lb.mark();
     b.plays(Played::Primary);
-    lb.wait_for("backend b: role was replica, is primary", mark);
+    lb.wait_for("backend b: role changed from replica to primary", mark);
     for client in &mut held {
         assert_eq!(client.line(), "b");
     }
