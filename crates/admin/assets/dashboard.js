@@ -1,11 +1,11 @@
-// The dashboard: draws what /events tells once a second. Whatever comes from there is text, and never taken for HTML.
+// The dashboard: displays the status that /events sends once a second. All of it is text, and never parsed as HTML.
 "use strict";
 
-const SECONDS_KEPT = 300; // Of the charts.
+const SECONDS_KEPT = 300; // In the charts.
 const ENTRIES_SHOWN = 256;
-const SILENCE_MAX = 3500; // In milliseconds. A second more than two that were missed: contact is lost.
+const SILENCE_MAX = 3500; // In milliseconds: two missed updates and a second. After that, contact is lost.
 
-// HAProxy's names; the status comes first, because it is what one looks for.
+// HAProxy's names; the status comes first, because it matters most.
 const GROUPS = [
   ["", ["Backend", "Status"]], ["Queue", ["Cur", "Max", "Limit"]], ["Session rate", ["Cur", "Max"]],
   ["Sessions", ["Cur", "Max", "Limit", "Total", "LbTot", "Last"]], ["Bytes", ["In", "Out"]], ["Errors", ["Conn"]],
@@ -13,27 +13,27 @@ const GROUPS = [
   ["Server", ["LastChk", "Wght", "Act", "Bck", "Chk", "Dwn", "Dwntme", "Thrtle"]],
 ];
 
-// Columns of words, not of numbers.
+// Columns of text, not of numbers.
 const WORDS = ["Backend", "Listener", "Status", "LastChk"];
 
 const MEANINGS = {
-  Queue: "Clients that wait for a backend that is not full. They wait for the pool.",
-  "Session rate": "Connections a second.",
-  Sessions: "Connections: now, most at once, bound, in all.",
-  LbTot: "How often it was picked; attempts that failed included.",
-  Last: "How long ago it got the last connection.",
+  Queue: "Clients that wait for a backend below its limit. The queue belongs to the pool.",
+  "Session rate": "New connections per second.",
+  Sessions: "Connections: current, peak, limit, total.",
+  LbTot: "How often it was picked, including failed attempts.",
+  Last: "Time since its last connection.",
   In: "Bytes from clients to backends.",
   Out: "Bytes from backends to clients.",
-  Conn: "Attempts to connect that failed.",
-  Redis: "Redispatched: attempts that failed and were followed by one at another backend.",
-  LastChk: "What the last probe said, and how long it took.",
+  Conn: "Failed connection attempts.",
+  Redis: "Redispatched: failed attempts that were followed by one at another backend.",
+  LastChk: "The result of the last probe, and how long it took.",
   Wght: "Its share of new connections.",
-  Act: "Y: it is of the active tier.",
-  Bck: "Y: it is of the backup tier.",
-  Chk: "Probes that failed.",
+  Act: "Y: it is in the active tier.",
+  Bck: "Y: it is in the backup tier.",
+  Chk: "Failed probes.",
   Dwn: "How often it went down.",
-  Dwntme: "How long it was down in all.",
-  Thrtle: "How much of its weight it takes while it starts slowly.",
+  Dwntme: "How long it was down in total.",
+  Thrtle: "The part of its weight in use during slow start.",
 };
 
 // Elements.
@@ -54,7 +54,7 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Numbers, for people.
+// Numbers, formatted.
 
 const WHOLE = new Intl.NumberFormat("en");
 
@@ -95,7 +95,7 @@ const clock = (date) => date.toLocaleTimeString("en-GB");
 
 // Charts.
 
-const series = new Map(); // By the chart's name: its times, and its values by line.
+const series = new Map(); // By the name of the chart: its times, and its values by line.
 
 function remember(name, time, values) {
   const kept = series.get(name) ?? [[], ...values.map(() => [])];
@@ -164,7 +164,7 @@ class Chart {
   }
 }
 
-// Tables: made once, then only their cells change, so that a reader, a selection and a focus stay where they are.
+// Tables: created once. Then only their cells change, which keeps the scroll position, the selection and the focus.
 
 function head(groups) {
   const upper = make("tr");
@@ -199,7 +199,7 @@ function setRow(row, cells) {
   });
 }
 
-/// The children of `parent`, one for each of `items`, in their order; made by `create` where a key is new.
+/// The children of `parent`, one for each of `items`, in their order; `create` makes those with a new key.
 function reconcile(parent, items, keyOf, create) {
   const known = new Map([...parent.children].map((child) => [child.dataset.item, child]));
   const wanted = items.map((item) => {
@@ -224,8 +224,8 @@ function card(kind, name, columns, caption) {
   const facts = make("p");
   const drawn = [
     new Chart(`${kind}/${name}/connections`, "Connections", [""], count),
-    new Chart(`${kind}/${name}/rate`, "New connections a second", [""], rate),
-    new Chart(`${kind}/${name}/bytes`, "Bytes a second", ["in", "out"], bytes),
+    new Chart(`${kind}/${name}/rate`, "New connections per second", [""], rate),
+    new Chart(`${kind}/${name}/bytes`, "Bytes per second", ["in", "out"], bytes),
   ];
   const body = make("tbody");
   const foot = make("tfoot");
@@ -258,11 +258,11 @@ function showListener(element, listener) {
 }
 
 function state(backend) {
-  const said = backend.overrides;
-  if (said.disabled) return ["DISABLED", "calm"];
+  const override = backend.overrides;
+  if (override.disabled) return ["DISABLED", "calm"];
   if (backend.state === "down") return ["DOWN", "down"];
   if (backend.state === "ejected") return ["EJECTED", "down"];
-  if (said.drained) return ["DRAIN", "calm"];
+  if (override.drained) return ["DRAIN", "calm"];
   if (backend.weight === 0) return ["NO WEIGHT", "calm"];
   if (backend.role === "lagging") return ["LAGGING", "odd"];
   if (backend.state === "unknown") return backend.probe ? ["UNKNOWN", "odd"] : ["NO CHECK", "up"];
@@ -285,7 +285,7 @@ function backendCells(backend) {
     count(backend.picked), backend.last_seconds === null ? "-" : span(backend.last_seconds),
     bytes(backend.bytes_to_backend), bytes(backend.bytes_to_client), count(backend.connect_failed), count(backend.retried),
     { text: last.length > 40 ? `${last.slice(0, 40)}…` : last, note: took, words: true, hint: last },
-    { text: count(backend.weight), note: backend.overrides.weight === null ? "" : "told" },
+    { text: count(backend.weight), note: backend.overrides.weight === null ? "" : "override" },
     backend.tier === "active" ? "Y" : "-", backend.tier === "backup" ? "Y" : "-",
     probe ? count(probe.failed) : "-", probe ? count(probe.downs) : "-", probe ? span(probe.down_seconds) : "-",
     backend.weight_permille < 1000 ? `${backend.weight_permille / 10}%` : "-",
@@ -329,23 +329,23 @@ function showPool(element, pool) {
   drawn.forEach((chart) => chart.draw());
 }
 
-// What is wrong, gravest first. `calm`: somebody wants it so.
+// Problems, most severe first. `calm`: intended by the operator.
 
 function problems(status) {
   const found = [];
   const say = (grave, text) => found.push({ grave, text });
-  if (status.phase !== "serving") say("odd", `It is ${status.phase}: no new connection is accepted.`);
-  if (status.config.last_error !== null) say("bad", `The last reload was refused, and the configuration before it is in force: ${status.config.last_error}`);
-  if (status.connections.active >= status.connections.max * 0.9) say("odd", `${count(status.connections.active)} of ${count(status.connections.max)} connections of the process are taken.`);
-  if (status.access_log?.error) say("odd", `The access log is not written: ${status.access_log.error}`);
+  if (status.phase !== "serving") say("odd", `The process is ${status.phase}: it accepts no new connections.`);
+  if (status.config.last_error !== null) say("bad", `The last reload was rejected, and the previous configuration is in force: ${status.config.last_error}`);
+  if (status.connections.active >= status.connections.max * 0.9) say("odd", `${count(status.connections.active)} of ${count(status.connections.max)} connections of the process are in use.`);
+  if (status.access_log?.error) say("odd", `The access log cannot be written: ${status.access_log.error}`);
   for (const listener of status.listeners) {
-    if (listener.active >= listener.connections_max * 0.9) say("odd", `Listener ${listener.name}: ${count(listener.active)} of ${count(listener.connections_max)} connections are taken.`);
+    if (listener.active >= listener.connections_max * 0.9) say("odd", `Listener ${listener.name}: ${count(listener.active)} of ${count(listener.connections_max)} connections are in use.`);
     if (listener.held > 0) say("odd", `Listener ${listener.name}: ${count(listener.held)} clients wait for a primary.`);
   }
   status.pools.forEach((pool) => poolProblems(pool, status, say));
-  for (const gone of status.removed ?? []) {
-    const left = gone.seconds_left === null ? "" : `, for ${span(gone.seconds_left)} more`;
-    say("calm", `Removed ${gone.kind} ${gone.name}, pool ${gone.pool}: has ${count(gone.active)} connections yet${left}`);
+  for (const removed of status.removed ?? []) {
+    const left = removed.seconds_left === null ? "" : `, for ${span(removed.seconds_left)} more`;
+    say("calm", `Removed ${removed.kind} ${removed.name}, pool ${removed.pool}: ${count(removed.active)} connections left${left}`);
   }
   const order = ["bad", "odd", "calm"];
   return found.sort((one, other) => order.indexOf(one.grave) - order.indexOf(other.grave));
@@ -354,22 +354,22 @@ function problems(status) {
 function poolProblems(pool, status, say) {
   const name = `Pool ${pool.name}`;
   if (!pool.backends.some(takes)) say("bad", `${name}: no backend takes connections.`);
-  if (pool.conflict.length > 0) say("bad", `${name}: ${pool.conflict.join(", ")} all say that they are the primary.`);
+  if (pool.conflict.length > 0) say("bad", `${name}: ${pool.conflict.join(", ")} all claim to be the primary.`);
   const wanted = status.listeners.some((listener) => listener.pool === pool.name && listener.role === "primary");
   if (wanted && !pool.backends.some((backend) => backend.role === "primary")) say("bad", `${name}: there is no primary.`);
   if (pool.serving === "backup") say("odd", `${name}: the backup tier serves.`);
-  if (pool.queued > 0) say("odd", `${name}: ${count(pool.queued)} clients wait for a backend that is not full.`);
+  if (pool.queued > 0) say("odd", `${name}: ${count(pool.queued)} clients wait for a backend below its limit.`);
   for (const backend of pool.backends) {
-    const who = `${name}, backend ${backend.name}`;
+    const subject = `${name}, backend ${backend.name}`;
     const [word, colour] = state(backend);
     const since = backend.probe ? ` for ${span(backend.probe.since_seconds)}` : "";
     const why = backend.probe?.error ? `: ${backend.probe.error}` : "";
-    if (word === "DOWN") say("bad", `${who}: down${since}${why}`);
-    else if (word === "EJECTED") say("bad", `${who}: put aside${until(backend.ejected_for_seconds)}, because connects to it failed`);
-    else if (word === "LAGGING") say("odd", `${who}: too far behind to be read from`);
-    else if (word === "UNKNOWN") say("odd", `${who}: not heard of yet${why}`);
-    else if (colour === "calm") say("calm", `${who}: ${word.toLowerCase()}${until(backend.overrides.drain_seconds_left)}`);
-    else if (backend.probe?.error) say("odd", `${who}: its last probe failed${why}`);
+    if (word === "DOWN") say("bad", `${subject}: down${since}${why}`);
+    else if (word === "EJECTED") say("bad", `${subject}: ejected${until(backend.ejected_for_seconds)}, because connections to it failed`);
+    else if (word === "LAGGING") say("odd", `${subject}: lags too far behind to be read from`);
+    else if (word === "UNKNOWN") say("odd", `${subject}: not probed yet${why}`);
+    else if (colour === "calm") say("calm", `${subject}: ${word.toLowerCase()}${until(backend.overrides.drain_seconds_left)}`);
+    else if (backend.probe?.error) say("odd", `${subject}: its last probe failed${why}`);
   }
 }
 
@@ -381,9 +381,9 @@ function showHealth(status) {
   const title = byId("health-title");
   const bad = wrong.some((problem) => problem.grave === "bad");
   title.className = bad ? "bad" : wrong.length > 0 ? "odd" : "good";
-  const needs = wrong.length === 1 ? "1 thing needs a look" : `${wrong.length} things need a look`;
-  setText(title, wrong.length === 0 ? "All is well" : needs);
-  document.title = wrong.length === 0 ? "rondel: all is well" : `rondel: ${needs}`;
+  const needs = wrong.length === 1 ? "1 problem" : `${wrong.length} problems`;
+  setText(title, wrong.length === 0 ? "No problems" : needs);
+  document.title = wrong.length === 0 ? "rondel: no problems" : `rondel: ${needs}`;
   const items = reconcile(byId("problems"), found, (problem) => problem.text.replace(/ for [\dsmhd]+|[\d,]+ (clients|connections)/g, ""), () => make("li"));
   items.forEach((item, index) => {
     item.className = found[index].grave;
@@ -440,7 +440,7 @@ function showWorkers(status) {
   const items = status.workers.map((worker, index) => ({
     name: `worker ${index}`,
     value: worker.active,
-    meaning: "Connections; of its receive buffers, those that are free; how often its completion queue was full.",
+    meaning: "Connections, free receive buffers, and how often its completion queue was full.",
     note: `${count(worker.buffers_free)} of ${count(worker.buffers)} buffers free, ${count(worker.overflows)} overflows`,
   }));
   showBars(byId("workers"), items, "There is no worker.");
@@ -464,15 +464,15 @@ function showEntries(entries) {
   while (list.children.length > ENTRIES_SHOWN) list.lastChild.remove();
 }
 
-// News.
+// Updates.
 
 let before = null; // The status before, for rates.
 let startedAt = null;
-let heardAt = null; // By the clock of this page.
+let updatedAt = null; // By the clock of the browser.
 
 function onStatus(status) {
   if (startedAt !== status.started_at) {
-    // Another process: its numbers are not those of the one before.
+    // Another process: its counters start over.
     startedAt = status.started_at;
     before = null;
     series.clear();
@@ -494,7 +494,7 @@ function onStatus(status) {
   byId("main").setAttribute("aria-busy", "false");
 }
 
-/// What the charts show: all of it is asked for once a second, so a chart is whole as soon as there are two statuses.
+/// Adds a point to each chart. Every status has all of them, so a chart is complete from the second status on.
 function rememberAll(status) {
   const time = status.started_at + status.uptime_seconds;
   const seconds = before ? status.uptime_seconds - before.uptime_seconds : 0;
@@ -516,8 +516,8 @@ function rememberAll(status) {
   }
 }
 
-function heard() {
-  heardAt = new Date();
+function onUpdate() {
+  updatedAt = new Date();
   if (document.body.classList.contains("lost") || byId("contact").textContent !== "Live") {
     document.body.classList.remove("lost");
     setText(byId("contact"), "Live");
@@ -527,7 +527,7 @@ function heard() {
 function lose() {
   if (document.body.classList.contains("lost")) return;
   document.body.classList.add("lost");
-  setText(byId("contact"), heardAt === null ? "No contact" : `No contact since ${clock(heardAt)}`);
+  setText(byId("contact"), updatedAt === null ? "No contact" : `No contact since ${clock(updatedAt)}`);
   document.title = "rondel: no contact";
 }
 
@@ -537,7 +537,7 @@ function connect() {
   events?.close();
   events = new EventSource("/events");
   events.addEventListener("status", (event) => {
-    heard();
+    onUpdate();
     onStatus(JSON.parse(event.data));
   });
   events.addEventListener("events", (event) => showEntries(JSON.parse(event.data)));
@@ -546,8 +546,8 @@ function connect() {
 
 connect();
 setInterval(() => {
-  if (heardAt !== null && Date.now() - heardAt > SILENCE_MAX) lose();
-  // A browser gives up where it was answered that too many watch; it comes again then, too.
+  if (updatedAt !== null && Date.now() - updatedAt > SILENCE_MAX) lose();
+  // A browser does not retry after a status of 503, which is the answer to too many viewers.
   if (events.readyState === EventSource.CLOSED) connect();
 }, 1000);
 addEventListener("resize", () => charts().forEach((chart) => chart.draw()));
