@@ -118,14 +118,14 @@ fn failed_connects_activate_the_standby_before_a_probe_does() {
     let mark = lb.mark();
     let killing = Instant::now();
     a.kill();
-    let aside = heard(&lb, "a", "put aside for 1m: ", mark);
+    let ejected = heard(&lb, "a", "ejected for 1m: ", mark);
     visitors.wait_for(50);
     let visits = visitors.leave();
 
-    all_served(since(&visits, aside));
+    all_served(since(&visits, ejected));
     let case = "web, active-passive, killed, with eject";
-    print_number(case, "errors, until it was put aside", failures(&visits).len());
-    print_time(case, "put aside", aside - killing);
+    print_number(case, "errors, until it was ejected", failures(&visits).len());
+    print_time(case, "ejected", ejected - killing);
 }
 
 #[test]
@@ -138,15 +138,15 @@ fn an_ejected_backend_is_used_again_when_the_ejection_expires() {
 
     let mark = lb.mark();
     a.kill();
-    let aside = heard(&lb, "a", "put aside for 1s: ", mark);
+    let ejected = heard(&lb, "a", "ejected for 1s: ", mark);
     a.start_again();
     let revived = Instant::now();
-    let back = heard(&lb, "a", "its time is up: no longer put aside", mark);
+    let back = heard(&lb, "a", "its time is up: no longer ejected", mark);
     visitors.wait_for(50);
     let visits = visitors.leave();
 
-    all_served(since(&visits, aside));
-    assert_eq!(shares(within(&visits, aside, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
+    all_served(since(&visits, ejected));
+    assert_eq!(shares(within(&visits, ejected, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(shares(since(&visits, back)).len(), 2);
 }
 
