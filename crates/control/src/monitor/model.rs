@@ -140,6 +140,10 @@ impl Model {
             Step::ConnectsFail(server) => self.fail_connects(server),
             Step::Wait(millis) => self.now += Duration::from_millis(millis),
         }
+        if let Step::Reload(..) | Step::Command(..) | Step::Failback = step {
+            let changed = self.monitor.evaluate(self.now, &mut self.event_log);
+            assert!(!changed, "{step:?} is in force, and not all of it was evaluated");
+        }
         self.refresh();
         let after = self.seen();
         self.check_what_changed(step, &was, &after);

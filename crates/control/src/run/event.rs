@@ -39,7 +39,7 @@ pub(super) enum Event {
     /// Connections may have dropped what reloads replaced.
     SweepDue,
     /// A read of the file ended, or takes too long.
-    FileRead(Done),
+    FileRead(Box<Done>),
     /// The access log has something to say.
     AccessLog(String),
     /// What workers count is to be read.
@@ -81,7 +81,7 @@ impl Control {
             }
             () = until(table) => Event::TableDue,
             () = until(sweep) => Event::SweepDue,
-            done = self.reading.next() => Event::FileRead(done),
+            done = self.reading.next() => Event::FileRead(Box::new(done)),
             note = self.access_log.note() => Event::AccessLog(note),
             () = sleep_until(self.peaks.due().into()) => Event::CountersDue,
             Some(request) = self.requests.recv() => Event::Request(request),
@@ -104,7 +104,7 @@ impl Control {
             Event::ConnectsFailed => self.on_connects_failed(),
             Event::TableDue => self.refresh(),
             Event::SweepDue => self.sweep(),
-            Event::FileRead(done) => self.on_read(done),
+            Event::FileRead(done) => self.on_read(*done),
             Event::AccessLog(note) => log::warn!("{note}"),
             Event::CountersDue => self.read_counters(),
             Event::Request(request) => self.answer(request),

@@ -147,5 +147,4 @@ pub(super) fn key() -> impl Strategy<Value = Key> {
     ])
 }
 
-const KINDS: &[&str] =
-    &["postgres: { user: u }", "postgres: { user: v }", "http: { roles: {} }", "tcp: {}"];
+const KINDS: &[&str] = &["postgres: { user: u }", "postgres: { user: v }", "http: { roles: {} }", "tcp: {}"];
