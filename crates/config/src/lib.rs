@@ -38,6 +38,7 @@ mod tokens;
 
 // What is wrong: while it is found, the guesses about it, and the report.
 mod problem;
+mod span;
 
 mod foreign;
 mod place;
@@ -48,12 +49,17 @@ mod syntax;
 mod error;
 
 // What else there is to a configuration: its words, and the one that needs no file.
+mod changes;
 mod describe;
 mod forward;
+
+// Sentences that other crates build about names and numbers.
+mod sentences;
 
 // What is right, and likely to be meant otherwise.
 mod warning;
 
+pub use crate::changes::Changes;
 pub use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,
     Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown,
@@ -65,6 +71,6 @@ pub use crate::forward::{TextError, backend_address, listen_address, read_durati
 pub use crate::own::{OwnBackend, OwnPlace};
 pub use crate::probe::Probe;
 pub use crate::regular::read_file;
+pub use crate::sentences::{counted, listed, unknown};
 pub use crate::size::show as show_size;
-pub use crate::suggest::nearest;
 pub use crate::warning::Warning;

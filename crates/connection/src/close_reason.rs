@@ -1,6 +1,6 @@
 //! Why connections end: a closed list, so that every end is counted and none is "other".
 
-/// Each reason once: its name in logs and counters, and what it means to whoever reads it there.
+/// Each reason once: its name in logs and counters, and what it means there.
 macro_rules! reasons {
     ($($reason:ident, $name:literal: $meaning:literal;)*) => {
         /// Why a connection ended. Counted per listener and per backend.
@@ -49,13 +49,13 @@ reasons! {
         "No backend of the pool takes connections: all have weight 0, or none is available.";
     NoSourceAddress, "no_source_address": "This host does not hold the address that the pool connects from, its `source`.";
     NoSourcePort, "no_source_port": "No local port was free to connect from.";
-    NoResources, "no_resources": "A descriptor or kernel memory for the connection could not be had.";
+    NoResources, "no_resources": "The kernel had no memory for a socket to a backend.";
     Idle, "idle":
         "No byte moved in either direction for `idle_timeout`, and no peer took any that the kernel held for it.";
     HalfClosedTimeout, "half_closed_timeout":
         "One side had finished, and the other stood still for `half_closed_timeout`, as for `idle`.";
     Drained, "drained": "The drain ran out of time, or was cut short.";
-    NoDescriptor, "over_limit": "No descriptor was left for it, and the client was turned away.";
+    NoDescriptor, "no_descriptor": "No descriptor was left for the client, or for a socket to a backend.";
     NoPrimary, "no_primary": "No backend was the primary, for as long as a client is held for one.";
     HoldFull, "hold_full": "No backend was the primary, and as many clients were held for one as may be.";
     QueueFull, "queue_full": "All backends were at their `max_connections`, and as many clients waited as may.";

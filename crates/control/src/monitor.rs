@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api::EventKind;
 use health::{Prober, Report, Status};
 use log::Level;
 use table::{EffectiveConfig, Inputs, Table};
 
 use self::pool::Pool;
-use crate::event_log::{EventLog, Kind};
+use crate::event_log::EventLog;
 
 /// Monitors the backends of every pool.
 ///
@@ -115,7 +116,7 @@ impl HealthMonitor {
                 backend.name,
                 config::show_duration(left)
             );
-            event_log.note(Level::Warn, Kind::Ejection, text);
+            event_log.note(Level::Warn, EventKind::Ejection, text);
         }
         any
     }

@@ -12,18 +12,17 @@
 //! One read is under way at most. Requests that come while one is count as one, and get a read of their own, because the file may
 //! have changed since.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
+use access_log::{OpenError, Prepared};
+use api::Answer;
 use config::{Config, LogTarget};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::access_log::Prepared;
-use crate::admin::Answer;
 use crate::failure::Failure;
 
 /// Where the result of a reload goes.
@@ -145,7 +144,7 @@ pub(crate) fn load(
             && is_same(&path, log)
         {
             let error = io::Error::other("it is the file of the configuration");
-            return Err(Failure::AccessLog { to: to.to_string(), error });
+            return Err(Failure::AccessLog(OpenError { to: to.to_string(), error }));
         }
         let is_other = config.access_log != before;
         let access_log = is_other.then(|| Prepared::new(config.access_log.as_ref())).transpose()?;
@@ -182,7 +181,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::{Asked, Done, READ_TIME_MAX, Reading, load};
-    use crate::admin::Answer;
+    use api::Answer;
 
     /// While a read hangs the clock goes on by itself, because all else waits.
     #[tokio::test(start_paused = true)]

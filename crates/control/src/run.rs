@@ -23,8 +23,11 @@ mod requests; // What the admin interface asks.
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use access_log::AccessLog;
+use admin::{Admin, AdminRequest};
 use config::Config;
 use driver::Waker;
+use host::{Host, Inherited, Notify};
 use table::{PerWorker, Semaphore, TableWriter, WorkerCounters, Written};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -33,19 +36,14 @@ use worker::QuerySender;
 
 use self::event::Event;
 use self::phases::Stage;
-use crate::access_log::AccessLog;
-use crate::admin::{Admin, AdminRequest, Reloads};
 use crate::event_log::EventLog;
 use crate::failure::Failure;
-use crate::host::Host;
-use crate::inherited::Inherited;
 use crate::monitor::{HealthMonitor, now};
-use crate::notify::Notify;
 use crate::peaks::Peaks;
 use crate::reading::Reading;
 use crate::ready::Ready;
+use crate::reloads::Reloads;
 use crate::shortages::Shortages;
-use crate::sockets;
 use crate::sources::Sources;
 use crate::totals::Totals;
 use crate::transitions::{self, Snapshot};
@@ -114,7 +112,7 @@ struct Control {
     query_sender: QuerySender,
     /// Workers that have not ended.
     running: usize,
-    /// Sockets that systemd passed on.
+    /// ListenGroup that systemd passed on.
     inherited: Inherited,
     /// The read of the file that is under way.
     reading: Reading,
@@ -135,7 +133,7 @@ impl Control {
         );
         self.wakers.iter().for_each(Waker::wake);
         // After the table, so that no worker takes the end of its socket for an error.
-        written.stopped.iter().for_each(|sockets| sockets::stop(sockets));
+        written.stopped.iter().for_each(|sockets| sockets.stop());
         drop(written);
         self.sweep();
     }

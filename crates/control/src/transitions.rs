@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use api::EventKind;
 use config::Tier;
 use log::Level;
 use table::{Inputs, Pool, Role, Table};
 
-use crate::event_log::{EventLog, Kind};
+use crate::event_log::EventLog;
 
 /// A table, and what it was built from.
 #[derive(Clone, Copy)]
@@ -32,7 +33,11 @@ fn note_tier(before: Tier, pool: &Pool, event_log: &mut EventLog) {
         Tier::Active => Level::Info,
         Tier::Backup => Level::Warn,
     };
-    event_log.note(level, Kind::Tier, format_args!("pool {}: the {} tier serves", pool.name, pool.tier()));
+    event_log.note(
+        level,
+        EventKind::Tier,
+        format_args!("pool {}: the {} tier serves", pool.name, pool.tier()),
+    );
 }
 
 fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, event_log: &mut EventLog) {
@@ -46,7 +51,7 @@ fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, event_lo
         }
         None => (Level::Warn, format!("pool {}: there is no primary", pool.name)),
     };
-    event_log.note(level, Kind::Role, text);
+    event_log.note(level, EventKind::Role, text);
 }
 
 impl Snapshot<'_> {

@@ -1,12 +1,12 @@
 //! The seam between the worker and the kernel: operations are data, so no pointer crosses it and a kernel
 //! made for tests is an ordinary implementation.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub use rustix::io::Errno;
 
-use crate::sockets::SocketKeepalive;
+use crate::sockets::{ConnectOptions, SocketKeepalive};
 
 /// A kernel that a worker drives.
 ///
@@ -82,12 +82,13 @@ pub trait Driver {
     /// Sends the ACK that [`ConnectOptions::hold_ack`] holds back, if it was not yet sent.
     fn release_ack(&mut self, socket: Fd);
 
-    /// Sends bytes of a buffer, as many as the socket takes now.
+    /// Sends bytes, as many as the socket takes now. `more` says that more is sent at once, or the FIN: the kernel may wait
+    /// for it, to send both in one segment (`MSG_MORE`).
     ///
     /// # Errors
     ///
     /// `EAGAIN` if it takes none; otherwise what send(2) says.
-    fn send(&mut self, socket: Fd, bytes: Bytes) -> Result<u32, Errno>;
+    fn send(&mut self, socket: Fd, bytes: Bytes<'_>, more: bool) -> Result<u32, Errno>;
 
     /// Sends the FIN after what was sent (`SHUT_WR`).
     ///
@@ -253,18 +254,28 @@ pub struct Fd(pub i32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(pub u16);
 
-/// What to send.
+/// Size of a receive buffer, in bytes.
+///
+/// 32 KiB takes most answers whole, 16 KiB of body and its header among them; what streams is spliced, not copied.
+pub const BUFFER_SIZE: u32 = 32 * 1024;
+
+/// How many buffers a driver may have: their numbers are 16 bits wide.
+pub const BUFFERS_MAX: u32 = 1 << 16;
+
+/// What to send; at least one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes {
-    /// A buffer that a completion handed out, and that was not given back.
-    pub buffer: BufferId,
-    /// Where the bytes begin in it.
-    pub start: u32,
-    /// How many there are.
-    pub length: u32,
-    /// Whether more is sent at once, or the FIN: the kernel may wait for it, to send both in one segment
-    /// (`MSG_MORE`).
-    pub more: bool,
+pub enum Bytes<'a> {
+    /// Bytes that were received.
+    Received {
+        /// A buffer that a completion handed out, and that was not given back.
+        buffer: BufferId,
+        /// Where the bytes begin in it.
+        start: u32,
+        /// How many there are.
+        length: u32,
+    },
+    /// Bytes of the caller's own, such as a header that is sent before those of a client.
+    Own(&'a [u8]),
 }
 
 /// Both ends of a pipe.
@@ -276,18 +287,6 @@ pub struct Pipe {
     pub write: Fd,
     /// How many bytes it was sized for.
     pub capacity: u32,
-}
-
-/// What a socket to connect with is made with.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectOptions {
-    /// Whom it will connect to; decides the family.
-    pub to: SocketAddr,
-    /// The address to connect from; none lets the kernel choose.
-    pub source: Option<IpAddr>,
-    /// Whether the last ACK of the handshake waits for the first bytes sent, or for [`Driver::release_ack`]; the kernel
-    /// waits 200 ms at most.
-    pub hold_ack: bool,
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use config::Config;
-use driver::Waker;
-use table::{BackendKey, Origin, Phase, Sockets, TableWriter, Written};
+use driver::{ListenGroup, Owner, Waker};
+use table::{BackendKey, Origin, Phase, TableWriter, Written};
 use worker::Worker;
 
 use crate::agenda::nanos;
@@ -28,9 +28,9 @@ pub(crate) fn start(
     TableWriter::new(config.clone(), sockets, workers, states.clone())
 }
 
-fn bind(listener: &config::Listener, workers: usize, world: &mut World) -> Arc<Sockets> {
+fn bind(listener: &config::Listener, workers: usize, world: &mut World) -> Arc<ListenGroup> {
     let stand_in = |_| File::open("/dev/null").expect("few are open").into();
-    let sockets = Arc::new(Sockets::new((0..workers).map(stand_in).collect()));
+    let sockets = Arc::new(ListenGroup::new((0..workers).map(stand_in).collect(), Owner::Process));
     world.queues.listen(listener.address, &sockets, listener.backlog);
     sockets
 }

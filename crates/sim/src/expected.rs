@@ -156,7 +156,7 @@ impl Expected {
         assert_eq!(table.listeners.len(), effective.listeners.len(), "other listeners");
     }
 
-    /// Sockets are stopped when their listener is removed or the process drains, and then once.
+    /// ListenGroup are stopped when their listener is removed or the process drains, and then once.
     pub(crate) fn check_stopped(&self, written: &Written, table: &Table) {
         let serves = self.phase == Phase::Serving;
         let stays = |address| serves && table.listeners.iter().any(|listener| listener.address == address);

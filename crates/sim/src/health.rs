@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use config::{Config, Fallback, TargetRole};
 use connection::CloseReason;
+use driver::ListenGroup;
 use table::{
     Availability, Backend, BackendState, Drain, EffectiveConfig, Inputs, Listener, Pool, PoolInputs, Role,
-    Sockets, Table,
+    Table,
 };
 
 use crate::check::severs;
@@ -99,7 +100,7 @@ pub(crate) struct Told {
 impl Told {
     /// Whether a connection from these sockets may be given this backend, if it goes by this table; none if the table does not have
     /// the sockets.
-    pub(crate) fn allows(&self, sockets: &Weak<Sockets>, backend: SocketAddr) -> Option<bool> {
+    pub(crate) fn allows(&self, sockets: &Weak<ListenGroup>, backend: SocketAddr) -> Option<bool> {
         let of_sockets =
             |listener: &&Arc<Listener>| Weak::ptr_eq(&Arc::downgrade(&listener.sockets), sockets);
         let Listener { pool, target_role, .. } = &**self.table.listeners.iter().find(of_sockets)?;

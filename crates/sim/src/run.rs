@@ -6,23 +6,22 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use driver::Waker;
-use table::{Inputs, PerWorker, Phase, Semaphore, Sockets, Table, TableWriter};
+use driver::{ListenGroup, Waker};
+use table::{Inputs, PerWorker, Phase, Semaphore, Table, TableWriter};
 use worker::{Balancer, QuerySender, Record, Recorder, Records, Settings, Worker};
 
 use crate::agenda::{MICROSECOND, SECOND};
-use crate::control;
 use crate::coverage::{Coverage, Seen};
 use crate::drain_windows::DrainWindows;
 use crate::expected::Expected;
 use crate::faults::Fault;
-use crate::health;
 use crate::kernel::Kernel;
 use crate::queries::Queries;
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::world::World;
+use crate::{control, health};
 
 pub(crate) struct Run {
     pub(crate) world: Rc<RefCell<World>>,
@@ -46,8 +45,8 @@ pub(crate) struct Run {
     pub(crate) tables: Vec<Arc<Table>>,
     /// When the last of them was, in nanoseconds.
     pub(crate) published_at: u64,
-    /// Sockets of listeners that the table in force does not have, to be stopped next.
-    pub(crate) to_stop: Vec<Arc<Sockets>>,
+    /// ListenGroup of listeners that the table in force does not have, to be stopped next.
+    pub(crate) to_stop: Vec<Arc<ListenGroup>>,
     pub(crate) scenario: Scenario,
     pub(crate) ending_at: Option<u64>,
     pub(crate) coverage: Coverage,
@@ -116,7 +115,7 @@ impl Run {
     fn start_workers(&mut self, queries: Vec<worker::QueryReceiver>) {
         let counters = Arc::new(PerWorker::new(self.scenario.workers));
         let ends = Balancer::new(self.scenario.workers).into_iter().zip(queries);
-        for (index, (handover, queries)) in ends.enumerate() {
+        for (index, (balancer, queries)) in ends.enumerate() {
             let (recorder, records) = Recorder::new(std::thread::current());
             self.records.push(records);
             let settings = Settings {
@@ -124,8 +123,8 @@ impl Run {
                 cpu: None,
                 connections_max: self.scenario.connections_max,
                 buffers_max: driver::BUFFERS_MAX,
-                gate: Arc::clone(&self.gate),
-                handover,
+                semaphore: Arc::clone(&self.gate),
+                balancer,
                 queries,
                 pipes_max: self.scenario.pipes_max,
                 counters: Arc::clone(&counters),

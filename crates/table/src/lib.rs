@@ -3,8 +3,6 @@
 //! It does no I/O, reads no clock and draws no random number. It does not find out who is healthy, it is told; and it
 //! binds nothing: listening sockets are handed to it.
 
-mod changes;
-
 mod table; // What is frozen. Start here.
 mod writer; // What makes the next one, and from what.
 
@@ -50,7 +48,6 @@ mod waiters;
 pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
-pub use crate::changes::Changes;
 pub use crate::counters::{
     BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
 };
@@ -58,7 +55,7 @@ pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::effective::EffectiveConfig;
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
 pub use crate::histogram::{Durations, Histogram};
-pub use crate::listener::{Listener, Sockets};
+pub use crate::listener::Listener;
 pub use crate::overrides::{BackendKey, Drain, Override, Overrides};
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;

@@ -59,8 +59,10 @@ fn sweep<T>(kept: &mut Vec<Arc<T>>) {
 mod tests {
     use std::sync::Arc;
 
+    use driver::{ListenGroup, Owner};
+
     use super::Retired;
-    use crate::listener::Sockets;
+
     use crate::samples::{config, listener, pool};
     use crate::table::{Phase, Table};
 
@@ -93,6 +95,6 @@ mod tests {
 
     fn table() -> Table {
         let config = config(vec![listener("web", "127.0.0.1:1", 0)], vec![pool("app", &["a 1"])]);
-        Table::build(&config, vec![Arc::new(Sockets::new(Vec::new()))], 1, None, None)
+        Table::build(&config, vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))], 1, None, None)
     }
 }

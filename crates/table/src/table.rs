@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use config::{Config, TargetRole};
 use connection::CloseReason;
+use driver::ListenGroup;
 
 use crate::backend::Backend;
 use crate::counters::PerWorker;
 use crate::drain_window::{DrainBucket, DrainedBuckets};
 use crate::evictions::Evictions;
-use crate::listener::{Listener, Sockets};
+use crate::listener::Listener;
 use crate::pool::{Pool, PoolSources};
 use crate::removed::Removed;
 use crate::semaphore::Semaphore;
@@ -63,7 +64,7 @@ impl Table {
     /// When `inputs` name two primaries of one pool.
     pub fn build(
         config: &Config,
-        sockets: Vec<Arc<Sockets>>,
+        sockets: Vec<Arc<ListenGroup>>,
         workers: usize,
         inputs: Option<&Inputs>,
         previous: Option<&Self>,
@@ -128,7 +129,7 @@ impl Table {
     }
 
     /// The listener that accepts from these very sockets.
-    pub fn listener_on(&self, sockets: &Arc<Sockets>) -> Option<&Arc<Listener>> {
+    pub fn listener_on(&self, sockets: &Arc<ListenGroup>) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, sockets))
     }
 }
@@ -162,7 +163,7 @@ fn pools(
 /// The listener that `settings` ask for, with what outlives a swap taken from the one it was `before`.
 fn listener(
     settings: &config::Listener,
-    sockets: Arc<Sockets>,
+    sockets: Arc<ListenGroup>,
     pool: Arc<Pool>,
     workers: usize,
     before: Option<&Arc<Listener>>,
@@ -176,7 +177,7 @@ fn listener(
         connections_max: settings.connections_max,
         backlog: settings.backlog,
         pool,
-        target_role: settings.demand,
+        target_role: settings.target_role,
         access_log: settings.access_log,
         semaphore: semaphore(|before| &before.semaphore),
         hold_semaphore: semaphore(|before| &before.hold_semaphore),
@@ -191,9 +192,9 @@ mod tests {
     use std::sync::Arc;
 
     use config::Config;
+    use driver::{ListenGroup, Owner};
 
     use super::{Phase, Table};
-    use crate::listener::Sockets;
     use crate::samples::{self, config, listener, pool};
 
     #[test]
@@ -262,11 +263,11 @@ mod tests {
         config(listeners, vec![pool("web", &["a 1", "b 1"]), pool("app", &["a 1"])])
     }
 
-    fn build(config: &Config, sockets: &[Arc<Sockets>], previous: Option<&Table>) -> Table {
+    fn build(config: &Config, sockets: &[Arc<ListenGroup>], previous: Option<&Table>) -> Table {
         Table::build(config, sockets.to_vec(), 2, None, previous)
     }
 
-    fn sockets() -> Arc<Sockets> {
-        Arc::new(Sockets::new(Vec::new()))
+    fn sockets() -> Arc<ListenGroup> {
+        Arc::new(ListenGroup::new(Vec::new(), Owner::Process))
     }
 }

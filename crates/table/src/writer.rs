@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use config::Config;
+use driver::ListenGroup;
 
 use crate::effective::EffectiveConfig;
-use crate::listener::Sockets;
 use crate::overrides::{BackendKey, Override};
 use crate::published::Published;
 use crate::retired::Retired;
@@ -48,8 +48,8 @@ pub struct Written {
     pub table: Arc<Table>,
     /// The inputs that it was built from.
     pub inputs: Inputs,
-    /// Sockets that no listener of the table in force has.
-    pub stopped: Vec<Arc<Sockets>>,
+    /// ListenGroup that no listener of the table in force has.
+    pub stopped: Vec<Arc<ListenGroup>>,
 }
 
 /// Where a listener of the next config gets its sockets from.
@@ -63,7 +63,7 @@ pub enum Origin {
 
 impl TableWriter {
     /// Publishes the first table. `sockets` are by index of the config's listener.
-    pub fn new(config: Config, sockets: Vec<Arc<Sockets>>, workers: usize, inputs: Inputs) -> Self {
+    pub fn new(config: Config, sockets: Vec<Arc<ListenGroup>>, workers: usize, inputs: Inputs) -> Self {
         let table = Table::build(&config, sockets, workers, Some(&inputs), None);
         Self {
             config: EffectiveConfig::new(config),
@@ -121,7 +121,7 @@ impl TableWriter {
     pub fn reload(
         &mut self,
         config: Config,
-        sockets: Vec<Arc<Sockets>>,
+        sockets: Vec<Arc<ListenGroup>>,
         inputs: impl FnOnce(&EffectiveConfig) -> Inputs,
     ) -> Written {
         assert_eq!(self.table().phase, Phase::Serving, "a reload while the process drains");
@@ -177,11 +177,16 @@ impl TableWriter {
     }
 
     /// The sockets of the table in force, by index of its listeners.
-    fn sockets(&self) -> Vec<Arc<Sockets>> {
+    fn sockets(&self) -> Vec<Arc<ListenGroup>> {
         self.table().listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect()
     }
 
-    fn write(&mut self, sockets: Vec<Arc<Sockets>>, mut inputs: Inputs, failback: Option<&str>) -> Written {
+    fn write(
+        &mut self,
+        sockets: Vec<Arc<ListenGroup>>,
+        mut inputs: Inputs,
+        failback: Option<&str>,
+    ) -> Written {
         self.config.overrides().set_drains(&mut inputs);
         if let Some(pool) = failback {
             inputs.pools.entry(pool.to_owned()).or_default().failback = true;

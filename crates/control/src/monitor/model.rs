@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::{Fallback, TargetRole, Waiting};
+use driver::{ListenGroup, Owner};
 use health::roles::Times;
 use health::{Answer, Claim, History, Outcome, ProbeError, Progress, Role, ServerId, Text, Verdict};
 use proptest::prelude::*;
 use table::{
     Availability, BackendIndex, BackendKey, BackendState, Drain, DrainWindow, EffectiveConfig, Override,
-    Sockets, Table, TableWriter,
+    Table, TableWriter,
 };
 
 use self::file::{File, Key, key};
@@ -416,12 +417,15 @@ fn address(server: usize) -> &'static str {
 }
 
 /// The sockets of the listeners, as a reload keeps them.
-fn sockets_of(table: &Table) -> Vec<Arc<Sockets>> {
+fn sockets_of(table: &Table) -> Vec<Arc<ListenGroup>> {
     table.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect()
 }
 
-fn sockets() -> Vec<Arc<Sockets>> {
-    vec![Arc::new(Sockets::new(Vec::new())), Arc::new(Sockets::new(Vec::new()))]
+fn sockets() -> Vec<Arc<ListenGroup>> {
+    vec![
+        Arc::new(ListenGroup::new(Vec::new(), Owner::Process)),
+        Arc::new(ListenGroup::new(Vec::new(), Owner::Process)),
+    ]
 }
 
 const NAMES: [&str; 3] = ["a", "b", "c"];

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api::EventKind;
 use health::ejection::{self, Ejections};
 use health::roles::{Decision, Roles};
 use health::{Change, Prober, Report, ServerId, Status, Target, Verdict};
 use log::Level;
 use table::{Availability, Backend, BackendState, Drain, Overrides, PoolInputs, Role};
 
-use crate::event_log::{EventLog, Kind};
+use crate::event_log::EventLog;
 
 /// The backends of a pool, and what their states are made of.
 pub(super) struct Pool {
@@ -189,7 +190,7 @@ impl Pool {
         let returns = passed && self.ejections.as_mut().is_some_and(|all| all.on_probe_passed(*address, now));
         if returns {
             let text = format!("pool {pool}, backend {name}: its probe passes: no longer ejected");
-            event_log.note(Level::Info, Kind::Ejection, text);
+            event_log.note(Level::Info, EventKind::Ejection, text);
         }
         for change in &report.changes {
             match change {
@@ -252,7 +253,7 @@ impl Pool {
         for backend in self.settings.backends.iter().filter(|backend| expired.contains(&backend.address)) {
             let text =
                 format!("pool {}, backend {}: its time is up: no longer ejected", self.name, backend.name);
-            event_log.note(Level::Info, Kind::Ejection, text);
+            event_log.note(Level::Info, EventKind::Ejection, text);
         }
     }
 
@@ -264,7 +265,7 @@ impl Pool {
         for backend in self.settings.backends.iter().filter(ejected) {
             let text =
                 format!("pool {}, backend {}: `eject` is off: no longer ejected", self.name, backend.name);
-            event_log.note(Level::Info, Kind::Ejection, text);
+            event_log.note(Level::Info, EventKind::Ejection, text);
         }
     }
 
@@ -277,7 +278,7 @@ impl Pool {
         self.conflict.clone_from(&decision.conflict);
         if self.conflict.is_empty() {
             let text = format!("pool {name}: one primary at most again");
-            return event_log.note(Level::Info, Kind::Primaries, text);
+            return event_log.note(Level::Info, EventKind::Primaries, text);
         }
         let names = |of: &[SocketAddr]| {
             let each = self.settings.backends.iter().filter(|backend| of.contains(&backend.address));
@@ -288,7 +289,7 @@ impl Pool {
             "pool {name}: backends {} all say that they are the primary; {writer} is written to",
             names(&decision.conflict)
         );
-        event_log.note(Level::Error, Kind::Primaries, text);
+        event_log.note(Level::Error, EventKind::Primaries, text);
     }
 
     fn availability(&self, address: SocketAddr, status: Option<&Status>, now: Instant) -> Availability {
@@ -349,11 +350,11 @@ impl Pool {
     }
 }
 
-fn kind(change: &Change) -> Kind {
+fn kind(change: &Change) -> EventKind {
     match change {
-        Change::Verdict { .. } => Kind::Verdict,
-        Change::Error(_) | Change::Recovered => Kind::Probe,
-        Change::Role { .. } => Kind::Role,
+        Change::Verdict { .. } => EventKind::Verdict,
+        Change::Error(_) | Change::Recovered => EventKind::Probe,
+        Change::Role { .. } => EventKind::Role,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use api::EventKind;
 use config::Config;
 use health::roles::Times;
 use health::{Answer, Outcome, ServerId};
 use table::{EffectiveConfig, TableWriter};
 
 use super::{HealthMonitor, now};
-use crate::event_log::{EventLog, Kind};
+use crate::event_log::EventLog;
 use crate::transitions::{self, Snapshot};
 
 #[test]
@@ -82,7 +83,7 @@ fn check_end(noted: &[&str], steps: &[Step]) {
     }
     let ends: Vec<&str> = event_log
         .entries()
-        .filter(|entry| entry.kind == Kind::Ejection)
+        .filter(|entry| entry.kind == EventKind::Ejection)
         .map(|entry| entry.text.as_str())
         .collect();
     let expected: Vec<String> =

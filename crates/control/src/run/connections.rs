@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 
+use api::{Answer, BackendName, Close, Connections, Query};
+use config::{counted, listed, unknown};
 use driver::Waker;
 use tokio::sync::oneshot;
 use worker::{ConnectionAction, ConnectionFilter};
 
 use super::Control;
-use crate::admin::{Answer, Answers, BackendName, CLOSE, Close, Connections, Query, Unknown, find, query};
+use crate::connections::{Answers, CLOSE, query};
+use crate::find::{Unknown, find};
 use crate::monitor::now;
-use crate::words::{counted, listed, unknown};
 
 impl Control {
     /// Asks workers for connections.
@@ -52,7 +54,10 @@ impl Control {
         let all = 0..self.wakers.len();
         let asked = match close {
             Close::Connection(id) => {
-                let filter = ConnectionFilter { tenant: Some(id.tenant()), ..ConnectionFilter::default() };
+                let filter = ConnectionFilter {
+                    tenant: Some((id.slot, id.generation)),
+                    ..ConnectionFilter::default()
+                };
                 Ok(self.query(all.filter(|worker| *worker == id.worker), &filter, CLOSE))
             }
             Close::Backend(name) => self.find_backend(name).map(|(pool, backend)| {

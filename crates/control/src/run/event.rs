@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use admin::AdminRequest;
+use api::EventKind;
 use health::Report;
+use host::holds;
 use log::Level;
 use table::Phase;
 use tokio::time::{Instant, sleep_until};
 use worker::WorkerError;
 
 use super::Control;
-use crate::admin::AdminRequest;
-use crate::event_log::Kind;
-use crate::host::holds;
 use crate::monitor::now;
 use crate::reading::Done;
 use crate::sources::Line;
@@ -130,7 +130,7 @@ impl Control {
         self.peaks.read(&table, now());
         self.check_sources();
         for line in self.shortages.check(&table, &self.sources, now()) {
-            self.event_log.note(Level::Warn, Kind::Host, line);
+            self.event_log.note(Level::Warn, EventKind::Host, line);
         }
     }
 
@@ -138,7 +138,7 @@ impl Control {
     pub(super) fn check_sources(&mut self) {
         for Line { held, text } in self.sources.check(self.writer.config().written(), now(), holds) {
             let level = if held { Level::Info } else { Level::Error };
-            self.event_log.note(level, Kind::Host, text);
+            self.event_log.note(level, EventKind::Host, text);
         }
     }
 

@@ -1,11 +1,10 @@
 //! Lines that control logs about what it does.
 
 use config::{Config, Warning};
+use host::{Host, Sizes};
 use log::Level;
 
 use super::Control;
-use crate::host::Host;
-use crate::sizing::Sizes;
 
 impl Control {
     /// At the end of the process they are logged at `info`; at a reload, where the metrics have them too, at `debug`.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use api::{Answer, EventKind};
+use config::counted;
 use log::Level;
 use table::Phase;
 use tokio::time::Instant;
@@ -9,10 +11,7 @@ use worker::WorkerError;
 
 use super::Control;
 use super::reload::tell;
-use crate::admin::Answer;
-use crate::event_log::Kind;
 use crate::failure::Failure;
-use crate::words::counted;
 
 /// Where the process is in its life, and what becomes of it.
 pub(super) enum Stage {
@@ -77,7 +76,7 @@ impl Control {
             Stage::Serving => self.drain(),
             Stage::Draining { failure, .. } => {
                 let text = format!("ending at once: connections={} are closed", self.semaphore.active());
-                self.event_log.note(Level::Info, Kind::Phase, text);
+                self.event_log.note(Level::Info, EventKind::Phase, text);
                 self.end(failure.map_or(Ok(()), Err));
             }
             stage @ (Stage::Ending { .. } | Stage::Over(_)) => self.stage = stage,
@@ -90,7 +89,7 @@ impl Control {
         match &mut self.stage {
             Stage::Serving => {
                 let failure = ended_unasked(worker, result);
-                self.event_log.note(Level::Error, Kind::Phase, &failure);
+                self.event_log.note(Level::Error, EventKind::Phase, &failure);
                 self.end(Err(failure));
             }
             Stage::Draining { failure, .. } => {
@@ -135,7 +134,7 @@ impl Control {
             self.semaphore.active(),
             config::show_duration(timeout)
         );
-        self.event_log.note(Level::Info, Kind::Phase, text);
+        self.event_log.note(Level::Info, EventKind::Phase, text);
         self.enter_phase(Phase::Draining);
         tell(self.reading.give_up(), &Answer::refused(DRAINING));
         let now = Instant::now();

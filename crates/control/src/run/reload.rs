@@ -4,29 +4,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Config;
+use api::{Answer, EventKind};
+use config::{Changes, Config};
+use driver::ListenGroup;
 use log::Level;
-use table::{Changes, Origin, Sockets};
+use table::Origin;
 
 use super::logging::{log_lines, warn_of, warn_of_backlogs};
 use super::start::bind;
 use super::{Control, Source};
-use crate::access_log;
-use crate::admin::Answer;
-use crate::event_log::Kind;
 use crate::failure::Failure;
 use crate::monitor::now;
-use crate::own;
 use crate::reading::{self, Asked, Asker, Done, Loaded, READ_TIME_MAX};
 use crate::reload::{Refusal, refuse_restart};
-use crate::sockets;
+use crate::reloads::refused;
 
 /// A config that the process can go over to, and all that this takes. Nothing that is left to do can fail.
 pub(super) struct Prepared {
     config: Config,
     /// Where the sockets of each listener come from.
     origins: Vec<Origin>,
-    sockets: Vec<Arc<Sockets>>,
+    sockets: Vec<Arc<ListenGroup>>,
     /// The access log, if it is another than before.
     access_log: Option<access_log::Prepared>,
 }
@@ -103,18 +101,18 @@ impl Control {
     /// Nothing changes; says why.
     fn refuse(&mut self, refusal: &Refusal, took: Duration) -> Answer {
         for line in refusal.lines() {
-            self.event_log.note(Level::Error, Kind::Reload, format_args!("reload refused: {line}"));
+            self.event_log.note(Level::Error, EventKind::Reload, format_args!("reload refused: {line}"));
         }
         log::info!("the configuration before it stays in force");
         self.reloads.on_refused(refusal, took);
-        Answer::from(refusal)
+        refused(refusal)
     }
 
     /// What `config` means on this host, if the process can go over to it. Nothing is bound for this.
     pub(super) fn check(&self, config: Config) -> Result<Config, Refusal> {
         let config = super::start::adapt(config, &self.host, &self.inherited);
         refuse_restart(self.writer.config().written(), &config)?;
-        own::refuse_loops(&config)?;
+        host::refuse_loops(&config).map_err(Failure::Own)?;
         Ok(config)
     }
 
@@ -146,7 +144,7 @@ impl Control {
     fn log_commit(&mut self, before: &Config, changes: &Changes, removed: &[String]) {
         let config = self.writer.config().written();
         warn_of_backlogs(config, self.host.backlog_max);
-        warn_of(&own::warnings(config), &own::warnings(before));
+        warn_of(&host::warnings(config), &host::warnings(before));
         log_lines(changes.lines(), "changes");
         log_lines(removed.iter().map(String::as_str), "totals of what was removed");
         self.inherited.warn_of_unused(config);
@@ -156,14 +154,14 @@ impl Control {
             1 => "reloaded: 1 change".to_owned(),
             number => format!("reloaded: {number} changes"),
         };
-        self.event_log.note(Level::Info, Kind::Reload, text);
+        self.event_log.note(Level::Info, EventKind::Reload, text);
     }
 
     /// The sockets of each listener of `config`: kept, or bound now.
-    fn sockets(&self, config: &Config, origins: &[Origin]) -> Result<Vec<Arc<Sockets>>, Failure> {
+    fn sockets(&self, config: &Config, origins: &[Origin]) -> Result<Vec<Arc<ListenGroup>>, Failure> {
         let table = self.writer.table();
         let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
-        let held = table.listeners.iter().map(|listener| sockets::address(&listener.sockets));
+        let held = table.listeners.iter().map(|listener| listener.sockets.address());
         let held: Vec<_> = held.filter_map(Result::ok).collect();
         let bound = bind(config, &new, self.wakers.len(), &held, self.admin.http, &self.inherited)?;
         let mut bound = bound.into_iter().map(Arc::new);
@@ -180,8 +178,8 @@ impl Control {
         for (listener, origin) in config.listeners.iter().zip(origins) {
             let Origin::Kept(kept) = *origin else { continue };
             let known = &before.listeners[kept];
-            let options = sockets::options(listener, &config.pools[listener.pool.0]);
-            let known = sockets::options(known, &before.pools[known.pool.0]);
+            let options = host::options(listener, &config.pools[listener.pool.0]);
+            let known = host::options(known, &before.pools[known.pool.0]);
             if (options.backlog, options.keepalive) == (known.backlog, known.keepalive) {
                 continue;
             }

@@ -2,39 +2,41 @@
 
 use std::time::Duration;
 
-use config::{Config, Tier};
+use admin::AdminRequest;
+use api::{Answer, BackendName, Command, EventKind, LogLevel, Status};
+use config::{Changes, Config, Tier, counted};
 use log::Level;
-use table::{BackendKey, Changes, Drain, DrainWindow, Override, Table};
+use table::{BackendKey, Drain, DrainWindow, Override, Table};
 use tokio::sync::oneshot;
 
 use super::Control;
 use super::logging::log_lines;
 use super::phases::DRAINING;
 use super::reload::tell;
-use crate::admin::{
-    AdminRequest, Answer, BackendName, Command, Status, StatusSources, Unknown, explanation, find, take,
-};
-use crate::event_log::Kind;
 use crate::failure::Failure;
+use crate::find::{Unknown, find};
 use crate::monitor::now;
 use crate::reload::Refusal;
-use crate::words::counted;
+use crate::reloads::refused;
+use crate::route::route;
+use crate::status::{StatusSources, take};
+use crate::wire;
 
 impl Control {
     /// Answers what a connection of the admin interface asks. It may have been closed meanwhile.
     pub(super) fn answer(&mut self, request: AdminRequest) {
         match request {
-            AdminRequest::Phase(answer) => drop(answer.send(self.writer.table().phase)),
+            AdminRequest::Phase(answer) => drop(answer.send(wire::phase(self.writer.table().phase))),
             AdminRequest::Ended(answer) => drop(answer.send(self.access_log.ended())),
             AdminRequest::Status(answer) => drop(answer.send(Box::new(self.status()))),
-            AdminRequest::Explain(query, answer) => {
-                let explained = explanation(&self.status_sources(&self.writer.table()), &query);
-                drop(answer.send(explained.map_err(Answer::refused)));
+            AdminRequest::Route(query, answer) => {
+                let found = route(&self.status_sources(&self.writer.table()), &query);
+                drop(answer.send(found.map_err(Answer::refused)));
             }
             AdminRequest::Connections(query, answer) => self.list_connections(&query, answer),
             AdminRequest::Command(command, peer, answer) => {
                 let text = format!("admin: {peer}: {command}");
-                self.event_log.note(Level::Info, Kind::Command, text);
+                self.event_log.note(Level::Info, EventKind::Command, text);
                 self.on_command(command, answer);
             }
         }
@@ -52,7 +54,7 @@ impl Control {
             overrides: self.writer.config().overrides(),
             inputs: self.writer.inputs(),
             monitor: &self.monitor,
-            gate: &self.semaphore,
+            semaphore: &self.semaphore,
             connections_max: self.connections_max,
             reloads: &self.reloads,
             workers: &self.workers,
@@ -70,7 +72,7 @@ impl Control {
             Command::Close(close) => return self.close_connections(&close, answer),
             Command::Reload if self.is_serving() => return self.reload(Some(answer)),
             Command::Reload => Answer::refused(DRAINING),
-            Command::LogLevel { level } => set_log_level(&level),
+            Command::LogLevel { level } => set_log_level(level),
             Command::Plan { name, text } => self.plan(&name, &text),
             // Lines are written in a drain too.
             Command::Reopen => self.reopen(),
@@ -85,7 +87,7 @@ impl Control {
         };
         if let Answer::Refused(refused) = &done {
             let text = format!("admin: refused: {}", refused.lines.join("; "));
-            self.event_log.note(Level::Info, Kind::Command, text);
+            self.event_log.note(Level::Info, EventKind::Command, text);
         }
         tell([answer], &done);
     }
@@ -99,7 +101,7 @@ impl Control {
                 let changes = Changes::between(self.writer.config().written(), &config);
                 Answer::Done(changes.lines().map(str::to_owned).collect())
             }
-            Err(refusal) => Answer::from(&refusal),
+            Err(refusal) => refused(&refusal),
         }
     }
 
@@ -108,7 +110,7 @@ impl Control {
         match self.access_log.open_again() {
             Ok(Some(to)) => Answer::done(format!("access log: {to} was opened again")),
             Ok(None) => Answer::refused("there is no access log: `access_log` is off"),
-            Err(failure) => Answer::refused(format!("{failure}; lines go on to where they went")),
+            Err(error) => Answer::refused(format!("{error}; lines go on to where they went")),
         }
     }
 
@@ -194,14 +196,15 @@ impl Control {
     }
 }
 
-fn set_log_level(level: &str) -> Answer {
-    match level.parse::<log::LevelFilter>() {
-        Ok(filter) => {
-            log::set_max_level(filter);
-            Answer::done(format!("the log has {} and graver", filter.as_str().to_lowercase()))
+fn set_log_level(level: LogLevel) -> Answer {
+    log::set_max_level(wire::log_filter(level));
+    Answer::done(match level {
+        LogLevel::Off => "the log is off".to_owned(),
+        LogLevel::Error => "the log has lines of level error".to_owned(),
+        LogLevel::Warn | LogLevel::Info | LogLevel::Debug | LogLevel::Trace => {
+            format!("the log has lines of level {level} and above")
         }
-        Err(_) => Answer::refused("the level is one of off, error, warn, info, debug, trace"),
-    }
+    })
 }
 
 /// The longest drain: a day.

@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access_log::{AccessLog, Prepared};
+use admin::{Admin, REQUESTS_MAX};
 use config::Config;
-use driver::Waker;
-use table::{EffectiveConfig, PerWorker, Phase, Semaphore, Sockets, TableWriter};
+use driver::{ListenGroup, Uring, Waker};
+use host::{BindError, Host, Inherited, Notify, Sizes, TooLittle};
+use table::{EffectiveConfig, PerWorker, Phase, Semaphore, TableWriter};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,21 +22,14 @@ use super::event::Event;
 use super::logging::{log_sizes, warn_of, warn_of_backlogs};
 use super::phases::Stage;
 use super::{Control, Source};
-use crate::access_log::{AccessLog, Prepared};
-use crate::admin::{Admin, REQUESTS_MAX, Reloads};
 use crate::event_log::EventLog;
 use crate::failure::Failure;
-use crate::host::Host;
-use crate::inherited::Inherited;
 use crate::monitor::{HealthMonitor, now};
-use crate::notify::Notify;
-use crate::own;
 use crate::peaks::Peaks;
 use crate::reading::{self, Done, Loaded, READ_TIME_MAX, Reading};
 use crate::ready::{Ready, ReadyListener};
+use crate::reloads::Reloads;
 use crate::shortages::Shortages;
-use crate::sizing::{Sizes, TooLittle};
-use crate::sockets;
 use crate::sources::Sources;
 use crate::totals::Totals;
 
@@ -48,15 +44,16 @@ impl Control {
             .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
         let inherited = Inherited::from_environment();
         let config = adapt(config, &host, &inherited);
-        own::refuse_loops(&config)?;
+        host::refuse_loops(&config).map_err(Failure::Own)?;
         let sizes = sizes(&config, &host)?;
         log_sizes(&sizes, &host);
         warn_of_backlogs(&config, host.backlog_max);
-        warn_of(&own::warnings(&config), &[]);
+        warn_of(&host::warnings(&config), &[]);
 
         let workers = sizes.cpus.len();
         let semaphore = Arc::new(Semaphore::new(workers));
-        let access_log = AccessLog::start(access_log.unwrap_or_else(Prepared::none), Arc::clone(&semaphore))?;
+        let access_log = AccessLog::start(access_log.unwrap_or_else(Prepared::none), Arc::clone(&semaphore))
+            .map_err(|error| Failure::Runtime(format!("a thread for the access log: {error}")))?;
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let admin = Admin::start(&config.admin, &request_sender)?;
         let all: Vec<usize> = (0..config.listeners.len()).collect();
@@ -121,14 +118,14 @@ impl Control {
         let workers = sizes.cpus.len();
         let recorders = self.access_log.recorders(workers);
         let ends = Balancer::new(workers).into_iter().zip(queries).zip(recorders);
-        for ((index, &cpu), ((handover, queries), recorder)) in sizes.cpus.iter().enumerate().zip(ends) {
+        for ((index, &cpu), ((balancer, queries), recorder)) in sizes.cpus.iter().enumerate().zip(ends) {
             let settings = Settings {
                 index,
                 cpu,
                 connections_max: sizes.connections_max,
                 buffers_max: sizes.buffers_per_worker,
-                gate: Arc::clone(&self.semaphore),
-                handover,
+                semaphore: Arc::clone(&self.semaphore),
+                balancer,
                 queries,
                 pipes_max: sizes.pipes_per_worker,
                 counters: Arc::clone(&self.workers),
@@ -142,7 +139,7 @@ impl Control {
                 // It fails when the process has ended.
                 let _ = sender.blocking_send(Event::WorkerEnded { worker: index, result });
             };
-            if let Err(error) = worker::spawn(settings, on_end) {
+            if let Err(error) = worker::spawn(settings, Uring::new, on_end) {
                 self.enter_phase(Phase::Ending);
                 return Err(Failure::Kernel(error));
             }
@@ -154,7 +151,7 @@ impl Control {
     pub(super) fn ready(&self, sizes: &Sizes) -> Result<Ready, Failure> {
         let table = self.writer.table();
         let listener = |listener: &Arc<table::Listener>| {
-            Ok(ReadyListener { name: listener.name.clone(), address: sockets::address(&listener.sockets)? })
+            Ok(ReadyListener { name: listener.name.clone(), address: listener.sockets.address()? })
         };
         let listeners = table.listeners.iter().map(listener).collect::<io::Result<_>>();
         Ok(Ready {
@@ -213,13 +210,13 @@ pub(super) fn bind(
     held: &[SocketAddr],
     http: Option<SocketAddr>,
     inherited: &Inherited,
-) -> Result<Vec<Sockets>, Failure> {
+) -> Result<Vec<ListenGroup>, BindError> {
     let listeners: Vec<_> = indices
         .iter()
         .map(|&index| &config.listeners[index])
-        .map(|listener| (listener.name.as_str(), sockets::options(listener, &config.pools[listener.pool.0])))
+        .map(|listener| (listener.name.as_str(), host::options(listener, &config.pools[listener.pool.0])))
         .collect();
-    sockets::listen(&listeners, workers, held, http, inherited)
+    host::listen(&listeners, workers, held, http, inherited)
 }
 
 fn forward_signals(source: &Source, sender: &mpsc::Sender<Event>) -> io::Result<()> {

@@ -5,7 +5,7 @@ use table::Phase;
 use tokio::time::Instant;
 
 use super::Control;
-use crate::notify;
+use crate::status_line::StatusLine;
 
 impl Control {
     pub(super) fn tell_ready(&mut self) {
@@ -29,7 +29,7 @@ impl Control {
         let table = self.writer.table();
         let states = || self.writer.inputs().pools.values().flat_map(|pool| pool.backends.values());
         let reloads = self.reloads.status();
-        notify::Line {
+        StatusLine {
             phase: table.phase,
             listeners: table.listeners.len(),
             backends: states().count(),

@@ -36,7 +36,7 @@ fn a_crowd_is_listed_over_several_turns() {
     slots.dedup();
     assert_eq!(slots.len(), found.listed.len());
     assert!((CROWD - 1..=CROWD).contains(&found.listed.len()));
-    assert_eq!(found.listed[0].view.facts.bytes[Direction::ToBackend as usize], 5);
+    assert_eq!(found.listed[0].view.stats.bytes[Direction::ToBackend as usize], 5);
     assert!(matches!(found.listed[0].view.state, StateView::Relaying(_)));
 
     let found = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(10));
@@ -82,7 +82,7 @@ fn what_is_meant_is_closed_and_nothing_else() {
 #[test]
 fn who_has_no_backend_is_listed_and_closed_as_well() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(60) };
-    let mut balancer = Balancer::new(|config| config.listeners[0].demand = TargetRole::Primary(hold));
+    let mut balancer = Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(hold));
     balancer.reload(&[]);
     let mut waiting = balancer.client();
     let found = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(1));
@@ -93,7 +93,7 @@ fn who_has_no_backend_is_listed_and_closed_as_well() {
     assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 
     let silent = balancer.stage.silent();
-    balancer.config.listeners[0].demand = TargetRole::Any;
+    balancer.config.listeners[0].target_role = TargetRole::Any;
     balancer.config.pools[0].backends[0].address = silent;
     balancer.reload(&[]);
     let mut connecting = balancer.client();
@@ -110,7 +110,10 @@ impl Balancer {
     fn ask(&mut self, meant: ConnectionFilter, errand: ConnectionAction) -> Receiver<QueryResult> {
         let (sender, answer) = channel();
         let answer_to = move |found| sender.send(found).expect("the test waits for it");
-        assert!(self.query_sender.ask(0, ConnectionQuery { meant, errand, answer: Box::new(answer_to) }));
+        assert!(
+            self.query_sender
+                .ask(0, ConnectionQuery { filter: meant, action: errand, answer: Box::new(answer_to) })
+        );
         self.stage.wakers()[0].wake();
         answer
     }

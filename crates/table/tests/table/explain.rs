@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use config::{Config, TargetRole, Waiting};
 use connection::CloseReason;
+use driver::{ListenGroup, Owner};
 use proptest::prelude::*;
-use table::{
-    BackendIndex, Explanation, Inputs, Listener, Outcome, Picked, PoolInputs, Sockets, Table, explain,
-};
+use table::{BackendIndex, Explanation, Inputs, Listener, Outcome, Picked, PoolInputs, Table, explain};
 
 use crate::story::{
     POLICIES, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, TARGET_ROLES, WORKERS, address, config, state,
@@ -90,13 +89,13 @@ fn check(
 fn table(config: &Config, target_role: TargetRole, known: &str) -> (Table, config::Pool, PoolInputs) {
     let mut config = config.clone();
     let like = Config::forward(address(9), &[address(0)]).listeners.remove(0);
-    config.listeners = vec![config::Listener { demand: target_role, ..like }];
+    config.listeners = vec![config::Listener { target_role, ..like }];
     let addresses = config.pools[0].backends.iter().map(|backend| backend.address);
     let health =
         PoolInputs { backends: addresses.zip(known.chars().map(state)).collect(), ..PoolInputs::default() };
     let now = Story::new("", &[""]).now;
     let of_all = Inputs { now, pools: [("pool".to_owned(), health.clone())].into() };
-    let sockets = vec![Arc::new(Sockets::new(Vec::new()))];
+    let sockets = vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))];
     (Table::build(&config, sockets, WORKERS, Some(&of_all), None), config.pools.remove(0), health)
 }
 

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use config::Config;
 use connection::CloseReason;
-use table::{
-    Backend, DrainBucket, DrainWindow, Inputs, Listener, PoolInputs, RemovedListener, Sockets, Table,
-};
+use driver::{ListenGroup, Owner};
+use table::{Backend, DrainBucket, DrainWindow, Inputs, Listener, PoolInputs, RemovedListener, Table};
 
 use crate::story::{Story, WORKERS, address};
 
@@ -155,7 +154,7 @@ fn it_is_forgotten_with_its_last_connection() {
 #[test]
 fn connections_of_a_removed_listener_are_evicted_though_their_backend_stays() {
     let mut removal = Removal::new("on_remove_timeout: 10s");
-    let sockets = Arc::new(Sockets::new(Vec::new()));
+    let sockets = Arc::new(ListenGroup::new(Vec::new(), Owner::Process));
     let listener = listener();
     removal.story.config.listeners.push(listener.clone());
     removal.sockets.push(Arc::clone(&sockets));
@@ -174,7 +173,7 @@ fn connections_of_a_removed_listener_are_evicted_though_their_backend_stays() {
     assert_eq!(removal.evicted(&removal.backend(0), CloseReason::Removed), 0);
     // A reload adds it again, with other sockets.
     removal.story.config.listeners.push(listener);
-    removal.sockets.push(Arc::new(Sockets::new(Vec::new())));
+    removal.sockets.push(Arc::new(ListenGroup::new(Vec::new(), Owner::Process)));
     removal.tell_after(12);
     assert_eq!(evicted(&removal, &before), 0);
     assert_eq!(removal.table().removed.listeners().count(), 0);
@@ -183,7 +182,7 @@ fn connections_of_a_removed_listener_are_evicted_though_their_backend_stays() {
 /// A pool of `a` and `b`, and what operators drain.
 struct Removal {
     story: Story,
-    sockets: Vec<Arc<Sockets>>,
+    sockets: Vec<Arc<ListenGroup>>,
     drains: HashMap<std::net::SocketAddr, DrainWindow>,
     begun: std::time::Instant,
 }

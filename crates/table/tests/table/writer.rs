@@ -1,5 +1,6 @@
 //! What each operation of the writer publishes, keeps and stops.
 
+use driver::{ListenGroup, Owner};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use config::Config;
 use table::{
     Availability, BackendKey, BackendState, Drain, DrainWindow, EffectiveConfig, Inputs, Origin, Override,
-    Phase, PoolInputs, Sockets, Table, TableWriter, Written,
+    Phase, PoolInputs, Table, TableWriter, Written,
 };
 
 use crate::story::{WORKERS, address, origin};
@@ -49,7 +50,7 @@ fn check_stopped(previous: &[&str], next: &[&str], expected: &[usize]) {
     let mut writing = Writing::new(previous, &["1"]);
     let before = writing.table();
     let written = writing.reload(next, &["1"]);
-    let index = |sockets: &Arc<Sockets>| {
+    let index = |sockets: &Arc<ListenGroup>| {
         before.listeners.iter().position(|listener| Arc::ptr_eq(&listener.sockets, sockets)).unwrap()
     };
     assert_eq!(written.stopped.iter().map(index).collect::<Vec<_>>(), expected);
@@ -268,8 +269,8 @@ fn key(backend: usize) -> BackendKey {
     BackendKey { pool: "pool".to_owned(), address: address(backend) }
 }
 
-fn sockets() -> Arc<Sockets> {
-    Arc::new(Sockets::new(Vec::new()))
+fn sockets() -> Arc<ListenGroup> {
+    Arc::new(ListenGroup::new(Vec::new(), Owner::Process))
 }
 
 /// Listeners `NAME ADDRESS [v6only] [freebind]`, and a pool of backends `WEIGHT[, KEYS]`.
