@@ -47,9 +47,10 @@ mod syntax;
 
 mod error;
 
-// What else there is to a configuration: its words, and the one that needs no file.
+// What else there is to a configuration: its words, the one that needs no file, and the table of all keys.
 mod describe;
 mod forward;
+pub mod reference;
 
 // What is right, and likely to be meant otherwise.
 mod warning;
