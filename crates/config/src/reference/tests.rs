@@ -114,7 +114,7 @@ fn refused(value: &Value) -> Vec<String> {
         }
         Value::Seconds(range) => {
             let second = Duration::from_secs(1);
-            vec![show(*range.start() - second), show(*range.end() + second), show(second + millisecond)]
+            vec!["0s".into(), show(*range.end() + second), show(second + millisecond)]
         }
         Value::Word(_) | Value::Switch => vec!["other".into()],
         Value::Section | Value::List(_) | Value::Text(..) => Vec::new(),
