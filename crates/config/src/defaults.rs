@@ -77,7 +77,7 @@ pub(crate) const LISTENER_CONNECTIONS_MAX: u32 = 10_000;
 pub(crate) const FREEBIND: bool = false;
 pub(crate) const V6ONLY: bool = false;
 
-pub(crate) const DEMAND: TargetRole = TargetRole::Any;
+pub(crate) const TARGET_ROLE: TargetRole = TargetRole::Any;
 
 /// A planned change of the primary takes a few seconds; whoever waits for longer has better things to do.
 pub(crate) const HOLD: Waiting = Waiting { connections_max: 1000, timeout: Duration::from_secs(10) };

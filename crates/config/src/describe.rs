@@ -67,7 +67,7 @@ fn describe_access_log(log: Option<&AccessLog>, f: &mut fmt::Formatter<'_>) -> f
 impl Listener {
     fn describe(&self, pool: &Pool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nlistener {} {} -> pool {}", self.name, self.address, pool.name)?;
-        match self.demand {
+        match self.target_role {
             TargetRole::Any => {}
             TargetRole::Primary(hold) => {
                 setting(f, "role", "primary")?;

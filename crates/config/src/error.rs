@@ -7,7 +7,8 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::limits::PROBLEMS_MAX;
-use crate::problem::{Finding, Problems, Span};
+use crate::problem::{Finding, Problems};
+use crate::span::Span;
 
 /// Why a file is not a configuration: every problem of it, or the first fifty if there are more.
 ///

@@ -7,21 +7,13 @@ use std::time::Duration;
 use crate::duration;
 use crate::foreign;
 use crate::limits::NAME_CHARS_MAX;
-use crate::problem::{At, Finding, Problems, Quoted, Span, Wrong};
+use crate::problem::{Finding, Problems, Quoted, Wrong};
 use crate::scalar;
+use crate::sections::Section;
+use crate::span::NodeId;
+use crate::span::{At, Span};
 use crate::suggest::{nearest, same};
-use crate::tree::{Entry, Kind, Node, NodeId, Tree};
-
-/// One kind of section and the keys it may have.
-#[derive(Debug)]
-pub(crate) struct Section {
-    /// With its article: "a listener".
-    pub(crate) name: &'static str,
-    /// In the order in which they are listed to people.
-    pub(crate) keys: &'static [&'static str],
-    /// What one looks like.
-    pub(crate) example: &'static str,
-}
+use crate::tree::{Entry, Kind, Node, Tree};
 
 /// The keys and values of one section, every key of them known.
 pub(crate) struct Fields<'t> {

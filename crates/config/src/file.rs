@@ -14,9 +14,10 @@ use crate::fields::{Fields, Value};
 use crate::limits;
 use crate::listening::listeners;
 use crate::pooling::pools;
-use crate::problem::{At, Finding, Problems, Quoted, Span, Wrong};
+use crate::problem::{Finding, Problems, Quoted, Wrong};
 use crate::scalar;
 use crate::sections::{ACCESS_LOG, ADMIN, FILE, LISTENER, POOL, RUNTIME};
+use crate::span::{At, Span};
 use crate::tree::Tree;
 
 pub(crate) use crate::listening::WrittenListener;

@@ -44,7 +44,7 @@ impl Config {
                 address: listen,
                 every_address: false,
                 pool: PoolIndex(0),
-                demand: defaults::DEMAND,
+                target_role: defaults::TARGET_ROLE,
                 access_log: defaults::LISTENER_ACCESS_LOG,
                 backlog: defaults::BACKLOG,
                 connections_max: defaults::LISTENER_CONNECTIONS_MAX,

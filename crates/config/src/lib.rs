@@ -38,6 +38,7 @@ mod tokens;
 
 // What is wrong: while it is found, the guesses about it, and the report.
 mod problem;
+mod span;
 
 mod foreign;
 mod place;
@@ -47,7 +48,8 @@ mod syntax;
 
 mod error;
 
-// What else there is to a configuration: its words, the one that needs no file, and the table of all keys.
+// What else there is to a configuration: its words, the one that needs no file, what one changes, and all keys.
+mod changes;
 mod describe;
 mod forward;
 pub mod reference;
@@ -55,6 +57,7 @@ pub mod reference;
 // What is right, and likely to be meant otherwise.
 mod warning;
 
+pub use crate::changes::Changes;
 pub use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,
     Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown,

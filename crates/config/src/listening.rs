@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use crate::address;
 use crate::config::{Fallback, Listener, PoolIndex, TargetRole, Waiting};
 use crate::defaults;
-use crate::fields::{Fields, Section, Value};
+use crate::fields::{Fields, Value};
 use crate::limits;
-use crate::problem::{At, Finding, Problems, Span};
+use crate::problem::{Finding, Problems};
+use crate::sections::Section;
 use crate::sections::{BACKEND, HOLD, LISTENER, POOL, RUNTIME};
+use crate::span::{At, Span};
 
 /// A listener whose pool is still a name.
 pub(crate) struct WrittenListener {
@@ -17,7 +19,7 @@ pub(crate) struct WrittenListener {
     pub(crate) pool: Option<At<String>>,
     every_address: bool,
     pub(crate) v6only: bool,
-    pub(crate) demand: TargetRole,
+    pub(crate) target_role: TargetRole,
     /// Where its role is.
     pub(crate) role: Option<Span>,
     rest: ListenerRest,
@@ -40,7 +42,7 @@ impl WrittenListener {
             address: self.address?.value,
             every_address: self.every_address,
             pool,
-            demand: self.demand,
+            target_role: self.target_role,
             access_log,
             backlog,
             connections_max,
@@ -87,7 +89,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
 
     let pool = fields.require("pool", "pool: web", problems).and_then(|value| value.name(problems));
     let name = name(fields, address, problems);
-    let (demand, role) = demand(fields, problems);
+    let (target_role, role) = target_role(fields, problems);
 
     let backlog = fields.get("backlog").and_then(|value| value.number(limits::BACKLOG, problems));
     let connections_max = fields.get("max_connections");
@@ -106,7 +108,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
         pool,
         every_address,
         v6only,
-        demand,
+        target_role,
         role,
         rest: ListenerRest {
             backlog: backlog.unwrap_or(defaults::BACKLOG),
@@ -118,15 +120,16 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
 }
 
 /// Reads which backends a listener's connections may go to, and where its role is.
-fn demand(fields: &Fields<'_>, problems: &mut Problems) -> (TargetRole, Option<Span>) {
+fn target_role(fields: &Fields<'_>, problems: &mut Problems) -> (TargetRole, Option<Span>) {
     let value = fields.get("role").filter(|value| !value.is_nothing());
-    let demand = value.and_then(|value| value.choice("role", ROLES, problems)).unwrap_or(defaults::DEMAND);
+    let target_role =
+        value.and_then(|value| value.choice("role", ROLES, problems)).unwrap_or(defaults::TARGET_ROLE);
     let mut refuse = |key: &str, why: &str, help: &str| {
         if let Some(value) = fields.get(key) {
             problems.push(Finding::at(value.span(), format!("`{key}` has no meaning {why}")).help(help));
         }
     };
-    match demand {
+    match target_role {
         TargetRole::Primary(_) => {
             refuse("fallback", "for a primary", "it is for listeners of `role: replica`")
         }
@@ -138,7 +141,7 @@ fn demand(fields: &Fields<'_>, problems: &mut Problems) -> (TargetRole, Option<S
         }
         TargetRole::Any => {}
     }
-    let demand = match demand {
+    let target_role = match target_role {
         TargetRole::Any => TargetRole::Any,
         TargetRole::Primary(hold) => TargetRole::Primary(
             fields.get("hold").map_or(hold, |value| waiting(value, &HOLD, hold, problems)),
@@ -149,7 +152,7 @@ fn demand(fields: &Fields<'_>, problems: &mut Problems) -> (TargetRole, Option<S
             TargetRole::Replica(written.unwrap_or(fallback))
         }
     };
-    (demand, value.map(|value| value.span()))
+    (target_role, value.map(|value| value.span()))
 }
 
 /// Reads how many clients wait, which is the first key of its section, and how long.

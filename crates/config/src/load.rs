@@ -11,10 +11,11 @@ use crate::error::ConfigError;
 use crate::file;
 use crate::limits::FILE_BYTES_MAX;
 use crate::place::Places;
-use crate::problem::{Finding, Problems, Span};
+use crate::problem::{Finding, Problems};
 use crate::recognise::recognise;
 use crate::regular::{self, NotRegular};
 use crate::resolve::resolve;
+use crate::span::Span;
 use crate::tree::Tree;
 
 impl Config {

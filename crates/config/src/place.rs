@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::shape;
+use crate::span::NodeId;
 use crate::tokens::{TokenKind, Tokens};
-use crate::tree::{NodeId, Tree};
+use crate::tree::Tree;
 
 /// Finds nodes in one text. For most it is known; for the others, the text is read again up to them.
 ///

@@ -16,9 +16,10 @@ use crate::limits;
 use crate::listening::{name, waiting};
 use crate::probe::Probe;
 use crate::probing;
-use crate::problem::{At, Finding, Problems, Quoted, Span, Wrong};
-use crate::sections::{BACKEND, EJECT, KEEPALIVE, LISTENER, POOL, QUEUE, RUNTIME};
+use crate::problem::{Finding, Problems, Quoted, Wrong};
+use crate::sections::{BACKEND, EJECT, KEEPALIVE, LISTENER, POOL, PROBE, QUEUE, RUNTIME};
 use crate::size;
+use crate::span::{At, Span};
 
 /// A pool, and where the parts of it stand that may be at odds with others.
 pub(crate) struct WrittenPool {
@@ -102,7 +103,7 @@ pub(crate) fn pools(file: &Fields<'_>, problems: &mut Problems) -> Vec<WrittenPo
             break;
         }
         if let Some(fields) =
-            value.fields(&POOL, &[&LISTENER, &RUNTIME, &BACKEND, &KEEPALIVE, &probing::PROBE], problems)
+            value.fields(&POOL, &[&LISTENER, &RUNTIME, &BACKEND, &KEEPALIVE, &PROBE], problems)
         {
             pools.push(pool(&fields, &mut backends_total, problems));
         }

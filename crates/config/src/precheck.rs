@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::limits::{BRACKETS_MAX, NESTING_MAX};
-use crate::problem::{Finding, Problems, Quoted, Span};
+use crate::limits::{BRACKETS_MAX, NESTING_MAX, NODES_MAX};
+use crate::problem::{Finding, Problems, Quoted};
+use crate::span::Span;
 use crate::tokens::{TokenKind, Tokens};
 
 /// What was seen.
@@ -15,7 +16,8 @@ pub(crate) enum Precheck {
     GoOn { tags: bool },
 }
 
-pub(crate) fn screen(text: &str, problems: &mut Problems) -> Precheck {
+/// Checks the text before it is parsed.
+pub(crate) fn precheck(text: &str, problems: &mut Problems) -> Precheck {
     let mut anchors = HashMap::new();
     let (mut depth, mut tags, mut stop) = (0_usize, false, false);
     for token in Tokens::new(text, 0) {
@@ -68,4 +70,9 @@ pub(crate) fn nested(span: Span) -> Finding {
 
 pub(crate) fn tag(span: Span) -> Finding {
     Finding::at(span, "a YAML tag, which has no meaning here").help("remove the `!` and its word")
+}
+
+pub(crate) fn many() -> Finding {
+    Finding::of_file(format!("more than {NODES_MAX} keys and values"))
+        .help("no configuration has as many; look for aliases of aliases, each of which counts")
 }

@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use crate::defaults;
 use crate::duration;
 use crate::escaped;
-use crate::fields::{Fields, Section, Value};
+use crate::fields::{Fields, Value};
 use crate::foreign;
 use crate::limits;
 use crate::probe::{
     Exchange, Http, Kind, Login, Method, Mysql, Postgres, Probe, Question, Redis, Rhythm, Secret, Tls,
 };
-use crate::problem::{At, Finding, Problems, Quoted, Wrong};
+use crate::problem::{Finding, Problems, Quoted, Wrong};
 use crate::scalar;
+use crate::sections::{EXCHANGE, EXPECT, HTTP, MYSQL, POSTGRES, PROBE, REDIS, ROLES, Section, TCP, TLS};
+use crate::span::At;
 
 /// Reads a probe; nothing if it was wrong and has been reported.
 pub(crate) fn probe(value: Value<'_>, others: &[&Section], problems: &mut Problems) -> Option<Probe> {
@@ -352,70 +354,3 @@ fn variable_name(text: &str) -> Result<String, Wrong> {
 
 /// The keys that say what is asked.
 const KINDS: &[&str] = &["tcp", "http", "exchange", "postgres", "mysql", "redis"];
-
-pub(crate) const PROBE: Section = Section {
-    name: "`probe`",
-    keys: &[
-        "tcp",
-        "http",
-        "exchange",
-        "postgres",
-        "mysql",
-        "redis",
-        "port",
-        "interval",
-        "fast_interval",
-        "timeout",
-        "rise",
-        "fall",
-        "jitter",
-    ],
-    example: "probe: { tcp: {}, interval: 2s }",
-};
-
-pub(crate) const TCP: Section = Section { name: "`tcp`", keys: &[], example: "tcp: {}" };
-
-pub(crate) const HTTP: Section = Section {
-    name: "`http`",
-    keys: &["path", "method", "host", "expect", "roles", "tls"],
-    example: "http: { path: /health }",
-};
-
-pub(crate) const EXPECT: Section =
-    Section { name: "`expect`", keys: &["status", "body"], example: "expect: { status: 200-399, body: ok }" };
-
-pub(crate) const ROLES: Section = Section {
-    name: "`roles`",
-    keys: &["primary", "replica"],
-    example: "roles: { primary: /primary, replica: /replica }",
-};
-
-pub(crate) const EXCHANGE: Section = Section {
-    name: "`exchange`",
-    keys: &["send", "expect", "goodbye", "tls"],
-    example: "exchange: { send: 'PING\\r\\n', expect: '+PONG' }",
-};
-
-pub(crate) const POSTGRES: Section = Section {
-    name: "`postgres`",
-    keys: &["user", "database", "password_file", "password_env", "tls"],
-    example: "postgres: { user: rondel }",
-};
-
-pub(crate) const MYSQL: Section = Section {
-    name: "`mysql`",
-    keys: &["user", "password_file", "password_env", "tls"],
-    example: "mysql: { user: rondel }",
-};
-
-pub(crate) const REDIS: Section = Section {
-    name: "`redis`",
-    keys: &["user", "password_file", "password_env", "tls"],
-    example: "redis: {}",
-};
-
-pub(crate) const TLS: Section = Section {
-    name: "`tls`",
-    keys: &["authority", "name"],
-    example: "tls: { authority: /etc/rondel/ca.pem, name: db.example.org }",
-};

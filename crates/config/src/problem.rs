@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::ops::Range;
 
 use crate::limits::PROBLEMS_MAX;
-use crate::tree::NodeId;
+use crate::span::{NodeId, Span};
 
 /// The problems found so far.
 #[derive(Debug, Default)]
@@ -115,38 +115,6 @@ impl Wrong {
     pub(crate) fn at(self, span: Span) -> Finding {
         Finding::at(span, self.message).help_maybe(self.help)
     }
-}
-
-/// A part of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Span {
-    /// From one place to another, counted in characters.
-    Text { start: usize, end: usize },
-    /// A node of the tree. Where that is takes time to find, and most are never pointed at.
-    Node(NodeId),
-}
-
-impl Span {
-    /// The span of these bytes; one that ends within a character is as long as that.
-    pub(crate) fn of_bytes(text: &str, bytes: Range<usize>) -> Self {
-        let characters = |end: usize| text.char_indices().take_while(|(byte, _)| *byte < end).count();
-        Self::Text { start: characters(bytes.start), end: characters(bytes.end) }
-    }
-
-    /// The characters of a span that has been located.
-    pub(crate) fn characters(self) -> Range<usize> {
-        match self {
-            Self::Text { start, end } => start..end,
-            Self::Node(_) => unreachable!("nodes are located before a problem is told"),
-        }
-    }
-}
-
-/// A value and where it was written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct At<T> {
-    pub(crate) value: T,
-    pub(crate) span: Span,
 }
 
 /// The operator's own words in a message: in backquotes, no longer than a line has room for.

@@ -3,7 +3,8 @@
 //! It is asked about files that are wrong, and never about one that is right. A file with `listeners:` or `pools:` at
 //! its top level is meant for rondel, whatever else is in it, unless those are a template's.
 
-use crate::problem::{Finding, Quoted, Span};
+use crate::problem::{Finding, Quoted};
+use crate::span::Span;
 use crate::tokens::{TokenKind, Tokens};
 
 /// What to say of a file that is not meant for rondel, or not in this state.

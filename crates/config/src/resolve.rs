@@ -10,7 +10,8 @@ use crate::config::{
 use crate::file::{File, Places, WrittenListener, WrittenPool};
 use crate::own::{Front, Fronts, OwnPlace};
 use crate::probe::{Kind, Probe};
-use crate::problem::{At, Finding, Problems, Quoted, Span};
+use crate::problem::{Finding, Problems, Quoted};
+use crate::span::{At, Span};
 use crate::suggest::nearest;
 
 /// The configuration that a file means. When it adds a problem, what it gives is not to be used.

@@ -1,6 +1,15 @@
-//! The sections of a file and their keys. Those of a probe stand with it, in `probing`.
+//! The sections of a file and their keys.
 
-use crate::fields::Section;
+/// One kind of section and the keys it may have.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// With its article: "a listener".
+    pub(crate) name: &'static str,
+    /// In the order in which they are listed to people.
+    pub(crate) keys: &'static [&'static str],
+    /// What one looks like.
+    pub(crate) example: &'static str,
+}
 
 pub(crate) const FILE: Section = Section {
     name: "the file",
@@ -99,4 +108,71 @@ pub(crate) const BACKEND: Section = Section {
     name: "a backend",
     keys: &["name", "address", "weight", "tier", "max_connections"],
     example: "- { address: \"10.0.0.1:80\" }",
+};
+
+pub(crate) const PROBE: Section = Section {
+    name: "`probe`",
+    keys: &[
+        "tcp",
+        "http",
+        "exchange",
+        "postgres",
+        "mysql",
+        "redis",
+        "port",
+        "interval",
+        "fast_interval",
+        "timeout",
+        "rise",
+        "fall",
+        "jitter",
+    ],
+    example: "probe: { tcp: {}, interval: 2s }",
+};
+
+pub(crate) const TCP: Section = Section { name: "`tcp`", keys: &[], example: "tcp: {}" };
+
+pub(crate) const HTTP: Section = Section {
+    name: "`http`",
+    keys: &["path", "method", "host", "expect", "roles", "tls"],
+    example: "http: { path: /health }",
+};
+
+pub(crate) const EXPECT: Section =
+    Section { name: "`expect`", keys: &["status", "body"], example: "expect: { status: 200-399, body: ok }" };
+
+pub(crate) const ROLES: Section = Section {
+    name: "`roles`",
+    keys: &["primary", "replica"],
+    example: "roles: { primary: /primary, replica: /replica }",
+};
+
+pub(crate) const EXCHANGE: Section = Section {
+    name: "`exchange`",
+    keys: &["send", "expect", "goodbye", "tls"],
+    example: "exchange: { send: 'PING\\r\\n', expect: '+PONG' }",
+};
+
+pub(crate) const POSTGRES: Section = Section {
+    name: "`postgres`",
+    keys: &["user", "database", "password_file", "password_env", "tls"],
+    example: "postgres: { user: rondel }",
+};
+
+pub(crate) const MYSQL: Section = Section {
+    name: "`mysql`",
+    keys: &["user", "password_file", "password_env", "tls"],
+    example: "mysql: { user: rondel }",
+};
+
+pub(crate) const REDIS: Section = Section {
+    name: "`redis`",
+    keys: &["user", "password_file", "password_env", "tls"],
+    example: "redis: {}",
+};
+
+pub(crate) const TLS: Section = Section {
+    name: "`tls`",
+    keys: &["authority", "name"],
+    example: "tls: { authority: /etc/rondel/ca.pem, name: db.example.org }",
 };

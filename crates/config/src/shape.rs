@@ -14,7 +14,8 @@ use serde::de::{
 
 use crate::limits::{NESTING_MAX, NODES_MAX};
 use crate::precheck;
-use crate::problem::{Finding, Span};
+use crate::problem::Finding;
+use crate::span::Span;
 use crate::syntax;
 use crate::tokens::{TokenKind, Tokens};
 
@@ -46,7 +47,7 @@ pub(crate) fn shapes(text: &str, tags: bool) -> Result<Vec<Shape>, Finding> {
         }
         Some(Refusal::Nested) => precheck::nested(span),
         Some(Refusal::Tag) => precheck::tag(span),
-        Some(Refusal::Many) => many(),
+        Some(Refusal::Many) => precheck::many(),
         Some(Refusal::End) | None => syntax::finding(text, &error),
     })
 }
@@ -58,11 +59,6 @@ pub(crate) fn place(text: &str, node: usize) -> Option<usize> {
     let error = (Node { reader: &mut reader, depth: 0 }).deserialize(document).err()?;
     let found = reader.refusal == Some(Refusal::End);
     error.location().filter(|_| found).map(|location| location.index())
-}
-
-pub(crate) fn many() -> Finding {
-    Finding::of_file(format!("more than {NODES_MAX} keys and values"))
-        .help("no configuration has as many; look for aliases of aliases, each of which counts")
 }
 
 struct Reader {

@@ -2,8 +2,9 @@
 
 use std::net::Ipv6Addr;
 
-use crate::problem::{Finding, Quoted, Span};
-use crate::shape;
+use crate::precheck;
+use crate::problem::{Finding, Quoted};
+use crate::span::Span;
 use crate::tokens::{Token, TokenKind, Tokens};
 
 /// What to say of `error`, which ended the reading of `text`.
@@ -22,7 +23,7 @@ pub(crate) fn finding(text: &str, error: &serde_yaml::Error) -> Finding {
         return second_document(text);
     }
     if said.contains("repetition limit") {
-        return shape::many();
+        return precheck::many();
     }
     let place = error.location().map_or(0, |location| location.index());
     let span = Span::of_bytes(text, place..place + 1);

@@ -11,9 +11,10 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::precheck::{Precheck, screen};
-use crate::problem::{At, Finding, Problems, Quoted, Span};
+use crate::precheck::{Precheck, precheck};
+use crate::problem::{Finding, Problems, Quoted};
 use crate::shape::{Shape, shapes};
+use crate::span::{At, NodeId, Span};
 use crate::syntax;
 
 /// A document.
@@ -21,14 +22,6 @@ use crate::syntax;
 pub(crate) struct Tree<'t> {
     /// In the order of the text; what is behind an alias is there again at each of them.
     nodes: Vec<Node<'t>>,
-}
-
-/// A place in [`Tree::nodes`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NodeId(pub(crate) usize);
-
-impl NodeId {
-    pub(crate) const ROOT: Self = Self(0);
 }
 
 #[derive(Debug)]
@@ -64,7 +57,7 @@ impl<'t> Tree<'t> {
     /// Builds the tree of the one document in `text`; without one, or without valid YAML, says so and gives
     /// nothing.
     pub(crate) fn parse(text: &'t str, problems: &mut Problems) -> Option<Self> {
-        let Precheck::GoOn { tags } = screen(text, problems) else { return None };
+        let Precheck::GoOn { tags } = precheck(text, problems) else { return None };
         let shapes = match shapes(text, tags) {
             Ok(shapes) => shapes,
             Err(finding) => {

@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Config, Warning};
+use config::{Changes, Config, Warning};
 use driver::Waker;
 use log::Level;
-use table::{Changes, Inputs, PerWorker, Phase, Published, Semaphore, Sockets, Table, WorkerCounters};
+use table::{Inputs, PerWorker, Phase, Published, Semaphore, Sockets, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};

@@ -277,7 +277,7 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         address: listener_address(number),
         every_address: false,
         pool: PoolIndex(random.index(2)),
-        demand: if variety.health { demand(random) } else { TargetRole::Any },
+        target_role: if variety.health { demand(random) } else { TargetRole::Any },
         access_log: true,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),

@@ -3,8 +3,6 @@
 //! It does no I/O, reads no clock and draws no random number. It does not find out who is healthy, it is told; and it
 //! binds nothing: listening sockets are handed to it.
 
-mod changes;
-
 mod table; // What is frozen, and how it is made. Start here.
 
 mod listener;
@@ -45,7 +43,6 @@ mod waiters;
 pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
-pub use crate::changes::Changes;
 pub use crate::counters::{
     BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
 };

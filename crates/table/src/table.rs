@@ -101,7 +101,7 @@ impl Table {
                     connections_max: listener.connections_max,
                     backlog: listener.backlog,
                     pool: Arc::clone(&pools[listener.pool.0]),
-                    demand: listener.demand,
+                    demand: listener.target_role,
                     access_log: listener.access_log && config.access_log.is_some(),
                     gate: gate(|before| &before.gate),
                     hold_gate: gate(|before| &before.hold_gate),

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::config::Config;
-use crate::probing::{EXPECT, ROLES, TCP, TLS};
+use crate::sections::{
+    ACCESS_LOG, ADMIN, BACKEND, EJECT, EXCHANGE, EXPECT, FILE, HOLD, HTTP, KEEPALIVE, LISTENER, MYSQL, POOL,
+    POSTGRES, PROBE, QUEUE, REDIS, ROLES, RUNTIME, TCP, TLS,
+};
 
 /// A key that is named must be there, and a word for it must be another program's alone.
 #[test]

@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::{Absent, Key, Value, sections};
 use crate::config::Config;
 use crate::duration::show;
-use crate::fields::Section;
-use crate::{probing, sections as of_parser};
+use crate::sections::{self as of_parser, Section};
 
 #[test]
 fn sections_and_keys_are_those_of_the_parser() {
@@ -22,15 +21,15 @@ fn sections_and_keys_are_those_of_the_parser() {
         ("pools[].eject", &of_parser::EJECT),
         ("pools[].queue", &of_parser::QUEUE),
         ("pools[].backends[]", &of_parser::BACKEND),
-        ("pools[].probe", &probing::PROBE),
-        ("pools[].probe.http", &probing::HTTP),
-        ("pools[].probe.http.expect", &probing::EXPECT),
-        ("pools[].probe.http.roles", &probing::ROLES),
-        ("pools[].probe.exchange", &probing::EXCHANGE),
-        ("pools[].probe.postgres", &probing::POSTGRES),
-        ("pools[].probe.mysql", &probing::MYSQL),
-        ("pools[].probe.redis", &probing::REDIS),
-        ("pools[].probe.*.tls", &probing::TLS),
+        ("pools[].probe", &of_parser::PROBE),
+        ("pools[].probe.http", &of_parser::HTTP),
+        ("pools[].probe.http.expect", &of_parser::EXPECT),
+        ("pools[].probe.http.roles", &of_parser::ROLES),
+        ("pools[].probe.exchange", &of_parser::EXCHANGE),
+        ("pools[].probe.postgres", &of_parser::POSTGRES),
+        ("pools[].probe.mysql", &of_parser::MYSQL),
+        ("pools[].probe.redis", &of_parser::REDIS),
+        ("pools[].probe.*.tls", &of_parser::TLS),
     ];
     let listed: Vec<_> = sections()
         .iter()

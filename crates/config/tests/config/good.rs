@@ -105,11 +105,11 @@ fn a_pool_that_a_role_uses_is_closed_when_all_are_down() {
     ] {
         assert_eq!(parse(&text(role, pool)).pools[0].on_all_down, expected, "{role} {pool}");
     }
-    let demand = |role: &str| parse(&text(role, "")).listeners[1].demand;
-    assert_eq!(demand(", role: null"), TargetRole::Any);
-    assert_eq!(demand(", role: replica"), TargetRole::Replica(Fallback::None));
-    assert_eq!(demand(", role: replica, fallback: primary"), TargetRole::Replica(Fallback::Primary));
-    let TargetRole::Primary(hold) = demand(", role: primary, hold: { timeout: 3s }") else {
+    let target_role = |role: &str| parse(&text(role, "")).listeners[1].target_role;
+    assert_eq!(target_role(", role: null"), TargetRole::Any);
+    assert_eq!(target_role(", role: replica"), TargetRole::Replica(Fallback::None));
+    assert_eq!(target_role(", role: replica, fallback: primary"), TargetRole::Replica(Fallback::Primary));
+    let TargetRole::Primary(hold) = target_role(", role: primary, hold: { timeout: 3s }") else {
         panic!("a role")
     };
     assert_eq!((hold.connections_max, hold.timeout), (1000, Duration::from_secs(3)));

@@ -101,7 +101,7 @@ fn sound(config: &Config) {
         assert!((1..=65_535).contains(&listener.backlog));
         assert!(listener.connections_max > 0);
         assert!(!listener.v6only || listener.address.is_ipv6());
-        if listener.demand != TargetRole::Any {
+        if listener.target_role != TargetRole::Any {
             let pool = &pools[listener.pool.0];
             assert!(pool.probe.as_ref().is_some_and(|probe| probe.tells_roles()));
             assert!(pool.backends.iter().all(|backend| backend.tier == Tier::Active));

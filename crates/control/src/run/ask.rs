@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use config::{Config, Tier};
+use config::{Changes, Config, Tier};
 use log::Level;
-use table::{Changes, DrainWindow, Inputs, Phase, Table};
+use table::{DrainWindow, Inputs, Phase, Table};
 
 use super::{Control, DRAINING, log_lines};
 use crate::admin::{

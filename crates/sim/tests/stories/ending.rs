@@ -88,7 +88,7 @@ fn a_side_that_was_not_given_the_fin_is_reset_whatever_ends_the_connection() {
 fn a_server_that_lost_the_role_gets_no_more_of_what_a_writer_sent() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|config| {
-        config.listeners[0].demand = TargetRole::Primary(hold);
+        config.listeners[0].target_role = TargetRole::Primary(hold);
         config.pools[0].on_role_loss = OnLoss::Close;
     });
     balancer.lose(PRIMARY);

@@ -43,7 +43,7 @@ fn an_attempt_at_what_is_no_longer_the_primary_is_made_at_the_new_one() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|_| ());
     let (silent, serving) = (balancer.stage.silent(), balancer.stage.serving());
-    balancer.config.listeners[0].demand = TargetRole::Primary(hold);
+    balancer.config.listeners[0].target_role = TargetRole::Primary(hold);
     let pool = &mut balancer.config.pools[0];
     pool.attempts = 1;
     pool.backends[0].address = silent;
@@ -73,7 +73,7 @@ fn an_attempt_that_was_given_up_for_a_moment_is_made_again() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|_| ());
     let silent = balancer.stage.silent();
-    balancer.config.listeners[0].demand = TargetRole::Primary(hold);
+    balancer.config.listeners[0].target_role = TargetRole::Primary(hold);
     balancer.config.pools[0].backends[0].address = silent;
     balancer.reload(&[(silent, PRIMARY)]);
     balancer.turn_while_there_is_something();
@@ -91,7 +91,7 @@ fn an_attempt_that_was_given_up_for_a_moment_is_made_again() {
 #[test]
 fn a_connect_that_came_about_too_late_is_none() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
-    let mut balancer = Balancer::new(|config| config.listeners[0].demand = TargetRole::Primary(hold));
+    let mut balancer = Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(hold));
     let address = balancer.config.pools[0].backends[0].address;
     balancer.reload(&[(address, PRIMARY)]);
     balancer.turn_while_there_is_something();

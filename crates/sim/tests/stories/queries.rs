@@ -82,7 +82,7 @@ fn what_is_meant_is_closed_and_nothing_else() {
 #[test]
 fn who_has_no_backend_is_listed_and_closed_as_well() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(60) };
-    let mut balancer = Balancer::new(|config| config.listeners[0].demand = TargetRole::Primary(hold));
+    let mut balancer = Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(hold));
     balancer.reload(&[]);
     let mut waiting = balancer.client();
     let found = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(1));
@@ -93,7 +93,7 @@ fn who_has_no_backend_is_listed_and_closed_as_well() {
     assert_eq!(balancer.listener().hold_gate.active(), 0);
 
     let silent = balancer.stage.silent();
-    balancer.config.listeners[0].demand = TargetRole::Any;
+    balancer.config.listeners[0].target_role = TargetRole::Any;
     balancer.config.pools[0].backends[0].address = silent;
     balancer.reload(&[]);
     let mut connecting = balancer.client();

@@ -16,7 +16,7 @@ fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
     let mut silent = None;
     let mut balancer = Balancer::new(|config| {
         let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
-        config.listeners[0].demand = TargetRole::Primary(hold);
+        config.listeners[0].target_role = TargetRole::Primary(hold);
         config.pools[0].connect_timeout = CONNECT_TIMEOUT;
         silent = Some(config.pools[0].backends[0].clone());
     });
@@ -86,7 +86,7 @@ fn each_end_has_a_record_that_says_how_far_it_was() {
 fn nobody_is_taken_for_who_was_in_the_slot_before() {
     let mut balancer = Balancer::new(|config| {
         let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
-        config.listeners[0].demand = TargetRole::Primary(hold);
+        config.listeners[0].target_role = TargetRole::Primary(hold);
         config.access_log = Some(LOG);
     });
     let first = balancer.client();

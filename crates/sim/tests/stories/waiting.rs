@@ -66,7 +66,7 @@ fn a_held_client_that_resets_makes_room_and_one_that_finished_does_not() {
 fn who_waits_goes_by_the_table_in_force() {
     let mut balancer = held(2);
     let _client = balancer.client();
-    balancer.config.listeners[0].demand = TargetRole::Any;
+    balancer.config.listeners[0].target_role = TargetRole::Any;
     balancer.reload(&[]);
     balancer.turn_while_there_is_something();
     assert_eq!(balancer.listener().hold_gate.active(), 0);
@@ -281,14 +281,14 @@ const QUEUE: Duration = Duration::from_secs(3);
 /// So many clients are held for a primary; nobody is it.
 fn held(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: HOLD };
-    Balancer::new(|config| config.listeners[0].demand = TargetRole::Primary(waiting))
+    Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(waiting))
 }
 
 /// So many clients are held who cannot reach the primary, which refuses them; beside it is one who is none.
 fn refused(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: REFUSED_HOLD };
     let mut balancer = held(most);
-    balancer.config.listeners[0].demand = TargetRole::Primary(waiting);
+    balancer.config.listeners[0].target_role = TargetRole::Primary(waiting);
     let refusing = balancer.stage.refusing();
     let pool = &mut balancer.config.pools[0];
     pool.backends.push(pool.backends[0].clone());

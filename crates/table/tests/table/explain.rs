@@ -83,7 +83,7 @@ fn check(keys: &str, backends: &[&str], known: &str, demand: TargetRole, obstacl
 fn table(config: &Config, demand: TargetRole, known: &str) -> (Table, config::Pool, PoolInputs) {
     let mut config = config.clone();
     let like = Config::forward(address(9), &[address(0)]).listeners.remove(0);
-    config.listeners = vec![config::Listener { demand, ..like }];
+    config.listeners = vec![config::Listener { target_role: demand, ..like }];
     let addresses = config.pools[0].backends.iter().map(|backend| backend.address);
     let health = PoolInputs {
         backends: addresses.zip(known.chars().map(standing)).collect(),

@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
-use config::{
+use crate::config::{
     Backend, Config, Failback, Keepalive, Listener, OnRemove, Pool, TargetRole, Tiers, Waiting,
-    show_duration as duration,
 };
+use crate::duration::show as duration;
 
 /// What differs between two configs: one line for each listener and pool that came, went or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn listener_parts(
     let mut parts = Vec::new();
     setting(&mut parts, "address", before.address, after.address, show);
     setting(&mut parts, "pool", pool_of(previous, before), pool_of(next, after), show);
-    setting(&mut parts, "role", before.demand, after.demand, demand);
+    setting(&mut parts, "role", before.target_role, after.target_role, target_role);
     setting(&mut parts, "access_log", before.access_log, after.access_log, show);
     setting(&mut parts, "backlog", before.backlog, after.backlog, show);
     setting(&mut parts, "max_connections", before.connections_max, after.connections_max, show);
@@ -226,9 +226,9 @@ fn show(value: impl Display) -> String {
     value.to_string()
 }
 
-fn demand(demand: TargetRole) -> String {
-    match demand {
-        TargetRole::Any => show(demand),
+fn target_role(target_role: TargetRole) -> String {
+    match target_role {
+        TargetRole::Any => show(target_role),
         TargetRole::Primary(Waiting { connections_max: 0, .. }) => "primary without hold".to_owned(),
         TargetRole::Primary(hold) => format!("primary, held: {hold}"),
         TargetRole::Replica(fallback) => format!("replica with fallback {fallback}"),
@@ -241,13 +241,15 @@ fn keepalive(Keepalive { idle, interval, probes }: Keepalive) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::num::{NonZeroU16, NonZeroU32};
     use std::time::Duration;
 
-    use config::{Balance, Config, Eject, Failback, OnAllDown, TargetRole, Tier, Waiting, Workers};
-
     use super::Changes;
-    use crate::samples;
+    use crate::config::{
+        Backend, Balance, Config, Eject, Failback, Listener, OnAllDown, Pool, PoolIndex, TargetRole, Tier,
+        Waiting, Workers,
+    };
 
     #[test]
     fn nothing_differs() {
@@ -257,17 +259,17 @@ mod tests {
     #[test]
     fn listeners_come_go_and_change() {
         check(
-            |config| config.listeners.push(samples::listener("api", "127.0.0.1:8081", 1)),
+            |config| config.listeners.push(listener("api", "127.0.0.1:8081", 1)),
             &["+ listener api 127.0.0.1:8081 -> app"],
         );
         check(
-            |config| config.listeners.push(samples::listener("127.0.0.1:8081", "127.0.0.1:8081", 1)),
+            |config| config.listeners.push(listener("127.0.0.1:8081", "127.0.0.1:8081", 1)),
             &["+ listener 127.0.0.1:8081 -> app"],
         );
         check(|config| drop(config.listeners.remove(0)), &["- listener web 0.0.0.0:80"]);
         check(
             |config| {
-                config.listeners[0].pool = config::PoolIndex(1);
+                config.listeners[0].pool = PoolIndex(1);
                 config.listeners[0].backlog = 100;
                 config.listeners[0].connections_max = 5;
                 config.listeners[0].freebind = true;
@@ -283,7 +285,7 @@ mod tests {
         check(
             |config| {
                 config.pools.reverse();
-                config.listeners[0].pool = config::PoolIndex(1);
+                config.listeners[0].pool = PoolIndex(1);
             },
             &[],
         );
@@ -291,11 +293,11 @@ mod tests {
 
     #[test]
     fn pools_come_go_and_change() {
-        check(|config| config.pools.push(samples::pool("new", &["a 1"])), &["+ pool new: 1 backend"]);
+        check(|config| config.pools.push(pool("new", &["a 1"])), &["+ pool new: 1 backend"]);
         check(|config| drop(config.pools.pop()), &["- pool app"]);
         check(
             |config| {
-                config.pools[0] = samples::pool("web", &["a 3", "c 1"]);
+                config.pools[0] = pool("web", &["a 3", "c 1"]);
                 config.pools[0].idle_timeout = Duration::from_secs(90);
                 config.pools[0].attempts = 2;
                 config.pools[0].source = Some("10.1.1.1".parse().unwrap());
@@ -317,7 +319,7 @@ mod tests {
         check(
             |config| {
                 let hold = Waiting { connections_max: 7, timeout: Duration::from_secs(5) };
-                config.listeners[0].demand = TargetRole::Primary(hold);
+                config.listeners[0].target_role = TargetRole::Primary(hold);
                 let pool = &mut config.pools[0];
                 pool.balance = Balance::Maglev;
                 pool.eject =
@@ -352,14 +354,43 @@ mod tests {
 
     #[track_caller]
     fn check(change: impl Fn(&mut Config), expected: &[&str]) {
-        let listeners = vec![samples::listener("web", "0.0.0.0:80", 0)];
-        let pools = vec![samples::pool("web", &["a 1", "b 1"]), samples::pool("app", &["a 1"])];
-        let previous = samples::config(listeners, pools);
+        let listeners = vec![listener("web", "0.0.0.0:80", 0)];
+        let pools = vec![pool("web", &["a 1", "b 1"]), pool("app", &["a 1"])];
+        let previous = Config { listeners, pools, ..defaults() };
         let mut next = previous.clone();
         change(&mut next);
         let changes = Changes::between(&previous, &next);
         assert_eq!(changes.lines().collect::<Vec<_>>(), expected);
         assert_eq!(changes.to_string(), expected.join("\n"));
         assert_eq!(changes.is_empty(), expected.is_empty());
+    }
+
+    fn listener(name: &str, address: &str, pool: usize) -> Listener {
+        Listener {
+            name: name.to_owned(),
+            address: address.parse().unwrap(),
+            pool: PoolIndex(pool),
+            backlog: 16,
+            connections_max: 100,
+            ..defaults().listeners.remove(0)
+        }
+    }
+
+    /// A pool of backends `LETTER WEIGHT`; `a` is 10.0.0.1:80, `b` is 10.0.0.2:80, and so on.
+    fn pool(name: &str, backends: &[&str]) -> Pool {
+        let backends = backends.iter().map(|words| backend(words)).collect();
+        Pool { name: name.to_owned(), backends, ..defaults().pools.remove(0) }
+    }
+
+    fn backend(words: &str) -> Backend {
+        let (name, weight) = words.split_once(' ').unwrap();
+        let address = SocketAddr::from(([10, 0, 0, name.as_bytes()[0] - b'a' + 1], 80));
+        let backend = defaults().pools.remove(0).backends.remove(0);
+        Backend { name: name.to_owned(), address, weight: weight.parse().unwrap(), ..backend }
+    }
+
+    fn defaults() -> Config {
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        Config::forward(address, &[address])
     }
 }
