@@ -1,7 +1,8 @@
-//! Every key of a file with its type, default, range and meaning: what `docs/reference/configuration.md` is made of.
+//! Every key of a file with its type, default, range and meaning.
 //!
-//! The parser does not read this table. The tests hold it to the parser key by key: the keys are those of the sections, each default
-//! is what the parser gives, each value of a range is accepted, and what is beyond it is refused.
+//! `docs/reference/configuration.md` is made of it. The parser does not read this table. The tests hold it to the parser
+//! key by key: the keys are those of the sections, each default is what the parser gives, the ends of each range are
+//! accepted, and what is beyond them is refused.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -58,8 +59,8 @@ pub enum Value {
     Switch,
     /// Keys of its own.
     Section,
-    /// A list.
-    List(&'static str),
+    /// A list of at most so many of these, and of at least one.
+    List(&'static str, usize),
     /// A text of this type, within these bounds.
     Text(&'static str, &'static str),
 }
@@ -86,7 +87,7 @@ impl Value {
             Self::Word(_) => "word",
             Self::Switch => "boolean",
             Self::Section => "section",
-            Self::List(of) => of,
+            Self::List(of, _) => of,
             Self::Text(name, _) => name,
         }
     }
@@ -102,7 +103,8 @@ impl Value {
             }
             Self::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
             Self::Switch => "`true`, `false`".to_owned(),
-            Self::Section | Self::List(_) => String::new(),
+            Self::Section => String::new(),
+            Self::List(_, most) => format!("1 to {most} of them"),
             Self::Text(_, range) => (*range).to_owned(),
         }
     }
@@ -136,15 +138,21 @@ fn file() -> Section {
                     "`off`, `stderr`, `syslog`, `syslog:PATH`, the absolute path of a file",
                 ),
                 Written("off"),
-                "Where one line for each ended connection is written. A target alone stands for a section with that `to`.",
+                "Where one line for each ended connection is written. A target alone stands for a section \
+                 with that `to`.",
             ),
             key(
                 "listeners",
-                Value::List("list of sections"),
+                Value::List("list of sections", limits::LISTENERS_MAX),
                 Required,
-                "The addresses to accept on; 1 to 1024.",
+                "The addresses to accept on.",
             ),
-            key("pools", Value::List("list of sections"), Required, "The groups of backends; 1 to 1024."),
+            key(
+                "pools",
+                Value::List("list of sections", limits::POOLS_MAX),
+                Required,
+                "The groups of backends.",
+            ),
         ],
     }
 }
@@ -164,7 +172,8 @@ fn runtime() -> Section {
                 "max_connections",
                 Value::NumberOrAuto(numbers(limits::CONNECTIONS)),
                 Written("auto"),
-                "Connections at once, over all listeners. `auto` derives the number from the limit of open files.",
+                "Connections at once, over all listeners. `auto` derives the number from the limit of open \
+                 files.",
             ),
             key(
                 "drain_timeout",
@@ -185,14 +194,16 @@ fn admin() -> Section {
                 "socket",
                 Value::Text("`auto`, `off` or path", "an absolute path of at most 90 bytes"),
                 Written("auto"),
-                "The Unix socket of the commands. `auto` is `/run/rondel/admin.sock`; if it cannot be created there, a warning is logged \
-                 and the process runs without one. If a path cannot be created, the process does not start.",
+                "The Unix socket of the commands. `auto` is `/run/rondel/admin.sock`; if it cannot be \
+                 created there, a warning is logged and the process runs without one. If a path cannot be \
+                 created, the process does not start.",
             ),
             key(
                 "http",
                 Value::Text("address or `off`", "`IP:PORT`, `:PORT`"),
                 Written("off"),
-                "The TCP address where metrics, status and the dashboard can be read. Nothing can be changed through it.",
+                "The TCP address where metrics, status and the dashboard can be read. Nothing can be \
+                 changed through it.",
             ),
         ],
     }
@@ -270,7 +281,8 @@ fn listener() -> Section {
                 "max_connections",
                 Value::Number(numbers(limits::CONNECTIONS)),
                 Written("10000"),
-                "Connections at once. At the limit the listener stops accepting, and clients wait in the backlog.",
+                "Connections at once. At the limit the listener stops accepting, and clients wait in the \
+                 backlog.",
             ),
             key(
                 "freebind",
@@ -384,7 +396,8 @@ fn health_of_pool() -> Vec<Key> {
             "on_all_down",
             words(OnAllDown::ALL),
             Otherwise("`open`; `closed` if a listener of the pool has a role"),
-            "When every backend is down, `open` keeps using all of them, and `closed` rejects new connections.",
+            "When every backend is down, `open` keeps using all of them, and `closed` rejects new \
+             connections.",
         ),
         key(
             "on_down",
@@ -419,7 +432,8 @@ fn tiers_of_pool() -> Vec<Key> {
             "failback_delay",
             Value::Duration(limits::FAILBACK_DELAY),
             Written("0s"),
-            "How long the active tier must be available before it takes over again. Only with `failback: auto`.",
+            "How long the active tier must be available before it takes over again. Only with `failback: \
+             auto`.",
         ),
         key(
             "on_demotion",
@@ -454,7 +468,8 @@ fn rest_of_pool() -> Vec<Key> {
             "max_lag",
             Value::Text("duration or size", "1ms to 24h, or at least 1B"),
             Written("null"),
-            "A replica further behind than this gets no readers. PostgreSQL reports both, MySQL and MariaDB time, Redis bytes.",
+            "A replica further behind than this gets no readers. PostgreSQL reports both, MySQL and \
+             MariaDB time, Redis bytes.",
         ),
         key(
             "queue",
@@ -464,9 +479,9 @@ fn rest_of_pool() -> Vec<Key> {
         ),
         key(
             "backends",
-            Value::List("list of sections or addresses"),
+            Value::List("list of sections or addresses", limits::BACKENDS_PER_POOL_MAX),
             Required,
-            "The backends; 1 to 10 000 for each pool, 65 536 for the file.",
+            "The servers. A file has at most 65536 in all.",
         ),
     ]
 }
@@ -571,8 +586,8 @@ fn probe() -> Section {
     let none = Otherwise("-");
     Section {
         path: "pools[].probe",
-        about: "How backends are probed: one key of a kind, and when. `probe: tcp`, `probe: http` and `probe: redis` stand for the \
-                defaults of that kind.",
+        about: "How backends are probed: one key of a kind, and when. `probe: tcp`, `probe: http` and \
+                `probe: redis` stand for the defaults of that kind.",
         keys: vec![
             key("tcp", Value::Section, none, "Connects. Without keys: `tcp: {}`."),
             key(
@@ -675,7 +690,8 @@ fn expect() -> Section {
 fn roles() -> Section {
     Section {
         path: "pools[].probe.http.roles",
-        about: "Paths that answer for a role: a status of 200 to 299 says yes, 503 says no, and any other fails the probe.",
+        about: "Paths that answer for a role: a status of 200 to 299 says yes, 503 says no, and any other \
+                fails the probe.",
         keys: vec![
             key("primary", PATH, Written("/primary"), "Answers on the primary."),
             key("replica", PATH, Written("/replica"), "Answers on a replica that readers may use."),

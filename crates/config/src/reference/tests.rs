@@ -61,7 +61,7 @@ fn ranges_are_what_the_parser_accepts() {
                 panic!("{path} {}: {value}: {error}", key.name);
             }
         }
-        for value in refused(&key.value) {
+        for value in refused(key) {
             let parsed = parse(path, key.name, Some(&value));
             assert!(parsed.is_err(), "{path} {}: {value} is accepted", key.name);
         }
@@ -93,16 +93,17 @@ fn accepted(path: &str, key: &Key) -> Vec<String> {
         Value::Duration(range) | Value::Seconds(range) => vec![show(*range.start()), show(*range.end())],
         Value::Word(words) => words.clone(),
         Value::Switch => vec!["true".into(), "false".into()],
-        // Those of their keys are tried.
-        Value::Section | Value::List(_) => Vec::new(),
+        Value::List(_, most) => vec![list(key.name, 1), list(key.name, *most)],
+        // Its keys are tried.
+        Value::Section => Vec::new(),
         Value::Text(..) => samples(path, key.name).iter().map(|sample| (*sample).to_owned()).collect(),
     }
 }
 
 /// Values just outside of the range.
-fn refused(value: &Value) -> Vec<String> {
+fn refused(key: &Key) -> Vec<String> {
     let millisecond = Duration::from_millis(1);
-    match value {
+    match &key.value {
         Value::Number(range) | Value::NumberOrAuto(range) => {
             let below = range.start().checked_sub(1).map(|number| number.to_string());
             below.into_iter().chain([(range.end() + 1).to_string()]).collect()
@@ -116,8 +117,22 @@ fn refused(value: &Value) -> Vec<String> {
             vec!["0s".into(), show(*range.end() + second), show(second + millisecond)]
         }
         Value::Word(_) | Value::Switch => vec!["other".into()],
-        Value::Section | Value::List(_) | Value::Text(..) => Vec::new(),
+        Value::List(_, most) => vec!["[]".into(), list(key.name, most + 1)],
+        Value::Section | Value::Text(..) => Vec::new(),
     }
+}
+
+/// A list of so many for one of the keys that take one.
+fn list(key: &str, number: usize) -> String {
+    let item = |number: usize| match key {
+        "listeners" => format!("{{ address: '127.0.0.1:{}', pool: db }}", number + 1),
+        "pools" => format!(
+            "{{ name: {}, backends: ['10.0.0.1:80'] }}",
+            ["db".into(), format!("p{number}")][number.min(1)]
+        ),
+        _ => format!("'10.1.{}.{}:80'", number / 250, number % 250),
+    };
+    format!("[{}]", (0..number).map(item).collect::<Vec<_>>().join(", "))
 }
 
 /// What a key that takes a text may say.
