@@ -35,6 +35,7 @@ pub use self::connections::{Close, ConnectionId, ConnectionStatus, Connections, 
 pub use self::durations::DurationsStatus;
 pub(crate) use self::explanation::explanation;
 pub use self::explanation::{CaseStatus, ExplanationStatus, RouteQuery};
+pub use self::metrics::{DescribedMetric, described_metrics};
 
 pub(crate) use self::overrides::{Drain, Override, Overrides, Unknown, find};
 pub(crate) use self::server::Admin;

@@ -214,7 +214,7 @@ fn a_flood_of_slow_clients_disturbs_neither_traffic_nor_who_asks() {
     assert!(!lb.log_text().contains("is down: no answer"), "probes were in time: {}", lb.log_text());
 }
 
-/// The bound of README.md.
+/// The bound in docs/admin.md.
 const VIEWERS_MAX: usize = 16;
 
 /// A connection to `/events`.

@@ -1,7 +1,7 @@
 //! Servers that fall and rise behind the binary: who is asked, what the log says of it, and what clients see.
 //!
 //! A test waits for what the log says, never for a time. How long things took is printed, in lines that begin with
-//! `failover:`, and decides nothing; `scripts/failover` makes the tables of them that are in the README.
+//! `failover:`, and decides nothing; `scripts/failover` makes the table in docs/databases.md of them.
 
 // The harness.
 pub(crate) mod actor;
@@ -39,12 +39,12 @@ fn in_force(lb: &Lb) -> Instant {
     Instant::now()
 }
 
-/// Prints a number of those in the README.
+/// Prints a number of the table in docs/databases.md.
 fn print_number(case: &str, what: &str, number: impl Display) {
     println!("failover: {case}: {what}: {number}");
 }
 
-/// Prints a time of those in the README.
+/// Prints a time of the table in docs/databases.md.
 fn print_time(case: &str, what: &str, time: Duration) {
     print_number(case, what, format_args!("{} ms", time.as_millis()));
 }
