@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::{Config, TargetRole};
-use table::{BackendIndex, Dice, Picked, Pool, Sockets, Table};
+use driver::{ListenGroup, Owner};
+use table::{BackendIndex, Dice, Picked, Pool, Table};
 
 /// As many backends as a pool may have.
 pub(crate) const MANY: usize = 10_000;
@@ -41,7 +42,7 @@ pub(crate) fn parse(yaml: &str) -> Config {
 pub(crate) fn table(config: &Config, previous: Option<&Table>) -> Table {
     // A reload hands on the sockets of listeners that stayed.
     let sockets = previous.map_or_else(
-        || config.listeners.iter().map(|_| Arc::new(Sockets::new(Vec::new()))).collect(),
+        || config.listeners.iter().map(|_| Arc::new(ListenGroup::new(Vec::new(), Owner::Process))).collect(),
         |table| table.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect(),
     );
     Table::build(config, sockets, WORKERS, None, previous)

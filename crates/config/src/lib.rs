@@ -54,6 +54,9 @@ mod describe;
 mod forward;
 pub mod reference;
 
+// Sentences that other crates build about names and numbers.
+mod sentences;
+
 // What is right, and likely to be meant otherwise.
 mod warning;
 
@@ -69,6 +72,6 @@ pub use crate::forward::{TextError, backend_address, listen_address, read_durati
 pub use crate::own::{OwnBackend, OwnPlace};
 pub use crate::probe::Probe;
 pub use crate::regular::read_file;
+pub use crate::sentences::{counted, listed, unknown};
 pub use crate::size::show as show_size;
-pub use crate::suggest::nearest;
 pub use crate::warning::Warning;

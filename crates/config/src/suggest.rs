@@ -1,7 +1,7 @@
 //! Guesses which of the known words somebody meant.
 
 /// The word of `known` that `written` is most likely a slip of.
-pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if written.chars().count() > WORD_CHARS_MAX {
         return None;
     }

@@ -1,43 +1,24 @@
 //! Why the process ended when nobody asked it to, or not the way it was asked to.
 
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 
+use access_log::OpenError;
+use admin::ListenError;
 use config::ConfigError;
 use driver::SetupError;
-use rustix::io::Errno;
+use host::{BindError, bind_cure};
 
 /// Why the process ends with an exit code other than 0.
 #[derive(Debug)]
 pub enum Failure {
     /// The configuration is wrong, or cannot be read.
     Config(ConfigError),
-    /// A listener cannot have its address.
-    Bind {
-        /// Its name.
-        listener: String,
-        /// The address.
-        address: SocketAddr,
-        /// What the kernel said.
-        error: io::Error,
-        /// What of this process, or of systemd's for it, has the address; none if nothing has.
-        holder: Option<String>,
-    },
-    /// The admin interface cannot have its socket or its address.
-    Admin {
-        /// The path or the address.
-        place: String,
-        /// What the kernel said.
-        error: io::Error,
-    },
-    /// The access log cannot go where it is to go.
-    AccessLog {
-        /// Where that is, as the file says it.
-        to: String,
-        /// What the kernel said.
-        error: io::Error,
-    },
+    /// A listener cannot listen.
+    Bind(BindError),
+    /// The admin interface cannot listen.
+    Admin(ListenError),
+    /// The access log cannot be opened.
+    AccessLog(OpenError),
     /// A backend is the process itself, and its connections would come back: what it says, with both places.
     Own(String),
     /// The kernel lacks something that rondel needs, or forbids it.
@@ -57,7 +38,7 @@ impl Failure {
         match self {
             Self::Runtime(_) => 1,
             Self::Config(_) | Self::Own(_) => 3,
-            Self::Bind { .. } | Self::Admin { .. } | Self::AccessLog { .. } => 4,
+            Self::Bind(_) | Self::Admin(_) | Self::AccessLog(_) => 4,
             Self::Kernel(_) => 5,
             Self::DrainTimedOut { .. } => 6,
         }
@@ -68,30 +49,13 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Bind { listener, address, error, holder } => {
-                if *listener == address.to_string() {
-                    write!(f, "cannot listen on {address}: {error}")?;
-                } else {
-                    write!(f, "listener {listener}: cannot listen on {address}: {error}")?;
-                }
-                let held = holder.as_ref().map(|holder| format!("{holder} has it: choose another address"));
-                match held.or_else(|| bind_cure(*address, error)) {
-                    Some(cure) => write!(f, "\n  {cure}"),
-                    None => Ok(()),
-                }
-            }
-            Self::Admin { place, error } => {
+            Self::Bind(error) => error.fmt(f),
+            Self::Admin(ListenError { place, error }) => {
                 let cure = place.parse().ok().and_then(|address| bind_cure(address, error));
                 let cure = cure.unwrap_or_else(|| "choose another place in `admin`, or say `off`".to_owned());
                 write!(f, "admin: cannot listen at {place}: {error}\n  {cure}")
             }
-            Self::AccessLog { to, error } => {
-                write!(
-                    f,
-                    "access_log: {to}: {error}\n  {}",
-                    access_log_cure(error.kind(), error.raw_os_error())
-                )
-            }
+            Self::AccessLog(error) => error.fmt(f),
             Self::Own(what) => write!(f, "{what}\n  write the address of the server that is meant"),
             Self::Kernel(error) => error.fmt(f),
             Self::DrainTimedOut { connections } => {
@@ -109,57 +73,31 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What to do when the access log cannot be opened.
-fn access_log_cure(kind: io::ErrorKind, number: Option<i32>) -> &'static str {
-    match kind {
-        io::ErrorKind::NotFound => "make the folder, or start the syslog daemon, or choose another place",
-        io::ErrorKind::PermissionDenied => {
-            "let the user of the process write there, as `LogsDirectory=rondel` in a systemd unit does for /var/log/rondel"
-        }
-        io::ErrorKind::ConnectionRefused => "nobody listens at the socket: start the syslog daemon",
-        _ if number == Some(Errno::NXIO.raw_os_error()) => {
-            "it is a FIFO that nobody reads: start the reader before"
-        }
-        _ => "choose another place in `access_log`, or say `off`",
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
     }
 }
 
-/// What to do where there is no IPv6.
-pub(crate) const NO_IPV6: &str = "let the process use IPv6: `RestrictAddressFamilies=` in the unit has AF_INET6, \
-     and the kernel runs without `ipv6.disable=1`";
-
-/// What to do when an address cannot be bound.
-fn bind_cure(address: SocketAddr, error: &io::Error) -> Option<String> {
-    let port = address.port();
-    if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) {
-        let instead = if address.ip().is_unspecified() {
-            format!("write `:{port}` for every address that the host has, or `0.0.0.0:{port}`")
-        } else {
-            "write an IPv4 address".to_owned()
-        };
-        return Some(format!("{NO_IPV6}; or {instead}"));
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        Self::Admin(error)
     }
-    match error.kind() {
-        io::ErrorKind::AddrInUse => Some(format!(
-            "another process listens there, perhaps another rondel; `ss -ltnp 'sport = :{port}'` names it"
-        )),
-        io::ErrorKind::PermissionDenied => Some(format!(
-            "a port below net.ipv4.ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE: \
-             `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the unit, \
-             or `sysctl -w net.ipv4.ip_unprivileged_port_start={port}`"
-        )),
-        io::ErrorKind::AddrNotAvailable => Some(
-            "this host does not hold the address (`ip address` shows those it does); \
-             if it comes later, say `freebind: true` at the listener"
-                .to_owned(),
-        ),
-        _ => None,
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::AccessLog(error)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
+
+    use access_log::OpenError;
+    use admin::ListenError;
+    use host::BindError;
 
     use super::Failure;
 
@@ -192,8 +130,8 @@ mod tests {
             4,
         );
         let mut held = bind("web", libc_errno::ADDRINUSE);
-        if let Failure::Bind { holder, .. } = &mut held {
-            *holder = Some("`admin.http` of this process, 0.0.0.0:80,".to_owned());
+        if let Failure::Bind(error) = &mut held {
+            error.holder = Some("`admin.http` of this process, 0.0.0.0:80,".to_owned());
         }
         check(
             &held,
@@ -204,17 +142,17 @@ mod tests {
         let no_ipv6 = |address: &str| {
             let address = address.parse().unwrap();
             let error = io::Error::from_raw_os_error(libc_errno::AFNOSUPPORT);
-            Failure::Bind { listener: "web".to_owned(), address, error, holder: None }.to_string()
+            Failure::Bind(BindError { listener: "web".to_owned(), address, error, holder: None }).to_string()
         };
         assert!(
             no_ipv6("[::]:80").contains("write `:80` for every address that the host has, or `0.0.0.0:80`")
         );
         assert!(no_ipv6("[::1]:80").ends_with("or write an IPv4 address"));
         check(
-            &Failure::Admin {
+            &Failure::Admin(ListenError {
                 place: "[::]:9907".to_owned(),
                 error: io::Error::from_raw_os_error(libc_errno::AFNOSUPPORT),
-            },
+            }),
             "admin: cannot listen at [::]:9907: Address family not supported by protocol (os error 97)\n  \
              let the process use IPv6: `RestrictAddressFamilies=` in the unit has AF_INET6, and the kernel runs without \
              `ipv6.disable=1`; or write `:9907` for every address that the host has, or `0.0.0.0:9907`",
@@ -227,10 +165,10 @@ mod tests {
             6,
         );
         check(
-            &Failure::AccessLog {
+            &Failure::AccessLog(OpenError {
                 to: "/var/log/rondel/access.log".to_owned(),
                 error: io::Error::from_raw_os_error(libc_errno::ACCES),
-            },
+            }),
             "access_log: /var/log/rondel/access.log: Permission denied (os error 13)\n  \
              let the user of the process write there, as `LogsDirectory=rondel` in a systemd unit does for /var/log/rondel",
             4,
@@ -245,12 +183,12 @@ mod tests {
     }
 
     fn bind(listener: &str, errno: i32) -> Failure {
-        Failure::Bind {
+        Failure::Bind(BindError {
             listener: listener.to_owned(),
             address: "10.0.0.1:80".parse().unwrap(),
             error: io::Error::from_raw_os_error(errno),
             holder: None,
-        }
+        })
     }
 
     mod libc_errno {

@@ -12,8 +12,9 @@ use health::{Change, Prober, Report, ServerId, Status, Target, Verdict};
 use log::Level;
 use table::{Availability, Backend, BackendState, Inputs, PoolInputs, Role, Table};
 
-use crate::admin::{Drain, Overrides};
-use crate::event_log::{EventLog, Kind};
+use crate::event_log::EventLog;
+use crate::overrides::{Drain, Overrides};
+use api::EventKind;
 
 /// Watches over the backends of every pool.
 ///
@@ -128,7 +129,7 @@ impl HealthMonitor {
                     backend.name,
                     config::show_duration(left)
                 );
-                chronicle.note(Level::Warn, Kind::Ejection, text);
+                chronicle.note(Level::Warn, EventKind::Ejection, text);
             }
         }
         any
@@ -282,7 +283,7 @@ impl Pool {
         let returns = passed && self.ejections.as_mut().is_some_and(|all| all.on_probe_passed(*address, now));
         if returns {
             let text = format!("pool {pool}, backend {name}: its probe passes: no longer put aside");
-            chronicle.note(Level::Info, Kind::Ejection, text);
+            chronicle.note(Level::Info, EventKind::Ejection, text);
         }
         for change in &report.changes {
             match change {
@@ -345,7 +346,7 @@ impl Pool {
         for backend in self.settings.backends.iter().filter(|backend| expired.contains(&backend.address)) {
             let text =
                 format!("pool {}, backend {}: its time is up: no longer put aside", self.name, backend.name);
-            chronicle.note(Level::Info, Kind::Ejection, text);
+            chronicle.note(Level::Info, EventKind::Ejection, text);
         }
     }
 
@@ -358,7 +359,7 @@ impl Pool {
         for backend in self.settings.backends.iter().filter(is_ejected) {
             let text =
                 format!("pool {}, backend {}: `eject` is off: no longer put aside", self.name, backend.name);
-            chronicle.note(Level::Info, Kind::Ejection, text);
+            chronicle.note(Level::Info, EventKind::Ejection, text);
         }
     }
 
@@ -371,7 +372,7 @@ impl Pool {
         self.conflict.clone_from(&decision.conflict);
         if self.conflict.is_empty() {
             let text = format!("pool {name}: one primary at most, once more");
-            return chronicle.note(Level::Info, Kind::Primaries, text);
+            return chronicle.note(Level::Info, EventKind::Primaries, text);
         }
         let names = |of: &[SocketAddr]| {
             let each = self.settings.backends.iter().filter(|backend| of.contains(&backend.address));
@@ -382,7 +383,7 @@ impl Pool {
             "pool {name}: backends {} all say that they are the primary; {writer} is written to",
             names(&decision.conflict)
         );
-        chronicle.note(Level::Error, Kind::Primaries, text);
+        chronicle.note(Level::Error, EventKind::Primaries, text);
     }
 
     fn availability(&self, address: SocketAddr, status: Option<&Status>, now: Instant) -> Availability {
@@ -437,11 +438,11 @@ impl Pool {
     }
 }
 
-fn kind(change: &Change) -> Kind {
+fn kind(change: &Change) -> EventKind {
     match change {
-        Change::Verdict { .. } => Kind::Verdict,
-        Change::Error(_) | Change::Recovered => Kind::Probe,
-        Change::Role { .. } => Kind::Role,
+        Change::Verdict { .. } => EventKind::Verdict,
+        Change::Error(_) | Change::Recovered => EventKind::Probe,
+        Change::Role { .. } => EventKind::Role,
     }
 }
 
@@ -478,10 +479,11 @@ mod tests {
     use table::Table;
 
     use super::{HealthMonitor, Pool, now};
-    use crate::admin::Overrides;
-    use crate::event_log::{EventLog, Kind};
+    use crate::event_log::EventLog;
+    use crate::overrides::Overrides;
     use crate::reload::tests::config;
     use crate::transitions::{self, Snapshot};
+    use api::EventKind;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -548,7 +550,7 @@ mod tests {
         transitions::note(before, after, &mut chronicle);
         let noted: Vec<&str> = chronicle
             .entries()
-            .filter(|entry| entry.kind == Kind::Ejection)
+            .filter(|entry| entry.kind == EventKind::Ejection)
             .map(|entry| entry.text.as_str())
             .collect();
         assert_eq!(noted, [format!("pool p, backend a: {why}: no longer put aside")]);

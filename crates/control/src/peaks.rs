@@ -65,7 +65,7 @@ impl Peaks {
         let before = std::mem::take(&mut self.pools);
         for pool in &table.pools {
             let before = before.get(&pool.name);
-            let queued = pool.queue_gate.active();
+            let queued = pool.queue_semaphore.active();
             let mut peaks = PoolPeaks {
                 queued_max: before.map_or(queued, |before| before.queued_max.max(queued)),
                 backends: HashMap::new(),

@@ -22,9 +22,9 @@ use config::{Config, LogTarget};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::access_log::Prepared;
-use crate::admin::Answer;
 use crate::failure::Failure;
+use access_log::{OpenError, Prepared};
+use api::Answer;
 
 /// Who waits to hear what came of a reload.
 pub(crate) type Asker = oneshot::Sender<Answer>;
@@ -145,7 +145,7 @@ pub(crate) fn load(
             && is_same(&path, log)
         {
             let error = io::Error::other("it is the file of the configuration");
-            return Err(Failure::AccessLog { to: to.to_string(), error });
+            return Err(Failure::AccessLog(OpenError { to: to.to_string(), error }));
         }
         let is_other = config.access_log != before;
         let access_log = is_other.then(|| Prepared::new(config.access_log.as_ref())).transpose()?;
@@ -182,7 +182,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::{Asked, Done, READ_TIME_MAX, Reading, load};
-    use crate::admin::Answer;
+    use api::Answer;
 
     /// While a read hangs the clock goes on by itself, because all else waits.
     #[tokio::test(start_paused = true)]

@@ -59,7 +59,8 @@ mod tests {
     use std::sync::Arc;
 
     use config::Config;
-    use table::{Phase, Sockets, Table};
+    use driver::{ListenGroup, Owner};
+    use table::{Phase, Table};
 
     use super::Retired;
 
@@ -93,6 +94,6 @@ mod tests {
     fn table() -> Table {
         let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
         let config = Config::forward(address, &[address]);
-        Table::build(&config, vec![Arc::new(Sockets::new(Vec::new()))], 1, None, None)
+        Table::build(&config, vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))], 1, None, None)
     }
 }

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Changes, Config, Warning};
-use driver::Waker;
+use driver::{ListenGroup, Uring, Waker};
 use log::Level;
-use table::{Inputs, PerWorker, Phase, Published, Semaphore, Sockets, Table, WorkerCounters};
+use table::{Inputs, PerWorker, Phase, Published, Semaphore, Table, WorkerCounters};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,27 +30,31 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use worker::{Balancer, QueryReceiver, QuerySender, Settings, WorkerError};
 
-use crate::access_log::{AccessLog, Prepared};
-use crate::admin::{ASKS_MAX, Admin, AdminRequest, Answer, Overrides, Reloads};
-use crate::event_log::{EventLog, Kind};
+use access_log::{AccessLog, Prepared};
+use admin::{Admin, AdminRequest, REQUESTS_MAX};
+use api::Answer;
+
+use crate::event_log::EventLog;
 use crate::failure::Failure;
-use crate::host::{Host, holds};
-use crate::inherited::Inherited;
 use crate::monitor::{HealthMonitor, now};
-use crate::notify::{self, Notify};
-use crate::own;
+use crate::overrides::Overrides;
 use crate::peaks::Peaks;
 use crate::reading::{self, Asked, Asker, Done, Loaded, READ_TIME_MAX, Reading};
 use crate::ready::{Ready, ReadyListener};
 use crate::reload::{Origin, Refusal, plan};
+use crate::reloads::{Reloads, refused};
 use crate::retired::Retired;
 use crate::shortages::Shortages;
-use crate::sizing::{Sizes, TooLittle};
-use crate::sockets;
 use crate::sources::{Line, Sources};
+use crate::status_line::StatusLine;
 use crate::totals::Totals;
 use crate::transitions::{self, Snapshot};
-use crate::words::counted;
+use api::EventKind;
+use config::counted;
+use host::Inherited;
+use host::Notify;
+use host::{BindError, Host, holds};
+use host::{Sizes, TooLittle};
 
 /// Where the config comes from.
 #[derive(Clone, Debug)]
@@ -126,7 +130,7 @@ struct Control {
     query_sender: QuerySender,
     /// Workers that have not ended.
     running: usize,
-    /// Sockets that systemd passed on.
+    /// ListenGroup that systemd passed on.
     inherited: Inherited,
     /// The read of the file that is under way.
     reading: Reading,
@@ -160,7 +164,7 @@ impl Control {
             .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
         let inherited = Inherited::from_environment();
         let config = adapt(config, &host, &inherited);
-        own::refuse_loops(&config)?;
+        host::refuse_loops(&config).map_err(Failure::Own)?;
         let sizes = Sizes::new(
             &config.runtime,
             config.listeners.len(),
@@ -171,12 +175,13 @@ impl Control {
         .map_err(too_little)?;
         log_sizes(&sizes, &host);
         warn_of_backlogs(&config, host.backlog_max);
-        warn_of(&own::warnings(&config), &[]);
+        warn_of(&host::warnings(&config), &[]);
 
         let workers = sizes.cpus.len();
         let gate = Arc::new(Semaphore::new(workers));
-        let access_log = AccessLog::start(access_log.unwrap_or_else(Prepared::none), Arc::clone(&gate))?;
-        let (ask, asks) = mpsc::channel(ASKS_MAX);
+        let access_log = AccessLog::start(access_log.unwrap_or_else(Prepared::none), Arc::clone(&gate))
+            .map_err(|error| Failure::Runtime(format!("a thread for the access log: {error}")))?;
+        let (ask, asks) = mpsc::channel(REQUESTS_MAX);
         let admin = Admin::start(&config.admin, &ask)?;
         let all: Vec<usize> = (0..config.listeners.len()).collect();
         let sockets = bind(&config, &all, workers, &[], admin.http, &inherited)?;
@@ -266,7 +271,7 @@ impl Control {
                 // Nobody listens any more when the process ends: then there is nobody to tell.
                 let _ = sender.blocking_send(Event::Ended { worker: index, result });
             };
-            if let Err(error) = worker::spawn(settings, on_end) {
+            if let Err(error) = worker::spawn(settings, Uring::new, on_end) {
                 self.enter_phase(Phase::Ending);
                 return Err(Failure::Kernel(error));
             }
@@ -278,7 +283,7 @@ impl Control {
     fn ready(&self, sizes: &Sizes) -> Result<Ready, Failure> {
         let table = self.published.load_full();
         let listener = |listener: &Arc<table::Listener>| {
-            Ok(ReadyListener { name: listener.name.clone(), address: sockets::address(&listener.sockets)? })
+            Ok(ReadyListener { name: listener.name.clone(), address: listener.sockets.address()? })
         };
         let listeners = table.listeners.iter().map(listener).collect::<io::Result<_>>();
         Ok(Ready {
@@ -298,7 +303,7 @@ impl Control {
                 Event::End => break self.drain().await,
                 Event::Ended { worker, result } => {
                     let failure = ended_unasked(worker, result);
-                    self.chronicle.note(Level::Error, Kind::Phase, &failure);
+                    self.chronicle.note(Level::Error, EventKind::Phase, &failure);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break Err(failure);
@@ -318,7 +323,7 @@ impl Control {
             self.gate.active(),
             config::show_duration(timeout)
         );
-        self.chronicle.note(Level::Info, Kind::Phase, text);
+        self.chronicle.note(Level::Info, EventKind::Phase, text);
         self.enter_phase(Phase::Draining);
         for asker in self.reading.give_up() {
             let _ = asker.send(Answer::refused(DRAINING));
@@ -340,7 +345,7 @@ impl Control {
                 Event::Reload => log::warn!("SIGHUP: not reloading while draining"),
                 Event::End => {
                     let text = format!("ending at once: connections={} are closed", self.gate.active());
-                    self.chronicle.note(Level::Info, Kind::Phase, text);
+                    self.chronicle.note(Level::Info, EventKind::Phase, text);
                     self.enter_phase(Phase::Ending);
                     self.join().await;
                     break;
@@ -449,11 +454,11 @@ impl Control {
     /// Nothing changes; says why.
     fn refuse(&mut self, refusal: &Refusal, took: Duration) -> Answer {
         for line in refusal.lines() {
-            self.chronicle.note(Level::Error, Kind::Reload, format_args!("reload refused: {line}"));
+            self.chronicle.note(Level::Error, EventKind::Reload, format_args!("reload refused: {line}"));
         }
         log::info!("the configuration before it stays in force");
         self.reloads.on_refused(refusal, took);
-        Answer::from(refusal)
+        refused(refusal)
     }
 
     /// What `config` means on this host.
@@ -463,7 +468,7 @@ impl Control {
 
     fn apply(&mut self, Loaded { config, access_log }: Loaded) -> Result<Changes, Refusal> {
         let origins = plan(&self.config, &config)?;
-        own::refuse_loops(&config)?;
+        host::refuse_loops(&config).map_err(Failure::Own)?;
         let previous = self.published.load_full();
         let sockets = self.sockets(&config, &origins, &previous)?;
         // Nothing can fail from here on.
@@ -481,7 +486,7 @@ impl Control {
             Table::build(&self.effective, sockets, self.wakers.len(), Some(&self.health), Some(&previous));
         let removed = self.totals.follow(&table);
         warn_of_backlogs(&config, self.host.backlog_max);
-        warn_of(&own::warnings(&config), &own::warnings(&self.config));
+        warn_of(&host::warnings(&config), &host::warnings(&self.config));
         self.config = config;
         if let Some(prepared) = access_log {
             self.access_log.go_over(prepared);
@@ -490,7 +495,7 @@ impl Control {
         // After the table, so that no worker takes the end of its socket for an error.
         for (index, listener) in previous.listeners.iter().enumerate() {
             if !origins.contains(&Origin::Kept(index)) {
-                sockets::stop(&listener.sockets);
+                listener.sockets.stop();
             }
         }
         log_lines(changes.lines(), "changes");
@@ -502,7 +507,7 @@ impl Control {
             1 => "reloaded: 1 change".to_owned(),
             number => format!("reloaded: {number} changes"),
         };
-        self.chronicle.note(Level::Info, Kind::Reload, text);
+        self.chronicle.note(Level::Info, EventKind::Reload, text);
         Ok(changes)
     }
 
@@ -512,9 +517,9 @@ impl Control {
         config: &Config,
         origins: &[Origin],
         previous: &Table,
-    ) -> Result<Vec<Arc<Sockets>>, Failure> {
+    ) -> Result<Vec<Arc<ListenGroup>>, Failure> {
         let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
-        let held = previous.listeners.iter().map(|listener| sockets::address(&listener.sockets));
+        let held = previous.listeners.iter().map(|listener| listener.sockets.address());
         let held: Vec<_> = held.filter_map(Result::ok).collect();
         let bound = bind(config, &new, self.wakers.len(), &held, self.admin.http, &self.inherited)?;
         let mut bound = bound.into_iter().map(Arc::new);
@@ -533,8 +538,8 @@ impl Control {
         listener: &config::Listener,
         before: &config::Listener,
     ) {
-        let options = sockets::options(listener, &config.pools[listener.pool.0]);
-        let before = sockets::options(before, &self.config.pools[before.pool.0]);
+        let options = host::options(listener, &config.pools[listener.pool.0]);
+        let before = host::options(before, &self.config.pools[before.pool.0]);
         if (options.backlog, options.keepalive) == (before.backlog, before.keepalive) {
             return;
         }
@@ -550,7 +555,7 @@ impl Control {
         let table = self.published.load_full();
         self.publish(table.in_phase(phase));
         // After the table, so that no worker takes the end of its socket for an error.
-        table.listeners.iter().for_each(|listener| sockets::stop(&listener.sockets));
+        table.listeners.iter().for_each(|listener| listener.sockets.stop());
     }
 
     fn publish(&mut self, table: Table) {
@@ -623,7 +628,7 @@ impl Control {
         self.peaks.look(&table, now());
         self.look_at_sources();
         for line in self.shortages.look(&table, &self.sources, now()) {
-            self.chronicle.note(Level::Warn, Kind::Host, line);
+            self.chronicle.note(Level::Warn, EventKind::Host, line);
         }
     }
 
@@ -631,7 +636,7 @@ impl Control {
     fn look_at_sources(&mut self) {
         for Line { held, text } in self.sources.look(&self.config, now(), holds) {
             let level = if held { Level::Info } else { Level::Error };
-            self.chronicle.note(level, Kind::Host, text);
+            self.chronicle.note(level, EventKind::Host, text);
         }
     }
 
@@ -658,7 +663,7 @@ impl Control {
         let table = self.published.load_full();
         let standings = || self.health.pools.values().flat_map(|pool| pool.backends.values());
         let reloads = self.reloads.status();
-        notify::Line {
+        StatusLine {
             phase: table.phase,
             listeners: table.listeners.len(),
             backends: standings().count(),
@@ -767,13 +772,13 @@ fn bind(
     held: &[SocketAddr],
     http: Option<SocketAddr>,
     inherited: &Inherited,
-) -> Result<Vec<Sockets>, Failure> {
+) -> Result<Vec<ListenGroup>, BindError> {
     let listeners: Vec<_> = indices
         .iter()
         .map(|&index| &config.listeners[index])
-        .map(|listener| (listener.name.as_str(), sockets::options(listener, &config.pools[listener.pool.0])))
+        .map(|listener| (listener.name.as_str(), host::options(listener, &config.pools[listener.pool.0])))
         .collect();
-    sockets::listen(&listeners, workers, held, http, inherited)
+    host::listen(&listeners, workers, held, http, inherited)
 }
 
 fn forward_signals(source: &Source, sender: &mpsc::Sender<Event>) -> io::Result<()> {

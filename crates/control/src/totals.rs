@@ -140,7 +140,8 @@ mod tests {
     use std::sync::Arc;
 
     use connection::CloseReason;
-    use table::{Sockets, Table};
+    use driver::{ListenGroup, Owner};
+    use table::Table;
 
     use super::Totals;
     use crate::reload::tests::config;
@@ -200,7 +201,8 @@ mod tests {
     }
 
     fn table(listeners: &[&str], previous: Option<&Table>) -> Table {
-        let sockets = listeners.iter().map(|_| Arc::new(Sockets::new(Vec::new()))).collect();
+        let sockets =
+            listeners.iter().map(|_| Arc::new(ListenGroup::new(Vec::new(), Owner::Process))).collect();
         Table::build(&config(listeners), sockets, 2, None, previous)
     }
 }

@@ -6,7 +6,8 @@ use config::Tier;
 use log::Level;
 use table::{Inputs, Pool, Role, Table};
 
-use crate::event_log::{EventLog, Kind};
+use crate::event_log::EventLog;
+use api::EventKind;
 
 /// A table, and what it was built from.
 #[derive(Clone, Copy)]
@@ -32,7 +33,11 @@ fn note_tier(before: Tier, pool: &Pool, chronicle: &mut EventLog) {
         Tier::Active => Level::Info,
         Tier::Backup => Level::Warn,
     };
-    chronicle.note(level, Kind::Tier, format_args!("pool {}: the {} tier serves", pool.name, pool.tier()));
+    chronicle.note(
+        level,
+        EventKind::Tier,
+        format_args!("pool {}: the {} tier serves", pool.name, pool.tier()),
+    );
 }
 
 fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, chronicle: &mut EventLog) {
@@ -46,7 +51,7 @@ fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, chronicl
         }
         None => (Level::Warn, format!("pool {}: there is no primary", pool.name)),
     };
-    chronicle.note(level, Kind::Role, text);
+    chronicle.note(level, EventKind::Role, text);
 }
 
 impl Snapshot<'_> {

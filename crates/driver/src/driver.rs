@@ -1,12 +1,12 @@
 //! The seam between the worker and the kernel: operations are data, so no pointer crosses it and a kernel
 //! made for tests is an ordinary implementation.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub use rustix::io::Errno;
 
-use crate::sockets::SocketKeepalive;
+use crate::sockets::{ConnectOptions, SocketKeepalive};
 
 /// A kernel that a worker drives.
 ///
@@ -253,6 +253,14 @@ pub struct Fd(pub i32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(pub u16);
 
+/// Size of a receive buffer, in bytes.
+///
+/// 32 KiB takes most answers whole, 16 KiB of body and its header among them; what streams is spliced, not copied.
+pub const BUFFER_SIZE: u32 = 32 * 1024;
+
+/// How many buffers a driver may have: their numbers are 16 bits wide.
+pub const BUFFERS_MAX: u32 = 1 << 16;
+
 /// What to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes {
@@ -276,18 +284,6 @@ pub struct Pipe {
     pub write: Fd,
     /// How many bytes it was sized for.
     pub capacity: u32,
-}
-
-/// What a socket to connect with is made with.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectOptions {
-    /// Whom it will connect to; decides the family.
-    pub to: SocketAddr,
-    /// The address to connect from; none lets the kernel choose.
-    pub source: Option<IpAddr>,
-    /// Whether the last ACK of the handshake waits for the first bytes sent, or for [`Driver::release_ack`]; the kernel
-    /// waits 200 ms at most.
-    pub hold_ack: bool,
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-//! Listening sockets and the options that accepted and connecting sockets live with.
+//! Plain sockets, without a ring: those that listen, those that connect, and the options that both live with.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use crate::driver::ConnectOptions;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -36,6 +35,18 @@ pub struct SocketKeepalive {
     pub interval: Duration,
     /// Unanswered probes that end the connection.
     pub probes: u8,
+}
+
+/// What a socket to connect with is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectOptions {
+    /// The address that it will connect to; decides the family.
+    pub to: SocketAddr,
+    /// The address to connect from; none lets the kernel choose.
+    pub source: Option<IpAddr>,
+    /// Whether the last ACK of the handshake waits for the first bytes sent, or for [`Driver::release_ack`](crate::Driver::release_ack); the kernel
+    /// waits 200 ms at most.
+    pub hold_ack: bool,
 }
 
 /// A socket that listens at `options.address`, one of a `SO_REUSEPORT` group: call it once per worker.
@@ -102,7 +113,7 @@ pub(crate) fn confirm(fd: BorrowedFd<'_>, options: &ConnectOptions) -> Result<()
     // time.
     let to = peer.as_socket().unwrap_or(options.to);
     let from_elsewhere = options.source.is_some_and(|source| source.to_canonical() != to.ip().to_canonical());
-    if from_elsewhere || !is_at(&socket, to) {
+    if from_elsewhere || !is_its_own_peer(fd, to).unwrap_or(false) {
         return Ok(());
     }
     // Closed, it would keep the port of the server that is to listen there in TIME_WAIT.
@@ -110,10 +121,17 @@ pub(crate) fn confirm(fd: BorrowedFd<'_>, options: &ConnectOptions) -> Result<()
     Err(Errno::CONNREFUSED)
 }
 
-/// Whether this is the socket's own address and port; those of IPv6 have more to them.
-fn is_at(socket: &SockRef<'_>, place: SocketAddr) -> bool {
-    let local = socket.local_addr().ok().and_then(|local| local.as_socket());
-    local.is_some_and(|local| (local.ip(), local.port()) == (place.ip(), place.port()))
+/// Whether a connected socket is its own peer: where nothing listens at an address of this host, the kernel may pick the very
+/// port that is connected to for the socket's own, which is a simultaneous open to TCP. `peer` is the address of its peer;
+/// addresses of IPv6 are compared without scope and flow.
+///
+/// # Errors
+///
+/// What getsockname(2) says.
+pub fn is_its_own_peer(socket: impl AsFd, peer: SocketAddr) -> io::Result<bool> {
+    let socket = socket.as_fd();
+    let local = SockRef::from(&socket).local_addr()?.as_socket();
+    Ok(local.is_some_and(|local| (local.ip(), local.port()) == (peer.ip(), peer.port())))
 }
 
 /// Whether a socket whose connect succeeded, so the kernel says, was connected, now that it has no peer.
@@ -222,5 +240,33 @@ fn tcp_info(socket: BorrowedFd<'_>) -> Option<libc::tcp_info> {
             &raw mut length,
         );
         (answer == 0).then_some(info)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::is_its_own_peer;
+
+    #[test]
+    fn a_socket_connected_to_itself_is_its_own_peer() {
+        for address in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
+            let address: SocketAddr = address.parse().unwrap();
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+            socket.bind(&address.into()).unwrap();
+            let own = socket.local_addr().unwrap();
+            socket.connect(&own).unwrap();
+            assert!(is_its_own_peer(&socket, own.as_socket().unwrap()).unwrap(), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_socket_connected_to_a_server_is_not_its_own_peer() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        assert!(!is_its_own_peer(&socket, socket.peer_addr().unwrap()).unwrap());
     }
 }

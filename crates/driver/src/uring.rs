@@ -1,5 +1,8 @@
 //! The real kernel behind the seam: one io_uring, its buffers, and the calls that answer at once.
 
+mod buffers;
+mod cures;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -13,15 +16,17 @@ use rustix::net::SendFlags;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use socket2::SockAddr;
 
-use crate::buffers::{BUFFER_GROUP, Buffers};
-use crate::driver::{BufferId, Bytes, Completion, ConnectOptions, Driver, Fd, Op, Pipe, Shortages, Token};
+use self::buffers::{BUFFER_GROUP, Buffers};
+use crate::driver::{BufferId, Bytes, Completion, Driver, Fd, Op, Pipe, Shortages, Token};
 use crate::setup_error::SetupError;
-use crate::sockets::{self, SocketKeepalive};
+use crate::sockets::{self, ConnectOptions, SocketKeepalive};
 use crate::waker::Waker;
+
+pub use self::buffers::{BUFFER_BYTES, BUFFERS_MIN};
 
 /// An io_uring set up the way a worker uses it. It must be made on the thread that uses it
 /// (`IORING_SETUP_SINGLE_ISSUER`).
-pub struct Ring {
+pub struct Uring {
     io: IoUring,
     // After `io`: fields drop in order, and the kernel may write here until the ring is gone.
     buffers: Buffers,
@@ -65,7 +70,7 @@ const POLLED: u32 = (libc::POLLOUT | libc::POLLERR | libc::POLLHUP) as u32;
 /// What every poll asks for, asked or not: `POLLERR`, `POLLHUP`, and a peer's FIN.
 const NOTHING_MORE: u32 = 0;
 
-impl Ring {
+impl Uring {
     /// A ring with `buffers` receive buffers, whose wait `wakers[index]` ends.
     ///
     /// What the kernel can do is found out by trying it, not by its version.
@@ -178,7 +183,7 @@ impl Ring {
     }
 }
 
-impl Driver for Ring {
+impl Driver for Uring {
     fn submit(&mut self, op: Op, token: Token) {
         let entry = match op {
             Op::Accept { listener } => opcode::AcceptMulti::new(types::Fd(listener.0))

@@ -1,10 +1,10 @@
-//! What the ring promises of the handshake with a backend, on the real kernel.
+//! What io_uring promises of the handshake with a backend, on the real kernel.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
-use driver::{BufferId, Bytes, ConnectOptions, Driver, Fd, Op, Ring, Token, Waker};
+use driver::{BufferId, Bytes, ConnectOptions, Driver, Fd, Op, Token, Uring, Waker};
 
 #[test]
 fn an_ack_that_is_held_back_is_not_sent() {
@@ -31,7 +31,7 @@ fn an_ack_is_sent_at_once_unless_held_back() {
 
 /// A ring, and a socket of it that is connected to a listener as far as the ring can see.
 struct Peers {
-    ring: Ring,
+    ring: Uring,
     socket: Fd,
     listener: TcpListener,
 }
@@ -41,7 +41,7 @@ impl Peers {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let to = listener.local_addr().unwrap();
-        let mut ring = Ring::new(1024, Arc::new([Waker::new().unwrap()]), 0).unwrap();
+        let mut ring = Uring::new(1024, Arc::new([Waker::new().unwrap()]), 0).unwrap();
         let socket = ring.open(&ConnectOptions { to, source: None, hold_ack }).unwrap();
         ring.submit(Op::Connect { socket, to }, Token::new(0, 0, 0));
         let mut done = Vec::new();

@@ -1,6 +1,6 @@
 //! What a probe brought home: an answer, or why there is none.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{error, fmt, io};
 
 use tokio_rustls::rustls;
@@ -76,6 +76,15 @@ pub struct Progress {
     pub position: Option<u64>,
     /// How far it is behind, where the server says so.
     pub lag: Option<Duration>,
+}
+
+/// When a server said something. It was so at some moment between the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// When the probe began.
+    pub asked: Instant,
+    /// When the probe had ended.
+    pub answered: Instant,
 }
 
 /// Why a probe has no answer.

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use config::LagMax;
 
-use crate::answer::Progress;
-use crate::roles::Times;
+use crate::answer::{Progress, Times};
 
 /// Which replicas of a group are too far behind. `K` names a server.
 #[derive(Clone, Debug)]
@@ -43,9 +42,9 @@ struct Measured {
     reference: Option<u64>,
 }
 
-/// What a replica said.
+/// What a replica answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Said<'a, K> {
+pub(crate) struct ReplicaAnswer<'a, K> {
     pub(crate) key: K,
     pub(crate) times: Times,
     pub(crate) progress: &'a Progress,
@@ -76,9 +75,9 @@ impl<K: Copy + Ord> Lags<K> {
     pub(crate) fn decide(
         &mut self,
         written: Option<(K, Times, u64)>,
-        replicas: &[Said<'_, K>],
+        replicas: &[ReplicaAnswer<'_, K>],
     ) -> &BTreeSet<K> {
-        let furthest = replicas.iter().filter_map(|said| said.progress.position).max();
+        let furthest = replicas.iter().filter_map(|answer| answer.progress.position).max();
         let is_first_writer = if let Some((key, times, position)) = written {
             self.measure_by_writer(key, times, position)
         } else {
@@ -86,19 +85,19 @@ impl<K: Copy + Ord> Lags<K> {
             false
         };
         let before = std::mem::take(&mut self.replicas);
-        for said in replicas {
-            let kept = before.get(&said.key).filter(|kept| kept.times == said.times && !is_first_writer);
+        for answer in replicas {
+            let kept = before.get(&answer.key).filter(|kept| kept.times == answer.times && !is_first_writer);
             let mut reference =
-                kept.and_then(|kept| kept.reference).or_else(|| self.trail.before(said.times.asked));
+                kept.and_then(|kept| kept.reference).or_else(|| self.trail.before(answer.times.asked));
             if self.source == Source::Furthest {
                 // The one that was further has left.
                 reference = reference.zip(furthest).map(|(reference, furthest)| reference.min(furthest));
             }
-            let position = said.progress.position;
-            self.replicas.insert(said.key, Measured { times: said.times, position, reference });
+            let position = answer.progress.position;
+            self.replicas.insert(answer.key, Measured { times: answer.times, position, reference });
         }
-        let lags = replicas.iter().filter(|said| self.is_too_far_behind(said.key, said.progress));
-        self.lagging = lags.map(|said| said.key).collect();
+        let lags = replicas.iter().filter(|answer| self.is_too_far_behind(answer.key, answer.progress));
+        self.lagging = lags.map(|answer| answer.key).collect();
         &self.lagging
     }
 
@@ -112,7 +111,7 @@ impl<K: Copy + Ord> Lags<K> {
         before == Source::Furthest
     }
 
-    fn measure_by_furthest(&mut self, furthest: Option<u64>, replicas: &[Said<'_, K>]) {
+    fn measure_by_furthest(&mut self, furthest: Option<u64>, replicas: &[ReplicaAnswer<'_, K>]) {
         let before = std::mem::replace(&mut self.source, Source::Furthest);
         if before == Source::Furthest && self.trail.last() == furthest {
             return;
@@ -120,15 +119,15 @@ impl<K: Copy + Ord> Lags<K> {
         if before != Source::Furthest || self.trail.last() > furthest {
             self.trail.clear();
         }
-        let answered = replicas.iter().map(|said| said.times.answered).max();
+        let answered = replicas.iter().map(|answer| answer.times.answered).max();
         if let Some((answered, furthest)) = answered.zip(furthest) {
             self.trail.push(answered, furthest);
         }
     }
 
     /// Takes note of another answer of a replica, and says whether [`decide`](Self::decide) would say the same again.
-    pub(crate) fn on_replica(&mut self, said: Said<'_, K>) -> bool {
-        let Said { key, times, progress } = said;
+    pub(crate) fn on_replica(&mut self, answer: ReplicaAnswer<'_, K>) -> bool {
+        let ReplicaAnswer { key, times, progress } = answer;
         let position = progress.position;
         let reference = self.trail.before(times.asked);
         let before = self.replicas.insert(key, Measured { times, position, reference });
@@ -224,26 +223,26 @@ mod tests {
 
     use config::LagMax;
 
-    use super::{Lags, MARKS_MAX, Said, Trail};
+    use super::{Lags, MARKS_MAX, ReplicaAnswer, Trail};
     use crate::answer::Progress;
-    use crate::roles::Times;
+    use crate::answer::Times;
     use crate::samples::origin;
 
     const LIMIT: u64 = 100;
 
     /// What one server says in one probe.
     #[derive(Clone, Debug)]
-    struct Heard {
-        who: u8,
+    struct Answered {
+        key: u8,
         times: Times,
         progress: Progress,
     }
 
-    /// A group whose writer, if it has one, is 0, from answer to answer.
+    /// A group from answer to answer. Its writer, if it has one, is 0.
     struct Group {
         lags: Lags<u8>,
         has_writer: bool,
-        last: BTreeMap<u8, Heard>,
+        last: BTreeMap<u8, Answered>,
         lagging: Vec<u8>,
     }
 
@@ -253,14 +252,14 @@ mod tests {
             Self { lags, has_writer, last: BTreeMap::new(), lagging: Vec::new() }
         }
 
-        fn hear(&mut self, heard: Heard) {
-            let Heard { who, times, progress } = &heard;
-            let stands = if self.has_writer && *who == 0 {
+        fn on_answer(&mut self, answer: Answered) {
+            let Answered { key, times, progress } = &answer;
+            let stands = if self.has_writer && *key == 0 {
                 self.lags.on_primary(0, *times, progress.position)
             } else {
-                self.lags.on_replica(Said { key: *who, times: *times, progress })
+                self.lags.on_replica(ReplicaAnswer { key: *key, times: *times, progress })
             };
-            if self.last.insert(*who, heard).is_none() || !stands {
+            if self.last.insert(*key, answer).is_none() || !stands {
                 self.decide();
             }
         }
@@ -268,36 +267,36 @@ mod tests {
         fn decide(&mut self) {
             let writer = self.last.get(&0).filter(|_| self.has_writer);
             let written =
-                writer.and_then(|writer| Some((writer.who, writer.times, writer.progress.position?)));
-            let replicas = self.last.values().filter(|heard| !self.has_writer || heard.who != 0);
+                writer.and_then(|writer| Some((writer.key, writer.times, writer.progress.position?)));
+            let replicas = self.last.values().filter(|answer| !self.has_writer || answer.key != 0);
             let replicas: Vec<_> = replicas
-                .map(|Heard { who, times, progress }| Said { key: *who, times: *times, progress })
+                .map(|Answered { key, times, progress }| ReplicaAnswer { key: *key, times: *times, progress })
                 .collect();
             self.lagging = self.lags.decide(written, &replicas).iter().copied().collect();
         }
     }
 
-    fn heard(who: u8, asked: Instant, answered: Instant, position: u64) -> Heard {
+    fn answer_of(key: u8, asked: Instant, answered: Instant, position: u64) -> Answered {
         let progress = Progress { position: Some(position), lag: None };
-        Heard { who, times: Times { asked, answered }, progress }
+        Answered { key, times: Times { asked, answered }, progress }
     }
 
     #[test]
     fn what_is_written_after_a_replica_was_asked_is_no_lag_of_it() {
         let (begin, ms) = (origin(), Duration::from_millis(1));
         let mut group = Group::new(true);
-        group.hear(heard(0, begin, begin + ms, 1000));
-        group.hear(heard(1, begin, begin + ms, 1000));
+        group.on_answer(answer_of(0, begin, begin + ms, 1000));
+        group.on_answer(answer_of(1, begin, begin + ms, 1000));
         // The writer says meanwhile that it has written more.
-        group.hear(heard(0, begin + 100 * ms, begin + 101 * ms, 2000));
+        group.on_answer(answer_of(0, begin + 100 * ms, begin + 101 * ms, 2000));
         assert_eq!(group.lagging, []);
         group.decide();
         assert_eq!(group.lagging, []);
         // It is asked before, and has answered after.
-        group.hear(heard(0, begin + 200 * ms, begin + 202 * ms, 3000));
-        group.hear(heard(1, begin + 201 * ms, begin + 203 * ms, 2100));
+        group.on_answer(answer_of(0, begin + 200 * ms, begin + 202 * ms, 3000));
+        group.on_answer(answer_of(1, begin + 201 * ms, begin + 203 * ms, 2100));
         assert_eq!(group.lagging, []);
-        group.hear(heard(1, begin + 300 * ms, begin + 301 * ms, 2100));
+        group.on_answer(answer_of(1, begin + 300 * ms, begin + 301 * ms, 2100));
         assert_eq!(group.lagging, [1], "now it is behind");
     }
 
@@ -307,13 +306,13 @@ mod tests {
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
             for has_writer in [true, false] {
                 let mut group = Group::new(has_writer);
-                for (number, who) in (1..).zip(order) {
-                    let position = if who == 1 { 10 } else { 1000 };
-                    group.hear(heard(who, begin, begin + number * ms, position));
+                for (number, key) in (1..).zip(order) {
+                    let position = if key == 1 { 10 } else { 1000 };
+                    group.on_answer(answer_of(key, begin, begin + number * ms, position));
                 }
                 group.decide();
                 // Without a writer the first one may have been measured against itself; its next answer tells.
-                group.hear(heard(1, begin + 10 * ms, begin + 11 * ms, 10));
+                group.on_answer(answer_of(1, begin + 10 * ms, begin + 11 * ms, 10));
                 assert_eq!(group.lagging, [1], "{order:?}");
             }
         }
@@ -323,8 +322,8 @@ mod tests {
     fn a_replica_that_was_furthest_and_left_is_no_measure() {
         let (begin, ms) = (origin(), Duration::from_millis(1));
         let mut group = Group::new(false);
-        for (who, position) in [(1, 1000), (2, 500), (3, 450)] {
-            group.hear(heard(who, begin, begin + u32::from(who) * ms, position));
+        for (key, position) in [(1, 1000), (2, 500), (3, 450)] {
+            group.on_answer(answer_of(key, begin, begin + u32::from(key) * ms, position));
         }
         group.decide();
         assert_eq!(group.lagging, [2, 3]);
@@ -358,23 +357,23 @@ mod tests {
             let begin = origin();
             let mut free = [begin; 3];
             let mut all = Vec::new();
-            for (who, gap, latency, looked) in probes {
-                let asked = free[usize::from(who)] + Duration::from_millis(gap.into());
+            for (key, gap, latency, looked) in probes {
+                let asked = free[usize::from(key)] + Duration::from_millis(gap.into());
                 let answered = asked + Duration::from_millis(latency.into());
                 let looked = asked + Duration::from_millis(latency.into()) * looked / 100;
-                free[usize::from(who)] = answered;
+                free[usize::from(key)] = answered;
                 let position = u64::try_from((looked - begin).as_micros()).unwrap() * bytes_per_ms / 1000;
-                all.push(heard(who, asked, answered, position));
+                all.push(answer_of(key, asked, answered, position));
             }
-            all.sort_by_key(|heard| heard.times.answered);
+            all.sort_by_key(|answer| answer.times.answered);
             let mut group = Group::new(has_writer);
-            let measures = |heard: &Heard| !has_writer || heard.who == 0;
-            let known = all.iter().filter(|heard| measures(heard)).map(|heard| heard.times.answered).min();
-            for heard in all {
-                group.hear(heard);
-                for who in &group.lagging {
-                    let asked = group.last[who].times.asked;
-                    prop_assert!(known.is_none_or(|known| asked < known), "{who} at {asked:?}");
+            let measures = |answer: &Answered| !has_writer || answer.key == 0;
+            let known = all.iter().filter(|answer| measures(answer)).map(|answer| answer.times.answered).min();
+            for answer in all {
+                group.on_answer(answer);
+                for key in &group.lagging {
+                    let asked = group.last[key].times.asked;
+                    prop_assert!(known.is_none_or(|known| asked < known), "{key} at {asked:?}");
                 }
             }
         }

@@ -15,13 +15,14 @@ mod prober; // All targets, in their rhythm. Start here.
 mod report;
 #[cfg(test)]
 mod samples;
+mod status; // One server: its verdict, and its last answer.
 mod target;
-mod tracker; // One server: its verdict, and what it said last.
+mod tracker; // From probe to probe: the status, and what changed.
 
 pub use crate::answer::{Answer, Claim, History, ProbeError, Progress, Role, TEXT_CHARS_MAX, Text};
 pub use crate::probe::{Local, Outcome, Place, local, probe};
 pub use crate::prober::{Prober, RUNNING_MAX};
 pub use crate::report::{Change, Report};
 pub use crate::rise_fall::Verdict;
+pub use crate::status::Status;
 pub use crate::target::{ServerId, Target};
-pub use crate::tracker::Status;

@@ -1,27 +1,27 @@
 //! One probe, from its begin to its answer: a conversation with a deadline, ended the way its protocol wants it.
 
 mod deadline;
+mod error_class;
 mod exchange;
 mod files;
 mod http;
 mod local;
-mod meaning;
 mod mysql;
 mod postgres;
 mod redis;
 mod stream;
+mod talk;
 mod tcp;
 mod tls;
 
 pub use self::local::{Local, Place, local};
 
-use std::future::Future;
-use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 use self::files::Files;
+use self::talk::{GOODBYE_MAX, Talk};
 use crate::answer::{Answer, ProbeError};
 use crate::target::Target;
 use config::probe::Kind;
@@ -68,49 +68,3 @@ async fn ask(target: &Target, files: &Files) -> Result<Talk, ProbeError> {
         Kind::Redis(redis) => redis::ask(target, redis, files).await,
     }
 }
-
-/// A conversation that came to its answer.
-struct Talk {
-    answer: Result<Answer, ProbeError>,
-    /// Takes leave, so that the server does not count a client that broke off.
-    goodbye: Goodbye,
-}
-
-type Goodbye = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// What moves the bytes of a library's connection, while something is asked over it and when it is left.
-struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl Driver {
-    fn new(future: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(Some(Box::pin(future)))
-    }
-
-    /// Does `work`. If the connection ends first, the work still finds what came over it, or finds it closed.
-    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        if let Some(driver) = &mut self.0 {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                () = driver => {}
-            }
-            // It may not be asked again.
-            self.0 = None;
-        }
-        work.await
-    }
-
-    /// Goes on until the connection has ended.
-    async fn end(self) {
-        if let Some(driver) = self.0 {
-            driver.await;
-        }
-    }
-}
-
-/// How long a server has to take leave.
-const GOODBYE_MAX: Duration = Duration::from_millis(100);
-
-/// How much of an answer is looked at, in bytes.
-const ANSWER_MAX: usize = 64 * 1024;

@@ -16,12 +16,14 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::{Instant as Clock, sleep_until, timeout_at};
 
+use crate::answer::Times;
 use crate::probe::{Outcome, probe};
 use crate::report::Report;
-use crate::roles::Times;
+
 use crate::schedule::{self, Random};
+use crate::status::Status;
 use crate::target::{ServerId, Target};
-use crate::tracker::{Status, Tracker};
+use crate::tracker::{Tracker, Update};
 
 /// Probes targets, on a tokio runtime of one thread.
 ///
@@ -179,13 +181,13 @@ impl Prober {
     /// it with each probe that ends; alone it is for tests that make up what servers say.
     pub fn on_outcome(&mut self, server: &ServerId, times: Times, outcome: Outcome) -> Option<Report> {
         let entry = self.ids.get(server).and_then(|id| self.entries.get_mut(id))?;
-        Some(Report::new(server.clone(), entry.tracker.on_outcome(times, outcome)))
+        Some(report(server.clone(), entry.tracker.on_outcome(times, outcome)))
     }
 
     /// Takes a server for up at once that is [held back](Report::held_back); none if it is not.
     pub fn release(&mut self, server: &ServerId, now: Instant) -> Option<Report> {
         let entry = self.ids.get(server).and_then(|id| self.entries.get_mut(id))?;
-        Some(Report::new(server.clone(), entry.tracker.release(now)?))
+        Some(report(server.clone(), entry.tracker.release(now)?))
     }
 
     /// Begins no more probes, and lets those that run come to their end.
@@ -218,7 +220,7 @@ impl Prober {
         let Ended { id, due, begun, outcome } = ended;
         let entry = self.entries.get_mut(&id)?;
         entry.tracker.set_late(begun.saturating_duration_since(due));
-        let news = entry.tracker.on_outcome(Times { asked: begun, answered: now() }, outcome);
+        let update = entry.tracker.on_outcome(Times { asked: begun, answered: now() }, outcome);
 
         let rhythm = entry.target.probe.rhythm;
         let interval = entry.tracker.interval(&rhythm);
@@ -229,7 +231,7 @@ impl Prober {
         };
         entry.due = Some(next);
         self.queue.insert((next, id));
-        Some(Report::new(entry.server.clone(), news))
+        Some(report(entry.server.clone(), update))
     }
 }
 
@@ -245,3 +247,7 @@ const EARLY_MAX: Duration = Duration::from_millis(5);
 /// How many probes run at once; each keeps at most one descriptor open. At the bound
 /// those that are due wait, the one that waited longest first, and are late.
 pub const RUNNING_MAX: usize = 512;
+
+fn report(server: ServerId, Update { changes, differs, held_back }: Update) -> Report {
+    Report { server, changes, differs, held_back }
+}

@@ -6,8 +6,8 @@ use log::Level;
 
 use crate::answer::ProbeError;
 use crate::rise_fall::Verdict;
+use crate::status::Status;
 use crate::target::ServerId;
-use crate::tracker::{News, Status};
 
 /// What came of one probe.
 #[derive(Clone, Debug)]
@@ -23,13 +23,6 @@ pub struct Report {
     /// only because it went down often. Where no other server can take its place, it is to be
     /// [released](crate::Prober::release).
     pub held_back: bool,
-}
-
-impl Report {
-    pub(crate) fn new(server: ServerId, news: News) -> Self {
-        let News { changes, differs, held_back } = news;
-        Self { server, changes, differs, held_back }
-    }
 }
 
 /// Something that is worth a line in the log, once.

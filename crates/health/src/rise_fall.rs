@@ -164,12 +164,12 @@ mod tests {
             ("x", "x", "D"),
             ("?", "x", "D"),
         ] {
-            let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 4 }, DAMPING_OFF);
-            let before = probes_before.split(' ').map(|probe| tell(&mut judge, origin(), probe)).last();
-            judge.change_settings(Thresholds { rise: 2, fall: 2 }, DAMPING_OFF);
-            assert_eq!(Some(tell(&mut judge, origin(), "?")), before, "settings decide nothing");
+            let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 4 }, DAMPING_OFF);
+            let before = probes_before.split(' ').map(|probe| tell(&mut rise_fall, origin(), probe)).last();
+            rise_fall.change_settings(Thresholds { rise: 2, fall: 2 }, DAMPING_OFF);
+            assert_eq!(Some(tell(&mut rise_fall, origin(), "?")), before, "settings decide nothing");
             let told: Vec<&str> =
-                probes_after.split(' ').map(|probe| tell(&mut judge, origin(), probe)).collect();
+                probes_after.split(' ').map(|probe| tell(&mut rise_fall, origin(), probe)).collect();
             assert_eq!(told.join(" "), verdicts, "{probes_before}");
         }
     }
@@ -177,45 +177,45 @@ mod tests {
     #[test]
     fn downs_are_remembered_over_other_settings() {
         let damping = Damping { downs_free: 1, window: Duration::from_secs(100) };
-        let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
-        judge.on_pass(origin());
-        assert_eq!(passes_to_come_up(&mut judge, origin()), 2);
-        judge.change_settings(Thresholds { rise: 3, fall: 1 }, damping);
-        assert_eq!(passes_to_come_up(&mut judge, origin()), 6);
+        let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
+        rise_fall.on_pass(origin());
+        assert_eq!(passes_to_come_up(&mut rise_fall, origin()), 2);
+        rise_fall.change_settings(Thresholds { rise: 3, fall: 1 }, damping);
+        assert_eq!(passes_to_come_up(&mut rise_fall, origin()), 6);
     }
 
     #[test]
     fn who_flaps_is_held_back_until_it_is_released() {
         let damping = Damping { downs_free: 0, window: Duration::from_secs(100) };
-        let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
+        let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
         let held: Vec<bool> = ". x . . x . ."
             .split(' ')
             .map(|probe| {
-                tell(&mut judge, origin(), probe);
-                judge.is_held_back()
+                tell(&mut rise_fall, origin(), probe);
+                rise_fall.is_held_back()
             })
             .collect();
         assert_eq!(held, [false, false, false, true, false, false, true]);
-        judge.release();
-        assert_eq!((judge.verdict(), judge.is_held_back()), (Verdict::Up, false));
-        assert!(passes_to_come_up(&mut judge, origin()) > 2, "it is damped the next time, too");
+        rise_fall.release();
+        assert_eq!((rise_fall.verdict(), rise_fall.is_held_back()), (Verdict::Up, false));
+        assert!(passes_to_come_up(&mut rise_fall, origin()) > 2, "it is damped the next time, too");
     }
 
     /// One column per probe: `.` passed, `x` failed, `?` said nothing; below, the verdict after it.
     #[track_caller]
     fn check(thresholds: Thresholds, probes: &str, verdicts: &str) {
-        let mut judge = RiseFall::new(thresholds, DAMPING_OFF);
-        let told: Vec<&str> = probes.split(' ').map(|probe| tell(&mut judge, origin(), probe)).collect();
+        let mut rise_fall = RiseFall::new(thresholds, DAMPING_OFF);
+        let told: Vec<&str> = probes.split(' ').map(|probe| tell(&mut rise_fall, origin(), probe)).collect();
         assert_eq!(told.join(" "), verdicts);
     }
 
-    fn tell(judge: &mut RiseFall, now: Instant, probe: &str) -> &'static str {
+    fn tell(rise_fall: &mut RiseFall, now: Instant, probe: &str) -> &'static str {
         match probe {
-            "." => judge.on_pass(now),
-            "x" => judge.on_fail(now),
+            "." => rise_fall.on_pass(now),
+            "x" => rise_fall.on_fail(now),
             _ => {}
         }
-        match judge.verdict() {
+        match rise_fall.verdict() {
             Verdict::Unknown => "-",
             Verdict::Up => "U",
             Verdict::Down => "D",
@@ -224,12 +224,12 @@ mod tests {
 
     #[test]
     fn it_is_asked_more_often_until_it_is_settled() {
-        let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 3 }, DAMPING_OFF);
+        let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 3 }, DAMPING_OFF);
         let (slow, fast) = (RHYTHM.interval, RHYTHM.interval_in_transition);
         let mut intervals = Vec::new();
         for probe in [".", "x", "x", "x", "x", ".", "."] {
-            tell(&mut judge, origin(), probe);
-            intervals.push(judge.interval(&RHYTHM));
+            tell(&mut rise_fall, origin(), probe);
+            intervals.push(rise_fall.interval(&RHYTHM));
         }
         assert_eq!(intervals, [slow, fast, fast, slow, slow, fast, slow]);
     }
@@ -237,22 +237,22 @@ mod tests {
     #[test]
     fn who_flaps_comes_up_ever_later_until_it_is_forgotten() {
         let damping = Damping { downs_free: 1, window: Duration::from_secs(100) };
-        let mut judge = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
+        let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
         let mut now = origin();
-        judge.on_pass(now);
-        let passes: Vec<u32> = (0..8).map(|_| passes_to_come_up(&mut judge, now)).collect();
+        rise_fall.on_pass(now);
+        let passes: Vec<u32> = (0..8).map(|_| passes_to_come_up(&mut rise_fall, now)).collect();
         assert_eq!(passes, [2, 4, 8, 16, 32, 32, 32, 32]);
 
         now += damping.window;
-        assert_eq!(passes_to_come_up(&mut judge, now), 2);
+        assert_eq!(passes_to_come_up(&mut rise_fall, now), 2);
     }
 
-    fn passes_to_come_up(judge: &mut RiseFall, now: Instant) -> u32 {
-        judge.on_fail(now);
-        assert_eq!(judge.verdict(), Verdict::Down);
+    fn passes_to_come_up(rise_fall: &mut RiseFall, now: Instant) -> u32 {
+        rise_fall.on_fail(now);
+        assert_eq!(rise_fall.verdict(), Verdict::Down);
         for passes in 1.. {
-            judge.on_pass(now);
-            if judge.verdict() == Verdict::Up {
+            rise_fall.on_pass(now);
+            if rise_fall.verdict() == Verdict::Up {
                 return passes;
             }
         }
@@ -267,7 +267,7 @@ mod tests {
             answers in prop::collection::vec(any::<bool>(), 1..200),
         ) {
             let damping = Damping { downs_free, window: Duration::from_secs(30) };
-            let mut judge = RiseFall::new(Thresholds { rise, fall }, damping);
+            let mut rise_fall = RiseFall::new(Thresholds { rise, fall }, damping);
             let mut now = origin();
             let mut row = 0;
             let mut last = None;
@@ -275,16 +275,16 @@ mod tests {
                 now += Duration::from_secs(1);
                 row = if last == Some(passed) { row + 1 } else { 1 };
                 last = Some(passed);
-                let before = judge.verdict();
-                if passed { judge.on_pass(now) } else { judge.on_fail(now) }
-                match (before, judge.verdict()) {
+                let before = rise_fall.verdict();
+                if passed { rise_fall.on_pass(now) } else { rise_fall.on_fail(now) }
+                match (before, rise_fall.verdict()) {
                     (Verdict::Unknown, after) => prop_assert_eq!(after == Verdict::Up, passed),
                     (Verdict::Up, Verdict::Down) => prop_assert!(!passed && row >= fall),
                     (Verdict::Down, Verdict::Up) => prop_assert!(passed && row >= rise),
                     (Verdict::Up, Verdict::Up) => prop_assert!(passed || row < fall),
                     (before, after) => prop_assert_eq!(before, after),
                 }
-                prop_assert!(judge.downs.len() <= DOWNS_REMEMBERED);
+                prop_assert!(rise_fall.downs.len() <= DOWNS_REMEMBERED);
             }
         }
     }

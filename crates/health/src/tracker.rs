@@ -1,21 +1,21 @@
 //! What is known of one server, made of what its probes bring. It asks nothing and reads no clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use config::Probe;
 use config::probe::Rhythm;
 
-use crate::answer::{Answer, ProbeError, Role};
+use crate::answer::{Answer, ProbeError, Role, Times};
 use crate::probe::Outcome;
 use crate::report::Change;
 use crate::rise_fall::{RiseFall, Verdict};
-use crate::roles::{Confirmed, Member, Times};
+use crate::status::Status;
 
 /// Keeps what is known of a server from answer to answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Tracker {
-    judge: RiseFall,
+    rise_fall: RiseFall,
     status: Status,
     /// Probes in a row after which a role that none of them confirmed is stale.
     confirmations_missed_max: u32,
@@ -26,7 +26,7 @@ pub(crate) struct Tracker {
 
 /// What came of one probe.
 #[derive(Clone, Debug)]
-pub(crate) struct News {
+pub(crate) struct Update {
     pub(crate) changes: Vec<Change>,
     /// See [`Report::differs`](crate::Report::differs).
     pub(crate) differs: bool,
@@ -34,50 +34,11 @@ pub(crate) struct News {
     pub(crate) held_back: bool,
 }
 
-/// What is known of a server.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// Whether it is well.
-    pub verdict: Verdict,
-    /// Since when it is, or is not.
-    pub since: Instant,
-    /// How often it went down.
-    pub downs: u64,
-    /// How long it was down in all, without the time since `since`.
-    pub down_before: Duration,
-    /// The role it last said it has; none if it never said, or since it is down.
-    pub role: Option<Role>,
-    /// When it last said so; of no meaning without a role.
-    pub role_times: Times,
-    /// The role that it says it has while it is down.
-    role_while_down: Option<Role>,
-    /// Whether a probe of this kind has ended: one that asks for the role, if its probe does.
-    probed: bool,
-    /// Probes in a row that ended without an answer.
-    unanswered: u32,
-    /// Whether so many of them did that the role may be another by now.
-    stale: bool,
-    /// Why the last probe has no answer; none if it has.
-    pub error: Option<ProbeError>,
-    /// How long the last probe took; none before the first.
-    pub latency: Option<Duration>,
-    /// How long after its time the last probe began, because too many ran or this process had no CPU.
-    pub late: Duration,
-    /// Probes passed.
-    pub passed: u64,
-    /// Probes that count against the server.
-    pub failed: u64,
-    /// Probes that say nothing of the server, see [`ProbeError::blames_server`].
-    pub inconclusive: u64,
-    /// Probes that have no answer, by [`ProbeError::name`]; without those that never occurred.
-    pub errors: BTreeMap<&'static str, u64>,
-}
-
 impl Tracker {
     /// Nothing is known yet.
     pub(crate) fn new(probe: &Probe, now: Instant) -> Self {
         Self {
-            judge: RiseFall::new(probe.thresholds, probe.damping),
+            rise_fall: RiseFall::new(probe.thresholds, probe.damping),
             status: Status::new(now),
             confirmations_missed_max: probe.thresholds.fall,
             tells_roles: probe.tells_roles(),
@@ -89,7 +50,7 @@ impl Tracker {
     /// the thresholds apply from the next answer on, to the answers that were counted before. A role stands as long
     /// as the probe asks for one.
     pub(crate) fn change_probe(&mut self, probe: &Probe) {
-        self.judge.change_settings(probe.thresholds, probe.damping);
+        self.rise_fall.change_settings(probe.thresholds, probe.damping);
         self.confirmations_missed_max = probe.thresholds.fall;
         let told_roles = std::mem::replace(&mut self.tells_roles, probe.tells_roles());
         if !self.tells_roles {
@@ -112,11 +73,11 @@ impl Tracker {
 
     /// From the begin of the last probe to the begin of the next, before jitter.
     pub(crate) fn interval(&self, rhythm: &Rhythm) -> Duration {
-        self.judge.interval(rhythm)
+        self.rise_fall.interval(rhythm)
     }
 
     /// A probe ended that took these times.
-    pub(crate) fn on_outcome(&mut self, times: Times, outcome: Outcome) -> News {
+    pub(crate) fn on_outcome(&mut self, times: Times, outcome: Outcome) -> Update {
         let before = self.status.clone();
         self.status.latency = Some(outcome.latency);
         self.status.probed = true;
@@ -129,20 +90,20 @@ impl Tracker {
     }
 
     /// Takes the server for up at once, if it was [held back](crate::Report::held_back).
-    pub(crate) fn release(&mut self, now: Instant) -> Option<News> {
+    pub(crate) fn release(&mut self, now: Instant) -> Option<Update> {
         let before = self.status.clone();
         if !self.is_held_back() {
             return None;
         }
-        self.judge.release();
+        self.rise_fall.release();
         self.status.role = self.status.role_while_down.take();
         Some(self.conclude(&before, now))
     }
 
     /// Brings the status to the verdict, and says what is another.
-    fn conclude(&mut self, before: &Status, now: Instant) -> News {
+    fn conclude(&mut self, before: &Status, now: Instant) -> Update {
         let status = &mut self.status;
-        let verdict = self.judge.verdict();
+        let verdict = self.rise_fall.verdict();
         if verdict != before.verdict {
             match (before.verdict, verdict) {
                 (_, Verdict::Down) => status.downs += 1,
@@ -162,11 +123,11 @@ impl Tracker {
         let mut changes = Change::between(before, status);
         let differs = before.essence() != status.essence();
         changes.retain(|change| self.is_news(change));
-        News { changes, differs, held_back: self.is_held_back() }
+        Update { changes, differs, held_back: self.is_held_back() }
     }
 
     fn is_held_back(&self) -> bool {
-        self.judge.is_held_back() && matches!(self.status.role_while_down, Some(Role::Primary(_)))
+        self.rise_fall.is_held_back() && matches!(self.status.role_while_down, Some(Role::Primary(_)))
     }
 
     /// Whether a change is to be said. Each kind of error is said once in an outage: who talks rubbish fails in one
@@ -189,7 +150,7 @@ impl Tracker {
     }
 
     fn on_pass(&mut self, times: Times, answer: Answer) {
-        self.judge.on_pass(times.answered);
+        self.rise_fall.on_pass(times.answered);
         self.status.passed += 1;
         self.status.error = None;
         self.status.unanswered = 0;
@@ -200,79 +161,13 @@ impl Tracker {
     fn on_error(&mut self, now: Instant, error: ProbeError) {
         *self.status.errors.entry(error.name()).or_default() += 1;
         if error.blames_server() {
-            self.judge.on_fail(now);
+            self.rise_fall.on_fail(now);
             self.status.failed += 1;
         } else {
             self.status.inconclusive += 1;
         }
         self.status.unanswered = self.status.unanswered.saturating_add(1);
         self.status.error = Some(error);
-    }
-}
-
-impl Status {
-    fn new(now: Instant) -> Self {
-        Self {
-            verdict: Verdict::Unknown,
-            since: now,
-            downs: 0,
-            down_before: Duration::ZERO,
-            role: None,
-            role_times: Times { asked: now, answered: now },
-            role_while_down: None,
-            probed: false,
-            unanswered: 0,
-            stale: false,
-            error: None,
-            latency: None,
-            late: Duration::ZERO,
-            passed: 0,
-            failed: 0,
-            inconclusive: 0,
-            errors: BTreeMap::new(),
-        }
-    }
-
-    /// What roles are decided by, but for how far the server is.
-    fn essence(&self) -> (Verdict, Option<&'static str>, bool, Option<Confirmed>, bool) {
-        let role = self.role.as_ref().map(Role::name);
-        // Of a claim alone it matters.
-        let confirmed = matches!(self.role, Some(Role::Primary(_))).then(|| self.confirmed());
-        (self.verdict, role, self.is_fresh(), confirmed, self.probed)
-    }
-
-    /// How long it was down in all.
-    pub fn down_time(&self, now: Instant) -> Duration {
-        match self.verdict {
-            Verdict::Down => self.down_before + now.saturating_duration_since(self.since),
-            Verdict::Unknown | Verdict::Up => self.down_before,
-        }
-    }
-
-    /// The same for [`Roles::decide`](crate::roles::Roles::decide), under the name `key`.
-    pub fn member<K>(&self, key: K) -> Member<'_, K> {
-        Member {
-            key,
-            verdict: self.verdict,
-            probed: self.probed,
-            role: self.role.as_ref(),
-            times: self.role_times,
-            fresh: self.is_fresh(),
-            confirmed: self.confirmed(),
-        }
-    }
-
-    fn confirmed(&self) -> Confirmed {
-        match self.unanswered {
-            0 => Confirmed::Now,
-            _ if self.stale => Confirmed::LongAgo,
-            _ => Confirmed::Lately,
-        }
-    }
-
-    /// A probe that could not be made says nothing against what the server said before.
-    fn is_fresh(&self) -> bool {
-        !self.error.as_ref().is_some_and(ProbeError::blames_server)
     }
 }
 
@@ -284,11 +179,12 @@ mod tests {
     use config::probe::{Damping, Kind, Redis, Rhythm, Thresholds};
 
     use super::Tracker;
+    use crate::answer::Times;
     use crate::answer::{Answer, Claim, ProbeError, Role, Text};
     use crate::probe::Outcome;
     use crate::report::Change;
     use crate::rise_fall::Verdict;
-    use crate::roles::{Confirmed, Times};
+    use crate::roles::Confirmed;
     use crate::samples::{DAMPING_OFF, RHYTHM, origin};
 
     #[test]

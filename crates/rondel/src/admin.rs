@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api::{Answer, Command, Status};
 use bytes::Bytes;
-use control::admin::{Answer, Command, Status};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper::header::HOST;

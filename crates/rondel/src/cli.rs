@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     backends, check, close, completions, connections, demo, disable, doctor, drain, explain, failback,
-    health, log_level, plan, reload, reopen, run, status, tcp, weight,
+    health, log_level, plan, reload, reopen, route, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -51,7 +51,9 @@ pub(crate) enum Command {
     Backends(backends::Arguments),
     /// Say which connections there are
     Connections(connections::Arguments),
-    /// Say what a code of the access log means, or whom a client would be given now
+    /// Show which backend a client would get now, and why
+    Route(route::Arguments),
+    /// Explain a code of the access log or a close reason
     Explain(explain::Arguments),
     /// End a connection, or those of a backend or of a client
     Close(close::Arguments),
@@ -208,8 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_explained_and_a_client_at_a_listener() {
-        for what in ["SC", "-- --", "192.0.2.7 web", "--json SC"] {
+    fn a_code_is_explained_and_a_client_is_routed() {
+        assert!(matches!(parse("rondel route 192.0.2.7 web"), Command::Route(_)));
+        refuse("rondel route 192.0.2.7");
+        refuse("rondel explain 192.0.2.7 web");
+        for what in ["SC", "-- --", "--json SC"] {
             assert!(matches!(parse(&format!("rondel explain {what}")), Command::Explain(_)), "{what}");
         }
         refuse("rondel explain");

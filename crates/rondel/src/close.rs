@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use control::admin::{BackendName, Close, Command, ConnectionId};
+use api::{BackendName, Close, Command, ConnectionId};
 
 use crate::admin::Reach;
 use crate::outcome::Outcome;

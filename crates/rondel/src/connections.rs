@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use control::admin::{BackendName, ConnectionStatus, Connections, Query};
+use api::{BackendName, ConnectionStatus, Connections, Query};
 
 use crate::admin::Reach;
-use crate::backends::table;
 use crate::ended::ended;
 use crate::outcome::{Outcome, print, print_json, remark};
-use crate::status::span;
+use crate::text::span;
+use crate::text::table;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -1,6 +1,6 @@
 //! `rondel disable` and `rondel enable`: a backend is treated as down, and as the file and its probe say again.
 
-use control::admin::{BackendName, Command};
+use api::{BackendName, Command};
 
 use crate::admin::Reach;
 use crate::outcome::Outcome;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use config::Config;
-use control::doctor::{Finding, Level, examine};
+use host::doctor::{Finding, Level, examine};
 
 use crate::outcome::{Failed, Outcome, print, print_json};
 
@@ -35,7 +35,9 @@ pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
         }
         None => nothing_in_particular(),
     };
-    let findings = examine(config)?;
+    let admin_descriptors = control::admin_descriptors(&config);
+    let findings = examine(config, admin_descriptors)
+        .map_err(|error| Failed::Runtime(format!("the host cannot be examined: {error}")))?;
     if arguments.json {
         print_json(&findings)?;
     } else {

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use control::admin::{BackendName, Command, Status};
-use control::counted;
+use api::{BackendName, Command, RemovedKind, Status};
+use config::counted;
 
 use crate::admin::Reach;
 use crate::outcome::{Failed, Outcome, print, print_and_go_on};
@@ -74,9 +74,9 @@ fn wait(arguments: &Arguments, seconds: u32) -> Outcome {
             other => other,
         })?;
         let (left, end) = match find(&status, &arguments.backend.to_string()) {
-            Found::Drained(left) => (left, "no connection is left"),
-            Found::Removed(left) => (left, "no connection is left, and a reload removed the backend"),
-            Found::Serving => return Err(Failed::Runtime(NOT_DRAINED.to_owned())),
+            Drained::Drained(left) => (left, "no connection is left"),
+            Drained::Removed(left) => (left, "no connection is left, and a reload removed the backend"),
+            Drained::Serving => return Err(Failed::Runtime(NOT_DRAINED.to_owned())),
         };
         if left == 0 {
             return if as_json { Ok(()) } else { print(end) };
@@ -95,7 +95,7 @@ fn wait(arguments: &Arguments, seconds: u32) -> Outcome {
 
 /// A backend that is waited for, and how many connections it has.
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+enum Drained {
     Drained(u64),
     /// It gets new ones again.
     Serving,
@@ -103,7 +103,7 @@ enum Found {
     Removed(u64),
 }
 
-fn find(status: &Status, wanted: &str) -> Found {
+fn find(status: &Status, wanted: &str) -> Drained {
     let is_it = |pool: &str, name: &str, address: SocketAddr| {
         wanted == format!("{pool}/{name}") || wanted == format!("{pool}/{address}")
     };
@@ -111,11 +111,14 @@ fn find(status: &Status, wanted: &str) -> Found {
         status.pools.iter().flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
     let mut found = backends.filter(|(pool, backend)| is_it(&pool.name, &backend.name, backend.address));
     if let Some((_, backend)) = found.next() {
-        return if backend.overrides.drained { Found::Drained(backend.active) } else { Found::Serving };
+        return if backend.overrides.drained { Drained::Drained(backend.active) } else { Drained::Serving };
     }
-    let gone = status.leaving.iter().filter(|gone| gone.kind == "backend");
-    Found::Removed(
-        gone.filter(|gone| is_it(&gone.pool, &gone.name, gone.address)).map(|gone| gone.active).sum(),
+    let removed = status.removed.iter().filter(|removed| removed.kind == RemovedKind::Backend);
+    Drained::Removed(
+        removed
+            .filter(|removed| is_it(&removed.pool, &removed.name, removed.address))
+            .map(|removed| removed.active)
+            .sum(),
     )
 }
 

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use control::access_log::Ended;
-use control::admin::Status;
-use control::unknown;
+use api::Ended;
+use api::{RemovedKind, Status};
+use config::unknown;
 
-use crate::backends::{check_pool, table};
+use crate::backends::check_pool;
 use crate::connections::{Arguments, wanted};
 use crate::outcome::{Failed, Outcome, print, print_json, remark};
+use crate::text::table;
 
 pub(crate) fn ended(arguments: &Arguments) -> Outcome {
     let mut ended: Vec<Ended> = arguments.reach.read("/ended.json")?;
@@ -31,15 +32,18 @@ pub(crate) fn ended(arguments: &Arguments) -> Outcome {
 
 /// Whether all that is named exists, or is remembered.
 fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Result<(), Failed> {
-    let Status { pools, listeners, leaving, .. } = status;
+    let Status { pools, listeners, removed, .. } = status;
     if let Some(wanted) = &arguments.pool {
         check_pool(status, ended.iter().map(|connection| connection.pool.as_str()), wanted)?;
     }
     if let Some(wanted) = &arguments.listener {
         let of_ended = ended.iter().map(|connection| connection.listener.as_str());
-        let removed = leaving.iter().filter(|gone| gone.kind == "listener").map(|gone| gone.name.as_str());
+        let of_removed = removed
+            .iter()
+            .filter(|removed| removed.kind == RemovedKind::Listener)
+            .map(|removed| removed.name.as_str());
         let known: Vec<&str> =
-            listeners.iter().map(|listener| listener.name.as_str()).chain(removed).collect();
+            listeners.iter().map(|listener| listener.name.as_str()).chain(of_removed).collect();
         if !of_ended.chain(known.iter().copied()).any(|name| name == wanted) {
             return Err(Failed::Unknown(unknown("listener", wanted, &known)));
         }
@@ -50,15 +54,16 @@ fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Resul
                 .iter()
                 .map(move |backend| (pool.name.as_str(), backend.name.as_str(), backend.address))
         });
-        let removed = leaving.iter().filter(|gone| gone.kind == "backend");
-        let removed = removed.map(|gone| (gone.pool.as_str(), gone.name.as_str(), gone.address));
+        let of_removed = removed.iter().filter(|removed| removed.kind == RemovedKind::Backend);
+        let of_removed =
+            of_removed.map(|removed| (removed.pool.as_str(), removed.name.as_str(), removed.address));
         let of_ended = ended.iter().filter_map(|connection| {
             Some((connection.pool.as_str(), connection.backend.as_deref()?, connection.backend_address?))
         });
         let is_it = |(pool, name, address): (&str, &str, SocketAddr)| {
             wanted == format!("{pool}/{name}") || wanted == format!("{pool}/{address}")
         };
-        if !backends.clone().chain(removed).chain(of_ended).any(is_it) {
+        if !backends.clone().chain(of_removed).chain(of_ended).any(is_it) {
             let known: Vec<String> = backends.map(|(pool, name, _)| format!("{pool}/{name}")).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             return Err(Failed::Unknown(unknown("backend", &wanted, &known)));

@@ -1,41 +1,32 @@
-//! `rondel explain`: what a code of the access log or a reason to end means; or whom a client would be given now, and why.
+//! `rondel explain`: the meaning of a code of the access log, or of a close reason.
+
+use std::net::IpAddr;
 
 use connection::{CloseReason, Termination};
 use serde_json::{Value, json};
 
-use crate::admin::Reach;
 use crate::outcome::{Failed, Outcome, print, print_json};
-use crate::route::route;
 
 #[derive(Debug, clap::Args)]
-#[command(
-    override_usage = "rondel explain [OPTIONS] CODE|REASON\n       rondel explain [OPTIONS] CLIENT LISTENER",
-    after_help = "\
+#[command(after_help = "\
 Examples:
   rondel explain SC
   rondel explain sD
   rondel explain -- --
   rondel explain no_resources
-  rondel explain 192.0.2.7 web
 
-A CODE or a REASON is looked up, and no process is asked; small letters and capitals differ, as in HAProxy's log.
-With a CLIENT and a LISTENER it says whom a client at that address would be given if it came to the listener now, and what speaks for and against each backend.
-Nothing is picked for it: the turn of the pool stays where it is. SHARE is what a backend is to have of all such connections."
-)]
+The command needs no running rondel. Case matters, as in HAProxy's log.")]
 pub(crate) struct Arguments {
-    /// Two letters that say how a connection ended, as the access log has them; the reason, as metrics have it; or a client's IP address
-    #[arg(value_name = "CODE|REASON|CLIENT")]
-    what: String,
-    /// The name of the listener that the client comes to
-    #[arg(value_name = "LISTENER")]
-    listener: Option<String>,
-    #[command(flatten)]
-    reach: Reach,
+    /// The two letters of a code in the access log, or a close reason as in the metrics
+    #[arg(value_name = "CODE|REASON")]
+    word: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn explain(arguments: &Arguments) -> Outcome {
-    let Some(listener) = &arguments.listener else { return tell(&arguments.what, arguments.reach.json) };
-    route(&arguments.reach, &arguments.what, listener)
+    tell(&arguments.word, arguments.json)
 }
 
 fn tell(word: &str, as_json: bool) -> Outcome {
@@ -45,9 +36,12 @@ fn tell(word: &str, as_json: bool) -> Outcome {
     let Some(termination) = Termination::of_code(word) else {
         let codes = Termination::ALL.iter().map(|known| known.code).collect::<Vec<_>>().join(", ");
         let reasons = CloseReason::ALL.map(CloseReason::name).join(", ");
+        let hint = match word.parse::<IpAddr>() {
+            Ok(_) => format!("\n  `rondel route {word} LISTENER` shows which backend a client gets"),
+            Err(_) => String::new(),
+        };
         return Err(Failed::Usage(format!(
-            "`{word}` is neither a code nor a reason\n  codes: {codes}\n  reasons: {reasons}\n  \
-             an address is explained with the name of the listener that it comes to",
+            "`{word}` is neither a code nor a close reason\n  codes: {codes}\n  reasons: {reasons}{hint}",
         )));
     };
     if as_json { print_json(&to_json(termination)) } else { print(&to_text(termination)) }

@@ -1,6 +1,6 @@
 //! `rondel failback`: lets the active tier of a pool take over again.
 
-use control::admin::Command;
+use api::Command;
 
 use crate::admin::Reach;
 use crate::outcome::Outcome;

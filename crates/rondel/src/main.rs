@@ -33,6 +33,7 @@ mod admin; // What the commands share.
 mod logging;
 mod outcome;
 mod signals;
+mod text;
 
 use std::process::ExitCode;
 
@@ -41,7 +42,7 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    control::give_back_large_memory();
+    host::give_back_large_memory();
     signals::survive_those_of_others();
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Status(arguments) => status::status(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
+        Command::Route(arguments) => route::route(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Close(arguments) => close::close(&arguments),
         #[cfg(feature = "top")]

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use config::ConfigError;
-use control::counted;
+use config::counted;
 use serde::Serialize;
 
 use crate::logging;

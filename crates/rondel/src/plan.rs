@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use api::Command;
 use config::Config;
-use control::admin::Command;
 
 use crate::admin::Reach;
 use crate::outcome::{Failed, Outcome};

@@ -1,6 +1,6 @@
 //! `rondel reload`: lets a running rondel read its file again, and says what came of it.
 
-use control::admin::Command;
+use api::Command;
 
 use crate::admin::Reach;
 use crate::outcome::Outcome;

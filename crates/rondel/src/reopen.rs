@@ -1,6 +1,6 @@
 //! `rondel reopen`: lets a running rondel open the file of its access log again, and says what came of it.
 
-use control::admin::Command;
+use api::Command;
 
 use crate::admin::Reach;
 use crate::outcome::Outcome;

@@ -1,54 +1,73 @@
-//! `rondel explain CLIENT LISTENER`: whom a client would be given now, and why.
+//! `rondel route CLIENT LISTENER`: which backend a client would get now, and why.
 
 use std::net::IpAddr;
 
-use control::admin::{CaseStatus, ExplanationStatus, RouteQuery};
+use api::{Route, RouteBackend, RouteOutcome, RouteQuery};
 
 use crate::admin::Reach;
-use crate::backends::table;
-use crate::outcome::{Failed, Outcome, print, print_json};
+use crate::outcome::{Outcome, print, print_json};
+use crate::text::table;
 
-pub(crate) fn route(reach: &Reach, client: &str, listener: &str) -> Outcome {
-    let client: IpAddr = client
-        .parse()
-        .map_err(|_| Failed::Usage(format!("`{client}` is not an IP address, such as 192.0.2.7")))?;
-    let coming = RouteQuery { client, listener: listener.to_owned() };
-    let told: ExplanationStatus = reach.question("/explain", &coming)?;
-    if reach.json {
-        return print_json(&told);
-    }
-    print(&page(&coming, &told))
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  rondel route 192.0.2.7 web
+
+The command changes nothing: the rotation of the pool does not advance, and no connection is made. SHARE is the part of such
+connections that a backend gets; AGAINST IT is why it gets none.
+Exit codes: 0 as asked, 3 there is no such listener.")]
+pub(crate) struct Arguments {
+    /// The address of the client
+    #[arg(value_name = "CLIENT")]
+    client: IpAddr,
+    /// The name of the listener that it connects to
+    #[arg(value_name = "LISTENER")]
+    listener: String,
+    #[command(flatten)]
+    reach: Reach,
 }
 
-fn page(coming: &RouteQuery, told: &ExplanationStatus) -> String {
-    let RouteQuery { client, listener } = coming;
-    let chosen = match told.outcome.as_str() {
-        "backend" | "one_of" => told.chosen.join(", or "),
-        other => other.replace('_', " "),
+pub(crate) fn route(arguments: &Arguments) -> Outcome {
+    let query = RouteQuery { client: arguments.client, listener: arguments.listener.clone() };
+    let route: Route = arguments.reach.question("/route", &query)?;
+    if arguments.reach.json {
+        return print_json(&route);
+    }
+    print(&page(&query, &route))
+}
+
+fn page(query: &RouteQuery, route: &Route) -> String {
+    let RouteQuery { client, listener } = query;
+    let chosen = match route.outcome {
+        RouteOutcome::Backend | RouteOutcome::OneOf => route.chosen.join(", or "),
+        RouteOutcome::Held => "held".to_owned(),
+        RouteOutcome::Queued => "queued".to_owned(),
+        RouteOutcome::Refused => "refused".to_owned(),
+        RouteOutcome::NotAccepted => "not accepted".to_owned(),
     };
-    let wanted = told.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
+    let wanted = route.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
     let mut rows = vec![COLUMNS.map(str::to_owned)];
-    rows.extend(told.backends.iter().map(|case| row(&told.pool, case)));
+    rows.extend(route.backends.iter().map(|case| row(&route.pool, case)));
     format!(
         "{client} at {listener}, pool {}{wanted}, {}: {chosen}\n  {}\n\n{}",
-        told.pool,
-        told.balance,
-        told.why,
+        route.pool,
+        route.balance,
+        route.why,
         table(&rows)
     )
 }
 
 const COLUMNS: [&str; 8] = ["BACKEND", "SHARE", "STATE", "ROLE", "TIER", "WEIGHT", "ACTIVE", "AGAINST IT"];
 
-fn row(pool: &str, case: &CaseStatus) -> [String; COLUMNS.len()] {
-    let CaseStatus { name, share_percent, obstacles, status, .. } = case;
+fn row(pool: &str, case: &RouteBackend) -> [String; COLUMNS.len()] {
+    let RouteBackend { name, share_percent, obstacles, status, .. } = case;
     let most = status.connections_max.map_or_else(String::new, |most| format!("/{most}"));
     [
         format!("{pool}/{name}"),
         format!("{share_percent:.0}%"),
-        status.state.clone(),
-        status.role.clone().unwrap_or_else(|| "-".to_owned()),
-        status.tier.clone(),
+        status.state.to_string(),
+        status.role.map_or_else(|| "-".to_owned(), |role| role.to_string()),
+        status.tier.to_string(),
         status.weight.to_string(),
         format!("{}{most}", status.active),
         if obstacles.is_empty() { "-".to_owned() } else { obstacles.join("; ") },

@@ -1,14 +1,13 @@
 //! `rondel status`: how a running rondel is, on a page.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use control::admin::{LeavingStatus, ListenerStatus, PhaseStatus, PoolStatus, Status};
-use control::counted;
+use api::{ListenerStatus, PoolStatus, RemovedStatus, Status, Tier};
+use config::counted;
 
 use crate::admin::Reach;
-use crate::backends::left;
 use crate::outcome::{Outcome, print, print_json};
+use crate::text::{left, span};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -32,11 +31,7 @@ pub(crate) fn status(arguments: &Arguments) -> Outcome {
 
 fn page(status: &Status) -> String {
     let mut page = String::new();
-    let phase = match status.phase {
-        PhaseStatus::Serving => "serving",
-        PhaseStatus::Draining => "draining",
-        PhaseStatus::Ending => "ending",
-    };
+    let phase = status.phase;
     let workers: Vec<_> = status.workers.iter().map(|worker| worker.active.to_string()).collect();
     // Writing to a `String` does not fail.
     let _ = writeln!(page, "rondel {}: {phase}, for {}", status.version, span(status.uptime_seconds));
@@ -71,13 +66,13 @@ fn page(status: &Status) -> String {
     page.push('\n');
     status.listeners.iter().for_each(|listener| page.push_str(&listener_line(listener)));
     status.pools.iter().for_each(|pool| page.push_str(&pool_lines(pool)));
-    for gone in &status.leaving {
-        let LeavingStatus { kind, pool, name, address, active, .. } = gone;
+    for removed in &status.removed {
+        let RemovedStatus { kind, pool, name, address, active, .. } = removed;
         let _ = writeln!(
             page,
             "removed {kind} {name} {address} of pool {pool}: {}, {}",
             counted(*active, "connection"),
-            left(gone)
+            left(removed)
         );
     }
     page
@@ -103,7 +98,7 @@ fn pool_lines(pool: &PoolStatus) -> String {
         counted(pool.backends.len(), "backend"),
         if pool.backends.len() == 1 { "s" } else { "" }
     );
-    if pool.serving == "backup" {
+    if pool.serving == Tier::Backup {
         lines.push_str("; the backup tier serves");
     }
     if pool.queued > 0 {
@@ -115,10 +110,4 @@ fn pool_lines(pool: &PoolStatus) -> String {
         let _ = writeln!(lines, "  conflict: {} all say that they are the primary", pool.conflict.join(", "));
     }
     lines
-}
-
-/// A time, in whole seconds.
-pub(crate) fn span(seconds: f64) -> String {
-    let whole = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default().as_secs();
-    config::show_duration(Duration::from_secs(whole))
 }

@@ -1,6 +1,6 @@
 //! `rondel weight`: gives a backend another weight than the file does.
 
-use control::admin::{BackendName, Command};
+use api::{BackendName, Command};
 
 use crate::admin::Reach;
 use crate::outcome::Outcome;

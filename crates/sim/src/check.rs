@@ -8,7 +8,7 @@ use std::time::Duration;
 use config::{Fallback, TargetRole};
 use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Stage, Termination, Waiting};
 use driver::BUFFER_SIZE;
-use table::{Backend, DrainWindow, Fate, Histogram, Listener, Phase, Pool, PoolCounters, Table};
+use table::{Backend, DrainWindow, Histogram, Listener, Phase, Pool, PoolCounters, Table};
 use worker::{Record, StateView, Worker, WorkerView};
 
 use crate::agenda::{MILLISECOND, SECOND, nanos};
@@ -43,7 +43,7 @@ impl Run {
         );
         if let [only] = &self.tables[..] {
             for listener in &only.listeners {
-                let active = listener.gate.active();
+                let active = listener.semaphore.active();
                 assert!(
                     active <= listener.connections_max,
                     "more connections than {} may have",
@@ -97,11 +97,12 @@ impl Run {
         if table.phase != Phase::Serving || self.published_at + LATE_MAX > now {
             return;
         }
-        let removed = table.removed.backends().map(|(_, gone)| (gone.notice, u64::from(gone.connections())));
+        let removed =
+            table.removed.backends().map(|(_, gone)| (gone.drain_window, u64::from(gone.connections())));
         let drained =
             table.pools.iter().flat_map(|pool| &pool.backends).filter(|backend| backend.weight == 0);
-        let drained = drained.map(|backend| (backend.notice, u64::from(backend.gate.active())));
-        let listeners = table.removed.listeners().map(|gone| (gone.notice, gone.connections()));
+        let drained = drained.map(|backend| (backend.drain_window, u64::from(backend.semaphore.active())));
+        let listeners = table.removed.listeners().map(|gone| (gone.drain_window, gone.connections()));
         let overdue = removed.chain(drained).chain(listeners).filter(|(notice, _)| is_over(*notice));
         let Some(most) = overdue.map(|(_, connections)| connections).max() else { return };
         // A connection that is being connected, or waits, may be of a table that had them.
@@ -115,11 +116,12 @@ impl Run {
     /// Nobody waits for longer than clients may.
     fn check_waiting(&self, view: &WorkerView) {
         let world = self.world.borrow();
-        let holds =
-            self.tables.iter().flat_map(|table| &table.listeners).map(|listener| match listener.demand {
+        let holds = self.tables.iter().flat_map(|table| &table.listeners).map(|listener| {
+            match listener.target_role {
                 TargetRole::Primary(hold) => hold.timeout,
                 TargetRole::Any | TargetRole::Replica(_) => Duration::ZERO,
-            });
+            }
+        });
         let queues = self.tables.iter().flat_map(|table| &table.pools).map(|pool| pool.queue.timeout);
         let longest = nanos(holds.chain(queues).max().unwrap_or_default()) + LATE_MAX;
         for connection in &view.connections {
@@ -134,15 +136,19 @@ impl Run {
     fn check_bounds(&self) {
         let [only] = &self.tables[..] else { return };
         for pool in &only.pools {
-            assert!(pool.queue_gate.active() <= pool.queue.connections_max, "more wait than may");
+            assert!(pool.queue_semaphore.active() <= pool.queue.connections_max, "more wait than may");
             for backend in &pool.backends {
                 let most = backend.connections_max.map_or(u32::MAX, NonZeroU32::get);
-                assert!(backend.gate.active() <= most, "more connections than {} may have", backend.name);
+                assert!(
+                    backend.semaphore.active() <= most,
+                    "more connections than {} may have",
+                    backend.name
+                );
             }
         }
         for listener in &only.listeners {
-            let TargetRole::Primary(hold) = listener.demand else { continue };
-            assert!(listener.hold_gate.active() <= hold.connections_max, "more are held than may be");
+            let TargetRole::Primary(hold) = listener.target_role else { continue };
+            assert!(listener.hold_semaphore.active() <= hold.connections_max, "more are held than may be");
         }
     }
 
@@ -223,13 +229,23 @@ impl Run {
     fn check_places(&self, listeners: &[Arc<Listener>]) {
         assert_eq!(self.gate.active(), 0, "places of the process were not given back");
         for listener in listeners {
-            assert_eq!(listener.gate.active(), 0, "places of {} were not given back", listener.name);
-            assert_eq!(listener.hold_gate.active(), 0, "places in the hold of {} were not", listener.name);
+            assert_eq!(listener.semaphore.active(), 0, "places of {} were not given back", listener.name);
+            assert_eq!(
+                listener.hold_semaphore.active(),
+                0,
+                "places in the hold of {} were not",
+                listener.name
+            );
         }
         for pool in self.tables.iter().flat_map(|table| &table.pools) {
-            assert_eq!(pool.queue_gate.active(), 0, "places in the queue of {} were not", pool.name);
+            assert_eq!(pool.queue_semaphore.active(), 0, "places in the queue of {} were not", pool.name);
             for backend in &pool.backends {
-                assert_eq!(backend.gate.active(), 0, "places of {} were not given back", backend.address);
+                assert_eq!(
+                    backend.semaphore.active(),
+                    0,
+                    "places of {} were not given back",
+                    backend.address
+                );
             }
         }
     }
@@ -478,7 +494,7 @@ fn closed(listeners: &[Arc<Listener>], reason: CloseReason) -> u64 {
 
 /// Whether a table closes connections for this reason.
 pub(crate) fn severs(table: &Table, reason: CloseReason) -> bool {
-    let demands = table.listeners.iter().map(|listener| listener.demand);
+    let demands = table.listeners.iter().map(|listener| listener.target_role);
     let backends = || table.pools.iter().flat_map(|pool| &pool.backends);
     // Connections may be of a listener that the table does not have, and then of any demand.
     let any = [TargetRole::Any, TargetRole::Replica(Fallback::None)];
@@ -486,7 +502,7 @@ pub(crate) fn severs(table: &Table, reason: CloseReason) -> bool {
     demands
         .chain(any)
         .chain([hold])
-        .any(|demand| backends().any(|backend| table.fate(demand, backend) == Fate::Close(reason)))
+        .any(|demand| backends().any(|backend| table.eviction(demand, backend) == Some(reason)))
 }
 
 /// Reasons for which tables close connections, and operators.

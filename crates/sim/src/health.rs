@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use config::{Config, Fallback, TargetRole};
 use connection::CloseReason;
+use driver::ListenGroup;
 use table::{
-    Availability, Backend, BackendState, DrainWindow, Inputs, Listener, Pool, PoolInputs, Role, Sockets,
-    Table,
+    Availability, Backend, BackendState, DrainWindow, Inputs, Listener, Pool, PoolInputs, Role, Table,
 };
 
 use crate::check::severs;
@@ -103,10 +103,10 @@ pub(crate) struct Told {
 impl Told {
     /// Whether a connection from these sockets may be given this backend, if it goes by this table; none if the table does not have
     /// the sockets.
-    pub(crate) fn allows(&self, sockets: &Weak<Sockets>, backend: SocketAddr) -> Option<bool> {
+    pub(crate) fn allows(&self, sockets: &Weak<ListenGroup>, backend: SocketAddr) -> Option<bool> {
         let of_sockets =
             |listener: &&Arc<Listener>| Weak::ptr_eq(&Arc::downgrade(&listener.sockets), sockets);
-        let Listener { pool, demand, .. } = &**self.table.listeners.iter().find(of_sockets)?;
+        let Listener { pool, target_role: demand, .. } = &**self.table.listeners.iter().find(of_sockets)?;
         let Some(picked) = pool.backends.iter().find(|other| other.address == backend) else {
             return Some(false);
         };
@@ -131,7 +131,7 @@ impl Told {
 
     /// Whether there may be nobody for some listener of such a demand.
     pub(crate) fn lacks(&self, is_meant: impl Fn(TargetRole) -> bool) -> bool {
-        let lacks = |Listener { pool, demand, .. }: &Listener| {
+        let lacks = |Listener { pool, target_role: demand, .. }: &Listener| {
             let is_there = |other: &Arc<Backend>| {
                 let standing = self.standing(pool, other.address);
                 let is_available = standing.availability.is_available();

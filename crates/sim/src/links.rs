@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Weak;
 
 use driver::Errno;
-use table::Sockets;
+use driver::ListenGroup;
 
 use crate::agenda::{Event, MILLISECOND};
 use crate::bytes::Extent;
@@ -41,7 +41,7 @@ pub(crate) struct Link {
     pub(crate) trouble: Trouble,
     to_backend: bool,
     /// Of a client's: the sockets it knocked at.
-    pub(crate) knocked_at: Weak<Sockets>,
+    pub(crate) knocked_at: Weak<ListenGroup>,
     /// Of a worker's: the backend, and how many tables there were when it was picked.
     pub(crate) picked: Option<(SocketAddr, usize)>,
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Weak};
 
+use driver::ListenGroup;
 use driver::{Errno, Fd};
-use table::Sockets;
 
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
@@ -28,15 +28,15 @@ pub(crate) struct Queues {
 pub(crate) struct Queue {
     address: SocketAddr,
     /// Who keeps the socket open.
-    owner: Weak<Sockets>,
+    owner: Weak<ListenGroup>,
     waiting: VecDeque<EndId>,
     waiting_max: usize,
     listens: bool,
 }
 
 impl Queues {
-    /// Sockets at `address`, one for each worker, with room for so many clients each.
-    pub(crate) fn listen(&mut self, address: SocketAddr, sockets: &Arc<Sockets>, backlog: u32) {
+    /// ListenGroup at `address`, one for each worker, with room for so many clients each.
+    pub(crate) fn listen(&mut self, address: SocketAddr, sockets: &Arc<ListenGroup>, backlog: u32) {
         for socket in sockets.iter() {
             self.by_number.insert(socket.as_raw_fd(), self.all.len());
             self.all.push(Queue {
@@ -50,13 +50,13 @@ impl Queues {
     }
 
     /// Gives the sockets another backlog, listen(2).
-    pub(crate) fn relisten(&mut self, sockets: &Arc<Sockets>, backlog: u32) {
+    pub(crate) fn relisten(&mut self, sockets: &Arc<ListenGroup>, backlog: u32) {
         for queue in self.of(sockets) {
             queue.waiting_max = usize::try_from(backlog).expect("a small number") + 1;
         }
     }
 
-    fn of(&mut self, sockets: &Arc<Sockets>) -> impl Iterator<Item = &mut Queue> {
+    fn of(&mut self, sockets: &Arc<ListenGroup>) -> impl Iterator<Item = &mut Queue> {
         let owner = Arc::downgrade(sockets);
         self.all.iter_mut().filter(move |queue| queue.owner.ptr_eq(&owner))
     }
@@ -90,7 +90,7 @@ impl Queues {
     }
 
     /// The sockets that this one is of.
-    pub(crate) fn owner(&self, number: usize) -> Weak<Sockets> {
+    pub(crate) fn owner(&self, number: usize) -> Weak<ListenGroup> {
         Weak::clone(&self.all[number].owner)
     }
 
@@ -148,12 +148,12 @@ impl World {
     }
 
     /// Ends listening: by shutdown(2), or because nobody has the sockets any more.
-    pub(crate) fn stop_listening(&mut self, sockets: &Arc<Sockets>) {
+    pub(crate) fn stop_listening(&mut self, sockets: &Arc<ListenGroup>) {
         let owner = Arc::downgrade(sockets);
         self.stop_where(|queue| queue.owner.ptr_eq(&owner));
     }
 
-    /// Sockets that nobody has any more are closed. Their numbers are free for others.
+    /// ListenGroup that nobody has any more are closed. Their numbers are free for others.
     pub(crate) fn close_unowned(&mut self) {
         let all = &self.queues.all;
         self.queues.by_number.retain(|_, number| all[*number].owner.strong_count() > 0);

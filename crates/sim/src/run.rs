@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use config::Config;
 use driver::Waker;
-use table::{Inputs, PerWorker, Phase, Published, Semaphore, Sockets, Table};
+use driver::{ListenGroup, Owner};
+use table::{Inputs, PerWorker, Phase, Published, Semaphore, Table};
 use worker::{Balancer, QuerySender, Record, Recorder, Records, Settings, Worker};
 
 use crate::agenda::{MICROSECOND, SECOND, nanos};
@@ -47,9 +48,9 @@ pub(crate) struct Run {
     /// When the last of them was, in nanoseconds.
     pub(crate) published_at: u64,
     /// The sockets of the listeners that are listened at.
-    sockets: BTreeMap<SocketAddr, Arc<Sockets>>,
+    sockets: BTreeMap<SocketAddr, Arc<ListenGroup>>,
     /// Those of listeners that are in the table no more, to be stopped next.
-    to_stop: Vec<Arc<Sockets>>,
+    to_stop: Vec<Arc<ListenGroup>>,
     pub(crate) scenario: Scenario,
     pub(crate) ending_at: Option<u64>,
     pub(crate) coverage: Coverage,
@@ -400,7 +401,7 @@ impl Run {
 /// The table that a configuration asks for. Listeners that stay keep their sockets, as control has it.
 fn build(
     config: &Config,
-    sockets: &mut BTreeMap<SocketAddr, Arc<Sockets>>,
+    sockets: &mut BTreeMap<SocketAddr, Arc<ListenGroup>>,
     workers: usize,
     health: &Inputs,
     previous: Option<&Table>,
@@ -415,7 +416,8 @@ fn build(
             Arc::clone(of_listener)
         } else {
             let stand_in = |_| File::open("/dev/null").expect("few are open").into();
-            let of_listener = Arc::new(Sockets::new((0..workers).map(stand_in).collect()));
+            let of_listener =
+                Arc::new(ListenGroup::new((0..workers).map(stand_in).collect(), Owner::Process));
             world.queues.listen(listener.address, &of_listener, listener.backlog);
             of_listener
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver::{Errno, Waker};
-use table::Sockets;
+use driver::{ListenGroup, Owner};
 
 use crate::agenda::nanos;
 use crate::bytes::Extent;
@@ -22,7 +22,7 @@ use crate::world::{Host, World};
 /// Where a test plays against a simulated kernel.
 pub struct Stage {
     world: Rc<RefCell<World>>,
-    listeners: Vec<Arc<Sockets>>,
+    listeners: Vec<Arc<ListenGroup>>,
     hosts: usize,
     /// Peers that the test has already.
     known: Vec<usize>,
@@ -94,17 +94,17 @@ impl Stage {
     /// # Panics
     ///
     /// No descriptor is left.
-    pub fn listen(&mut self) -> (SocketAddr, Arc<Sockets>) {
+    pub fn listen(&mut self) -> (SocketAddr, Arc<ListenGroup>) {
         let address = listener_address(self.listeners.len());
         let stand_in = File::open("/dev/null").expect("few are open");
-        let sockets = Arc::new(Sockets::new(vec![stand_in.into()]));
+        let sockets = Arc::new(ListenGroup::new(vec![stand_in.into()], Owner::Process));
         self.world.borrow_mut().queues.listen(address, &sockets, BACKLOG);
         self.listeners.push(Arc::clone(&sockets));
         (address, sockets)
     }
 
     /// Ends listening, as shutdown(2) of the listening sockets does.
-    pub fn stop_listening(&mut self, sockets: &Arc<Sockets>) {
+    pub fn stop_listening(&mut self, sockets: &Arc<ListenGroup>) {
         self.world.borrow_mut().stop_listening(sockets);
     }
 

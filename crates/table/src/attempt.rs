@@ -1,4 +1,4 @@
-//! What every policy goes by when it picks: who was tried, and who has a place.
+//! What every policy goes by when it picks: which backends were tried, and which have a free permit.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ pub(crate) struct Attempt<'a> {
     pub(crate) shares: &'a [u32],
     /// Those that are not to be picked again.
     pub(crate) tried: &'a [BackendIndex],
-    /// Whether any backend has a bound; if none has, everybody has a place.
+    /// Whether any backend has a bound; if none has, every one has a free permit.
     pub(crate) bounded: bool,
-    /// Whether it takes the place that it finds, or only says whose that would be.
-    pub(crate) takes: bool,
+    /// Whether it acquires the permit that it finds, or only says of which backend that would be.
+    pub(crate) acquires: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -25,45 +25,57 @@ impl<'a> Attempt<'a> {
     }
 
     pub(crate) fn load(&self, index: BackendIndex) -> Load {
-        Load { index, active: self.backend(index).gate.active(), share: self.shares[usize::from(index.0)] }
+        Load {
+            index,
+            active: self.backend(index).semaphore.active(),
+            share: self.shares[usize::from(index.0)],
+        }
     }
 
-    /// Takes a place at this one, if it was not tried and has one.
-    pub(crate) fn enter(&self, index: BackendIndex) -> bool {
-        if self.takes { self.is_untried(index) && self.backend(index).enter() } else { self.is_open(index) }
+    /// Acquires a permit of this one, if it was not tried and has one free.
+    pub(crate) fn try_acquire(&self, index: BackendIndex) -> bool {
+        if self.acquires {
+            self.is_untried(index) && self.backend(index).try_acquire()
+        } else {
+            self.is_open(index)
+        }
     }
 
-    /// Takes a place at this one, if it has one and is as busy as it was.
-    pub(crate) fn enter_as(&self, load: Load) -> bool {
-        if self.takes { self.backend(load.index).enter_as(load.active) } else { self.is_open(load.index) }
+    /// Acquires a permit of this one, if it has one free and is as busy as it was.
+    pub(crate) fn try_acquire_at(&self, load: Load) -> bool {
+        if self.acquires {
+            self.backend(load.index).try_acquire_at(load.active)
+        } else {
+            self.is_open(load.index)
+        }
     }
 
-    /// Whether a place might be had at this one.
+    /// Whether this one was not tried and has a free permit.
     pub(crate) fn is_open(&self, index: BackendIndex) -> bool {
         self.is_untried(index) && !self.backend(index).is_full()
     }
 
     /// Picks another one of `places` than the one whose turn it is. `number` says which, so that they take turns.
     ///
-    /// Bound: it looks at each place four times at most.
-    pub(crate) fn stand_in(&self, places: &[BackendIndex], number: u64) -> Picked {
-        // Asked once and not of each place, and of a copy: where nobody can be full, this is a walk over numbers alone.
+    /// Bound: it visits each place four times at most.
+    pub(crate) fn substitute(&self, places: &[BackendIndex], number: u64) -> Picked {
+        // Read once and not for each place, from a copy: where no backend has a bound, this is a walk over numbers alone.
         let tried = self.tried;
-        let meant = if self.bounded {
+        let next = if self.bounded {
             turn(places, number, |index| self.is_open(index))
         } else {
             turn(places, number, |index| !tried.contains(&index))
         };
-        // Others may take the last place of the one meant between looking and taking; then it is whoever has one.
-        let entered = meant.and_then(|meant| {
+        // Another worker may acquire its last permit meanwhile; then it is the first one with a free permit.
+        let acquired = next.and_then(|next| {
             let others = places.iter().copied();
-            [meant].into_iter().chain(others).find(|index| self.enter(*index))
+            [next].into_iter().chain(others).find(|index| self.try_acquire(*index))
         });
-        entered.map_or_else(|| self.nobody(places), Picked::Backend)
+        acquired.map_or_else(|| self.none_of(places), Picked::Backend)
     }
 
     /// Why none of `places` was picked.
-    pub(crate) fn nobody(&self, places: &[BackendIndex]) -> Picked {
+    pub(crate) fn none_of(&self, places: &[BackendIndex]) -> Picked {
         if places.iter().any(|index| self.is_untried(*index)) { Picked::Full } else { Picked::None }
     }
 

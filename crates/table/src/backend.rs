@@ -21,22 +21,22 @@ pub struct Backend {
     pub weight: u16,
     /// How many connections it takes at once, over all workers; none is no bound.
     pub connections_max: Option<NonZeroU32>,
-    /// By when its connections are to be gone, because an operator drains it; none lets them live on.
-    pub notice: Option<DrainWindow>,
-    /// Counts its connections, those it is being connected to for included; outlives swaps. Nobody waits at it but at `waiters`.
-    pub gate: Arc<Semaphore>,
-    /// Of its pool: workers with clients that wait for a place.
+    /// The time that its connections have to finish, because an operator drains it; none keeps them.
+    pub drain_window: Option<DrainWindow>,
+    /// Counts its connections, attempts to connect included; outlives swaps. Workers wait at `waiters`, not at it.
+    pub semaphore: Arc<Semaphore>,
+    /// Of its pool: workers with clients that wait for a permit.
     waiters: Arc<Waiters>,
-    /// What became of connections to it; outlives swaps.
+    /// How connections to it ended; outlives swaps.
     pub counters: Arc<PerWorker<BackendCounters>>,
     /// Connects to it that failed in a row; outlives swaps.
     failures: Arc<Failures>,
-    /// With how many of them its pool puts it aside; none never does.
+    /// With how many of them its pool ejects it; none never does.
     failures_max: Option<u32>,
 }
 
-/// What a backend has of its pool.
-pub(crate) struct OfPool<'a> {
+/// What a backend shares with the others of its pool.
+pub(crate) struct PoolShared<'a> {
     pub(crate) workers: usize,
     pub(crate) waiters: &'a Arc<Waiters>,
     pub(crate) failures_max: Option<u32>,
@@ -50,11 +50,11 @@ impl Backend {
     /// The backend that `config` asks for, with what outlives a swap taken from the one it was `before`.
     pub(crate) fn build(
         config: &config::Backend,
-        pool: &OfPool<'_>,
-        notice: Option<DrainWindow>,
+        pool: &PoolShared<'_>,
+        drain_window: Option<DrainWindow>,
         before: Option<&Arc<Self>>,
     ) -> Self {
-        let gate = before.map(|before| Arc::clone(&before.gate));
+        let semaphore = before.map(|before| Arc::clone(&before.semaphore));
         let counters = before.map(|before| Arc::clone(&before.counters));
         let failures = before.map(|before| Arc::clone(&before.failures));
         Self {
@@ -62,8 +62,8 @@ impl Backend {
             address: config.address,
             weight: config.weight,
             connections_max: config.connections_max,
-            notice,
-            gate: gate.unwrap_or_else(|| Arc::new(Semaphore::new(pool.workers))),
+            drain_window,
+            semaphore: semaphore.unwrap_or_else(|| Arc::new(Semaphore::new(pool.workers))),
             waiters: Arc::clone(pool.waiters),
             counters: counters.unwrap_or_else(|| Arc::new(PerWorker::new(pool.workers))),
             failures: failures.unwrap_or_default(),
@@ -71,15 +71,15 @@ impl Backend {
         }
     }
 
-    /// Gives back the place that a pick took at this backend; says which workers wait for one at any backend of the pool, and must
-    /// be woken.
-    pub fn leave(&self) -> impl Iterator<Item = usize> {
-        self.gate.give_back();
+    /// Releases the permit that a pick acquired at this backend; names the workers that wait for one at any backend of the
+    /// pool, and must be woken.
+    pub fn release(&self) -> impl Iterator<Item = usize> {
+        self.semaphore.release_unawaited();
         self.waiters.claim_all()
     }
 
-    /// A connect to it failed, and that was not for want of something here; says whether control is to be told: as many have failed
-    /// in a row now as it is put aside for.
+    /// A connect to it failed, and not for lack of something on this host; says whether control is to be told: as many have
+    /// failed in a row now as its pool ejects it for.
     pub fn on_connect_failed(&self) -> bool {
         self.failures_max == Some(self.failures.add())
     }
@@ -104,27 +104,27 @@ impl Backend {
         &self.waiters
     }
 
-    /// What tells it from all others, over swaps, for as long as anybody has it.
+    /// Tells it from all others, over swaps, for as long as anything refers to it.
     pub(crate) fn identity(&self) -> usize {
         self.counters.identity()
     }
 
-    /// Takes a place, if there is one.
-    pub(crate) fn enter(&self) -> bool {
+    /// Acquires a permit, if one is free.
+    pub(crate) fn try_acquire(&self) -> bool {
         if let Some(max) = self.connections_max {
-            return self.gate.enter(max.get());
+            return self.semaphore.try_acquire(max.get());
         }
-        self.gate.take();
+        self.semaphore.acquire();
         true
     }
 
-    /// Takes a place if there is one and `active` are taken.
-    pub(crate) fn enter_as(&self, active: u32) -> bool {
-        self.connections_max.is_none_or(|max| active < max.get()) && self.gate.enter_as(active)
+    /// Acquires a permit if one is free and `active` are acquired.
+    pub(crate) fn try_acquire_at(&self, active: u32) -> bool {
+        self.connections_max.is_none_or(|max| active < max.get()) && self.semaphore.try_acquire_at(active)
     }
 
     /// Whether it has as many connections as it may.
     pub fn is_full(&self) -> bool {
-        self.connections_max.is_some_and(|max| self.gate.is_full(max.get()))
+        self.connections_max.is_some_and(|max| self.semaphore.is_full(max.get()))
     }
 }

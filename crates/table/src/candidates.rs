@@ -1,4 +1,4 @@
-//! Who may be picked for each demand, and how one of them is.
+//! Which backends may be picked for each target role, and how one of them is.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use crate::maglev::{Maglev, Member};
 use crate::rotation;
 use crate::state::{Availability, BackendState, Role, WEIGHT_PERMILLE_MAX};
 
-/// What listeners want of a pool: a [`TargetRole`] without its settings.
+/// A [`TargetRole`] without its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Want {
+pub(crate) enum TargetRoleKind {
     Any,
     Primary,
     Replica,
     ReplicaOrPrimary,
 }
 
-impl Want {
-    /// Every one: `ALL[want as usize] == want`.
+impl TargetRoleKind {
+    /// Every one: `ALL[kind as usize] == kind`.
     pub(crate) const ALL: [Self; 4] = [Self::Any, Self::Primary, Self::Replica, Self::ReplicaOrPrimary];
 }
 
-impl From<TargetRole> for Want {
-    fn from(demand: TargetRole) -> Self {
-        match demand {
+impl From<TargetRole> for TargetRoleKind {
+    fn from(target_role: TargetRole) -> Self {
+        match target_role {
             TargetRole::Any => Self::Any,
             TargetRole::Primary(_) => Self::Primary,
             TargetRole::Replica(Fallback::None) => Self::Replica,
@@ -35,10 +35,10 @@ impl From<TargetRole> for Want {
     }
 }
 
-/// Those that may be picked for one demand.
+/// The backends that may be picked for one target role.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidates {
-    /// What each backend of the pool is to have of all connections, against the others; 0 for those that may not be picked.
+    /// The share of each backend of the pool of all connections, relative to the others; 0 for those that may not be picked.
     pub(crate) shares: Box<[u32]>,
     pub(crate) policy: Policy,
 }
@@ -56,7 +56,7 @@ pub(crate) enum Policy {
 }
 
 impl Candidates {
-    /// With what it was `before` taken over where nothing changed: a policy's tables are costly.
+    /// Takes over what was `before` where nothing changed: a policy's tables are costly.
     pub(crate) fn build(
         balance: Balance,
         backends: &[Arc<Backend>],
@@ -93,7 +93,7 @@ impl Policy {
         }
     }
 
-    /// The same once more, if it is of this kind.
+    /// A clone, if it is of this kind.
     fn inherit(&self, balance: Balance) -> Option<Self> {
         let same = match self {
             Self::RoundRobin(_) => balance == Balance::RoundRobin,
@@ -105,45 +105,48 @@ impl Policy {
     }
 }
 
-/// The shares of the backends of `pool`, of which `standings` are known and whose tier `serving` serves.
-pub(crate) fn shares(want: Want, pool: &config::Pool, standings: &[BackendState], serving: Tier) -> Vec<u32> {
+/// The shares of the backends of `pool`, of which `states` are known and whose tier `serving` serves.
+pub(crate) fn shares(
+    target_role: TargetRoleKind,
+    pool: &config::Pool,
+    states: &[BackendState],
+    serving: Tier,
+) -> Vec<u32> {
     let open = pool.on_all_down == OnAllDown::Open;
-    let serves = |backend: &config::Backend, standing: BackendState| {
-        backend.tier == serving && standing.availability.is_available()
+    let serves = |backend: &config::Backend, state: BackendState| {
+        backend.tier == serving && state.availability.is_available()
     };
-    let primary = |_: &config::Backend, standing: BackendState| {
-        // Put aside or not: nobody else may take its place.
-        standing.role == Some(Role::Primary) && standing.availability != Availability::Down
+    let primary = |_: &config::Backend, state: BackendState| {
+        // Ejected or not: no other backend may take its place.
+        state.role == Some(Role::Primary) && state.availability != Availability::Down
     };
-    let reads = |_: &config::Backend, standing: BackendState| {
-        standing.role == Some(Role::Replica { lags: false }) && standing.availability.is_available()
+    let reads = |_: &config::Backend, state: BackendState| {
+        state.role == Some(Role::Replica { lags: false }) && state.availability.is_available()
     };
     let whole_tier = |backend: &config::Backend, _: BackendState| open && backend.tier == serving;
-    let everybody = |_: &config::Backend, _: BackendState| open;
-    let every_replica = |_: &config::Backend, standing: BackendState| {
-        open && matches!(standing.role, Some(Role::Replica { .. }))
-    };
+    let every_backend = |_: &config::Backend, _: BackendState| open;
+    let every_replica =
+        |_: &config::Backend, state: BackendState| open && matches!(state.role, Some(Role::Replica { .. }));
 
-    // From the best to what is better than nobody. The first that names somebody is it.
-    let ladder: &[&May<'_>] = match want {
-        Want::Any => &[&serves, &whole_tier, &everybody],
-        Want::Primary => &[&primary],
-        Want::Replica => &[&reads, &every_replica],
-        Want::ReplicaOrPrimary => &[&reads, &primary, &every_replica],
+    // From the best to the last resort. The first step that names a backend counts.
+    let ladder: &[&May<'_>] = match target_role {
+        TargetRoleKind::Any => &[&serves, &whole_tier, &every_backend],
+        TargetRoleKind::Primary => &[&primary],
+        TargetRoleKind::Replica => &[&reads, &every_replica],
+        TargetRoleKind::ReplicaOrPrimary => &[&reads, &primary, &every_replica],
     };
     let of_step = |may: &&May<'_>| -> Vec<u32> {
-        let each = pool.backends.iter().zip(standings);
-        each.map(|(backend, standing)| if may(backend, *standing) { share(backend, *standing) } else { 0 })
-            .collect()
+        let each = pool.backends.iter().zip(states);
+        each.map(|(backend, state)| if may(backend, *state) { share(backend, *state) } else { 0 }).collect()
     };
-    let somebody = |shares: &Vec<u32>| shares.iter().any(|share| *share > 0);
-    ladder.iter().map(of_step).find(somebody).unwrap_or_else(|| vec![0; pool.backends.len()])
+    let not_empty = |shares: &Vec<u32>| shares.iter().any(|share| *share > 0);
+    ladder.iter().map(of_step).find(not_empty).unwrap_or_else(|| vec![0; pool.backends.len()])
 }
 
 /// Whether a backend may be picked.
 type May<'a> = dyn Fn(&config::Backend, BackendState) -> bool + 'a;
 
-/// What a backend is to have of all connections, against the others.
-fn share(backend: &config::Backend, standing: BackendState) -> u32 {
-    u32::from(backend.weight) * u32::from(standing.weight_permille.clamp(1, WEIGHT_PERMILLE_MAX))
+/// The share of a backend of all connections, relative to the others.
+fn share(backend: &config::Backend, state: BackendState) -> u32 {
+    u32::from(backend.weight) * u32::from(state.weight_permille.clamp(1, WEIGHT_PERMILLE_MAX))
 }

@@ -1,13 +1,13 @@
-//! By when connections are to be gone whose backend or listener leaves. At first none has to go; over the last half of the time ever
-//! more have, so that their clients do not all come back at once.
+//! The time that connections of a drained or removed backend or listener have to finish. For the first half none is closed; over the
+//! second half they are closed step by step, so that their clients do not all reconnect at once.
 //!
 //! ```text
 //!   since                      half                       until
-//!     ├──────── nobody ────────┼── 1/32, 2/32, ... ─────────┤ everybody
+//!     ├──────── none ──────────┼── 1/32, 2/32, ... ─────────┤ all
 //! ```
 //!
-//! No worker has a clock for it: each step is another table, whose *cut* is higher. A connection draws a *lot* for life; those below
-//! the cut go.
+//! Workers have no clock for it: each step is another table, with one more *drained bucket*. A connection is in one bucket for life,
+//! and is closed when that is drained.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use connection::CloseReason;
 
 use crate::chance::mix;
 
-/// The time that connections are given to finish.
+/// The time that connections have to finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainWindow {
-    /// When it was given.
+    /// When it began.
     pub since: Instant,
-    /// When the last of them goes.
+    /// When the last of them is closed.
     pub until: Instant,
-    /// Why those go that have not finished.
+    /// Why those are closed that have not finished.
     pub reason: CloseReason,
 }
 
@@ -38,64 +38,64 @@ impl DrainWindow {
         Self { since, until: since + timeout, reason: CloseReason::Removed }
     }
 
-    /// When, after `now`, the cut rises again.
+    /// When, after `now`, another bucket is drained.
     pub(crate) fn due(self, now: Instant) -> Option<Instant> {
         self.steps().find(|step| *step > now)
     }
 
-    fn cut(self, now: Instant) -> Cut {
-        let taken = self.steps().filter(|step| *step <= now).count();
-        Cut { height: u8::try_from(taken).expect("few steps"), reason: self.reason }
+    fn drained_buckets(self, now: Instant) -> u8 {
+        let passed = self.steps().filter(|step| *step <= now).count();
+        u8::try_from(passed).expect("few steps")
     }
 
     fn steps(self) -> impl Iterator<Item = Instant> {
         let half = (self.until - self.since) / 2;
-        (1..=u32::from(STEPS)).map(move |step| self.since + half + half * step / u32::from(STEPS))
+        (1..=u32::from(BUCKETS)).map(move |step| self.since + half + half * step / u32::from(BUCKETS))
     }
 }
 
-/// What a connection draws when it begins.
+/// Which step of a drain closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DrainBucket(u8);
 
 impl DrainBucket {
-    /// The lot of this tenant of a worker's slot.
+    /// The bucket of this tenant of a worker's slot.
     pub fn of(worker: usize, slot: u32, generation: u32) -> Self {
         let tenant = u64::from(generation) << 32 | u64::from(slot);
-        let drawn = mix(tenant ^ mix(worker as u64)) % u64::from(STEPS);
-        Self(u8::try_from(drawn).expect("less than the steps"))
+        let bucket = mix(tenant ^ mix(worker as u64)) % u64::from(BUCKETS);
+        Self(u8::try_from(bucket).expect("less than the number of buckets"))
     }
 }
 
-/// Which connections go: those whose lot is below the height.
+/// The drained buckets of a table, by the identities of backends and listeners. Those with none are left out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DrainedBuckets(BTreeMap<usize, Drained>);
+
+/// How many buckets of a backend or listener are drained, the lowest first.
 #[derive(Clone, Copy, Debug)]
-struct Cut {
-    height: u8,
+struct Drained {
+    buckets: u8,
     reason: CloseReason,
 }
 
-/// The cuts of a table, by the identities of backends and listeners. Those that nobody is below are left out.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cuts(BTreeMap<usize, Cut>);
-
-impl Cuts {
+impl DrainedBuckets {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Why a connection of this lot goes, if it does, of the backend or the listener of this identity.
-    pub(crate) fn of(&self, identity: usize, lot: DrainBucket) -> Option<CloseReason> {
-        let cut = self.0.get(&identity)?;
-        (lot.0 < cut.height).then_some(cut.reason)
+    /// Why a connection in this bucket of the backend or the listener of this identity is closed, if it is.
+    pub(crate) fn of(&self, identity: usize, bucket: DrainBucket) -> Option<CloseReason> {
+        let drained = self.0.get(&identity)?;
+        (bucket.0 < drained.buckets).then_some(drained.reason)
     }
 
-    pub(crate) fn set(&mut self, identity: usize, notice: DrainWindow, now: Instant) {
-        let cut = notice.cut(now);
-        if cut.height > 0 {
-            self.0.insert(identity, cut);
+    pub(crate) fn set(&mut self, identity: usize, window: DrainWindow, now: Instant) {
+        let buckets = window.drained_buckets(now);
+        if buckets > 0 {
+            self.0.insert(identity, Drained { buckets, reason: window.reason });
         }
     }
 }
 
-/// In how many steps connections go: each is another table, and closes so many at once.
-const STEPS: u8 = 32;
+/// In how many steps connections are closed: each is another table, and closes about as many.
+const BUCKETS: u8 = 32;

@@ -1,4 +1,4 @@
-//! Whom a client would be given now, and why not the others. It changes nothing.
+//! Which backend a client would be given now, and why not the others. It changes nothing.
 
 use std::net::IpAddr;
 
@@ -11,40 +11,40 @@ use crate::listener::Listener;
 use crate::picked::Picked;
 use crate::state::{Availability, BackendState, PoolInputs, Role};
 
-/// What would become of a client that comes now.
+/// Where a client that connects now would be routed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// What it would come to.
+    /// The result.
     pub outcome: Outcome,
     /// Why, of each backend of the pool, in its order.
     pub cases: Vec<Case>,
 }
 
-/// What a client would come to.
+/// The result of routing a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// This backend is connected to.
+    /// It is connected to this backend.
     Backend(BackendIndex),
-    /// One of these is, as chance has it.
+    /// It is connected to one of these at random.
     OneOf(Vec<BackendIndex>),
-    /// It waits for a primary.
+    /// It is held until there is a primary.
     Held,
-    /// It waits for a place at a backend.
+    /// It is queued until a backend has a free permit.
     Queued,
     /// It is refused.
     Refused(CloseReason),
 }
 
-/// How things stand with one backend.
+/// Whether one backend may be picked, and why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// Which.
     pub index: BackendIndex,
-    /// What is known of it.
-    pub standing: BackendState,
-    /// What it is to have of all such connections, against the others; 0 if it may not be picked.
+    /// Its state.
+    pub state: BackendState,
+    /// Its share of all such connections, relative to the others; 0 if it may not be picked.
     pub share: u32,
-    /// What speaks against it. It may have a share all the same: where everybody is down, all are tried.
+    /// What speaks against it. It may still have a share: where every backend is down, all are tried.
     pub obstacles: Vec<Obstacle>,
 }
 
@@ -55,7 +55,7 @@ pub enum Obstacle {
     NoWeight,
     /// It is down.
     Down,
-    /// It was put aside.
+    /// It is ejected.
     Ejected,
     /// The other tier serves.
     OtherTier,
@@ -63,31 +63,31 @@ pub enum Obstacle {
     OtherRole,
     /// It is a replica that is too far behind.
     Lags,
-    /// It is the primary, and serves readers only while no replica can.
+    /// It is the primary, which serves readers only while no replica can.
     OnlyFallback,
     /// It has as many connections as it may.
     Full,
 }
 
-/// What would become of a client at this address that comes to `listener`, of whose pool `settings` and `health` are what the table
-/// was built from.
+/// Where a client at this address that connects to `listener` would be routed. The table was built from `settings` and `inputs` of
+/// its pool.
 ///
 /// # Panics
 ///
-/// When `settings` are another pool's.
+/// When `settings` are those of another pool.
 pub fn explain(
     listener: &Listener,
     settings: &config::Pool,
-    health: &PoolInputs,
+    inputs: &PoolInputs,
     client: IpAddr,
 ) -> Explanation {
     let pool = &listener.pool;
     assert_eq!(settings.backends.len(), pool.backends.len(), "the settings of another pool");
     let cases = (0..).map(BackendIndex).zip(&settings.backends).map(|(index, backend)| {
-        let standing = health.backends.get(&backend.address).copied().unwrap_or_default();
-        let mut obstacles = obstacles(listener.demand, backend, standing, pool.tier());
+        let state = inputs.backends.get(&backend.address).copied().unwrap_or_default();
+        let mut obstacles = obstacles(listener.target_role, backend, state, pool.tier());
         obstacles.extend(pool.backend(index).is_full().then_some(Obstacle::Full));
-        Case { index, standing, share: pool.share(listener.demand, index), obstacles }
+        Case { index, state, share: pool.share(listener.target_role, index), obstacles }
     });
     let cases: Vec<Case> = cases.collect();
     Explanation { outcome: outcome(listener, &cases, client), cases }
@@ -96,17 +96,17 @@ pub fn explain(
 fn outcome(listener: &Listener, cases: &[Case], client: IpAddr) -> Outcome {
     let pool = &listener.pool;
     let is_open = |case: &&Case| case.share > 0 && !case.obstacles.contains(&Obstacle::Full);
-    match pool.peek(listener.demand, &mut Dice::new(0), client) {
+    match pool.peek(listener.target_role, &mut Dice::new(0), client) {
         Picked::Backend(_) if pool.balance == config::Balance::Random => {
             Outcome::OneOf(cases.iter().filter(is_open).map(|case| case.index).collect())
         }
         Picked::Backend(index) => Outcome::Backend(index),
-        Picked::Full if pool.queue_gate.is_full(pool.queue.connections_max) => {
+        Picked::Full if pool.queue_semaphore.is_full(pool.queue.connections_max) => {
             Outcome::Refused(CloseReason::QueueFull)
         }
         Picked::Full => Outcome::Queued,
-        Picked::None => match listener.demand {
-            TargetRole::Primary(hold) if listener.hold_gate.is_full(hold.connections_max) => {
+        Picked::None => match listener.target_role {
+            TargetRole::Primary(hold) if listener.hold_semaphore.is_full(hold.connections_max) => {
                 Outcome::Refused(CloseReason::HoldFull)
             }
             TargetRole::Primary(_) => Outcome::Held,
@@ -116,21 +116,21 @@ fn outcome(listener: &Listener, cases: &[Case], client: IpAddr) -> Outcome {
 }
 
 fn obstacles(
-    demand: TargetRole,
+    target_role: TargetRole,
     backend: &config::Backend,
-    standing: BackendState,
+    state: BackendState,
     serving: Tier,
 ) -> Vec<Obstacle> {
     let mut obstacles = Vec::new();
     obstacles.extend((backend.weight == 0).then_some(Obstacle::NoWeight));
-    match standing.availability {
+    match state.availability {
         Availability::Unknown | Availability::Up => {}
         Availability::Down => obstacles.push(Obstacle::Down),
-        // Nobody else may take the place of a primary that was put aside.
-        Availability::Ejected if matches!(demand, TargetRole::Primary(_)) => {}
+        // No other backend may take the place of an ejected primary.
+        Availability::Ejected if matches!(target_role, TargetRole::Primary(_)) => {}
         Availability::Ejected => obstacles.push(Obstacle::Ejected),
     }
-    let of_role = match (demand, standing.role) {
+    let of_role = match (target_role, state.role) {
         (TargetRole::Any, _) => (backend.tier != serving).then_some(Obstacle::OtherTier),
         (TargetRole::Primary(_), Some(Role::Primary))
         | (TargetRole::Replica(_), Some(Role::Replica { lags: false })) => None,

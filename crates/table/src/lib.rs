@@ -10,7 +10,7 @@ mod pool; // Who may be picked, and how one is.
 
 // Who may be picked, of what is known.
 mod candidates;
-mod fate;
+mod evictions;
 mod state;
 mod tiers;
 
@@ -48,9 +48,8 @@ pub use crate::counters::{
 };
 pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
-pub use crate::fate::Fate;
 pub use crate::histogram::{Durations, Histogram};
-pub use crate::listener::{Listener, Sockets};
+pub use crate::listener::Listener;
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};

@@ -1,8 +1,9 @@
 //! An address that is accepted on, as workers see it.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+
+use driver::ListenGroup;
 
 use crate::counters::{ListenerCounters, PerWorker};
 use crate::pool::Pool;
@@ -23,57 +24,23 @@ pub struct Listener {
     pub backlog: u32,
     /// Where its connections go.
     pub pool: Arc<Pool>,
-    /// Whether records are wanted of them.
+    /// Whether its connections are recorded.
     pub access_log: bool,
-    /// Which backends of the pool may take them.
-    pub demand: config::TargetRole,
+    /// Which backends of the pool may serve it.
+    pub target_role: config::TargetRole,
     /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.
-    pub sockets: Arc<Sockets>,
-    /// Counts its places; outlives swaps.
-    pub gate: Arc<Semaphore>,
-    /// Counts its clients that wait for a primary; outlives swaps.
-    pub hold_gate: Arc<Semaphore>,
-    /// What it did; outlives swaps.
+    pub sockets: Arc<ListenGroup>,
+    /// Counts its connections; outlives swaps.
+    pub semaphore: Arc<Semaphore>,
+    /// Counts its clients that are held until there is a primary; outlives swaps.
+    pub hold_semaphore: Arc<Semaphore>,
+    /// What it counted; outlives swaps.
     pub counters: Arc<PerWorker<ListenerCounters>>,
 }
 
 impl Listener {
-    /// What tells it from all others, over swaps, for as long as anybody has it.
+    /// Tells it from all others, over swaps, for as long as anything refers to it.
     pub(crate) fn identity(&self) -> usize {
         self.counters.identity()
-    }
-}
-
-/// Listening sockets of one address, one per worker. They close when the last table with them is gone.
-#[derive(Debug)]
-pub struct Sockets {
-    by_worker: Vec<OwnedFd>,
-    inherited: bool,
-}
-
-impl Sockets {
-    /// Sockets by worker index.
-    pub fn new(by_worker: Vec<OwnedFd>) -> Self {
-        Self { by_worker, inherited: false }
-    }
-
-    /// Sockets by worker index that another process made, and holds.
-    pub fn inherited(by_worker: Vec<OwnedFd>) -> Self {
-        Self { by_worker, inherited: true }
-    }
-
-    /// Whether another process made them: then it is not for this one to end their listening.
-    pub fn is_inherited(&self) -> bool {
-        self.inherited
-    }
-
-    /// The socket that `worker` accepts from.
-    pub fn get(&self, worker: usize) -> BorrowedFd<'_> {
-        self.by_worker[worker].as_fd()
-    }
-
-    /// Every socket, by worker index.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> {
-        self.by_worker.iter().map(AsFd::as_fd)
     }
 }

@@ -50,12 +50,12 @@ impl Maglev {
         let mut rehash = hash;
         for _ in 0..LOOKS_MAX {
             let slot = usize::try_from(rehash % len).expect("less than the number of slots");
-            if attempt.enter(self.slots[slot]) {
+            if attempt.try_acquire(self.slots[slot]) {
                 return Picked::Backend(self.slots[slot]);
             }
             rehash = mix(rehash.wrapping_add(1));
         }
-        attempt.stand_in(&self.members, hash)
+        attempt.substitute(&self.members, hash)
     }
 }
 

@@ -1,15 +1,16 @@
-//! What came of a pick.
+//! The result of a pick.
 
 use crate::backend::BackendIndex;
 
-/// What came of a pick.
+/// The result of a pick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a place that was taken has to be given back"]
+#[must_use = "a permit that was acquired has to be released"]
 pub enum Picked {
-    /// This one. A place at it is taken, to be given back by [`Backend::leave`](crate::Backend::leave), unless it is only foreseen.
+    /// This one. A permit of it is acquired, to be released by [`Backend::release`](crate::Backend::release); a
+    /// [peek](crate::Pool::peek) acquires none.
     Backend(BackendIndex),
-    /// Those that could be have as many connections as they may.
+    /// Every candidate has as many connections as it may.
     Full,
-    /// There is none, or none that was not tried.
+    /// There is no candidate, or none that was not tried.
     None,
 }

@@ -1,4 +1,4 @@
-//! Backends with one balancing policy, and who of them may be picked.
+//! Backends with one balancing policy, and which of them may be picked.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -10,12 +10,12 @@ use config::{Balance, OnDemotion, OnRemove, TargetRole, Tier};
 
 use crate::ack_hold::AckHold;
 use crate::attempt::Attempt;
-use crate::backend::{Backend, BackendIndex, OfPool};
-use crate::candidates::{Candidates, Policy, Want, shares};
+use crate::backend::{Backend, BackendIndex, PoolShared};
+use crate::candidates::{Candidates, Policy, TargetRoleKind, shares};
 use crate::chance::Dice;
 use crate::counters::{PerWorker, PoolCounters};
 use crate::drain_window::DrainWindow;
-use crate::fate::{Fates, Judgement};
+use crate::evictions::{EvictionRules, Evictions};
 use crate::picked::Picked;
 use crate::removed::RemovedBackend;
 use crate::semaphore::Semaphore;
@@ -48,26 +48,26 @@ pub struct Pool {
     /// Clients that wait while every backend has as many connections as it may.
     pub queue: config::Waiting,
     /// Counts those clients; outlives swaps.
-    pub queue_gate: Arc<Semaphore>,
-    /// Workers that such clients wait at, for a place at any backend; outlives swaps.
+    pub queue_semaphore: Arc<Semaphore>,
+    /// Workers whose clients wait for a permit of any backend; outlives swaps.
     ///
-    /// A worker notes that it waits and *then* picks for its clients once more, before it sleeps. [`Backend::leave`] counts a place
-    /// as free and *then* names all who wait. Those accesses are sequentially consistent, so all of them stand in one
-    /// order: either the pick came after the place was free, and had it, or the worker was noted when `leave` looked,
-    /// and was named. So no wake-up is lost. All are named, not one as at a [`Semaphore`]: of those who wait some may not go to
-    /// that backend, for their demand or because they have tried it, and one of them may be the one who was named.
+    /// A worker notes that it waits and *then* picks for its clients again, before it sleeps. [`Backend::release`] counts a
+    /// permit as free and *then* names every waiting worker. Those accesses are sequentially consistent, so all of them are in
+    /// one total order: either the pick came after the permit was free, and got it, or the worker was noted when `release`
+    /// read the flags, and was named. So no wake-up is lost. All are named, not one as at a [`Semaphore`]: some of the clients
+    /// may not go to that backend, for their target role or because they have tried it, and the one named may be of those.
     pub waiters: Arc<Waiters>,
     /// The backends, in the order of the config.
     pub backends: Vec<Arc<Backend>>,
-    /// Who may be picked, by [`Want`].
-    candidates: [Candidates; Want::ALL.len()],
+    /// Which backends may be picked, by [`TargetRoleKind`].
+    candidates: [Candidates; TargetRoleKind::ALL.len()],
     /// Whether any of its backends has a bound.
     bounded: bool,
-    /// Which tier serves; none if nobody ever asked who is well.
+    /// Which tier serves; none if no inputs were ever sources.
     serving: Option<Serving>,
     /// How many picks there were; shared by all workers, outlives swaps.
     cursor: Arc<Cursor>,
-    /// Whether its clients speak first; outlives swaps.
+    /// Whether its clients send first; outlives swaps.
     pub ack_hold: Arc<PerWorker<AckHold>>,
     /// How long things took; outlives swaps.
     pub counters: Arc<PerWorker<PoolCounters>>,
@@ -79,55 +79,55 @@ pub struct Pool {
 struct Cursor(AtomicU64);
 
 /// What a pool is built from, besides its config.
-pub(crate) struct Given<'a> {
+pub(crate) struct PoolSources<'a> {
     pub(crate) workers: usize,
-    /// What is known of its backends, and when; none if nobody asks.
-    pub(crate) health: Option<(&'a PoolInputs, Instant)>,
-    /// How long connections may live on in a drain.
+    /// Its inputs, and when they were taken; none leaves all states unknown.
+    pub(crate) inputs: Option<(&'a PoolInputs, Instant)>,
+    /// How long connections may take to finish in a drain.
     pub(crate) drain_timeout: Duration,
-    /// The pool that it was.
+    /// The same pool of the table before.
     pub(crate) before: Option<&'a Arc<Pool>>,
-    /// Backends that it had before.
+    /// Backends that reloads removed from it.
     pub(crate) removed: &'a [RemovedBackend],
 }
 
 impl Pool {
-    /// The pool that `config` asks for, with what outlives a swap taken from the pool it was before. It adds the fates of
-    /// connections to its backends to `fates`, and says when time alone changes something.
+    /// The pool that `config` asks for, with what outlives a swap taken from the pool it was before. Adds the evictions of its
+    /// connections to `evictions`, and says when time alone changes something.
     pub(crate) fn build(
         config: &config::Pool,
-        given: &Given<'_>,
-        fates: &mut Fates,
+        sources: &PoolSources<'_>,
+        evictions: &mut Evictions,
     ) -> (Self, Option<Instant>) {
-        let before = given.before;
+        let before = sources.before;
         // A backend that returns has connections that name those workers when they end.
         let waiters = before
             .map(|before| &before.waiters)
-            .or_else(|| given.removed.first().map(|gone| gone.backend.waiters()))
-            .map_or_else(|| Arc::new(Waiters::new(given.workers)), Arc::clone);
-        let backends = backends(config, given, &waiters);
-        let standings = standings(config, given.health.map(|(health, _)| health));
-        let serving = given.health.map(|(health, now)| {
-            let available = available(config, &standings);
-            serving(before.and_then(|before| before.serving), available, &config.tiers, health.failback, now)
+            .or_else(|| sources.removed.first().map(|removed| removed.backend.waiters()))
+            .map_or_else(|| Arc::new(Waiters::new(sources.workers)), Arc::clone);
+        let backends = backends(config, sources, &waiters);
+        let states = states(config, sources.inputs.map(|(inputs, _)| inputs));
+        let serving = sources.inputs.map(|(inputs, now)| {
+            let available = available(config, &states);
+            serving(before.and_then(|before| before.serving), available, &config.tiers, inputs.failback, now)
         });
         let tier = serving.map_or(Tier::Active, |serving| serving.tier);
 
         let inherited = before
             .filter(|before| before.backends.iter().map(|backend| backend.address).eq(addresses(config)));
-        let candidates = Want::ALL.map(|want| {
-            let shares = shares(want, config, &standings, tier);
-            let before = inherited.map(|before| &before.candidates[want as usize]);
+        let candidates = TargetRoleKind::ALL.map(|target_role| {
+            let shares = shares(target_role, config, &states, tier);
+            let before = inherited.map(|before| &before.candidates[target_role as usize]);
             Candidates::build(config.balance, &backends, shares, before)
         });
         let mut due = None;
-        if let (Some(serving), Some((_, now))) = (serving, given.health) {
-            let drain = (config.tiers.on_demotion == OnDemotion::Drain).then_some(given.drain_timeout);
+        if let (Some(serving), Some((_, now))) = (serving, sources.inputs) {
+            let drain = (config.tiers.on_demotion == OnDemotion::Drain).then_some(sources.drain_timeout);
             due = serving.due(&config.tiers, drain, now);
-            let drained = serving.since + given.drain_timeout;
-            let judgement = Judgement { pool: config, candidates: &candidates, serving, drained, now };
-            for (index, (backend, standing)) in backends.iter().zip(&standings).enumerate() {
-                fates.set(backend, judgement.fates(index, *standing));
+            let drained = serving.since + sources.drain_timeout;
+            let rules = EvictionRules { pool: config, candidates: &candidates, serving, drained, now };
+            for (index, (backend, state)) in backends.iter().zip(&states).enumerate() {
+                evictions.set(backend, rules.reasons(index, *state));
             }
         }
         let pool = Self {
@@ -141,9 +141,9 @@ impl Pool {
             source: config.source,
             on_remove: config.on_remove,
             queue: config.queue,
-            queue_gate: before.map_or_else(
-                || Arc::new(Semaphore::new(given.workers)),
-                |before| Arc::clone(&before.queue_gate),
+            queue_semaphore: before.map_or_else(
+                || Arc::new(Semaphore::new(sources.workers)),
+                |before| Arc::clone(&before.queue_semaphore),
             ),
             waiters,
             backends,
@@ -152,53 +152,53 @@ impl Pool {
             serving,
             cursor: before.map_or_else(Arc::default, |before| Arc::clone(&before.cursor)),
             ack_hold: before.map_or_else(
-                || Arc::new(PerWorker::new(given.workers)),
+                || Arc::new(PerWorker::new(sources.workers)),
                 |before| Arc::clone(&before.ack_hold),
             ),
             counters: before.map_or_else(
-                || Arc::new(PerWorker::new(given.workers)),
+                || Arc::new(PerWorker::new(sources.workers)),
                 |before| Arc::clone(&before.counters),
             ),
         };
         (pool, due)
     }
 
-    /// Picks a backend for `demand` that is not among `tried`, by the pool's policy.
+    /// Picks a backend for `target_role` that is not among `tried`, by the pool's policy.
     ///
     /// Round robin is strict: the n-th pick of the pool, over all workers and all tables that kept the pool, goes to place
     /// `n % len` of the rotation. A pick after a failed attempt takes a place of its own as well, so that
-    /// the share of a dead backend does not fall to the one behind it alone.
+    /// the share of a dead backend does not go to the one after it alone.
     ///
     /// `client` is asked for the client's address by `maglev` alone, and chance is asked by `random` alone.
     pub fn pick(
         &self,
-        demand: TargetRole,
+        target_role: TargetRole,
         tried: &[BackendIndex],
         dice: &mut Dice,
         client: impl FnOnce() -> IpAddr,
     ) -> Picked {
-        self.attempt(demand, tried, true, dice, client, || self.next_number())
+        self.attempt(target_role, tried, true, dice, client, || self.next_number())
     }
 
-    /// Whom [`pick`](Self::pick) would give this client next, if nothing else happened before: no place is taken and the cursor stays. Of a
-    /// pool that picks by chance it is one of those that it may be, as `dice` have it.
-    pub fn peek(&self, demand: TargetRole, dice: &mut Dice, client: IpAddr) -> Picked {
-        self.attempt(demand, &[], false, dice, || client, || self.cursor.0.load(Ordering::Relaxed))
+    /// What [`pick`](Self::pick) would give this client next: no permit is acquired and the cursor stays. Of a pool that picks by
+    /// chance it is one of the possible results, as `dice` have it.
+    pub fn peek(&self, target_role: TargetRole, dice: &mut Dice, client: IpAddr) -> Picked {
+        self.attempt(target_role, &[], false, dice, || client, || self.cursor.0.load(Ordering::Relaxed))
     }
 
     fn attempt(
         &self,
-        demand: TargetRole,
+        target_role: TargetRole,
         tried: &[BackendIndex],
-        takes: bool,
+        acquires: bool,
         dice: &mut Dice,
         client: impl FnOnce() -> IpAddr,
         number: impl FnOnce() -> u64,
     ) -> Picked {
-        let Candidates { shares, policy } = &self.candidates[Want::from(demand) as usize];
-        let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded, takes };
+        let Candidates { shares, policy } = &self.candidates[TargetRoleKind::from(target_role) as usize];
+        let attempt = Attempt { backends: &self.backends, shares, tried, bounded: self.bounded, acquires };
         match policy {
-            // Nobody's turn is no turn.
+            // A pick without candidates takes no number.
             Policy::RoundRobin(rotation) if rotation.is_empty() => Picked::None,
             Policy::RoundRobin(rotation) => round_robin::pick(rotation, number(), &attempt),
             Policy::LeastConnections(members) => least_connections::pick(members, number(), &attempt),
@@ -207,19 +207,19 @@ impl Pool {
         }
     }
 
-    /// Whether anybody may be picked for `demand`, tried or not, with a place or without.
-    pub fn has_candidates(&self, demand: TargetRole) -> bool {
-        self.candidates[Want::from(demand) as usize].shares.iter().any(|share| *share > 0)
+    /// Whether any backend may be picked for `target_role`, tried or not, full or not.
+    pub fn has_candidates(&self, target_role: TargetRole) -> bool {
+        self.candidates[TargetRoleKind::from(target_role) as usize].shares.iter().any(|share| *share > 0)
     }
 
-    /// What the backend of this index is to have of all connections for `demand`, against the others; 0 if it may not be picked.
-    pub fn share(&self, demand: TargetRole, index: BackendIndex) -> u32 {
-        self.candidates[Want::from(demand) as usize].shares[usize::from(index.0)]
+    /// What the backend of this index is to have of all connections for `target_role`, against the others; 0 if it may not be picked.
+    pub fn share(&self, target_role: TargetRole, index: BackendIndex) -> u32 {
+        self.candidates[TargetRoleKind::from(target_role) as usize].shares[usize::from(index.0)]
     }
 
-    /// Whether a pick for `demand` by who has tried these would give somebody.
-    pub fn has_place(&self, demand: TargetRole, tried: &[BackendIndex]) -> bool {
-        let shares = &self.candidates[Want::from(demand) as usize].shares;
+    /// Whether a pick for `target_role` after these were tried would give a backend.
+    pub fn can_pick(&self, target_role: TargetRole, tried: &[BackendIndex]) -> bool {
+        let shares = &self.candidates[TargetRoleKind::from(target_role) as usize].shares;
         let mut candidates = (0..).map(BackendIndex).zip(shares).filter(|(_, share)| **share > 0);
         candidates.any(|(index, _)| !tried.contains(&index) && !self.backend(index).is_full())
     }
@@ -244,19 +244,18 @@ impl Pool {
         self.backends.len() == other.backends.len() && self.backends.iter().zip(&other.backends).all(same)
     }
 
-    /// By when connections to its backends are to be gone, by their identities.
-    pub(crate) fn notices(&self) -> impl Iterator<Item = (usize, DrainWindow)> {
+    /// The drain windows of its backends, by their identities.
+    pub(crate) fn drain_windows(&self) -> impl Iterator<Item = (usize, DrainWindow)> {
         let may_be_picked =
             |index: usize| self.candidates.iter().any(|candidates| candidates.contains(index));
-        let given = self.backends.iter().enumerate();
-        let given = given.filter_map(|(index, backend)| Some((index, backend.identity(), backend.notice?)));
-        // Whoever may be picked is never given up: that would be to pick and to close in turns.
-        given
-            .filter(move |(index, ..)| !may_be_picked(*index))
-            .map(|(_, identity, notice)| (identity, notice))
+        let each = self.backends.iter().enumerate();
+        let each =
+            each.filter_map(|(index, backend)| Some((index, backend.identity(), backend.drain_window?)));
+        // A backend that may be picked keeps its connections; otherwise they would be opened and closed in turns.
+        each.filter(move |(index, ..)| !may_be_picked(*index)).map(|(_, identity, window)| (identity, window))
     }
 
-    /// The tier that serves those who want no role.
+    /// The tier that serves listeners without a target role.
     pub fn tier(&self) -> Tier {
         self.serving.map_or(Tier::Active, |serving| serving.tier)
     }
@@ -267,40 +266,40 @@ impl Pool {
     }
 }
 
-fn backends(config: &config::Pool, given: &Given<'_>, waiters: &Arc<Waiters>) -> Vec<Arc<Backend>> {
+fn backends(config: &config::Pool, sources: &PoolSources<'_>, waiters: &Arc<Waiters>) -> Vec<Arc<Backend>> {
     assert!(config.backends.len() <= BACKENDS_MAX);
-    // A look-up for each: 10 000 searches of 10 000 backends took 50 ms.
-    let removed = given.removed.iter().map(|gone| &gone.backend);
-    let before = given.before.iter().flat_map(|pool| &pool.backends);
+    // A map: 10 000 searches of 10 000 backends took 50 ms.
+    let removed = sources.removed.iter().map(|removed| &removed.backend);
+    let before = sources.before.iter().flat_map(|pool| &pool.backends);
     let known: HashMap<SocketAddr, &Arc<Backend>> =
         removed.chain(before).map(|backend| (backend.address, backend)).collect();
-    let drains = given.health.map(|(health, _)| &health.drains);
+    let drains = sources.inputs.map(|(inputs, _)| &inputs.drains);
     let failures_max = config.eject.map(|eject| eject.failures);
-    let of_pool = OfPool { workers: given.workers, waiters, failures_max };
+    let shared = PoolShared { workers: sources.workers, waiters, failures_max };
     let backend = |backend: &config::Backend| {
         let before = known.get(&backend.address).copied();
-        let notice = drains.and_then(|drains| drains.get(&backend.address)).copied();
-        Arc::new(Backend::build(backend, &of_pool, notice, before))
+        let window = drains.and_then(|drains| drains.get(&backend.address)).copied();
+        Arc::new(Backend::build(backend, &shared, window, before))
     };
     config.backends.iter().map(backend).collect()
 }
 
-/// What is known of each backend, in the order of the config.
-fn standings(config: &config::Pool, health: Option<&PoolInputs>) -> Vec<BackendState> {
-    let known = |address| health.and_then(|health| health.backends.get(&address)).copied();
-    let standings: Vec<BackendState> =
+/// The state of each backend, in the order of the config.
+fn states(config: &config::Pool, inputs: Option<&PoolInputs>) -> Vec<BackendState> {
+    let known = |address| inputs.and_then(|inputs| inputs.backends.get(&address)).copied();
+    let states: Vec<BackendState> =
         addresses(config).map(|address| known(address).unwrap_or_default()).collect();
-    let primaries = standings.iter().filter(|standing| standing.role == Some(Role::Primary));
-    assert!(primaries.count() <= 1, "two primaries would be written to");
-    standings
+    let primaries = states.iter().filter(|state| state.role == Some(Role::Primary));
+    assert!(primaries.count() <= 1, "two primaries of pool {}", config.name);
+    states
 }
 
 /// How many backends of each tier can take connections.
-fn available(config: &config::Pool, standings: &[BackendState]) -> Available {
+fn available(config: &config::Pool, states: &[BackendState]) -> Available {
     let count = |tier| {
-        let each = config.backends.iter().zip(standings);
-        each.filter(|(backend, standing)| {
-            backend.tier == tier && backend.weight > 0 && standing.availability.is_available()
+        let each = config.backends.iter().zip(states);
+        each.filter(|(backend, state)| {
+            backend.tier == tier && backend.weight > 0 && state.availability.is_available()
         })
         .count()
     };

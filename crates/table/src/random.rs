@@ -6,7 +6,7 @@ use crate::chance::Dice;
 use crate::least_connections::Load;
 use crate::picked::Picked;
 
-/// Picks from `rotation`, where each backend stands as often as its share says.
+/// Picks from `rotation`, which has each backend as often as its share says.
 pub(crate) fn pick(rotation: &[BackendIndex], dice: &mut Dice, attempt: &Attempt<'_>) -> Picked {
     let len = rotation.len();
     if len == 0 {
@@ -17,7 +17,7 @@ pub(crate) fn pick(rotation: &[BackendIndex], dice: &mut Dice, attempt: &Attempt
     let second = if len == 1 { first } else { (first + 1 + dice.below(len - 1)) % len };
     let open = [rotation[first], rotation[second]].into_iter().filter(|index| attempt.is_open(*index));
     match open.map(|index| attempt.load(index)).reduce(Load::lighter) {
-        Some(Load { index, .. }) if attempt.enter(index) => Picked::Backend(index),
-        _ => attempt.stand_in(rotation, dice.below(len) as u64),
+        Some(Load { index, .. }) if attempt.try_acquire(index) => Picked::Backend(index),
+        _ => attempt.substitute(rotation, dice.below(len) as u64),
     }
 }

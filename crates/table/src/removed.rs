@@ -1,5 +1,5 @@
-//! Backends and listeners that reloads removed and that have connections yet: handed on from table to table, until the last of those
-//! is gone, or the file has them again.
+//! Backends and listeners that reloads removed and that still have connections: handed on from table to table, until the last of
+//! those is closed, or a reload adds them again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
@@ -10,14 +10,14 @@ use config::OnRemove;
 
 use crate::backend::Backend;
 use crate::counters::{ListenerCounters, PerWorker};
-use crate::drain_window::{Cuts, DrainWindow};
+use crate::drain_window::{DrainWindow, DrainedBuckets};
 use crate::listener::Listener;
 use crate::pool::Pool;
 use crate::table::Table;
 
 /// What reloads removed.
 ///
-/// Bound: 10 000 of each kind. What is removed beyond it keeps its connections, as with `on_remove: keep`.
+/// Bound: [`REMOVED_MAX`] of each kind. What is removed beyond it keeps its connections, as with `on_remove: keep`.
 #[derive(Clone, Debug, Default)]
 pub struct Removed {
     /// Backends, by the name of their pool.
@@ -28,14 +28,14 @@ pub struct Removed {
 /// A backend that a reload removed, or its pool.
 #[derive(Clone, Debug)]
 pub struct RemovedBackend {
-    /// The backend, as it was last.
+    /// The backend, as it last was.
     pub backend: Arc<Backend>,
-    /// By when its connections are to be gone; none lets them live on.
-    pub notice: Option<DrainWindow>,
+    /// The time that its connections have to finish; none keeps them.
+    pub drain_window: Option<DrainWindow>,
     at: Instant,
 }
 
-/// A listener that a reload removed, or that has another address since.
+/// A listener that a reload removed, or whose address it changed.
 #[derive(Clone, Debug)]
 pub struct RemovedListener {
     /// Its name.
@@ -44,10 +44,10 @@ pub struct RemovedListener {
     pub address: SocketAddr,
     /// The name of its pool.
     pub pool: String,
-    /// What it did.
+    /// What it counted.
     pub counters: Arc<PerWorker<ListenerCounters>>,
-    /// By when its connections are to be gone; none lets them live on.
-    pub notice: Option<DrainWindow>,
+    /// The time that its connections have to finish; none keeps them.
+    pub drain_window: Option<DrainWindow>,
     at: Instant,
 }
 
@@ -67,8 +67,8 @@ impl Removed {
         self.backends.get(pool).map_or(&[], Vec::as_slice)
     }
 
-    /// What is removed once these pools and listeners take the place of those of `previous`.
-    pub(crate) fn follow(
+    /// What is removed once these pools and listeners replace those of `previous`.
+    pub(crate) fn after(
         previous: &Table,
         pools: &[Arc<Pool>],
         listeners: &[Arc<Listener>],
@@ -85,7 +85,7 @@ impl Removed {
         for pool in pools {
             let Some(of_pool) = removed.backends.get_mut(&pool.name) else { continue };
             let known: HashSet<usize> = pool.backends.iter().map(|backend| backend.identity()).collect();
-            of_pool.retain(|gone| !known.contains(&gone.backend.identity()));
+            of_pool.retain(|removed| !known.contains(&removed.backend.identity()));
         }
         removed.backends.retain(|_, of_pool| !of_pool.is_empty());
         let known: HashSet<usize> = listeners.iter().map(|listener| listener.identity()).collect();
@@ -99,33 +99,35 @@ impl Removed {
                 address: listener.address,
                 pool: listener.pool.name.clone(),
                 counters: Arc::clone(&listener.counters),
-                notice: notice(pool.on_remove, now),
+                drain_window: drain_window(pool.on_remove, now),
                 at: now,
             });
         }
         removed
     }
 
-    /// Notes by when connections are to be gone, and says when the next have to be.
-    pub(crate) fn give_notice(&self, cuts: &mut Cuts, now: Instant) -> Option<Instant> {
-        let backends = self.backends().map(|(_, gone)| (gone.backend.identity(), gone.notice));
-        let listeners = self.listeners.iter().map(|gone| (gone.counters.identity(), gone.notice));
-        let notices = backends.chain(listeners).filter_map(|(identity, notice)| Some((identity, notice?)));
-        let due = notices.filter_map(|(identity, notice)| {
-            cuts.set(identity, notice, now);
-            notice.due(now)
+    /// Notes which buckets are drained, and says when the next one is.
+    pub(crate) fn drain(&self, drained_buckets: &mut DrainedBuckets, now: Instant) -> Option<Instant> {
+        let backends = self.backends().map(|(_, removed)| (removed.backend.identity(), removed.drain_window));
+        let listeners =
+            self.listeners.iter().map(|removed| (removed.counters.identity(), removed.drain_window));
+        let windows = backends.chain(listeners).filter_map(|(identity, window)| Some((identity, window?)));
+        let due = windows.filter_map(|(identity, window)| {
+            drained_buckets.set(identity, window, now);
+            window.due(now)
         });
         due.min()
     }
 
-    /// Forgets those whose last connection is gone, and listeners that are listened at again.
+    /// Forgets those without connections, and listeners whose address is listened on again.
     fn forget(&mut self, listeners: &[Arc<Listener>], now: Instant) {
         for of_pool in self.backends.values_mut() {
-            of_pool.retain(|gone| gone.connections() > 0 || now < gone.at + LINGER);
+            of_pool.retain(|removed| removed.connections() > 0 || now < removed.at + LINGER);
         }
         let returned = |address| listeners.iter().any(|listener| listener.address == address);
-        self.listeners
-            .retain(|gone| !returned(gone.address) && (gone.connections() > 0 || now < gone.at + LINGER));
+        self.listeners.retain(|removed| {
+            !returned(removed.address) && (removed.connections() > 0 || now < removed.at + LINGER)
+        });
     }
 
     fn add_backends(&mut self, before: &Pool, after: Option<&Arc<Pool>>, now: Instant) {
@@ -139,18 +141,18 @@ impl Removed {
                 break;
             }
             room -= 1;
-            // Whoever drained it said so with its connections in mind: they have no longer than that.
-            let notices = [backend.notice, notice(on_remove, now)].into_iter().flatten();
-            let notice = notices.min_by_key(|notice| notice.until);
-            of_pool.push(RemovedBackend { backend: Arc::clone(backend), notice, at: now });
+            // An operator's drain still limits its connections: the earlier end counts.
+            let windows = [backend.drain_window, drain_window(on_remove, now)].into_iter().flatten();
+            let drain_window = windows.min_by_key(|window| window.until);
+            of_pool.push(RemovedBackend { backend: Arc::clone(backend), drain_window, at: now });
         }
     }
 }
 
 impl RemovedBackend {
-    /// Connections that it has, those it is being connected to for included.
+    /// Its connections, attempts to connect included.
     pub fn connections(&self) -> u32 {
-        self.backend.gate.active()
+        self.backend.semaphore.active()
     }
 }
 
@@ -161,7 +163,7 @@ impl RemovedListener {
     }
 }
 
-fn notice(on_remove: OnRemove, now: Instant) -> Option<DrainWindow> {
+fn drain_window(on_remove: OnRemove, now: Instant) -> Option<DrainWindow> {
     match on_remove {
         OnRemove::Drain(timeout) => Some(DrainWindow::removed(now, timeout)),
         OnRemove::Keep => None,
@@ -169,9 +171,9 @@ fn notice(on_remove: OnRemove, now: Instant) -> Option<DrainWindow> {
     }
 }
 
-/// How many backends, and how many listeners, are remembered that reloads removed: as many as a pool may have backends.
+/// How many removed backends, and how many removed listeners, are remembered: as many as a pool may have backends.
 const REMOVED_MAX: usize = 10_000;
 
-/// How long one without connections is remembered all the same: a worker may be in the middle of a turn that began with an older
-/// table, and give it one.
+/// How long one without connections is remembered: a worker may be in the middle of a turn that began with an older table, and
+/// give it one.
 const LINGER: Duration = Duration::from_secs(10);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use config::{Backend, Config, Listener, Pool, PoolIndex, TargetRole};
 
-use crate::fate::Fates;
-use crate::pool::Given;
+use crate::evictions::Evictions;
+use crate::pool::PoolSources;
 use crate::{BackendIndex, Dice, Picked};
 
 pub(crate) fn config(listeners: Vec<Listener>, pools: Vec<Pool>) -> Config {
@@ -59,6 +59,7 @@ pub(crate) fn pick(pool: &crate::Pool, tried: &[BackendIndex]) -> Option<Backend
 
 /// The pool of this config, all backends well.
 pub(crate) fn build(pool: &Pool) -> crate::Pool {
-    let given = Given { workers: 1, health: None, drain_timeout: Duration::ZERO, before: None, removed: &[] };
-    crate::Pool::build(pool, &given, &mut Fates::default()).0
+    let sources =
+        PoolSources { workers: 1, inputs: None, drain_timeout: Duration::ZERO, before: None, removed: &[] };
+    crate::Pool::build(pool, &sources, &mut Evictions::default()).0
 }

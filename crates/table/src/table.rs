@@ -8,13 +8,14 @@ use connection::CloseReason;
 
 use crate::backend::Backend;
 use crate::counters::PerWorker;
-use crate::drain_window::{Cuts, DrainBucket};
-use crate::fate::{Fate, Fates};
-use crate::listener::{Listener, Sockets};
-use crate::pool::{Given, Pool};
+use crate::drain_window::{DrainBucket, DrainedBuckets};
+use crate::evictions::Evictions;
+use crate::listener::Listener;
+use crate::pool::{Pool, PoolSources};
 use crate::removed::Removed;
 use crate::semaphore::Semaphore;
 use crate::state::{Inputs, PoolInputs};
+use driver::ListenGroup;
 
 /// What workers serve by. One turn of a worker sees one table.
 ///
@@ -25,16 +26,16 @@ pub struct Table {
     pub listeners: Vec<Arc<Listener>>,
     /// The pools, those that no listener uses included; in the order of the config.
     pub pools: Vec<Arc<Pool>>,
-    /// Whether connections are accepted, and whether those that exist may live on.
+    /// Whether connections are accepted, and whether established ones are kept.
     pub phase: Phase,
     /// When time alone changes something, and another table is to be built; none if it does not.
     pub due: Option<Instant>,
-    /// What reloads removed and has connections yet.
+    /// What reloads removed and still has connections.
     pub removed: Removed,
-    /// What becomes of established connections.
-    fates: Fates,
-    /// Which connections of what leaves go.
-    cuts: Cuts,
+    /// Which established connections are closed because of the state of their backend.
+    evictions: Evictions,
+    /// Which established connections are closed because their backend or listener is drained or removed.
+    drained_buckets: DrainedBuckets,
 }
 
 /// Where the process is in its life.
@@ -42,7 +43,7 @@ pub struct Table {
 pub enum Phase {
     /// Connections are accepted.
     Serving,
-    /// No new connection; those that exist may finish.
+    /// No new connection; established ones may finish.
     Draining,
     /// Every connection is closed now.
     Ending,
@@ -51,101 +52,69 @@ pub enum Phase {
 impl Table {
     /// The table that `config` asks for, serving.
     ///
-    /// `sockets` are the listening sockets by index of the config's listener. `health` is what is known of
-    /// backends; without it all are taken to be well and of no role. What must outlive a swap is
-    /// taken from `previous`: a pool's cursor, counters, queue and the tier that serves by the pool's name, a backend's counters, gate
-    /// and failures by the pool's name and the backend's address, those of a backend that was removed and returns included, a
-    /// listener's gates and counters by its sockets being the very same.
+    /// `sockets` are the listening sockets by index of the config's listener. `inputs` are what is known of backends; without them
+    /// the state of each is the default. What must outlive a swap is taken from `previous`: a pool's cursor, counters, queue and
+    /// serving tier by the pool's name; a backend's counters, semaphore and failures by the pool's name and the backend's address,
+    /// those of a removed backend that returns included; a listener's semaphores and counters by its sockets being the very same.
     ///
-    /// Without `health` no time passes: what is removed keeps its connections.
+    /// Without `inputs` no time passes: what is removed keeps its connections.
     ///
     /// # Panics
     ///
-    /// When `health` knows two primaries of one pool.
+    /// When `inputs` name two primaries of one pool.
     pub fn build(
         config: &Config,
-        sockets: Vec<Arc<Sockets>>,
+        sockets: Vec<Arc<ListenGroup>>,
         workers: usize,
-        health: Option<&Inputs>,
+        inputs: Option<&Inputs>,
         previous: Option<&Self>,
     ) -> Self {
         assert_eq!(config.listeners.len(), sockets.len(), "one set of sockets per listener");
-        let nothing = PoolInputs::default();
-        let mut fates = Fates::default();
-        let mut due: Option<Instant> = None;
-        let mut pools = Vec::with_capacity(config.pools.len());
-        for pool in &config.pools {
-            let given = Given {
-                workers,
-                health: health.map(|health| (health.pools.get(&pool.name).unwrap_or(&nothing), health.now)),
-                drain_timeout: config.runtime.drain_timeout,
-                before: previous.and_then(|table| table.pool(&pool.name)),
-                removed: previous.map_or(&[], |table| table.removed.of_pool(&pool.name)),
-            };
-            let (pool, due_of_pool) = Pool::build(pool, &given, &mut fates);
-            due = due.into_iter().chain(due_of_pool).min();
-            pools.push(Arc::new(pool));
-        }
-        let listeners: Vec<_> = config
-            .listeners
-            .iter()
-            .zip(sockets)
-            .map(|(listener, sockets)| {
+        let mut evictions = Evictions::default();
+        let (pools, due_of_pools) = pools(config, workers, inputs, previous, &mut evictions);
+        let listeners = config.listeners.iter().zip(sockets);
+        let listeners: Vec<_> = listeners
+            .map(|(settings, sockets)| {
+                let pool = Arc::clone(&pools[settings.pool.0]);
+                let access_log = settings.access_log && config.access_log.is_some();
                 let before = previous.and_then(|table| table.listener_on(&sockets));
-                let gate = |of: fn(&Listener) -> &Arc<Semaphore>| {
-                    before.map_or_else(|| Arc::new(Semaphore::new(workers)), |before| Arc::clone(of(before)))
-                };
-                Arc::new(Listener {
-                    name: listener.name.clone(),
-                    address: listener.address,
-                    connections_max: listener.connections_max,
-                    backlog: listener.backlog,
-                    pool: Arc::clone(&pools[listener.pool.0]),
-                    demand: listener.target_role,
-                    access_log: listener.access_log && config.access_log.is_some(),
-                    gate: gate(|before| &before.gate),
-                    hold_gate: gate(|before| &before.hold_gate),
-                    counters: before.map_or_else(
-                        || Arc::new(PerWorker::new(workers)),
-                        |before| Arc::clone(&before.counters),
-                    ),
-                    sockets,
-                })
+                Arc::new(Listener { access_log, ..listener(settings, sockets, pool, workers, before) })
             })
             .collect();
-        let mut cuts = Cuts::default();
-        let mut removed = Removed::default();
-        if let Some(now) = health.map(|health| health.now) {
-            removed = previous.map_or(removed, |table| Removed::follow(table, &pools, &listeners, now));
-            let due_of_removed = removed.give_notice(&mut cuts, now);
-            let due_of_drained =
-                pools.iter().flat_map(|pool| pool.notices()).filter_map(|(backend, notice)| {
-                    cuts.set(backend, notice, now);
-                    notice.due(now)
-                });
+        let (mut drained_buckets, mut removed, mut due) =
+            (DrainedBuckets::default(), Removed::default(), due_of_pools);
+        if let Some(now) = inputs.map(|inputs| inputs.now) {
+            removed = previous.map_or(removed, |table| Removed::after(table, &pools, &listeners, now));
+            let due_of_removed = removed.drain(&mut drained_buckets, now);
+            let windows = pools.iter().flat_map(|pool| pool.drain_windows());
+            let due_of_drained = windows.filter_map(|(backend, window)| {
+                drained_buckets.set(backend, window, now);
+                window.due(now)
+            });
             due = due.into_iter().chain(due_of_drained).chain(due_of_removed).min();
         }
-        Self { listeners, pools, phase: Phase::Serving, due, removed, fates, cuts }
+        Self { listeners, pools, phase: Phase::Serving, due, removed, evictions, drained_buckets }
     }
 
     /// Whether any established connection is to be closed.
-    pub fn severs(&self) -> bool {
-        !self.fates.is_empty() || !self.cuts.is_empty()
+    pub fn evicts(&self) -> bool {
+        !self.evictions.is_empty() || !self.drained_buckets.is_empty()
     }
 
-    /// What becomes of an established connection of this `demand` to `backend`, which may be another table's.
-    pub fn fate(&self, demand: TargetRole, backend: &Backend) -> Fate {
-        self.fates.of(demand, backend)
+    /// Why an established connection of a listener of this target role may not keep `backend`, which may be another table's,
+    /// because of the state of that.
+    pub fn eviction(&self, target_role: TargetRole, backend: &Backend) -> Option<CloseReason> {
+        self.evictions.of(target_role, backend)
     }
 
-    /// Why the connection of this lot may not keep `backend`, which may be another table's, because that leaves.
-    pub fn backend_leaves(&self, backend: &Backend, lot: DrainBucket) -> Option<CloseReason> {
-        self.cuts.of(backend.identity(), lot)
+    /// Why the connection in this bucket may not keep `backend`, which may be another table's, because that is drained or removed.
+    pub fn backend_drained(&self, backend: &Backend, bucket: DrainBucket) -> Option<CloseReason> {
+        self.drained_buckets.of(backend.identity(), bucket)
     }
 
-    /// Why the connection of this lot is to be closed because `listener`, which may be another table's, leaves.
-    pub fn listener_leaves(&self, listener: &Listener, lot: DrainBucket) -> Option<CloseReason> {
-        self.cuts.of(listener.identity(), lot)
+    /// Why the connection in this bucket is closed because `listener`, which may be another table's, is removed.
+    pub fn listener_drained(&self, listener: &Listener, bucket: DrainBucket) -> Option<CloseReason> {
+        self.drained_buckets.of(listener.identity(), bucket)
     }
 
     /// The same table in another phase.
@@ -160,8 +129,61 @@ impl Table {
     }
 
     /// The listener that accepts from these very sockets.
-    pub fn listener_on(&self, sockets: &Arc<Sockets>) -> Option<&Arc<Listener>> {
+    pub fn listener_on(&self, sockets: &Arc<ListenGroup>) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, sockets))
+    }
+}
+
+/// The pools that `config` asks for, and when time alone changes something in one.
+fn pools(
+    config: &Config,
+    workers: usize,
+    inputs: Option<&Inputs>,
+    previous: Option<&Table>,
+    evictions: &mut Evictions,
+) -> (Vec<Arc<Pool>>, Option<Instant>) {
+    let unknown = PoolInputs::default();
+    let mut due: Option<Instant> = None;
+    let mut pools = Vec::with_capacity(config.pools.len());
+    for settings in &config.pools {
+        let sources = PoolSources {
+            workers,
+            inputs: inputs.map(|inputs| (inputs.pools.get(&settings.name).unwrap_or(&unknown), inputs.now)),
+            drain_timeout: config.runtime.drain_timeout,
+            before: previous.and_then(|table| table.pool(&settings.name)),
+            removed: previous.map_or(&[], |table| table.removed.of_pool(&settings.name)),
+        };
+        let (pool, due_of_pool) = Pool::build(settings, &sources, evictions);
+        due = due.into_iter().chain(due_of_pool).min();
+        pools.push(Arc::new(pool));
+    }
+    (pools, due)
+}
+
+/// The listener that `settings` ask for, with what outlives a swap taken from the one it was `before`.
+fn listener(
+    settings: &config::Listener,
+    sockets: Arc<ListenGroup>,
+    pool: Arc<Pool>,
+    workers: usize,
+    before: Option<&Arc<Listener>>,
+) -> Listener {
+    let semaphore = |of: fn(&Listener) -> &Arc<Semaphore>| {
+        before.map_or_else(|| Arc::new(Semaphore::new(workers)), |before| Arc::clone(of(before)))
+    };
+    Listener {
+        name: settings.name.clone(),
+        address: settings.address,
+        connections_max: settings.connections_max,
+        backlog: settings.backlog,
+        pool,
+        target_role: settings.target_role,
+        access_log: settings.access_log,
+        semaphore: semaphore(|before| &before.semaphore),
+        hold_semaphore: semaphore(|before| &before.hold_semaphore),
+        counters: before
+            .map_or_else(|| Arc::new(PerWorker::new(workers)), |before| Arc::clone(&before.counters)),
+        sockets,
     }
 }
 
@@ -170,9 +192,9 @@ mod tests {
     use std::sync::Arc;
 
     use config::Config;
+    use driver::{ListenGroup, Owner};
 
     use super::{Phase, Table};
-    use crate::listener::Sockets;
     use crate::samples::{self, config, listener, pool};
 
     #[test]
@@ -188,7 +210,7 @@ mod tests {
     fn what_outlives_a_swap() {
         let (web, api) = (sockets(), sockets());
         let before = build(&two_listeners(), &[Arc::clone(&web), Arc::clone(&api)], None);
-        assert!(before.listeners[0].gate.enter(1));
+        assert!(before.listeners[0].semaphore.try_acquire(1));
 
         // The listener that was `web` has another name and another pool, the other has new sockets.
         let mut next = two_listeners();
@@ -196,14 +218,14 @@ mod tests {
         next.pools = vec![pool("app", &["b 5", "a 1"]), pool("web", &["a 1", "c 1"])];
         let after = build(&next, &[web, sockets()], Some(&before));
 
-        assert!(Arc::ptr_eq(&after.listeners[0].gate, &before.listeners[0].gate));
+        assert!(Arc::ptr_eq(&after.listeners[0].semaphore, &before.listeners[0].semaphore));
         assert!(Arc::ptr_eq(&after.listeners[0].counters, &before.listeners[0].counters));
-        assert!(!Arc::ptr_eq(&after.listeners[1].gate, &before.listeners[1].gate));
-        assert!(Arc::ptr_eq(&after.listeners[0].hold_gate, &before.listeners[0].hold_gate));
+        assert!(!Arc::ptr_eq(&after.listeners[1].semaphore, &before.listeners[1].semaphore));
+        assert!(Arc::ptr_eq(&after.listeners[0].hold_semaphore, &before.listeners[0].hold_semaphore));
         assert!(!Arc::ptr_eq(&after.listeners[1].counters, &before.listeners[1].counters));
 
         let pools = [&after, &before].map(|table| table.pool("web").unwrap());
-        assert!(Arc::ptr_eq(&pools[0].queue_gate, &pools[1].queue_gate));
+        assert!(Arc::ptr_eq(&pools[0].queue_semaphore, &pools[1].queue_semaphore));
         assert!(Arc::ptr_eq(&pools[0].waiters, &pools[1].waiters));
         assert!(Arc::ptr_eq(&pools[0].counters, &pools[1].counters));
 
@@ -228,12 +250,11 @@ mod tests {
         assert_eq!(picked, [0, 1, 2, 0, 1, 2]);
     }
 
-    /// Who came while nobody took connections had no turn.
     #[test]
-    fn a_pick_that_finds_nobody_takes_no_turn() {
-        let nobody = build(&config(vec![], vec![pool("web", &["a 0", "b 0"])]), &[], None);
-        assert_eq!(samples::pick(&nobody.pools[0], &[]), None);
-        let both = build(&config(vec![], vec![pool("web", &["a 1", "b 1"])]), &[], Some(&nobody));
+    fn a_pick_without_candidates_takes_no_number() {
+        let none = build(&config(vec![], vec![pool("web", &["a 0", "b 0"])]), &[], None);
+        assert_eq!(samples::pick(&none.pools[0], &[]), None);
+        let both = build(&config(vec![], vec![pool("web", &["a 1", "b 1"])]), &[], Some(&none));
         assert_eq!(samples::pick(&both.pools[0], &[]).unwrap().0, 0);
     }
 
@@ -242,11 +263,11 @@ mod tests {
         config(listeners, vec![pool("web", &["a 1", "b 1"]), pool("app", &["a 1"])])
     }
 
-    fn build(config: &Config, sockets: &[Arc<Sockets>], previous: Option<&Table>) -> Table {
+    fn build(config: &Config, sockets: &[Arc<ListenGroup>], previous: Option<&Table>) -> Table {
         Table::build(config, sockets.to_vec(), 2, None, previous)
     }
 
-    fn sockets() -> Arc<Sockets> {
-        Arc::new(Sockets::new(Vec::new()))
+    fn sockets() -> Arc<ListenGroup> {
+        Arc::new(ListenGroup::new(Vec::new(), Owner::Process))
     }
 }

@@ -1,4 +1,4 @@
-//! Workers at a gate, and at the places of a pool, in every order of their accesses, or in many: nobody sleeps while there is a
+//! Workers at a semaphore, and at the places of a pool, in every order of their accesses, or in many: nobody sleeps while there is a
 //! place for it. A run in which somebody does ends with everybody asleep, which the scheduler calls a deadlock.
 //!
 //! The accesses are sequentially consistent, and that is what the scheduler goes by. It is built in by `--cfg interleave`:
@@ -66,42 +66,42 @@ enum Visits {
 }
 
 fn visit_gate(max: u32, workers: &[Visits]) {
-    let gate = Arc::new(Semaphore::new(workers.len()));
+    let semaphore = Arc::new(Semaphore::new(workers.len()));
     let beds: Arc<Vec<Bed>> = Arc::new(workers.iter().map(|_| Bed::default()).collect());
     let threads = workers.iter().copied().enumerate().map(|(worker, visits)| {
-        let (gate, beds) = (Arc::clone(&gate), Arc::clone(&beds));
+        let (semaphore, beds) = (Arc::clone(&semaphore), Arc::clone(&beds));
         thread::spawn(move || {
             for _ in 0..if matches!(visits, Visits::Twice) { 2 } else { 1 } {
-                if enter(&gate, worker, max, visits, &beds) {
-                    assert!(gate.active() <= max);
-                    wake(&beds, gate.leave());
+                if enter(&semaphore, worker, max, visits, &beds) {
+                    assert!(semaphore.active() <= max);
+                    wake(&beds, semaphore.release());
                 }
             }
         })
     });
     threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
-    assert_eq!(gate.active(), 0);
+    assert_eq!(semaphore.active(), 0);
 }
 
 /// As `table::Semaphore` tells it.
-fn enter(gate: &Semaphore, worker: usize, max: u32, visits: Visits, beds: &[Bed]) -> bool {
-    if gate.enter(max) {
+fn enter(semaphore: &Semaphore, worker: usize, max: u32, visits: Visits, beds: &[Bed]) -> bool {
+    if semaphore.try_acquire(max) {
         return true;
     }
     let entered = loop {
-        gate.wait(worker);
-        if gate.enter(max) {
+        semaphore.wait(worker);
+        if semaphore.try_acquire(max) {
             break true;
         }
         beds[worker].sleep();
         if matches!(visits, Visits::Hasty) {
             break false;
         }
-        if gate.enter(max) {
+        if semaphore.try_acquire(max) {
             break true;
         }
     };
-    wake(beds, gate.done_waiting(worker, max));
+    wake(beds, semaphore.done_waiting(worker, max));
     entered
 }
 
@@ -113,7 +113,7 @@ fn visit_pool(may: &[&'static [usize]]) {
     let threads = may.iter().copied().enumerate().map(|(worker, may)| {
         let (backends, waiters, beds) = (Arc::clone(&backends), Arc::clone(&waiters), Arc::clone(&beds));
         thread::spawn(move || {
-            let pick = || may.iter().copied().find(|&backend| backends[backend].enter(1));
+            let pick = || may.iter().copied().find(|&backend| backends[backend].try_acquire(1));
             // As `table::Pool::waiters` tells it.
             let backend = pick().unwrap_or_else(|| {
                 loop {
@@ -124,8 +124,8 @@ fn visit_pool(may: &[&'static [usize]]) {
                     beds[worker].sleep();
                 }
             });
-            // Nobody waits at this gate.
-            assert_eq!(backends[backend].leave(), None);
+            // Nobody waits at this semaphore.
+            assert_eq!(backends[backend].release(), None);
             waiters.claim_all().for_each(|worker| beds[worker].wake());
         })
     });

@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connection::CloseReason;
+use driver::ListenGroup;
 use driver::{Completion, Driver, Errno, Fd, Op};
-use table::{Listener, Sockets};
+use table::Listener;
 
 use crate::balancer::Client;
 use crate::token::Kind;
@@ -39,7 +40,7 @@ pub(crate) struct Acceptors {
 
 struct Acceptor {
     /// Keeps the socket open while the kernel accepts from it.
-    sockets: Arc<Sockets>,
+    sockets: Arc<ListenGroup>,
     /// As the latest table has it.
     listener: Arc<Listener>,
     mode: Mode,
@@ -162,7 +163,7 @@ impl<D: Driver> Worker<D> {
     /// Whether all that a multishot accept could take at once would find a place.
     fn has_room(&mut self, number: usize) -> bool {
         let listener = &self.acceptors.get(number).listener;
-        let of_listener = listener.connections_max.saturating_sub(listener.gate.active());
+        let of_listener = listener.connections_max.saturating_sub(listener.semaphore.active());
         let queue = listener.backlog;
         let of_process = self.connections_max.saturating_sub(self.gate.active());
         of_listener.min(of_process) > queue
@@ -378,7 +379,7 @@ impl<D: Driver> Worker<D> {
 
     /// Waits no longer, so that the next place wakes someone who does.
     fn done_waiting(&self, listener: &Listener) {
-        self.wake(listener.gate.done_waiting(self.index, listener.connections_max));
+        self.wake(listener.semaphore.done_waiting(self.index, listener.connections_max));
         let waits = |acceptor: &Acceptor| acceptor.mode == Mode::Waiting || !acceptor.held.is_empty();
         if !self.acceptors.all.iter().flatten().any(waits) {
             self.wake(self.gate.done_waiting(self.index, self.connections_max));

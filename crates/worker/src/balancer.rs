@@ -137,7 +137,8 @@ mod tests {
 
     use config::Config;
     use driver::Fd;
-    use table::{Listener, Sockets, Table};
+    use driver::{ListenGroup, Owner};
+    use table::{Listener, Table};
 
     use super::{Balancer, Client, GIVEN_MAX};
 
@@ -209,7 +210,13 @@ mod tests {
     fn listener() -> Arc<Listener> {
         let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
         let config = Config::forward(address, &[address]);
-        let table = Table::build(&config, vec![Arc::new(Sockets::new(Vec::new()))], 1, None, None);
+        let table = Table::build(
+            &config,
+            vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))],
+            1,
+            None,
+            None,
+        );
         Arc::clone(&table.listeners[0])
     }
 }

@@ -75,7 +75,7 @@ impl<D: Driver> Worker<D> {
         }
         // A client that has left already may go to any.
         let address = || self.driver.peer(client).map_or(NOBODY, |address| address.ip());
-        listener.pool.pick(listener.demand, attempts.tried(), &mut self.dice, address)
+        listener.pool.pick(listener.target_role, attempts.tried(), &mut self.dice, address)
     }
 
     /// Begins an attempt at a backend where a place was taken; or at another one, if there is nothing to connect with.
@@ -205,7 +205,7 @@ impl<D: Driver> Worker<D> {
 
     /// Gives back the place at a backend.
     pub(crate) fn leave(&self, backend: &Backend) {
-        backend.leave().for_each(|worker| self.wake(Some(worker)));
+        backend.release().for_each(|worker| self.wake(Some(worker)));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use connection::CloseReason;
 use driver::Driver;
-use table::{DrainBucket, Fate};
+use table::DrainBucket;
 
 use crate::slots::State;
 use crate::worker::Worker;
@@ -18,7 +18,7 @@ impl<D: Driver> Worker<D> {
     /// Another table is in force: all connections are to be looked at anew, if it severs any.
     pub(crate) fn begin_severing(&mut self) {
         // Those that connect later need no second look: `on_connect` has one at each.
-        self.severing = self.table.severs().then_some(0);
+        self.severing = self.table.evicts().then_some(0);
     }
 
     /// Looks at the next slots.
@@ -56,27 +56,26 @@ impl<D: Driver> Worker<D> {
 impl<D> Worker<D> {
     /// Why the connection in this slot may not have its backend any more, if it may not.
     pub(crate) fn severed(&self, slot: u32) -> Option<CloseReason> {
-        if !self.table.severs() {
+        if !self.table.evicts() {
             return None;
         }
         let connection = self.slots.peek(slot)?;
         let (_, backend) = connection.backend.as_ref()?;
-        match self.table.fate(connection.listener.demand, backend) {
-            Fate::Keep => self.table.backend_leaves(backend, self.lot(slot)),
-            Fate::Close(reason) => Some(reason),
-        }
+        self.table
+            .eviction(connection.listener.target_role, backend)
+            .or_else(|| self.table.backend_drained(backend, self.lot(slot)))
     }
 
     /// Why the connection in this slot may not be any more, with a backend or without, if it may not.
     pub(crate) fn ousted(&self, slot: u32) -> Option<CloseReason> {
-        if !self.table.severs() {
+        if !self.table.evicts() {
             return None;
         }
         let connection = self.slots.peek(slot)?;
         if let State::Closing(_) = connection.state {
             return None;
         }
-        self.table.listener_leaves(&connection.listener, self.lot(slot))
+        self.table.listener_drained(&connection.listener, self.lot(slot))
     }
 
     fn lot(&self, slot: u32) -> DrainBucket {

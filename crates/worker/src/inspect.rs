@@ -120,9 +120,9 @@ impl<D> Worker<D> {
         match wait.goal {
             // Who could not reach the primary waits until it tries once more.
             WaitFor::Primary => {
-                listener.pool.has_candidates(listener.demand) && wait.attempts.failed.is_none()
+                listener.pool.has_candidates(listener.target_role) && wait.attempts.failed.is_none()
             }
-            WaitFor::Place => listener.pool.has_place(listener.demand, wait.attempts.tried()),
+            WaitFor::Place => listener.pool.can_pick(listener.target_role, wait.attempts.tried()),
         }
     }
 }

@@ -25,7 +25,7 @@ mod token;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use driver::{BUFFERS_MAX, Ring, SetupError, Waker};
+use driver::{BUFFERS_MAX, Driver, SetupError, Waker};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use table::{PerWorker, Published, Semaphore, WorkerCounters};
 
@@ -91,7 +91,8 @@ impl std::fmt::Display for WorkerError {
 
 impl std::error::Error for WorkerError {}
 
-/// Starts a worker on its own thread, named `rondel-N`, and returns once its ring stands.
+/// Starts a worker on its own thread, named `rondel-N`, and returns once its driver is set up. `driver` makes that, from the
+/// number of receive buffers, the wakers of all workers, and the index of this one, such as `driver::Uring::new`.
 ///
 /// It serves whatever table is published, and ends when a table says that the process drains and its last
 /// connection is gone; `on_end` is then called from its thread, once.
@@ -99,8 +100,9 @@ impl std::error::Error for WorkerError {}
 /// # Errors
 ///
 /// The kernel lacks something, or forbids it: the error names it, with its cause and its cure.
-pub fn spawn(
+pub fn spawn<D: Driver>(
     settings: Settings,
+    driver: impl FnOnce(u32, Arc<[Waker]>, usize) -> Result<D, SetupError> + Send + 'static,
     on_end: impl FnOnce(Result<(), WorkerError>) + Send + 'static,
 ) -> Result<(), SetupError> {
     let (report, reported) = sync_channel(1);
@@ -110,12 +112,12 @@ pub fn spawn(
             pin(cpu);
         }
         let buffers = buffers_for(settings.connections_max).min(settings.buffers_max);
-        // The ring belongs to the thread that made it, so this is the thread to make it.
-        let ring = match Ring::new(buffers, Arc::clone(&settings.wakers), settings.index) {
-            Ok(ring) => ring,
+        // A ring belongs to the thread that made it, so this is the thread to make it.
+        let driver = match driver(buffers, Arc::clone(&settings.wakers), settings.index) {
+            Ok(driver) => driver,
             Err(error) => return drop(report.send(Err(error))),
         };
-        let worker = Worker::new(ring, settings, buffers);
+        let worker = Worker::new(driver, settings, buffers);
         drop(report.send(Ok(())));
         on_end(worker.run().map_err(|errno| WorkerError(errno.into())));
     };

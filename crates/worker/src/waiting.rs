@@ -132,7 +132,7 @@ impl<D: Driver> Worker<D> {
     /// A pick gave nobody: the connection waits, if there is hope, or ends.
     pub(crate) fn on_nobody(&mut self, slot: u32, picked: Picked) {
         let connection = self.slots.get(slot);
-        let Listener { pool, demand, .. } = &*Arc::clone(&connection.listener);
+        let Listener { pool, target_role: demand, .. } = &*Arc::clone(&connection.listener);
         let attempts = connection.attempts();
         if picked == Picked::Full {
             return self.wait(slot, WaitFor::Place);
@@ -158,20 +158,22 @@ impl<D: Driver> Worker<D> {
         let listener = Arc::clone(&connection.listener);
         let attempts = connection.attempts();
         let (failed, begun) = (attempts.failed, attempts.ticket);
-        let (gate, bounds, full) = match (goal, listener.demand) {
+        let (gate, bounds, full) = match (goal, listener.target_role) {
             (WaitFor::Primary, TargetRole::Primary(hold)) => {
-                (&listener.hold_gate, hold, failed.unwrap_or(CloseReason::HoldFull))
+                (&listener.hold_semaphore, hold, failed.unwrap_or(CloseReason::HoldFull))
             }
             (WaitFor::Primary, TargetRole::Any | TargetRole::Replica(_)) => {
                 unreachable!("nobody else wants a primary")
             }
-            (WaitFor::Place, _) => (&listener.pool.queue_gate, listener.pool.queue, CloseReason::QueueFull),
+            (WaitFor::Place, _) => {
+                (&listener.pool.queue_semaphore, listener.pool.queue, CloseReason::QueueFull)
+            }
         };
         if begun.is_some_and(|ticket| ticket.since + bounds.timeout <= self.now) {
             return self.on_wait_end(slot, goal);
         }
         let has_place = matches!(&connection.state, State::Waiting(wait) if Arc::ptr_eq(&wait.gate, gate));
-        if !has_place && !gate.enter(bounds.connections_max) {
+        if !has_place && !gate.try_acquire(bounds.connections_max) {
             return self.close(slot, full);
         }
         if !has_place {
@@ -192,7 +194,7 @@ impl<D: Driver> Worker<D> {
         self.slots.get(slot).state = State::Waiting(Wait { goal, attempts, gate: Arc::clone(gate) });
         self.waiting.line(&listener, goal).slots.insert(ticket.number, slot);
         let end = ticket.since + bounds.timeout;
-        let tries_again = goal == WaitFor::Primary && listener.pool.has_candidates(listener.demand);
+        let tries_again = goal == WaitFor::Primary && listener.pool.has_candidates(listener.target_role);
         self.timers.set(slot, if tries_again { end.min(self.now + RETRY_INTERVAL) } else { end });
         self.set_alarm(slot, Direction::ToBackend);
     }
@@ -215,7 +217,7 @@ impl<D: Driver> Worker<D> {
 
     fn leave_wait(&self, gate: &Semaphore) {
         // Nobody waits for a place among those who wait; it is a gate like any other all the same.
-        self.wake(gate.leave());
+        self.wake(gate.release());
     }
 
     /// Has all who wait try again, in their order, because another table is in force.
@@ -269,7 +271,7 @@ impl<D: Driver> Worker<D> {
         let connection = self.slots.get(slot);
         let State::Waiting(wait) = &connection.state else { unreachable!("the caller has looked") };
         let since = wait.since();
-        match connection.listener.demand {
+        match connection.listener.target_role {
             TargetRole::Primary(hold) if goal == WaitFor::Primary && self.now < since + hold.timeout => {
                 self.end_wait(slot);
                 self.stop_alarm(slot);
@@ -282,7 +284,7 @@ impl<D: Driver> Worker<D> {
     /// The time is up for a client that waits.
     fn on_wait_end(&mut self, slot: u32, goal: WaitFor) {
         let connection = self.slots.get(slot);
-        let Listener { pool, demand, .. } = &*Arc::clone(&connection.listener);
+        let Listener { pool, target_role: demand, .. } = &*Arc::clone(&connection.listener);
         let out_of_reach = connection.attempts().failed.filter(|_| pool.has_candidates(*demand));
         let reason = match goal {
             WaitFor::Primary => out_of_reach.unwrap_or(CloseReason::NoPrimary),

@@ -319,20 +319,20 @@ impl<D: Driver> Worker<D> {
     /// The gate that is full. Who waits must wait at that one only: to wait at both would mean to be woken by
     /// the place that an attempt like this one gives back, and two workers could wake each other for ever.
     pub(crate) fn admit<'a>(&'a self, listener: &'a Listener) -> Result<(), &'a Semaphore> {
-        if !self.gate.enter(self.connections_max) {
+        if !self.gate.try_acquire(self.connections_max) {
             return Err(&self.gate);
         }
-        if !listener.gate.enter(listener.connections_max) {
-            self.wake(self.gate.leave());
-            return Err(&listener.gate);
+        if !listener.semaphore.try_acquire(listener.connections_max) {
+            self.wake(self.gate.release());
+            return Err(&listener.semaphore);
         }
         Ok(())
     }
 
     /// Gives the places of a connection of this listener back.
     pub(crate) fn dismiss(&self, listener: &Listener) {
-        self.wake(listener.gate.leave());
-        self.wake(self.gate.leave());
+        self.wake(listener.semaphore.release());
+        self.wake(self.gate.release());
     }
 
     pub(crate) fn wake(&self, worker: Option<usize>) {

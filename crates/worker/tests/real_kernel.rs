@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use connection::CloseReason;
-use driver::{ListenOptions, SocketKeepalive, Waker, listen};
-use table::{PerWorker, Phase, Published, Semaphore, Sockets, Table};
+use driver::{ListenGroup, Owner};
+use driver::{ListenOptions, SocketKeepalive, Uring, Waker, listen};
+use table::{PerWorker, Phase, Published, Semaphore, Table};
 use worker::{QuerySender, Recorder, Settings, WorkerError, spawn};
 
 #[test]
@@ -92,7 +93,13 @@ impl Balancer {
             sockets.push(socket.into());
         }
         let config = config::Config::forward(options.address, backends);
-        let table = Table::build(&config, vec![Arc::new(Sockets::new(sockets))], workers, None, None);
+        let table = Table::build(
+            &config,
+            vec![Arc::new(ListenGroup::new(sockets, Owner::Process))],
+            workers,
+            None,
+            None,
+        );
         let published = Arc::new(Published::new(table));
         let wakers: Arc<[Waker]> = (0..workers).map(|_| Waker::new().unwrap()).collect();
         let gate = Arc::new(Semaphore::new(workers));
@@ -117,7 +124,7 @@ impl Balancer {
                 published: Arc::clone(&published),
             };
             let report = report.clone();
-            spawn(settings, move |result| report.send(result).unwrap()).unwrap();
+            spawn(settings, Uring::new, move |result| report.send(result).unwrap()).unwrap();
         }
         Self { address: options.address, published, wakers, ended }
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::{Config, Fallback, TargetRole, Waiting};
+use driver::{ListenGroup, Owner};
 use health::roles::Times;
 use health::{Answer, Claim, History, Outcome, ProbeError, Progress, Role, ServerId, Text, Verdict};
 use proptest::prelude::*;
-use table::{Availability, BackendIndex, BackendState, DrainWindow, Fate, Inputs, Sockets, Table};
+use table::{Availability, BackendIndex, BackendState, DrainWindow, Inputs, Table};
 
 use super::{HealthMonitor, now};
-use crate::admin::{Drain, Override, Overrides};
 use crate::event_log::EventLog;
+use crate::overrides::{Drain, Override, Overrides};
 use crate::reload::plan;
 
 /// What a server says of itself.
@@ -480,7 +481,7 @@ impl Model {
         let pool = self.table.pool("db").unwrap();
         let Some(place) = held.and_then(|held| pool.index_of(address(held).parse().unwrap())) else { return };
         let demand = TargetRole::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
-        assert_eq!(self.table.fate(demand, pool.backend(place)), Fate::Keep, "{step:?}: {:?}", self.servers);
+        assert_eq!(self.table.eviction(demand, pool.backend(place)), None, "{step:?}: {:?}", self.servers);
     }
 
     fn has_a_say(&self, index: usize) -> bool {
@@ -525,8 +526,11 @@ fn address(server: usize) -> &'static str {
     ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"][server]
 }
 
-fn sockets() -> Vec<Arc<Sockets>> {
-    vec![Arc::new(Sockets::new(Vec::new())), Arc::new(Sockets::new(Vec::new()))]
+fn sockets() -> Vec<Arc<ListenGroup>> {
+    vec![
+        Arc::new(ListenGroup::new(Vec::new(), Owner::Process)),
+        Arc::new(ListenGroup::new(Vec::new(), Owner::Process)),
+    ]
 }
 
 const NAMES: [&str; 3] = ["a", "b", "c"];

@@ -7,49 +7,51 @@ use log::Level;
 use table::{DrainWindow, Inputs, Phase, Table};
 
 use super::{Control, DRAINING, log_lines};
-use crate::admin::{
-    AdminRequest, Answer, BackendName, Command, Drain, Override, Status, StatusSources, Unknown, explanation,
-    take,
-};
-use crate::event_log::Kind;
+use admin::AdminRequest;
+use api::{Answer, BackendName, Command, EventKind, LogLevel, Status};
+
 use crate::failure::Failure;
 use crate::monitor::now;
-use crate::own;
+use crate::overrides::{Drain, Override, Unknown};
 use crate::reload::{Refusal, plan};
-use crate::words::counted;
+use crate::reloads::refused;
+use crate::route::route;
+use crate::status::{StatusSources, take};
+use crate::wire;
+use config::counted;
 
 impl Control {
     /// Answers what a connection of the admin interface wants.
     pub(super) fn answer(&mut self, ask: AdminRequest) {
         // Who asked may have left: then there is nobody to tell.
         match ask {
-            AdminRequest::Phase(answer) => drop(answer.send(self.published.load_full().phase)),
+            AdminRequest::Phase(answer) => drop(answer.send(wire::phase(self.published.load_full().phase))),
             AdminRequest::Ended(answer) => drop(answer.send(self.access_log.ended())),
             AdminRequest::Status(answer) => drop(answer.send(Box::new(self.status()))),
-            AdminRequest::Explain(coming, answer) => {
-                let told = explanation(&self.known(&self.published.load_full()), &coming);
+            AdminRequest::Route(query, answer) => {
+                let told = route(&self.known(&self.published.load_full()), &query);
                 drop(answer.send(told.map_err(Answer::refused)));
             }
             AdminRequest::Connections(query, answer) => self.list_connections(&query, answer),
             AdminRequest::Command(Command::Close(close), peer, answer) => {
                 let text = format!("admin: {peer}: close {close}");
-                self.chronicle.note(Level::Info, Kind::Command, text);
+                self.chronicle.note(Level::Info, EventKind::Command, text);
                 self.close_connections(&close, answer);
             }
             AdminRequest::Command(Command::Reload, peer, answer)
                 if self.published.load_full().phase == Phase::Serving =>
             {
                 let text = format!("admin: {peer}: {}", Command::Reload);
-                self.chronicle.note(Level::Info, Kind::Command, text);
+                self.chronicle.note(Level::Info, EventKind::Command, text);
                 self.reload(Some(answer));
             }
             AdminRequest::Command(command, peer, answer) => {
                 let text = format!("admin: {peer}: {command}");
-                self.chronicle.note(Level::Info, Kind::Command, text);
+                self.chronicle.note(Level::Info, EventKind::Command, text);
                 let said = self.obey(command);
                 if let Answer::Refused(refused) = &said {
                     let text = format!("admin: refused: {}", refused.lines.join("; "));
-                    self.chronicle.note(Level::Info, Kind::Command, text);
+                    self.chronicle.note(Level::Info, EventKind::Command, text);
                 }
                 drop(answer.send(said));
             }
@@ -82,7 +84,7 @@ impl Control {
 
     fn obey(&mut self, command: Command) -> Answer {
         match command {
-            Command::LogLevel { level } => set_log_level(&level),
+            Command::LogLevel { level } => set_log_level(level),
             Command::Plan { name, text } => self.plan(&name, &text),
             // Lines are written in a drain too.
             Command::Reopen => self.reopen(),
@@ -122,14 +124,14 @@ impl Control {
         let config = config.map(|config| self.adapt(config));
         let fits = |config: Config| {
             plan(&self.config, &config)?;
-            own::refuse_loops(&config)?;
+            host::refuse_loops(&config).map_err(Failure::Own)?;
             Ok(config)
         };
         match config.and_then(fits) {
             Ok(config) => {
                 Answer::Done(Changes::between(&self.config, &config).lines().map(str::to_owned).collect())
             }
-            Err(refusal) => Answer::from(&refusal),
+            Err(refusal) => refused(&refusal),
         }
     }
 
@@ -138,7 +140,7 @@ impl Control {
         match self.access_log.open_again() {
             Ok(Some(to)) => Answer::done(format!("access log: {to} was opened again")),
             Ok(None) => Answer::refused("there is no access log: `access_log` is off"),
-            Err(failure) => Answer::refused(format!("{failure}; lines go on to where they went")),
+            Err(error) => Answer::refused(format!("{error}; lines go on to where they went")),
         }
     }
 
@@ -190,14 +192,15 @@ impl Control {
     }
 }
 
-fn set_log_level(level: &str) -> Answer {
-    match level.parse::<log::LevelFilter>() {
-        Ok(filter) => {
-            log::set_max_level(filter);
-            Answer::done(format!("the log has {} and graver", filter.as_str().to_lowercase()))
+fn set_log_level(level: LogLevel) -> Answer {
+    log::set_max_level(wire::log_filter(level));
+    Answer::done(match level {
+        LogLevel::Off => "the log is off".to_owned(),
+        LogLevel::Error => "the log has lines of level error".to_owned(),
+        LogLevel::Warn | LogLevel::Info | LogLevel::Debug | LogLevel::Trace => {
+            format!("the log has lines of level {level} and above")
         }
-        Err(_) => Answer::refused("the level is one of off, error, warn, info, debug, trace"),
-    }
+    })
 }
 
 /// A day: longer, and nobody remembers why.

@@ -7,9 +7,12 @@ use tokio::sync::oneshot;
 use worker::{ConnectionAction, ConnectionFilter};
 
 use super::Control;
-use crate::admin::{Answer, Answers, BackendName, CLOSE, Close, Connections, Query, Unknown, find, query};
+use api::{Answer, BackendName, Close, Connections, Query};
+
+use crate::connections::{Answers, CLOSE, query};
 use crate::monitor::now;
-use crate::words::{counted, listed, unknown};
+use crate::overrides::{Unknown, find};
+use config::{counted, listed, unknown};
 
 impl Control {
     /// Asks workers for connections; whoever waits for the answer is not control.
@@ -52,7 +55,10 @@ impl Control {
         let all = 0..self.wakers.len();
         let asked = match close {
             Close::Connection(id) => {
-                let meant = ConnectionFilter { tenant: Some(id.tenant()), ..ConnectionFilter::default() };
+                let meant = ConnectionFilter {
+                    tenant: Some((id.slot, id.generation)),
+                    ..ConnectionFilter::default()
+                };
                 Ok(self.query(all.filter(|worker| *worker == id.worker), &meant, CLOSE))
             }
             Close::Backend(name) => self.find_backend(name).map(|(pool, backend)| {

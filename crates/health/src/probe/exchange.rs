@@ -4,8 +4,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::files::Files;
 use super::stream::{Wire, farewell, is_end, wire};
-use super::{ANSWER_MAX, Answer, ProbeError, Talk, Target};
+use super::talk::{ANSWER_MAX, Talk};
 use crate::answer::Text;
+use crate::answer::{Answer, ProbeError};
+use crate::target::Target;
 use config::probe::Exchange;
 
 pub(super) async fn ask(target: &Target, exchange: &Exchange, files: &Files) -> Result<Talk, ProbeError> {

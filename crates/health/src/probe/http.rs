@@ -14,8 +14,10 @@ use self::body::Body;
 use super::exchange::contains;
 use super::files::Files;
 use super::stream::{Wire, farewell, wire};
-use super::{ANSWER_MAX, Answer, GOODBYE_MAX, Goodbye, ProbeError, Talk, Target};
+use super::talk::{ANSWER_MAX, GOODBYE_MAX, Goodbye, Talk};
+use crate::answer::{Answer, ProbeError};
 use crate::answer::{Claim, Progress, Role, Text};
+use crate::target::Target;
 use config::probe::{Http, Method, Question};
 
 pub(super) async fn ask(target: &Target, http: &Http, files: &Files) -> Result<Talk, ProbeError> {

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use self::session::Row;
 pub(super) use self::session::{Failure, Greeting, Session};
+use super::error_class::ErrorClass;
 use super::files::Files;
-use super::meaning::Meaning;
 use super::stream::connect;
-use super::{Answer, ProbeError, Talk, Target};
+use super::talk::Talk;
+use crate::answer::{Answer, ProbeError};
 use crate::answer::{Claim, History, Progress, Role, Text};
+use crate::target::Target;
 use config::probe::Mysql;
 
 pub(super) async fn ask(target: &Target, mysql: &Mysql, files: &Files) -> Result<Talk, ProbeError> {
@@ -122,7 +124,7 @@ async fn source(session: &mut Session, maker: Maker) -> Result<Source, Failure> 
     };
     match asked {
         Ok(()) => Ok(source),
-        Err(failure) if failure.meaning() == Some(Meaning::Account) => Ok(Source::Hidden),
+        Err(failure) if failure.class() == Some(ErrorClass::Account) => Ok(Source::Hidden),
         Err(failure) => Err(failure),
     }
 }
@@ -134,18 +136,18 @@ fn lag(row: &Row) -> Option<Duration> {
 
 impl Failure {
     /// What a server's refusal says of it.
-    fn meaning(&self) -> Option<Meaning> {
+    fn class(&self) -> Option<ErrorClass> {
         match self {
-            Self::Said { code, .. } => errors::meaning(*code),
+            Self::Said { code, .. } => errors::class(*code),
             Self::Probe(_) => None,
         }
     }
 
     /// The role of a server that answered so, if that tells one.
     pub(super) fn role(self) -> Result<Role, ProbeError> {
-        let meaning = self.meaning();
+        let class = self.class();
         match self {
-            Self::Said { text, .. } => Meaning::of(meaning, text),
+            Self::Said { text, .. } => ErrorClass::of(class, text),
             Self::Probe(error) => Err(error),
         }
     }

@@ -17,8 +17,11 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::files::Files;
 use super::stream::{Stream, connect};
-use super::{Answer, Driver, ProbeError, Talk, Target, tls};
+use super::talk::{BackgroundIo, Talk};
+use super::tls;
+use crate::answer::{Answer, ProbeError};
 use crate::answer::{Claim, History, Progress, Role, Text};
+use crate::target::Target;
 use config::probe::Postgres;
 
 /// All in one round: a standby may be promoted between two.
@@ -65,11 +68,11 @@ where
     let answer = |role: Result<Role, ProbeError>| role.map(|role| Answer { role: Some(role) });
     match login {
         Ok((client, connection)) => {
-            let mut driver = Driver::new(async { drop(connection.await) });
-            let role = driver.beside(role(&client)).await;
+            let mut background = BackgroundIo::new(async { drop(connection.await) });
+            let role = background.beside(role(&client)).await;
             // Without its client the connection says Terminate and closes.
             drop(client);
-            Talk { answer: answer(role), goodbye: Box::pin(driver.end()) }
+            Talk { answer: answer(role), goodbye: Box::pin(background.end()) }
         }
         Err(error) => Talk { answer: answer(errors::role(&error)), goodbye: Box::pin(async {}) },
     }

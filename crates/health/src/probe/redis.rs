@@ -9,8 +9,10 @@ use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, Value, c
 use self::ask_first::AskFirst;
 use super::files::Files;
 use super::stream::wire;
-use super::{Answer, Driver, ProbeError, Talk, Target};
+use super::talk::{BackgroundIo, Talk};
+use crate::answer::{Answer, ProbeError};
 use crate::answer::{Claim, History, Progress, Role, Text};
+use crate::target::Target;
 use config::probe::{Login, Redis};
 
 pub(super) async fn ask(target: &Target, redis: &Redis, files: &Files) -> Result<Talk, ProbeError> {
@@ -20,11 +22,11 @@ pub(super) async fn ask(target: &Target, redis: &Redis, files: &Files) -> Result
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let answer = |role: Result<Role, ProbeError>| role.map(|role| Answer { role: Some(role) });
     match MultiplexedConnection::new_with_config(&login, wire, config).await {
-        Ok((mut connection, driver)) => {
-            let mut driver = Driver::new(driver);
-            let role = driver.beside(role(&mut connection)).await;
+        Ok((mut connection, background)) => {
+            let mut background = BackgroundIo::new(background);
+            let role = background.beside(role(&mut connection)).await;
             let goodbye = Box::pin(async move {
-                let _ = driver.beside(cmd("QUIT").query_async::<()>(&mut connection)).await;
+                let _ = background.beside(cmd("QUIT").query_async::<()>(&mut connection)).await;
             });
             Ok(Talk { answer: answer(role), goodbye })
         }

@@ -1,15 +1,15 @@
 //! A connection to what is probed, which reads no more than is sensible.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use driver::{ConnectOptions, Errno};
+use driver::{ConnectOptions, Errno, is_its_own_peer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::files::Files;
+use super::talk::ANSWER_MAX;
 use super::tls;
 use crate::answer::{ProbeError, Text};
 use crate::target::Target;
@@ -45,21 +45,13 @@ pub(super) async fn connect(target: &Target) -> Result<Stream, ProbeError> {
     })?;
     let socket = TcpSocket::from_std_stream(socket.into());
     let tcp = socket.connect(to).await?;
-    if is_its_own_peer(&tcp, to)? {
+    // One that has ended already has no peer any more.
+    if is_its_own_peer(&tcp, tcp.peer_addr().unwrap_or(to))? {
         // Reset, it leaves nothing behind at the port that the server will want.
         tcp.set_zero_linger()?;
         return Err(ProbeError::Refused);
     }
     Ok(Stream { tcp, left: RECEIVED_MAX })
-}
-
-/// Whether a socket is connected to itself: it was given the port for its own that it connects to, and no server listens there.
-/// To TCP that is a simultaneous open.
-fn is_its_own_peer(tcp: &TcpStream, to: SocketAddr) -> io::Result<bool> {
-    let local = tcp.local_addr()?;
-    // One that has ended already has no peer any more.
-    let peer = tcp.peer_addr().unwrap_or(to);
-    Ok((local.ip(), local.port()) == (peer.ip(), peer.port()))
 }
 
 /// Says FIN and waits for the server's, so that the connection is not reset by what is still on its way.
@@ -122,25 +114,4 @@ pub(super) fn is_end(error: &io::Error) -> bool {
 
 /// How many bytes one probe receives at most; a hostile server could send for ever. It is enough for the status of a replica
 /// that follows 256 servers, which is as many as MySQL allows.
-const RECEIVED_MAX: usize = 8 * super::ANSWER_MAX;
-
-#[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-
-    use tokio::net::TcpSocket;
-
-    use super::is_its_own_peer;
-
-    #[tokio::test]
-    async fn a_socket_that_is_connected_to_itself_is_found_out() {
-        for address in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
-            let address: SocketAddr = address.parse().unwrap();
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
-            socket.bind(address).unwrap();
-            let own = socket.local_addr().unwrap();
-            let tcp = socket.connect(own).await.unwrap();
-            assert!(is_its_own_peer(&tcp, own).unwrap(), "{address}");
-        }
-    }
-}
+const RECEIVED_MAX: usize = 8 * ANSWER_MAX;

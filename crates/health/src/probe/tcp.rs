@@ -10,7 +10,9 @@ use tokio::time::timeout;
 
 use super::mysql::{self, Failure, Session};
 use super::stream::connect;
-use super::{Answer, ProbeError, Talk, Target};
+use super::talk::Talk;
+use crate::answer::{Answer, ProbeError};
+use crate::target::Target;
 
 pub(super) async fn ask(target: &Target) -> Result<Talk, ProbeError> {
     let mut session = Session::new(connect(target).await?);

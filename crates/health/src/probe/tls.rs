@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
@@ -10,12 +11,14 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::files::Files;
-use super::stream::Wire;
 use crate::answer::{ProbeError, Text};
 use config::probe::Tls;
 
 /// Goes over to TLS.
-pub(super) async fn connect<W: Wire>(wire: W, tls: &Tls, files: &Files) -> Result<TlsStream<W>, ProbeError> {
+pub(super) async fn connect<W>(wire: W, tls: &Tls, files: &Files) -> Result<TlsStream<W>, ProbeError>
+where
+    W: AsyncRead + AsyncWrite + Unpin,
+{
     let (connector, name) = (connector(tls, files)?, name(tls)?);
     Ok(connector.connect(name, wire).await?)
 }

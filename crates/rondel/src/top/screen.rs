@@ -2,15 +2,15 @@
 
 use std::cmp::Reverse;
 
-use control::admin::{BackendStatus, ListenerStatus, PhaseStatus, Status};
+use api::{BackendState, BackendStatus, ListenerStatus, LogLevel, Status};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
-use crate::backends::said;
-use crate::status::span;
+use crate::text::overrides;
+use crate::text::span;
 
 /// What is known, and how it is to be seen.
 pub(super) struct View {
@@ -116,7 +116,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View) {
         Constraint::Length(2),
         Constraint::Length(listeners + 2),
         Constraint::Min(3),
-        Constraint::Length(CHRONICLE + 1),
+        Constraint::Length(EVENTS + 1),
     ])
     .areas(frame.area());
     // No further than to the last.
@@ -125,16 +125,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View) {
     frame.render_widget(header(view), head);
     draw_listeners(frame, view, upper);
     draw_backends(frame, view, middle);
-    draw_chronicle(frame, view, lower);
+    draw_events(frame, view, lower);
 }
 
 fn header(view: &View) -> Paragraph<'_> {
     let status = &view.now;
-    let phase = match status.phase {
-        PhaseStatus::Serving => "serving",
-        PhaseStatus::Draining => "draining",
-        PhaseStatus::Ending => "ending",
-    };
+    let phase = status.phase;
     let workers: Vec<_> = status.workers.iter().map(|worker| worker.active.to_string()).collect();
     let first = format!(
         "rondel {}: {phase} for {}  connections: {} of {}, by worker {}",
@@ -193,32 +189,33 @@ fn draw_backends(frame: &mut Frame<'_>, view: &View, area: Rect) {
         Row::new([
             Cell::from(format!("{pool}/{}", backend.name)),
             Cell::from(backend.address.to_string()),
-            Cell::from(backend.state.clone()).style(colour(&backend.state)),
-            Cell::from(backend.role.clone().unwrap_or_else(none)),
+            Cell::from(backend.state.name()).style(colour(backend.state)),
+            Cell::from(backend.role.map_or_else(none, |role| role.to_string())),
             Cell::from(backend.weight.to_string()),
             Cell::from(backend.active.to_string()),
             Cell::from(format!("{:.0}", backend.rate)),
             Cell::from(size(out)),
             Cell::from(backend.connect_failed.to_string()),
-            Cell::from(said(backend.overrides)),
+            Cell::from(overrides(backend.overrides)),
             Cell::from(error.unwrap_or_else(none)),
         ])
     });
     let names = [
-        "BACKEND", "ADDRESS", "STATE", "ROLE", "WEIGHT", "CONNS", "NEW/s", "OUT/s", "FAILED", "SAID", "ERROR",
+        "BACKEND", "ADDRESS", "STATE", "ROLE", "WEIGHT", "CONNS", "NEW/s", "OUT/s", "FAILED", "OVERRIDE",
+        "ERROR",
     ];
     let widths = [20, 24, 8, 8, 6, 7, 7, 9, 7, 12, 40].map(Constraint::Length);
     frame.render_widget(table(rows, names, widths), area);
 }
 
-fn draw_chronicle(frame: &mut Frame<'_>, view: &View, area: Rect) {
+fn draw_events(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let now = view.now.started_at + view.now.uptime_seconds;
-    let entries = view.now.chronicle.iter().rev().take(CHRONICLE.into());
-    let line = |entry: &control::Entry| {
-        let style = match entry.level.as_str() {
-            "error" => Style::new().fg(Color::Red),
-            "warn" => Style::new().fg(Color::Yellow),
-            _ => Style::new(),
+    let entries = view.now.events.iter().rev().take(EVENTS.into());
+    let line = |entry: &api::Event| {
+        let style = match entry.level {
+            LogLevel::Error => Style::new().fg(Color::Red),
+            LogLevel::Warn => Style::new().fg(Color::Yellow),
+            LogLevel::Off | LogLevel::Info | LogLevel::Debug | LogLevel::Trace => Style::new(),
         };
         Line::styled(format!("{:>8} ago  {}", span(now - entry.at), entry.text), style)
     };
@@ -235,12 +232,12 @@ fn table<'a, const N: usize>(
     Table::new(rows, widths).header(header).block(Block::new().borders(Borders::TOP))
 }
 
-/// Beside the word, for who sees it.
-fn colour(state: &str) -> Style {
+/// The colour of a state, beside its word.
+fn colour(state: BackendState) -> Style {
     match state {
-        "up" => Style::new().fg(Color::Green),
-        "down" | "ejected" => Style::new().fg(Color::Red),
-        _ => Style::new(),
+        BackendState::Up => Style::new().fg(Color::Green),
+        BackendState::Down | BackendState::Ejected => Style::new().fg(Color::Red),
+        BackendState::Unknown => Style::new(),
     }
 }
 
@@ -264,12 +261,12 @@ fn size(bytes: Option<f64>) -> String {
 /// Listeners that are seen at most; those beyond are in `rondel status`.
 const LISTENERS_MAX: u16 = 8;
 
-/// Lines of the chronicle that are seen.
-const CHRONICLE: u16 = 5;
+/// How many events are shown.
+const EVENTS: u16 = 5;
 
 #[cfg(test)]
 mod tests {
-    use control::admin::Status;
+    use api::Status;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
@@ -289,7 +286,7 @@ mod tests {
             (1, "sorted by the file   s sorts, arrows move, q ends"),
             (3, "LISTENER ADDRESS POOL CONNS NEW/s IN/s OUT/s HELD"),
             (4, "web 0.0.0.0:80 app 12/10000 34 0 2.0K 0"),
-            (6, "BACKEND ADDRESS STATE ROLE WEIGHT CONNS NEW/s OUT/s FAILED SAID ERROR"),
+            (6, "BACKEND ADDRESS STATE ROLE WEIGHT CONNS NEW/s OUT/s FAILED OVERRIDE ERROR"),
             (7, "app/a 10.0.0.1:80 up primary 1 3 10 0 0 - -"),
             (8, "app/b 10.0.0.2:80 down - 7 9 24 1.0M 5 weight=7 connection refused"),
         ] {

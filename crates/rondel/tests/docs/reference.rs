@@ -89,7 +89,7 @@ fn configuration_is_current() {
 
 #[test]
 fn metrics_are_current() {
-    let rows = control::admin::described_metrics().map(|metric| {
+    let rows = admin::described_metrics().map(|metric| {
         let labels: Vec<_> = metric.labels.iter().copied().map(code).collect();
         [code(&metric.name), metric.kind.to_owned(), labels.join(", "), metric.help.to_owned()]
     });

@@ -380,7 +380,7 @@ fn the_chronicle_says_what_happened_as_the_log_does() {
 fn records() -> Vec<(String, String)> {
     let status: serde_json::Value = serde_json::from_str(&curl("/status.json", &[]).1).unwrap();
     let word = |record: &serde_json::Value, key| record[key].as_str().unwrap().to_owned();
-    let records = status["chronicle"].as_array().unwrap().iter();
+    let records = status["events"].as_array().unwrap().iter();
     records.map(|record| (word(record, "kind"), word(record, "text"))).collect()
 }
 

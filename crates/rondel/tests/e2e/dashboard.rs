@@ -50,7 +50,7 @@ fn a_browser_shows_a_death_and_the_loss_of_contact() {
     browser.wait_for("#problems", "backend alpha: down");
     println!("the page shows a death {:?} after the balancer knew of it", known.elapsed());
     browser.wait_for("#pools", "DOWN");
-    browser.wait_for("#chronicle", "backend alpha: is down");
+    browser.wait_for("#events", "backend alpha: is down");
     admin.done("drain web/beta");
     browser.wait_for("#problems", "no backend takes connections");
     browser.keep_picture("dashboard");
@@ -82,7 +82,7 @@ fn words_are_text_whatever_is_in_them() {
     let browser = Browser::start(390, 844);
     browser.go(&format!("http://{}/", Admin::http()));
     browser.wait_for("#problems", image);
-    browser.wait_for("#chronicle", image);
+    browser.wait_for("#events", image);
     assert_eq!(browser.run("return document.images.length", &json!([])), 0);
     // A telephone scrolls the tables, not the page.
     let wider = "return document.documentElement.scrollWidth - innerWidth";
@@ -142,7 +142,7 @@ fn viewers_are_told_what_happens_and_one_too_many_is_refused() {
     a.kill();
     for viewer in &mut viewers {
         let is_told = |records: &Value| records.to_string().contains("backend a: is down");
-        while !is_told(&viewer.next("chronicle")) {}
+        while !is_told(&viewer.next("events")) {}
     }
     // One leaves, another comes, and is told of what was.
     viewers.pop();
@@ -154,7 +154,7 @@ fn viewers_are_told_what_happens_and_one_too_many_is_refused() {
         }
         is_told
     });
-    assert!(late.next("chronicle").to_string().contains("backend a: is down"));
+    assert!(late.next("events").to_string().contains("backend a: is down"));
 
     lb.signal(Signal::TERM);
     assert_eq!(lb.ended(), 0);

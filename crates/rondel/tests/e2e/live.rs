@@ -65,7 +65,7 @@ fn a_name_that_does_not_exist_is_refused_with_those_that_do() {
         ("connections --ended --listener nope", "there is no listener nope; there is web"),
         ("connections --ended --backend web/nope", "there is no backend web/nope; there are web/a and web/b"),
         ("backends --pool nope", "there is no pool nope; there is web"),
-        ("explain 192.0.2.7 nope", "there is no listener nope; there is web"),
+        ("route 192.0.2.7 nope", "there is no listener nope; there is web"),
         ("failback nope", "there is no pool nope; there is web"),
         ("close --backend web/nope", "there is no backend web/nope; there are web/a and web/b"),
         ("drain web/c", "there is no backend web/c; did you mean `web/a`?"),
@@ -187,7 +187,7 @@ fn whom_a_client_would_get_is_whom_it_gets() {
         Setup::to(&[a.target(), b.target()]).pool("sticky", "balance: maglev", &[a.target(), b.target()]);
     let lb = Lb::start(&admin.of(maglev.listen("sticky", address(8081), "sticky", "")));
     let told = |client: IpAddr, listener: &str| {
-        let told = admin.done(&format!("explain {client} {listener}"));
+        let told = admin.done(&format!("route {client} {listener}"));
         told.lines().next().unwrap().rsplit(": ").next().unwrap().to_owned()
     };
     // To ask takes no turn.
@@ -201,7 +201,7 @@ fn whom_a_client_would_get_is_whom_it_gets() {
     assert_eq!(client.line(), told(client.local_address().ip(), "sticky"));
 
     admin.done("drain web/a");
-    let page = admin.done("explain 192.0.2.7 web");
+    let page = admin.done("route 192.0.2.7 web");
     assert!(page.contains("round_robin: b"), "{page}");
     assert!(
         page.lines().any(|line| line.starts_with("web/a ") && line.ends_with("its weight is 0")),
@@ -209,8 +209,8 @@ fn whom_a_client_would_get_is_whom_it_gets() {
     );
     assert!(page.lines().any(|line| line.starts_with("web/b ") && line.contains("100%")), "{page}");
     admin.done("drain web/b");
-    assert!(admin.done("explain 192.0.2.7 web").contains("the reason no_backend"));
-    assert!(admin.refused("explain 192.0.2.7 other").contains("there is no listener other"));
-    assert_eq!(admin.rondel("explain nonsense web").code, 2);
-    assert_eq!(curl("/explain", &["--data", "{}"]).0, "403");
+    assert!(admin.done("route 192.0.2.7 web").contains("the reason no_backend"));
+    assert!(admin.refused("route 192.0.2.7 other").contains("there is no listener other"));
+    assert_eq!(admin.rondel("route nonsense web").code, 2);
+    assert_eq!(curl("/route", &["--data", "{}"]).0, "403");
 }

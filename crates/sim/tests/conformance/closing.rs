@@ -1,4 +1,4 @@
-//! Sockets are closed, or reset.
+//! ListenGroup are closed, or reset.
 
 use driver::Driver;
 use sim::Read;

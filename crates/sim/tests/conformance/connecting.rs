@@ -1,4 +1,4 @@
-//! Sockets are connected.
+//! ListenGroup are connected.
 
 use driver::{Driver, Errno, Op};
 use sim::Read;

@@ -6,14 +6,14 @@ use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver::{Fd, ListenOptions, Ring, SocketKeepalive, Waker, listen};
+use driver::{Fd, ListenOptions, SocketKeepalive, Uring, Waker, listen};
 use sim::Read;
 use socket2::{Domain, Socket, Type};
 
 use crate::{BUFFERS, Side};
 
 pub(crate) struct Real {
-    ring: Ring,
+    ring: Uring,
     wakers: Arc<[Waker]>,
     listening: Vec<TcpListener>,
     serving: Option<TcpListener>,
@@ -24,7 +24,7 @@ pub(crate) struct Real {
 impl Real {
     pub(crate) fn new() -> Self {
         let wakers: Arc<[Waker]> = Arc::new([Waker::new().unwrap()]);
-        let ring = Ring::new(BUFFERS.into(), Arc::clone(&wakers), 0).unwrap();
+        let ring = Uring::new(BUFFERS.into(), Arc::clone(&wakers), 0).unwrap();
         Self { ring, wakers, listening: Vec::new(), serving: None, queued: Vec::new() }
     }
 }
@@ -37,10 +37,10 @@ fn listener(backlog: u32) -> TcpListener {
 }
 
 impl Side for Real {
-    type Kernel = Ring;
+    type Kernel = Uring;
     type Peer = TcpStream;
 
-    fn kernel(&mut self) -> &mut Ring {
+    fn kernel(&mut self) -> &mut Uring {
         &mut self.ring
     }
 

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver::Fd;
+use driver::ListenGroup;
 use sim::{Kernel, Read, Stage};
-use table::Sockets;
 
 use crate::{BUFFERS, Side, open};
 
 pub(crate) struct Simulated {
     stage: Stage,
     kernel: Kernel,
-    listening: Vec<Arc<Sockets>>,
+    listening: Vec<Arc<ListenGroup>>,
 }
 
 impl Simulated {

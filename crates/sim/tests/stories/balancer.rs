@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use config::Config;
 use connection::CloseReason;
 use driver::Driver;
+use driver::ListenGroup;
 use sim::{Kernel, Peer, Read, Stage};
 use table::{
-    Availability, BackendState, Inputs, PerWorker, Phase, PoolInputs, Published, Role, Semaphore, Sockets,
-    Table,
+    Availability, BackendState, Inputs, PerWorker, Phase, PoolInputs, Published, Role, Semaphore, Table,
 };
 use worker::{QuerySender, Recorder, Records, Settings, Worker};
 
@@ -33,7 +33,7 @@ pub(crate) struct Balancer {
     pub(crate) config: Config,
     /// Of connections that ended, if the config has an access log.
     pub(crate) records: Records,
-    sockets: Arc<Sockets>,
+    sockets: Arc<ListenGroup>,
     /// Places for two workers, of which the second is not there.
     pub(crate) gate: Arc<Semaphore>,
     pub(crate) query_sender: QuerySender,

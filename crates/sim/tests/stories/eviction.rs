@@ -52,12 +52,12 @@ fn an_attempt_at_what_is_no_longer_the_primary_is_made_at_the_new_one() {
     balancer.turn_while_there_is_something();
     let mut client = balancer.client();
     assert_eq!(client.send(5), 5);
-    assert_eq!(balancer.listener().pool.backends[0].gate.active(), 1);
+    assert_eq!(balancer.listener().pool.backends[0].semaphore.active(), 1);
     // Nobody is, for a while: the client waits.
     balancer.reload(&[(silent, REPLICA), (serving, REPLICA)]);
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.listener().pool.backends[0].gate.active(), 0);
-    assert_eq!(balancer.listener().hold_gate.active(), 1);
+    assert_eq!(balancer.listener().pool.backends[0].semaphore.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 1);
     balancer.reload(&[(silent, REPLICA), (serving, PRIMARY)]);
     balancer.turn_while_there_is_something();
     let mut backend = balancer.next_backend();
@@ -98,14 +98,14 @@ fn a_connect_that_came_about_too_late_is_none() {
     let mut client = balancer.stage.connect(balancer.listener().address);
     // Accepted, and the connect is on its way.
     balancer.turn();
-    while balancer.listener().pool.backends[0].gate.active() == 0 {
+    while balancer.listener().pool.backends[0].semaphore.active() == 0 {
         balancer.turn();
     }
     assert!(balancer.stage.is_ready(), "the connect has come about");
     balancer.reload(&[(address, REPLICA)]);
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.listener().hold_gate.active(), 1);
-    assert_eq!(balancer.listener().pool.backends[0].gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 1);
+    assert_eq!(balancer.listener().pool.backends[0].semaphore.active(), 0);
     assert_eq!(balancer.read(&mut client), Read::Nothing);
 }
 

@@ -90,7 +90,7 @@ fn who_has_no_backend_is_listed_and_closed_as_well() {
     assert!(found.listed[0].backend.is_none());
     assert_eq!(balancer.asked(ConnectionFilter::default(), CLOSE).number, 1);
     assert_eq!(balancer.read(&mut waiting), Read::Reset);
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 
     let silent = balancer.stage.silent();
     balancer.config.listeners[0].target_role = TargetRole::Any;
@@ -102,7 +102,7 @@ fn who_has_no_backend_is_listed_and_closed_as_well() {
     assert_eq!(found.listed[0].backend.as_ref().map(|backend| backend.address), Some(silent));
     assert_eq!(balancer.asked(ConnectionFilter::default(), CLOSE).number, 1);
     assert_eq!(balancer.read(&mut connecting), Read::Reset);
-    assert_eq!(balancer.listener().pool.backends[0].gate.active(), 0);
+    assert_eq!(balancer.listener().pool.backends[0].semaphore.active(), 0);
     assert_eq!(balancer.ended(), [(CloseReason::ClosedByOperator, 2)]);
 }
 

@@ -84,15 +84,15 @@ fn a_client_accepted_as_a_drain_begins_goes_by_the_table_in_force() {
 fn a_listener_that_goes_passes_its_wake_up_on() {
     let mut balancer = Balancer::with(0, 64, 1, |_| ());
     // The other worker has the one place, and two more clients.
-    assert!(balancer.gate.enter(1));
+    assert!(balancer.gate.try_acquire(1));
     balancer.gate.wait(1);
     balancer.stage.connect(balancer.listener().address);
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.gate.leave(), Some(1));
-    assert!(balancer.gate.enter(1));
+    assert_eq!(balancer.gate.release(), Some(1));
+    assert!(balancer.gate.try_acquire(1));
     balancer.gate.wait(1);
     // It gives the place back, and this one is woken, as it is its turn.
-    assert_eq!(balancer.gate.leave(), Some(0));
+    assert_eq!(balancer.gate.release(), Some(0));
     let (address, sockets) = balancer.stage.listen();
     let config = Config::forward(address, &[balancer.stage.serving()]);
     balancer.published.publish(Table::build(&config, vec![sockets], 1, None, None));

@@ -27,7 +27,7 @@ fn a_held_client_gets_the_new_primary_and_all_it_said() {
     let mut backend = balancer.stage.accepted().expect("it is connected now");
     assert_eq!(balancer.read(&mut backend), Read::Bytes(10));
     assert_eq!(balancer.read(&mut backend), Read::Fin);
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_hold_is_bounded_in_number_and_in_time() {
     balancer.pass(Duration::from_millis(20));
     assert_eq!(balancer.ended(), [(CloseReason::NoPrimary, 2), (CloseReason::HoldFull, 1)]);
     assert_eq!(balancer.read(&mut clients[0]), Read::Reset);
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 }
 
 #[test]
@@ -51,11 +51,11 @@ fn a_held_client_that_resets_makes_room_and_one_that_finished_does_not() {
     client.send(1);
     client.finish();
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.listener().hold_gate.active(), 1);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 1);
     client.reset();
     balancer.turn_while_there_is_something();
     assert_eq!(balancer.ended(), [(CloseReason::ClientReset, 1)]);
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
     // There is room for another.
     let mut another = balancer.client();
     assert_eq!(balancer.read(&mut another), Read::Nothing);
@@ -69,7 +69,7 @@ fn who_waits_goes_by_the_table_in_force() {
     balancer.config.listeners[0].target_role = TargetRole::Any;
     balancer.reload(&[]);
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
     balancer.next_backend();
 }
 
@@ -82,7 +82,7 @@ fn those_who_wait_end_with_the_process() {
     balancer.turn_while_there_is_something();
     assert_eq!(balancer.read(&mut client), Read::Reset);
     assert_eq!(balancer.ended(), [(CloseReason::Drained, 1)]);
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 }
 
 /// It is dead, and nobody knows yet.
@@ -92,16 +92,16 @@ fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
     let mut client = balancer.client();
     assert_eq!(client.send(10), 10);
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.listener().hold_gate.active(), 1);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 1);
     let next = balancer.stage.serving();
     balancer.config.pools[0].backends[1].address = next;
     balancer.reload(&[(balancer.backend(0), standing(Role::Primary))]);
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.listener().hold_gate.active(), 1, "it has tried this one once more");
+    assert_eq!(balancer.listener().hold_semaphore.active(), 1, "it has tried this one once more");
     balancer.reload(&[(next, standing(Role::Primary))]);
     let mut backend = balancer.next_backend();
     assert_eq!(balancer.read(&mut backend), Read::Bytes(10));
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
     assert_eq!(balancer.ended(), []);
 }
 
@@ -121,7 +121,7 @@ fn a_client_that_the_primary_refuses_tries_it_again_and_again_but_not_at_once() 
     balancer.pass(Duration::from_millis(1100));
     balancer.next_backend();
     assert_eq!((picked(), counters.of(0).retried.get()), (3, 0));
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn who_is_refused_by_the_primary_is_so_in_the_end() {
     balancer.pass(REFUSED_HOLD.mul_f32(0.2));
     assert_eq!(balancer.read(&mut client), Read::Reset);
     assert_eq!(balancer.ended(), [(CloseReason::ConnectRefused, 2)]);
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 }
 
 #[test]
@@ -145,11 +145,11 @@ fn a_client_that_the_primary_refuses_may_reset_while_it_is_tried_again() {
     let mut balancer = refused(1);
     let client = balancer.client();
     balancer.pass(Duration::from_millis(1100));
-    assert_eq!(balancer.listener().hold_gate.active(), 1);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 1);
     client.reset();
     balancer.turn_while_there_is_something();
     assert_eq!(balancer.ended(), [(CloseReason::ClientReset, 1)]);
-    assert_eq!(balancer.listener().hold_gate.active(), 0);
+    assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 }
 
 #[test]
@@ -224,11 +224,11 @@ fn who_has_tried_the_backend_with_a_place_holds_nobody_up() {
     let (_one, backend) = balancer.relay();
     // Each of them is refused once, and waits for the other.
     let (_two, _three) = (balancer.client(), balancer.client());
-    assert_eq!(balancer.listener().pool.queue_gate.active(), 2);
+    assert_eq!(balancer.listener().pool.queue_semaphore.active(), 2);
     assert_eq!(balancer.listener().pool.backends[1].failures_in_a_row(), 2);
     backend.reset();
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.listener().pool.queue_gate.active(), 1);
+    assert_eq!(balancer.listener().pool.queue_semaphore.active(), 1);
 }
 
 /// Another worker has the place, and says that it is free.
@@ -242,11 +242,11 @@ fn a_place_that_another_worker_gives_back_is_heard_of() {
     assert_eq!(picked, table::Picked::Backend(table::BackendIndex(0)));
     let _client = balancer.client();
     assert!(balancer.stage.accepted().is_none());
-    let woken: Vec<usize> = pool.backends[0].leave().collect();
+    let woken: Vec<usize> = pool.backends[0].release().collect();
     assert_eq!(woken, [0]);
     balancer.stage.wakers()[0].wake();
     balancer.turn_while_there_is_something();
-    assert_eq!(pool.queue_gate.active(), 0);
+    assert_eq!(pool.queue_semaphore.active(), 0);
     balancer.next_backend();
 }
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use config::{Config, TargetRole, Waiting};
 use connection::CloseReason;
+use driver::{ListenGroup, Owner};
 use proptest::prelude::*;
-use table::{
-    BackendIndex, Explanation, Inputs, Listener, Outcome, Picked, PoolInputs, Sockets, Table, explain,
-};
+use table::{BackendIndex, Explanation, Inputs, Listener, Outcome, Picked, PoolInputs, Table, explain};
 
 use crate::story::{
-    DEMANDS, POLICIES, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, WORKERS, address, config, standing,
+    POLICIES, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, TARGET_ROLES, WORKERS, address, config, state,
 };
 
 #[test]
@@ -55,15 +54,22 @@ fn who_finds_nobody_is_told_what_it_waits_for_or_why_it_is_refused() {
         ("queue: { size: 0, timeout: 1s }", Outcome::Refused(CloseReason::QueueFull)),
     ] {
         let table = table(&config(queue, &["max_connections: 1"]), TargetRole::Any, "?");
-        assert!(table.0.listeners[0].pool.backends[0].gate.enter(1));
+        assert!(table.0.listeners[0].pool.backends[0].semaphore.try_acquire(1));
         assert_eq!(told(&table).outcome, expected);
     }
 }
 
 /// `known` is a letter for each backend; expected are the obstacles of each, and the outcome.
 #[track_caller]
-fn check(keys: &str, backends: &[&str], known: &str, demand: TargetRole, obstacles: &str, outcome: &str) {
-    let table = table(&config(keys, backends), demand, known);
+fn check(
+    keys: &str,
+    backends: &[&str],
+    known: &str,
+    target_role: TargetRole,
+    obstacles: &str,
+    outcome: &str,
+) {
+    let table = table(&config(keys, backends), target_role, known);
     let told = told(&table);
     let letter = |index: BackendIndex| crate::story::letter(index).to_string();
     let cases = told.cases.iter().map(|case| {
@@ -79,19 +85,17 @@ fn check(keys: &str, backends: &[&str], known: &str, demand: TargetRole, obstacl
     assert_eq!(found, outcome);
 }
 
-/// A table with a listener of this demand, what it was built from, and what was known then.
-fn table(config: &Config, demand: TargetRole, known: &str) -> (Table, config::Pool, PoolInputs) {
+/// A table with a listener of this target_role, what it was built from, and what was known then.
+fn table(config: &Config, target_role: TargetRole, known: &str) -> (Table, config::Pool, PoolInputs) {
     let mut config = config.clone();
     let like = Config::forward(address(9), &[address(0)]).listeners.remove(0);
-    config.listeners = vec![config::Listener { target_role: demand, ..like }];
+    config.listeners = vec![config::Listener { target_role, ..like }];
     let addresses = config.pools[0].backends.iter().map(|backend| backend.address);
-    let health = PoolInputs {
-        backends: addresses.zip(known.chars().map(standing)).collect(),
-        ..PoolInputs::default()
-    };
+    let health =
+        PoolInputs { backends: addresses.zip(known.chars().map(state)).collect(), ..PoolInputs::default() };
     let now = Story::new("", &[""]).now;
     let of_all = Inputs { now, pools: [("pool".to_owned(), health.clone())].into() };
-    let sockets = vec![Arc::new(Sockets::new(Vec::new()))];
+    let sockets = vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))];
     (Table::build(&config, sockets, WORKERS, Some(&of_all), None), config.pools.remove(0), health)
 }
 
@@ -111,7 +115,7 @@ proptest! {
         policy in 0..POLICIES.len(),
         known in "[.xe?PRrL]{4}",
         bounds in prop::collection::vec(0_u8..3, 4),
-        demand in 0..DEMANDS.len(),
+        target_role in 0..TARGET_ROLES.len(),
         clients in prop::collection::vec(0_u32..50, 1..20),
     ) {
         // One primary at most.
@@ -123,13 +127,13 @@ proptest! {
         let mut story = Story::new(&keys, &bounds);
         story.tell(&known);
         for number in clients {
-            let peek = |story: &Story| story.pool().peek(DEMANDS[demand], &mut story.dice.clone(), client(number));
+            let peek = |story: &Story| story.pool().peek(TARGET_ROLES[target_role], &mut story.dice.clone(), client(number));
             let foreseen = peek(&story);
             prop_assert_eq!(foreseen, peek(&story));
-            let picked = story.pick_for(DEMANDS[demand], &[], number);
+            let picked = story.pick_for(TARGET_ROLES[target_role], &[], number);
             prop_assert_eq!(foreseen, picked);
             if let Picked::Backend(index) = picked {
-                prop_assert!(story.pool().share(DEMANDS[demand], index) > 0);
+                prop_assert!(story.pool().share(TARGET_ROLES[target_role], index) > 0);
             }
         }
     }

@@ -1,9 +1,9 @@
-//! The crate from outside: what is known of backends goes in, picks and fates come out.
+//! The crate from outside: inputs go in, picks and evictions come out.
 
-mod demands; // Who may be picked, by what the listener wants.
-mod explain; // Picks that are foretold.
-mod fates; // What becomes of established connections.
-mod leaving; // What becomes of those whose backend or listener leaves.
+mod evictions; // Which established connections are closed because of the state of their backend.
+mod explain; // Where a client would be routed, and why.
 mod policies; // How one is picked: shares, counts, bounds.
-mod story; // What the others tell their tests in.
+mod removed; // Which established connections are closed because their backend or listener is drained or removed.
+mod story; // What the others write their tests with.
+mod target_roles; // Which backends may be picked, by the target role of the listener.
 mod tiers; // Which tier serves, over time.

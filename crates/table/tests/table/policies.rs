@@ -44,7 +44,7 @@ fn fewest_connections_for_the_weight() {
     assert_eq!(first, "abcabc");
     // Two leave `b`: it takes the next two.
     for _ in 0..2 {
-        assert_eq!(story.pool().backends[1].leave().count(), 0);
+        assert_eq!(story.pool().backends[1].release().count(), 0);
     }
     assert_eq!([story.pick(), story.pick()], [BackendIndex(1); 2]);
 
@@ -119,7 +119,7 @@ fn a_full_backend_is_passed_over_and_all_full_is_not_nobody() {
         let (a, b) = (BackendIndex(0), BackendIndex(1));
         assert_eq!(story.pick_for(TargetRole::Any, &[a], 1), Picked::Full, "{policy}");
         assert_eq!(story.pick_for(TargetRole::Any, &[a, b], 1), Picked::None, "{policy}");
-        assert_eq!(story.pool().backends[1].leave().count(), 0);
+        assert_eq!(story.pool().backends[1].release().count(), 0);
         counts = story.picks(1);
         assert_eq!(counts, [0, 1, 0], "{policy}");
         assert_eq!(Story::new(&keys, &["weight: 0"]).pick_for(TargetRole::Any, &[], 1), Picked::None);
@@ -147,7 +147,7 @@ fn places_outlive_a_swap() {
     let before = story.table.clone();
     story.tell("..");
     assert_eq!(story.picks(4), [0, 4]);
-    assert_eq!(before.pools[0].backends[0].leave().count(), 0);
+    assert_eq!(before.pools[0].backends[0].release().count(), 0);
     assert_eq!(story.picks(4), [1, 3]);
     // What has no bound is counted all the same, for the file that will have one.
     story.config = config("probe: { tcp: {} }", &["", ""]);
@@ -155,7 +155,8 @@ fn places_outlive_a_swap() {
     assert_eq!(story.picks(4), [2, 2]);
     story.config = config("balance: least_connections; probe: { tcp: {} }", &["max_connections: 5", ""]);
     story.tell("..");
-    let active = |story: &Story| story.pool().backends.iter().map(|backend| backend.gate.active()).collect();
+    let active =
+        |story: &Story| story.pool().backends.iter().map(|backend| backend.semaphore.active()).collect();
     let before: Vec<u32> = active(&story);
     assert_eq!(before, [4, 11]);
     assert_eq!(story.picks(2), [1, 1]);
@@ -171,9 +172,9 @@ fn whoever_waits_is_told_of_places() {
     let waiters = &story.pool().waiters;
     waiters.wait(1);
     // Also of one whose backend is the pool's no longer, and each once.
-    assert_eq!(before.pools[0].backends[1].leave().collect::<Vec<_>>(), [1]);
+    assert_eq!(before.pools[0].backends[1].release().collect::<Vec<_>>(), [1]);
     assert!(!waiters.waits(1));
-    assert_eq!(before.pools[0].backends[0].leave().count(), 0);
+    assert_eq!(before.pools[0].backends[0].release().count(), 0);
 }
 
 #[test]
@@ -252,7 +253,7 @@ proptest! {
                 }
             } else if active[who] > 0 {
                 active[who] -= 1;
-                prop_assert_eq!(story.pool().backends[who].leave().count(), 0);
+                prop_assert_eq!(story.pool().backends[who].release().count(), 0);
             }
         }
     }

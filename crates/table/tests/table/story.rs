@@ -10,7 +10,7 @@ pub(crate) const PRIMARY: TargetRole =
     TargetRole::Primary(Waiting { connections_max: 1, timeout: Duration::from_secs(1) });
 pub(crate) const REPLICA: TargetRole = TargetRole::Replica(Fallback::None);
 pub(crate) const REPLICA_OR_PRIMARY: TargetRole = TargetRole::Replica(Fallback::Primary);
-pub(crate) const DEMANDS: [TargetRole; 4] = [TargetRole::Any, PRIMARY, REPLICA, REPLICA_OR_PRIMARY];
+pub(crate) const TARGET_ROLES: [TargetRole; 4] = [TargetRole::Any, PRIMARY, REPLICA, REPLICA_OR_PRIMARY];
 
 pub(crate) const POLICIES: [&str; 4] = ["round_robin", "least_connections", "random", "maglev"];
 
@@ -43,7 +43,7 @@ impl Story {
         let backends = &self.config.pools[0].backends;
         let addresses = backends.iter().map(|backend| backend.address);
         let health = PoolInputs {
-            backends: addresses.zip(known.chars().map(standing)).collect(),
+            backends: addresses.zip(known.chars().map(state)).collect(),
             failback: known.ends_with('!'),
             ..PoolInputs::default()
         };
@@ -60,8 +60,13 @@ impl Story {
     }
 
     /// A pick of a client, the place kept.
-    pub(crate) fn pick_for(&mut self, demand: TargetRole, tried: &[BackendIndex], client: u32) -> Picked {
-        self.table.pools[0].pick(demand, tried, &mut self.dice, || IpAddr::from(client.to_be_bytes()))
+    pub(crate) fn pick_for(
+        &mut self,
+        target_role: TargetRole,
+        tried: &[BackendIndex],
+        client: u32,
+    ) -> Picked {
+        self.table.pools[0].pick(target_role, tried, &mut self.dice, || IpAddr::from(client.to_be_bytes()))
     }
 
     /// A pick of anybody, which is to give somebody.
@@ -83,9 +88,9 @@ impl Story {
     }
 
     /// The letters of all that may be picked.
-    pub(crate) fn candidates(&mut self, demand: TargetRole) -> String {
+    pub(crate) fn candidates(&mut self, target_role: TargetRole) -> String {
         let mut tried = Vec::new();
-        while let Picked::Backend(index) = self.pick_for(demand, &tried, 1) {
+        while let Picked::Backend(index) = self.pick_for(target_role, &tried, 1) {
             assert!(!tried.contains(&index));
             tried.push(index);
         }
@@ -122,7 +127,7 @@ pub(crate) fn address(index: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, u8::try_from(index + 1).unwrap()], 80))
 }
 
-pub(crate) fn standing(known: char) -> BackendState {
+pub(crate) fn state(known: char) -> BackendState {
     let availability = match known {
         '?' => Availability::Unknown,
         'x' => Availability::Down,

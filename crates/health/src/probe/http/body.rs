@@ -2,7 +2,7 @@
 
 use httparse::{Header, Status, parse_chunk_size};
 
-use super::super::ANSWER_MAX;
+use super::super::talk::ANSWER_MAX;
 use config::probe::Method;
 
 /// What has come of a body.
@@ -101,7 +101,7 @@ mod tests {
     use httparse::Header;
     use proptest::prelude::*;
 
-    use super::super::super::ANSWER_MAX;
+    use super::super::super::talk::ANSWER_MAX;
     use super::Body;
     use config::probe::Method;
 

@@ -1,16 +1,16 @@
 //! The errors of MySQL and MariaDB by their numbers.
 
-use super::super::meaning::Meaning;
-use super::super::meaning::Meaning::{Account, Down, Full, NotPrimary};
+use super::super::error_class::ErrorClass;
+use super::super::error_class::ErrorClass::{Account, Down, Full, NotPrimary};
 
 /// What the error `code` says of the server.
-pub(super) fn meaning(code: u16) -> Option<Meaning> {
-    ERRORS.iter().find(|(listed, ..)| *listed == code).map(|(_, meaning, _)| *meaning)
+pub(super) fn class(code: u16) -> Option<ErrorClass> {
+    ERRORS.iter().find(|(listed, ..)| *listed == code).map(|(_, class, _)| *class)
 }
 
 /// Errors by number, from <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html> and
 /// <https://mariadb.com/docs/server/reference/error-codes>. A number that one of the two does not have is marked.
-const ERRORS: &[(u16, Meaning, &str)] = &[
+const ERRORS: &[(u16, ErrorClass, &str)] = &[
     (1040, Full, "ER_CON_COUNT_ERROR"),
     // The server cannot resolve the address of this host.
     (1042, Account, "ER_BAD_HOST_ERROR"),
@@ -58,7 +58,7 @@ const ERRORS: &[(u16, Meaning, &str)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{ERRORS, Meaning, meaning};
+    use super::{ERRORS, ErrorClass, class};
 
     #[test]
     fn an_error_of_the_probes_account_says_nothing_of_the_server() {
@@ -66,21 +66,24 @@ mod tests {
             1044, 1045, 1130, 1142, 1143, 1227, 1251, 1275, 1370, 1524, 1698, 1820, 1862, 3118, 3159, 3879,
             3955, 4150, 4151,
         ] {
-            assert_eq!(meaning(code), Some(Meaning::Account), "{code}");
+            assert_eq!(class(code), Some(ErrorClass::Account), "{code}");
         }
     }
 
     #[test]
     fn what_other_errors_say_of_the_server() {
         for (said, codes) in [
-            (Some(Meaning::Full), &[1040, 1135, 1203, 1226][..]),
-            (Some(Meaning::Down), &[1047, 1053, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3032, 3168]),
-            (Some(Meaning::NotPrimary), &[1290, 1792, 1836]),
+            (Some(ErrorClass::Full), &[1040, 1135, 1203, 1226][..]),
+            (
+                Some(ErrorClass::Down),
+                &[1047, 1053, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3032, 3168],
+            ),
+            (Some(ErrorClass::NotPrimary), &[1290, 1792, 1836]),
             // Unknown error, parse error, unknown variable, bad handshake.
             (None, &[1105, 1064, 1193, 1043, 0, u16::MAX]),
         ] {
             for code in codes {
-                assert_eq!(meaning(*code), said, "{code}");
+                assert_eq!(class(*code), said, "{code}");
             }
         }
     }

@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::files::Files;
 use super::super::stream::{Stream, Wire, farewell};
-use super::super::{ANSWER_MAX, tls};
+use super::super::talk::ANSWER_MAX;
+use super::super::tls;
 use super::bytes::Bytes;
 use super::proof::{NATIVE, is_known, proof};
 use crate::answer::{ProbeError, Text};

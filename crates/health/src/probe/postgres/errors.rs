@@ -4,8 +4,8 @@ use std::{error, io};
 
 use tokio_postgres::Error;
 
-use super::super::meaning::Meaning;
-use super::super::meaning::Meaning::{Account, Down, Full, NotPrimary};
+use super::super::error_class::ErrorClass;
+use super::super::error_class::ErrorClass::{Account, Down, Full, NotPrimary};
 use crate::answer::{ProbeError, Role, Text};
 
 /// The role of a server that answered with this error, if that tells one.
@@ -13,22 +13,22 @@ pub(super) fn role(error: &Error) -> Result<Role, ProbeError> {
     match error.as_db_error() {
         Some(said) => {
             let text = Text::new(format_args!("{}: {said}", said.code().code()));
-            Meaning::of(meaning(said.code().code()), text)
+            ErrorClass::of(class(said.code().code()), text)
         }
         None => Err(unsaid(error)),
     }
 }
 
 /// What the error with this SQLSTATE says of the server.
-fn meaning(state: &str) -> Option<Meaning> {
-    STATES.iter().find(|(listed, ..)| state.starts_with(listed)).map(|(_, meaning, _)| *meaning)
+fn class(state: &str) -> Option<ErrorClass> {
+    STATES.iter().find(|(listed, ..)| state.starts_with(listed)).map(|(_, class, _)| *class)
 }
 
 /// Errors by SQLSTATE, or by its first two digits, which are a class:
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 ///
 /// `08P01`, a violation of the protocol, is not listed: `PgBouncer` says it where the server behind it is gone.
-const STATES: &[(&str, Meaning, &str)] = &[
+const STATES: &[(&str, ErrorClass, &str)] = &[
     ("25006", NotPrimary, "read_only_sql_transaction"),
     // A password that is wrong or has expired, a role that may not log in, a line of `pg_hba.conf`.
     ("28", Account, "invalid_authorization_specification"),
@@ -85,26 +85,26 @@ fn login(why: &str, text: Text) -> ProbeError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Meaning, STATES, meaning};
+    use super::{ErrorClass, STATES, class};
 
     #[test]
     fn an_error_of_the_probes_account_says_nothing_of_the_server() {
         for state in ["28000", "28P01", "3D000", "42501", "55000", "57P04"] {
-            assert_eq!(meaning(state), Some(Meaning::Account), "{state}");
+            assert_eq!(class(state), Some(ErrorClass::Account), "{state}");
         }
     }
 
     #[test]
     fn what_other_errors_say_of_the_server() {
         for (said, states) in [
-            (Some(Meaning::Full), &["53300"][..]),
-            (Some(Meaning::Down), &["57P01", "57P02", "57P03"]),
-            (Some(Meaning::NotPrimary), &["25006"]),
+            (Some(ErrorClass::Full), &["53300"][..]),
+            (Some(ErrorClass::Down), &["57P01", "57P02", "57P03"]),
+            (Some(ErrorClass::NotPrimary), &["25006"]),
             // Protocol violation, disk full, syntax error, query cancelled, internal error, none at all.
             (None, &["08P01", "53100", "42601", "57014", "XX000", ""]),
         ] {
             for state in states {
-                assert_eq!(meaning(state), said, "{state}");
+                assert_eq!(class(state), said, "{state}");
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use redis::{ErrorKind, RedisError};
 
-use super::super::meaning::Meaning;
-use super::super::meaning::Meaning::{Account, Down, Full, NotPrimary};
+use super::super::error_class::ErrorClass;
+use super::super::error_class::ErrorClass::{Account, Down, Full, NotPrimary};
 use crate::answer::{ProbeError, Role, Text};
 
 /// The role of a server that answered with this error, if that tells one.
@@ -16,19 +16,19 @@ pub(super) fn role(error: &RedisError) -> Result<Role, ProbeError> {
         ErrorKind::Io | ErrorKind::Parse => Err(ProbeError::Protocol(text)),
         _ => {
             let said = format!("{} {}", error.code().unwrap_or_default(), error.detail().unwrap_or_default());
-            Meaning::of(meaning(&said), text)
+            ErrorClass::of(class(&said), text)
         }
     }
 }
 
 /// What an error in these words says of the server.
-fn meaning(said: &str) -> Option<Meaning> {
-    ERRORS.iter().find(|(words, _)| said.starts_with(words)).map(|(_, meaning)| *meaning)
+fn class(said: &str) -> Option<ErrorClass> {
+    ERRORS.iter().find(|(words, _)| said.starts_with(words)).map(|(_, class)| *class)
 }
 
 /// Errors by the words that they begin with. The first word is the code, and `ERR` is the code of all that have none:
 /// <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>. The words are those of the server's source.
-const ERRORS: &[(&str, Meaning)] = &[
+const ERRORS: &[(&str, ErrorClass)] = &[
     // A script runs for longer than `busy-reply-threshold`: no client is served.
     ("BUSY ", Down),
     ("CLUSTERDOWN ", Down),

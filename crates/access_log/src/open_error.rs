@@ -1,0 +1,39 @@
+//! Why the access log cannot be opened.
+
+use std::fmt;
+use std::io;
+
+use rustix::io::Errno;
+
+/// The access log cannot be opened.
+#[derive(Debug)]
+pub struct OpenError {
+    /// Its target, as the configuration names it.
+    pub to: String,
+    /// The error of the kernel.
+    pub error: io::Error,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to, error } = self;
+        write!(f, "access_log: {to}: {error}\n  {}", cure(error.kind(), error.raw_os_error()))
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// What to do when the access log cannot be opened.
+fn cure(kind: io::ErrorKind, number: Option<i32>) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => "make the folder, or start the syslog daemon, or choose another place",
+        io::ErrorKind::PermissionDenied => {
+            "let the user of the process write there, as `LogsDirectory=rondel` in a systemd unit does for /var/log/rondel"
+        }
+        io::ErrorKind::ConnectionRefused => "nobody listens at the socket: start the syslog daemon",
+        _ if number == Some(Errno::NXIO.raw_os_error()) => {
+            "it is a FIFO that nobody reads: start the reader before"
+        }
+        _ => "choose another place in `access_log`, or say `off`",
+    }
+}

@@ -1,0 +1,38 @@
+//! What goes over the admin interface, as JSON: the types that a running rondel and its commands share.
+//!
+//! The crate has no logic beyond reading and writing these values. States, roles, kinds and results are enums; a program that gets a
+//! word it does not know refuses the whole answer.
+
+#[macro_use]
+mod names;
+
+mod status; // The state of the process at one moment. Start here.
+
+mod answer;
+mod backend_name;
+mod command;
+mod connections;
+mod durations;
+mod ended;
+mod event;
+mod pool;
+mod route;
+
+pub use crate::answer::{Answer, Refused};
+pub use crate::backend_name::BackendName;
+pub use crate::command::Command;
+pub use crate::connections::{
+    Close, ConnectionId, ConnectionState, ConnectionStatus, Connections, LIMIT_MAX, Query,
+};
+pub use crate::durations::Durations;
+pub use crate::ended::{ConnectionCounts, Ended, Termination};
+pub use crate::event::{EVENT_CHARS_MAX, Event, EventKind};
+pub use crate::pool::{
+    BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Override, PoolStatus, ProbeStatus, Tier,
+    Verdict,
+};
+pub use crate::route::{Route, RouteBackend, RouteOutcome, RouteQuery};
+pub use crate::status::{
+    AccessLogStatus, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ReloadStatus, RemovedKind,
+    RemovedStatus, Status, WorkerStatus,
+};

@@ -1,0 +1,71 @@
+//! Which backend a client would get.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BackendStatus, Balance, ListenerRole, Tier};
+
+/// A client and the listener that it connects to. As JSON, the body of `POST /route`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteQuery {
+    /// The client's address.
+    pub client: IpAddr,
+    /// The name of the listener.
+    pub listener: String,
+}
+
+/// What a client would get that connects now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// The result.
+    pub outcome: RouteOutcome,
+    /// The names of the backends that it may get: one, or those that are picked from at random.
+    pub chosen: Vec<String>,
+    /// The reason, in a sentence.
+    pub why: String,
+    /// The pool.
+    pub pool: String,
+    /// How a backend is picked.
+    pub balance: Balance,
+    /// The role that the listener needs; `null` if any backend will do.
+    pub role: Option<ListenerRole>,
+    /// The tier that serves.
+    pub serving: Tier,
+    /// The backends of the pool.
+    pub backends: Vec<RouteBackend>,
+}
+
+names! {
+    /// What a client gets.
+    pub enum RouteOutcome {
+        /// A backend.
+        Backend = "backend",
+        /// A backend that is picked at random.
+        OneOf = "one_of",
+        /// It waits until there is a primary.
+        Held = "held",
+        /// It waits until a backend is not full.
+        Queued = "queued",
+        /// It is reset.
+        Refused = "refused",
+        /// It is not accepted: it waits in the kernel's queue, or the process does not listen.
+        NotAccepted = "not_accepted",
+    }
+}
+
+/// A backend that a client may get, or the reasons against it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteBackend {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its share of such connections, in percent; 0 if it cannot be picked.
+    pub share_percent: f64,
+    /// Why it cannot be picked, in words.
+    pub obstacles: Vec<String>,
+    /// The same backend in the status.
+    pub status: BackendStatus,
+}

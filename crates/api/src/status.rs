@@ -1,0 +1,198 @@
+//! The state of the process at one moment: what `rondel status --json` prints, and what the metrics are made of.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ClosedCounts, Event, PoolStatus};
+
+/// The state of the process. Counts start with the process, or with the listener or the backend if that was added later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the program.
+    pub version: String,
+    /// Where the process is in its life.
+    pub phase: Phase,
+    /// When the process started, in seconds since 1970.
+    pub started_at: f64,
+    /// How long ago that is, in seconds.
+    pub uptime_seconds: f64,
+    /// Connections of the process.
+    pub connections: Permits,
+    /// The workers, by number.
+    pub workers: Vec<WorkerStatus>,
+    /// The least severe level that is logged.
+    pub log_level: LogLevel,
+    /// The access log.
+    pub access_log: AccessLogStatus,
+    /// The configuration.
+    pub config: ReloadStatus,
+    /// The listeners, in the order of the file.
+    pub listeners: Vec<ListenerStatus>,
+    /// The pools, in the order of the file.
+    pub pools: Vec<PoolStatus>,
+    /// Backends and listeners that a reload removed and that still have connections.
+    pub removed: Vec<RemovedStatus>,
+    /// The latest events, the oldest first.
+    pub events: Vec<Event>,
+}
+
+names! {
+    /// Where the process is in its life.
+    pub enum Phase {
+        /// It accepts connections.
+        Serving = "serving",
+        /// It accepts no new connection; established ones may finish.
+        Draining = "draining",
+        /// It closes every connection.
+        Ending = "ending",
+    }
+}
+
+names! {
+    /// How severe a line of the log is, and the least severe one that is logged.
+    pub enum LogLevel {
+        /// Nothing is logged.
+        Off = "off",
+        /// Something does not work.
+        Error = "error",
+        /// Something works less well than it should.
+        Warn = "warn",
+        /// Something changed.
+        Info = "info",
+        /// Details for debugging.
+        Debug = "debug",
+        /// Every detail.
+        Trace = "trace",
+    }
+}
+
+/// How many connections exist, and how many may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permits {
+    /// How many exist.
+    pub active: u32,
+    /// How many may exist at once.
+    pub max: u32,
+}
+
+/// A worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its connections, of listeners that the configuration names.
+    pub active: u64,
+    /// Turns of its loop.
+    pub turns: u64,
+    /// How often its submission queue was full, so that it was submitted before the end of the turn.
+    pub early_submits: u64,
+    /// How often its completion queue was full at the end of a wait, so that the kernel kept the rest.
+    pub overflows: u64,
+    /// Its receive buffers.
+    pub buffers: u64,
+    /// Those of them that are free.
+    pub buffers_free: u64,
+    /// Open pipes for splicing.
+    pub pipes_open: u64,
+    /// Those of them that no connection uses.
+    pub pipes_free: u64,
+}
+
+/// The access log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessLogStatus {
+    /// Where it goes, as the configuration names it: `off`, `stderr`, `syslog`, `syslog:PATH` or a path.
+    pub to: String,
+    /// Lines that were written.
+    pub written: u64,
+    /// Lines that were lost: more connections ended than could be written, or writing failed.
+    pub lost: u64,
+    /// Why writing fails; `null` if it works.
+    pub error: Option<String>,
+}
+
+/// The configuration in force, and the reloads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReloadStatus {
+    /// When the configuration in force was read, in seconds since 1970.
+    pub loaded_at: f64,
+    /// Reloads that were applied.
+    pub applied: u64,
+    /// Reloads that were refused.
+    pub refused: u64,
+    /// Why the last reload was refused; `null` if it was applied, or there was none.
+    pub last_error: Option<String>,
+    /// How long the last reload took, in seconds; `null` if there was none.
+    pub last_seconds: Option<f64>,
+}
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// Its name.
+    pub name: String,
+    /// Its address, as the configuration gives it.
+    pub address: SocketAddr,
+    /// The pool that its connections go to.
+    pub pool: String,
+    /// The role that its connections need; `null` if any backend will do.
+    pub role: Option<ListenerRole>,
+    /// Connections that exist.
+    pub active: u64,
+    /// The most connections that existed at once, sampled once a second.
+    pub active_max: u64,
+    /// Connections accepted in the last second.
+    pub rate: f64,
+    /// The most connections accepted in a second.
+    pub rate_max: f64,
+    /// How many connections may exist at once.
+    pub connections_max: u32,
+    /// Connections among them whose client waits for a primary.
+    pub held: u32,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// How often accept(2) failed.
+    pub accept_errors: u64,
+    /// Bytes that were sent to backends.
+    pub bytes_to_backend: u64,
+    /// Bytes that were sent to clients.
+    pub bytes_to_client: u64,
+    /// Connections that ended, by reason, without reasons that never occurred.
+    pub closed: ClosedCounts,
+}
+
+names! {
+    /// The role of a backend that a listener's connections need.
+    pub enum ListenerRole {
+        /// The primary, for writes.
+        Primary = "primary",
+        /// A replica, for reads.
+        Replica = "replica",
+    }
+}
+
+/// A backend or a listener that a reload removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedStatus {
+    /// Which of the two it is.
+    pub kind: RemovedKind,
+    /// The pool that it belonged to.
+    pub pool: String,
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Connections that it still has.
+    pub active: u64,
+    /// How many seconds these may still take; `null` if there is no deadline.
+    pub seconds_left: Option<u64>,
+}
+
+names! {
+    /// What a reload can remove while it has connections.
+    pub enum RemovedKind {
+        /// A backend.
+        Backend = "backend",
+        /// A listener.
+        Listener = "listener",
+    }
+}

@@ -1,0 +1,170 @@
+//! Listening sockets that systemd made and passed on, `sd_listen_fds(3)`: matched to listeners by their address.
+//!
+//! All workers accept from one such socket, each by a descriptor of its own. To join it by `SO_REUSEPORT` with sockets made
+//! here would lose, at each restart, the clients that wait in those; and only the user who made it may join. How clients
+//! are spread is the kernel's choice then, which handing over evens out.
+//!
+//! The socket is systemd's: it is never shut down, so that who connects while rondel restarts waits for the next. It is kept for as long as
+//! the process runs, so that a listener that one reload removes and another brings back finds it again: nobody could bind beside it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+
+use config::Config;
+use driver::ListenOptions;
+use driver::{ListenGroup, Owner};
+use listenfd::ListenFd;
+use rustix::net::sockopt;
+
+/// All that were passed on.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<(SocketAddr, TcpListener)>);
+
+impl Inherited {
+    /// Those that the environment names for this process. What is no TCP socket is closed.
+    pub fn from_environment() -> Self {
+        let own = std::process::id().to_string();
+        // Descriptors are not taken on hearsay: without this the numbers may be of anything.
+        if std::env::var("LISTEN_PID").ok() != Some(own) {
+            return Self::default();
+        }
+        let mut passed = ListenFd::from_env();
+        let sockets = (0..passed.len()).filter_map(|index| match take(&mut passed, index) {
+            Ok(socket) => Some(socket),
+            Err(error) => {
+                log::warn!("descriptor {index} of those that systemd passes is not used: {error}");
+                None
+            }
+        });
+        Self(sockets.collect())
+    }
+
+    /// Their addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.0.iter().map(|(address, _)| *address)
+    }
+
+    /// ListenGroup of those at the address of `options`, one for each worker; none if nothing was passed on for it.
+    ///
+    /// # Errors
+    ///
+    /// There are more than workers, and the clients of the rest would wait for ever; or one does not listen.
+    pub fn at(&self, options: ListenOptions, workers: usize) -> io::Result<Option<ListenGroup>> {
+        let at_address = self.0.iter().filter(|(address, _)| *address == options.address);
+        let passed: Vec<&TcpListener> = at_address.map(|(_, socket)| socket).collect();
+        if passed.is_empty() {
+            return Ok(None);
+        }
+        if passed.len() > workers {
+            return Err(io::Error::other(format!(
+                "systemd passes {} sockets for {workers} workers, and nobody would accept from the rest",
+                passed.len()
+            )));
+        }
+        if options.address.is_ipv6() && sockopt::ipv6_v6only(passed[0])? != options.v6only {
+            log::warn!(
+                "{}: whether the socket takes IPv4 as well is up to `BindIPv6Only=` in its unit, not to `v6only`",
+                options.address
+            );
+        }
+        let mut sockets = Vec::with_capacity(workers);
+        for worker in 0..workers {
+            let socket: OwnedFd = passed[worker % passed.len()].try_clone()?.into();
+            driver::inherit(&socket, options)?;
+            sockets.push(socket);
+        }
+        log::info!("{}: {} sockets of systemd's", options.address, passed.len());
+        Ok(Some(ListenGroup::new(sockets, Owner::Systemd)))
+    }
+
+    /// Says which are at the address of no listener.
+    pub fn warn_of_unused(&self, config: &Config) {
+        let is_used = |address| config.listeners.iter().any(|listener| listener.address == address);
+        for address in self.addresses().filter(|address| !is_used(*address)) {
+            log::warn!(
+                "systemd passes a socket at {address}, which is the address of no listener; \
+                 who connects to it waits until a listener has it or its socket unit is stopped"
+            );
+        }
+    }
+}
+
+/// The socket of this index, and its address.
+fn take(passed: &mut ListenFd, index: usize) -> io::Result<(SocketAddr, TcpListener)> {
+    let socket = match passed.take_tcp_listener(index) {
+        Ok(socket) => socket.ok_or_else(|| io::Error::other("it was taken before"))?,
+        Err(error) => {
+            // Whatever else it is: to take it is to close it.
+            let _ = (
+                passed.take_unix_listener(index),
+                passed.take_unix_datagram(index),
+                passed.take_udp_socket(index),
+            );
+            return Err(error);
+        }
+    };
+    Ok((socket.local_addr()?, socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use driver::{ListenOptions, Owner, SocketKeepalive};
+
+    use super::Inherited;
+
+    #[test]
+    fn all_workers_share_one_socket() {
+        let (inherited, address) = inherited(1);
+        let sockets = inherited.at(options(address), 3).unwrap().unwrap();
+        assert_eq!(sockets.iter().len(), 3);
+        assert_eq!(sockets.owner(), Owner::Systemd);
+        let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        for socket in sockets.iter() {
+            rustix::net::accept(socket).unwrap();
+        }
+        // They do not block: what one takes, another does not find.
+        assert_eq!(rustix::net::accept(sockets.get(0)).unwrap_err(), rustix::io::Errno::AGAIN);
+    }
+
+    #[test]
+    fn who_comes_back_finds_its_socket_again() {
+        let (inherited, address) = inherited(1);
+        for _ in 0..2 {
+            let sockets = inherited.at(options(address), 1).unwrap().unwrap();
+            let _client = TcpStream::connect(address).unwrap();
+            rustix::net::accept(sockets.get(0)).unwrap();
+        }
+    }
+
+    #[test]
+    fn sockets_go_by_their_address() {
+        let (inherited, address) = inherited(1);
+        let other = SocketAddr::from(([127, 0, 0, 2], address.port()));
+        assert!(inherited.at(options(other), 2).unwrap().is_none());
+        assert_eq!(inherited.addresses().collect::<Vec<_>>(), [address]);
+    }
+
+    #[test]
+    fn more_sockets_than_workers_are_refused() {
+        let (mut one, address) = inherited(1);
+        let copy = one.0[0].1.try_clone().unwrap();
+        one.0.push((address, copy));
+        assert!(one.at(options(address), 1).unwrap_err().to_string().contains("2 sockets for 1 workers"));
+    }
+
+    fn inherited(number: usize) -> (Inherited, SocketAddr) {
+        let sockets: Vec<_> = (0..number).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let address = sockets[0].local_addr().unwrap();
+        (Inherited(sockets.into_iter().map(|socket| (address, socket)).collect()), address)
+    }
+
+    fn options(address: SocketAddr) -> ListenOptions {
+        let second = Duration::from_secs(1);
+        let keepalive = SocketKeepalive { idle: second, interval: second, probes: 1 };
+        ListenOptions { address, backlog: 16, freebind: false, v6only: false, keepalive }
+    }
+}

@@ -1,0 +1,308 @@
+//! Listening sockets: one for each worker and listener, on addresses that nobody else listens on.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use config::Keepalive;
+use driver::{ListenGroup, Owner};
+use driver::{ListenOptions, SocketKeepalive, address_of};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
+
+use crate::bind_error::BindError;
+use crate::inherited::Inherited;
+
+/// The sockets of these listeners, one for each worker: `inherited` ones, or bound; all of them or none.
+///
+/// `held` are addresses that this process listens on already; `http` is the one of the admin interface.
+#[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
+pub fn listen(
+    listeners: &[(&str, ListenOptions)],
+    workers: usize,
+    held: &[SocketAddr],
+    http: Option<SocketAddr>,
+    inherited: &Inherited,
+) -> Result<Vec<ListenGroup>, BindError> {
+    let failure = |listener: &str, address, error: io::Error| {
+        let in_use = error.kind() == io::ErrorKind::AddrInUse;
+        let holder = if in_use { holder(address, http, inherited) } else { None };
+        BindError { listener: listener.to_owned(), address, error, holder }
+    };
+    // All are probed before the first is bound, so that none of ours is in the way of another.
+    let deadline = Instant::now() + LET_GO;
+    let held: Vec<_> = inherited.addresses().chain(held.iter().copied()).collect();
+    for &(listener, options) in listeners {
+        if options.address.port() != 0 && !held.iter().any(|&other| overlap(options.address, other)) {
+            probe_until(deadline, options).map_err(|error| failure(listener, options.address, error))?;
+        }
+    }
+    let listen = |&(listener, options): &(&str, ListenOptions)| {
+        let sockets = match inherited.at(options, workers) {
+            Ok(Some(sockets)) => Ok(sockets),
+            Ok(None) => listen_group(options, workers),
+            Err(error) => Err(error),
+        };
+        sockets.map_err(|error| failure(listener, options.address, error))
+    };
+    listeners.iter().map(listen).collect()
+}
+
+/// What has an address that is in use, if it is of this process. A listener of its own never is: it shares its address.
+fn holder(address: SocketAddr, http: Option<SocketAddr>, inherited: &Inherited) -> Option<String> {
+    if let Some(http) = http.filter(|http| overlap(address, *http)) {
+        return Some(format!("`admin.http` of this process, {http},"));
+    }
+    let passed = inherited.addresses().find(|passed| overlap(address, *passed))?;
+    Some(format!("a socket at {passed} that systemd passes to this process"))
+}
+
+/// What sockets of this listener are made with.
+pub fn options(listener: &config::Listener, pool: &config::Pool) -> ListenOptions {
+    ListenOptions {
+        address: listener.address,
+        backlog: listener.backlog,
+        freebind: listener.freebind,
+        v6only: listener.v6only,
+        keepalive: keepalive(pool.keepalive),
+    }
+}
+
+fn keepalive(keepalive: Keepalive) -> SocketKeepalive {
+    let Keepalive { idle, interval, probes } = keepalive;
+    SocketKeepalive { idle, interval, probes }
+}
+
+fn listen_group(mut options: ListenOptions, workers: usize) -> io::Result<ListenGroup> {
+    let first = driver::listen(options)?;
+    // Port 0 lets the kernel choose, once.
+    options.address = address_of(&first)?;
+    let rest = (1..workers).map(|_| driver::listen(options));
+    Ok(ListenGroup::new(std::iter::once(Ok(first)).chain(rest).collect::<io::Result<_>>()?, Owner::Process))
+}
+
+/// Probes again while the address is in use, until the deadline.
+///
+/// The kernel takes a ring apart after its process is gone, and only then lets go of the sockets that it accepted
+/// from: for a moment, a rondel that was killed is in the way of the next. No event tells when that is over.
+#[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
+fn probe_until(deadline: Instant, options: ListenOptions) -> io::Result<()> {
+    loop {
+        match probe(options) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(PROBE_INTERVAL);
+            }
+            probed => return probed,
+        }
+    }
+}
+
+/// Fails if somebody listens on the address.
+///
+/// ListenGroup of workers share an address (`SO_REUSEPORT`), and the kernel lets every process of the same user
+/// join: a second rondel would take half of the connections without a word. A socket without that option may
+/// not join. With `SO_REUSEADDR` it is in nobody else's way, and nobody but a listening socket is in its
+/// way: neither connections of a process before, nor what it left in TIME-WAIT. Between this and the bind
+/// that follows another process may still join; the kernel offers nothing against that.
+pub(crate) fn probe(options: ListenOptions) -> io::Result<()> {
+    let family = match options.address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if options.address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, options.v6only)?;
+    }
+    if options.freebind {
+        sockopt::set_ip_freebind(&socket, true)?;
+    }
+    Ok(bind(&socket, &options.address)?)
+}
+
+/// Whether the kernel may see these two as one: the same port, and the same address or a wildcard over it.
+///
+/// A process may listen on a wildcard and on an address of its own beside it; the probe cannot tell that from
+/// a stranger. An IPv6 wildcard is taken to cover IPv4 even where `v6only` keeps it away: the price is a
+/// probe that is left out, not an address that is refused.
+pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let (ip_a, ip_b) = (a.ip().to_canonical(), b.ip().to_canonical());
+    a.port() == b.port() && (ip_a == ip_b || covers(ip_a, ip_b) || covers(ip_b, ip_a))
+}
+
+fn covers(wildcard: IpAddr, other: IpAddr) -> bool {
+    wildcard.is_unspecified() && (wildcard.is_ipv6() || other.is_ipv4())
+}
+
+/// How long an address may be in use before it counts as another's.
+const LET_GO: Duration = Duration::from_secs(1);
+
+/// How long to wait before looking again.
+const PROBE_INTERVAL: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use driver::ListenGroup;
+    use driver::{ListenOptions, SocketKeepalive};
+
+    use super::overlap;
+    use crate::bind_error::BindError;
+    use crate::inherited::Inherited;
+
+    fn listen(
+        listeners: &[(&str, ListenOptions)],
+        workers: usize,
+        held: &[SocketAddr],
+    ) -> Result<Vec<ListenGroup>, BindError> {
+        super::listen(listeners, workers, held, None, &Inherited::default())
+    }
+
+    #[test]
+    fn port_0_is_chosen_once_for_all_workers() {
+        let sockets = listen(&[("web", options("127.0.0.1:0"))], 3, &[]).unwrap().remove(0);
+        let bound = sockets.address().unwrap();
+        assert_ne!(bound.port(), 0);
+        assert_eq!(sockets.iter().len(), 3);
+        for socket in sockets.iter() {
+            assert_eq!(super::address_of(socket).unwrap(), bound);
+        }
+    }
+
+    #[test]
+    fn a_strangers_port_is_not_joined() {
+        // The stranger would let others join: it is a rondel.
+        let stranger = listen(&[("web", options("127.0.0.1:0"))], 1, &[]).unwrap().remove(0);
+        let port = stranger.address().unwrap().port();
+        for taken in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}"), format!("[::]:{port}")] {
+            check_refused(&taken, io::ErrorKind::AddrInUse);
+        }
+        // Another address is free, and so is the port once the stranger is gone.
+        assert!(listen(&[("web", options(&format!("127.0.0.2:{port}")))], 1, &[]).is_ok());
+        drop(stranger);
+        assert!(listen(&[("web", options(&format!("127.0.0.1:{port}")))], 1, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_wildcard_of_a_stranger_covers_every_address() {
+        let stranger = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = stranger.local_addr().unwrap().port();
+        check_refused(&format!("127.0.0.1:{port}"), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn what_this_process_has_itself_is_not_blamed_on_another() {
+        let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let _holds = TcpListener::bind(http).unwrap();
+        let any = SocketAddr::from(([0, 0, 0, 0], http.port()));
+        let refused =
+            super::listen(&[("web", options(&any.to_string()))], 1, &[], Some(http), &Inherited::default());
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains(&format!("`admin.http` of this process, {http}, has it")), "{text}");
+        assert!(!text.contains("another process"), "{text}");
+    }
+
+    #[test]
+    fn our_own_wildcard_and_address_live_side_by_side() {
+        let ours = listen(&[("any", options("0.0.0.0:0"))], 1, &[]).unwrap().remove(0);
+        let any = ours.address().unwrap();
+        let beside = options(&format!("127.0.0.1:{}", any.port()));
+        assert!(listen(&[("one", beside)], 2, &[any]).is_ok());
+        // Both in one go, neither there before.
+        drop(ours);
+        let any = options(&any.to_string());
+        assert!(listen(&[("any", any), ("one", beside)], 2, &[]).is_ok());
+    }
+
+    #[test]
+    fn what_a_process_before_left_is_in_nobodys_way() {
+        let before = listen(&[("web", options("127.0.0.1:0"))], 1, &[]).unwrap().remove(0);
+        let bound = before.address().unwrap();
+        let client = TcpStream::connect(bound).unwrap();
+        // One connection is accepted and stays, one is closed by this side first and waits in TIME-WAIT.
+        let accept = || rustix::net::accept(before.get(0));
+        let stays = accept_retrying(accept);
+        let other = TcpStream::connect(bound).unwrap();
+        drop(accept_retrying(accept));
+        drop(before);
+        assert_eq!(io::Read::read(&mut &other, &mut [0]).unwrap(), 0);
+        drop(other);
+        assert!(listen(&[("web", options(&bound.to_string()))], 1, &[]).is_ok());
+        drop((stays, client));
+    }
+
+    #[test]
+    fn what_was_stopped_refuses_clients_and_leaves_the_address_free() {
+        let ours = listen(&[("web", options("127.0.0.1:0"))], 2, &[]).unwrap().remove(0);
+        let bound = ours.address().unwrap();
+        assert!(TcpStream::connect(bound).is_ok());
+        ours.stop();
+        assert_eq!(TcpStream::connect(bound).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        ours.stop();
+        // The sockets are not closed yet, and yet another process may have the address, without `held`.
+        let next = listen(&[("web", options(&bound.to_string()))], 2, &[]).unwrap();
+        assert!(TcpStream::connect(bound).is_ok());
+        drop((ours, next));
+    }
+
+    fn accept_retrying<T>(mut accept: impl FnMut() -> rustix::io::Result<T>) -> T {
+        loop {
+            match accept() {
+                Err(rustix::io::Errno::AGAIN) => std::thread::yield_now(),
+                accepted => return accepted.unwrap(),
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_of_other_hosts_need_freebind() {
+        // TEST-NET-1, RFC 5737.
+        check_refused("192.0.2.1:8080", io::ErrorKind::AddrNotAvailable);
+        let freebind = ListenOptions { freebind: true, ..options("192.0.2.1:18080") };
+        assert!(listen(&[("web", freebind)], 1, &[]).is_ok());
+    }
+
+    #[track_caller]
+    fn check_refused(taken: &str, expected: io::ErrorKind) {
+        match listen(&[("web", options(taken))], 1, &[]) {
+            Err(BindError { listener, address, error, .. }) => {
+                assert_eq!((listener.as_str(), address.to_string().as_str()), ("web", taken));
+                assert_eq!(error.kind(), expected, "{taken}: {error}");
+            }
+            other => panic!("{taken}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn overlaps() {
+        check("10.0.0.1:80", "10.0.0.1:80", true);
+        check("10.0.0.1:80", "10.0.0.1:81", false);
+        check("10.0.0.1:80", "10.0.0.2:80", false);
+        check("0.0.0.0:80", "10.0.0.2:80", true);
+        check("0.0.0.0:80", "[2001:db8::1]:80", false);
+        check("[::]:80", "[2001:db8::1]:80", true);
+        check("[::]:80", "10.0.0.1:80", true);
+        check("[::]:80", "0.0.0.0:80", true);
+        check("[::ffff:10.0.0.1]:80", "10.0.0.1:80", true);
+    }
+
+    #[track_caller]
+    fn check(a: &str, b: &str, expected: bool) {
+        let (a, b): (SocketAddr, SocketAddr) = (a.parse().unwrap(), b.parse().unwrap());
+        assert_eq!(overlap(a, b), expected);
+        assert_eq!(overlap(b, a), expected);
+    }
+
+    fn options(address: &str) -> ListenOptions {
+        let second = Duration::from_secs(1);
+        ListenOptions {
+            address: address.parse().unwrap(),
+            backlog: 16,
+            freebind: false,
+            v6only: false,
+            keepalive: SocketKeepalive { idle: second, interval: second, probes: 1 },
+        }
+    }
+}

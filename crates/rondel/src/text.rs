@@ -1,0 +1,48 @@
+//! Text that several commands print: tables, times, and the words for removals and overrides.
+
+use std::time::Duration;
+
+use api::{Override, RemovedStatus};
+
+/// Aligns the columns of these rows; the last column is not padded.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N - 1).map(width).chain([0]).collect();
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A time in whole seconds, such as `1m30s`.
+pub(crate) fn span(seconds: f64) -> String {
+    let whole = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default().as_secs();
+    config::show_duration(Duration::from_secs(whole))
+}
+
+/// How long the connections of a removed backend or listener may still take.
+pub(crate) fn left(removed: &RemovedStatus) -> String {
+    removed.seconds_left.map_or_else(|| "kept".to_owned(), |seconds| format!("{seconds}s left"))
+}
+
+/// What operators changed of a backend.
+pub(crate) fn overrides(overrides: Override) -> String {
+    let mut words = Vec::new();
+    let left = overrides.drain_seconds_left.map(|seconds| format!("({seconds}s left)"));
+    words.extend(overrides.drained.then(|| format!("drained{}", left.unwrap_or_default())));
+    words.extend(overrides.disabled.then(|| "disabled".to_owned()));
+    words.extend(overrides.weight.map(|weight| format!("weight={weight}")));
+    if words.is_empty() { "-".to_owned() } else { words.join(",") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let rows = [["A", "B", "C"], ["longer", "1", "the rest, as it is"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "A       B  C\nlonger  1  the rest, as it is");
+    }
+}
