@@ -145,7 +145,7 @@ impl LogWriter {
             if !is_written && number < remembered_from {
                 continue;
             }
-            self.calendar.write(clock.time(record.facts.accepted_at), &mut accepted_at);
+            self.calendar.write(clock.time(record.stats.accepted_at), &mut accepted_at);
             let line = Line::new(record, *worker, &accepted_at, self.gate.active(), &mut pools);
             if is_written {
                 match target.format {
@@ -234,7 +234,7 @@ impl LogWriter {
 /// Whether somebody only looked whether somebody listens.
 fn is_empty(record: &Record) -> bool {
     use connection::CloseReason::{ClientLost, ClientReset, Done};
-    record.facts.bytes == [0, 0] && matches!(record.reason, Done | ClientReset | ClientLost)
+    record.stats.bytes == [0, 0] && matches!(record.reason, Done | ClientReset | ClientLost)
 }
 
 /// An empty one is none: it ends one that was torn.

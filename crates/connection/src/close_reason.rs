@@ -52,17 +52,18 @@ reasons! {
          forbids it.";
     NoBackend, "no_backend":
         "No backend of the pool takes connections: all have the weight 0, or none is available.";
-    NoSourceAddress, "no_source_address": "This host does not hold the address that the pool connects \
-                                           from, its `source`.";
+    NoSourceAddress, "no_source_address":
+        "This host does not hold the address that the pool connects \
+         from, its `source`.";
     NoSourcePort, "no_source_port": "No local port was free to connect from.";
-    NoResources, "no_resources": "The kernel had no file descriptor or memory for the connection.";
+    NoResources, "no_resources": "The kernel had no memory for a socket to a backend.";
     Idle, "idle":
         "No byte moved in either direction for `idle_timeout`, and no peer took any that the kernel held \
          for it.";
     HalfClosedTimeout, "half_closed_timeout":
         "One side had finished, and the other made no progress for `half_closed_timeout`, as for `idle`.";
     Drained, "drained": "The drain ran out of time, or was cut short.";
-    NoDescriptor, "over_limit": "No file descriptor was left for the client, and it was reset.";
+    NoDescriptor, "no_descriptor": "No descriptor was left for the client, or for a socket to a backend.";
     NoPrimary, "no_primary": "There was no primary for as long as a client is held.";
     HoldFull, "hold_full": "There was no primary, and as many clients were held as the limit allows.";
     QueueFull, "queue_full": "All backends were at their `max_connections`, and the queue was full.";

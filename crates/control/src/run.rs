@@ -250,14 +250,14 @@ impl Control {
         let workers = sizes.cpus.len();
         let recorders = self.access_log.recorders(workers);
         let ends = Balancer::new(workers).into_iter().zip(queries).zip(recorders);
-        for ((index, &cpu), ((handover, queries), recorder)) in sizes.cpus.iter().enumerate().zip(ends) {
+        for ((index, &cpu), ((balancer, queries), recorder)) in sizes.cpus.iter().enumerate().zip(ends) {
             let settings = Settings {
                 index,
                 cpu,
                 connections_max: sizes.connections_max,
                 buffers_max: sizes.buffers_per_worker,
-                gate: Arc::clone(&self.gate),
-                handover,
+                semaphore: Arc::clone(&self.gate),
+                balancer,
                 queries,
                 pipes_max: sizes.pipes_per_worker,
                 counters: Arc::clone(&self.workers),

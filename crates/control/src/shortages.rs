@@ -106,8 +106,8 @@ fn cure(reason: &str) -> (&'static str, &'static str) {
             "add backends, lower `max_connections`, or `sysctl -w net.ipv4.ip_local_port_range='1024 65535'`",
         ),
         "no_resources" => (
-            "no descriptor or no kernel memory was left",
-            "raise `LimitNOFILE=` in the unit, or lower `max_connections`",
+            "the kernel had no memory for a socket",
+            "`sysctl net.ipv4.tcp_mem` shows its bounds; raise `MemoryMax=` in the unit, or lower `max_connections`",
         ),
         "connect_unreachable" => (
             "there is no route to the backend, or a rule of this host forbids it",
@@ -118,9 +118,10 @@ fn cure(reason: &str) -> (&'static str, &'static str) {
 }
 
 /// Why connects fail for want of something here, and not for the backend's sake.
-const OF_POOLS: [CloseReason; 4] = [
+const OF_POOLS: [CloseReason; 5] = [
     CloseReason::NoSourceAddress,
     CloseReason::NoSourcePort,
+    CloseReason::NoDescriptor,
     CloseReason::NoResources,
     CloseReason::ConnectUnreachable,
 ];

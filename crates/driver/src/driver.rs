@@ -82,12 +82,13 @@ pub trait Driver {
     /// Sends the ACK that [`ConnectOptions::hold_ack`] holds back, if it was not yet sent.
     fn release_ack(&mut self, socket: Fd);
 
-    /// Sends bytes of a buffer, as many as the socket takes now.
+    /// Sends bytes, as many as the socket takes now. `more` says that more is sent at once, or the FIN: the kernel may wait
+    /// for it, to send both in one segment (`MSG_MORE`).
     ///
     /// # Errors
     ///
     /// `EAGAIN` if it takes none; otherwise what send(2) says.
-    fn send(&mut self, socket: Fd, bytes: Bytes) -> Result<u32, Errno>;
+    fn send(&mut self, socket: Fd, bytes: Bytes<'_>, more: bool) -> Result<u32, Errno>;
 
     /// Sends the FIN after what was sent (`SHUT_WR`).
     ///
@@ -261,18 +262,20 @@ pub const BUFFER_SIZE: u32 = 32 * 1024;
 /// How many buffers a driver may have: their numbers are 16 bits wide.
 pub const BUFFERS_MAX: u32 = 1 << 16;
 
-/// What to send.
+/// What to send; at least one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes {
-    /// A buffer that a completion handed out, and that was not given back.
-    pub buffer: BufferId,
-    /// Where the bytes begin in it.
-    pub start: u32,
-    /// How many there are.
-    pub length: u32,
-    /// Whether more is sent at once, or the FIN: the kernel may wait for it, to send both in one segment
-    /// (`MSG_MORE`).
-    pub more: bool,
+pub enum Bytes<'a> {
+    /// Bytes that were received.
+    Received {
+        /// A buffer that a completion handed out, and that was not given back.
+        buffer: BufferId,
+        /// Where the bytes begin in it.
+        start: u32,
+        /// How many there are.
+        length: u32,
+    },
+    /// Bytes of the caller's own, such as a header that is sent before those of a client.
+    Own(&'a [u8]),
 }
 
 /// Both ends of a pipe.

@@ -326,10 +326,14 @@ impl Driver for Uring {
     // Called directly rather than queued: nearly all of its cost is TCP's, queued it measures the same, and its answer
     // at once makes one thing less to be in flight. (Left to wait in the ring, a send would do so by a poll that a
     // peer's FIN ends, try 128 times, and be handed to a kernel thread.)
-    fn send(&mut self, socket: Fd, bytes: Bytes) -> Result<u32, Errno> {
+    fn send(&mut self, socket: Fd, bytes: Bytes<'_>, more: bool) -> Result<u32, Errno> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let flags = if bytes.more { flags | SendFlags::MORE } else { flags };
-        let sent = rustix::net::send(borrow(socket), self.buffers.bytes(bytes), flags)?;
+        let flags = if more { flags | SendFlags::MORE } else { flags };
+        let bytes = match bytes {
+            Bytes::Received { buffer, start, length } => self.buffers.bytes(buffer, start, length),
+            Bytes::Own(bytes) => bytes,
+        };
+        let sent = rustix::net::send(borrow(socket), bytes, flags)?;
         Ok(u32::try_from(sent).expect("send(2) takes no more than it was given"))
     }
 

@@ -52,7 +52,7 @@ impl QueryReceiver {
         let answer = Arc::new(Mutex::new(None));
         let to = Arc::clone(&answer);
         let answer_to = move |found| *to.lock().expect("nobody panics with it") = Some(found);
-        let query = ConnectionQuery { meant, errand, answer: Box::new(answer_to) };
+        let query = ConnectionQuery { filter: meant, action: errand, answer: Box::new(answer_to) };
         assert!(self.query_sender.ask(worker, query), "one at a time is not too many");
         self.asked.insert(worker, Asked { errand, lived: lived.into_iter().collect(), answer });
         errand != ConnectionAction::List(usize::MAX)
@@ -97,7 +97,7 @@ fn check_bytes(world: &World, listed: &Listed) {
     let link = &world.links[usize::from(client.port() - crate::kernel::PORT_FIRST)];
     assert!(!link.is_to_backend());
     let [to_backend, to_client] =
-        Direction::BOTH.map(|direction| listed.view.facts.bytes[direction as usize]);
+        Direction::BOTH.map(|direction| listed.view.stats.bytes[direction as usize]);
     // The client connects, so the worker's side is the second.
     assert!(is_cut(link) || link.ways[1].sent == to_client, "{client} was sent other than what is listed");
     let Some(partner) = link.partner.map(|partner| &world.links[partner]) else {

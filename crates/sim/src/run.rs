@@ -123,7 +123,7 @@ impl Run {
     fn start_workers(&mut self, queries: Vec<worker::QueryReceiver>) {
         let counters = Arc::new(PerWorker::new(self.scenario.workers));
         let ends = Balancer::new(self.scenario.workers).into_iter().zip(queries);
-        for (index, (handover, queries)) in ends.enumerate() {
+        for (index, (balancer, queries)) in ends.enumerate() {
             let (recorder, records) = Recorder::new(std::thread::current());
             self.records.push(records);
             let settings = Settings {
@@ -131,8 +131,8 @@ impl Run {
                 cpu: None,
                 connections_max: self.scenario.connections_max,
                 buffers_max: driver::BUFFERS_MAX,
-                gate: Arc::clone(&self.gate),
-                handover,
+                semaphore: Arc::clone(&self.gate),
+                balancer,
                 queries,
                 pipes_max: self.scenario.pipes_max,
                 counters: Arc::clone(&counters),

@@ -102,19 +102,19 @@ impl Balancer {
         );
         let published = Arc::new(Published::new(table));
         let wakers: Arc<[Waker]> = (0..workers).map(|_| Waker::new().unwrap()).collect();
-        let gate = Arc::new(Semaphore::new(workers));
+        let semaphore = Arc::new(Semaphore::new(workers));
         let control = Arc::new(Waker::new().unwrap());
         let counters = Arc::new(PerWorker::new(workers));
         let (report, ended) = channel();
         let ends = worker::Balancer::new(workers).into_iter().zip(QuerySender::new(workers).1);
-        for (index, (handover, queries)) in ends.enumerate() {
+        for (index, (balancer, queries)) in ends.enumerate() {
             let settings = Settings {
                 index,
                 cpu: None,
                 connections_max: 100,
                 buffers_max: driver::BUFFERS_MAX,
-                gate: Arc::clone(&gate),
-                handover,
+                semaphore: Arc::clone(&semaphore),
+                balancer,
                 queries,
                 pipes_max: 4,
                 counters: Arc::clone(&counters),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
-use crate::driver::{BUFFER_SIZE, BUFFERS_MAX, BufferId, Bytes};
+use crate::driver::{BUFFER_SIZE, BUFFERS_MAX, BufferId};
 
 /// A pool of buffers and the ring through which the kernel takes them.
 pub(super) struct Buffers {
@@ -161,8 +161,7 @@ impl Buffers {
     }
 
     /// What lies in a buffer that the worker has.
-    pub(super) fn bytes(&self, bytes: Bytes) -> &[u8] {
-        let Bytes { buffer, start, length, more: _ } = bytes;
+    pub(super) fn bytes(&self, buffer: BufferId, start: u32, length: u32) -> &[u8] {
         assert!(self.out[usize::from(buffer.0) / 64] & (1 << (buffer.0 % 64)) != 0);
         assert!(start.checked_add(length).is_some_and(|end| end <= BUFFER_SIZE));
         // SAFETY: buffer, start and length were just checked to lie inside the mapping, which began as zeroes; and the

@@ -92,7 +92,7 @@ fn a_client_over_the_limit_waits_and_is_served_when_another_leaves() {
     }
     second.echoes(b"untouched");
     drop((first, second));
-    assert_eq!(closes(&lb.end(), "over_limit"), 0);
+    assert_eq!(closes(&lb.end(), "no_descriptor"), 0);
 }
 
 #[test]
