@@ -1,5 +1,6 @@
 //! The documentation is of this code: generated pages are current, links lead to something, promises have tests.
 
+mod examples;
 mod links;
 mod pages;
 mod promises;

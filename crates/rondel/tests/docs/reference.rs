@@ -118,7 +118,7 @@ fn check(page: &str, title: &str, about: &str, body: &str) {
 }
 
 /// What `rondel COMMAND --help` prints at a width of 100 columns.
-fn help(command: &[&str]) -> String {
+pub(crate) fn help(command: &[&str]) -> String {
     let printed = Command::new(env!("CARGO_BIN_EXE_rondel"))
         .args(command)
         .arg("--help")
@@ -134,7 +134,7 @@ fn help(command: &[&str]) -> String {
 
 /// The rows below a title of the help: a name, some spaces and a text, which may go on in the next lines.
 #[track_caller]
-fn rows_of(help: &str, title: &str) -> Vec<(String, String)> {
+pub(crate) fn rows_of(help: &str, title: &str) -> Vec<(String, String)> {
     let lines = help.lines().skip_while(|line| *line != title).skip(1).take_while(|line| !line.is_empty());
     let mut rows: Vec<(String, String)> = Vec::new();
     for line in lines {

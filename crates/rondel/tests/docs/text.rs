@@ -41,6 +41,26 @@ pub(crate) fn links(line: &str) -> Vec<&str> {
     links
 }
 
+/// The contents of the fences of one language.
+pub(crate) fn fences<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let parts = text.split("```").skip(1).step_by(2);
+    parts.filter_map(|part| part.strip_prefix(language)?.strip_prefix('\n')).collect()
+}
+
+/// The lines within fences, and the spans of code of all other lines.
+pub(crate) fn code(text: &str) -> Vec<String> {
+    let mut code = Vec::new();
+    for (index, part) in text.split("```").enumerate() {
+        if index % 2 == 1 {
+            code.extend(part.lines().skip(1).map(str::to_owned));
+        } else {
+            // A span may go on in the next line.
+            code.extend(part.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " ")));
+        }
+    }
+    code
+}
+
 #[test]
 fn a_heading_has_the_anchor_that_browsers_know() {
     let text = "# One\n```text\n# not\n```\n## The `unsafe`\n### splice(2), send(2): why?\n#no\n";
@@ -50,4 +70,11 @@ fn a_heading_has_the_anchor_that_browsers_know() {
 #[test]
 fn links_are_found_beside_code() {
     assert_eq!(links("[`a`](b.md) `[c](d)` ![e](f.png#g), [h]"), ["b.md", "f.png#g"]);
+}
+
+#[test]
+fn code_is_of_fences_and_of_spans() {
+    let text = "a `b c` d\n```sh\ne f\n```\n`g\nh`\n";
+    assert_eq!(code(text), ["b c", "e f", "g h"]);
+    assert_eq!(fences(text, "sh"), ["e f\n"]);
 }
