@@ -1,7 +1,6 @@
 //! Why the access log cannot be opened.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use rustix::io::Errno;
 

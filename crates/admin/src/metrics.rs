@@ -5,16 +5,15 @@
 
 use std::fmt;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
-
 use api::{
     BackendRole, BackendState, BackendStatus, Durations, ListenerStatus, Override, Phase, PoolStatus,
     ProbeStatus, RemovedKind, Status, Tier, WorkerStatus,
 };
 use connection::CloseReason;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
 
 /// What the text is, for the header of the answer.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,8 +1,7 @@
 //! Why a listener cannot listen, and what to do.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
+use std::{fmt, io};
 
 use rustix::io::Errno;
 

@@ -5,17 +5,15 @@
 mod facts; // What there is to know of a host.
 mod probes;
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
-use config::{Config, Warning};
+use config::{Config, Warning, counted};
 use serde::Serialize;
 
 use self::facts::{Holder, HostFacts, PortFact};
 use crate::bind_error::{BindError, NO_IPV6};
 use crate::limits::Host;
 use crate::sizing::{Sizes, TooLittle};
-use config::counted;
 
 /// Something that was looked at, and what is to be thought of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,9 +1,8 @@
 //! What this host gives the process: CPUs, descriptors, and the kernel's bounds.
 
-use std::fs;
-use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::{fs, io};
 
 use config::Config;
 use rustix::io::Errno;

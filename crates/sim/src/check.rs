@@ -55,7 +55,7 @@ impl Run {
         assert_eq!(view.to_evict, 0, "connections live on that the table evicts");
         self.check_waiting(view);
         self.check_bounds();
-        self.check_notices();
+        self.check_drain_windows();
         for connection in &view.connections {
             assert!(
                 connection.state != StateView::Closing || connection.in_flight > 0,
@@ -77,14 +77,14 @@ impl Run {
     }
 
     /// Connections of what leaves end no sooner than they have been told, and no later.
-    fn check_notices(&self) {
+    fn check_drain_windows(&self) {
         if !self.scenario.variety.leaving {
             return;
         }
         let now = self.now();
         let listeners = self.listeners();
         for reason in [CloseReason::Removed, CloseReason::BackendDrained] {
-            let may = self.notices.allow(reason, now);
+            let may = self.drain_windows.allow(reason, now);
             assert!(may || closed(&listeners, reason) == 0, "{} came too soon", reason.name());
         }
         let world = self.world.borrow();
@@ -92,9 +92,9 @@ impl Run {
             notice.is_some_and(|notice| world.agenda.nanos(notice.until) + LATE_MAX < now)
         };
         let table = self.tables.last().expect("there is one");
-        // Control makes no other tables here once the process drains. Workers need a moment for each: a primary is never given up, and
-        // may have had notice for long when it loses the role.
-        if table.phase != Phase::Serving || self.published_at + LATE_MAX > now {
+        // Workers need a moment for each table: a primary keeps its connections, and its drain window may be long over when it loses
+        // the role.
+        if table.phase == Phase::Ending || self.published_at + LATE_MAX > now {
             return;
         }
         let removed =
@@ -351,7 +351,7 @@ impl Run {
                     any_number_if(self.tables.iter().any(|table| severs(table, reason)))
                 }
                 CloseReason::Removed | CloseReason::BackendDrained => {
-                    any_number_if(self.notices.allow(reason, self.now()))
+                    any_number_if(self.drain_windows.allow(reason, self.now()))
                 }
                 CloseReason::ClosedByOperator => self.queries.closed,
                 CloseReason::NoSourceAddress => answered.no_address,

@@ -1,12 +1,11 @@
 //! What is known of a host: read from the kernel, tried, or asked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use config::{AdminSocket, Config, LogTarget, Warning};
 use driver::{ConnectOptions, Uring, Waker, is_its_own_peer};
@@ -18,8 +17,7 @@ use tokio::time::timeout;
 
 use super::probes::{self, ProbeFact};
 use crate::limits::{Host, holds, sysctl};
-use crate::own;
-use crate::sockets;
+use crate::{own, sockets};
 
 /// What is known of a host, as far as a config asks for it.
 #[derive(Debug)]

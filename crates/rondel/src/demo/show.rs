@@ -1,9 +1,8 @@
 //! The backends of the demo, and what is done to them: by keys, or by a script.
 
-use std::io;
 use std::net::SocketAddr;
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;

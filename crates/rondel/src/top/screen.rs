@@ -9,8 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
-use crate::text::overrides;
-use crate::text::span;
+use crate::text::{overrides, span};
 
 /// What is known, and how it is to be seen.
 pub(super) struct View {

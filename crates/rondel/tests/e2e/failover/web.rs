@@ -118,14 +118,14 @@ fn connects_that_fail_bring_the_standby_in_before_a_probe_does() {
     let mark = lb.mark();
     let killing = Instant::now();
     a.kill();
-    let aside = heard(&lb, "a", "put aside for 1m: ", mark);
+    let ejected = heard(&lb, "a", "ejected for 1m: ", mark);
     visitors.wait_for(50);
     let visits = visitors.leave();
 
-    all_served(since(&visits, aside));
+    all_served(since(&visits, ejected));
     let case = "web, active-passive, killed, with eject";
-    print_number(case, "errors, until it was put aside", failures(&visits).len());
-    print_time(case, "put aside", aside - killing);
+    print_number(case, "errors, until it was ejected", failures(&visits).len());
+    print_time(case, "ejected", ejected - killing);
 }
 
 #[test]
@@ -138,15 +138,15 @@ fn who_was_put_aside_is_tried_again_when_its_time_is_up() {
 
     let mark = lb.mark();
     a.kill();
-    let aside = heard(&lb, "a", "put aside for 1s: ", mark);
+    let ejected = heard(&lb, "a", "ejected for 1s: ", mark);
     a.start_again();
     let revived = Instant::now();
-    let back = heard(&lb, "a", "its time is up: no longer put aside", mark);
+    let back = heard(&lb, "a", "its time is up: no longer ejected", mark);
     visitors.wait_for(50);
     let visits = visitors.leave();
 
-    all_served(since(&visits, aside));
-    assert_eq!(shares(within(&visits, aside, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
+    all_served(since(&visits, ejected));
+    assert_eq!(shares(within(&visits, ejected, revived)).into_keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(shares(since(&visits, back)).len(), 2);
 }
 

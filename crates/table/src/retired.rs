@@ -1,11 +1,13 @@
-//! Tables that were replaced, kept until no worker has them, so that no worker is the one to take them apart.
+//! Tables that were replaced, kept until no worker has them, so that no worker frees one.
 //!
-//! Freeing a table of 10 000 backends takes over a millisecond. The last one to let go of it does it, and that would be
-//! a worker in the middle of a turn, or at the end of the last connection that began with it.
+//! Freeing a table of 10 000 backends takes over a millisecond. Whatever drops it last frees it, and that would be a worker
+//! in the middle of a turn, or at the end of the last connection that began with it.
 
 use std::sync::Arc;
 
-use table::{Listener, Pool, Table};
+use crate::listener::Listener;
+use crate::pool::Pool;
+use crate::table::Table;
 
 /// What workers may still have of tables before the one in force.
 #[derive(Debug, Default)]
@@ -29,7 +31,7 @@ impl Retired {
         self.tables.is_empty() && self.listeners.is_empty() && self.pools.is_empty()
     }
 
-    /// Frees what only this has. Nobody can come by it again: workers take tables from where they are published.
+    /// Frees what only this has. Nothing can refer to it again: workers take tables from where they are published.
     pub(crate) fn sweep(&mut self) {
         for table in std::mem::take(&mut self.tables) {
             match Arc::try_unwrap(table) {
@@ -47,7 +49,7 @@ impl Retired {
 }
 
 fn sweep<T>(kept: &mut Vec<Arc<T>>) {
-    // Tables that differ in their phase alone share what they are made of: once is enough.
+    // Tables that differ in their phase alone have the same parts: once is enough.
     kept.sort_unstable_by_key(Arc::as_ptr);
     kept.dedup_by(|one, other| Arc::ptr_eq(one, other));
     kept.retain(|one| Arc::strong_count(one) > 1);
@@ -55,17 +57,17 @@ fn sweep<T>(kept: &mut Vec<Arc<T>>) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
     use std::sync::Arc;
 
-    use config::Config;
     use driver::{ListenGroup, Owner};
-    use table::{Phase, Table};
 
     use super::Retired;
 
+    use crate::samples::{config, listener, pool};
+    use crate::table::{Phase, Table};
+
     #[test]
-    fn a_table_goes_in_parts_as_they_are_let_go_of() {
+    fn a_table_is_freed_in_parts() {
         let mut retired = Retired::default();
         let table = Arc::new(table());
         retired.keep(Arc::clone(&table));
@@ -75,7 +77,7 @@ mod tests {
         // A table in another phase is made of the same parts.
         retired.keep(Arc::new(table.in_phase(Phase::Draining)));
 
-        // The worker has looked again; a connection lives on.
+        // The worker has read the next table; a connection lives on.
         let listener = Arc::clone(&table.listeners[0]);
         let pool = Arc::downgrade(&table.pools[0]);
         drop(table);
@@ -85,15 +87,14 @@ mod tests {
         assert!(!retired.is_empty());
 
         drop(listener);
-        assert!(pool.upgrade().is_some(), "what the connection let go of is freed by the sweep, not by it");
+        assert!(pool.upgrade().is_some(), "what the connection dropped is freed by the sweep, not by it");
         retired.sweep();
         assert!(pool.upgrade().is_none());
         assert!(retired.is_empty());
     }
 
     fn table() -> Table {
-        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
-        let config = Config::forward(address, &[address]);
+        let config = config(vec![listener("web", "127.0.0.1:1", 0)], vec![pool("app", &["a 1"])]);
         Table::build(&config, vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))], 1, None, None)
     }
 }

@@ -1,21 +1,20 @@
-//! Workers are asked for their connections, or told to close some. Whoever asked waits for that, and control goes on.
+//! Workers are asked for their connections, or told to close some. A task waits for their answers, and control goes on.
 
 use std::net::SocketAddr;
 
+use api::{Answer, BackendName, Close, Connections, Query};
+use config::{counted, listed, unknown};
 use driver::Waker;
 use tokio::sync::oneshot;
 use worker::{ConnectionAction, ConnectionFilter};
 
 use super::Control;
-use api::{Answer, BackendName, Close, Connections, Query};
-
 use crate::connections::{Answers, CLOSE, query};
+use crate::find::{Unknown, find};
 use crate::monitor::now;
-use crate::overrides::{Unknown, find};
-use config::{counted, listed, unknown};
 
 impl Control {
-    /// Asks workers for connections; whoever waits for the answer is not control.
+    /// Asks workers for connections.
     pub(super) fn list_connections(
         &self,
         query: &Query,
@@ -33,14 +32,14 @@ impl Control {
             if query.pool.is_some() && pool.is_some() && query.pool != pool {
                 return Err("the backend is of another pool".to_owned());
             }
-            let meant = ConnectionFilter {
+            let filter = ConnectionFilter {
                 tenant: None,
                 listener: query.listener.clone(),
                 pool: pool.or_else(|| query.pool.clone()),
                 backend,
                 client: query.client.map(|client| client.to_canonical()),
             };
-            Ok((self.query(0..self.wakers.len(), &meant, ConnectionAction::List(limit)), limit))
+            Ok((self.query(0..self.wakers.len(), &filter, ConnectionAction::List(limit)), limit))
         });
         match asked {
             Ok((answers, limit)) => {
@@ -50,29 +49,29 @@ impl Control {
         }
     }
 
-    /// Has workers close connections; likewise.
+    /// Has workers close connections.
     pub(super) fn close_connections(&self, close: &Close, answer: oneshot::Sender<Answer>) {
         let all = 0..self.wakers.len();
         let asked = match close {
             Close::Connection(id) => {
-                let meant = ConnectionFilter {
+                let filter = ConnectionFilter {
                     tenant: Some((id.slot, id.generation)),
                     ..ConnectionFilter::default()
                 };
-                Ok(self.query(all.filter(|worker| *worker == id.worker), &meant, CLOSE))
+                Ok(self.query(all.filter(|worker| *worker == id.worker), &filter, CLOSE))
             }
             Close::Backend(name) => self.find_backend(name).map(|(pool, backend)| {
-                let meant = ConnectionFilter {
+                let filter = ConnectionFilter {
                     pool: Some(pool),
                     backend: Some(backend),
                     ..ConnectionFilter::default()
                 };
-                self.query(all, &meant, CLOSE)
+                self.query(all, &filter, CLOSE)
             }),
             Close::Client(client) => {
-                let meant =
+                let filter =
                     ConnectionFilter { client: Some(client.to_canonical()), ..ConnectionFilter::default() };
-                Ok(self.query(all, &meant, CLOSE))
+                Ok(self.query(all, &filter, CLOSE))
             }
         };
         match asked {
@@ -87,22 +86,24 @@ impl Control {
     fn query(
         &self,
         workers: impl Iterator<Item = usize>,
-        meant: &ConnectionFilter,
-        errand: ConnectionAction,
+        filter: &ConnectionFilter,
+        action: ConnectionAction,
     ) -> Answers {
-        let answers = query(&self.query_sender, workers, meant, errand);
+        let answers = query(&self.query_sender, workers, filter, action);
         self.wakers.iter().for_each(Waker::wake);
         answers
     }
 
     /// Whether there is the pool and the listener that a query names, one that a reload removed included.
     fn check_names(&self, query: &Query) -> Result<(), String> {
-        let table = self.published.load_full();
+        let table = self.writer.table();
         let of_backends = table.removed.backends().map(|(pool, _)| pool);
-        let of_listeners = table.removed.listeners().map(|gone| gone.pool.as_str());
+        let of_listeners = table.removed.listeners().map(|removed| removed.pool.as_str());
         if let Some(pool) = &query.pool
             && !self
-                .config
+                .writer
+                .config()
+                .written()
                 .pools
                 .iter()
                 .map(|known| known.name.as_str())
@@ -112,9 +113,16 @@ impl Control {
         {
             return Err(self.unknown_pool(pool));
         }
-        let removed = table.removed.listeners().map(|gone| gone.name.as_str());
-        let listeners: Vec<&str> =
-            self.config.listeners.iter().map(|known| known.name.as_str()).chain(removed).collect();
+        let removed = table.removed.listeners().map(|removed| removed.name.as_str());
+        let listeners: Vec<&str> = self
+            .writer
+            .config()
+            .written()
+            .listeners
+            .iter()
+            .map(|known| known.name.as_str())
+            .chain(removed)
+            .collect();
         match &query.listener {
             Some(name) if !listeners.contains(&name.as_str()) => Err(unknown("listener", name, &listeners)),
             _ => Ok(()),
@@ -123,15 +131,16 @@ impl Control {
 
     /// That there is no pool of this name, and which there are.
     pub(super) fn unknown_pool(&self, name: &str) -> String {
-        let known: Vec<&str> = self.config.pools.iter().map(|pool| pool.name.as_str()).collect();
+        let known: Vec<&str> =
+            self.writer.config().written().pools.iter().map(|pool| pool.name.as_str()).collect();
         unknown("pool", name, &known)
     }
 
     /// The pool and the address of the backend of this name, one that a reload removed included.
     pub(super) fn find_backend(&self, name: &BackendName) -> Result<(String, SocketAddr), String> {
-        find(&self.config, name).or_else(|Unknown(why)| {
-            let table = self.published.load_full();
-            let mut removed = table.removed.backends().map(|(pool, gone)| (pool, &gone.backend));
+        find(self.writer.config().written(), name).or_else(|Unknown(why)| {
+            let table = self.writer.table();
+            let mut removed = table.removed.backends().map(|(pool, removed)| (pool, &removed.backend));
             let found = removed.find(|(pool, backend)| {
                 let is_of = |(of, named): (&str, &str)| {
                     of == *pool && (named == backend.name || named == backend.address.to_string())
@@ -143,7 +152,7 @@ impl Control {
     }
 }
 
-/// What came of an order to close connections.
+/// The answer to an order to close connections.
 async fn answer_to(close: &Close, answers: Answers) -> Answer {
     let (closed, silent) = answers.closed().await;
     let were_closed =
