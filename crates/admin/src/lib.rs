@@ -22,6 +22,7 @@ mod samples;
 use api::{Answer, Command, Connections, Ended, Phase, Query, Route, RouteQuery, Status};
 use tokio::sync::oneshot;
 
+pub use crate::metrics::{DescribedMetric, described_metrics};
 pub use crate::server::{Admin, ListenError};
 
 /// A request to control, with the channel for its answer. The client may disconnect before it is sent.

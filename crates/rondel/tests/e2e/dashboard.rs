@@ -215,7 +215,7 @@ fn a_flood_of_slow_clients_delays_neither_traffic_nor_requests() {
     assert!(!lb.log_text().contains("is down: no answer"), "probes were in time: {}", lb.log_text());
 }
 
-/// The limit stated in README.md.
+/// The bound in docs/admin.md.
 const VIEWERS_MAX: usize = 16;
 
 /// A connection to `/events`.
