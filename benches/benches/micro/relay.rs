@@ -21,7 +21,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
     group.bench_function("request and response", |bencher| {
         let mut chunks = Chunks::new(BUFFERS);
         let mut now = start();
-        let mut relay = Relay::new(now);
+        let mut relay = Relay::<()>::new(now);
         for direction in Direction::BOTH {
             *relay.half(direction) = receiving(&mut chunks);
         }
@@ -36,7 +36,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
     });
     group.bench_function("is asked whether it stands still", |bencher| {
         let now = start();
-        let relay = Relay::new(now);
+        let relay = Relay::<()>::new(now);
         let patience = IdleTimeouts { idle: Duration::from_secs(3600), half_closed: Duration::from_secs(60) };
         bencher.iter(|| black_box(&relay).check(black_box(now), patience));
     });
@@ -44,7 +44,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
 }
 
 /// One chunk comes and is sent, and the half is asked until it wants nothing.
-fn copy(half: &mut Half, chunks: &mut Chunks, length: u32) {
+fn copy(half: &mut Half<()>, chunks: &mut Chunks, length: u32) {
     half.on_received(chunks, 0, length, length == FULL, true);
     while let Some(next) = half.next(chunks) {
         if let Next::Send { .. } = next {
@@ -54,16 +54,16 @@ fn copy(half: &mut Half, chunks: &mut Chunks, length: u32) {
 }
 
 /// A pipeful comes and is sent: the input is found dry and waited for.
-fn splice(half: &mut Half, chunks: &Chunks) {
+fn splice(half: &mut Half<()>, chunks: &Chunks) {
     let mut filled = false;
     while let Some(next) = half.next(chunks) {
         match next {
-            Next::Fill(_) if filled => half.on_filled(Spliced::Blocked),
-            Next::Fill(length) => {
+            Next::Fill(..) if filled => half.on_filled(Spliced::Blocked),
+            Next::Fill((), length) => {
                 filled = true;
                 half.on_filled(Spliced::Moved(length));
             }
-            Next::Flush(length) => half.on_flushed(Some(length)),
+            Next::Flush((), length) => half.on_flushed(Some(length)),
             Next::WaitReadable => return half.on_ready(),
             _ => unreachable!("a stream that flows wants {next:?}"),
         }
@@ -71,7 +71,7 @@ fn splice(half: &mut Half, chunks: &Chunks) {
 }
 
 /// A half that has asked to receive.
-fn receiving(chunks: &mut Chunks) -> Half {
+fn receiving(chunks: &mut Chunks) -> Half<()> {
     let mut half = Half::default();
     assert!(matches!(half.next(chunks), Some(Next::Receive { .. })));
     assert_eq!(half.next(chunks), None);
@@ -79,7 +79,7 @@ fn receiving(chunks: &mut Chunks) -> Half {
 }
 
 /// A half that has become a stream and has its pipe.
-fn splicing(chunks: &mut Chunks) -> Half {
+fn splicing(chunks: &mut Chunks) -> Half<()> {
     let mut half = receiving(chunks);
     for _ in 0..STREAM_AFTER {
         half.on_received(chunks, 0, FULL, true, true);
@@ -88,7 +88,7 @@ fn splicing(chunks: &mut Chunks) -> Half {
                 Next::Send { .. } => drop(half.on_sent(chunks, FULL)),
                 Next::StopReceive => half.on_stopped(),
                 Next::TakePipe => {
-                    half.splice(PIPE);
+                    half.splice((), PIPE);
                     return half;
                 }
                 _ => {}

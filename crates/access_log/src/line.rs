@@ -37,7 +37,7 @@ impl<'a> Line<'a> {
         process: u32,
         pools: &mut PoolCounts,
     ) -> Self {
-        let Record { listener, backend, client, facts, ended_at, reason, stage } = record;
+        let Record { listener, pool, backend, client, stats, ended_at, reason, stage } = record;
         let termination = Termination::of(*reason, *stage);
         let connected = matches!(stage, Stage::Relaying { .. });
         Self(Ended {
@@ -45,25 +45,25 @@ impl<'a> Line<'a> {
             ended_at: None,
             client: *client,
             listener: &listener.name,
-            pool: &listener.pool.name,
+            pool: &pool.name,
             backend: backend.as_ref().map(|backend| backend.name.as_str()),
             backend_address: backend.as_ref().map(|backend| backend.address),
-            waited_ms: millis(facts.waited.into()),
-            connect_ms: connected.then(|| millis(facts.connecting.into())),
-            duration_ms: millis(ended_at.saturating_duration_since(facts.accepted_at)),
-            bytes_to_backend: facts.bytes[Direction::ToBackend as usize],
-            bytes_to_client: facts.bytes[Direction::ToClient as usize],
+            waited_ms: millis(stats.waited.into()),
+            connect_ms: connected.then(|| millis(stats.connecting.into())),
+            duration_ms: millis(ended_at.saturating_duration_since(stats.accepted_at)),
+            bytes_to_backend: stats.bytes[Direction::ToBackend as usize],
+            bytes_to_client: stats.bytes[Direction::ToClient as usize],
             termination: api::Termination {
                 code: termination.code,
                 reason: reason.name(),
                 text: termination.text,
             },
-            retries: facts.attempts.saturating_sub(1),
-            waited_behind: facts.ahead,
+            retries: stats.attempts.saturating_sub(1),
+            waited_behind: stats.ahead,
             connections: ConnectionCounts {
                 process,
                 listener: listener.semaphore.active(),
-                pool: pools.of(&listener.pool),
+                pool: pools.of(pool),
                 backend: backend.as_ref().map_or(0, |backend| backend.semaphore.active()),
             },
             worker,
@@ -310,9 +310,9 @@ pub(crate) mod tests {
     /// The line as text and as JSON, written two seconds after the accept.
     fn lines(record: &Record) -> (String, String) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_637_702_123_456);
-        let clock = Clock { instant: record.facts.accepted_at + Duration::from_secs(2), time };
+        let clock = Clock { instant: record.stats.accepted_at + Duration::from_secs(2), time };
         let mut stamp = String::new();
-        Calendar::default().write(clock.time(record.facts.accepted_at), &mut stamp);
+        Calendar::default().write(clock.time(record.stats.accepted_at), &mut stamp);
         let line = Line::new(record, 1, &stamp, 0, &mut PoolCounts::default());
         let (mut text, mut json) = (Vec::new(), Vec::new());
         line.write_text(&mut text);
@@ -336,7 +336,7 @@ pub(crate) mod tests {
             time.add(accepted_at, accepted_at + Duration::from_micros(micros));
             time
         };
-        let facts = ConnectionStats {
+        let stats = ConnectionStats {
             accepted_at,
             waited: time(3_250),
             connecting: time(12_000),
@@ -346,10 +346,11 @@ pub(crate) mod tests {
             bytes: [10, 20],
         };
         Record {
+            pool: Arc::clone(&listener.pool),
             backend: tried.then(|| Arc::clone(&listener.pool.backends[0])),
             listener,
             client: Some("192.0.2.7:4711".parse().unwrap()),
-            facts,
+            stats,
             ended_at: accepted_at + Duration::from_nanos(1_500_001_900),
             reason,
             stage,

@@ -149,7 +149,7 @@ impl LogWriter {
             if !is_written && number < kept_from {
                 continue;
             }
-            self.calendar.write(clock.time(record.facts.accepted_at), &mut accepted_at);
+            self.calendar.write(clock.time(record.stats.accepted_at), &mut accepted_at);
             let line = Line::new(record, *worker, &accepted_at, self.connections.active(), &mut pools);
             if is_written {
                 match target.format {
@@ -239,7 +239,7 @@ impl LogWriter {
 /// Whether a client, such as a health check, connected and closed without sending anything.
 fn is_empty(record: &Record) -> bool {
     use connection::CloseReason::{ClientLost, ClientReset, Done};
-    record.facts.bytes == [0, 0] && matches!(record.reason, Done | ClientReset | ClientLost)
+    record.stats.bytes == [0, 0] && matches!(record.reason, Done | ClientReset | ClientLost)
 }
 
 /// Counts complete lines. An empty line does not count: it terminates a torn one.

@@ -10,12 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use api::Status;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
-
-use api::Status;
 
 use crate::request::AdminRequest;
 

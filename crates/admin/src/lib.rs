@@ -20,5 +20,6 @@ mod request;
 #[cfg(test)]
 mod samples;
 
+pub use crate::metrics::{DescribedMetric, described_metrics};
 pub use crate::request::{AdminRequest, REQUESTS_MAX};
 pub use crate::server::{Admin, ListenError};

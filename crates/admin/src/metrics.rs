@@ -13,6 +13,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
+use self::metric::Kind;
 use self::table::METRICS;
 
 /// The media type of the text.
@@ -37,20 +38,41 @@ impl Collector for Metrics {
     }
 }
 
+/// A metric, for the documentation.
+#[derive(Debug)]
+pub struct DescribedMetric {
+    /// The name in queries.
+    pub name: String,
+    /// The type: `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// The description, a sentence.
+    pub help: &'static str,
+}
+
+/// Every metric, in the order of the output.
+pub fn described_metrics() -> impl Iterator<Item = DescribedMetric> {
+    METRICS.iter().map(|metric| {
+        let (suffix, kind) = match metric.kind {
+            Kind::Counter => ("_total", "counter"),
+            Kind::Gauge => ("", "gauge"),
+            Kind::Histogram => ("", "histogram"),
+        };
+        let name = format!("{}{suffix}", metric.name);
+        DescribedMetric { name, kind, labels: metric.labels, help: metric.help }
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use super::metric::{Kind, Metric};
-    use super::{METRICS, encode};
+    use super::{DescribedMetric, described_metrics, encode};
     use crate::samples::status;
 
     #[test]
     fn the_text_has_every_metric_and_the_end_mark() {
         let text = encode(status());
-        for metric in METRICS {
-            let name = full_name(metric);
+        for DescribedMetric { name, .. } in described_metrics() {
             assert!(text.lines().any(|line| line.starts_with(&name)), "{name} is not in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"), "{text}");
@@ -80,29 +102,6 @@ mod tests {
             "rondel_probe_errors_total{pool=\"app\",backend=\"a\",error=\"refused\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-    }
-
-    #[test]
-    fn the_readme_lists_every_metric() {
-        let readme =
-            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
-        let listed: Vec<_> = readme.lines().filter(|line| line.starts_with("| `rondel_")).collect();
-        let rows: Vec<_> = METRICS.iter().map(row).collect();
-        assert_eq!(listed, rows, "README.md must have these rows:\n{}", rows.join("\n"));
-    }
-
-    /// A row of the table in README.md.
-    fn row(metric: &Metric) -> String {
-        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
-        format!("| `{}` | {} | {} |", full_name(metric), labels.join(", "), metric.help)
-    }
-
-    /// The name in queries.
-    fn full_name(metric: &Metric) -> String {
-        match metric.kind {
-            Kind::Counter => format!("{}_total", metric.name),
-            Kind::Gauge | Kind::Histogram => metric.name.to_owned(),
         }
     }
 }

@@ -12,22 +12,23 @@
 //! ```
 //!
 //! What happened goes in by the `on_` functions; what to do next comes out of [`Half::next`], which is asked until
-//! it says nothing. It does not know sockets, buffers or pipes: they are numbers to it.
+//! it says nothing. It does not know sockets, buffers or pipes: buffers are numbers to it, and a pipe is a `P` that
+//! it keeps.
 
 use crate::queue::{Chunk, Chunks, Queue};
 
-/// One direction of a connection.
+/// One direction of a connection, with the pipe `P` that it splices through.
 #[derive(Debug)]
-pub struct Half {
+pub struct Half<P> {
     input: Input,
-    path: Path,
+    path: Path<P>,
     /// Whether the FIN was passed on.
     finished: bool,
 }
 
 /// What a half wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Next<P> {
     /// Receive from the input; answered by `on_received`, `on_ended`, `on_failed`.
     Receive {
         /// It is the first since the half began to copy: if its peer does not speak first, nothing is there yet.
@@ -44,12 +45,12 @@ pub enum Next {
     },
     /// Answer with [`Half::splice`], if a pipe can be had, or [`Half::copy`].
     TakePipe,
-    /// Give the pipe back: it is empty, and the half copies again.
-    GivePipe,
+    /// Take this pipe back: it is empty, and the half copies again.
+    GivePipe(P),
     /// Splice up to so many bytes from the input into the pipe, answered by `on_filled`.
-    Fill(u32),
+    Fill(P, u32),
     /// Splice so many bytes from the pipe to the output, answered by `on_flushed`.
-    Flush(u32),
+    Flush(P, u32),
     /// Say when the input can be read, answered by `on_ready`.
     WaitReadable,
     /// Say when the output can be written, answered by `on_ready`.
@@ -65,7 +66,7 @@ pub enum Next {
 pub enum Fault {
     /// The peer reset the connection.
     Reset,
-    /// The peer or the way to it is gone.
+    /// The peer or the path to it was lost.
     Lost,
 }
 
@@ -90,9 +91,9 @@ enum Input {
 }
 
 #[derive(Debug)]
-enum Path {
+enum Path<P> {
     Copying(Copying),
-    Splicing(Splicing),
+    Splicing(Splicing<P>),
 }
 
 #[derive(Debug, Default)]
@@ -132,7 +133,8 @@ pub enum Output {
 }
 
 #[derive(Debug)]
-struct Splicing {
+struct Splicing<P> {
+    pipe: P,
     /// Bytes in the pipe.
     filled: u32,
     capacity: u32,
@@ -143,7 +145,7 @@ struct Splicing {
     output_full: bool,
     /// Small fills in a row: the sign that the stream calmed down.
     small: u8,
-    /// The stream stood still for a while: the pipe is better given back.
+    /// The stream was idle for a while: the pipe is better given back.
     quiet: bool,
 }
 
@@ -202,15 +204,15 @@ const FILL_SMALL: u32 = 16 * 1024;
 /// After so many small fills in a row, a half copies again.
 const CALM_AFTER: u8 = 8;
 
-impl Default for Half {
+impl<P> Default for Half<P> {
     fn default() -> Self {
         Self { input: Input::Open, path: Path::Copying(Copying::default()), finished: false }
     }
 }
 
-impl Half {
+impl<P: Copy> Half<P> {
     /// What to do next, or nothing until something happens. What is answered counts as begun.
-    pub fn next(&mut self, chunks: &Chunks) -> Option<Next> {
+    pub fn next(&mut self, chunks: &Chunks) -> Option<Next<P>> {
         match &mut self.path {
             Path::Copying(copying) => match copying.next(chunks, self.input) {
                 Some(next) => Some(next),
@@ -219,7 +221,7 @@ impl Half {
             },
             Path::Splicing(splicing) => {
                 let next = splicing.next(self.input == Input::Open);
-                if next == Some(Next::GivePipe) {
+                if let Some(Next::GivePipe(_)) = next {
                     self.path = Path::Copying(Copying::default());
                 }
                 next
@@ -227,7 +229,7 @@ impl Half {
         }
     }
 
-    fn next_at_end(&mut self) -> Option<Next> {
+    fn next_at_end(&mut self) -> Option<Next<P>> {
         match self.input {
             Input::Ended if !self.finished => {
                 self.finished = true;
@@ -241,7 +243,7 @@ impl Half {
     /// `length` bytes came in `buffer`, which was `full` or not; `more` may come by the same receive.
     pub fn on_received(&mut self, chunks: &mut Chunks, buffer: u16, length: u32, full: bool, more: bool) {
         let copying = self.copying();
-        assert!(copying.receive != Receive::Off, "bytes came that nobody asked for");
+        assert!(copying.receive != Receive::Off, "bytes came without a receive");
         copying.queue.push(chunks, buffer, length);
         copying.full = if full { copying.full.saturating_add(1) } else { 0 };
         if !more {
@@ -271,7 +273,7 @@ impl Half {
     /// Of the bytes given to be sent, `length` went, which may be none; hands back the buffer once it is sent whole.
     pub fn on_sent(&mut self, chunks: &mut Chunks, length: u32) -> Option<u16> {
         let copying = self.copying();
-        assert!(copying.output == Output::Free, "bytes were sent that nobody gave");
+        assert!(copying.output == Output::Free, "bytes were sent without a send");
         let sent = copying.queue.sent(chunks, length);
         if sent.is_none() {
             copying.output = Output::Full;
@@ -280,11 +282,12 @@ impl Half {
     }
 
     /// A pipe of `capacity` bytes, empty, was had: the half splices.
-    pub fn splice(&mut self, capacity: u32) {
+    pub fn splice(&mut self, pipe: P, capacity: u32) {
         let copying = self.copying();
         assert!(copying.receive == Receive::Off, "a receive could still take bytes past the pipe");
         assert!(copying.is_flushed(), "bytes that came before must be sent before");
         self.path = Path::Splicing(Splicing {
+            pipe,
             filled: 0,
             capacity,
             waiting: Waiting::No,
@@ -295,7 +298,7 @@ impl Half {
         });
     }
 
-    /// No pipe was to be had: the half goes on copying, and asks again should it still stream.
+    /// There was no pipe: the half goes on copying, and asks again if it still streams.
     pub fn copy(&mut self) {
         self.copying().full = 0;
     }
@@ -334,12 +337,12 @@ impl Half {
     pub fn on_ready(&mut self) {
         match &mut self.path {
             Path::Copying(copying) => {
-                assert!(copying.output == Output::Waiting, "a wait ended that nobody began");
+                assert!(copying.output == Output::Waiting, "a wait ended that did not begin");
                 copying.output = Output::Free;
             }
             Path::Splicing(splicing) => {
                 match splicing.waiting {
-                    Waiting::No => unreachable!("a wait ended that nobody began"),
+                    Waiting::No => unreachable!("a wait ended that did not begin"),
                     Waiting::Readable => splicing.input_dry = false,
                     Waiting::Writable => splicing.output_full = false,
                 }
@@ -379,14 +382,17 @@ impl Half {
         self.input == Input::Ended
     }
 
-    /// Whether it splices; a pipe is its own until it says [`Next::GivePipe`].
+    /// Whether it splices.
     pub fn is_splicing(&self) -> bool {
         matches!(self.path, Path::Splicing(_))
     }
 
-    /// Whether its pipe holds bytes.
-    pub fn is_pipe_filled(&self) -> bool {
-        matches!(&self.path, Path::Splicing(splicing) if splicing.filled > 0)
+    /// The pipe that it splices through, and how many bytes it holds; it is its own until [`Next::GivePipe`].
+    pub fn pipe(&self) -> Option<(P, u32)> {
+        match &self.path {
+            Path::Splicing(splicing) => Some((splicing.pipe, splicing.filled)),
+            Path::Copying(_) => None,
+        }
     }
 
     /// What it looks like from outside.
@@ -411,7 +417,7 @@ impl Half {
         }
     }
 
-    fn splicing(&mut self) -> &mut Splicing {
+    fn splicing(&mut self) -> &mut Splicing<P> {
         match &mut self.path {
             Path::Splicing(splicing) => splicing,
             Path::Copying(_) => unreachable!("an answer to what only a splicing half asks"),
@@ -420,7 +426,7 @@ impl Half {
 }
 
 impl Copying {
-    fn next(&mut self, chunks: &Chunks, input: Input) -> Option<Next> {
+    fn next<P>(&mut self, chunks: &Chunks, input: Input) -> Option<Next<P>> {
         match self.output {
             Output::Free => {
                 if let Some(chunk) = self.queue.front(chunks) {
@@ -462,8 +468,8 @@ impl Copying {
     }
 }
 
-impl Splicing {
-    fn next(&mut self, open: bool) -> Option<Next> {
+impl<P: Copy> Splicing<P> {
+    fn next(&mut self, open: bool) -> Option<Next<P>> {
         if self.waiting != Waiting::No {
             return None;
         }
@@ -474,15 +480,15 @@ impl Splicing {
                 self.waiting = Waiting::Writable;
                 return Some(Next::WaitWritable);
             }
-            return Some(Next::Flush(self.filled));
+            return Some(Next::Flush(self.pipe, self.filled));
         }
         if !open || self.quiet || self.small >= CALM_AFTER {
-            return Some(Next::GivePipe);
+            return Some(Next::GivePipe(self.pipe));
         }
         if self.input_dry {
             self.waiting = Waiting::Readable;
             return Some(Next::WaitReadable);
         }
-        Some(Next::Fill(self.capacity))
+        Some(Next::Fill(self.pipe, self.capacity))
     }
 }

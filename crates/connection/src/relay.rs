@@ -1,14 +1,14 @@
-//! Both directions of a connection, and when it has stood still for too long.
+//! Both directions of a connection, and when it has been idle for too long.
 
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::half::{Half, HalfView};
 
-/// Both directions of bytes.
+/// Both directions of bytes, which splice through pipes `P`.
 #[derive(Debug)]
-pub struct Relay {
-    halves: [Half; 2],
+pub struct Relay<P> {
+    halves: [Half<P>; 2],
     /// When a byte or a FIN last moved, in either direction; or when a peer last took bytes that the kernel held for
     /// it.
     active_at: Instant,
@@ -23,7 +23,7 @@ pub enum Direction {
     ToClient,
 }
 
-/// How long a relay may stand still.
+/// How long a relay may be idle.
 #[derive(Clone, Copy, Debug)]
 pub struct IdleTimeouts {
     /// While both directions are open.
@@ -32,7 +32,7 @@ pub struct IdleTimeouts {
     pub half_closed: Duration,
 }
 
-/// BackendState still for so long, a stream gives its pipe back.
+/// Idle for so long, a stream gives its pipe back.
 const QUIET_AFTER: Duration = Duration::from_secs(1);
 
 /// How exact the kernel's word is when a peer took bytes: it counts in jiffies, of up to 10 ms. What is no later than
@@ -53,14 +53,14 @@ impl Direction {
     }
 }
 
-impl Relay {
+impl<P: Copy> Relay<P> {
     /// A relay that begins now.
     pub fn new(now: Instant) -> Self {
         Self { halves: [Half::default(), Half::default()], active_at: now }
     }
 
     /// The half of this direction.
-    pub fn half(&mut self, direction: Direction) -> &mut Half {
+    pub fn half(&mut self, direction: Direction) -> &mut Half<P> {
         &mut self.halves[direction as usize]
     }
 
@@ -113,12 +113,12 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// The relay stood still for longer than `patience` allows.
-    pub fn check(&self, now: Instant, patience: IdleTimeouts) -> Result<Instant, CloseReason> {
+    /// The relay was idle for longer than `timeouts` allow.
+    pub fn check(&self, now: Instant, timeouts: IdleTimeouts) -> Result<Instant, CloseReason> {
         let (allowed, reason) = if self.halves.iter().any(Half::is_finished) {
-            (patience.half_closed.min(patience.idle), CloseReason::HalfClosedTimeout)
+            (timeouts.half_closed.min(timeouts.idle), CloseReason::HalfClosedTimeout)
         } else {
-            (patience.idle, CloseReason::Idle)
+            (timeouts.idle, CloseReason::Idle)
         };
         let end = self.active_at + allowed;
         if now >= end {

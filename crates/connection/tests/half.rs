@@ -6,7 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 const BUFFER: u32 = 16 * 1024;
-const PIPE: u32 = 256 * 1024;
+/// The pipe, by number, and its capacity.
+const PIPE: u8 = 7;
+const CAPACITY: u32 = 256 * 1024;
 const BUFFERS: u16 = 64;
 
 proptest! {
@@ -31,7 +33,8 @@ proptest! {
     }
 }
 
-/// In the long lane, a thousand times as many. What failed once is kept in `half.proptest-regressions`, and tried first.
+/// In the long lane, a thousand times as many. What failed once is kept in `half.proptest-regressions`, and tried
+/// first.
 fn cases() -> u32 {
     if std::env::var_os("RONDEL_LONG").is_some() { 2_000_000 } else { 2000 }
 }
@@ -47,13 +50,13 @@ fn a_stream_is_spliced() {
 fn one_that_calms_down_is_copied_again() {
     let (mut half, chunks) = splicing();
     for _ in 0..8 {
-        assert_eq!(half.next(&chunks), Some(Next::Fill(PIPE)));
+        assert_eq!(half.next(&chunks), Some(Next::Fill(PIPE, CAPACITY)));
         half.on_filled(Spliced::Moved(10));
-        assert_eq!(half.next(&chunks), Some(Next::Flush(10)));
+        assert_eq!(half.next(&chunks), Some(Next::Flush(PIPE, 10)));
         half.on_flushed(Some(10));
         match half.next(&chunks) {
             Some(Next::WaitReadable) => half.on_ready(),
-            next => assert_eq!(next, Some(Next::GivePipe)),
+            next => assert_eq!(next, Some(Next::GivePipe(PIPE))),
         }
     }
     assert!(!half.is_splicing());
@@ -61,37 +64,37 @@ fn one_that_calms_down_is_copied_again() {
 }
 
 #[test]
-fn one_that_stands_still_gives_its_pipe_back() {
+fn an_idle_one_gives_its_pipe_back() {
     let (mut half, chunks) = splicing();
-    assert_eq!(half.next(&chunks), Some(Next::Fill(PIPE)));
+    assert_eq!(half.next(&chunks), Some(Next::Fill(PIPE, CAPACITY)));
     half.on_filled(Spliced::Blocked);
     assert_eq!(half.next(&chunks), Some(Next::WaitReadable));
     assert!(half.on_quiet());
     assert!(!half.on_quiet(), "once is enough");
     assert_eq!(half.next(&chunks), None, "the wait is in flight still");
     half.on_ready();
-    assert_eq!(half.next(&chunks), Some(Next::GivePipe));
+    assert_eq!(half.next(&chunks), Some(Next::GivePipe(PIPE)));
     assert_eq!(half.next(&chunks), Some(Next::Receive { first: true }));
 }
 
 #[test]
 fn a_full_output_stops_the_filling() {
     let (mut half, chunks) = splicing();
-    assert_eq!(half.next(&chunks), Some(Next::Fill(PIPE)));
+    assert_eq!(half.next(&chunks), Some(Next::Fill(PIPE, CAPACITY)));
     half.on_filled(Spliced::Moved(100_000));
-    assert_eq!(half.next(&chunks), Some(Next::Flush(100_000)));
+    assert_eq!(half.next(&chunks), Some(Next::Flush(PIPE, 100_000)));
     half.on_flushed(Some(60_000));
-    assert_eq!(half.next(&chunks), Some(Next::Flush(40_000)));
+    assert_eq!(half.next(&chunks), Some(Next::Flush(PIPE, 40_000)));
     half.on_flushed(None);
     assert_eq!(half.next(&chunks), Some(Next::WaitWritable));
     assert!(!half.on_quiet(), "bytes in the pipe stay there until they can go");
     half.on_ready();
-    assert_eq!(half.next(&chunks), Some(Next::Flush(40_000)));
+    assert_eq!(half.next(&chunks), Some(Next::Flush(PIPE, 40_000)));
 }
 
 #[test]
-fn a_reader_that_stands_still_stops_the_receiving() {
-    let mut half = Half::default();
+fn a_reader_that_stops_stops_the_receiving() {
+    let mut half = Half::<u8>::default();
     let mut chunks = Chunks::new(BUFFERS.into());
     assert_eq!(half.next(&chunks), Some(Next::Receive { first: true }));
     for buffer in 0..8 {
@@ -105,7 +108,7 @@ fn a_reader_that_stands_still_stops_the_receiving() {
     assert_eq!(half.next(&chunks), Some(Next::StopReceive));
     assert_eq!(half.next(&chunks), None, "asked once");
     half.on_stopped();
-    assert_eq!(half.next(&chunks), None, "nothing moves until the reader does");
+    assert_eq!(half.next(&chunks), None, "nothing moves until the reader reads");
     half.on_ready();
     for buffer in 0..8 {
         assert_eq!(
@@ -120,7 +123,7 @@ fn a_reader_that_stands_still_stops_the_receiving() {
 
 #[test]
 fn the_last_bytes_and_the_fin_go_together() {
-    let mut half = Half::default();
+    let mut half = Half::<u8>::default();
     let mut chunks = Chunks::new(BUFFERS.into());
     assert_eq!(half.next(&chunks), Some(Next::Receive { first: true }));
     half.on_received(&mut chunks, 0, 1, false, true);
@@ -131,11 +134,11 @@ fn the_last_bytes_and_the_fin_go_together() {
     assert_eq!(half.next(&chunks), None);
 }
 
-/// Readers that stand still must not take the buffers of those that do not.
+/// Readers that stop must not take the buffers of those that do not.
 #[test]
-fn while_buffers_are_short_who_has_some_queued_gets_no_more() {
+fn while_buffers_are_short_a_half_with_some_queued_gets_no_more() {
     let mut chunks = Chunks::new(4);
-    let (mut stuck, mut other) = (Half::default(), Half::default());
+    let (mut stuck, mut other) = (Half::<u8>::default(), Half::<u8>::default());
     assert_eq!(stuck.next(&chunks), Some(Next::Receive { first: true }));
     stuck.on_received(&mut chunks, 0, 1, false, true);
     assert_eq!(stuck.next(&chunks), Some(send(0, false)));
@@ -147,7 +150,7 @@ fn while_buffers_are_short_who_has_some_queued_gets_no_more() {
     assert_eq!(stuck.next(&chunks), Some(Next::StopReceive));
     stuck.on_stopped();
     assert_eq!(stuck.next(&chunks), None);
-    // Another one receives and sends all the same.
+    // Another one receives and sends.
     assert_eq!(other.next(&chunks), Some(Next::Receive { first: true }));
     other.on_received(&mut chunks, 3, 1, false, true);
     assert_eq!(other.next(&chunks), Some(send(3, false)));
@@ -163,21 +166,21 @@ fn while_buffers_are_short_who_has_some_queued_gets_no_more() {
 }
 
 /// One byte, whole.
-fn send(buffer: u16, more: bool) -> Next {
+fn send(buffer: u16, more: bool) -> Next<u8> {
     Next::Send { chunk: Chunk { buffer, start: 0, length: 1 }, more }
 }
 
-fn splicing() -> (Half, Chunks) {
-    let mut half = Half::default();
-    half.splice(PIPE);
+fn splicing() -> (Half<u8>, Chunks) {
+    let mut half = Half::<u8>::default();
+    half.splice(PIPE, CAPACITY);
     (half, Chunks::new(1))
 }
 
 /// A kernel with one input and one output, driven by chance.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "a kernel's state is many small facts")]
+#[expect(clippy::struct_excessive_bools, reason = "a kernel's state is many small things")]
 struct World {
-    half: Half,
+    half: Half<u8>,
     chunks: Chunks,
     /// What is yet to come from the peer, burst by burst, the last first.
     bursts: Vec<u32>,
@@ -202,7 +205,7 @@ struct World {
     pipe_taken: bool,
     waiting: bool,
     spliced: u64,
-    end: Option<Next>,
+    end: Option<Next<u8>>,
     seed: u64,
 }
 
@@ -260,7 +263,7 @@ impl World {
         true
     }
 
-    fn obey(&mut self, next: Next) {
+    fn obey(&mut self, next: Next<u8>) {
         match next {
             Next::Receive { .. } => {
                 assert!(!self.receiving && !self.pipe_taken, "one reader at a time");
@@ -281,16 +284,17 @@ impl World {
                 if self.choose() % 8 == 7 {
                     self.half.copy();
                 } else {
-                    self.half.splice(PIPE);
+                    self.half.splice(PIPE, CAPACITY);
                     self.pipe_taken = true;
                 }
             }
-            Next::GivePipe => {
+            Next::GivePipe(pipe) => {
                 assert!(self.pipe_taken);
+                assert_eq!(pipe, PIPE);
                 assert_eq!(self.pipe, 0, "a pipe with bytes in it was given back");
                 self.pipe_taken = false;
             }
-            Next::Fill(length) => {
+            Next::Fill(_, length) => {
                 assert_eq!(self.pipe, 0);
                 let offered = 1 + u64::from(self.choose()) * 2048;
                 let filled = self.readable.min(length.into()).min(offered);
@@ -305,7 +309,7 @@ impl World {
                 self.pipe += filled;
                 self.spliced += filled;
             }
-            Next::Flush(length) => {
+            Next::Flush(_, length) => {
                 assert_eq!(self.pipe, u64::from(length));
                 let flushed = self.pipe.min(u64::from(self.choose()) * 2048);
                 self.half.on_flushed((flushed > 0).then(|| small(flushed)));
@@ -372,7 +376,7 @@ impl World {
         self.free.extend(sent);
     }
 
-    /// Ends a wait: the socket is ready, or the half stood still for so long that the wait is cancelled.
+    /// Ends a wait: the socket is ready, or the half was idle for so long that the wait is cancelled.
     fn become_ready(&mut self) {
         if !self.waiting {
             return;

@@ -22,15 +22,16 @@ pub(crate) struct Answers {
 pub(crate) fn query(
     query_sender: &QuerySender,
     workers: impl Iterator<Item = usize>,
-    meant: &ConnectionFilter,
-    errand: ConnectionAction,
+    filter: &ConnectionFilter,
+    action: ConnectionAction,
 ) -> Answers {
     let mut answers = Answers { asked: Vec::new(), busy: Vec::new() };
     for worker in workers {
         let (sender, answer) = oneshot::channel();
         // Whoever asked may have left: then there is nobody to tell.
         let tell = move |found| drop(sender.send(found));
-        if query_sender.ask(worker, ConnectionQuery { meant: meant.clone(), errand, answer: Box::new(tell) })
+        if query_sender
+            .ask(worker, ConnectionQuery { filter: filter.clone(), action, answer: Box::new(tell) })
         {
             answers.asked.push((worker, answer));
         } else {
@@ -63,7 +64,7 @@ impl Answers {
             .into_iter()
             .flat_map(|(worker, found)| found.listed.into_iter().map(move |listed| (worker, listed)))
             .collect();
-        listed.sort_by_key(|(_, listed)| listed.view.facts.accepted_at);
+        listed.sort_by_key(|(_, listed)| listed.view.stats.accepted_at);
         listed.truncate(limit);
         let connections: Vec<_> =
             listed.iter().map(|(worker, listed)| status(*worker, listed, now)).collect();
@@ -81,17 +82,17 @@ impl Answers {
 pub(crate) const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
 
 fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
-    let Listed { view, client, listener, backend } = listed;
-    let [bytes_to_backend, bytes_to_client] = view.facts.bytes;
+    let Listed { view, client, listener, pool, backend } = listed;
+    let [bytes_to_backend, bytes_to_client] = view.stats.bytes;
     let halves = match &view.state {
         StateView::Relaying(halves) => halves.as_slice(),
-        StateView::Connecting | StateView::Waiting { .. } | StateView::Closing => &[],
+        StateView::Opening | StateView::Connecting | StateView::Waiting { .. } | StateView::Closing => &[],
     };
     let is_finished = |half: &HalfView| matches!(half, HalfView::Copying { finished: true, .. });
     let state = match view.state {
-        StateView::Connecting => ConnectionState::Connecting,
-        StateView::Waiting { goal: WaitFor::Primary, .. } => ConnectionState::Held,
-        StateView::Waiting { goal: WaitFor::Place, .. } => ConnectionState::Queued,
+        StateView::Opening | StateView::Connecting => ConnectionState::Connecting,
+        StateView::Waiting { wait_for: WaitFor::Primary, .. } => ConnectionState::Held,
+        StateView::Waiting { wait_for: WaitFor::Capacity, .. } => ConnectionState::Queued,
         StateView::Relaying(_) if halves.iter().any(is_finished) => ConnectionState::HalfClosed,
         StateView::Relaying(_) => ConnectionState::Relaying,
         StateView::Closing => ConnectionState::Closing,
@@ -101,15 +102,15 @@ fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
         worker,
         client: client.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port())),
         listener: listener.name.clone(),
-        pool: listener.pool.name.clone(),
+        pool: pool.name.clone(),
         backend: backend.as_ref().map(|backend| backend.name.clone()),
         backend_address: backend.as_ref().map(|backend| backend.address),
-        age_seconds: now.saturating_duration_since(view.facts.accepted_at).as_secs_f64(),
+        age_seconds: now.saturating_duration_since(view.stats.accepted_at).as_secs_f64(),
         bytes_to_backend,
         bytes_to_client,
         state,
         spliced: halves.iter().any(|half| matches!(half, HalfView::Splicing { .. })),
-        attempts: view.facts.attempts,
+        attempts: view.stats.attempts,
     }
 }
 

@@ -6,14 +6,13 @@
 mod connections;
 mod event_log;
 mod failure;
+mod find;
 mod monitor;
-mod overrides;
 mod peaks;
 mod reading;
 mod ready;
 mod reload;
 mod reloads;
-mod retired;
 mod route;
 mod run; // From start to end. Start here.
 mod shortages;

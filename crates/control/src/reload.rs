@@ -1,5 +1,4 @@
-//! What a reload may change, and which listeners keep their sockets: pure decisions, made before anything is
-//! done.
+//! What a reload may change.
 
 use std::fmt;
 
@@ -23,34 +22,18 @@ pub(crate) enum Refusal {
     },
 }
 
-/// Where a listener of the next config gets its sockets from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// From the listener of this index in the previous config.
-    Kept(usize),
-    /// They are bound.
-    Bound,
-}
-
-/// For each listener of `next`, where its sockets come from; or why the process cannot go over to it.
-pub(crate) fn plan(previous: &Config, next: &Config) -> Result<Vec<Origin>, Refusal> {
+/// Refuses settings that differ and that only a restart can change.
+pub(crate) fn refuse_restart(previous: &Config, next: &Config) -> Result<(), Refusal> {
     let (running, wanted) = (&previous.runtime, &next.runtime);
     stays("runtime.workers", &running.workers, &wanted.workers, ToString::to_string)?;
     stays("runtime.max_connections", &running.connections_max, &wanted.connections_max, ToString::to_string)?;
-    // Whoever asks for the reload would lose the socket that the answer comes through.
+    // The answer to a request for the reload comes through the socket.
     let (running, wanted) = (&previous.admin, &next.admin);
     stays("admin.socket", &running.socket, &wanted.socket, ToString::to_string)?;
     let http = |admin: &config::Admin| admin.http.map(|http| http.address);
     stays("admin.http", &http(running), &http(wanted), |http| {
         http.map_or("off".to_owned(), |address| address.to_string())
-    })?;
-    // Backlog and keepalive change on a socket that listens; these three are for life.
-    let fixed = |listener: &config::Listener| (listener.address, listener.v6only, listener.freebind);
-    let origin = |listener| {
-        let kept = previous.listeners.iter().position(|before| fixed(before) == fixed(listener));
-        kept.map_or(Origin::Bound, Origin::Kept)
-    };
-    Ok(next.listeners.iter().map(origin).collect())
+    })
 }
 
 /// Refuses a setting that only a restart can change, if it differs.
@@ -103,55 +86,38 @@ pub(crate) mod tests {
 
     use config::{AdminSocket, Config, ConnectionsMax, Listener, Workers};
 
-    use super::{Origin, plan};
-
-    #[test]
-    fn listeners_keep_their_sockets_by_address() {
-        let kept = |index| Origin::Kept(index);
-        check(&["a 1.1.1.1:1"], &["a 1.1.1.1:1"], &[kept(0)]);
-        check(&["a 1.1.1.1:1"], &["renamed 1.1.1.1:1"], &[kept(0)]);
-        check(&["a 1.1.1.1:1"], &["a 1.1.1.1:2"], &[Origin::Bound]);
-        check(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &["b 1.1.1.1:2", "a 1.1.1.1:1"], &[kept(1), kept(0)]);
-        check(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &["c 1.1.1.1:3", "b 1.1.1.1:2"], &[Origin::Bound, kept(1)]);
-        check(&["a [::]:1"], &["a [::]:1 v6only"], &[Origin::Bound]);
-        check(&["a 1.1.1.1:1 freebind"], &["a 1.1.1.1:1"], &[Origin::Bound]);
-    }
-
-    #[track_caller]
-    fn check(previous: &[&str], next: &[&str], expected: &[Origin]) {
-        assert_eq!(plan(&config(previous), &config(next)).unwrap(), expected);
-    }
+    use super::refuse_restart;
 
     #[test]
     fn some_settings_need_a_restart() {
         let running = config(&["a 1.1.1.1:1"]);
         let mut wanted = running.clone();
         wanted.runtime.drain_timeout = Duration::from_secs(1);
-        assert!(plan(&running, &wanted).is_ok());
+        assert!(refuse_restart(&running, &wanted).is_ok());
         wanted.runtime.workers = Workers::Number(NonZeroU16::new(4).unwrap());
         assert_eq!(
-            plan(&running, &wanted).unwrap_err().to_string(),
+            refuse_restart(&running, &wanted).unwrap_err().to_string(),
             "`runtime.workers` is 4 in the file and auto in the process\n  \
              it needs a restart; put it back to reload the rest"
         );
         wanted.runtime.workers = Workers::Auto;
         wanted.runtime.connections_max = ConnectionsMax::Number(NonZeroU32::new(10).unwrap());
         assert_eq!(
-            plan(&running, &wanted).unwrap_err().to_string(),
+            refuse_restart(&running, &wanted).unwrap_err().to_string(),
             "`runtime.max_connections` is 10 in the file and auto in the process\n  \
              it needs a restart; put it back to reload the rest"
         );
         wanted = running.clone();
         wanted.admin.http = Some("127.0.0.1:9907".parse().unwrap());
         assert_eq!(
-            plan(&running, &wanted).unwrap_err().to_string(),
+            refuse_restart(&running, &wanted).unwrap_err().to_string(),
             "`admin.http` is 127.0.0.1:9907 in the file and off in the process\n  \
              it needs a restart; put it back to reload the rest"
         );
         wanted = running.clone();
         wanted.admin.socket = AdminSocket::Off;
         assert_eq!(
-            plan(&running, &wanted).unwrap_err().to_string(),
+            refuse_restart(&running, &wanted).unwrap_err().to_string(),
             "`admin.socket` is off in the file and auto in the process\n  \
              it needs a restart; put it back to reload the rest"
         );

@@ -22,7 +22,7 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
     let settings = |config: &'_ config::Config| config.pools.iter().position(|known| known.name == pool.name);
     let index = settings(known.effective).expect("the table was built from it");
     let nothing = table::PoolInputs::default();
-    let health = known.health.pools.get(&pool.name).unwrap_or(&nothing);
+    let health = known.inputs.pools.get(&pool.name).unwrap_or(&nothing);
     let told = explain(listener, &known.effective.pools[index], health, query.client);
     let names = |indices: &[table::BackendIndex]| -> Vec<String> {
         indices.iter().map(|index| pool.backend(*index).name.clone()).collect()
@@ -84,7 +84,7 @@ fn not_accepted(known: &StatusSources<'_>, listener: &Listener) -> Option<String
         let its = counted(listener.connections_max, "connection");
         return Some(format!("the listener has its {its}: {waits}"));
     }
-    let is_full = known.gate.active() >= known.connections_max;
+    let is_full = known.semaphore.active() >= known.connections_max;
     is_full.then(|| format!("the process has its {}: {waits}", counted(known.connections_max, "connection")))
 }
 

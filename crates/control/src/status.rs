@@ -10,13 +10,12 @@ use api::{
 use config::{Config, Tier};
 use connection::CloseReason;
 use table::{
-    Availability, Backend, BackendState, Counter, DrainWindow, Inputs, Listener, PerWorker, Pool, Removed,
-    Semaphore, Table, WorkerCounters,
+    Availability, Backend, BackendState, Counter, Drain, DrainWindow, Inputs, Listener, Overrides, PerWorker,
+    Pool, Removed, Semaphore, Table, WorkerCounters,
 };
 
 use crate::event_log::EventLog;
 use crate::monitor::HealthMonitor;
-use crate::overrides::{Overrides, seconds_left};
 use crate::peaks::{Peak, Peaks};
 use crate::reloads::{Reloads, unix_seconds};
 use crate::wire;
@@ -29,14 +28,14 @@ pub(crate) struct StatusSources<'a> {
     /// The same, with what operators said laid over it: what the table was built from.
     pub(crate) effective: &'a Config,
     pub(crate) overrides: &'a Overrides,
-    pub(crate) health: &'a Inputs,
-    pub(crate) watch: &'a HealthMonitor,
-    pub(crate) gate: &'a Semaphore,
+    pub(crate) inputs: &'a Inputs,
+    pub(crate) monitor: &'a HealthMonitor,
+    pub(crate) semaphore: &'a Semaphore,
     pub(crate) connections_max: u32,
     pub(crate) reloads: &'a Reloads,
     pub(crate) workers: &'a PerWorker<WorkerCounters>,
     pub(crate) access_log: &'a AccessLog,
-    pub(crate) chronicle: &'a EventLog,
+    pub(crate) event_log: &'a EventLog,
     pub(crate) peaks: &'a Peaks,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
@@ -51,7 +50,7 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
         phase: wire::phase(table.phase),
         started_at: known.started_at,
         uptime_seconds: (unix_seconds() - known.started_at).max(0.0),
-        connections: Permits { active: known.gate.active(), max: known.connections_max },
+        connections: Permits { active: known.semaphore.active(), max: known.connections_max },
         workers: workers(table, known.workers),
         log_level: wire::log_level(log::max_level()),
         access_log: known.access_log.status(known.workers.sum(|worker| worker.records_lost.get())),
@@ -68,7 +67,7 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
             .map(|(pool, written)| known.pool(pool, written))
             .collect(),
         removed: removed(&table.removed, known.now),
-        events: known.chronicle.entries().cloned().collect(),
+        events: known.event_log.entries().cloned().collect(),
     }
 }
 
@@ -113,6 +112,19 @@ fn removed(removed: &Removed, now: Instant) -> Vec<RemovedStatus> {
     backends.chain(listeners).filter(|gone| gone.active > 0).collect()
 }
 
+fn override_status(it: table::Override, now: Instant) -> Override {
+    let drain_seconds_left = match it.drain {
+        Some(Drain::Until(window)) => Some(seconds_left(window, now)),
+        Some(Drain::Open) | None => None,
+    };
+    Override { drained: it.drain.is_some(), drain_seconds_left, disabled: it.disabled, weight: it.weight }
+}
+
+/// The seconds until a drain window ends, rounded up.
+fn seconds_left(window: DrainWindow, now: Instant) -> u64 {
+    window.until.saturating_duration_since(now).as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
 fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
     let counters = &listener.counters;
     ListenerStatus {
@@ -154,9 +166,9 @@ fn durations(durations: &table::Durations) -> Durations {
 
 impl StatusSources<'_> {
     pub(crate) fn pool(&self, pool: &Pool, written: &config::Pool) -> PoolStatus {
-        let statuses = self.watch.known(&pool.name);
-        let standings = self.health.pools.get(&pool.name);
-        let conflict = self.watch.conflict(&pool.name);
+        let statuses = self.monitor.known(&pool.name);
+        let standings = self.inputs.pools.get(&pool.name);
+        let conflict = self.monitor.conflict(&pool.name);
         let claims = |backend: &&config::Backend| conflict.contains(&backend.address);
         let backend = |(backend, written): (&std::sync::Arc<Backend>, &config::Backend)| {
             let standing = standings.and_then(|pool| pool.backends.get(&backend.address));
@@ -165,8 +177,8 @@ impl StatusSources<'_> {
                 backend_status(backend, written.tier, standing.copied().unwrap_or_default(), peak);
             let since = |last| self.now.saturating_duration_since(last).as_secs_f64();
             status.last_seconds = peak.last.map(since);
-            status.overrides = self.overrides.of(&pool.name, backend.address).shown(self.now);
-            let ejected_for = self.watch.ejected_for(&pool.name, backend.address, self.now);
+            status.overrides = override_status(self.overrides.of(&pool.name, backend.address), self.now);
+            let ejected_for = self.monitor.ejected_for(&pool.name, backend.address, self.now);
             status.ejected_for_seconds = ejected_for.map(|left| left.as_secs_f64());
             if let Some(known) = statuses.get(&backend.address) {
                 status.lag_seconds = lag_seconds(known);

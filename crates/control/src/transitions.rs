@@ -1,31 +1,31 @@
-//! Who took over: told of what another table brings and no single probe says.
+//! What another table brings and no single probe says: which tier serves, and which backend is the primary.
 
 use std::net::SocketAddr;
 
+use api::EventKind;
 use config::Tier;
 use log::Level;
 use table::{Inputs, Pool, Role, Table};
 
 use crate::event_log::EventLog;
-use api::EventKind;
 
 /// A table, and what it was built from.
 #[derive(Clone, Copy)]
 pub(crate) struct Snapshot<'a> {
     pub(crate) table: &'a Table,
-    pub(crate) health: &'a Inputs,
+    pub(crate) inputs: &'a Inputs,
 }
 
 /// Notes what is different in pools that are in both.
-pub(crate) fn note(before: Snapshot<'_>, after: Snapshot<'_>, chronicle: &mut EventLog) {
+pub(crate) fn note(before: Snapshot<'_>, after: Snapshot<'_>, event_log: &mut EventLog) {
     for pool in &after.table.pools {
         let Some(old) = before.table.pool(&pool.name) else { continue };
-        note_tier(old.tier(), pool, chronicle);
-        note_primary(before, after, pool, chronicle);
+        note_tier(old.tier(), pool, event_log);
+        note_primary(before, after, pool, event_log);
     }
 }
 
-fn note_tier(before: Tier, pool: &Pool, chronicle: &mut EventLog) {
+fn note_tier(before: Tier, pool: &Pool, event_log: &mut EventLog) {
     if before == pool.tier() {
         return;
     }
@@ -33,14 +33,14 @@ fn note_tier(before: Tier, pool: &Pool, chronicle: &mut EventLog) {
         Tier::Active => Level::Info,
         Tier::Backup => Level::Warn,
     };
-    chronicle.note(
+    event_log.note(
         level,
         EventKind::Tier,
         format_args!("pool {}: the {} tier serves", pool.name, pool.tier()),
     );
 }
 
-fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, chronicle: &mut EventLog) {
+fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, event_log: &mut EventLog) {
     let primary = after.primary(pool);
     if before.primary(pool) == primary {
         return;
@@ -51,15 +51,14 @@ fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, chronicl
         }
         None => (Level::Warn, format!("pool {}: there is no primary", pool.name)),
     };
-    chronicle.note(level, EventKind::Role, text);
+    event_log.note(level, EventKind::Role, text);
 }
 
 impl Snapshot<'_> {
     fn primary(self, pool: &Pool) -> Option<SocketAddr> {
-        let known = &self.health.pools.get(&pool.name)?.backends;
-        let is_primary = |address: &SocketAddr| {
-            known.get(address).is_some_and(|standing| standing.role == Some(Role::Primary))
-        };
+        let known = &self.inputs.pools.get(&pool.name)?.backends;
+        let is_primary =
+            |address: &SocketAddr| known.get(address).is_some_and(|state| state.role == Some(Role::Primary));
         pool.backends.iter().map(|backend| backend.address).find(is_primary)
     }
 }

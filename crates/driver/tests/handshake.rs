@@ -19,8 +19,8 @@ fn an_ack_that_is_held_back_goes_with_the_first_bytes() {
     let mut peers = Peers::connected(true);
     let buffer = peers.received();
     assert!(!peers.is_accepted());
-    let bytes = Bytes { buffer, start: 0, length: 1, more: false };
-    assert_eq!(peers.ring.send(peers.socket, bytes), Ok(1));
+    let bytes = Bytes::Received { buffer, start: 0, length: 1 };
+    assert_eq!(peers.ring.send(peers.socket, bytes, false), Ok(1));
     assert!(peers.is_accepted());
 }
 

@@ -14,8 +14,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
 use config::Config;
-use driver::ListenOptions;
-use driver::{ListenGroup, Owner};
+use driver::{ListenGroup, ListenOptions, Owner};
 use listenfd::ListenFd;
 use rustix::net::sockopt;
 

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use config::Keepalive;
-use driver::{ListenGroup, Owner};
-use driver::{ListenOptions, SocketKeepalive, address_of};
+use driver::{ListenGroup, ListenOptions, Owner, SocketKeepalive, address_of};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
 
 use crate::bind_error::BindError;

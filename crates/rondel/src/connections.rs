@@ -7,8 +7,7 @@ use api::{BackendName, ConnectionStatus, Connections, Query};
 use crate::admin::AdminClient;
 
 use crate::outcome::{Outcome, print, print_json, remark};
-use crate::text::span;
-use crate::text::table;
+use crate::text::{span, table};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

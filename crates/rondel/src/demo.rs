@@ -11,12 +11,13 @@ mod output;
 mod script;
 mod traffic;
 
+use std::env;
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::{env, process};
+use std::process;
 
 use config::{Config, ListenAddress};
 use control::{Failure, Ready, Source};

@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use api::Ended;
-use api::{RemovedKind, Status};
+use api::{Ended, RemovedKind, Status};
 use config::unknown;
 
 use crate::backends::require_pool;

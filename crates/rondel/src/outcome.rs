@@ -3,8 +3,7 @@
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use config::ConfigError;
-use config::counted;
+use config::{ConfigError, counted};
 use serde::Serialize;
 
 use crate::logging;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use driver::{BufferId, Bytes};
+use driver::BufferId;
 
 use crate::bytes::Extent;
 
@@ -45,9 +45,9 @@ impl Buffers {
         self.free.push(buffer);
     }
 
-    pub(crate) fn bytes(&self, bytes: Bytes) -> Extent {
-        let extent = self.held[usize::from(bytes.buffer.0)].expect("a buffer that the worker does not have");
-        extent.part(bytes.start, bytes.length)
+    pub(crate) fn bytes(&self, BufferId(buffer): BufferId, start: u32, length: u32) -> Extent {
+        let extent = self.held[usize::from(buffer)].expect("a buffer that the worker does not have");
+        extent.part(start, length)
     }
 
     pub(crate) fn available(&self) -> u32 {

@@ -9,7 +9,7 @@ use config::{Fallback, TargetRole};
 use connection::{CloseReason, HalfView, QUEUE_BUFFERS_MAX, QUEUE_BYTES_MAX, Stage, Termination, Waiting};
 use driver::BUFFER_SIZE;
 use table::{Backend, DrainWindow, Histogram, Listener, Phase, Pool, PoolCounters, Table};
-use worker::{Record, StateView, Worker, WorkerView};
+use worker::{PIPES_WARM_MAX, Record, StateView, Worker, WorkerView};
 
 use crate::agenda::{MILLISECOND, SECOND, nanos};
 use crate::descriptors::{Socket, Thing};
@@ -52,10 +52,10 @@ impl Run {
             }
         }
         assert!(view.pipes_open <= self.scenario.pipes_max, "more pipes than a worker may have");
-        assert_eq!(view.severed, 0, "connections live on that the table severs");
+        assert_eq!(view.to_evict, 0, "connections live on that the table evicts");
         self.check_waiting(view);
         self.check_bounds();
-        self.check_notices();
+        self.check_drain_windows();
         for connection in &view.connections {
             assert!(
                 connection.state != StateView::Closing || connection.in_flight > 0,
@@ -77,14 +77,14 @@ impl Run {
     }
 
     /// Connections of what leaves end no sooner than they have been told, and no later.
-    fn check_notices(&self) {
+    fn check_drain_windows(&self) {
         if !self.scenario.variety.leaving {
             return;
         }
         let now = self.now();
         let listeners = self.listeners();
         for reason in [CloseReason::Removed, CloseReason::BackendDrained] {
-            let may = self.notices.allow(reason, now);
+            let may = self.drain_windows.allow(reason, now);
             assert!(may || closed(&listeners, reason) == 0, "{} came too soon", reason.name());
         }
         let world = self.world.borrow();
@@ -92,9 +92,9 @@ impl Run {
             notice.is_some_and(|notice| world.agenda.nanos(notice.until) + LATE_MAX < now)
         };
         let table = self.tables.last().expect("there is one");
-        // Control makes no other tables here once the process drains. Workers need a moment for each: a primary is never given up, and
-        // may have had notice for long when it loses the role.
-        if table.phase != Phase::Serving || self.published_at + LATE_MAX > now {
+        // Workers need a moment for each table: a primary keeps its connections, and its drain window may be long over when it loses
+        // the role.
+        if table.phase == Phase::Ending || self.published_at + LATE_MAX > now {
             return;
         }
         let removed =
@@ -200,6 +200,8 @@ impl Run {
             assert!(view.acceptors.iter().all(|(.., held)| *held == 0), "clients are held for ever");
             assert_eq!(view.load, 0, "connections that ended count as a worker's load");
             assert_eq!(view.pipes_open as usize, view.pipes_free, "pipes were not given back");
+            let kept = PIPES_WARM_MAX.min(self.scenario.pipes_max / 2);
+            assert!(view.pipes_open <= kept, "{} idle pipes stay open", view.pipes_open);
             pipes += view.pipes_free;
         }
         let open = world.descriptors.iter().filter(|thing| matches!(thing, Thing::PipeRead(_))).count();
@@ -293,18 +295,18 @@ impl Run {
             assert_eq!(recorded, closed(listeners, reason), "records of {} were miscounted", reason.name());
         }
         let mut bytes = [0; 2];
-        for Record { facts, backend, ended_at, reason, stage, .. } in &self.ended {
+        for Record { stats, backend, ended_at, reason, stage, .. } in &self.ended {
             // It has a code.
             Termination::of(*reason, *stage);
-            bytes = [0, 1].map(|direction| bytes[direction] + facts.bytes[direction]);
-            let lived = ended_at.duration_since(facts.accepted_at);
-            let told = Duration::from(facts.waited) + Duration::from(facts.connecting);
+            bytes = [0, 1].map(|direction| bytes[direction] + stats.bytes[direction]);
+            let lived = ended_at.duration_since(stats.accepted_at);
+            let told = Duration::from(stats.waited) + Duration::from(stats.connecting);
             assert!(told <= lived, "more time was told of than there was");
-            assert_eq!(facts.attempts > 0, backend.is_some(), "whom was it tried to connect to?");
+            assert_eq!(stats.attempts > 0, backend.is_some(), "whom was it tried to connect to?");
             match stage {
                 Stage::Relaying { .. } => {}
                 Stage::Accepted | Stage::Waiting | Stage::Connecting => {
-                    assert_eq!(facts.bytes, [0, 0], "bytes went nowhere");
+                    assert_eq!(stats.bytes, [0, 0], "bytes went nowhere");
                     let unknown = nanos(lived.saturating_sub(told));
                     assert!(unknown <= LATE_MAX, "{} ms are not told of", unknown / MILLISECOND);
                 }
@@ -349,7 +351,7 @@ impl Run {
                     any_number_if(self.tables.iter().any(|table| severs(table, reason)))
                 }
                 CloseReason::Removed | CloseReason::BackendDrained => {
-                    any_number_if(self.notices.allow(reason, self.now()))
+                    any_number_if(self.drain_windows.allow(reason, self.now()))
                 }
                 CloseReason::ClosedByOperator => self.queries.closed,
                 CloseReason::NoSourceAddress => answered.no_address,
@@ -357,7 +359,7 @@ impl Run {
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
                 CloseReason::Drained => any_number_if(self.ending_at.is_some()),
-                CloseReason::NoDescriptor => answered.no_accept,
+                CloseReason::NoDescriptor => answered.no_accept + answered.no_descriptor,
             };
             let ended = closed(listeners, reason);
             assert!(ended <= most, "{ended} connections ended by {}, {most} had reason to", reason.name());

@@ -108,9 +108,10 @@ impl Display for Transition {
 
 fn state(state: StateView) -> &'static str {
     match state {
+        StateView::Opening => "opening",
         StateView::Connecting => "connecting",
-        StateView::Waiting { goal: WaitFor::Primary, .. } => "held",
-        StateView::Waiting { goal: WaitFor::Place, .. } => "queued",
+        StateView::Waiting { wait_for: WaitFor::Primary, .. } => "held",
+        StateView::Waiting { wait_for: WaitFor::Capacity, .. } => "queued",
         StateView::Relaying(_) => "relaying",
         StateView::Closing => "closing",
     }

@@ -1,26 +1,26 @@
-//! What connections are given notice of, told again: when, at the earliest, ends of each reason may come, and by when all have.
+//! The drain windows of a run, worked out a second time: when, at the earliest, connections may be closed for each reason.
 
 use config::{Config, OnRemove};
 use connection::CloseReason;
 
 use crate::agenda::nanos;
 
-/// Every notice that was ever given.
+/// Every drain window there ever was.
 #[derive(Debug, Default)]
-pub(crate) struct Notices(Vec<(CloseReason, u64)>);
+pub(crate) struct DrainWindows(Vec<(CloseReason, u64)>);
 
-impl Notices {
+impl DrainWindows {
     /// A reload at this time, in nanoseconds.
     pub(crate) fn on_reload(&mut self, before: &Config, after: &Config, now: u64) {
-        for (gone, pool) in before.pools.iter().zip(&after.pools) {
+        for (removed, pool) in before.pools.iter().zip(&after.pools) {
             let stays = |address| pool.backends.iter().any(|backend| backend.address == address);
-            if gone.backends.iter().any(|backend| !stays(backend.address)) {
+            if removed.backends.iter().any(|backend| !stays(backend.address)) {
                 self.on_removed(pool.on_remove, now);
             }
         }
-        for gone in &before.listeners {
-            if !after.listeners.iter().any(|listener| listener.address == gone.address) {
-                self.on_removed(after.pools[gone.pool.0].on_remove, now);
+        for removed in &before.listeners {
+            if !after.listeners.iter().any(|listener| listener.address == removed.address) {
+                self.on_removed(after.pools[removed.pool.0].on_remove, now);
             }
         }
     }
@@ -33,7 +33,7 @@ impl Notices {
         }
     }
 
-    /// An operator gives a backend's connections so long, in nanoseconds.
+    /// An operator drains a backend within this time, in nanoseconds.
     pub(crate) fn on_drain(&mut self, now: u64, timeout: u64) {
         self.0.push((CloseReason::BackendDrained, now + timeout / 2));
     }

@@ -11,8 +11,10 @@ use driver::{
 };
 
 use crate::agenda::{MICROSECOND, MILLISECOND};
+use crate::bytes::Extent;
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
+use crate::links::EndId;
 use crate::pipes;
 use crate::world::World;
 
@@ -118,10 +120,15 @@ impl Driver for Kernel {
         world.send_ack(end);
     }
 
-    fn send(&mut self, socket: Fd, bytes: Bytes) -> Result<u32, Errno> {
+    fn send(&mut self, socket: Fd, bytes: Bytes<'_>, _more: bool) -> Result<u32, Errno> {
         let mut world = self.world.borrow_mut();
-        let extent = world.rings[self.worker].buffers.bytes(bytes);
         let end = world.descriptors.end(socket);
+        let extent = match bytes {
+            Bytes::Received { buffer, start, length } => {
+                world.rings[self.worker].buffers.bytes(buffer, start, length)
+            }
+            Bytes::Own(bytes) => world.own_bytes(end, bytes),
+        };
         let sent = world.link_send(end, extent);
         if let Ok(length) = sent {
             world.delivered[end.side] += u64::from(length);
@@ -232,6 +239,14 @@ impl World {
             self.send_ack(end);
         }
         self.link_close(end, socket.resets);
+    }
+
+    /// Bytes that a worker sends of its own: they are the next of a stream that begins at this end.
+    fn own_bytes(&mut self, end: EndId, bytes: &[u8]) -> Extent {
+        assert!(self.manners.by_hand, "the peers of a run expect no bytes of a worker's own");
+        assert!(!bytes.is_empty(), "nothing is sent by a call that sends bytes");
+        let length = u32::try_from(bytes.len()).expect("few bytes are sent at once");
+        Extent { stream: end, from: self.way(end).sent, length }
     }
 
     fn splice(&mut self, from: Fd, to: Fd, length: u32) -> Result<u32, Errno> {

@@ -5,12 +5,14 @@
 //! over what it watches (`links`, `picks`, `descriptors`, `check`), says whether every byte, FIN, RST, descriptor, buffer
 //! and count came out right. The same seed is the same run, bit for bit.
 
-mod health;
+mod control;
+mod health; // the states of backends in it,
 mod run; // How a run goes. Start here.
-mod scenario; // What it is made of, // and what control hears of backends.
+mod scenario; // What it is made of, // and what control does.
 
 mod check; // What must hold.
 mod coverage;
+mod expected; // What tables must be like.
 
 mod stage; // For tests that say themselves what happens.
 

@@ -7,8 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Weak;
 
-use driver::Errno;
-use driver::ListenGroup;
+use driver::{Errno, ListenGroup};
 
 use crate::agenda::{Event, MILLISECOND};
 use crate::bytes::Extent;

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Weak};
 
-use driver::ListenGroup;
-use driver::{Errno, Fd};
+use driver::{Errno, Fd, ListenGroup};
 
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;

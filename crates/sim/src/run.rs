@@ -1,28 +1,26 @@
-//! One run: workers are turned, events happen, control publishes tables, in an order left to chance; then all of it
-//! must have come to a good end.
+//! One run: workers are turned, events happen, control publishes tables, in a random order; at the end, all of it must
+//! have come out right.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::net::SocketAddr;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use config::Config;
-use driver::Waker;
-use driver::{ListenGroup, Owner};
-use table::{Inputs, PerWorker, Phase, Published, Semaphore, Table};
+use driver::{ListenGroup, Waker};
+use table::{Inputs, PerWorker, Phase, Semaphore, Table, TableWriter};
 use worker::{Balancer, QuerySender, Record, Recorder, Records, Settings, Worker};
 
-use crate::agenda::{MICROSECOND, SECOND, nanos};
+use crate::agenda::{MICROSECOND, SECOND};
+use crate::control;
 use crate::coverage::{Coverage, Seen};
-use crate::drain_windows::Notices;
+use crate::drain_windows::DrainWindows;
+use crate::expected::Expected;
 use crate::faults::Fault;
-use crate::health::{self, Told};
+use crate::health;
 use crate::kernel::Kernel;
-use crate::queries::QueryReceiver;
+use crate::queries::Queries;
 use crate::random::Random;
-use crate::scenario::{self, Change, Drain, Scenario};
+use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::world::World;
 
@@ -33,24 +31,23 @@ pub(crate) struct Run {
     records: Vec<Records>,
     /// What was taken of them.
     pub(crate) ended: Vec<Record>,
-    wakers: Arc<[Waker]>,
-    /// What workers wake when connects fail; nobody puts a backend aside here but by chance.
+    pub(crate) wakers: Arc<[Waker]>,
+    /// What workers wake when connects fail; here backends are ejected at random alone.
     failing: Arc<Waker>,
     pub(crate) gate: Arc<Semaphore>,
-    published: Arc<Published>,
-    config: Config,
-    /// What is known of backends: nothing, if nobody asks.
-    health: Inputs,
-    pub(crate) notices: Notices,
-    pub(crate) queries: QueryReceiver,
+    pub(crate) writer: TableWriter,
+    /// What the table in force must be like.
+    pub(crate) expected: Expected,
+    /// What probes say of backends; nothing where there are none.
+    pub(crate) states: Inputs,
+    pub(crate) drain_windows: DrainWindows,
+    pub(crate) queries: Queries,
     /// Every table that was published.
     pub(crate) tables: Vec<Arc<Table>>,
     /// When the last of them was, in nanoseconds.
     pub(crate) published_at: u64,
-    /// The sockets of the listeners that are listened at.
-    sockets: BTreeMap<SocketAddr, Arc<ListenGroup>>,
-    /// Those of listeners that are in the table no more, to be stopped next.
-    to_stop: Vec<Arc<ListenGroup>>,
+    /// ListenGroup of listeners that the table in force does not have, to be stopped next.
+    pub(crate) to_stop: Vec<Arc<ListenGroup>>,
     pub(crate) scenario: Scenario,
     pub(crate) ending_at: Option<u64>,
     pub(crate) coverage: Coverage,
@@ -76,19 +73,16 @@ impl Run {
     pub(crate) fn new(seed: u64, trace: Rc<RefCell<Trace>>) -> Self {
         let mut random = Random::new(seed);
         let scenario = Scenario::new(&mut random);
-        let mut sockets = BTreeMap::new();
-        let config = scenario.config.clone();
         let world = Rc::new(RefCell::new(World::new(random, &scenario, trace)));
         let now = world.borrow().agenda.instant();
-        let mut health = Inputs { now, pools: HashMap::new() };
+        let mut states = Inputs { now, pools: HashMap::new() };
         if scenario.variety.health {
             let mut world = world.borrow_mut();
             world.picks.severs = true;
-            health = health::first(&mut world.random, &config, now);
+            states = health::first(&mut world.random, &scenario.config, now);
         }
-        let table = build(&config, &mut sockets, scenario.workers, &health, None, &world);
+        let writer = control::start(&scenario.config, scenario.workers, &states, &mut world.borrow_mut());
         let (query_sender, queries) = QuerySender::new(scenario.workers);
-        let published = Arc::new(Published::new(table));
         let wakers = (0..scenario.workers).map(|_| Waker::new().expect("few are open")).collect();
         let mut run = Self {
             world,
@@ -98,14 +92,13 @@ impl Run {
             wakers,
             failing: Arc::new(Waker::new().expect("few are open")),
             gate: Arc::new(Semaphore::new(scenario.workers)),
-            tables: vec![published.load_full()],
+            tables: vec![writer.table()],
             published_at: 0,
-            published,
-            config,
-            health,
-            notices: Notices::default(),
-            queries: QueryReceiver::new(query_sender),
-            sockets,
+            writer,
+            expected: Expected::new(&scenario.config),
+            states,
+            drain_windows: DrainWindows::default(),
+            queries: Queries::new(query_sender),
             to_stop: Vec::new(),
             seen: (0..scenario.workers).map(|_| Seen::default()).collect(),
             scenario,
@@ -123,7 +116,7 @@ impl Run {
     fn start_workers(&mut self, queries: Vec<worker::QueryReceiver>) {
         let counters = Arc::new(PerWorker::new(self.scenario.workers));
         let ends = Balancer::new(self.scenario.workers).into_iter().zip(queries);
-        for (index, (handover, queries)) in ends.enumerate() {
+        for (index, (balancer, queries)) in ends.enumerate() {
             let (recorder, records) = Recorder::new(std::thread::current());
             self.records.push(records);
             let settings = Settings {
@@ -131,15 +124,15 @@ impl Run {
                 cpu: None,
                 connections_max: self.scenario.connections_max,
                 buffers_max: driver::BUFFERS_MAX,
-                gate: Arc::clone(&self.gate),
-                handover,
+                semaphore: Arc::clone(&self.gate),
+                balancer,
                 queries,
                 pipes_max: self.scenario.pipes_max,
                 counters: Arc::clone(&counters),
                 recorder,
                 wakers: Arc::clone(&self.wakers),
                 control: Arc::clone(&self.failing),
-                published: Arc::clone(&self.published),
+                published: Arc::clone(self.writer.published()),
             };
             let kernel = Kernel::new(Rc::clone(&self.world), index);
             self.workers.push(Some(Worker::new(kernel, settings, self.scenario.buffers.into())));
@@ -171,6 +164,7 @@ impl Run {
         }
         self.notice_wakes();
         if self.control_at().is_some_and(|at| at <= now) {
+            self.turns = 0;
             return self.control();
         }
         // Workers may turn between the two steps of control.
@@ -267,7 +261,7 @@ impl Run {
 
     /// Nothing will happen any more, unless control does it.
     fn on_quiet(&mut self) {
-        match self.published.load_full().phase {
+        match self.writer.table().phase {
             Phase::Serving => {
                 self.check_quiet();
                 self.drain();
@@ -275,158 +269,6 @@ impl Run {
             phase @ (Phase::Draining | Phase::Ending) => panic!("a worker waits for ever, {phase:?}"),
         }
     }
-
-    fn control_at(&self) -> Option<u64> {
-        let phase = self.published.load_full().phase;
-        let change = self.scenario.changes.first().map(|(at, _)| *at).filter(|_| phase == Phase::Serving);
-        let drain = match self.scenario.drain {
-            Drain::At(at) if phase == Phase::Serving => Some(at),
-            Drain::At(at) if phase == Phase::Draining => Some(at + self.scenario.drain_timeout),
-            Drain::At(_) | Drain::WhenQuiet => None,
-        };
-        change.into_iter().chain(self.due_at()).chain(drain).min()
-    }
-
-    /// When time alone asks for another table.
-    fn due_at(&self) -> Option<u64> {
-        let table = self.published.load_full();
-        let due = table.due.filter(|_| table.phase == Phase::Serving)?;
-        Some(self.world.borrow().agenda.nanos(due))
-    }
-
-    fn control(&mut self) {
-        self.turns = 0;
-        let now = self.now();
-        match self.published.load_full().phase {
-            Phase::Serving if self.scenario.changes.first().is_some_and(|(at, _)| *at <= now) => {
-                let (_, change) = self.scenario.changes.remove(0);
-                if change == Change::ConnectionQuery { self.query() } else { self.change(change) }
-            }
-            Phase::Serving if self.due_at().is_some_and(|at| at <= now) => self.rebuild(),
-            Phase::Serving => self.drain(),
-            Phase::Draining => {
-                self.ending_at = Some(now);
-                self.enter_phase(Phase::Ending);
-            }
-            Phase::Ending => unreachable!("it has no more to do"),
-        }
-    }
-
-    fn change(&mut self, change: Change) {
-        let mut world = self.world.borrow_mut();
-        match change {
-            Change::Reload => {
-                let before = self.config.clone();
-                scenario::change(&mut world.random, self.scenario.variety, &mut self.config);
-                self.notices.on_reload(&before, &self.config, world.agenda.now());
-                world.picks.severs |= !self.notices.is_empty();
-            }
-            Change::ConnectionQuery => unreachable!("it changes nothing"),
-            Change::Health => health::change(&mut world.random, &self.config, &mut self.health),
-            Change::Drain => {
-                self.health.now = world.agenda.instant();
-                let timeout = health::drain(&mut world.random, &mut self.config, &mut self.health);
-                if let Some(timeout) = timeout {
-                    self.notices.on_drain(world.agenda.now(), nanos(timeout));
-                    world.picks.severs = true;
-                }
-            }
-        }
-        drop(world);
-        self.rebuild();
-    }
-
-    /// Control asks a worker.
-    fn query(&mut self) {
-        let mut world = self.world.borrow_mut();
-        let worker = world.random.index(self.workers.len());
-        let Some(view) = self.workers[worker].as_ref().map(Worker::inspect) else { return };
-        world.note(format_args!("control asks worker {worker}"));
-        // An operator's end of an attempt is followed by none.
-        world.picks.severs |= self.queries.ask(&mut world.random, worker, &view);
-        self.wakers[worker].wake();
-    }
-
-    fn rebuild(&mut self) {
-        let previous = self.published.load_full();
-        let before = self.sockets.clone();
-        let workers = self.scenario.workers;
-        self.health.now = self.world.borrow().agenda.instant();
-        let table =
-            build(&self.config, &mut self.sockets, workers, &self.health, Some(&previous), &self.world);
-        self.world.borrow().note(format_args!("control publishes another table"));
-        self.publish(table);
-        // An order counts once.
-        self.health.pools.values_mut().for_each(|pool| pool.failback = false);
-        for (address, sockets) in before {
-            if !self.sockets.contains_key(&address) {
-                self.to_stop.push(sockets);
-            }
-        }
-    }
-
-    /// Ends listening for good, as control does once a table without the listeners is in force.
-    fn stop(&mut self) {
-        for sockets in self.to_stop.drain(..) {
-            self.world.borrow_mut().stop_listening(&sockets);
-        }
-    }
-
-    fn drain(&mut self) {
-        self.scenario.drain = Drain::At(self.now());
-        self.enter_phase(Phase::Draining);
-    }
-
-    fn enter_phase(&mut self, phase: Phase) {
-        self.world.borrow().note(format_args!("control begins {phase:?}"));
-        self.publish(self.published.load_full().in_phase(phase));
-        self.to_stop.extend(self.sockets.values().map(Arc::clone));
-    }
-
-    /// The world knows what workers may do.
-    fn tell(&mut self) {
-        let told = Told { table: self.published.load_full(), health: self.health.clone() };
-        self.world.borrow_mut().told.push(told);
-    }
-
-    fn publish(&mut self, table: Table) {
-        self.published.publish(table);
-        self.tables.push(self.published.load_full());
-        self.published_at = self.now();
-        self.tell();
-        self.wakers.iter().for_each(Waker::wake);
-    }
-}
-
-/// The table that a configuration asks for. Listeners that stay keep their sockets, as control has it.
-fn build(
-    config: &Config,
-    sockets: &mut BTreeMap<SocketAddr, Arc<ListenGroup>>,
-    workers: usize,
-    health: &Inputs,
-    previous: Option<&Table>,
-    world: &RefCell<World>,
-) -> Table {
-    let mut world = world.borrow_mut();
-    let mut kept = BTreeMap::new();
-    let mut by_index = Vec::new();
-    for listener in &config.listeners {
-        let of_listener = if let Some(of_listener) = sockets.get(&listener.address) {
-            world.queues.relisten(of_listener, listener.backlog);
-            Arc::clone(of_listener)
-        } else {
-            let stand_in = |_| File::open("/dev/null").expect("few are open").into();
-            let of_listener =
-                Arc::new(ListenGroup::new((0..workers).map(stand_in).collect(), Owner::Process));
-            world.queues.listen(listener.address, &of_listener, listener.backlog);
-            of_listener
-        };
-        kept.insert(listener.address, Arc::clone(&of_listener));
-        by_index.push(of_listener);
-    }
-    *sockets = kept;
-    world.picks.on_table(config);
-    Table::build(config, by_index, workers, Some(health), previous)
 }
 
 /// How much later than it could a slow worker goes on, in nanoseconds; several times over, if it has bad luck.

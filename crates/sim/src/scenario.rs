@@ -41,16 +41,18 @@ pub(crate) struct Scenario {
     pub(crate) drain_timeout: u64,
 }
 
-/// What control hears of.
+/// What control is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
     /// Another configuration.
     Reload,
-    /// Something else about backends.
+    /// Another state of a backend.
     Health,
-    /// That an operator drains a backend, or no longer.
-    Drain,
-    /// Nothing, but a worker is asked for its connections, or told to close some.
+    /// An order to fail back.
+    Failback,
+    /// An operator's override of a backend, or the end of one.
+    Override,
+    /// A query: a worker is asked for its connections, or told to close some.
     ConnectionQuery,
 }
 
@@ -64,7 +66,7 @@ pub(crate) struct Variety {
     pub(crate) bounds: bool,
     /// Verdicts, tiers and roles, and listeners that demand them.
     pub(crate) health: bool,
-    /// Drains of backends, and an end to connections of what reloads remove.
+    /// Overrides of backends, and an end to connections of what reloads remove.
     pub(crate) leaving: bool,
 }
 
@@ -109,14 +111,16 @@ impl Scenario {
         let clients: Vec<_> = clients.collect();
         let reloads_max = random.pick(&[0, 0, 2, 8]);
         let healths_max = if variety.health { random.pick(&[0, 4, 16]) } else { 0 };
-        let drains_max = if variety.leaving { random.pick(&[0, 1, 4]) } else { 0 };
-        let inquiries_max = random.pick(&[0, 0, 3, 20]);
+        let overrides_max = if variety.leaving { random.pick(&[0, 1, 4, 8]) } else { 0 };
+        let queries_max = random.pick(&[0, 0, 3, 20]);
+        let failbacks_max = if variety.health { random.pick(&[0, 1, 4]) } else { 0 };
         let mut changes = Vec::new();
         for (change, most) in [
             (Change::Reload, reloads_max),
             (Change::Health, healths_max),
-            (Change::Drain, drains_max),
-            (Change::ConnectionQuery, inquiries_max),
+            (Change::Failback, failbacks_max),
+            (Change::Override, overrides_max),
+            (Change::ConnectionQuery, queries_max),
         ] {
             for _ in 0..random.between(0, most) {
                 changes.push((random.between(0, duration * 2), change));

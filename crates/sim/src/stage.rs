@@ -7,8 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver::{Errno, Waker};
-use driver::{ListenGroup, Owner};
+use driver::{Errno, ListenGroup, Owner, Waker};
 
 use crate::agenda::nanos;
 use crate::bytes::Extent;

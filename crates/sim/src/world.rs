@@ -88,6 +88,7 @@ pub(crate) struct Answered {
     pub(crate) unreachable: u64,
     pub(crate) no_address: u64,
     pub(crate) no_port: u64,
+    pub(crate) no_descriptor: u64,
     pub(crate) no_resources: u64,
     pub(crate) no_accept: u64,
 }
@@ -106,8 +107,18 @@ impl Answered {
     }
 
     pub(crate) fn is_nothing(&self) -> bool {
-        let Self { refused, timed_out, unreachable, no_address, no_port, no_resources, no_accept } = self;
-        refused + timed_out + unreachable + no_address + no_port + no_resources + no_accept == 0
+        let Self {
+            refused,
+            timed_out,
+            unreachable,
+            no_address,
+            no_port,
+            no_descriptor,
+            no_resources,
+            no_accept,
+        } = self;
+        let here = no_address + no_port + no_descriptor + no_resources + no_accept;
+        refused + timed_out + unreachable + here == 0
     }
 }
 
@@ -217,10 +228,10 @@ impl World {
             None
         };
         if let Some(errno) = fails {
-            if errno == Errno::ADDRNOTAVAIL {
-                self.answered.no_address += 1;
-            } else {
-                self.answered.no_resources += 1;
+            match errno {
+                Errno::ADDRNOTAVAIL => self.answered.no_address += 1,
+                Errno::MFILE | Errno::NFILE => self.answered.no_descriptor += 1,
+                _ => self.answered.no_resources += 1,
             }
             return Err(errno);
         }

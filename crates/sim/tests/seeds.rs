@@ -3,7 +3,7 @@
 use sim::{Coverage, run};
 
 /// How many runs the fast lane does.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 12_000;
 
 #[test]
 fn everything_holds() {

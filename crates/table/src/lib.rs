@@ -3,7 +3,11 @@
 //! It does no I/O, reads no clock and draws no random number. It does not find out who is healthy, it is told; and it
 //! binds nothing: listening sockets are handed to it.
 
-mod table; // What is frozen, and how it is made. Start here.
+mod table; // What is frozen. Start here.
+mod writer; // What makes the next one, and from what.
+
+mod effective;
+mod overrides;
 
 mod listener;
 mod pool; // Who may be picked, and how one is.
@@ -35,6 +39,7 @@ mod failures;
 mod histogram;
 mod published;
 mod removed;
+mod retired;
 #[cfg(test)]
 mod samples;
 mod semaphore;
@@ -47,9 +52,11 @@ pub use crate::counters::{
     BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
 };
 pub use crate::drain_window::{DrainBucket, DrainWindow};
+pub use crate::effective::EffectiveConfig;
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
 pub use crate::histogram::{Durations, Histogram};
 pub use crate::listener::Listener;
+pub use crate::overrides::{BackendKey, Drain, Override, Overrides};
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
@@ -58,3 +65,4 @@ pub use crate::semaphore::Semaphore;
 pub use crate::state::{Availability, BackendState, Inputs, PoolInputs, Role};
 pub use crate::table::{Phase, Table};
 pub use crate::waiters::Waiters;
+pub use crate::writer::{Origin, TableWriter, Written};

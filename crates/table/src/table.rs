@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use config::{Config, TargetRole};
 use connection::CloseReason;
+use driver::ListenGroup;
 
 use crate::backend::Backend;
 use crate::counters::PerWorker;
@@ -15,7 +16,6 @@ use crate::pool::{Pool, PoolSources};
 use crate::removed::Removed;
 use crate::semaphore::Semaphore;
 use crate::state::{Inputs, PoolInputs};
-use driver::ListenGroup;
 
 /// What workers serve by. One turn of a worker sees one table.
 ///

@@ -1,8 +1,8 @@
-//! Accepting: by a multishot accept per listening socket while there is plenty of room, one client a place near the
+//! Accepting: by a multishot accept per listening socket while there is plenty of room, one client a permit near the
 //! bounds, not at all at them.
 //!
 //! ```text
-//!             less room than a full queue needs              no place
+//!             less room than a full queue needs              no permit
 //! Accepting ────────────────────────────────────▶ Waiting ◀────────────▶ Listening
 //!           ◀────────────────────────────────────         queue empty,
 //!             room again, and the queue is empty          or a client came
@@ -10,7 +10,7 @@
 //!
 //! A multishot accept empties the kernel's queue into the worker, however long it is. So that the kernel's queue, and
 //! not a crowd of accepted sockets, holds the clients at a bound, it is stopped before it could cross one. What it
-//! takes beyond all the same, because other workers took the room meanwhile, is held here in order and served first.
+//! takes beyond, because other workers took the room meanwhile, is held here in order and served first.
 
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
@@ -18,13 +18,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connection::CloseReason;
-use driver::ListenGroup;
-use driver::{Completion, Driver, Errno, Fd, Op};
+use driver::{Completion, Driver, Errno, Fd, ListenGroup, Op};
 use table::Listener;
 
 use crate::balancer::Client;
+use crate::core::Core;
 use crate::token::Kind;
-use crate::worker::Worker;
 
 /// The acceptors of a worker, and what they share.
 #[derive(Default)]
@@ -46,7 +45,7 @@ struct Acceptor {
     mode: Mode,
     /// The accept or the poll that is in flight.
     armed: Option<Kind>,
-    /// Accepted, and waiting for a place.
+    /// Accepted, and waiting for permits.
     held: VecDeque<Accepted>,
 }
 
@@ -62,18 +61,26 @@ struct Accepted {
 pub enum Mode {
     /// A multishot accept is armed, or about to be.
     Accepting,
-    /// Near a bound: takes one client for each place, and waits for places.
+    /// Near a bound: takes one client for each permit, and waits for permits.
     Waiting,
     /// Near a bound, with room: a poll says when a client comes.
     Listening,
     /// The kernel had no descriptor for a client: waits until then.
     Paused(Instant),
-    /// The listener is gone from the table: waits for the last of what it has accepted.
+    /// The table has removed the listener: waits for the last of what it has accepted.
     Retired,
 }
 
 /// How long an acceptor rests after the kernel could not give it a descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A client that is taken in.
+pub(crate) enum Taken {
+    /// It has its permits.
+    Admitted(Client),
+    /// It is to be rejected, for this reason.
+    Rejected(Client, CloseReason),
+}
 
 impl Acceptors {
     pub(crate) fn is_empty(&self) -> bool {
@@ -118,25 +125,25 @@ impl Accepted {
     }
 }
 
-impl<D: Driver> Worker<D> {
+impl Acceptors {
     /// Accepts from these listeners and from no others.
-    pub(crate) fn listen_to(&mut self, listeners: &[Arc<Listener>]) {
-        for number in 0..self.acceptors.all.len() {
-            let Some(acceptor) = &mut self.acceptors.all[number] else { continue };
+    pub(crate) fn listen_to<D: Driver>(&mut self, core: &mut Core<D>, listeners: &[Arc<Listener>]) {
+        for number in 0..self.all.len() {
+            let Some(acceptor) = &mut self.all[number] else { continue };
             match listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, &acceptor.sockets)) {
                 Some(listener) => acceptor.listener = Arc::clone(listener),
-                None => self.retire(number),
+                None => self.retire(core, number),
             }
         }
         for listener in listeners {
             let known = |acceptor: &Acceptor| Arc::ptr_eq(&acceptor.sockets, &listener.sockets);
-            if !self.acceptors.all.iter().flatten().any(known) {
-                self.begin_accepting(listener);
+            if !self.all.iter().flatten().any(known) {
+                self.begin_accepting(core, listener);
             }
         }
     }
 
-    fn begin_accepting(&mut self, listener: &Arc<Listener>) {
+    fn begin_accepting<D: Driver>(&mut self, core: &mut Core<D>, listener: &Arc<Listener>) {
         let acceptor = Acceptor {
             sockets: Arc::clone(&listener.sockets),
             listener: Arc::clone(listener),
@@ -144,274 +151,288 @@ impl<D: Driver> Worker<D> {
             armed: None,
             held: VecDeque::new(),
         };
-        let free = self.acceptors.all.iter().position(Option::is_none);
-        let number = free.unwrap_or(self.acceptors.all.len());
+        let free = self.all.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.all.len());
         if free.is_none() {
-            self.acceptors.all.push(None);
+            self.all.push(None);
         }
-        self.acceptors.all[number] = Some(acceptor);
-        self.begin_waiting_for_clients(number);
+        self.all[number] = Some(acceptor);
+        self.begin_waiting_for_clients(core, number);
     }
 
     /// The queue is empty: takes what comes as it comes, if there is room for a whole queue of it.
-    fn begin_waiting_for_clients(&mut self, number: usize) {
-        let mode = if self.has_room(number) { Mode::Accepting } else { Mode::Listening };
-        self.acceptors.set_mode(number, mode);
-        self.arm(number);
+    fn begin_waiting_for_clients<D: Driver>(&mut self, core: &mut Core<D>, number: usize) {
+        let mode = if self.has_room(core, number) { Mode::Accepting } else { Mode::Listening };
+        self.set_mode(number, mode);
+        self.arm(core, number);
     }
 
-    /// Whether all that a multishot accept could take at once would find a place.
-    fn has_room(&mut self, number: usize) -> bool {
-        let listener = &self.acceptors.get(number).listener;
+    /// Whether all that a multishot accept could take at once would find permits.
+    fn has_room<D>(&mut self, core: &Core<D>, number: usize) -> bool {
+        let listener = &self.get(number).listener;
         let of_listener = listener.connections_max.saturating_sub(listener.semaphore.active());
-        let queue = listener.backlog;
-        let of_process = self.connections_max.saturating_sub(self.gate.active());
-        of_listener.min(of_process) > queue
+        let of_process = core.connections_max.saturating_sub(core.semaphore.active());
+        of_listener.min(of_process) > listener.backlog
     }
 
-    fn arm(&mut self, number: usize) {
-        let index = self.index;
-        let acceptor = self.acceptors.get(number);
+    fn arm<D: Driver>(&mut self, core: &mut Core<D>, number: usize) {
+        let acceptor = self.get(number);
         assert!(acceptor.armed.is_none(), "one accept at a time");
-        let listener = listening_socket(acceptor, index);
+        let listener = listening_socket(acceptor, core.index);
         let (kind, op) = match acceptor.mode {
             Mode::Accepting => (Kind::Accept, Op::Accept { listener }),
             Mode::Listening => (Kind::Listen, Op::PollReadable { socket: listener }),
             Mode::Waiting | Mode::Paused(_) | Mode::Retired => unreachable!("these take no client"),
         };
         acceptor.armed = Some(kind);
-        self.driver.submit(op, accept_token(kind, number));
+        core.driver.submit(op, accept_token(kind, number));
     }
 
-    fn disarm(&mut self, number: usize) {
-        if let Some(kind) = self.acceptors.get(number).armed {
+    fn disarm<D: Driver>(&mut self, core: &mut Core<D>, number: usize) {
+        if let Some(kind) = self.get(number).armed {
             let target = accept_token(kind, number);
-            self.driver.submit(Op::Cancel { target }, accept_token(Kind::CancelAccept, number));
+            core.driver.submit(Op::Cancel { target }, accept_token(Kind::CancelAccept, number));
         }
     }
 
-    fn retire(&mut self, number: usize) {
-        let acceptor = self.acceptors.get(number);
-        // In a drain the table still has it, and who was accepted already goes by that.
-        if let Some(listener) = self.table.listener_on(&acceptor.sockets) {
+    fn retire<D: Driver>(&mut self, core: &mut Core<D>, number: usize) {
+        let acceptor = self.get(number);
+        // In a drain the table still has it, and what was accepted already uses that.
+        if let Some(listener) = core.table.listener_on(&acceptor.sockets) {
             acceptor.listener = Arc::clone(listener);
         }
         if acceptor.mode == Mode::Retired {
             return;
         }
-        self.acceptors.set_mode(number, Mode::Retired);
-        self.disarm(number);
-        self.leave_if_done(number);
+        self.set_mode(number, Mode::Retired);
+        self.disarm(core, number);
+        self.leave_if_done(core, number);
     }
 
-    pub(crate) fn on_accept(&mut self, completion: Completion) {
+    /// An accept completed: says which client came by it and is to be taken in now.
+    ///
+    /// Once that is done, [`after_accept`](Self::after_accept) is to be called.
+    pub(crate) fn on_accept<D: Driver>(
+        &mut self,
+        core: &mut Core<D>,
+        completion: Completion,
+    ) -> Option<Taken> {
         let number = completion.token.slot() as usize;
-        let index = self.index;
-        let acceptor = self.acceptors.get(number);
+        let acceptor = self.get(number);
         if !completion.more {
             acceptor.armed = None;
         }
         let listener = Arc::clone(&acceptor.listener);
-        let mode = acceptor.mode;
         match completion.result {
             Ok(client) => {
-                let client = Accepted { socket: Fd(client.cast_signed()), at: self.now };
-                listener.counters.of(index).accepted.add(1);
-                if self.is_ending() {
-                    self.turn_away(client.of(listener), CloseReason::Drained);
-                } else if self.acceptors.get(number).held.is_empty() && self.admit(&listener).is_ok() {
-                    self.place(client, listener);
-                } else {
-                    self.acceptors.get(number).held.push_back(client);
+                let client = Accepted { socket: Fd(client.cast_signed()), at: core.now };
+                listener.counters.of(core.index).accepted.add(1);
+                if core.is_ending() {
+                    return Some(Taken::Rejected(client.of(listener), CloseReason::Drained));
                 }
-                if mode == Mode::Accepting && !self.has_room(number) {
-                    self.acceptors.set_mode(number, Mode::Waiting);
-                    self.disarm(number);
+                if acceptor.held.is_empty() && core.admit(&listener).is_ok() {
+                    return Some(Taken::Admitted(client.of(listener)));
                 }
+                acceptor.held.push_back(client);
+                None
             }
             // Listening ended, and this accept with it.
-            Err(_) if mode == Mode::Retired => {}
-            Err(Errno::CANCELED) => {}
+            Err(_) if acceptor.mode == Mode::Retired => None,
+            Err(Errno::CANCELED) => None,
             Err(errno) => {
-                listener.counters.of(index).accept_errors.add(1);
-                self.on_accept_error(number, errno);
+                listener.counters.of(core.index).accept_errors.add(1);
+                self.on_accept_error(core, number, errno)
             }
         }
-        let acceptor = self.acceptors.get(number);
-        if acceptor.mode == Mode::Accepting && acceptor.armed.is_none() {
-            self.arm(number);
+    }
+
+    /// What an accept brought was taken in: goes on accepting, as far as there is room.
+    pub(crate) fn after_accept<D: Driver>(&mut self, core: &mut Core<D>, completion: Completion) {
+        let number = completion.token.slot() as usize;
+        let mode = self.get(number).mode;
+        if completion.result.is_ok() && mode == Mode::Accepting && !self.has_room(core, number) {
+            self.set_mode(number, Mode::Waiting);
+            self.disarm(core, number);
         }
-        self.leave_if_done(number);
+        let acceptor = self.get(number);
+        if acceptor.mode == Mode::Accepting && acceptor.armed.is_none() {
+            self.arm(core, number);
+        }
+        self.leave_if_done(core, number);
     }
 
     /// A client came, or listening ended: trying will tell.
-    pub(crate) fn on_client(&mut self, completion: Completion) {
+    pub(crate) fn on_client<D>(&mut self, core: &mut Core<D>, completion: Completion) {
         let number = completion.token.slot() as usize;
-        let acceptor = self.acceptors.get(number);
+        let acceptor = self.get(number);
         acceptor.armed = None;
         if acceptor.mode == Mode::Listening {
-            self.acceptors.set_mode(number, Mode::Waiting);
+            self.set_mode(number, Mode::Waiting);
         }
-        self.leave_if_done(number);
+        self.leave_if_done(core, number);
     }
 
-    /// Begins the connection of a client who has its places: here, or at a worker with less to do.
-    fn place(&mut self, client: Accepted, listener: Arc<Listener>) {
-        match self.handover.give(client.of(listener)) {
-            Ok(worker) => self.wake(Some(worker)),
-            Err(client) => self.begin_connection(client),
-        }
-    }
-
-    fn on_accept_error(&mut self, number: usize, errno: Errno) {
-        // A client that left before it was accepted is no reason to rest.
+    /// An accept failed. If the kernel had no descriptor, the acceptor pauses, and one client is to be rejected.
+    fn on_accept_error<D: Driver>(
+        &mut self,
+        core: &mut Core<D>,
+        number: usize,
+        errno: Errno,
+    ) -> Option<Taken> {
+        // A client that left before it was accepted is no reason to pause.
         if matches!(errno, Errno::CONNABORTED | Errno::PROTO | Errno::INTR | Errno::AGAIN) {
-            return;
+            return None;
         }
-        self.acceptors.set_mode(number, Mode::Paused(self.now + ACCEPT_PAUSE));
-        self.disarm(number);
-        // Those who wait in the kernel's queue cannot be told apart from those who are served soon, so
+        self.set_mode(number, Mode::Paused(core.now + ACCEPT_PAUSE));
+        self.disarm(core, number);
+        // Those that wait in the kernel's queue cannot be told apart from those that are served soon, so
         // that one a pause is told: it need not wait for its own timeout.
-        if let Some(reserve) = self.acceptors.reserve.take() {
-            let acceptor = self.acceptors.get(number);
-            let listener = Arc::clone(&acceptor.listener);
-            let socket = listening_socket(acceptor, self.index);
-            self.driver.close(reserve);
-            if let Ok(socket) = self.driver.accept_now(socket) {
-                listener.counters.of(self.index).accepted.add(1);
-                let client = Accepted { socket, at: self.now };
-                self.turn_away(client.of(listener), CloseReason::NoDescriptor);
-            }
-        }
-        self.hold_reserve();
+        let accepted = self.reserve.take().and_then(|reserve| {
+            let socket = listening_socket(self.get(number), core.index);
+            core.driver.close(reserve);
+            core.driver.accept_now(socket).ok()
+        });
+        let Some(socket) = accepted else {
+            self.hold_reserve(&mut core.driver);
+            return None;
+        };
+        let listener = Arc::clone(&self.get(number).listener);
+        listener.counters.of(core.index).accepted.add(1);
+        let client = Accepted { socket, at: core.now };
+        Some(Taken::Rejected(client.of(listener), CloseReason::NoDescriptor))
     }
 
     /// Opens the reserve, if it is not.
-    pub(crate) fn hold_reserve(&mut self) {
-        if self.acceptors.reserve.is_none() {
-            self.acceptors.reserve = self.driver.open_reserve().ok();
+    pub(crate) fn hold_reserve<D: Driver>(&mut self, driver: &mut D) {
+        if self.reserve.is_none() {
+            self.reserve = driver.open_reserve().ok();
         }
     }
 
-    /// Serves those who wait, where there is room again.
-    pub(crate) fn resume_accepting(&mut self) {
-        if self.acceptors.resting == 0 {
-            return;
+    /// The next client that waits where there is room again. `number` is the acceptor to begin with, at first 0.
+    pub(crate) fn next_client<D: Driver>(&mut self, core: &mut Core<D>, number: &mut usize) -> Option<Taken> {
+        if self.resting == 0 {
+            return None;
         }
-        for number in 0..self.acceptors.all.len() {
-            let Some(acceptor) = &self.acceptors.all[number] else { continue };
-            match acceptor.mode {
-                Mode::Waiting => self.resume_waiting(number),
-                Mode::Paused(until) if self.now >= until => {
-                    self.hold_reserve();
-                    // As if it had waited for a place: those who are held come first.
-                    self.acceptors.set_mode(number, Mode::Waiting);
-                    self.resume_waiting(number);
-                }
-                Mode::Accepting | Mode::Listening | Mode::Paused(_) => {}
-                Mode::Retired => {
-                    self.serve_held(number);
-                    self.leave_if_done(number);
-                }
+        while *number < self.all.len() {
+            let taken = self.next_client_of(core, *number);
+            if taken.is_some() {
+                return taken;
+            }
+            *number += 1;
+        }
+        None
+    }
+
+    fn next_client_of<D: Driver>(&mut self, core: &mut Core<D>, number: usize) -> Option<Taken> {
+        match self.all[number].as_ref()?.mode {
+            Mode::Waiting => self.next_waiting(core, number),
+            Mode::Paused(until) if core.now >= until => {
+                self.hold_reserve(&mut core.driver);
+                // As if it had waited for a permit: clients that are held come first.
+                self.set_mode(number, Mode::Waiting);
+                self.next_waiting(core, number)
+            }
+            Mode::Accepting | Mode::Listening | Mode::Paused(_) => None,
+            Mode::Retired => {
+                let taken = self.next_held(core, number);
+                self.leave_if_done(core, number);
+                taken
             }
         }
     }
 
-    fn resume_waiting(&mut self, number: usize) {
-        // One client a place: a multishot accept would empty the kernel's queue into ours.
-        while self.serve_held(number) {
-            let acceptor = self.acceptors.get(number);
+    /// The next client of an acceptor that waits for permits: of those that it holds, or else of the kernel's queue.
+    fn next_waiting<D: Driver>(&mut self, core: &mut Core<D>, number: usize) -> Option<Taken> {
+        // One client a permit: a multishot accept would empty the kernel's queue into ours.
+        loop {
+            let acceptor = self.get(number);
+            if !acceptor.held.is_empty() {
+                return self.next_held(core, number);
+            }
             let listener = Arc::clone(&acceptor.listener);
-            let socket = listening_socket(acceptor, self.index);
+            let socket = listening_socket(acceptor, core.index);
             if acceptor.armed.is_some() {
-                return; // Its end is on the way, perhaps with more clients.
+                return None; // Its end is on the way, perhaps with more clients.
             }
-            if !self.admit_or_wait(&listener) {
-                return;
+            if !admit_or_wait(core, &listener) {
+                return None;
             }
-            match self.driver.accept_now(socket) {
+            match core.driver.accept_now(socket) {
                 Ok(socket) => {
-                    listener.counters.of(self.index).accepted.add(1);
-                    self.place(Accepted { socket, at: self.now }, listener);
+                    listener.counters.of(core.index).accepted.add(1);
+                    return Some(Taken::Admitted(Accepted { socket, at: core.now }.of(listener)));
                 }
                 Err(Errno::AGAIN) => {
-                    self.dismiss(&listener);
-                    self.begin_waiting_for_clients(number);
-                    return self.done_waiting(&listener);
+                    core.dismiss(&listener);
+                    self.begin_waiting_for_clients(core, number);
+                    self.done_waiting(core, &listener);
+                    return None;
                 }
                 Err(errno) => {
-                    self.dismiss(&listener);
-                    listener.counters.of(self.index).accept_errors.add(1);
-                    self.on_accept_error(number, errno);
-                    if let Mode::Paused(_) = self.acceptors.get(number).mode {
-                        return self.done_waiting(&listener);
+                    core.dismiss(&listener);
+                    listener.counters.of(core.index).accept_errors.add(1);
+                    let taken = self.on_accept_error(core, number, errno);
+                    if let Mode::Paused(_) = self.get(number).mode {
+                        self.done_waiting(core, &listener);
+                        return taken;
                     }
                 }
             }
         }
     }
 
-    /// Begins the connections that are held, as far as there is room; says whether none is left.
-    fn serve_held(&mut self, number: usize) -> bool {
-        loop {
-            let acceptor = self.acceptors.get(number);
-            let listener = Arc::clone(&acceptor.listener);
-            if acceptor.held.is_empty() {
-                return true;
-            }
-            if !self.admit_or_wait(&listener) {
-                return false;
-            }
-            if let Some(client) = self.acceptors.get(number).held.pop_front() {
-                self.place(client, listener);
-            }
+    /// The next client that is held, if there is room for it.
+    fn next_held<D>(&mut self, core: &mut Core<D>, number: usize) -> Option<Taken> {
+        let Acceptor { listener, held, .. } = self.get(number);
+        let listener = Arc::clone(listener);
+        if held.is_empty() || !admit_or_wait(core, &listener) {
+            return None;
         }
+        self.get(number).held.pop_front().map(|client| Taken::Admitted(client.of(listener)))
     }
 
-    fn admit_or_wait(&self, listener: &Listener) -> bool {
-        let Err(full) = self.admit(listener) else { return true };
-        full.wait(self.index);
-        // A place that was given back before the gate knew of us woke nobody.
-        let Err(full) = self.admit(listener) else { return true };
-        full.wait(self.index);
-        self.admit(listener).is_ok()
-    }
-
-    /// Waits no longer, so that the next place wakes someone who does.
-    fn done_waiting(&self, listener: &Listener) {
-        self.wake(listener.semaphore.done_waiting(self.index, listener.connections_max));
+    /// Waits no longer, so that the next permit wakes another worker that does.
+    fn done_waiting<D>(&self, core: &Core<D>, listener: &Listener) {
+        core.wake(listener.semaphore.done_waiting(core.index, listener.connections_max));
         let waits = |acceptor: &Acceptor| acceptor.mode == Mode::Waiting || !acceptor.held.is_empty();
-        if !self.acceptors.all.iter().flatten().any(waits) {
-            self.wake(self.gate.done_waiting(self.index, self.connections_max));
+        if !self.all.iter().flatten().any(waits) {
+            core.wake(core.semaphore.done_waiting(core.index, core.connections_max));
         }
     }
 
-    /// Turns away those who were accepted and not begun, as the process ends.
-    pub(crate) fn turn_away_held(&mut self) {
-        for number in 0..self.acceptors.all.len() {
-            while let Some(client) =
-                self.acceptors.all[number].as_mut().and_then(|acceptor| acceptor.held.pop_front())
-            {
-                let listener = Arc::clone(&self.acceptors.get(number).listener);
-                self.turn_away(client.of(listener), CloseReason::Drained);
+    /// The next client that was accepted and not begun, as the process ends.
+    pub(crate) fn next_left<D>(&mut self, core: &mut Core<D>) -> Option<Client> {
+        for number in 0..self.all.len() {
+            let Some(acceptor) = &mut self.all[number] else { continue };
+            if let Some(client) = acceptor.held.pop_front() {
+                return Some(client.of(Arc::clone(&acceptor.listener)));
             }
-            if self.acceptors.all[number].is_some() {
-                self.leave_if_done(number);
-            }
+            self.leave_if_done(core, number);
         }
+        None
     }
 
-    fn leave_if_done(&mut self, number: usize) {
-        let acceptor = self.acceptors.get(number);
+    fn leave_if_done<D>(&mut self, core: &Core<D>, number: usize) {
+        let acceptor = self.get(number);
         if acceptor.mode != Mode::Retired || acceptor.armed.is_some() || !acceptor.held.is_empty() {
             return;
         }
         let listener = Arc::clone(&acceptor.listener);
-        // It counts as accepting once more, so that `resting` is right.
-        self.acceptors.set_mode(number, Mode::Accepting);
-        self.acceptors.all[number] = None;
-        self.done_waiting(&listener);
+        // It counts as accepting again, so that `resting` is right.
+        self.set_mode(number, Mode::Accepting);
+        self.all[number] = None;
+        self.done_waiting(core, &listener);
     }
+}
+
+fn admit_or_wait<D>(core: &Core<D>, listener: &Listener) -> bool {
+    let Err(full) = core.admit(listener) else { return true };
+    full.wait(core.index);
+    // A permit that was released before the semaphore knew of this worker woke none.
+    let Err(full) = core.admit(listener) else { return true };
+    full.wait(core.index);
+    core.admit(listener).is_ok()
 }
 
 fn listening_socket(acceptor: &Acceptor, worker: usize) -> Fd {

@@ -1,11 +1,11 @@
-//! A client that came to a busy worker is handed over to one that has less to do.
+//! A client that came to a busy worker is given to one that has less to do.
 //!
-//! The kernel spreads clients over the workers' sockets by a hash, which is even only for many: of eight connections on two
-//! workers it often leaves one worker with none. So a worker that has clearly more connections than another gives it the
-//! next one, with its places at the gates, right after accepting it.
+//! The kernel spreads clients over the workers' sockets by a hash, which is even only for many: of eight
+//! connections on two workers it often leaves one worker with none. So a worker that has clearly more connections
+//! than another gives it the next one, with its permits, right after accepting it.
 //!
-//! A worker may end only when nobody can give it a client any more: once every worker has closed its own giving, which
-//! each does when it sees that the process drains.
+//! A worker may end only when no other can give it a client any more: once every worker has closed its own giving,
+//! which each does when it sees that the process drains.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ pub struct Balancer {
     given: Receiver<Client>,
     /// Whether this worker may still give.
     open: bool,
-    /// Where the next look at the others begins.
+    /// The worker that the next search for the least loaded begins at.
     from: usize,
 }
 
@@ -40,18 +40,18 @@ struct Inbox {
     clients: SyncSender<Client>,
 }
 
-/// An accepted client, who has its places.
+/// An accepted client.
 pub(crate) struct Client {
     pub(crate) socket: Fd,
     pub(crate) accepted_at: Instant,
     pub(crate) listener: Arc<Listener>,
 }
 
-/// How many clients may be on their way to a worker. Beyond, whoever accepted them keeps them.
+/// How many clients may be on their way to a worker. Beyond, the worker that accepted them keeps them.
 pub(crate) const GIVEN_MAX: usize = 64;
 
-/// How many workers are looked at for one client.
-const LOOKED_AT_MAX: usize = 16;
+/// How many workers are compared for one client.
+const COMPARED_MAX: usize = 16;
 
 impl Balancer {
     /// The ends of so many workers, by index.
@@ -69,7 +69,7 @@ impl Balancer {
 
     /// Gives `client` to a worker with clearly less to do, and says to which; or hands it back, to be kept.
     pub(crate) fn give(&mut self, client: Client) -> Result<usize, Client> {
-        let Some(worker) = self.idler() else { return Err(self.keep(client)) };
+        let Some(worker) = self.least_loaded() else { return Err(self.keep(client)) };
         let inbox = &self.shared.workers[worker];
         inbox.load.fetch_add(1, Ordering::Relaxed);
         match inbox.clients.try_send(client) {
@@ -102,19 +102,19 @@ impl Balancer {
         self.shared.workers[self.index].load.load(Ordering::Relaxed)
     }
 
-    /// Gives no more. Says whether nobody does any more, so that workers that wait for it can be woken.
+    /// Gives no more. Says whether no worker does any more, so that workers that wait for it can be woken.
     pub(crate) fn close(&mut self) -> bool {
-        // Release: who sees it sees what was given before.
+        // Release: a worker that sees it sees what was given before.
         std::mem::take(&mut self.open) && self.shared.open.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Whether nobody gives any more: what [`take`](Self::take) does not find after this never comes.
+    /// Whether no worker gives any more: what [`take`](Self::take) does not find after this never comes.
     pub(crate) fn is_closed(&self) -> bool {
         self.shared.open.load(Ordering::Acquire) == 0
     }
 
     /// The worker with the least to do, if that is clearly less than what this one has.
-    fn idler(&mut self) -> Option<usize> {
+    fn least_loaded(&mut self) -> Option<usize> {
         let workers = self.shared.workers.len();
         if workers == 1 || !self.open {
             return None;
@@ -122,9 +122,9 @@ impl Balancer {
         let load = |worker: usize| self.shared.workers[worker].load.load(Ordering::Relaxed);
         let others =
             (0..workers).map(|step| (self.from + step) % workers).filter(|&worker| worker != self.index);
-        let least = others.take(LOOKED_AT_MAX).min_by_key(|&worker| load(worker))?;
+        let least = others.take(COMPARED_MAX).min_by_key(|&worker| load(worker))?;
         self.from = (self.from + 1) % workers;
-        // A quarter more is no reason: short connections come and go, and each hand-over wakes a worker.
+        // A quarter more is no reason: short connections come and go, and each client that is given wakes a worker.
         (load(self.index) > load(least) + load(least) / 4).then_some(least)
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_given_too_many_is_given_no_more() {
+    fn a_worker_that_was_given_too_many_is_given_no_more() {
         let mut ends = Balancer::new(2);
         let given = (0..10 * GIVEN_MAX).filter(|_| ends[0].give(client()).is_ok()).count();
         assert_eq!(given, GIVEN_MAX);

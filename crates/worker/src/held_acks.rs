@@ -1,5 +1,5 @@
-//! The last ACK of a handshake with a backend waits for the client's first bytes, to go in one segment with them; for a
-//! moment only, as a backend that speaks first is waiting for it.
+//! The last ACK of a handshake with a backend waits for the client's first bytes, to go in one segment with them;
+//! for a moment only, as a backend that speaks first is waiting for it.
 //!
 //! Which pools it is worth trying for, [`table::AckHold`] learns.
 
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use connection::Direction;
 use driver::Driver;
 
-use crate::slots::{Connection, State};
-use crate::worker::Worker;
+use crate::core::Core;
+use crate::state::{Connection, State};
 
 /// The ACK that tells a backend that its answer to the connect was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Ack {
     Sent,
     /// It waits for the client's first bytes, or for its time to be up.
     Held,
-    /// Its time was up, and nobody has spoken yet.
+    /// Its time was up, and neither side has sent a byte yet.
     Released,
 }
 
@@ -33,8 +33,8 @@ struct Deadline {
     at: Instant,
 }
 
-/// How long an ACK is held back. Mostly it goes within the round trip of the client's own last ACK; this is for clients
-/// that are short of CPU, and less than TCP itself may wait with any ACK (40 ms).
+/// How long an ACK is held back. Mostly it goes within the round trip of the client's own last ACK; this is for
+/// clients that are short of CPU, and less than TCP itself may wait with any ACK (40 ms).
 const HOLD_MAX: Duration = Duration::from_millis(10);
 
 impl HeldAcks {
@@ -46,12 +46,13 @@ impl HeldAcks {
 
 impl Connection {
     /// Bytes were sent to the one side, and perhaps they are the first of the connection.
-    pub(crate) fn on_spoken(&mut self, direction: Direction, worker: usize) {
-        if self.ack == Ack::Sent {
+    pub(crate) fn on_first_bytes(&mut self, direction: Direction, worker: usize) {
+        let relaying = self.state.relaying();
+        if relaying.ack == Ack::Sent {
             return;
         }
-        self.ack = Ack::Sent;
-        let hold = self.listener.pool.ack_hold.of(worker);
+        relaying.ack = Ack::Sent;
+        let hold = self.pool.ack_hold.of(worker);
         match direction {
             Direction::ToBackend => hold.paid(),
             Direction::ToClient => hold.failed(),
@@ -59,33 +60,29 @@ impl Connection {
     }
 }
 
-impl<D: Driver> Worker<D> {
+impl HeldAcks {
     /// The backend of this connection has answered, and perhaps does not know yet that it was heard.
-    pub(crate) fn hold_ack(&mut self, slot: u32) {
-        if self.slots.get(slot).ack == Ack::Held {
-            let generation = self.slots.generation(slot);
-            self.held_acks.0.push_back(Deadline { slot, generation, at: self.now + HOLD_MAX });
+    pub(crate) fn hold<D>(&mut self, core: &mut Core<D>, slot: u32) {
+        if core.slots.get(slot).state.relaying().ack == Ack::Held {
+            let generation = core.slots.generation(slot);
+            self.0.push_back(Deadline { slot, generation, at: core.now + HOLD_MAX });
         }
     }
 
     /// Sends the ACKs whose time is up, and forgets the first ones that went with bytes.
-    pub(crate) fn release_acks(&mut self) {
-        while let Some(&Deadline { slot, generation, at }) = self.held_acks.0.front() {
-            if self.slots.lives(slot, generation) && self.slots.get(slot).ack == Ack::Held {
-                if at > self.now {
+    pub(crate) fn release<D: Driver>(&mut self, core: &mut Core<D>) {
+        while let Some(&Deadline { slot, generation, at }) = self.0.front() {
+            if core.slots.lives(slot, generation)
+                && let State::Relaying(relaying) = &mut core.slots.get(slot).state
+                && relaying.ack == Ack::Held
+            {
+                if at > core.now {
                     return;
                 }
-                self.release_ack(slot);
+                relaying.ack = Ack::Released;
+                core.driver.release_ack(relaying.socket);
             }
-            self.held_acks.0.pop_front();
-        }
-    }
-
-    fn release_ack(&mut self, slot: u32) {
-        let connection = self.slots.get(slot);
-        connection.ack = Ack::Released;
-        if let (State::Relaying(_), Some((socket, _))) = (&connection.state, &connection.backend) {
-            self.driver.release_ack(*socket);
+            self.0.pop_front();
         }
     }
 }

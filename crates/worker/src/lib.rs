@@ -1,24 +1,25 @@
 //! The data plane: one pinned thread per worker, each with its own ring, sockets, slots and timers.
 
-mod worker; // The loop. Start here.
+mod worker; // The loop, and the life of a connection. Start here.
 
-mod acceptor; // A listener's connections are taken in,
-mod close;
-mod connect; // given a backend,
-mod evict;
-mod relay; // relayed, // and ended.
-mod waiting; // for which it may have to wait,
+mod core; // What every part works with,
+mod slots; // the connections in it,
+mod state; // and what is true of each.
 
-mod answer; // Told of, or closed, when control asks.
-mod balancer;
-mod hangup; // Whether a side is gone that nothing is received from.
+mod acceptor; // The parts: where clients come from,
+mod record; // what is recorded of them.
+mod relay; // how bytes go,
+mod waiting; // where they wait,
+
+mod hangup; // Of relays, and of those that wait.
 mod held_acks;
-mod inspect; // Looked at from outside, by tests.
+mod idle;
 mod pipes;
+
+mod balancer; // Between workers, and with control.
 mod query;
-mod record; // What is told of it in the end.
-mod slots;
-mod stats; // What is remembered of it.
+
+mod stats;
 mod timers;
 mod token;
 
@@ -41,10 +42,11 @@ pub use crate::worker::Worker;
 // For the simulated kernel: it turns workers itself and looks into them in between.
 pub use crate::acceptor::Mode;
 pub use crate::held_acks::Ack;
-pub use crate::inspect::{ConnectionView, StateView, WorkerView};
+pub use crate::pipes::PIPES_WARM_MAX;
 pub use crate::waiting::WaitFor;
+pub use crate::worker::inspect::{ConnectionView, StateView, WorkerView};
 
-// For the micro-benchmarks: nobody else needs them.
+// For the micro-benchmarks alone.
 pub use crate::timers::Timers;
 
 /// What one worker is started with.
@@ -56,12 +58,13 @@ pub struct Settings {
     /// How many connections all workers together may hold. Each has slots for all of them, as the kernel's hash
     /// may give one worker more than its share; slots that are never used cost address space only.
     pub connections_max: u32,
-    /// How many receive buffers it may have, at least [`driver::BUFFERS_MIN`]: where memory is limited, they are fewer.
+    /// How many receive buffers it may have, at least [`driver::BUFFERS_MIN`]: where memory is limited, they are
+    /// fewer.
     pub buffers_max: u32,
-    /// Who may be admitted to the process, shared by all workers.
-    pub gate: Arc<Semaphore>,
+    /// Permits of the process, one for each connection, shared by all workers.
+    pub semaphore: Arc<Semaphore>,
     /// Its end of what workers give each other.
-    pub handover: Balancer,
+    pub balancer: Balancer,
     /// Its end of what control asks.
     pub queries: QueryReceiver,
     /// How many pipes it may have for splicing; at the bound it copies.
@@ -72,7 +75,7 @@ pub struct Settings {
     pub recorder: Recorder,
     /// The wakers of all workers, by index.
     pub wakers: Arc<[Waker]>,
-    /// Wakes control: connects to a backend have failed as often in a row as its pool puts it aside for
+    /// Wakes control: connects to a backend have failed as often in a row as its pool ejects it for
     /// ([`Backend::failures_in_a_row`](table::Backend::failures_in_a_row)).
     pub control: Arc<Waker>,
     /// Where tables are published.
@@ -91,11 +94,12 @@ impl std::fmt::Display for WorkerError {
 
 impl std::error::Error for WorkerError {}
 
-/// Starts a worker on its own thread, named `rondel-N`, and returns once its driver is set up. `driver` makes that, from the
-/// number of receive buffers, the wakers of all workers, and the index of this one, such as `driver::Uring::new`.
+/// Starts a worker on its own thread, named `rondel-N`, and returns once its driver is set up. `driver` makes that,
+/// from the number of receive buffers, the wakers of all workers, and the index of this one, such as
+/// `driver::Uring::new`.
 ///
 /// It serves whatever table is published, and ends when a table says that the process drains and its last
-/// connection is gone; `on_end` is then called from its thread, once.
+/// connection has ended; `on_end` is then called from its thread, once.
 ///
 /// # Errors
 ///
@@ -134,14 +138,14 @@ pub fn spawn<D: Driver>(
 fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu);
-    // A worker that may not be pinned, or whose CPU has just gone, works all the same.
+    // A worker that may not be pinned, or whose CPU has just gone offline, works without.
     if let Err(errno) = sched_setaffinity(None, &set) {
         log::warn!("a worker could not be pinned to CPU {cpu}: {errno}");
     }
 }
 
-/// Receive buffers of a worker. They cost memory only once used: this is the bound on what readers that stand
-/// still can make it hold.
+/// Receive buffers of a worker. They cost memory only once used: this is the bound on what readers that read
+/// nothing can make it hold.
 fn buffers_for(connections_max: u32) -> u32 {
     connections_max.saturating_mul(BUFFERS_PER_CONNECTION).clamp(BUFFERS_MIN, BUFFERS_MAX)
 }

@@ -1,5 +1,5 @@
-//! What control asks of a worker: which connections it has, or to close some. A worker answers one query after the other, a few slots
-//! each turn (`inquire`).
+//! What control asks of a worker: which connections it has, or to close some. A worker answers one query after the
+//! other, a few slots each turn (`answer`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -7,17 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use connection::CloseReason;
-use table::{Backend, Listener};
+use table::{Backend, Listener, Pool};
 
-use crate::inspect::ConnectionView;
+use crate::worker::inspect::ConnectionView;
 
 /// One question about a worker's connections.
 pub struct ConnectionQuery {
-    /// Which are meant.
-    pub meant: ConnectionFilter,
+    /// Which it is about.
+    pub filter: ConnectionFilter,
     /// What is to be done with them.
-    pub errand: ConnectionAction,
-    /// What the answer is given to: once, from the worker's thread, which it must not hold up. A worker that ends drops it.
+    pub action: ConnectionAction,
+    /// What the answer is given to: once, from the worker's thread, which it must not hold up. A worker that ends
+    /// drops it.
     pub answer: Box<dyn FnOnce(QueryResult) + Send>,
 }
 
@@ -47,7 +48,8 @@ pub enum ConnectionAction {
 
 /// What a worker found.
 ///
-/// Who lived from the question to the answer was looked at once; who came or went in between, once or not at all.
+/// A connection that lived from the question to the answer was seen once; one that came or went in between,
+/// once or not at all.
 #[derive(Debug, Default)]
 pub struct QueryResult {
     /// Those that are listed.
@@ -61,10 +63,12 @@ pub struct QueryResult {
 pub struct Listed {
     /// What it looks like.
     pub view: ConnectionView,
-    /// The client's address; none if it is gone already.
+    /// The client's address; none if the connection has ended already.
     pub client: Option<SocketAddr>,
-    /// The listener it goes by, with the pool.
+    /// Its listener.
     pub listener: Arc<Listener>,
+    /// The pool its backend comes from.
+    pub pool: Arc<Pool>,
     /// Its backend, or the one it is being connected to; none between attempts.
     pub backend: Option<Arc<Backend>>,
 }
@@ -87,15 +91,15 @@ pub struct QueryReceiver {
     pub(crate) under_way: Option<UnderWay>,
 }
 
-/// An query that is being answered.
+/// A query that is being answered.
 pub(crate) struct UnderWay {
     pub(crate) query: ConnectionQuery,
     /// The next slot to look at.
     pub(crate) next: u32,
-    pub(crate) found: QueryResult,
+    pub(crate) result: QueryResult,
 }
 
-/// How many queries may wait for a worker. Beyond, whoever asks is told that it is busy.
+/// How many queries may wait for a worker. Beyond, the worker is busy.
 pub const QUERIES_MAX: usize = 8;
 
 impl QuerySender {
@@ -116,13 +120,13 @@ impl QuerySender {
         self.0.len()
     }
 
-    /// Asks a worker, which is to be woken then; says whether there was room. One that has ended is asked as well: its answer
-    /// is dropped.
+    /// Asks a worker, which is to be woken then; says whether there was room. One that has ended is asked as well:
+    /// its answer is dropped.
     pub fn ask(&self, worker: usize, query: ConnectionQuery) -> bool {
         use std::sync::mpsc::TrySendError;
         let inbox = &self.0[worker];
         let asked = inbox.queries.try_send(query);
-        // Release: who hears the bell finds the query.
+        // Release: a worker that sees the bell finds the query.
         inbox.bell.store(true, Ordering::Release);
         !matches!(asked, Err(TrySendError::Full(_)))
     }
@@ -158,7 +162,7 @@ mod tests {
         }
         assert!(ends[0].take().is_none());
         for number in 0..QUERIES_MAX {
-            assert_eq!(ends[1].take().unwrap().errand, ConnectionAction::List(number));
+            assert_eq!(ends[1].take().unwrap().action, ConnectionAction::List(number));
             assert!(ends[1].are_due());
         }
         assert!(ends[1].take().is_none());
@@ -166,13 +170,13 @@ mod tests {
         assert!(query_sender.ask(1, query(9)));
         assert!(ends[1].take().is_some());
         drop(ends);
-        assert!(query_sender.ask(0, query(0)), "who has ended is not busy");
+        assert!(query_sender.ask(0, query(0)), "a worker that has ended is not busy");
     }
 
     fn query(number: usize) -> ConnectionQuery {
         ConnectionQuery {
-            meant: ConnectionFilter::default(),
-            errand: ConnectionAction::List(number),
+            filter: ConnectionFilter::default(),
+            action: ConnectionAction::List(number),
             answer: Box::new(|_| ()),
         }
     }

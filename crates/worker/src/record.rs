@@ -1,8 +1,8 @@
 //! The record of a connection that has ended, and its way out of the worker: the access log is made of them elsewhere.
 //!
-//! A worker only puts what it has into a queue, and what the connection had goes with it: no name is copied, and nobody is waited for.
-//! Whoever takes records looks for them every now and then; he is woken only when many have come since, so most connections cost no
-//! call for it. When the queue is full a record is lost, and counted.
+//! A worker only puts what it has into a queue, and what the connection had goes with it: no name is copied, and
+//! the worker never waits. The thread that takes records looks for them at intervals; it is woken only when many
+//! have come since, so most connections cost no call for it. When the queue is full a record is lost, and counted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,22 +12,24 @@ use std::time::Instant;
 use connection::{CloseReason, Stage};
 use driver::{Driver, Fd};
 use rtrb::{Consumer, Producer, RingBuffer};
-use table::{Backend, Listener};
+use table::{Backend, Listener, Pool};
 
+use crate::core::Core;
 use crate::stats::ConnectionStats;
-use crate::worker::Worker;
 
-/// What is told of a connection that has ended.
+/// The record of a connection that has ended.
 #[derive(Debug)]
 pub struct Record {
     /// Where it was accepted, as that was when it got its backend, or ended without one.
     pub listener: Arc<Listener>,
+    /// The pool that its backend came from, or was to come from.
+    pub pool: Arc<Pool>,
     /// The backend it had, or the last one that was tried; none if none was.
     pub backend: Option<Arc<Backend>>,
-    /// The client's address; none if it was gone before it could be asked for.
+    /// The client's address; none if the connection had ended before the kernel was asked.
     pub client: Option<SocketAddr>,
     /// What it did.
-    pub facts: ConnectionStats,
+    pub stats: ConnectionStats,
     /// When it had ended, and all it had was given back.
     pub ended_at: Instant,
     /// Why it ended.
@@ -43,16 +45,16 @@ pub struct Records(Consumer<Record>);
 /// A worker's end of it.
 pub struct Recorder {
     queue: Producer<Record>,
-    /// Who takes them.
+    /// The thread that takes them.
     taker: Thread,
-    /// How many have come since he was woken.
+    /// How many have come since it was woken.
     unannounced: usize,
 }
 
 /// Records of a worker that may wait to be taken; beyond, they are lost. Memory is taken as they are used.
 pub const RECORDS_MAX: usize = 8192;
 
-/// With so many more records, whoever takes them is woken, so that he need not look often.
+/// With so many more records, the thread that takes them is woken, so that it need not look often.
 const RECORDS_PER_WAKE: usize = RECORDS_MAX / 4;
 
 impl Recorder {
@@ -81,27 +83,37 @@ impl Records {
     }
 }
 
-impl<D: Driver> Worker<D> {
-    /// Remembers who is in a slot, as it cannot be asked any more when the connection has ended.
-    pub(crate) fn remember_client(&mut self, slot: u32, socket: Fd) {
+/// What a worker records of its connections.
+pub(crate) struct Recording {
+    recorder: Recorder,
+    /// Clients whose records are wanted, by slot; none of them, and no memory, as long as no listener wants records.
+    clients: Vec<Option<SocketAddr>>,
+}
+
+impl Recording {
+    pub(crate) fn new(recorder: Recorder) -> Self {
+        Self { recorder, clients: Vec::new() }
+    }
+
+    /// Remembers the address of the client in a slot, as the kernel does not tell it any more when the connection
+    /// has ended.
+    pub(crate) fn remember_client<D: Driver>(&mut self, driver: &mut D, slot: u32, socket: Fd) {
         let slot = slot as usize;
         if self.clients.len() <= slot {
             self.clients.resize(slot + 1, None);
         }
-        self.clients[slot] = self.driver.peer(socket);
+        self.clients[slot] = driver.peer(socket);
     }
 
-    /// Who is in a slot that is left, if that was remembered.
+    /// The address of the client of a slot that is left, if it was remembered.
     pub(crate) fn forget_client(&mut self, slot: u32) -> Option<SocketAddr> {
         self.clients.get_mut(slot as usize).and_then(Option::take)
     }
-}
 
-impl<D> Worker<D> {
     /// Hands a record on.
-    pub(crate) fn record(&mut self, record: Record) {
+    pub(crate) fn put<D>(&mut self, core: &Core<D>, record: Record) {
         if !self.recorder.put(record) {
-            self.counters.of(self.index).records_lost.add(1);
+            core.counters.of(core.index).records_lost.add(1);
         }
     }
 }

@@ -1,21 +1,24 @@
-//! A client that no backend can take now waits until one can: in its listener's hold for a primary, in its pool's queue for a place.
+//! Clients that wait until a backend can take them: in their listener's hold for a primary, in their pool's queue
+//! for capacity.
 //!
 //! ```text
-//!              nobody is the primary, or it cannot be reached: hold
-//!              all that may take it are full: queue       as many wait as may, the time is up, the client reset
-//! Connecting ────────────────────────────────────▶ Waiting ────────────────────────────────────────────────────▶ Closing
-//!            ◀────────────────────────────────────
-//!              another table is in force, or a place is free, and one is found; or the primary is tried once more
+//!           no backend is the primary, or it cannot be reached: hold
+//!           all that may take it are full: queue        as many wait as may, the time is up, the client reset
+//! Picking ────────────────────────────────────▶ Waiting ────────────────────────────────────────────────────▶ Closing
+//!         ◀────────────────────────────────────
+//!           another table is in force, or a permit is free, and one is found; or the primary is tried again
 //! ```
 //!
-//! A primary that cannot be reached is dead and not yet known to be, or restarts. Who is held for that goes to the next primary with
-//! all others, and tries the old one every [`RETRY_INTERVAL`], in case that it comes back before anybody has missed it.
+//! A primary that cannot be reached is dead and not yet known to be, or restarts. A client that is held for that
+//! goes to the next primary with all others, and tries the old one every [`RETRY_INTERVAL`], in case that it comes
+//! back before it was missed.
 //!
-//! Within a worker those of a listener are served in the order in which they began to wait, and newcomers come behind them. Over
-//! workers no order is promised: who is awake first has the place. What a client sends meanwhile stays in its socket.
+//! Within a worker those of a listener are served in the order in which they began to wait, and newcomers come
+//! behind them. Over workers no order is promised: the worker that is awake first has the permit. What a client
+//! sends meanwhile stays in its socket.
 //!
-//! A client that resets gives its place up at once. One that sends its FIN does not: it may have said all it has to say, and
-//! wait for the answer.
+//! A client that resets gives its place in the queue up at once. One that sends its FIN does not: it may have sent
+//! all of its request, and wait for the answer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,27 +27,27 @@ use std::time::{Duration, Instant};
 use config::TargetRole;
 use connection::{CloseReason, Direction};
 use driver::Driver;
-use table::{Listener, Picked, Semaphore};
+use table::{Listener, Pool};
 
-use crate::connect::is_of_the_backend;
-use crate::slots::{Attempts, Left, State};
-use crate::worker::Worker;
+use crate::core::Core;
+use crate::state::{Attempts, Connection, Step, Wait};
 
 /// The clients of a worker that wait.
 #[derive(Default)]
-pub(crate) struct Lines {
-    /// Few: each has a listener of its own.
+pub(crate) struct WaitQueues {
+    /// Few: each has a listener and a pool of its own.
     all: Vec<WaitQueue>,
     /// How many clients have begun to wait.
     tickets: u64,
-    /// Whether somebody came to the end of a queue without having looked for a place.
-    unlooked: bool,
+    /// Whether a newcomer came to the end of a queue without a pick.
+    unpicked: bool,
 }
 
-/// Clients of one listener that wait for the same, in the order of their tickets.
+/// Clients of one listener and pool that wait for the same, in the order of their tickets.
 struct WaitQueue {
     listener: Arc<Listener>,
-    goal: WaitFor,
+    pool: Arc<Pool>,
+    wait_for: WaitFor,
     /// Slots by ticket.
     slots: BTreeMap<u64, u32>,
 }
@@ -54,51 +57,55 @@ struct WaitQueue {
 pub enum WaitFor {
     /// A table that knows a primary.
     Primary,
-    /// A place at a backend.
-    Place,
+    /// A permit of a backend.
+    Capacity,
 }
 
-/// A connection that waits.
-pub(crate) struct Wait {
-    pub(crate) goal: WaitFor,
-    /// Those made so far, with the ticket.
-    pub(crate) attempts: Attempts,
-    /// Where it has its place among those who wait.
-    gate: Arc<Semaphore>,
-}
-
-/// What a client is given that waits for the first time. It keeps it, so that it waits no longer in all than it may, and
-/// loses its turn neither to a place that came to nothing nor to another table.
+/// What a client is given that waits for the first time. It keeps it, so that it waits no longer in all than it
+/// may, and loses its turn neither to a permit that came to nothing nor to another table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
     number: u64,
     since: Instant,
 }
 
-impl Wait {
-    /// When it began to wait for the first time.
-    pub(crate) fn since(&self) -> Instant {
-        self.attempts.ticket.expect("who waits has a ticket").since
+impl Attempts {
+    /// When the client began to wait for the first time, if it has.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        self.ticket.map(|ticket| ticket.since)
     }
 }
 
-impl Lines {
-    fn line(&mut self, listener: &Arc<Listener>, goal: WaitFor) -> &mut WaitQueue {
-        let number = self.position(listener, goal).unwrap_or(self.all.len());
+impl WaitQueue {
+    fn is_of(&self, listener: &Arc<Listener>, pool: &Arc<Pool>) -> bool {
+        Arc::ptr_eq(&self.listener, listener) && Arc::ptr_eq(&self.pool, pool)
+    }
+}
+
+impl WaitQueues {
+    fn queue(&mut self, listener: &Arc<Listener>, pool: &Arc<Pool>, wait_for: WaitFor) -> &mut WaitQueue {
+        let number = self.position(listener, pool, wait_for).unwrap_or(self.all.len());
         if number == self.all.len() {
-            self.all.push(WaitQueue { listener: Arc::clone(listener), goal, slots: BTreeMap::new() });
+            let (listener, pool) = (Arc::clone(listener), Arc::clone(pool));
+            self.all.push(WaitQueue { listener, pool, wait_for, slots: BTreeMap::new() });
         }
         &mut self.all[number]
     }
 
-    fn position(&self, listener: &Arc<Listener>, goal: WaitFor) -> Option<usize> {
-        self.all.iter().position(|line| line.goal == goal && Arc::ptr_eq(&line.listener, listener))
+    fn position(&self, listener: &Arc<Listener>, pool: &Arc<Pool>, wait_for: WaitFor) -> Option<usize> {
+        self.all.iter().position(|queue| queue.wait_for == wait_for && queue.is_of(listener, pool))
     }
 
-    fn remove(&mut self, listener: &Arc<Listener>, goal: WaitFor, ticket: u64) {
-        // While another table is gone over to, nobody stands in a line until it has looked once more.
-        if let Some(number) = self.position(listener, goal) {
-            self.all[number].slots.remove(&ticket);
+    fn remove(
+        &mut self,
+        listener: &Arc<Listener>,
+        pool: &Arc<Pool>,
+        wait_for: WaitFor,
+        ticket: Option<Ticket>,
+    ) {
+        // While another table is gone over to, no connection is in a queue until it was tried again.
+        if let (Some(number), Some(ticket)) = (self.position(listener, pool, wait_for), ticket) {
+            self.all[number].slots.remove(&ticket.number);
         }
     }
 
@@ -107,193 +114,149 @@ impl Lines {
         Ticket { number: self.tickets, since }
     }
 
-    /// Whether a worker of this number is to look for places: it was told of one, or never said that it waits.
-    fn are_due(&self, worker: usize) -> bool {
-        self.unlooked || self.queues().any(|line| !line.listener.pool.waiters.waits(worker))
+    /// The queues for capacity in which clients wait.
+    fn for_capacity(&self) -> impl Iterator<Item = &WaitQueue> {
+        self.all.iter().filter(|queue| queue.wait_for == WaitFor::Capacity && !queue.slots.is_empty())
     }
 
-    fn queues(&self) -> impl Iterator<Item = &WaitQueue> {
-        self.all.iter().filter(|line| line.goal == WaitFor::Place && !line.slots.is_empty())
-    }
-}
-
-impl<D: Driver> Worker<D> {
-    /// Whether others of this listener wait for a place, so that whoever comes now comes behind them.
-    pub(crate) fn has_queue(&self, listener: &Arc<Listener>) -> bool {
-        self.waiting.queues().any(|line| Arc::ptr_eq(&line.listener, listener))
+    /// Whether others of this listener and pool wait for capacity, so that a newcomer comes behind them.
+    pub(crate) fn has_queue(&self, listener: &Arc<Listener>, pool: &Arc<Pool>) -> bool {
+        self.for_capacity().any(|queue| queue.is_of(listener, pool))
     }
 
-    /// A newcomer comes behind those who wait. There may be a place that it can have and they cannot.
-    pub(crate) fn queue_up(&mut self, slot: u32) {
-        self.waiting.unlooked = true;
-        self.wait(slot, WaitFor::Place);
+    /// A newcomer goes to the end of a queue without a pick: there may be a permit that it can have and those
+    /// before it cannot.
+    pub(crate) fn on_newcomer(&mut self) {
+        self.unpicked = true;
     }
 
-    /// A pick gave nobody: the connection waits, if there is hope, or ends.
-    pub(crate) fn on_nobody(&mut self, slot: u32, picked: Picked) {
-        let connection = self.slots.get(slot);
-        let Listener { pool, target_role: demand, .. } = &*Arc::clone(&connection.listener);
-        let attempts = connection.attempts();
-        if picked == Picked::Full {
-            return self.wait(slot, WaitFor::Place);
-        }
-        let is_missing = !pool.has_candidates(*demand) && !attempts.is_exhausted(pool.attempts);
-        let is_out_of_reach = attempts.failed.is_some_and(is_of_the_backend);
-        if matches!(demand, TargetRole::Primary(_)) && (is_missing || is_out_of_reach) {
-            // Whoever is the primary next may be one that has failed before. The hold is what bounds attempts: a few by each table, and
-            // those that are an interval apart.
-            attempts.begin_anew();
-            return self.wait(slot, WaitFor::Primary);
-        }
-        let reason = attempts.failed.unwrap_or(CloseReason::NoBackend);
-        self.close(slot, reason);
-    }
-
-    /// Has the connection wait, or go on waiting, by the table in force.
-    fn wait(&mut self, slot: u32, goal: WaitFor) {
-        if self.go_by_table(slot) {
-            return self.connect(slot);
-        }
-        let connection = self.slots.get(slot);
-        let listener = Arc::clone(&connection.listener);
-        let attempts = connection.attempts();
-        let (failed, begun) = (attempts.failed, attempts.ticket);
-        let (gate, bounds, full) = match (goal, listener.target_role) {
+    /// Has a connection wait, or go on waiting, by the table in force.
+    ///
+    /// # Errors
+    ///
+    /// It may not: as many wait as may, or its time is up.
+    pub(crate) fn wait<D: Driver>(
+        &mut self,
+        core: &mut Core<D>,
+        slot: u32,
+        wait_for: WaitFor,
+    ) -> Result<(), CloseReason> {
+        let connection = core.slots.get(slot);
+        let (listener, pool) = (&connection.listener, &connection.pool);
+        let seeking = connection.state.seeking();
+        let failed = seeking.attempts.failed;
+        let (semaphore, bounds, full) = match (wait_for, listener.target_role) {
             (WaitFor::Primary, TargetRole::Primary(hold)) => {
                 (&listener.hold_semaphore, hold, failed.unwrap_or(CloseReason::HoldFull))
             }
             (WaitFor::Primary, TargetRole::Any | TargetRole::Replica(_)) => {
-                unreachable!("nobody else wants a primary")
+                unreachable!("such a listener wants no primary")
             }
-            (WaitFor::Place, _) => {
-                (&listener.pool.queue_semaphore, listener.pool.queue, CloseReason::QueueFull)
-            }
+            (WaitFor::Capacity, _) => (&pool.queue_semaphore, pool.queue, CloseReason::QueueFull),
         };
-        if begun.is_some_and(|ticket| ticket.since + bounds.timeout <= self.now) {
-            return self.on_wait_end(slot, goal);
+        let has_candidates = pool.has_candidates(listener.target_role);
+        if seeking.attempts.ticket.is_some_and(|ticket| ticket.since + bounds.timeout <= core.now) {
+            return Err(reason_at_timeout(wait_for, failed, has_candidates));
         }
-        let has_place = matches!(&connection.state, State::Waiting(wait) if Arc::ptr_eq(&wait.gate, gate));
-        if !has_place && !gate.try_acquire(bounds.connections_max) {
-            return self.close(slot, full);
+        let has_permit =
+            matches!(&seeking.step, Step::Waiting(wait) if Arc::ptr_eq(&wait.semaphore, semaphore));
+        if !has_permit && !semaphore.try_acquire(bounds.connections_max) {
+            return Err(full);
         }
-        if !has_place {
-            connection.facts.ahead = gate.active().saturating_sub(1);
+        if !has_permit {
+            connection.stats.ahead = semaphore.active().saturating_sub(1);
         }
-        connection.book_time(self.now);
-        let mut attempts = match std::mem::replace(&mut connection.state, State::Closing(Left::Nothing)) {
-            State::Connecting(attempts) => attempts,
-            State::Waiting(Wait { attempts, gate, .. }) => {
-                if !has_place {
-                    self.leave_wait(&gate);
-                }
-                attempts
-            }
-            State::Relaying(_) | State::Closing(_) => unreachable!("only who has no backend waits"),
-        };
-        let ticket = *attempts.ticket.get_or_insert_with(|| self.waiting.new_ticket(self.now));
-        self.slots.get(slot).state = State::Waiting(Wait { goal, attempts, gate: Arc::clone(gate) });
-        self.waiting.line(&listener, goal).slots.insert(ticket.number, slot);
+        seeking.book_time(&mut connection.stats, core.now);
+        let ticket = *seeking.attempts.ticket.get_or_insert_with(|| self.new_ticket(core.now));
+        let wait = Wait { wait_for, semaphore: Arc::clone(semaphore) };
+        let before = std::mem::replace(&mut seeking.step, Step::Waiting(wait));
+        self.queue(listener, pool, wait_for).slots.insert(ticket.number, slot);
+        let client = connection.client;
         let end = ticket.since + bounds.timeout;
-        let tries_again = goal == WaitFor::Primary && listener.pool.has_candidates(listener.target_role);
-        self.timers.set(slot, if tries_again { end.min(self.now + RETRY_INTERVAL) } else { end });
-        self.set_alarm(slot, Direction::ToBackend);
+        let tries_again = wait_for == WaitFor::Primary && has_candidates;
+        core.timers.set(slot, if tries_again { end.min(core.now + RETRY_INTERVAL) } else { end });
+        if let (false, Step::Waiting(before)) = (has_permit, before) {
+            core.wake(before.semaphore.release());
+        }
+        core.poll_hangup(slot, Direction::ToBackend, client);
+        Ok(())
     }
 
-    /// The connection waits no longer: it connects, or ends. Its alarm stays set.
-    pub(crate) fn end_wait(&mut self, slot: u32) {
-        let connection = self.slots.get(slot);
-        connection.book_time(self.now);
-        let State::Waiting(Wait { goal, attempts, gate }) =
-            std::mem::replace(&mut connection.state, State::Closing(Left::Nothing))
-        else {
-            unreachable!("the caller has looked")
-        };
-        let ticket = attempts.ticket.expect("who waits has a ticket").number;
-        self.waiting.remove(&connection.listener, goal, ticket);
-        connection.state = State::Connecting(attempts);
-        self.timers.clear(slot);
-        self.leave_wait(&gate);
+    /// Ends the wait of a connection that waits: it is between two attempts. The poll for a hangup stays.
+    pub(crate) fn end_wait<D>(&mut self, core: &mut Core<D>, slot: u32) {
+        let Connection { listener, pool, state, stats, .. } = core.slots.get(slot);
+        let seeking = state.seeking();
+        seeking.book_time(stats, core.now);
+        if let Step::Waiting(wait) = std::mem::replace(&mut seeking.step, Step::Picking) {
+            self.remove(listener, pool, wait.wait_for, seeking.attempts.ticket);
+            core.timers.clear(slot);
+            release(core, &wait);
+        }
     }
 
-    fn leave_wait(&self, gate: &Semaphore) {
-        // Nobody waits for a place among those who wait; it is a gate like any other all the same.
-        self.wake(gate.release());
+    /// A connection ends that waits.
+    pub(crate) fn on_close<D>(&mut self, core: &mut Core<D>, slot: u32, ticket: Option<Ticket>, wait: &Wait) {
+        let Connection { listener, pool, .. } = core.slots.get(slot);
+        self.remove(listener, pool, wait.wait_for, ticket);
+        release(core, wait);
     }
 
-    /// Has all who wait try again, in their order, because another table is in force.
+    /// Takes all that wait, in their order: another table is in force, and each is tried again.
     ///
     /// All in one turn, as a crowd that is accepted is: `hold.connections` and `queue.size` bound them.
-    pub(crate) fn retry_waiting(&mut self) {
-        let lines = std::mem::take(&mut self.waiting.all);
-        let mut waiting: Vec<(u64, u32)> = lines.into_iter().flat_map(|line| line.slots).collect();
+    pub(crate) fn take_all(&mut self) -> Vec<u32> {
+        let queues = std::mem::take(&mut self.all);
+        let mut waiting: Vec<(u64, u32)> = queues.into_iter().flat_map(|queue| queue.slots).collect();
         waiting.sort_unstable();
-        for (_, slot) in waiting {
-            self.go_by_table(slot);
-            self.connect(slot);
-        }
+        waiting.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    /// Gives places to those who wait for one, if this worker was told of any.
-    pub(crate) fn serve_waiting(&mut self) {
-        // Whoever left last may have been the last to have the listener.
-        self.waiting.all.retain(|line| !line.slots.is_empty());
-        if !self.waiting.are_due(self.index) {
-            return;
+    /// Whether this worker is to pick for those that wait for capacity: it was woken for a permit, or has not said
+    /// yet that it waits. If so, it has said so when this returns.
+    pub(crate) fn begin_serving(&mut self, worker: usize) -> bool {
+        // The connection that left last may have been the last to have the listener.
+        self.all.retain(|queue| !queue.slots.is_empty());
+        let is_due = self.unpicked || self.for_capacity().any(|queue| !queue.pool.waiters.waits(worker));
+        if is_due {
+            self.unpicked = false;
+            // First the worker says for all that it waits, then it picks; why in this order, `Pool::waiters` tells.
+            // A permit that is released while it picks wakes it again.
+            self.for_capacity().for_each(|queue| queue.pool.waiters.wait(worker));
         }
-        self.waiting.unlooked = false;
-        // At first all say that they wait, then all look; why in this order, `Pool::waiters` tells. A place that is given back
-        // while they look wakes this worker once more.
-        self.waiting.queues().for_each(|line| line.listener.pool.waiters.wait(self.index));
-        for number in 0..self.waiting.all.len() {
-            if self.waiting.all[number].goal == WaitFor::Place {
-                self.serve_line(number);
-            }
-        }
+        is_due
     }
 
-    fn serve_line(&mut self, number: usize) {
-        // Each is looked at once: who comes back to the line does so by its old ticket.
-        let mut from = 0;
-        while let Some((&ticket, &slot)) = self.waiting.all[number].slots.range(from..).next() {
-            from = ticket + 1;
-            match self.pick(slot) {
-                Picked::Backend(picked) => self.connect_to(slot, picked),
-                // Who has tried none could go to any that those behind it can.
-                Picked::Full if self.slots.get(slot).attempts().tried().is_empty() => return,
-                Picked::Full => {}
-                Picked::None => unreachable!("in the same table somebody was full for it"),
-            }
-        }
+    /// How many queues there are.
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
     }
 
-    /// The time is up for a client that waits, or it tries the primary once more.
-    pub(crate) fn on_wait_timeout(&mut self, slot: u32, goal: WaitFor) {
-        let connection = self.slots.get(slot);
-        let State::Waiting(wait) = &connection.state else { unreachable!("the caller has looked") };
-        let since = wait.since();
-        match connection.listener.target_role {
-            TargetRole::Primary(hold) if goal == WaitFor::Primary && self.now < since + hold.timeout => {
-                self.end_wait(slot);
-                self.stop_alarm(slot);
-                self.connect(slot);
-            }
-            TargetRole::Any | TargetRole::Primary(_) | TargetRole::Replica(_) => self.on_wait_end(slot, goal),
-        }
-    }
-
-    /// The time is up for a client that waits.
-    fn on_wait_end(&mut self, slot: u32, goal: WaitFor) {
-        let connection = self.slots.get(slot);
-        let Listener { pool, target_role: demand, .. } = &*Arc::clone(&connection.listener);
-        let out_of_reach = connection.attempts().failed.filter(|_| pool.has_candidates(*demand));
-        let reason = match goal {
-            WaitFor::Primary => out_of_reach.unwrap_or(CloseReason::NoPrimary),
-            WaitFor::Place => CloseReason::QueueTimedOut,
-        };
-        self.close(slot, reason);
+    /// The first client of the queue of this number, if that is one for capacity, whose ticket is not below `from`:
+    /// its ticket and its slot.
+    pub(crate) fn next_for_capacity(&self, number: usize, from: u64) -> Option<(u64, u32)> {
+        let queue = self.all.get(number).filter(|queue| queue.wait_for == WaitFor::Capacity)?;
+        queue.slots.range(from..).next().map(|(&ticket, &slot)| (ticket, slot))
     }
 }
 
-/// How long a client is held before it tries a primary again that it could not reach. At the bound of clients who are held, a
-/// thousand unless the config says otherwise, that is as many attempts a second.
+/// Releases the permit to wait. No worker waits for one; it is of a semaphore like any other, though.
+fn release<D>(core: &Core<D>, wait: &Wait) {
+    core.wake(wait.semaphore.release());
+}
+
+/// Why a wait ends whose time is up. `failed` is why the last attempt failed, if there was one; `has_candidates`
+/// says that some backend may be picked, with a permit or without.
+pub(crate) fn reason_at_timeout(
+    wait_for: WaitFor,
+    failed: Option<CloseReason>,
+    has_candidates: bool,
+) -> CloseReason {
+    match wait_for {
+        WaitFor::Primary => failed.filter(|_| has_candidates).unwrap_or(CloseReason::NoPrimary),
+        WaitFor::Capacity => CloseReason::QueueTimedOut,
+    }
+}
+
+/// How long a client is held before it tries a primary again that it could not reach. At the bound of clients that
+/// are held, a thousand unless the config says otherwise, that is as many attempts a second.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,83 +1,63 @@
 //! The loop of a worker: one blocking call, one clock read, one table a turn.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+mod begin; // A connection begins,
+mod close;
+mod connect; // is given a backend,
+mod evict;
+mod wait; // for which it may have to wait, // and ends, by policy or by itself.
+
+mod answer; // Listed, or closed, when control asks.
+pub(crate) mod inspect; // Seen from outside, by tests.
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use connection::{Chunks, CloseReason, Direction, IdleTimeouts, Stage};
-use driver::{BufferId, Completion, Driver, Errno, Waker};
-use table::{Dice, Listener, PerWorker, Phase, Reader, Semaphore, Table, WorkerCounters};
+use connection::CloseReason;
+use driver::{Completion, Driver, Errno, Waker};
+use table::{Dice, Phase, Reader};
 
 use crate::Settings;
 use crate::acceptor::Acceptors;
-use crate::balancer::{Balancer, Client, GIVEN_MAX};
-use crate::held_acks::HeldAcks;
-use crate::pipes::Pipes;
+use crate::balancer::Balancer;
+use crate::core::Core;
 use crate::query::QueryReceiver;
-use crate::record::{Record, Recorder};
-use crate::slots::{Slots, State};
-use crate::stats::ConnectionStats;
+use crate::record::Recording;
+use crate::relay::{HalfId, Relays};
+use crate::slots::Slots;
+use crate::state::{Seeking, State, Step};
 use crate::timers::Timers;
 use crate::token::Kind;
-use crate::waiting::Lines;
+use crate::waiting::WaitQueues;
 
 /// One thread of the data plane, on whatever kernel its driver is.
 ///
-/// [`spawn`](crate::spawn) is the way in for programs: it makes the ring and the thread, and turns. On a kernel made for
-/// tests, who made it calls [`turn`](Self::turn).
+/// [`spawn`](crate::spawn) is the way in for programs: it makes the driver and the thread, and turns. On a kernel
+/// made for tests, the test calls [`turn`](Self::turn).
 ///
-/// What it does for a connection is told in `connect`, `relay` and `close`, in the order of its life.
+/// Each part has its own fields, which only its file sees, and works on the core beside them. What goes from one
+/// part to another goes through here: a part says what is to be done, and the files in `worker/`, which are of the
+/// life of a connection, do it.
 pub struct Worker<D> {
-    pub(crate) driver: D,
-    pub(crate) index: usize,
-    /// The time of this turn.
-    pub(crate) now: Instant,
-    reader: Reader,
-    /// The table of this turn.
-    pub(crate) table: Arc<Table>,
-    pub(crate) acceptors: Acceptors,
-    pub(crate) slots: Slots,
-    /// One timer per slot: when to look whether its connection waits in vain.
-    pub(crate) timers: Timers,
-    /// The queues of all halves.
-    pub(crate) chunks: Chunks,
-    pub(crate) pipes: Pipes,
-    /// Halves that may have something to do, in their order: those that something happened to, and streams that gave way
-    /// to the others. A half stands in it a few times at most.
-    pub(crate) runnable: VecDeque<HalfId>,
-    pub(crate) held_acks: HeldAcks,
-    /// Halves that wait for a receive buffer, in their order.
-    pub(crate) parked: VecDeque<HalfId>,
+    core: Core<D>,
+    /// Where clients come from.
+    acceptors: Acceptors,
     /// Clients that wait until a backend can take them.
-    pub(crate) waiting: Lines,
-    /// The next slot to look at for a connection that the table severs; none if there is no more.
-    pub(crate) severing: Option<u32>,
-    pub(crate) gate: Arc<Semaphore>,
-    pub(crate) handover: Balancer,
-    pub(crate) queries: QueryReceiver,
+    queues: WaitQueues,
+    relays: Relays,
+    recording: Recording,
+    balancer: Balancer,
+    queries: QueryReceiver,
+    /// The next slot to visit for a connection that the table evicts; none if there is no more.
+    evicting: Option<u32>,
     /// What picks leave to chance.
-    pub(crate) dice: Dice,
-    pub(crate) connections_max: u32,
-    pub(crate) counters: Arc<PerWorker<WorkerCounters>>,
-    pub(crate) recorder: Recorder,
-    /// Clients whose records are wanted, by slot; none of them, and no memory, as long as nobody wants any.
-    pub(crate) clients: Vec<Option<SocketAddr>>,
-    wakers: Arc<[Waker]>,
+    dice: Dice,
     /// Wakes control.
-    pub(crate) control: Arc<Waker>,
+    control: Arc<Waker>,
+    reader: Reader,
     /// Completions of this turn; kept for its memory.
     done: Vec<Completion>,
     /// Slots whose timer expired in this turn; kept for its memory.
     due: Vec<u32>,
-}
-
-/// A half of a connection, which may have ended since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HalfId {
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
-    pub(crate) direction: Direction,
 }
 
 impl<D: Driver> Worker<D> {
@@ -87,43 +67,41 @@ impl<D: Driver> Worker<D> {
         let now = driver.now();
         let mut reader = settings.published.reader();
         let table = Arc::clone(reader.read());
-        let mut worker = Self {
+        let core = Core {
             index: settings.index,
             now,
-            reader,
             table,
-            acceptors: Acceptors::default(),
             slots: Slots::new(settings.connections_max),
             timers: Timers::new(settings.connections_max, now),
-            chunks: Chunks::new(buffers),
-            pipes: Pipes::new(settings.pipes_max),
-            runnable: VecDeque::new(),
-            held_acks: HeldAcks::default(),
-            parked: VecDeque::new(),
-            waiting: Lines::default(),
-            severing: None,
-            gate: settings.gate,
-            connections_max: settings.connections_max,
             counters: settings.counters,
-            recorder: settings.recorder,
-            clients: Vec::new(),
+            semaphore: settings.semaphore,
+            connections_max: settings.connections_max,
             wakers: settings.wakers,
-            control: settings.control,
-            handover: settings.handover,
-            queries: settings.queries,
-            // The same each time, and another for each worker.
-            dice: Dice::new(settings.index as u64),
-            done: Vec::with_capacity(COMPLETIONS_USUAL),
-            due: Vec::new(),
             driver,
         };
-        worker.counters.of(worker.index).buffers.set(worker.driver.buffers_free().into());
-        worker.hold_reserve();
+        let mut worker = Self {
+            acceptors: Acceptors::default(),
+            queues: WaitQueues::default(),
+            relays: Relays::new(buffers, settings.pipes_max),
+            recording: Recording::new(settings.recorder),
+            balancer: settings.balancer,
+            queries: settings.queries,
+            evicting: None,
+            // The same each time, and another for each worker.
+            dice: Dice::new(settings.index as u64),
+            control: settings.control,
+            reader,
+            done: Vec::with_capacity(COMPLETIONS_USUAL),
+            due: Vec::new(),
+            core,
+        };
+        worker.core.counters.of(settings.index).buffers.set(worker.core.driver.buffers_free().into());
+        worker.acceptors.hold_reserve(&mut worker.core.driver);
         worker.apply_table();
         worker
     }
 
-    /// Turns until the process drains and the last connection is gone.
+    /// Turns until the process drains and the last connection has ended.
     pub(crate) fn run(mut self) -> Result<(), Errno> {
         while self.turn()? {}
         Ok(())
@@ -136,10 +114,10 @@ impl<D: Driver> Worker<D> {
     /// The driver is broken ([`Driver::wait`]); there is no going on.
     pub fn turn(&mut self) -> Result<bool, Errno> {
         let deadline = self.next_deadline();
-        self.driver.wait(deadline, &mut self.done)?;
-        self.now = self.driver.now();
-        if !Arc::ptr_eq(self.reader.read(), &self.table) {
-            self.table = Arc::clone(self.reader.read());
+        self.core.driver.wait(deadline, &mut self.done)?;
+        self.core.now = self.core.driver.now();
+        if !Arc::ptr_eq(self.reader.read(), &self.core.table) {
+            self.core.table = Arc::clone(self.reader.read());
             self.apply_table();
         }
         self.take_given();
@@ -150,9 +128,9 @@ impl<D: Driver> Worker<D> {
         self.done = done;
         self.run_halves();
         self.unpark();
-        self.release_acks();
+        self.relays.on_time(&mut self.core);
         self.expire_timers();
-        self.sever_some();
+        self.evict_some();
         self.answer_queries();
         self.resume_accepting();
         self.serve_waiting();
@@ -160,53 +138,34 @@ impl<D: Driver> Worker<D> {
         Ok(self.lives())
     }
 
-    /// Lets others see how it is.
+    /// Shows how it is.
     fn count_turn(&self) {
-        let counters = self.counters.of(self.index);
+        let counters = self.core.counters.of(self.core.index);
         counters.turns.add(1);
-        let shortages = self.driver.shortages();
+        let shortages = self.core.driver.shortages();
         counters.early_submits.reach(shortages.early_submits);
         counters.overflows.reach(shortages.overflows);
-        counters.buffers_free.set(self.driver.buffers_free().into());
-        let (open, free) = self.pipes.count();
+        counters.buffers_free.set(self.core.driver.buffers_free().into());
+        let (open, free) = self.relays.count_pipes();
         counters.pipes_open.set(open.into());
         counters.pipes_free.set(free as u64);
     }
 
     /// Whether it has something to do, or may yet be given it.
     fn lives(&mut self) -> bool {
-        if self.table.phase == Phase::Serving || !self.handover.is_closed() {
+        if self.core.table.phase == Phase::Serving || !self.balancer.is_closed() {
             return true;
         }
         // What was given last, before the last of the workers closed.
         self.take_given();
-        self.slots.active() > 0 || !self.acceptors.is_empty()
-    }
-
-    /// Takes in the clients that other workers gave to this one.
-    fn take_given(&mut self) {
-        for _ in 0..GIVEN_MAX {
-            let Some(mut client) = self.handover.take() else { break };
-            if !self.is_ending() {
-                // Another table may have come while it was on its way.
-                if let Some(listener) = self.table.listener_on(&client.listener.sockets) {
-                    client.listener = Arc::clone(listener);
-                }
-                self.begin_connection(client);
-                continue;
-            }
-            let listener = Arc::clone(&client.listener);
-            self.turn_away(client, CloseReason::Drained);
-            self.handover.on_end();
-            self.dismiss(&listener);
-        }
+        self.core.slots.active() > 0 || !self.acceptors.is_empty()
     }
 
     fn on_completion(&mut self, completion: Completion) {
         let kind = Kind::of(completion.token);
         match kind {
             Kind::Accept => self.on_accept(completion),
-            Kind::Listen => self.on_client(completion),
+            Kind::Listen => self.acceptors.on_client(&mut self.core, completion),
             Kind::CancelAccept => {}
             Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::HangupPoll(_) | Kind::Cancel => {
                 self.on_connection(kind, completion);
@@ -216,169 +175,115 @@ impl<D: Driver> Worker<D> {
 
     fn on_connection(&mut self, kind: Kind, completion: Completion) {
         let slot = completion.token.slot();
+        let core = &mut self.core;
         // A slot is freed only when nothing of it is in flight, so nothing can come for an old tenant.
-        assert!(self.slots.lives(slot, completion.token.generation()), "a completion came for nobody");
+        assert!(core.slots.lives(slot, completion.token.generation()), "a completion came for no tenant");
         if !completion.more {
-            self.slots.end(slot);
+            core.slots.end(slot);
         }
-        if let State::Closing(_) = self.slots.get(slot).state {
+        if let State::Closing(_) = core.slots.get(slot).state {
             return self.close_join(slot, completion.buffer);
         }
         match kind {
             Kind::Connect => self.on_connect(slot, completion.result),
-            Kind::Receive(direction) => self.on_receive(slot, direction, completion),
-            Kind::Ready(direction) => self.on_ready(slot, direction),
-            Kind::HangupPoll(direction) => self.on_alarm(slot, direction),
+            Kind::Receive(direction) => self.relays.on_receive(core, slot, direction, completion),
+            Kind::Ready(direction) => self.relays.on_ready(core, slot, direction),
+            Kind::HangupPoll(direction) => {
+                let ended = core.on_hangup_poll(slot, direction);
+                self.close_if(slot, ended);
+            }
             Kind::Cancel => {} // What it was to end says how it ended.
             Kind::Accept | Kind::Listen | Kind::CancelAccept => unreachable!("told apart by the caller"),
         }
     }
 
     fn apply_table(&mut self) {
-        let table = Arc::clone(&self.table);
+        let table = Arc::clone(&self.core.table);
         match table.phase {
-            Phase::Serving => self.listen_to(&table.listeners),
+            Phase::Serving => self.acceptors.listen_to(&mut self.core, &table.listeners),
             Phase::Draining => self.end_accepting(),
             Phase::Ending => {
                 self.end_accepting();
-                self.turn_away_held();
-                for slot in self.slots.live() {
+                self.reject_held();
+                for slot in self.core.slots.live() {
                     self.close(slot, CloseReason::Drained);
                 }
             }
         }
         self.retry_waiting();
-        self.begin_severing();
+        self.begin_evicting();
     }
 
     fn end_accepting(&mut self) {
-        self.listen_to(&[]);
-        if self.handover.close() {
+        self.acceptors.listen_to(&mut self.core, &[]);
+        if self.balancer.close() {
             // Some may have nothing to do but to wait for this.
-            self.wakers.iter().for_each(Waker::wake);
+            self.core.wakers.iter().for_each(Waker::wake);
         }
     }
 
     /// When the next turn begins at the latest, whatever completes.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if !self.runnable.is_empty() || self.severing.is_some() || self.queries.are_due() {
-            return Some(self.now);
+        if self.relays.runnable() > 0 || self.evicting.is_some() || self.queries.are_due() {
+            return Some(self.core.now);
         }
-        [self.timers.next(), self.acceptors.paused_until(), self.held_acks.next()].into_iter().flatten().min()
+        let deadlines = [self.core.timers.next(), self.acceptors.paused_until(), self.relays.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Runs the halves that may have something to do, once each.
+    fn run_halves(&mut self) {
+        for _ in 0..self.relays.runnable() {
+            let Some(half) = self.relays.next_runnable() else { break };
+            self.run_half(half);
+        }
+    }
+
+    /// Has halves that waited for a buffer receive again, once each, if there are buffers.
+    fn unpark(&mut self) {
+        if self.core.driver.buffers_free() == 0 {
+            return;
+        }
+        for _ in 0..self.relays.parked() {
+            let Some(half) = self.relays.next_parked() else { break };
+            self.run_half(half);
+        }
+    }
+
+    fn run_half(&mut self, half: HalfId) {
+        let ended = self.relays.run(&mut self.core, half);
+        self.close_if(half.slot, ended);
     }
 
     fn expire_timers(&mut self) {
         let mut due = std::mem::take(&mut self.due);
-        self.timers.expire(self.now, &mut due);
+        self.core.timers.expire(self.core.now, &mut due);
         for slot in due.drain(..) {
-            match &self.slots.get(slot).state {
-                State::Connecting(_) => self.give_up(slot, CloseReason::ConnectTimedOut),
-                State::Waiting(wait) => {
-                    let goal = wait.goal;
-                    self.on_wait_timeout(slot, goal);
+            match &self.core.slots.get(slot).state {
+                State::Seeking(Seeking { step: Step::Connecting(_), .. }) => {
+                    self.give_up(slot, CloseReason::ConnectTimedOut);
                 }
-                State::Relaying(_) => self.on_stillness(slot),
-                State::Closing(_) => unreachable!("closing clears the timer"),
+                State::Seeking(Seeking { step: Step::Waiting(wait), .. }) => {
+                    let wait_for = wait.wait_for;
+                    self.on_wait_timeout(slot, wait_for);
+                }
+                State::Relaying(_) => {
+                    let ended = self.core.on_idle_timer(slot);
+                    self.close_if(slot, ended);
+                }
+                State::Opening | State::Seeking(_) | State::Closing(_) => {
+                    unreachable!("these have no timer")
+                }
             }
         }
         self.due = due;
     }
 
-    /// Sets the timer of a relay, or closes the connection, whose time is up.
-    pub(crate) fn set_patience(&mut self, slot: u32) {
-        let now = self.now;
-        let connection = self.slots.get(slot);
-        let pool = &connection.listener.pool;
-        let patience = IdleTimeouts { idle: pool.idle_timeout, half_closed: pool.half_closed_timeout };
-        let keepalive_due = (!connection.kept_alive).then_some(now + pool.keepalive.idle);
-        let due = connection.alarm_due(now).into_iter().chain(keepalive_due).min();
-        let checked = match connection.relay().check(now, patience) {
-            Err(_) if self.was_taken(slot) => self.slots.get(slot).relay().check(now, patience),
-            checked => checked,
-        };
-        match checked {
-            Ok(again) => self.timers.set(slot, due.map_or(again, |due| due.min(again))),
-            Err(reason) => self.close(slot, reason),
+    /// Closes a connection for which a part says so.
+    fn close_if(&mut self, slot: u32, ended: Result<(), CloseReason>) {
+        if let Err(reason) = ended {
+            self.close(slot, reason);
         }
-    }
-
-    /// Looks whether a relay that stood still did not: whether a side took bytes meanwhile that the kernel held for
-    /// it. It is two calls, so only a relay that is about to be ended is looked at.
-    fn was_taken(&mut self, slot: u32) -> bool {
-        let connection = self.slots.get(slot);
-        let sockets = Direction::BOTH.map(|direction| connection.output(direction));
-        let ago = sockets.into_iter().filter_map(|socket| self.driver.taken_ago(socket)).min();
-        let at = ago.and_then(|ago| self.now.checked_sub(ago));
-        at.is_some_and(|at| connection.relay().on_taken(at))
-    }
-
-    /// Takes the places of one more connection of this listener.
-    ///
-    /// # Errors
-    ///
-    /// The gate that is full. Who waits must wait at that one only: to wait at both would mean to be woken by
-    /// the place that an attempt like this one gives back, and two workers could wake each other for ever.
-    pub(crate) fn admit<'a>(&'a self, listener: &'a Listener) -> Result<(), &'a Semaphore> {
-        if !self.gate.try_acquire(self.connections_max) {
-            return Err(&self.gate);
-        }
-        if !listener.semaphore.try_acquire(listener.connections_max) {
-            self.wake(self.gate.release());
-            return Err(&listener.semaphore);
-        }
-        Ok(())
-    }
-
-    /// Gives the places of a connection of this listener back.
-    pub(crate) fn dismiss(&self, listener: &Listener) {
-        self.wake(listener.semaphore.release());
-        self.wake(self.gate.release());
-    }
-
-    pub(crate) fn wake(&self, worker: Option<usize>) {
-        if let Some(worker) = worker {
-            self.wakers[worker].wake();
-        }
-    }
-
-    pub(crate) fn give_back(&mut self, buffer: Option<u16>) {
-        if let Some(buffer) = buffer {
-            self.driver.give_back(BufferId(buffer));
-        }
-    }
-
-    /// Whether every connection is to end now, and none may begin.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.table.phase == Phase::Ending
-    }
-
-    /// Ends a client's connection that never got a slot.
-    pub(crate) fn turn_away(&mut self, client: Client, reason: CloseReason) {
-        let Client { socket, accepted_at, listener } = client;
-        listener.counters.of(self.index).closed(reason).add(1);
-        self.count_life(&listener, accepted_at);
-        if listener.access_log {
-            let (client, ended_at) = (self.driver.peer(socket), self.now);
-            let mut facts = ConnectionStats::new(accepted_at);
-            facts.waited.add(accepted_at, ended_at);
-            self.record(Record {
-                listener,
-                backend: None,
-                client,
-                facts,
-                ended_at,
-                reason,
-                stage: Stage::Accepted,
-            });
-        }
-        self.driver.reset_on_close(socket);
-        self.driver.close(socket);
-    }
-
-    /// A connection of this listener has ended.
-    pub(crate) fn count_life(&self, listener: &Listener, accepted_at: Instant) {
-        let life = self.now.saturating_duration_since(accepted_at);
-        listener.pool.counters.of(self.index).life.add(life);
     }
 }
 

@@ -35,9 +35,9 @@ fn relays_both_ways_and_ends_when_drained() {
 }
 
 #[test]
-fn a_connection_that_nobody_takes_is_reset_and_counted() {
-    let nobody = TcpListener::bind(LOCAL).unwrap().local_addr().unwrap();
-    let balancer = Balancer::start(&[nobody]);
+fn a_connection_that_no_backend_takes_is_reset_and_counted() {
+    let refusing = TcpListener::bind(LOCAL).unwrap().local_addr().unwrap();
+    let balancer = Balancer::start(&[refusing]);
     let error = balancer.connect().read(&mut [0; 1]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     let table = balancer.published.load_full();
@@ -102,19 +102,19 @@ impl Balancer {
         );
         let published = Arc::new(Published::new(table));
         let wakers: Arc<[Waker]> = (0..workers).map(|_| Waker::new().unwrap()).collect();
-        let gate = Arc::new(Semaphore::new(workers));
+        let semaphore = Arc::new(Semaphore::new(workers));
         let control = Arc::new(Waker::new().unwrap());
         let counters = Arc::new(PerWorker::new(workers));
         let (report, ended) = channel();
         let ends = worker::Balancer::new(workers).into_iter().zip(QuerySender::new(workers).1);
-        for (index, (handover, queries)) in ends.enumerate() {
+        for (index, (balancer, queries)) in ends.enumerate() {
             let settings = Settings {
                 index,
                 cpu: None,
                 connections_max: 100,
                 buffers_max: driver::BUFFERS_MAX,
-                gate: Arc::clone(&gate),
-                handover,
+                semaphore: Arc::clone(&semaphore),
+                balancer,
                 queries,
                 pipes_max: 4,
                 counters: Arc::clone(&counters),

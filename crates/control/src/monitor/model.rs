@@ -1,20 +1,25 @@
-//! Inputs, what operators say and the table together, against a model: three servers that say what they like, reloads
-//! of every key of the pool and of its probe, and every command, in whatever order.
+//! The monitor and the writer together, against a model: three servers with any state, reloads of every key of the pool and of its
+//! probe, and every command, in any order.
+
+mod file;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::{Config, Fallback, TargetRole, Waiting};
+use config::{Fallback, TargetRole, Waiting};
 use driver::{ListenGroup, Owner};
 use health::roles::Times;
 use health::{Answer, Claim, History, Outcome, ProbeError, Progress, Role, ServerId, Text, Verdict};
 use proptest::prelude::*;
-use table::{Availability, BackendIndex, BackendState, DrainWindow, Inputs, Table};
+use table::{
+    Availability, BackendIndex, BackendKey, BackendState, Drain, DrainWindow, EffectiveConfig, Override,
+    Table, TableWriter,
+};
 
+use self::file::{File, Key, key};
 use super::{HealthMonitor, now};
 use crate::event_log::EventLog;
-use crate::overrides::{Drain, Override, Overrides};
-use crate::reload::plan;
+use crate::reload::refuse_restart;
 
 /// What a server says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,30 +51,6 @@ enum Step {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Key {
-    Kind,
-    Port,
-    Interval,
-    FastInterval,
-    Timeout,
-    Jitter,
-    Rise,
-    Fall,
-    MaxLag,
-    Eject,
-    SlowStart,
-    OnDown,
-    OnRoleLoss,
-    IdleTimeout,
-    Balance,
-    WeightOfA,
-    Order,
-    HasC,
-    /// Another pool, of the same servers.
-    Other,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Disable,
     Enable,
@@ -79,123 +60,30 @@ enum Order {
     Weight(u16),
 }
 
-/// Which value each key has: an index into those that it may have.
-#[derive(Clone, Debug, Default)]
-struct File([usize; 19]);
-
-impl File {
-    fn of<'a>(&self, key: Key, values: &[&'a str]) -> &'a str {
-        values[self.0[key as usize] % values.len()]
-    }
-
-    fn tells_roles(&self) -> bool {
-        self.of(Key::Kind, KINDS) != "tcp: {}"
-    }
-
-    fn fall(&self) -> u32 {
-        self.of(Key::Fall, &["2", "3", "5"]).parse().unwrap()
-    }
-
-    fn rise(&self) -> u32 {
-        self.of(Key::Rise, &["2", "1", "4"]).parse().unwrap()
-    }
-
-    fn lag_max(&self) -> Option<u64> {
-        let tells_lag = self.of(Key::Kind, KINDS).starts_with("postgres");
-        [None, Some(4), Some(10)][self.0[Key::MaxLag as usize] % 3].filter(|_| tells_lag)
-    }
-
-    fn has(&self, server: usize) -> bool {
-        server != 2 || self.of(Key::HasC, &["yes", "no"]) == "yes"
-    }
-
-    fn weight(&self, server: usize) -> &'static str {
-        if server == 0 { self.of(Key::WeightOfA, &["1", "5", "0"]) } else { "1" }
-    }
-
-    fn config(&self) -> Config {
-        let mut backends: Vec<String> = (0..3)
-            .filter(|server| self.has(*server))
-            .map(|server| {
-                let (name, weight) = (NAMES[server], self.weight(server));
-                format!("{{ name: {name}, address: \"{}\", weight: {weight} }}", address(server))
-            })
-            .collect();
-        if self.of(Key::Order, &["as it is", "reversed"]) == "reversed" {
-            backends.reverse();
-        }
-        let role = |role: &str| if self.tells_roles() { format!(", role: {role}") } else { String::new() };
-        let other = match self.of(Key::Other, &["none", "same", "tcp"]) {
-            "none" => String::new(),
-            "same" => {
-                format!("- {{ name: other, backends: [{}], probe: {{ {} }} }}", backends.join(", "), KINDS[0])
-            }
-            _ => format!(
-                "- {{ name: other, backends: [{}], probe: {{ tcp: {{}}, fall: 1 }} }}",
-                backends.join(", ")
-            ),
-        };
-        let text = format!(
-            "version: 1\n\
-             listeners:\n  \
-             - {{ name: writers, address: \"127.0.0.1:1\", pool: db{} }}\n  \
-             - {{ name: readers, address: \"127.0.0.1:2\", pool: db{} }}\n\
-             pools:\n  {other}\n  \
-             - name: db\n    \
-               backends: [{}]\n    \
-               probe: {{ {}, port: {}, interval: {}, fast_interval: {}, timeout: {}, jitter: {}, rise: {}, fall: {} }}\n    \
-               max_lag: {}\n    eject: {}\n    slow_start: {}\n    on_down: {}\n    on_role_loss: {}\n    \
-               idle_timeout: {}\n    balance: {}\n",
-            role("primary"),
-            role("replica"),
-            backends.join(", "),
-            self.of(Key::Kind, KINDS),
-            self.of(Key::Port, &["null", "5433"]),
-            self.of(Key::Interval, &["2s", "200ms"]),
-            self.of(Key::FastInterval, &["200ms", "100ms"]),
-            self.of(Key::Timeout, &["1s", "500ms"]),
-            self.of(Key::Jitter, &["10%", "0%"]),
-            self.rise(),
-            self.fall(),
-            self.lag_max().map_or("null".to_owned(), |seconds| format!("{seconds}s")),
-            self.of(
-                Key::Eject,
-                &["{ failures: 3, for: 10s, max: 300s }", "{ failures: 2, for: 5s, max: 9s }", "off"]
-            ),
-            self.of(Key::SlowStart, &["0s", "10s"]),
-            self.of(Key::OnDown, &["keep", "close"]),
-            self.of(Key::OnRoleLoss, &["close", "keep"]),
-            self.of(Key::IdleTimeout, &["60s", "90s"]),
-            self.of(Key::Balance, &["round_robin", "least_connections", "random"]),
-        );
-        Config::parse("model", text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"))
-    }
-}
-
-/// What the model knows of a server, by what it heard.
+/// What the model knows of a server, by its answers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Server {
     says: Option<Says>,
     /// Whether any probe of it has ended.
     probed: bool,
-    /// The role that counts: it said so last, and is not down since.
-    told: Option<Says>,
+    /// The role that counts: its last answer, unless it is down since.
+    reported: Option<Says>,
     fails: u32,
     passes: u32,
     unanswered: u32,
     /// Whether so many were unanswered, when it was probed last, that its role may be another.
     stale: bool,
-    said: Override,
+    overridden: Override,
 }
 
 impl Server {
     fn is_primary(&self) -> bool {
-        matches!(self.told, Some(Says::Primary(_)))
+        matches!(self.reported, Some(Says::Primary(_)))
     }
 
     fn has_a_say(&self, now: Instant) -> bool {
-        let out = matches!(self.said.drain, Some(Drain::Until(notice)) if notice.until <= now);
-        !self.said.disabled && !out
+        let out = matches!(self.overridden.drain, Some(Drain::Until(window)) if window.until <= now);
+        !self.overridden.disabled && !out
     }
 }
 
@@ -203,7 +91,7 @@ impl Server {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Seen {
     verdict: Option<Verdict>,
-    standing: BackendState,
+    state: BackendState,
 }
 
 /// How it was before a step.
@@ -223,25 +111,22 @@ enum May {
 
 struct Model {
     file: File,
-    config: Config,
-    overrides: Overrides,
-    watch: HealthMonitor,
-    chronicle: EventLog,
+    writer: TableWriter,
+    monitor: HealthMonitor,
+    event_log: EventLog,
     now: Instant,
-    table: Table,
     servers: [Server; 3],
 }
 
 impl Model {
     fn new() -> Self {
-        let file = File::default();
+        let (file, now) = (File::default(), now());
         let config = file.config();
-        let watch = HealthMonitor::new(&config);
-        let table = Table::build(&config, sockets(), 1, None, None);
+        let monitor = HealthMonitor::new(&EffectiveConfig::new(config.clone()));
+        let writer = TableWriter::new(config, sockets(), 1, monitor.inputs(now));
         let servers = [Says::Primary(1), Says::Replica(0), Says::Replica(0)]
             .map(|says| Server { says: Some(says), ..Server::default() });
-        let (overrides, chronicle) = (Overrides::default(), EventLog::default());
-        Self { file, config, overrides, watch, chronicle, now: now(), table, servers }
+        Self { file, writer, monitor, event_log: EventLog::default(), now, servers }
     }
 
     /// Does it, as control does, and checks what came of it.
@@ -252,11 +137,15 @@ impl Model {
             Step::Probe(server) => self.probe(server),
             Step::Reload(key, value) => self.reload(key, value),
             Step::Command(server, order) => self.command(server, order),
-            Step::Failback => {}
+            Step::Failback => self.fail_back(),
             Step::ConnectsFail(server) => self.fail_connects(server),
             Step::Wait(millis) => self.now += Duration::from_millis(millis),
         }
-        self.rebuild(matches!(step, Step::Failback));
+        if let Step::Reload(..) | Step::Command(..) | Step::Failback = step {
+            let changed = self.monitor.evaluate(self.now, &mut self.event_log);
+            assert!(!changed, "{step:?} is in force, and not all of it was evaluated");
+        }
+        self.refresh();
         let after = self.seen();
         self.check_what_changed(step, &was, &after);
         self.check_writer(&was.seen, &after);
@@ -272,10 +161,10 @@ impl Model {
         let outcome =
             Outcome { answer: answer(says, self.file.tells_roles()), latency: Duration::from_millis(2) };
         let times = Times { asked, answered: self.now };
-        let Some(report) = self.watch.prober.on_outcome(&id, times, outcome) else { return };
-        self.watch.on_report(&report, self.now, &mut self.chronicle);
+        let Some(report) = self.monitor.prober.on_outcome(&id, times, outcome) else { return };
+        self.monitor.on_report(&report, self.now, &mut self.event_log);
 
-        let verdict = self.watch.prober.status(&id).unwrap().verdict;
+        let verdict = self.monitor.prober.status(&id).unwrap().verdict;
         let (fall, rise) = (self.file.fall(), self.file.rise());
         let is_replaceable = (0..3).any(|other| {
             let other_server = &self.servers[other];
@@ -293,10 +182,10 @@ impl Model {
         server.unanswered = if answers { 0 } else { server.unanswered + 1 };
         server.stale = server.unanswered >= fall;
         if answers {
-            server.told = Some(says).filter(|_| tells_roles);
+            server.reported = Some(says).filter(|_| tells_roles);
         }
         if verdict == Verdict::Down {
-            server.told = None;
+            server.reported = None;
         }
         if verdict == Verdict::Down && says != Says::Overloaded {
             let may_be_damped = is_replaceable || !server.has_a_say(self.now) || !tells_roles;
@@ -312,16 +201,16 @@ impl Model {
         let told_roles = self.file.tells_roles();
         self.file.0[key as usize] = value;
         let config = self.file.config();
-        plan(&self.config, &config).expect("nothing of it needs a restart");
-        self.overrides.follow(&config);
-        self.config = config;
-        self.follow();
+        refuse_restart(self.writer.config().written(), &config).expect("nothing of it needs a restart");
+        let (monitor, event_log, now) = (&mut self.monitor, &mut self.event_log, self.now);
+        let kept = sockets_of(&self.writer.table());
+        drop(self.writer.reload(config, kept, |config| monitor.reconfigure(config, now, event_log)));
         for (index, server) in self.servers.iter_mut().enumerate() {
             if !self.file.has(index) {
                 *server = Server { says: server.says, ..Server::default() };
             }
             if !self.file.tells_roles() {
-                server.told = None;
+                server.reported = None;
             } else if !told_roles {
                 server.probed = false;
             }
@@ -330,64 +219,62 @@ impl Model {
 
     fn command(&mut self, index: usize, order: Order) {
         let now = self.now;
-        let change = |said: &mut Override| match order {
-            Order::Disable => said.disabled = true,
-            Order::Enable => *said = Override::default(),
-            Order::Drain => said.drain = Some(Drain::Open),
+        let change = |it: &mut Override| match order {
+            Order::Disable => it.disabled = true,
+            Order::Enable => *it = Override::default(),
+            Order::Drain => it.drain = Some(Drain::Open),
             Order::DrainFor(millis) => {
-                said.drain = Some(Drain::Until(DrainWindow::drained(now, Duration::from_millis(millis))));
+                it.drain = Some(Drain::Until(DrainWindow::drained(now, Duration::from_millis(millis))));
             }
-            Order::Undrain => said.drain = None,
-            Order::Weight(weight) => said.weight = Some(weight),
+            Order::Undrain => it.drain = None,
+            Order::Weight(weight) => it.weight = Some(weight),
         };
-        let name = format!("db/{}", NAMES[index]).parse().unwrap();
-        if self.overrides.change(&self.config, &name, change).is_ok() {
-            change(&mut self.servers[index].said);
+        if !self.file.has(index) {
+            return;
         }
-        self.follow();
+        let backend = BackendKey { pool: "db".to_owned(), address: address(index).parse().unwrap() };
+        let (monitor, event_log) = (&mut self.monitor, &mut self.event_log);
+        let inputs = |config: &_| monitor.reconfigure(config, now, event_log);
+        drop(self.writer.change_override(&backend, change, inputs));
+        change(&mut self.servers[index].overridden);
     }
 
-    fn follow(&mut self) {
-        let effective = self.overrides.applied_to(&self.config);
-        self.watch.follow(&effective, &self.overrides, &mut self.chronicle);
+    fn fail_back(&mut self) {
+        self.monitor.evaluate(self.now, &mut self.event_log);
+        drop(self.writer.fail_back("db", self.monitor.inputs(self.now)));
     }
 
     fn fail_connects(&mut self, index: usize) {
         let address = address(index).parse().unwrap();
-        let pool = self.table.pool("db").unwrap();
+        let table = self.writer.table();
+        let pool = table.pool("db").unwrap();
         if let Some(backend) = pool.backends.iter().find(|backend| backend.address == address) {
             for _ in 0..3 {
                 backend.on_connect_failed();
             }
         }
-        self.watch.on_failures(&self.table, self.now, &mut self.chronicle);
+        self.monitor.on_failures(&table, self.now, &mut self.event_log);
     }
 
-    fn health(&mut self) -> Inputs {
-        self.overrides.with_drains(self.watch.health(self.now, &mut self.chronicle))
+    fn refresh(&mut self) {
+        self.monitor.evaluate(self.now, &mut self.event_log);
+        drop(self.writer.refresh(self.monitor.inputs(self.now)));
     }
 
-    fn rebuild(&mut self, failback: bool) {
-        let mut health = self.health();
-        health.pools.get_mut("db").unwrap().failback = failback;
-        let effective = self.overrides.applied_to(&self.config);
-        self.table = Table::build(&effective, sockets(), 1, Some(&health), Some(&self.table));
-    }
-
-    fn seen(&mut self) -> [Seen; 3] {
-        let health = self.health();
+    fn seen(&self) -> [Seen; 3] {
+        let inputs = self.writer.inputs();
         [0, 1, 2].map(|index| {
             let address = address(index).parse().unwrap();
             let id = ServerId { pool: "db".into(), address };
-            let standing = health.pools["db"].backends.get(&address).copied().unwrap_or_default();
-            Seen { verdict: self.watch.prober.status(&id).map(|status| status.verdict), standing }
+            let state = inputs.pools["db"].backends.get(&address).copied().unwrap_or_default();
+            Seen { verdict: self.monitor.prober.status(&id).map(|status| status.verdict), state }
         })
     }
 
     /// Only what a step is about may be another after it.
     fn check_what_changed(&self, step: Step, was: &Was, after: &[Seen; 3]) {
         for (index, (before, after)) in was.seen.iter().zip(after).enumerate() {
-            let shown = |seen: &Seen| (seen.verdict, seen.standing.availability, seen.standing.role);
+            let shown = |seen: &Seen| (seen.verdict, seen.state.availability, seen.state.role);
             match self.may(step, was, index) {
                 May::All => {}
                 May::Roles => assert_eq!(before.verdict, after.verdict, "{step:?} of {}", NAMES[index]),
@@ -435,7 +322,7 @@ impl Model {
     /// There is one that is written to at most, it said so, and it keeps the role as long as it says so.
     fn check_writer(&self, before: &[Seen; 3], after: &[Seen; 3]) {
         let primary = |seen: &[Seen; 3]| {
-            let is_primary = |seen: &&Seen| seen.standing.role == Some(table::Role::Primary);
+            let is_primary = |seen: &&Seen| seen.state.role == Some(table::Role::Primary);
             assert!(seen.iter().filter(is_primary).count() <= 1, "{seen:?}");
             seen.iter().position(|seen| is_primary(&seen))
         };
@@ -450,7 +337,7 @@ impl Model {
         if let Some(held) = held.filter(|held| claims(*held) && writer != Some(*held)) {
             let newer = writer.is_some_and(|writer| {
                 let (new, old) = (self.servers[writer], self.servers[held]);
-                let timelines = (new.told, old.told);
+                let timelines = (new.reported, old.reported);
                 let is_newer =
                     matches!(timelines, (Some(Says::Primary(new)), Some(Says::Primary(old))) if new > old);
                 is_newer && old.stale && new.unanswered == 0
@@ -464,10 +351,11 @@ impl Model {
             assert_eq!(writer, Some(*only), "{:?}", self.servers);
         }
         // And by the table.
-        let pool = self.table.pool("db").unwrap();
-        let demand = TargetRole::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
+        let table = self.writer.table();
+        let pool = table.pool("db").unwrap();
+        let target_role = TargetRole::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
         for (index, backend) in (0..).map(BackendIndex).zip(&pool.backends) {
-            if pool.share(demand, index) > 0 {
+            if pool.share(target_role, index) > 0 {
                 let is_it = writer.is_some_and(|writer| address(writer) == backend.address.to_string());
                 assert!(is_it, "{} is picked for writers", backend.name);
             }
@@ -477,11 +365,12 @@ impl Model {
     /// A reload cuts no session with the one that is written to, whatever key it changes.
     fn check_sessions(&self, step: Step, before: &[Seen; 3]) {
         let Step::Reload(..) = step else { return };
-        let held = before.iter().position(|seen| seen.standing.role == Some(table::Role::Primary));
-        let pool = self.table.pool("db").unwrap();
+        let held = before.iter().position(|seen| seen.state.role == Some(table::Role::Primary));
+        let table = self.writer.table();
+        let pool = table.pool("db").unwrap();
         let Some(place) = held.and_then(|held| pool.index_of(address(held).parse().unwrap())) else { return };
-        let demand = TargetRole::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
-        assert_eq!(self.table.eviction(demand, pool.backend(place)), None, "{step:?}: {:?}", self.servers);
+        let target_role = TargetRole::Primary(Waiting { connections_max: 0, timeout: Duration::ZERO });
+        assert_eq!(table.eviction(target_role, pool.backend(place)), None, "{step:?}: {:?}", self.servers);
     }
 
     fn has_a_say(&self, index: usize) -> bool {
@@ -490,15 +379,16 @@ impl Model {
 
     /// There is one to read from as long as a replica is known that may be.
     fn check_readers(&self, after: &[Seen; 3]) {
-        let pool = self.table.pool("db").unwrap();
+        let table = self.writer.table();
+        let pool = table.pool("db").unwrap();
         for (index, backend) in self.servers.iter().zip(after).enumerate() {
             let (server, seen) = backend;
             let address = address(index).parse().unwrap();
             let Some(place) = pool.index_of(address) else { continue };
-            let Some(Says::Replica(lag)) = server.told else { continue };
+            let Some(Says::Replica(lag)) = server.reported else { continue };
             let is_near = self.file.lag_max().is_none_or(|max| lag <= max / 2);
             let takes = pool.backend(place).weight > 0 && server.has_a_say(self.now);
-            if takes && is_near && seen.standing.availability != Availability::Ejected {
+            if takes && is_near && seen.state.availability != Availability::Ejected {
                 assert!(
                     pool.share(TargetRole::Replica(Fallback::None), place) > 0,
                     "{}: {seen:?}",
@@ -526,6 +416,11 @@ fn address(server: usize) -> &'static str {
     ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"][server]
 }
 
+/// The sockets of the listeners, as a reload keeps them.
+fn sockets_of(table: &Table) -> Vec<Arc<ListenGroup>> {
+    table.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect()
+}
+
 fn sockets() -> Vec<Arc<ListenGroup>> {
     vec![
         Arc::new(ListenGroup::new(Vec::new(), Owner::Process)),
@@ -535,8 +430,6 @@ fn sockets() -> Vec<Arc<ListenGroup>> {
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-const KINDS: &[&str] = &["postgres: { user: u }", "postgres: { user: v }", "http: { roles: {} }", "tcp: {}"];
-
 fn says() -> impl Strategy<Value = Says> {
     prop_oneof![
         4 => (1u32..4).prop_map(Says::Primary),
@@ -545,31 +438,6 @@ fn says() -> impl Strategy<Value = Says> {
         3 => Just(Says::Refused),
         2 => Just(Says::Overloaded),
     ]
-}
-
-fn key() -> impl Strategy<Value = Key> {
-    use Key::*;
-    prop::sample::select(vec![
-        Kind,
-        Port,
-        Interval,
-        FastInterval,
-        Timeout,
-        Jitter,
-        Rise,
-        Fall,
-        MaxLag,
-        Eject,
-        SlowStart,
-        OnDown,
-        OnRoleLoss,
-        IdleTimeout,
-        Balance,
-        WeightOfA,
-        Order,
-        HasC,
-        Other,
-    ])
 }
 
 fn order() -> impl Strategy<Value = Order> {
@@ -601,7 +469,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn whatever_happens_writers_have_one_server_and_readers_have_one_if_there_is_one(
+    fn writers_have_one_server_and_readers_have_one_if_there_is_one(
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let mut model = Model::new();
@@ -623,6 +491,6 @@ fn the_only_primary_is_not_held_back_however_often_it_went_down() {
             model.step(Step::Probe(0));
             model.step(Step::Probe(0));
         }
-        assert_eq!(model.seen()[0].standing.role, Some(table::Role::Primary));
+        assert_eq!(model.seen()[0].state.role, Some(table::Role::Primary));
     }
 }

@@ -9,8 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
-use crate::text::overrides;
-use crate::text::span;
+use crate::text::{overrides, span};
 
 /// The data on the screen, and how it is shown.
 pub(super) struct View {

@@ -128,8 +128,8 @@ fn fill(side: &mut impl Side, socket: Fd) -> u64 {
             let (buffer, length) = (part.buffer.unwrap(), part.result.unwrap());
             let mut start = 0;
             while start < length {
-                let bytes = Bytes { buffer, start, length: length - start, more: false };
-                match side.kernel().send(socket, bytes) {
+                let bytes = Bytes::Received { buffer, start, length: length - start };
+                match side.kernel().send(socket, bytes, false) {
                     Ok(sent) => start += sent,
                     Err(errno) => {
                         assert_eq!(errno, Errno::AGAIN);

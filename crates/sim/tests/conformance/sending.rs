@@ -12,6 +12,8 @@ use crate::{
 
 scripts! {
     sends_what_fits
+    sends_bytes_of_its_own
+    fills_a_socket_with_bytes_of_its_own
     sends_to_who_reset
     sends_a_fin
     tells_when_the_peer_took_bytes
@@ -31,20 +33,49 @@ fn sends_what_fits(side: &mut impl Side) {
     close(side, socket);
 }
 
+fn sends_bytes_of_its_own(side: &mut impl Side) {
+    let (mut client, socket) = connected(side);
+    let buffer = buffer_of(side, 10);
+    assert_eq!(side.kernel().send(socket, Bytes::Own(b"PROXY"), true), Ok(5));
+    // What follows goes with it, in the order of the calls.
+    let received = Bytes::Received { buffer, start: 2, length: 8 };
+    assert_eq!(side.kernel().send(socket, received, false), Ok(8));
+    side.kernel().give_back(buffer);
+    assert_eq!(read_all(side, &mut client), 13);
+    side.reset(client);
+    assert_eq!(side.kernel().send(socket, Bytes::Own(b"x"), false), Err(Errno::CONNRESET));
+    close(side, socket);
+}
+
+fn fills_a_socket_with_bytes_of_its_own(side: &mut impl Side) {
+    let (mut client, socket) = connected(side);
+    let own = vec![b'x'; 1 << 20];
+    let mut sent = 0;
+    let errno = loop {
+        match side.kernel().send(socket, Bytes::Own(&own), false) {
+            Ok(length) => sent += u64::from(length),
+            Err(errno) => break errno,
+        }
+    };
+    assert_eq!(errno, Errno::AGAIN);
+    assert_eq!(read_all(side, &mut client), sent);
+    close(side, socket);
+}
+
 fn sends_to_who_reset(side: &mut impl Side) {
     let (client, socket) = connected(side);
     let buffer = buffer_of(side, 10);
     side.reset(client);
-    let bytes = Bytes { buffer, start: 0, length: 10, more: false };
-    assert_eq!(side.kernel().send(socket, bytes), Err(Errno::CONNRESET));
-    assert_eq!(side.kernel().send(socket, bytes), Err(Errno::PIPE));
+    let bytes = Bytes::Received { buffer, start: 0, length: 10 };
+    assert_eq!(side.kernel().send(socket, bytes, false), Err(Errno::CONNRESET));
+    assert_eq!(side.kernel().send(socket, bytes, false), Err(Errno::PIPE));
     assert_eq!(side.kernel().shutdown_write(socket), Err(Errno::NOTCONN));
     close(side, socket);
     // After its FIN, the reset has another name.
     let (mut client, socket) = connected(side);
     side.finish(&mut client);
     side.reset(client);
-    assert_eq!(side.kernel().send(socket, bytes), Err(Errno::PIPE));
+    assert_eq!(side.kernel().send(socket, bytes, false), Err(Errno::PIPE));
     receive(side, socket, LIMIT);
     assert_eq!(completes(side, RECEIVE).result, Ok(0));
     close(side, socket);
@@ -60,8 +91,8 @@ fn sends_a_fin(side: &mut impl Side) {
     receive(side, socket, LIMIT);
     let part = completes(side, RECEIVE);
     assert_eq!(part.result, Ok(3));
-    let bytes = Bytes { buffer: part.buffer.unwrap(), start: 0, length: 3, more: false };
-    assert_eq!(side.kernel().send(socket, bytes), Err(Errno::PIPE));
+    let bytes = Bytes::Received { buffer: part.buffer.unwrap(), start: 0, length: 3 };
+    assert_eq!(side.kernel().send(socket, bytes, false), Err(Errno::PIPE));
     give_back(side, &part);
     stop_receiving(side, socket);
 }

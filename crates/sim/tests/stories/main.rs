@@ -4,6 +4,7 @@ mod balancer;
 
 mod ending;
 mod eviction;
+mod pipes;
 mod queries;
 mod regressions; // Faults that runs have found.
 mod stats;

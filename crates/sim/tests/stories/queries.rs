@@ -36,7 +36,7 @@ fn a_crowd_is_listed_over_several_turns() {
     slots.dedup();
     assert_eq!(slots.len(), found.listed.len());
     assert!((CROWD - 1..=CROWD).contains(&found.listed.len()));
-    assert_eq!(found.listed[0].view.facts.bytes[Direction::ToBackend as usize], 5);
+    assert_eq!(found.listed[0].view.stats.bytes[Direction::ToBackend as usize], 5);
     assert!(matches!(found.listed[0].view.state, StateView::Relaying(_)));
 
     let found = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(10));
@@ -110,7 +110,10 @@ impl Balancer {
     fn ask(&mut self, meant: ConnectionFilter, errand: ConnectionAction) -> Receiver<QueryResult> {
         let (sender, answer) = channel();
         let answer_to = move |found| sender.send(found).expect("the test waits for it");
-        assert!(self.query_sender.ask(0, ConnectionQuery { meant, errand, answer: Box::new(answer_to) }));
+        assert!(
+            self.query_sender
+                .ask(0, ConnectionQuery { filter: meant, action: errand, answer: Box::new(answer_to) })
+        );
         self.stage.wakers()[0].wake();
         answer
     }

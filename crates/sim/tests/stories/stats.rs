@@ -37,16 +37,16 @@ fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
     balancer.pass(CONNECT_TIMEOUT);
     let mut backend = balancer.next_backend();
     say(&mut balancer, &mut client, 10);
-    assert_eq!(facts(&balancer).last, Direction::ToBackend);
+    assert_eq!(stats(&balancer).last, Direction::ToBackend);
     say(&mut balancer, &mut backend, 30);
     balancer.stage.pass(Duration::from_secs(5));
 
-    let facts = facts(&balancer);
-    assert!(near(facts.accepted_at - accepted_at, Duration::ZERO), "{facts:?}");
-    assert!(near(facts.waited.into(), HELD), "{facts:?}");
-    assert!(near(facts.connecting.into(), CONNECT_TIMEOUT), "{facts:?}");
-    assert_eq!((facts.attempts, facts.ahead), (2, 0));
-    assert_eq!((facts.bytes, facts.last), ([10, 30], Direction::ToClient));
+    let stats = stats(&balancer);
+    assert!(near(stats.accepted_at - accepted_at, Duration::ZERO), "{stats:?}");
+    assert!(near(stats.waited.into(), HELD), "{stats:?}");
+    assert!(near(stats.connecting.into(), CONNECT_TIMEOUT), "{stats:?}");
+    assert_eq!((stats.attempts, stats.ahead), (2, 0));
+    assert_eq!((stats.bytes, stats.last), ([10, 30], Direction::ToClient));
 }
 
 #[test]
@@ -112,7 +112,7 @@ const LOG: AccessLog = AccessLog { to: LogTarget::Stderr, format: LogFormat::Tex
 fn check_record(balancer: &mut Balancer, reason: CloseReason, code: &str, bytes: [u64; 2]) {
     let record = balancer.records.take().expect("it has ended");
     assert_eq!((record.reason, Termination::of(record.reason, record.stage).code), (reason, code));
-    assert_eq!(record.facts.bytes, bytes);
+    assert_eq!(record.stats.bytes, bytes);
     assert!(record.client.is_some() && record.backend.is_some());
 }
 
@@ -132,7 +132,7 @@ fn say(balancer: &mut Balancer, peer: &mut Peer, bytes: u32) {
 }
 
 /// Those of the one connection there is.
-fn facts(balancer: &Balancer) -> ConnectionStats {
+fn stats(balancer: &Balancer) -> ConnectionStats {
     let [only] = balancer.worker.inspect().connections[..] else { panic!("there is one") };
-    only.facts
+    only.stats
 }

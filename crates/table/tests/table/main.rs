@@ -7,3 +7,4 @@ mod removed; // Which established connections are closed because their backend o
 mod story; // What the others write their tests with.
 mod target_roles; // Which backends may be picked, by the target role of the listener.
 mod tiers; // Which tier serves, over time.
+mod writer; // What each operation of the writer publishes, keeps and stops.

@@ -146,7 +146,7 @@ pub(crate) fn state(known: char) -> BackendState {
 
 /// Some time to count from.
 #[expect(clippy::disallowed_methods, reason = "there is no other way to come by an `Instant`")]
-fn origin() -> Instant {
+pub(crate) fn origin() -> Instant {
     Instant::now()
 }
 

@@ -1,0 +1,177 @@
+//! Workers are asked for their connections, or told to close some. A task waits for their answers, and control goes on.
+
+use std::net::SocketAddr;
+
+use api::{Answer, BackendName, Close, Connections, Query};
+use config::{counted, listed, unknown};
+use driver::Waker;
+use tokio::sync::oneshot;
+use worker::{ConnectionAction, ConnectionFilter};
+
+use super::Control;
+use crate::connections::{Answers, CLOSE, query};
+use crate::find::{Unknown, find};
+use crate::monitor::now;
+
+impl Control {
+    /// Asks workers for connections.
+    pub(super) fn list_connections(
+        &self,
+        query: &Query,
+        answer: oneshot::Sender<Result<Connections, Answer>>,
+    ) {
+        let asked = query.limit().and_then(|limit| {
+            self.check_names(query)?;
+            let (pool, backend) = match &query.backend {
+                Some(name) => {
+                    let (pool, backend) = self.find_backend(name)?;
+                    (Some(pool), Some(backend))
+                }
+                None => (None, None),
+            };
+            if query.pool.is_some() && pool.is_some() && query.pool != pool {
+                return Err("the backend is of another pool".to_owned());
+            }
+            let filter = ConnectionFilter {
+                tenant: None,
+                listener: query.listener.clone(),
+                pool: pool.or_else(|| query.pool.clone()),
+                backend,
+                client: query.client.map(|client| client.to_canonical()),
+            };
+            Ok((self.query(0..self.wakers.len(), &filter, ConnectionAction::List(limit)), limit))
+        });
+        match asked {
+            Ok((answers, limit)) => {
+                tokio::spawn(async move { drop(answer.send(Ok(answers.connections(limit, now()).await))) });
+            }
+            Err(why) => drop(answer.send(Err(Answer::refused(why)))),
+        }
+    }
+
+    /// Has workers close connections.
+    pub(super) fn close_connections(&self, close: &Close, answer: oneshot::Sender<Answer>) {
+        let all = 0..self.wakers.len();
+        let asked = match close {
+            Close::Connection(id) => {
+                let filter = ConnectionFilter {
+                    tenant: Some((id.slot, id.generation)),
+                    ..ConnectionFilter::default()
+                };
+                Ok(self.query(all.filter(|worker| *worker == id.worker), &filter, CLOSE))
+            }
+            Close::Backend(name) => self.find_backend(name).map(|(pool, backend)| {
+                let filter = ConnectionFilter {
+                    pool: Some(pool),
+                    backend: Some(backend),
+                    ..ConnectionFilter::default()
+                };
+                self.query(all, &filter, CLOSE)
+            }),
+            Close::Client(client) => {
+                let filter =
+                    ConnectionFilter { client: Some(client.to_canonical()), ..ConnectionFilter::default() };
+                Ok(self.query(all, &filter, CLOSE))
+            }
+        };
+        match asked {
+            Ok(answers) => {
+                let close = close.clone();
+                tokio::spawn(async move { drop(answer.send(answer_to(&close, answers).await)) });
+            }
+            Err(why) => drop(answer.send(Answer::refused(why))),
+        }
+    }
+
+    fn query(
+        &self,
+        workers: impl Iterator<Item = usize>,
+        filter: &ConnectionFilter,
+        action: ConnectionAction,
+    ) -> Answers {
+        let answers = query(&self.query_sender, workers, filter, action);
+        self.wakers.iter().for_each(Waker::wake);
+        answers
+    }
+
+    /// Whether there is the pool and the listener that a query names, one that a reload removed included.
+    fn check_names(&self, query: &Query) -> Result<(), String> {
+        let table = self.writer.table();
+        let of_backends = table.removed.backends().map(|(pool, _)| pool);
+        let of_listeners = table.removed.listeners().map(|removed| removed.pool.as_str());
+        if let Some(pool) = &query.pool
+            && !self
+                .writer
+                .config()
+                .written()
+                .pools
+                .iter()
+                .map(|known| known.name.as_str())
+                .chain(of_backends)
+                .chain(of_listeners)
+                .any(|known| known == pool)
+        {
+            return Err(self.unknown_pool(pool));
+        }
+        let removed = table.removed.listeners().map(|removed| removed.name.as_str());
+        let listeners: Vec<&str> = self
+            .writer
+            .config()
+            .written()
+            .listeners
+            .iter()
+            .map(|known| known.name.as_str())
+            .chain(removed)
+            .collect();
+        match &query.listener {
+            Some(name) if !listeners.contains(&name.as_str()) => Err(unknown("listener", name, &listeners)),
+            _ => Ok(()),
+        }
+    }
+
+    /// That there is no pool of this name, and which there are.
+    pub(super) fn unknown_pool(&self, name: &str) -> String {
+        let known: Vec<&str> =
+            self.writer.config().written().pools.iter().map(|pool| pool.name.as_str()).collect();
+        unknown("pool", name, &known)
+    }
+
+    /// The pool and the address of the backend of this name, one that a reload removed included.
+    pub(super) fn find_backend(&self, name: &BackendName) -> Result<(String, SocketAddr), String> {
+        find(self.writer.config().written(), name).or_else(|Unknown(why)| {
+            let table = self.writer.table();
+            let mut removed = table.removed.backends().map(|(pool, removed)| (pool, &removed.backend));
+            let found = removed.find(|(pool, backend)| {
+                let is_of = |(of, named): (&str, &str)| {
+                    of == *pool && (named == backend.name || named == backend.address.to_string())
+                };
+                name.splits().any(is_of)
+            });
+            found.map(|(pool, backend)| (pool.to_owned(), backend.address)).ok_or(why)
+        })
+    }
+}
+
+/// The answer to an order to close connections.
+async fn answer_to(close: &Close, answers: Answers) -> Answer {
+    let (closed, silent) = answers.closed().await;
+    let were_closed =
+        format!("{} {} closed", counted(closed, "connection"), if closed == 1 { "was" } else { "were" });
+    if !silent.is_empty() {
+        let (s, have) = if silent.len() == 1 { ("", "has") } else { ("s", "have") };
+        return Answer::done(format!(
+            "{were_closed}; worker{s} {} {have} not answered within a second: ask again",
+            listed(&silent)
+        ));
+    }
+    match (close, closed) {
+        (Close::Connection(id), 0) => {
+            Answer::refused(format!("there is no connection {id}: it has ended, or there never was one"))
+        }
+        (Close::Backend(name), 0) => Answer::done(format!("no connection was closed: {name} has none")),
+        (Close::Client(client), 0) => {
+            Answer::done(format!("no connection was closed: there is none of {client}"))
+        }
+        _ => Answer::done(were_closed),
+    }
+}

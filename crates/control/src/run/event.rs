@@ -1,0 +1,160 @@
+//! What control waits for, and what it does for each.
+
+use std::time::Duration;
+
+use admin::AdminRequest;
+use api::EventKind;
+use health::Report;
+use host::holds;
+use log::Level;
+use table::Phase;
+use tokio::time::{Instant, sleep_until};
+use worker::WorkerError;
+
+use super::Control;
+use crate::monitor::now;
+use crate::reading::Done;
+use crate::sources::Line;
+
+/// What control waits for. Signals that arrive while one is being handled count as one; none is lost.
+pub(super) enum Event {
+    /// SIGHUP, unless the process ends with its terminal.
+    Reload,
+    /// SIGUSR1.
+    Reopen,
+    /// SIGTERM or SIGINT, or such a SIGHUP.
+    End,
+    /// A worker ended.
+    WorkerEnded { worker: usize, result: Result<(), WorkerError> },
+    /// The time of a drain, or of the end, is over.
+    StageOver,
+    /// Systemd is to be notify something.
+    NotifyDue,
+    /// A probe ended.
+    Probed(Report),
+    /// Connects to a backend have failed as often in a row as its pool ejects it for.
+    ConnectsFailed,
+    /// Time alone asks for another table.
+    TableDue,
+    /// Connections may have dropped what reloads replaced.
+    SweepDue,
+    /// A read of the file ended, or takes too long.
+    FileRead(Box<Done>),
+    /// The access log has something to say.
+    AccessLog(String),
+    /// What workers count is to be read.
+    CountersDue,
+    /// The admin interface asks.
+    Request(AdminRequest),
+}
+
+impl Control {
+    /// Handles events until the process ends.
+    pub(super) async fn serve(mut self) -> Result<(), crate::failure::Failure> {
+        while !self.stage.is_over() {
+            let event = self.next_event().await;
+            self.handle(event);
+        }
+        self.log_totals(Level::Info);
+        self.access_log.end();
+        self.stage.into_result()
+    }
+
+    /// Waits, and does nothing else. It may be dropped and called again at any time.
+    async fn next_event(&mut self) -> Event {
+        let sweep = self.writer.has_retired().then_some(self.swept_at + SWEEP_INTERVAL);
+        let (stage, table, notify) = (self.stage.until(), self.table_due(), self.notify.due());
+        tokio::select! {
+            biased;
+            event = self.events.recv() => {
+                event.expect("the tasks that receive signals hold senders and do not end")
+            }
+            () = until(stage) => Event::StageOver,
+            // Before all that there may be much of: a watchdog that is not fed ends the process.
+            () = until(notify) => Event::NotifyDue,
+            report = self.monitor.next() => Event::Probed(report),
+            ready = self.failing.readable() => {
+                if let Ok(mut ready) = ready {
+                    ready.clear_ready();
+                }
+                Event::ConnectsFailed
+            }
+            () = until(table) => Event::TableDue,
+            () = until(sweep) => Event::SweepDue,
+            done = self.reading.next() => Event::FileRead(Box::new(done)),
+            note = self.access_log.note() => Event::AccessLog(note),
+            () = sleep_until(self.peaks.due().into()) => Event::CountersDue,
+            Some(request) = self.requests.recv() => Event::Request(request),
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Reload => self.on_reload_signal(),
+            Event::Reopen => self.access_log.reopen(),
+            Event::End => self.on_end_signal(),
+            Event::WorkerEnded { worker, result } => self.on_worker_ended(worker, result),
+            Event::StageOver => self.on_stage_over(),
+            Event::NotifyDue => self.tell_state(),
+            Event::Probed(report) => {
+                if self.monitor.on_report(&report, now(), &mut self.event_log) {
+                    self.refresh();
+                }
+            }
+            Event::ConnectsFailed => self.on_connects_failed(),
+            Event::TableDue => self.refresh(),
+            Event::SweepDue => self.sweep(),
+            Event::FileRead(done) => self.on_read(*done),
+            Event::AccessLog(note) => log::warn!("{note}"),
+            Event::CountersDue => self.read_counters(),
+            Event::Request(request) => self.answer(request),
+        }
+    }
+
+    /// When time alone asks for another table.
+    fn table_due(&self) -> Option<Instant> {
+        let table = self.writer.table().due;
+        table.into_iter().chain(self.monitor.due()).min().map(Instant::from_std)
+    }
+
+    fn on_connects_failed(&mut self) {
+        self.failing.get_ref().clear();
+        if self.monitor.on_failures(&self.writer.table(), now(), &mut self.event_log) {
+            self.refresh();
+        }
+    }
+
+    /// Reads what workers have counted since the last time.
+    fn read_counters(&mut self) {
+        let table = self.writer.table();
+        self.peaks.read(&table, now());
+        self.check_sources();
+        for line in self.shortages.check(&table, &self.sources, now()) {
+            self.event_log.note(Level::Warn, EventKind::Host, line);
+        }
+    }
+
+    /// Notes which addresses to connect from this host has lost, or got.
+    pub(super) fn check_sources(&mut self) {
+        for Line { held, text } in self.sources.check(self.writer.config().written(), now(), holds) {
+            let level = if held { Level::Info } else { Level::Error };
+            self.event_log.note(level, EventKind::Host, text);
+        }
+    }
+
+    /// Whether commands and reloads change anything.
+    pub(super) fn is_serving(&self) -> bool {
+        self.writer.table().phase == Phase::Serving
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How often the writer frees what connections have dropped of replaced tables.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

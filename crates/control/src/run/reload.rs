@@ -1,0 +1,211 @@
+//! Another config, whole or not at all: what can fail is prepared before anything changes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Answer, EventKind};
+use config::{Changes, Config};
+use driver::ListenGroup;
+use log::Level;
+use table::Origin;
+
+use super::logging::{log_lines, warn_of, warn_of_backlogs};
+use super::start::bind;
+use super::{Control, Source};
+use crate::failure::Failure;
+use crate::monitor::now;
+use crate::reading::{self, Asked, Asker, Done, Loaded, READ_TIME_MAX};
+use crate::reload::{Refusal, refuse_restart};
+use crate::reloads::refused;
+
+/// A config that the process can go over to, and all that this takes. Nothing that is left to do can fail.
+pub(super) struct Prepared {
+    config: Config,
+    /// Where the sockets of each listener come from.
+    origins: Vec<Origin>,
+    sockets: Vec<Arc<ListenGroup>>,
+    /// The access log, if it is another than before.
+    access_log: Option<access_log::Prepared>,
+}
+
+impl Control {
+    /// Begins to read the file again. [`on_read`](Self::on_read) goes over to it.
+    pub(super) fn reload(&mut self, asker: Option<Asker>) {
+        let Source::File(path) = &self.source else {
+            log::warn!("reload: {NO_FILE}; the configuration stays");
+            return tell(asker, &Answer::refused(NO_FILE));
+        };
+        let read = reading::load(path.clone(), self.access_log.config().cloned());
+        match self.reading.ask(asker, read) {
+            Asked::Begun => self.notify.reloading(),
+            // Systemd is told when it begins.
+            Asked::Queued => {}
+            Asked::Hangs(since, asker) => {
+                let refusal = unread(path, since);
+                self.notify.reloading();
+                let answer = self.refuse(&refusal, since);
+                self.tell_ready();
+                tell(asker, &answer);
+            }
+        }
+    }
+
+    /// A read of the file has ended, or takes too long.
+    pub(super) fn on_read(&mut self, done: Done) {
+        let Source::File(path) = &self.source else { return };
+        if !self.is_serving() {
+            // Those that asked have been told.
+            return;
+        }
+        match done {
+            Done::Read { read, begun, askers, next } => {
+                self.log_totals(Level::Debug);
+                let answer = match read.map_err(Refusal::from).and_then(|loaded| self.prepare(loaded)) {
+                    Ok(prepared) => {
+                        let changes = self.commit(prepared);
+                        self.reloads.on_applied(begun.elapsed());
+                        Answer::Done(changes.lines().map(str::to_owned).collect())
+                    }
+                    Err(refusal) => self.refuse(&refusal, begun.elapsed()),
+                };
+                self.tell_ready();
+                tell(askers, &answer);
+                if let Some(askers) = next {
+                    self.read_again(askers);
+                }
+            }
+            Done::Overdue(askers) => {
+                let refusal = unread(path, READ_TIME_MAX);
+                let answer = self.refuse(&refusal, READ_TIME_MAX);
+                self.tell_ready();
+                tell(askers, &answer);
+            }
+            Done::Late(took) => {
+                log::warn!(
+                    "{}: it was read within {took:.1?}; reload again to go over to it",
+                    path.display()
+                );
+            }
+        }
+    }
+
+    /// Begins another read for those that asked while the last one was under way.
+    fn read_again(&mut self, askers: Vec<Asker>) {
+        let Source::File(path) = &self.source else { return };
+        let read = reading::load(path.clone(), self.access_log.config().cloned());
+        self.notify.reloading();
+        self.reading.ask(askers, read);
+    }
+
+    /// Nothing changes; says why.
+    fn refuse(&mut self, refusal: &Refusal, took: Duration) -> Answer {
+        for line in refusal.lines() {
+            self.event_log.note(Level::Error, EventKind::Reload, format_args!("reload refused: {line}"));
+        }
+        log::info!("the configuration before it stays in force");
+        self.reloads.on_refused(refusal, took);
+        refused(refusal)
+    }
+
+    /// What `config` means on this host, if the process can go over to it. Nothing is bound for this.
+    pub(super) fn check(&self, config: Config) -> Result<Config, Refusal> {
+        let config = super::start::adapt(config, &self.host, &self.inherited);
+        refuse_restart(self.writer.config().written(), &config)?;
+        host::refuse_loops(&config).map_err(Failure::Own)?;
+        Ok(config)
+    }
+
+    /// Does all that can fail, and changes nothing.
+    fn prepare(&self, Loaded { config, access_log }: Loaded) -> Result<Prepared, Refusal> {
+        let config = self.check(config)?;
+        let origins = self.writer.origins(&config);
+        let sockets = self.sockets(&config, &origins)?;
+        Ok(Prepared { config, origins, sockets, access_log })
+    }
+
+    /// Goes over to what was prepared. Says what is different.
+    fn commit(&mut self, Prepared { config, origins, sockets, access_log }: Prepared) -> Changes {
+        let before = self.writer.config().written().clone();
+        self.relisten(&before, &config, &origins);
+        let changes = Changes::between(&before, &config);
+        let (monitor, event_log) = (&mut self.monitor, &mut self.event_log);
+        let written =
+            self.writer.reload(config, sockets, |config| monitor.reconfigure(config, now(), event_log));
+        if let Some(prepared) = access_log {
+            self.access_log.apply(prepared);
+        }
+        let removed = self.totals.update(&self.writer.table());
+        self.on_written(written);
+        self.log_commit(&before, &changes, &removed);
+        changes
+    }
+
+    fn log_commit(&mut self, before: &Config, changes: &Changes, removed: &[String]) {
+        let config = self.writer.config().written();
+        warn_of_backlogs(config, self.host.backlog_max);
+        warn_of(&host::warnings(config), &host::warnings(before));
+        log_lines(changes.lines(), "changes");
+        log_lines(removed.iter().map(String::as_str), "totals of what was removed");
+        self.inherited.warn_of_unused(config);
+        self.check_sources();
+        let text = match changes.lines().len() {
+            0 => "reloaded: nothing changed".to_owned(),
+            1 => "reloaded: 1 change".to_owned(),
+            number => format!("reloaded: {number} changes"),
+        };
+        self.event_log.note(Level::Info, EventKind::Reload, text);
+    }
+
+    /// The sockets of each listener of `config`: kept, or bound now.
+    fn sockets(&self, config: &Config, origins: &[Origin]) -> Result<Vec<Arc<ListenGroup>>, Failure> {
+        let table = self.writer.table();
+        let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
+        let held = table.listeners.iter().map(|listener| listener.sockets.address());
+        let held: Vec<_> = held.filter_map(Result::ok).collect();
+        let bound = bind(config, &new, self.wakers.len(), &held, self.admin.http, &self.inherited)?;
+        let mut bound = bound.into_iter().map(Arc::new);
+        let origin = |origin: &Origin| match *origin {
+            Origin::Kept(before) => Arc::clone(&table.listeners[before].sockets),
+            Origin::Bound => bound.next().expect("one for each that is new"),
+        };
+        Ok(origins.iter().map(origin).collect())
+    }
+
+    /// Gives kept sockets the backlog and keepalive that they are to have.
+    fn relisten(&self, before: &Config, config: &Config, origins: &[Origin]) {
+        let table = self.writer.table();
+        for (listener, origin) in config.listeners.iter().zip(origins) {
+            let Origin::Kept(kept) = *origin else { continue };
+            let known = &before.listeners[kept];
+            let options = host::options(listener, &config.pools[listener.pool.0]);
+            let known = host::options(known, &before.pools[known.pool.0]);
+            if (options.backlog, options.keepalive) == (known.backlog, known.keepalive) {
+                continue;
+            }
+            for socket in table.listeners[kept].sockets.iter() {
+                if let Err(error) = driver::relisten(socket, options.backlog, options.keepalive) {
+                    log::warn!(
+                        "listener {}: backlog and keepalive stay as they were: {error}",
+                        listener.name
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Why a file that is still being read is not used.
+fn unread(path: &Path, since: Duration) -> Refusal {
+    Refusal::from(Failure::Config(Config::unread(path, Duration::from_secs(since.as_secs()))))
+}
+
+/// Tells those that asked. They may have left.
+pub(super) fn tell(askers: impl IntoIterator<Item = Asker>, answer: &Answer) {
+    for asker in askers {
+        let _ = asker.send(answer.clone());
+    }
+}
+
+/// Why there is nothing to reload.
+const NO_FILE: &str = "there is no file to read";

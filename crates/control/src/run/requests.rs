@@ -1,0 +1,214 @@
+//! Requests of the admin interface: how things are, what would be, and what is to be changed.
+
+use std::time::Duration;
+
+use admin::AdminRequest;
+use api::{Answer, BackendName, Command, EventKind, LogLevel, Status};
+use config::{Changes, Config, Tier, counted};
+use log::Level;
+use table::{BackendKey, Drain, DrainWindow, Override, Table};
+use tokio::sync::oneshot;
+
+use super::Control;
+use super::logging::log_lines;
+use super::phases::DRAINING;
+use super::reload::tell;
+use crate::failure::Failure;
+use crate::find::{Unknown, find};
+use crate::monitor::now;
+use crate::reload::Refusal;
+use crate::reloads::refused;
+use crate::route::route;
+use crate::status::{StatusSources, take};
+use crate::wire;
+
+impl Control {
+    /// Answers what a connection of the admin interface asks. It may have been closed meanwhile.
+    pub(super) fn answer(&mut self, request: AdminRequest) {
+        match request {
+            AdminRequest::Phase(answer) => drop(answer.send(wire::phase(self.writer.table().phase))),
+            AdminRequest::Ended(answer) => drop(answer.send(self.access_log.ended())),
+            AdminRequest::Status(answer) => drop(answer.send(Box::new(self.status()))),
+            AdminRequest::Route(query, answer) => {
+                let found = route(&self.status_sources(&self.writer.table()), &query);
+                drop(answer.send(found.map_err(Answer::refused)));
+            }
+            AdminRequest::Connections(query, answer) => self.list_connections(&query, answer),
+            AdminRequest::Command(command, peer, answer) => {
+                let text = format!("admin: {peer}: {command}");
+                self.event_log.note(Level::Info, EventKind::Command, text);
+                self.on_command(command, answer);
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        take(&self.status_sources(&self.writer.table()))
+    }
+
+    fn status_sources<'a>(&'a self, table: &'a Table) -> StatusSources<'a> {
+        StatusSources {
+            table,
+            config: self.writer.config().written(),
+            effective: self.writer.config().effective(),
+            overrides: self.writer.config().overrides(),
+            inputs: self.writer.inputs(),
+            monitor: &self.monitor,
+            semaphore: &self.semaphore,
+            connections_max: self.connections_max,
+            reloads: &self.reloads,
+            workers: &self.workers,
+            access_log: &self.access_log,
+            event_log: &self.event_log,
+            peaks: &self.peaks,
+            started_at: self.started_at,
+            now: now(),
+        }
+    }
+
+    /// Obeys at once, or begins what is answered later: a close when workers have, a reload when the file was read.
+    fn on_command(&mut self, command: Command, answer: oneshot::Sender<Answer>) {
+        let done = match command {
+            Command::Close(close) => return self.close_connections(&close, answer),
+            Command::Reload if self.is_serving() => return self.reload(Some(answer)),
+            Command::Reload => Answer::refused(DRAINING),
+            Command::LogLevel { level } => set_log_level(level),
+            Command::Plan { name, text } => self.plan(&name, &text),
+            // Lines are written in a drain too.
+            Command::Reopen => self.reopen(),
+            Command::Drain { backend, timeout_seconds } => self.drain_backend(&backend, timeout_seconds),
+            Command::Undrain { backend } => self.change(&backend, "not drained", |it| it.drain = None),
+            Command::Disable { backend } => self.change(&backend, "disabled", |it| it.disabled = true),
+            Command::Enable { backend } => {
+                self.change(&backend, "as the file and its probe say", |it| *it = Override::default())
+            }
+            Command::Weight { backend, weight } => self.set_weight(&backend, weight),
+            Command::Failback { pool } => self.fail_back(&pool),
+        };
+        if let Answer::Refused(refused) = &done {
+            let text = format!("admin: refused: {}", refused.lines.join("; "));
+            self.event_log.note(Level::Info, EventKind::Command, text);
+        }
+        tell([answer], &done);
+    }
+
+    /// What a reload would change if the file said `text`. Addresses are not bound for it.
+    fn plan(&self, name: &str, text: &str) -> Answer {
+        let config =
+            Config::parse(name, text.as_bytes()).map_err(|error| Refusal::from(Failure::Config(error)));
+        match config.and_then(|config| self.check(config)) {
+            Ok(config) => {
+                let changes = Changes::between(self.writer.config().written(), &config);
+                Answer::Done(changes.lines().map(str::to_owned).collect())
+            }
+            Err(refusal) => refused(&refusal),
+        }
+    }
+
+    /// Opens the access log again; where that fails, lines go on to where they went.
+    fn reopen(&mut self) -> Answer {
+        match self.access_log.try_reopen() {
+            Ok(Some(to)) => Answer::done(format!("access log: {to} was opened again")),
+            Ok(None) => Answer::refused("there is no access log: `access_log` is off"),
+            Err(error) => Answer::refused(format!("{error}; lines go on to where they went")),
+        }
+    }
+
+    fn drain_backend(&mut self, backend: &BackendName, timeout_seconds: Option<u32>) -> Answer {
+        let Some(seconds) = timeout_seconds else {
+            return self.change(backend, "drained", |it| it.drain = Some(Drain::Open));
+        };
+        if seconds > DRAIN_SECONDS_MAX && self.is_serving() {
+            return Answer::refused(format!(
+                "{seconds} seconds are out of range: at most {DRAIN_SECONDS_MAX}"
+            ));
+        }
+        let window = DrainWindow::drained(now(), Duration::from_secs(seconds.into()));
+        let is = format!("drained within {}", config::show_duration(window.until - window.since));
+        self.change(backend, &is, |it| it.drain = Some(Drain::Until(window)))
+    }
+
+    fn set_weight(&mut self, backend: &BackendName, weight: u16) -> Answer {
+        if weight > WEIGHT_MAX && self.is_serving() {
+            return Answer::refused(format!("the weight {weight} is out of range: it is 0 to {WEIGHT_MAX}"));
+        }
+        self.change(backend, &format!("of weight {weight}"), |it| it.weight = Some(weight))
+    }
+
+    /// Changes the override of a backend, and puts a table in force that goes by it.
+    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Override)) -> Answer {
+        if !self.is_serving() {
+            return Answer::refused(DRAINING);
+        }
+        let (pool, address) = match find(self.writer.config().written(), name) {
+            Ok(found) => found,
+            Err(Unknown(why)) => return Answer::refused(why),
+        };
+        let backend = BackendKey { pool, address };
+        let (monitor, event_log) = (&mut self.monitor, &mut self.event_log);
+        let written = self
+            .writer
+            .change_override(&backend, change, |config| monitor.reconfigure(config, now(), event_log));
+        self.on_written(written);
+        let lines = self.lines_of(&backend, name, is);
+        log_lines(lines.iter().map(String::as_str), "lines");
+        Answer::Done(lines)
+    }
+
+    /// What an override made of a backend and its pool.
+    fn lines_of(
+        &self,
+        BackendKey { pool, address }: &BackendKey,
+        name: &BackendName,
+        is: &str,
+    ) -> Vec<String> {
+        let table = self.writer.table();
+        let backends = &table.pool(pool).expect("the config has it").backends;
+        let backend = backends.iter().find(|backend| backend.address == *address);
+        let active = backend.map_or(0, |backend| backend.counters.sum(|worker| worker.active.get()));
+        let mut lines = vec![format!("{name} is {is}; it has {}", counted(active, "connection"))];
+        if backends.iter().all(|backend| backend.weight == 0) {
+            lines.push(format!("no backend of pool {pool} takes new connections now"));
+        }
+        lines
+    }
+
+    /// Lets the active tier of a pool take over again.
+    fn fail_back(&mut self, name: &str) -> Answer {
+        if !self.is_serving() {
+            return Answer::refused(DRAINING);
+        }
+        match self.writer.table().pool(name).map(|pool| pool.tier()) {
+            None => return Answer::refused(self.unknown_pool(name)),
+            Some(Tier::Active) => {
+                return Answer::refused(format!("the active tier of pool {name} serves already"));
+            }
+            Some(Tier::Backup) => {}
+        }
+        let now = now();
+        self.monitor.evaluate(now, &mut self.event_log);
+        let written = self.writer.fail_back(name, self.monitor.inputs(now));
+        self.on_written(written);
+        match self.writer.table().pool(name).map(|pool| pool.tier()) {
+            Some(Tier::Active) => Answer::done(format!("the active tier of pool {name} serves")),
+            _ => Answer::refused(format!("too few backends of the active tier of pool {name} are available")),
+        }
+    }
+}
+
+fn set_log_level(level: LogLevel) -> Answer {
+    log::set_max_level(wire::log_filter(level));
+    Answer::done(match level {
+        LogLevel::Off => "the log is off".to_owned(),
+        LogLevel::Error => "the log has lines of level error".to_owned(),
+        LogLevel::Warn | LogLevel::Info | LogLevel::Debug | LogLevel::Trace => {
+            format!("the log has lines of level {level} and above")
+        }
+    })
+}
+
+/// The longest drain: a day.
+const DRAIN_SECONDS_MAX: u32 = 24 * 3600;
+
+/// The largest weight, as in a file.
+const WEIGHT_MAX: u16 = 256;

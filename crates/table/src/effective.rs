@@ -1,0 +1,60 @@
+//! The config that tables are built from: what the file says, and over it what operators override.
+
+use config::Config;
+
+use crate::overrides::{BackendKey, Override, Overrides, has};
+
+/// The config in force, in its layers. They change together or not at all.
+///
+/// A later source of settings, such as one that discovers the backends of a pool, is another layer here, between the two.
+#[derive(Clone, Debug)]
+pub struct EffectiveConfig {
+    written: Config,
+    overrides: Overrides,
+    /// Invariant: `overrides` applied to `written`.
+    effective: Config,
+}
+
+impl EffectiveConfig {
+    /// What the file says, nothing overridden.
+    pub fn new(written: Config) -> Self {
+        Self { effective: written.clone(), overrides: Overrides::default(), written }
+    }
+
+    /// What the file says.
+    pub fn written(&self) -> &Config {
+        &self.written
+    }
+
+    /// What operators override of it.
+    pub fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// What tables are built from.
+    pub fn effective(&self) -> &Config {
+        &self.effective
+    }
+
+    /// Replaces what the file says. Overrides of backends that stay are kept.
+    pub fn reload(&mut self, written: Config) {
+        self.overrides.retain(&written);
+        self.written = written;
+        self.apply();
+    }
+
+    /// Changes the override of a backend.
+    ///
+    /// # Panics
+    ///
+    /// When the config does not have the backend.
+    pub fn change_override(&mut self, backend: &BackendKey, change: impl FnOnce(&mut Override)) {
+        assert!(has(&self.written, backend), "{backend:?} is not in the config");
+        self.overrides.change(backend, change);
+        self.apply();
+    }
+
+    fn apply(&mut self) {
+        self.effective = self.overrides.applied_to(&self.written);
+    }
+}

@@ -1,0 +1,214 @@
+//! Makes the next table. It does no I/O and reads no clock: it is told what changed, and what time it is.
+//!
+//! ```text
+//!  reload ─────────┐
+//!                  ├──▶ EffectiveConfig ──┐           1. is published
+//!  override ───────┘         │            │
+//!                            ▼            ├──▶ Table ─2. the one before is retired until no worker has it
+//!  backend states, now ──▶ Inputs ────────┤           3. sockets of removed listeners may be stopped
+//!  order to fail back ───────┘            │
+//!  previous Table, phase ─────────────────┘
+//! ```
+//!
+//! What else a table is to depend on, such as access rules or certificates, comes in as part of the config or of the inputs, and
+//! goes out as part of the table; so it is published in the same step, and is whole or not at all.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use config::Config;
+use driver::ListenGroup;
+
+use crate::effective::EffectiveConfig;
+use crate::overrides::{BackendKey, Override};
+use crate::published::Published;
+use crate::retired::Retired;
+use crate::state::Inputs;
+use crate::table::{Phase, Table};
+
+/// The one writer of tables. Every operation publishes the table that it makes, and says what changed.
+///
+/// After each, workers are to be woken, and then [sockets](Written::stopped) to be stopped: a worker that sees the end of a socket
+/// must find a table without it, or it takes that for an error.
+#[derive(Debug)]
+pub struct TableWriter {
+    config: EffectiveConfig,
+    /// What the table in force was built from, beside the config. It holds no order to fail back: such an order counts once.
+    inputs: Inputs,
+    published: Arc<Published>,
+    retired: Retired,
+    workers: usize,
+}
+
+/// What an operation of the writer replaced.
+#[derive(Debug)]
+#[must_use = "sockets of removed listeners are to be stopped"]
+pub struct Written {
+    /// The table before.
+    pub table: Arc<Table>,
+    /// The inputs that it was built from.
+    pub inputs: Inputs,
+    /// ListenGroup that no listener of the table in force has.
+    pub stopped: Vec<Arc<ListenGroup>>,
+}
+
+/// Where a listener of the next config gets its sockets from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From the listener of this index in the table in force.
+    Kept(usize),
+    /// They are to be bound.
+    Bound,
+}
+
+impl TableWriter {
+    /// Publishes the first table. `sockets` are by index of the config's listener.
+    pub fn new(config: Config, sockets: Vec<Arc<ListenGroup>>, workers: usize, inputs: Inputs) -> Self {
+        let table = Table::build(&config, sockets, workers, Some(&inputs), None);
+        Self {
+            config: EffectiveConfig::new(config),
+            inputs,
+            published: Arc::new(Published::new(table)),
+            retired: Retired::default(),
+            workers,
+        }
+    }
+
+    /// Where workers take tables from.
+    pub fn published(&self) -> &Arc<Published> {
+        &self.published
+    }
+
+    /// The table in force.
+    pub fn table(&self) -> Arc<Table> {
+        self.published.load_full()
+    }
+
+    /// The config in force.
+    pub fn config(&self) -> &EffectiveConfig {
+        &self.config
+    }
+
+    /// What the table in force was built from, beside the config.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// Whether time alone asks for another table by `now`.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.table().due.is_some_and(|due| due <= now)
+    }
+
+    /// For each listener of `next`, where its sockets come from.
+    ///
+    /// Backlog and keepalive change on a socket that listens; these three are fixed when it is bound.
+    pub fn origins(&self, next: &Config) -> Vec<Origin> {
+        let fixed = |listener: &config::Listener| (listener.address, listener.v6only, listener.freebind);
+        let written = &self.config.written().listeners;
+        let origin = |listener| {
+            let kept = written.iter().position(|before| fixed(before) == fixed(listener));
+            kept.map_or(Origin::Bound, Origin::Kept)
+        };
+        next.listeners.iter().map(origin).collect()
+    }
+
+    /// Goes over to another config. `sockets` are by index of its listeners: those of the table in force where they are kept.
+    /// `inputs` gives the backend states by the config that is in force from now on.
+    ///
+    /// # Panics
+    ///
+    /// When the process drains: its listeners are stopped.
+    pub fn reload(
+        &mut self,
+        config: Config,
+        sockets: Vec<Arc<ListenGroup>>,
+        inputs: impl FnOnce(&EffectiveConfig) -> Inputs,
+    ) -> Written {
+        assert_eq!(self.table().phase, Phase::Serving, "a reload while the process drains");
+        self.config.reload(config);
+        let inputs = inputs(&self.config);
+        self.write(sockets, inputs, None)
+    }
+
+    /// Changes the override of a backend. `inputs` gives the backend states by the config that is in force from now on.
+    ///
+    /// # Panics
+    ///
+    /// When the config does not have the backend.
+    pub fn change_override(
+        &mut self,
+        backend: &BackendKey,
+        change: impl FnOnce(&mut Override),
+        inputs: impl FnOnce(&EffectiveConfig) -> Inputs,
+    ) -> Written {
+        self.config.change_override(backend, change);
+        let inputs = inputs(&self.config);
+        self.write(self.sockets(), inputs, None)
+    }
+
+    /// Goes over to other inputs, or to what time alone changed. Without either the table in force stays.
+    pub fn refresh(&mut self, mut inputs: Inputs) -> Option<Written> {
+        self.config.overrides().set_drains(&mut inputs);
+        let differs = inputs.pools != self.inputs.pools || self.is_due(inputs.now);
+        differs.then(|| self.write(self.sockets(), inputs, None))
+    }
+
+    /// Orders the active tier of a pool to take over again, if it is fit to. The order counts for this table alone.
+    pub fn fail_back(&mut self, pool: &str, inputs: Inputs) -> Written {
+        self.write(self.sockets(), inputs, Some(pool))
+    }
+
+    /// Begins another phase. Listeners are stopped at the end of [`Phase::Serving`].
+    pub fn enter_phase(&mut self, phase: Phase) -> Written {
+        let before = self.table();
+        let stopped = if before.phase == Phase::Serving { self.sockets() } else { Vec::new() };
+        let table = self.publish(before.in_phase(phase));
+        Written { table, inputs: self.inputs.clone(), stopped }
+    }
+
+    /// Frees what no worker and no connection has of tables before the one in force.
+    pub fn sweep(&mut self) {
+        self.retired.sweep();
+    }
+
+    /// Whether there is anything to [sweep](Self::sweep).
+    pub fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    /// The sockets of the table in force, by index of its listeners.
+    fn sockets(&self) -> Vec<Arc<ListenGroup>> {
+        self.table().listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect()
+    }
+
+    fn write(
+        &mut self,
+        sockets: Vec<Arc<ListenGroup>>,
+        mut inputs: Inputs,
+        failback: Option<&str>,
+    ) -> Written {
+        self.config.overrides().set_drains(&mut inputs);
+        if let Some(pool) = failback {
+            inputs.pools.entry(pool.to_owned()).or_default().failback = true;
+        }
+        let before = self.table();
+        let mut table =
+            Table::build(self.config.effective(), sockets, self.workers, Some(&inputs), Some(&before));
+        table.phase = before.phase;
+        inputs.pools.values_mut().for_each(|pool| pool.failback = false);
+        let stopped = before.listeners.iter().map(|listener| &listener.sockets);
+        let stopped =
+            stopped.filter(|sockets| table.listener_on(sockets).is_none()).map(Arc::clone).collect();
+        let inputs = std::mem::replace(&mut self.inputs, inputs);
+        let table = self.publish(table);
+        Written { table, inputs, stopped }
+    }
+
+    /// Puts `table` in force and retires the one before, which it returns.
+    fn publish(&mut self, table: Table) -> Arc<Table> {
+        let before = self.table();
+        self.published.publish(table);
+        self.retired.keep(Arc::clone(&before));
+        before
+    }
+}

@@ -1,0 +1,124 @@
+//! Clients are taken in: they become connections here or at another worker, or are rejected.
+
+use std::sync::Arc;
+
+use connection::{CloseReason, Stage};
+use driver::{Completion, Driver};
+
+use crate::acceptor::Taken;
+use crate::balancer::{Client, GIVEN_MAX};
+use crate::record::Record;
+use crate::state::{Connection, Seeking, State};
+use crate::stats::ConnectionStats;
+
+use super::Worker;
+
+impl<D: Driver> Worker<D> {
+    pub(super) fn on_accept(&mut self, completion: Completion) {
+        if let Some(taken) = self.acceptors.on_accept(&mut self.core, completion) {
+            self.take_in(taken);
+        }
+        self.acceptors.after_accept(&mut self.core, completion);
+    }
+
+    /// Serves clients that wait to be accepted, where there is room again.
+    pub(super) fn resume_accepting(&mut self) {
+        let mut number = 0;
+        while let Some(taken) = self.acceptors.next_client(&mut self.core, &mut number) {
+            self.take_in(taken);
+        }
+    }
+
+    fn take_in(&mut self, taken: Taken) {
+        match taken {
+            // Here, or at a worker with less to do.
+            Taken::Admitted(client) => match self.balancer.give(client) {
+                Ok(worker) => self.core.wake(Some(worker)),
+                Err(client) => self.begin(client),
+            },
+            Taken::Rejected(client, reason) => {
+                self.reject(client, reason);
+                // It may have had the reserved descriptor.
+                self.acceptors.hold_reserve(&mut self.core.driver);
+            }
+        }
+    }
+
+    /// Takes in the clients that other workers gave to this one.
+    pub(super) fn take_given(&mut self) {
+        for _ in 0..GIVEN_MAX {
+            let Some(mut client) = self.balancer.take() else { break };
+            if !self.core.is_ending() {
+                // Another table may have come while it was on its way.
+                if let Some(listener) = self.core.table.listener_on(&client.listener.sockets) {
+                    client.listener = Arc::clone(listener);
+                }
+                self.begin(client);
+                continue;
+            }
+            let listener = Arc::clone(&client.listener);
+            self.reject(client, CloseReason::Drained);
+            self.balancer.on_end();
+            self.core.dismiss(&listener);
+        }
+    }
+
+    /// Begins the connection of a client that has its permits.
+    fn begin(&mut self, client: Client) {
+        let Client { socket: client, accepted_at, listener } = client;
+        listener.counters.of(self.core.index).active.add(1);
+        let logged = listener.access_log;
+        let mut stats = ConnectionStats::new(accepted_at);
+        stats.waited.add(accepted_at, self.core.now);
+        let slot = self.core.slots.insert(Connection {
+            client,
+            pool: Arc::clone(&listener.pool),
+            listener,
+            state: State::Opening,
+            stats,
+            hangup: Default::default(),
+        });
+        if logged {
+            self.recording.remember_client(&mut self.core.driver, slot, client);
+        }
+        self.open(slot);
+    }
+
+    /// Reads what a connection sends before a backend is chosen for it, which is nothing so far, and goes on
+    /// to choose one.
+    fn open(&mut self, slot: u32) {
+        let connection = self.core.slots.get(slot);
+        connection.state = State::Seeking(Seeking::new(self.core.now));
+        if self.queues.has_queue(&connection.listener, &connection.pool) {
+            self.queue_up(slot);
+        } else {
+            self.connect(slot);
+        }
+    }
+
+    /// Rejects clients that were accepted and not begun, as the process ends.
+    pub(super) fn reject_held(&mut self) {
+        while let Some(client) = self.acceptors.next_left(&mut self.core) {
+            self.reject(client, CloseReason::Drained);
+        }
+    }
+
+    /// Ends a client's connection that never got a slot.
+    fn reject(&mut self, client: Client, reason: CloseReason) {
+        let Client { socket, accepted_at, listener } = client;
+        let core = &mut self.core;
+        let pool = Arc::clone(&listener.pool);
+        listener.counters.of(core.index).closed(reason).add(1);
+        core.count_life(&pool, accepted_at);
+        if listener.access_log {
+            let (client, ended_at) = (core.driver.peer(socket), core.now);
+            let mut stats = ConnectionStats::new(accepted_at);
+            stats.waited.add(accepted_at, ended_at);
+            let (backend, stage) = (None, Stage::Accepted);
+            let record = Record { listener, pool, backend, client, stats, ended_at, reason, stage };
+            self.recording.put(core, record);
+        }
+        core.driver.reset_on_close(socket);
+        core.driver.close(socket);
+    }
+}
