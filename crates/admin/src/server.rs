@@ -148,7 +148,7 @@ async fn accept_http(listener: TcpListener, requests: mpsc::Sender<AdminRequest>
 }
 
 /// The connections of one listener. When [`CONNECTIONS_MAX`] have a request, a new one replaces the oldest of
-/// them, which is one that does not send or does not read.
+/// them, whose client does not send or does not read.
 #[derive(Default)]
 struct Slots(Vec<Slot>);
 

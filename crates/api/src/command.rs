@@ -61,7 +61,7 @@ pub enum Command {
     Close(Close),
     /// Change the log level.
     LogLevel {
-        /// The least severe level that is logged.
+        /// The new level.
         level: LogLevel,
     },
 }

@@ -14,7 +14,7 @@ Examples:
 
 The level replaces the one of RUST_LOG until the process ends.")]
 pub(crate) struct Arguments {
-    /// The least severe level that is logged
+    /// The lowest severity that is logged
     #[arg(value_name = "LEVEL", value_parser = level())]
     level: LogLevel,
     #[command(flatten)]

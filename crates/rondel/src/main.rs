@@ -37,7 +37,7 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, Command};
 
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         Command::Failback(arguments) => failback::failback(&arguments),
         Command::LogLevel(arguments) => log_level::log_level(&arguments),
         Command::Health(arguments) => health::health(&arguments),
-        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments, &mut Cli::command()),
         Command::Man => man::man(),
     };
     outcome::exit_code(done)
