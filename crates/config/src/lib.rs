@@ -46,10 +46,11 @@ mod syntax;
 
 mod error;
 
-// What else there is to a configuration: its differences, its words, and the one without a file.
+// What else there is to a configuration: its differences, its words, the one without a file, and all keys.
 mod changes;
 mod describe;
 mod forward;
+pub mod reference;
 
 // Sentences that other crates build about names and numbers.
 mod sentences;

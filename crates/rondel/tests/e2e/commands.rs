@@ -83,7 +83,11 @@ fn wrong_arguments_exit_with_2() {
 fn explain_knows_codes_and_reasons_and_rejects_other_words() {
     let said = rondel(["explain", "sD"]);
     assert_eq!(said.code, 0);
-    assert!(said.text.contains("the backend's turn") && said.text.contains("What to check"), "{}", said.text);
+    assert!(
+        said.text.contains("The backend had to answer") && said.text.contains("What to check"),
+        "{}",
+        said.text
+    );
     let said = rondel(["explain", "idle"]);
     assert_eq!(said.code, 0);
     for word in ["No byte moved", "cD: ", "sD: ", "What to check"] {

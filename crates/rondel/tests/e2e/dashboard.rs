@@ -33,7 +33,7 @@ fn a_browser_shows_a_backend_that_goes_down_and_a_lost_connection() {
     for word in ["alpha", "beta", "UP", "2 of 2 take connections"] {
         browser.wait_for("#pools", word);
     }
-    browser.wait_for("#contact", "Live");
+    browser.wait_for("#connection", "Live");
     // Each number is below its name.
     let uneven = "return [...document.querySelectorAll('tr')].filter((row) => row.closest('table').querySelectorAll(\
         'thead tr:last-child th').length !== row.cells.length && !row.matches('thead tr:first-child')).map((row) => row.innerText)";
@@ -62,10 +62,10 @@ fn a_browser_shows_a_backend_that_goes_down_and_a_lost_connection() {
 
     lb.signal(Signal::TERM);
     assert_eq!(lb.ended(), 0);
-    browser.wait_for("#contact", "No contact since ");
+    browser.wait_for("#connection", "Disconnected since ");
     // Another process: the page finds it, and discards the state of the one before.
     let mut lb = Lb::start(&setup);
-    browser.wait_for("#contact", "Live");
+    browser.wait_for("#connection", "Live");
     browser.wait_for("#pools", "1 of 2 take connections");
     drop(browser);
     lb.signal(Signal::TERM);
@@ -115,7 +115,7 @@ fn a_browser_gets_a_page_with_a_strict_policy_and_others_get_text() {
         assert!(page.contains(line), "{line}: {page}");
     }
     let (_, text) = curl("/", &[]);
-    assert!(text.contains("/status.json  how everything is"), "{text}");
+    assert!(text.contains("/status.json  the status"), "{text}");
     for path in ["/assets/dashboard.js", "/assets/reasons.js", "/assets/uplot.js", "/assets/dashboard.css"] {
         assert_eq!(curl(path, &[]).0, "200", "{path}");
         assert_eq!(curl(path, &["--data", ""]).0, "405", "{path}");
@@ -134,7 +134,7 @@ fn viewers_get_events_and_one_too_many_is_rejected() {
     }
     let mut refused = Viewer::watch(Admin::http());
     assert_eq!(refused.status, "503 Service Unavailable");
-    assert!(refused.rest().contains("16 watch already"));
+    assert!(refused.rest().contains("16 viewers are connected"));
     // They do not count towards the limit of other requests.
     for _ in 0..2 * VIEWERS_MAX {
         assert_eq!(curl("/healthz", &[]).0, "200");
@@ -215,7 +215,7 @@ fn a_flood_of_slow_clients_delays_neither_traffic_nor_requests() {
     assert!(!lb.log_text().contains("is down: no answer"), "probes were in time: {}", lb.log_text());
 }
 
-/// The limit stated in README.md.
+/// The bound in docs/admin.md.
 const VIEWERS_MAX: usize = 16;
 
 /// A connection to `/events`.

@@ -1,7 +1,7 @@
 //! Servers that fail and return behind the balancer: the backend of each client, the log, and what clients see.
 //!
-//! A test waits for log lines, never for a time. Durations are printed in lines that begin with `failover:` and
-//! decide nothing; `scripts/failover` makes the tables of the README from them.
+//! A test waits for what the log says, never for a time. How long things took is printed, in lines that begin with
+//! `failover:`, and decides nothing; `scripts/failover` makes the table in docs/databases.md of them.
 
 // The harness.
 pub(crate) mod actor;
@@ -40,12 +40,12 @@ fn in_force(lb: &Lb) -> Instant {
     Instant::now()
 }
 
-/// Prints a number for the README.
+/// Prints a number of the table in docs/databases.md.
 fn print_number(case: &str, what: &str, number: impl Display) {
     println!("failover: {case}: {what}: {number}");
 }
 
-/// Prints a time for the README.
+/// Prints a time of the table in docs/databases.md.
 fn print_time(case: &str, what: &str, time: Duration) {
     print_number(case, what, format_args!("{} ms", time.as_millis()));
 }

@@ -94,13 +94,12 @@ fn rules_pass_their_tests() {
     let rules = config("prometheus/rules.yaml");
     run(Command::new("promtool").args(["check", "rules"]).arg(&rules));
     run(Command::new("promtool").args(["test", "rules"]).arg(config("prometheus/rules_test.yaml")));
-    // Each alert is documented for the operator that it wakes.
-    let operating = fs::read_to_string(config("../docs/operating.md")).unwrap();
+    let operations = fs::read_to_string(config("../docs/operations.md")).unwrap();
     let text = fs::read_to_string(&rules).unwrap();
     let alerts: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert!(alerts.len() > 10, "{alerts:?}");
     for alert in alerts {
-        assert!(operating.contains(&format!("| `{alert}` |")), "{alert} is not in docs/operating.md");
+        assert!(operations.contains(&format!("| `{alert}` |")), "{alert} is not in docs/operations.md");
     }
 }
 

@@ -1,11 +1,13 @@
 //! Reloads: what changes, what does not, and what is rejected as a whole.
 
 use std::net::TcpStream;
+use std::time::Duration;
 
 use crate::lb::Lb;
 use crate::peers::{Backend, Client, listen};
 use crate::place::{address, eventually};
 use crate::setup::Setup;
+use crate::timeouts::keepalive_left;
 
 #[test]
 fn a_new_listener_is_bound() {
@@ -79,6 +81,24 @@ fn one_address_that_cannot_be_bound_rejects_the_whole_reload() {
     lb.wait_for(&address(8082).to_string(), refusal);
     eventually("the good one is not bound either", || refused(8081));
     assert_eq!(lb.connect().line(), "a");
+}
+
+#[test]
+fn a_refused_reload_leaves_the_sockets_of_listeners_as_they_are() {
+    let backend = Backend::named("a", 9001);
+    let pool = |idle: &str| {
+        let keepalive = format!("keepalive: {{ idle: {idle}, interval: 1s, probes: 3 }}");
+        Setup::to_with(&keepalive, &[backend.target()])
+    };
+    let lb = Lb::start(&pool("10s"));
+    let _held = listen(address(8082));
+
+    lb.reload_refused(&pool("1h").listen("bad", address(8082), "web", ""));
+    let mut client = lb.connect();
+    assert_eq!(client.line(), "a");
+    let left = keepalive_left(client.0.local_addr().unwrap());
+    assert!(left.is_some_and(|left| left <= Duration::from_secs(10)), "{left:?} until it is probed");
+    drop(client);
 }
 
 #[test]

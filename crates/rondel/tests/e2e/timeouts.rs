@@ -127,14 +127,19 @@ fn both_sockets_have_their_keepalive() {
     assert_eq!(backend.receive(4), b"more");
 }
 
-/// Whether the socket connected to `peer` has a running keepalive timer, by `/proc/net/tcp` (proc(5); the timer has
-/// number 2).
 fn is_kept_alive(peer: SocketAddr) -> bool {
+    keepalive_left(peer).is_some()
+}
+
+/// How long the keepalive timer of the socket that is connected to `peer` runs yet, if it runs, as `/proc/net/tcp` says
+/// (proc(5); the timer's number is 2, and its unit 10 ms).
+pub(crate) fn keepalive_left(peer: SocketAddr) -> Option<Duration> {
     let SocketAddr::V4(peer) = peer else { panic!("an IPv4 address") };
     let ip = u32::from_le_bytes(peer.ip().octets());
     let remote = format!("{ip:08X}:{:04X}", peer.port());
     let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
-    sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|fields| {
-        fields.get(2) == Some(&remote.as_str()) && fields.get(5).is_some_and(|timer| timer.starts_with("02:"))
-    })
+    let mut sockets = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let socket = sockets.find(|fields| fields.get(2) == Some(&remote.as_str()))?;
+    let left = socket.get(5)?.strip_prefix("02:")?;
+    Some(Duration::from_millis(10 * u64::from_str_radix(left, 16).unwrap()))
 }
