@@ -1,8 +1,9 @@
 //! The two letters that say how a connection ended, as in HAProxy's log.
 //!
-//! The first letter says what ended it, the second how far it was: the letters and their meaning are those of "Session
-//! state at disconnection" in HAProxy's manual, as far as they apply without HTTP. A [`CloseReason`] is finer than the
-//! first letter and does not contain the second; [`Termination::of`] combines both.
+//! The first letter says what ended it, the second how far it was: the letters and their meaning are those
+//! of "Session state at disconnection" in HAProxy's manual, as far as they mean something without HTTP. A
+//! [`CloseReason`] says more than the first letter and nothing of the second; [`Termination::of`] puts both
+//! together.
 
 use crate::close_reason::CloseReason;
 use crate::relay::Direction;
@@ -10,11 +11,11 @@ use crate::relay::Direction;
 /// How far a connection was when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The client was accepted, and had no place yet.
+    /// The client was accepted, and had no permit yet.
     Accepted,
-    /// It waited for a primary, or for a place at a backend.
+    /// It waited for a primary, or for a permit of a backend.
     Waiting,
-    /// It was being connected, or there was nobody to connect it to.
+    /// It was being connected, or there was no backend to connect it to.
     Connecting,
     /// It was relayed.
     Relaying {
@@ -56,14 +57,14 @@ pub struct Termination {
     pub code: &'static str,
     /// What happened.
     pub text: &'static str,
-    /// What to check if the end is unexpected.
+    /// What to check, if it is not expected.
     pub check: &'static str,
 }
 
 impl Termination {
     /// The one of a connection that ended for this reason, this far.
     pub fn of(reason: CloseReason, stage: Stage) -> &'static Self {
-        let code = [cause(reason, stage), place(reason, stage)];
+        let code = [cause(reason, stage), position(reason, stage)];
         let found = Self::ALL.iter().find(|termination| termination.code.as_bytes() == code);
         found.expect("a test tries every reason at every stage")
     }
@@ -79,7 +80,7 @@ impl Termination {
         Self::ALL.iter().filter(move |termination| is_of(termination.code))
     }
 
-    /// All of them, by who ended the connection and then by how far it was.
+    /// All of them, by what ended the connection and then by how far it was.
     pub const ALL: &[Self] = &[
         row(
             "--",
@@ -88,9 +89,8 @@ impl Termination {
         ),
         row(
             "CQ",
-            "The client left while it was held or queued.",
-            "Whether clients wait too long: `rondel backends`, `max_connections` and `queue`, or why there \
-             is no primary.",
+            "The client left while it was held for a primary or queued for a backend.",
+            "Whether clients wait for too long: `rondel backends`, `max_connections` and `queue`; why there is no primary.",
         ),
         row(
             "CC",
@@ -100,8 +100,8 @@ impl Termination {
         row(
             "CD",
             "The client reset the connection, or vanished, during data transfer.",
-            "The client and the network path; many clients, among them probes and browsers, end \
-             connections by a reset. This is also an ordinary end of PostgreSQL over TLS.",
+            "The client and the way to it; many clients, among them probes and browsers, end connections by a reset. So do \
+             ordinary ends of PostgreSQL over TLS, when the server answers a client that has closed.",
         ),
         row(
             "CL",
@@ -117,9 +117,8 @@ impl Termination {
         row(
             "SD",
             "The backend reset the connection, or vanished, during data transfer.",
-            "The log of the backend: a crash, a restart, a limit or a timeout. Without these it is an \
-             ordinary end: a server that closes before it has read everything resets, as PostgreSQL does \
-             over TLS.",
+            "The backend's own log: a crash, a restart, a limit or a timeout of its own. Without any of these it is an \
+             ordinary end: a server that closes before it has read all resets, as PostgreSQL does over TLS.",
         ),
         row(
             "SL",
@@ -130,77 +129,68 @@ impl Termination {
         row(
             "sC",
             "The backend did not answer within `connect_timeout`.",
-            "A firewall that drops, a host that is gone, or a backend whose queue of connections is full.",
+            "A firewall that drops, a host that is down, or a backend whose queue of connections is full.",
         ),
         row(
             "sD",
-            "The backend had to answer, and the connection made no progress for `idle_timeout` or \
-             `half_closed_timeout`.",
-            "Whether the backend hangs, or needs longer than `idle_timeout` or `half_closed_timeout` for \
-             an answer.",
+            "It was the backend's turn, and it sent nothing until an idle timeout.",
+            "Whether the backend hangs, or needs longer than `idle_timeout` or `half_closed_timeout` for an answer.",
         ),
         row(
             "cD",
-            "The client had to send, and the connection made no progress for `idle_timeout`.",
-            "Whether clients keep idle connections for longer than `idle_timeout`; keepalive on their side \
-             helps.",
+            "It was the client's turn, and it sent nothing for `idle_timeout`.",
+            "Whether clients keep idle connections for longer than `idle_timeout`; keepalive on their side helps.",
         ),
         row(
             "cL",
-            "The backend had finished, and the client made no progress for `half_closed_timeout`.",
+            "The backend had finished, and the client was idle for `half_closed_timeout`.",
             "Whether clients close once they have their answer; and `half_closed_timeout`.",
         ),
         row(
             "sQ",
-            "The client was held or queued for as long as the limit allows.",
-            "Queued: `max_connections` of the backends, and how long they take. Held: `rondel backends`, \
-             and `hold`.",
+            "The client was held for a primary or queued for a backend until its timeout.",
+            "Queued: `max_connections` of the backends, and how long they take. Held: `rondel backends`, and `hold`.",
         ),
         row(
             "PQ",
             "The client was rejected, because the hold or the queue was full.",
-            "As for `sQ`, and whether `queue.size` or `hold.connections` is too small.",
+            "As for sQ; and whether `queue.size` or `hold.connections` are meant to be so small.",
         ),
         row(
             "RC",
-            "This host had no file descriptor, memory, source address or source port for it, and the \
-             client was reset.",
-            "The limit of open files (`LimitNOFILE=`), `ip_local_port_range`, and memory. It should not \
-             happen.",
+            "This host lacked a descriptor, memory, or the address or a port to connect from.",
+            "The limit of open files (`LimitNOFILE=`), `ip_local_port_range`, and memory. It should not happen.",
         ),
         row(
             "KQ",
-            "An operator ended it while the client was held or queued: by a drain, by a reload, or by \
-             `rondel close`.",
-            "The command in the log; `drain_timeout` and `on_remove_timeout` bound the time of clients.",
+            "An operator ended it while the client waited: by a drain, by a reload, or by `rondel close`.",
+            "The log, for what was done; `drain_timeout` and `on_remove_timeout` are how long clients have.",
         ),
-        row("KC", "The same, while its backend was being connected.", "As for `KQ`."),
+        row("KC", "An operator ended it while the client was being connected.", "As for KQ."),
         row(
             "KD",
-            "The same, during data transfer: the time that a drain or a reload gives was over, or none was \
-             given.",
-            "As for `KQ`, and whether those times are long enough for what clients do.",
+            "An operator ended it during data transfer: the time of a drain or a reload had passed, or none was given.",
+            "As for KQ; and whether those times are long enough for what clients do.",
         ),
         row(
             "KL",
-            "The same, after the backend had finished and before the client had.",
-            "As for `KD`, and whether clients close once they have their answer.",
+            "An operator ended it after the backend had finished, and the client had not.",
+            "As for KD; and whether clients close once they have their answer.",
         ),
         row(
             "DC",
-            "The backend went down, or lost the role of the primary, while it was being connected, and \
-             there was no other.",
+            "The backend went down or lost its role while the client was being connected, and there was no other.",
             "The error of its probe, in `rondel backends` and the log.",
         ),
         row(
             "DD",
-            "The backend went down, or lost the role of the primary, and the pool closes connections then.",
-            "The error of its probe, in `rondel backends` and the log; `on_down` and `on_role_loss`.",
+            "The backend went down or lost its role, and the pool closes connections then.",
+            "The error of its probe, in `rondel backends` and the log. `on_down` and `on_role_loss` decide what closes.",
         ),
-        row("DL", "The same, after the backend had finished.", "As for `DD`."),
+        row("DL", "As DD, after the backend had finished.", "As for DD."),
         row(
             "UC",
-            "The tier of the backend stopped serving while it was being connected, and there was no other.",
+            "The backend's tier stopped serving while the client was being connected, and there was no other.",
             "Whether it should have: `min_active` and `failback`.",
         ),
         row(
@@ -208,7 +198,7 @@ impl Termination {
             "The tier of the backend stopped serving, and the pool closes connections then.",
             "Whether it should: `min_active`, `failback` and `on_demotion`.",
         ),
-        row("UL", "The same, after the backend had finished.", "As for `UD`."),
+        row("UL", "As UD, after the backend had finished.", "As for UD."),
     ];
 }
 
@@ -216,7 +206,7 @@ const fn row(code: &'static str, text: &'static str, check: &'static str) -> Ter
     Termination { code, text, check }
 }
 
-/// Who or what ended it.
+/// What ended it.
 fn cause(reason: CloseReason, stage: Stage) -> u8 {
     match reason {
         CloseReason::Done => b'-',
@@ -243,7 +233,7 @@ fn cause(reason: CloseReason, stage: Stage) -> u8 {
     }
 }
 
-/// Whether the backend is who should have gone on.
+/// Whether it was the backend that should have gone on.
 fn is_turn_of_backend(stage: Stage) -> bool {
     match stage {
         Stage::Accepted | Stage::Waiting | Stage::Connecting => false,
@@ -253,8 +243,8 @@ fn is_turn_of_backend(stage: Stage) -> bool {
 }
 
 /// How far it was.
-fn place(reason: CloseReason, stage: Stage) -> u8 {
-    let place = match stage {
+fn position(reason: CloseReason, stage: Stage) -> u8 {
+    let position = match stage {
         Stage::Accepted | Stage::Waiting => b'Q',
         Stage::Connecting => b'C',
         Stage::Relaying { finished: Some(Direction::ToClient), .. } => b'L',
@@ -263,7 +253,7 @@ fn place(reason: CloseReason, stage: Stage) -> u8 {
     let relayed = matches!(stage, Stage::Relaying { .. });
     match reason {
         CloseReason::Done => b'-',
-        // Wherever the client stood when the last attempt had failed, or nobody could be tried.
+        // Wherever the client was when the last attempt had failed, or none could be made.
         CloseReason::ConnectRefused
         | CloseReason::ConnectTimedOut
         | CloseReason::ConnectUnreachable
@@ -276,7 +266,7 @@ fn place(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::HoldFull
         | CloseReason::QueueFull
         | CloseReason::QueueTimedOut => b'Q',
-        // An attempt that was severed, with nobody to go to instead.
+        // An attempt that was evicted, without a backend to try instead.
         CloseReason::BackendDown | CloseReason::Demoted | CloseReason::RoleLost if !relayed => b'C',
         CloseReason::ClientReset
         | CloseReason::ClientLost
@@ -290,6 +280,6 @@ fn place(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::RoleLost
         | CloseReason::Removed
         | CloseReason::BackendDrained
-        | CloseReason::ClosedByOperator => place,
+        | CloseReason::ClosedByOperator => position,
     }
 }

@@ -13,7 +13,7 @@ fn every_reason_has_a_code_at_every_stage_and_no_code_is_idle() {
 }
 
 #[test]
-fn who_is_silent_is_named() {
+fn the_silent_side_is_named() {
     let relaying = |last, finished| Stage::Relaying { last, finished };
     let (backend, client) = (Direction::ToBackend, Direction::ToClient);
     for (reason, stage, code) in [

@@ -1,5 +1,5 @@
-//! The last ACK of a handshake with a backend waits for the client's first bytes, to go in one segment with them; for a
-//! moment only, as a backend that speaks first is waiting for it.
+//! The last ACK of a handshake with a backend waits for the client's first bytes, to go in one segment with them;
+//! for a moment only, as a backend that speaks first is waiting for it.
 //!
 //! Which pools it is worth trying for, [`table::AckHold`] learns.
 
@@ -33,8 +33,8 @@ struct Deadline {
     at: Instant,
 }
 
-/// How long an ACK is held back. Mostly it goes within the round trip of the client's own last ACK; this is for clients
-/// that are short of CPU, and less than TCP itself may wait with any ACK (40 ms).
+/// How long an ACK is held back. Mostly it goes within the round trip of the client's own last ACK; this is for
+/// clients that are short of CPU, and less than TCP itself may wait with any ACK (40 ms).
 const HOLD_MAX: Duration = Duration::from_millis(10);
 
 impl HeldAcks {

@@ -58,7 +58,8 @@ pub struct Settings {
     /// How many connections all workers together may hold. Each has slots for all of them, as the kernel's hash
     /// may give one worker more than its share; slots that are never used cost address space only.
     pub connections_max: u32,
-    /// How many receive buffers it may have, at least [`driver::BUFFERS_MIN`]: where memory is limited, they are fewer.
+    /// How many receive buffers it may have, at least [`driver::BUFFERS_MIN`]: where memory is limited, they are
+    /// fewer.
     pub buffers_max: u32,
     /// Permits of the process, one for each connection, shared by all workers.
     pub semaphore: Arc<Semaphore>,
@@ -93,8 +94,9 @@ impl std::fmt::Display for WorkerError {
 
 impl std::error::Error for WorkerError {}
 
-/// Starts a worker on its own thread, named `rondel-N`, and returns once its driver is set up. `driver` makes that, from the
-/// number of receive buffers, the wakers of all workers, and the index of this one, such as `driver::Uring::new`.
+/// Starts a worker on its own thread, named `rondel-N`, and returns once its driver is set up. `driver` makes that,
+/// from the number of receive buffers, the wakers of all workers, and the index of this one, such as
+/// `driver::Uring::new`.
 ///
 /// It serves whatever table is published, and ends when a table says that the process drains and its last
 /// connection has ended; `on_end` is then called from its thread, once.

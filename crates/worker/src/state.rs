@@ -1,10 +1,10 @@
 //! A connection, and the states of its life. Each state holds what is true in it alone.
 //!
 //! ```text
-//!            at once         a backend is connected              both halves done          the last operation is back
-//!  Opening ─────────▶ Seeking ─────────────────────▶ Relaying ──────────────────▶ Closing ───────────────────────────▶ slot free
-//!                        │ refused, timed out            │ reset, idle, evicted      ▲
-//!                        └───────────────────────────────┴───────────────────────────┘
+//!         at once         backend connected         both halves done        nothing in flight
+//! Opening ─────────▶ Seeking ────────────────▶ Relaying ────────────────▶ Closing ───────────────▶ slot free
+//!                       │ refused, timed out      │ reset, idle, evicted    ▲
+//!                       └─────────────────────────┴─────────────────────────┘
 //! ```
 
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use crate::waiting::{Ticket, WaitFor};
 /// A client that was accepted, and what is done for it.
 pub(crate) struct Connection {
     pub(crate) client: Fd,
-    /// As it was in the table by which the connection was given its backend; before, as the table has it that it goes by.
+    /// As it was in the table by which the connection was given its backend; before, as the table has it that it
+    /// uses.
     pub(crate) listener: Arc<Listener>,
     /// The pool that its backend comes from, of the same table as `listener`.
     pub(crate) pool: Arc<Pool>,
@@ -34,8 +35,8 @@ pub(crate) struct Connection {
 
 /// Where a connection is in its life.
 pub(crate) enum State {
-    /// The client was accepted, and no backend was asked for yet. What a connection reads before it is routed, such as a PROXY
-    /// header, belongs here. Nothing is read so far, so no turn ends in this state.
+    /// The client was accepted, and no backend was asked for yet. What a connection reads before it is routed, such
+    /// as a PROXY header, belongs here. Nothing is read so far, so no turn ends in this state.
     Opening,
     /// It has no backend yet.
     Seeking(Seeking),
@@ -252,7 +253,7 @@ impl Attempts {
         }
     }
 
-    /// The backends that were tried, of the pool that the connection goes by.
+    /// The backends that were tried, of the pool that the connection uses.
     pub(crate) fn tried(&self) -> &[BackendIndex] {
         &self.tried[..usize::from(self.tried_count)]
     }
@@ -278,7 +279,7 @@ impl Attempts {
         self.tried[usize::from(self.tried_count)]
     }
 
-    /// The connection goes by another pool, where each of those that were tried has another index, or none.
+    /// The connection uses another pool, where each of those that were tried has another index, or none.
     pub(crate) fn go_over(&mut self, index: impl Fn(BackendIndex) -> Option<BackendIndex>) {
         let before = self.tried;
         let kept = before[..usize::from(self.tried_count)].iter().copied().filter_map(index);

@@ -407,7 +407,7 @@ fn only_its_user_and_its_group_get_anything() {
         let said = as_nobody(&stranger, path);
         assert!(said.starts_with("only the user and the group"), "{said}");
     }
-    lb.wait_for("neither the user nor of the group", 0);
+    lb.wait_for("neither the user nor in the group", 0);
     assert!(as_nobody(&["--regid", "root", "--clear-groups"], "/healthz").contains("alive"));
     assert!(as_nobody(&["--regid", "nogroup", "--groups", "root"], "/healthz").contains("alive"));
 }
@@ -469,7 +469,7 @@ fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
         .admin(&format!("socket: {}", admin.socket().display()));
     let said = run_with(&[], &other);
     assert_eq!(said.code, 4, "{}", said.text);
-    assert!(said.text.contains("another process answers there"), "{}", said.text);
+    assert!(said.text.contains("another process listens on it"), "{}", said.text);
 
     lb.kill();
     assert!(admin.socket().exists());

@@ -28,11 +28,11 @@ fn a_browser_shows_a_death_and_the_loss_of_contact() {
     let mut lb = Lb::start(&setup);
     let browser = Browser::start(1400, 900);
     browser.go(&format!("http://{}/", Admin::http()));
-    browser.wait_for("#health-title", "All is well");
+    browser.wait_for("#health-title", "No problems");
     for word in ["alpha", "beta", "UP", "2 of 2 take connections"] {
         browser.wait_for("#pools", word);
     }
-    browser.wait_for("#contact", "Live");
+    browser.wait_for("#connection", "Live");
     // Each number stands below its name.
     let uneven = "return [...document.querySelectorAll('tr')].filter((row) => row.closest('table').querySelectorAll(\
         'thead tr:last-child th').length !== row.cells.length && !row.matches('thead tr:first-child')).map((row) => row.innerText)";
@@ -61,10 +61,10 @@ fn a_browser_shows_a_death_and_the_loss_of_contact() {
 
     lb.signal(Signal::TERM);
     assert_eq!(lb.ended(), 0);
-    browser.wait_for("#contact", "No contact since ");
+    browser.wait_for("#connection", "Disconnected since ");
     // Another process: the page finds it by itself, and forgets what the one before said.
     let mut lb = Lb::start(&setup);
-    browser.wait_for("#contact", "Live");
+    browser.wait_for("#connection", "Live");
     browser.wait_for("#pools", "1 of 2 take connections");
     drop(browser);
     lb.signal(Signal::TERM);
@@ -114,7 +114,7 @@ fn a_browser_gets_a_page_under_a_strict_policy_and_others_get_text() {
         assert!(page.contains(line), "{line}: {page}");
     }
     let (_, text) = curl("/", &[]);
-    assert!(text.contains("/status.json  how everything is"), "{text}");
+    assert!(text.contains("/status.json  the status"), "{text}");
     for path in ["/assets/dashboard.js", "/assets/reasons.js", "/assets/uplot.js", "/assets/dashboard.css"] {
         assert_eq!(curl(path, &[]).0, "200", "{path}");
         assert_eq!(curl(path, &["--data", ""]).0, "405", "{path}");
@@ -133,7 +133,7 @@ fn viewers_are_told_what_happens_and_one_too_many_is_refused() {
     }
     let mut refused = Viewer::watch(Admin::http());
     assert_eq!(refused.status, "503 Service Unavailable");
-    assert!(refused.rest().contains("16 watch already"));
+    assert!(refused.rest().contains("16 viewers are connected"));
     // They are not in the way of those who ask, however many.
     for _ in 0..2 * VIEWERS_MAX {
         assert_eq!(curl("/healthz", &[]).0, "200");

@@ -55,12 +55,12 @@ fn an_ipv6_address_that_is_written_out_exits_with_4_and_the_cure_on_a_host_witho
     let written_out = setup.to_string().replace(&address(8080).to_string(), "[::]:18080");
     let said = where_there_is_no_ipv6(move || run_with(&[], &written_out));
     assert_eq!(said.code, 4, "{}", said.text);
-    assert!(said.text.contains("write `:18080` for every address that the host has"), "{}", said.text);
+    assert!(said.text.contains("use `:18080` for every address of the host"), "{}", said.text);
 
     let http = setup.admin("socket: off, http: \"[::1]:18081\"").to_string();
     let said = where_there_is_no_ipv6(move || run_with(&[], &http));
     assert_eq!(said.code, 4, "{}", said.text);
-    assert!(said.text.contains("or write an IPv4 address"), "{}", said.text);
+    assert!(said.text.contains("or use an IPv4 address"), "{}", said.text);
 }
 
 #[test]

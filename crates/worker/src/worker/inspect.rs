@@ -106,7 +106,8 @@ impl<D> Core<D> {
         }
     }
 
-    /// Attempts are not: a connection whose listener was removed may make one at a backend that is evicted, and `on_connect` ends it.
+    /// Attempts are not: a connection whose listener was removed may make one at a backend that is evicted, and
+    /// `on_connect` ends it.
     fn is_left_to_evict(&self, slot: u32, connection: &Connection) -> bool {
         matches!(connection.state, State::Relaying(_)) && self.eviction(slot).is_some()
     }

@@ -12,7 +12,7 @@ impl<D: Driver> Worker<D> {
     /// Tries again for all that wait, because another table is in force.
     pub(super) fn retry_waiting(&mut self) {
         for slot in self.queues.take_all() {
-            self.core.go_by_table(slot);
+            self.core.adopt_table(slot);
             self.connect(slot);
         }
     }
