@@ -28,20 +28,30 @@ pub(crate) fn encode(status: Status) -> String {
     text
 }
 
+/// Collects the metrics of a status.
+#[derive(Debug)]
+struct Metrics(Status);
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        METRICS.iter().try_for_each(|metric| metric.encode(&self.0, &mut encoder))
+    }
+}
+
 /// What a metric is, for the documentation.
 #[derive(Debug)]
 pub struct DescribedMetric {
-    /// The name in queries.
+    /// As it is asked for in queries.
     pub name: String,
     /// The type: `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
-    /// The names of the labels.
+    /// The names of its labels.
     pub labels: &'static [&'static str],
     /// What it counts or measures, as a sentence.
     pub help: &'static str,
 }
 
-/// Every metric, in the order of the text.
+/// Every metric, in the order in which they are shown.
 pub fn described_metrics() -> impl Iterator<Item = DescribedMetric> {
     METRICS.iter().map(|metric| {
         let (suffix, kind) = match metric.kind {
@@ -54,19 +64,10 @@ pub fn described_metrics() -> impl Iterator<Item = DescribedMetric> {
     })
 }
 
-/// Collects the metrics of a status.
-#[derive(Debug)]
-struct Metrics(Status);
-
-impl Collector for Metrics {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        METRICS.iter().try_for_each(|metric| metric.encode(&self.0, &mut encoder))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{DescribedMetric, described_metrics, encode};
+    use super::encode;
+    use super::{DescribedMetric, described_metrics};
     use crate::samples::status;
 
     #[test]
