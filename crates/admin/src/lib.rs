@@ -6,9 +6,9 @@
 //! Prometheus ─────▶ HTTP ─────────┴─▶ server ─▶ routes ─┴──▶ AdminRequest::Command ─▶ an Answer
 //! ```
 //!
-//! It decides nothing and changes nothing: it puts an [`AdminRequest`] into the queue of the one writer and awaits the answer.
+//! It decides and changes nothing: it sends an [`AdminRequest`] to control and awaits the answer.
 
-mod routes; // Which path leads where. Start here.
+mod routes; // From paths to requests. Start here.
 mod server;
 mod socket;
 
@@ -22,9 +22,10 @@ mod samples;
 use api::{Answer, Command, Connections, Ended, Phase, Query, Route, RouteQuery, Status};
 use tokio::sync::oneshot;
 
+pub use crate::metrics::{DescribedMetric, described_metrics};
 pub use crate::server::{Admin, ListenError};
 
-/// A request to the one writer, with the channel for its answer. The client may have disconnected by then.
+/// A request to control, with the channel for its answer. The client may disconnect before it is sent.
 #[derive(Debug)]
 pub enum AdminRequest {
     /// The phase of the process.
@@ -37,9 +38,9 @@ pub enum AdminRequest {
     Route(RouteQuery, oneshot::Sender<Result<Route, Answer>>),
     /// The connections that ended last.
     Ended(oneshot::Sender<Vec<Ended>>),
-    /// A command, with the operator's process for the log.
+    /// A command, with the peer's user and process for the log.
     Command(Command, String, oneshot::Sender<Answer>),
 }
 
-/// How many requests wait for the one writer. When the queue is full, a connection waits with its request.
+/// The size of the queue of requests. When it is full, a connection waits with its request.
 pub const REQUESTS_MAX: usize = 16;

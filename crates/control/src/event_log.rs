@@ -1,4 +1,4 @@
-//! What happened of late. Whatever is worth a look afterwards is written to the log here and kept here, so both say the same.
+//! The last events. What matters afterwards is written to the log and kept in one step, so both say the same.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,7 +18,7 @@ pub(crate) struct EventLog {
 }
 
 impl EventLog {
-    /// Logs `text`, and keeps it unless it is for those who debug.
+    /// Logs `text`, and keeps it unless its level is below `info`.
     pub(crate) fn note(&mut self, level: Level, kind: EventKind, text: impl fmt::Display) {
         let printable = |char: char| if char.is_control() { ' ' } else { char };
         let text: String = text.to_string().chars().map(printable).collect();
@@ -58,22 +58,22 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room_and_numbers_go_on() {
-        let mut chronicle = EventLog::default();
+        let mut event_log = EventLog::default();
         for number in 1..=EVENTS_MAX + 2 {
-            chronicle.note(Level::Info, EventKind::Phase, number);
+            event_log.note(Level::Info, EventKind::Phase, number);
         }
-        let numbers: Vec<u64> = chronicle.entries().map(|entry| entry.number).collect();
+        let numbers: Vec<u64> = event_log.entries().map(|entry| entry.number).collect();
         assert_eq!(numbers.len(), EVENTS_MAX);
         assert_eq!(numbers[0], 3);
-        assert!(chronicle.entries().all(|entry| entry.text == entry.number.to_string()));
+        assert!(event_log.entries().all(|entry| entry.text == entry.number.to_string()));
     }
 
     #[test]
     fn an_entry_is_one_bounded_line() {
-        let mut chronicle = EventLog::default();
-        chronicle.note(Level::Warn, EventKind::Reload, format_args!("a\nb{}", "\u{e9}".repeat(1_000)));
-        chronicle.note(Level::Debug, EventKind::Probe, "for those who debug");
-        let entries: Vec<_> = chronicle.entries().collect();
+        let mut event_log = EventLog::default();
+        event_log.note(Level::Warn, EventKind::Reload, format_args!("a\nb{}", "\u{e9}".repeat(1_000)));
+        event_log.note(Level::Debug, EventKind::Probe, "too detailed");
+        let entries: Vec<_> = event_log.entries().collect();
         assert_eq!(entries.len(), 1);
         assert!(entries[0].text.starts_with("a b"));
         assert_eq!(entries[0].text.chars().count(), EVENT_CHARS_MAX);

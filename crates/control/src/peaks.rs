@@ -51,7 +51,7 @@ impl Peaks {
     }
 
     /// Looks at all that `table` has, and forgets what it has not.
-    pub(crate) fn look(&mut self, table: &Table, now: Instant) {
+    pub(crate) fn read(&mut self, table: &Table, now: Instant) {
         let seconds = now.saturating_duration_since(self.looked_at).as_secs_f64();
         self.looked_at = now;
         let before = std::mem::take(&mut self.listeners);

@@ -5,17 +5,18 @@
 //! idle ───────▶ reading, with askers ───────────────▶ Read: idle, or reading again if one asked meanwhile
 //!   ▲               │ READ_TIME_MAX
 //!   │               ▼
-//!   └────────── hanging: who asks is refused
+//!   └────────── hanging: requests are refused
 //!     Late
 //! ```
 //!
 //! One read is under way at most. Requests that come while one is count as one, and get a read of their own, because the file may
 //! have changed since.
 
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io};
 
 use access_log::{OpenError, Prepared};
 use api::Answer;
@@ -25,7 +26,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Failure;
 
-/// Who waits to hear what came of a reload.
+/// Where the result of a reload goes.
 pub(crate) type Asker = oneshot::Sender<Answer>;
 
 /// What was read: the configuration, and what it names that has to be opened.
@@ -47,7 +48,7 @@ struct UnderWay<T> {
     hangs: bool,
 }
 
-/// What came of a request to read.
+/// The result of a request to read.
 pub(crate) enum Asked {
     /// A read begins.
     Begun,
@@ -57,7 +58,7 @@ pub(crate) enum Asked {
     Hangs(Duration, Option<Asker>),
 }
 
-/// What came of a read.
+/// The result of a read.
 pub(crate) enum Done<T = Loaded> {
     /// It ended in time.
     Read {
@@ -72,7 +73,7 @@ pub(crate) enum Done<T = Loaded> {
     },
     /// It did not end in time, and goes on. These wait for it.
     Overdue(Vec<Asker>),
-    /// One that hung has ended after so long. What it read is not used: nobody waits for it any more.
+    /// One that hung has ended after so long. What it read is not used: its requests were answered.
     Late(Duration),
 }
 
@@ -125,7 +126,7 @@ impl<T: Send + 'static> Reading<T> {
         Done::Read { read, begun, askers, next }
     }
 
-    /// Those that wait, who are to be told that nothing comes of it.
+    /// The requests that wait, to be told that nothing comes of it.
     pub(crate) fn give_up(&mut self) -> Vec<Asker> {
         let Some(under_way) = &mut self.0 else { return Vec::new() };
         let askers = std::mem::take(&mut under_way.askers);
@@ -162,7 +163,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 fn spawn<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
     let (sender, receiver) = oneshot::channel();
     let spawned = std::thread::Builder::new().name("rondel-read".to_owned()).spawn(move || {
-        // At the end of the process nobody is there to be told.
+        // It fails at the end of the process.
         let _ = sender.send(read());
     });
     if let Err(error) = spawned {

@@ -1,7 +1,7 @@
-//! What this host lacks, as connections feel it: said in the log with the cure, at once when it begins, and then once a minute with the
+//! What this host lacks and connections fail for: logged with the cure, at once when it begins, and then once a minute with the
 //! number since.
 //!
-//! Workers count what fails, and the counts are looked at once a second: it costs the data plane nothing.
+//! Workers count what fails, and the counts are read once a second: it costs the data plane nothing.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use table::Table;
 
 use crate::sources::Sources;
 
-/// What was seen and said of each shortage.
+/// What was counted and logged of each shortage.
 #[derive(Debug, Default)]
 pub(crate) struct Shortages(HashMap<Key, Seen>);
 
@@ -27,9 +27,9 @@ struct Key {
 struct Seen {
     /// How often it occurred in all, when it was looked last.
     total: u64,
-    /// Of them, those that no line has told of.
+    /// Of them, those that no line has counted.
     untold: u64,
-    /// When a line last told of some.
+    /// When a line was last logged.
     said_at: Option<Instant>,
 }
 
@@ -38,13 +38,13 @@ struct Seen {
 struct Felt {
     key: Key,
     total: u64,
-    /// Whether it is said elsewhere, and only counted here.
+    /// Whether it is logged elsewhere, and only counted here.
     is_said: bool,
 }
 
 impl Shortages {
     /// Looks at the counters of `table`; the lines to log.
-    pub(crate) fn look(&mut self, table: &Table, sources: &Sources, now: Instant) -> Vec<String> {
+    pub(crate) fn check(&mut self, table: &Table, sources: &Sources, now: Instant) -> Vec<String> {
         let pools = table.pools.iter().flat_map(|pool| {
             OF_POOLS.iter().map(|&reason| Felt {
                 key: Key { is_pool: true, name: pool.name.clone(), reason: reason.name() },
@@ -126,10 +126,10 @@ const OF_POOLS: [CloseReason; 5] = [
     CloseReason::ConnectUnreachable,
 ];
 
-/// How often one shortage is said.
+/// How often one shortage is logged.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// Lines of one look. What is not said then is said at the next one.
+/// Lines of one check. What is not logged then is logged at the next one.
 const LINES_MAX: usize = 10;
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
         // Without a new one there is nothing to say.
         assert_eq!(look(200, 9, false), None);
         assert_eq!(look(201, 10, false).unwrap(), "1 connect failed (`no_source_port`)");
-        // What is said elsewhere is not said here, neither then nor later.
+        // What is logged elsewhere is not logged here, neither then nor later.
         assert_eq!(look(300, 20, true), None);
         assert_eq!(look(301, 20, false), None);
         // The pool was made again, and counts from 0.

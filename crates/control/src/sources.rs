@@ -1,6 +1,6 @@
 //! Whether this host holds the addresses that pools connect from. While it does not, no connect of such a pool succeeds.
 //!
-//! An address is said to be missing once, and to be back once: it may move between hosts.
+//! A missing address is logged once, and once when it is back: it may move between hosts.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 
 use config::Config;
 
-/// What was said of each `source`.
+/// What was logged of each `source`.
 #[derive(Debug, Default)]
 pub(crate) struct Sources(BTreeMap<IpAddr, Source>);
 
 #[derive(Clone, Copy, Debug)]
 struct Source {
-    /// Whether it is said to be held.
+    /// Whether the last line said that it is held.
     held: bool,
-    /// When that was said last; none if nothing was said of it yet.
+    /// When that line was logged; none if none was.
     said_at: Option<Instant>,
 }
 
-/// What is to be said of a source.
+/// A line to log about a source.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) held: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Line {
 
 impl Sources {
     /// Looks at the sources of all pools of `config`, and forgets the others.
-    pub(crate) fn look(
+    pub(crate) fn check(
         &mut self,
         config: &Config,
         now: Instant,
@@ -46,7 +46,7 @@ impl Sources {
         for (ip, pools) in pools {
             let source = self.0.entry(ip).or_insert(Source { held: true, said_at: None });
             let held = holds(ip).unwrap_or(true);
-            // One that comes and goes all the time is not said to do so all the time.
+            // One that comes and goes all the time is not logged each time.
             let is_due = source.said_at.is_none_or(|at| now.saturating_duration_since(at) >= SAID_EVERY);
             if held != source.held && is_due {
                 *source = Source { held, said_at: Some(now) };
@@ -56,7 +56,7 @@ impl Sources {
         lines
     }
 
-    /// Whether a source is said to be held, or nothing is said of it.
+    /// Whether the last line said that a source is held, or there is none.
     pub(crate) fn is_held(&self, ip: IpAddr) -> bool {
         self.0.get(&ip).is_none_or(|source| source.held)
     }
@@ -77,7 +77,7 @@ fn text(ip: IpAddr, pools: &[&str], held: bool) -> String {
     }
 }
 
-/// At most how often something is said of one source.
+/// At most how often a line is logged about one source.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// Pools that a line names.
@@ -98,7 +98,7 @@ mod tests {
         let (mut sources, held, begun) = (Sources::default(), Cell::new(Some(true)), now());
         let mut look = |config: &config::Config, seconds: u64, is: Option<bool>| {
             held.set(is);
-            let lines = sources.look(config, begun + Duration::from_secs(seconds), |_| held.get());
+            let lines = sources.check(config, begun + Duration::from_secs(seconds), |_| held.get());
             lines.into_iter().map(|line| (line.held, line.text)).collect::<Vec<_>>()
         };
         // Without a source there is nothing to say.
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(look(&config, 60, Some(false)), []);
         let back = "this host holds 192.0.2.7 again, the source of pool app";
         assert_eq!(look(&config, 61, Some(true)), [(true, back.to_owned())]);
-        // It flaps: what it comes to is said when some time is over.
+        // It flaps: its last state is logged when some time is over.
         assert_eq!(look(&config, 62, Some(false)), []);
         assert_eq!(look(&config, 63, Some(true)), []);
         assert_eq!(look(&config, 64, Some(false)), []);

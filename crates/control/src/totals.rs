@@ -1,6 +1,6 @@
 //! What listeners and backends did, summed over workers, as lines of the log.
 //!
-//! Those that a reload removed are kept until their last connection is gone, so that no number is lost.
+//! Those that a reload removed are kept until their last connection has ended, so that no number is lost.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use table::{BackendCounters, Counter, ListenerCounters, PerWorker, Table};
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     current: Vec<Entry>,
-    /// Removed, with connections that had not ended when it was last looked at.
+    /// Removed ones that still had connections when their lines were last written.
     ///
     /// Bound: one connection each at least, so never more than the process holds connections.
     removed: Vec<Entry>,
@@ -28,23 +28,23 @@ enum Entry {
 }
 
 impl Totals {
-    /// Goes over to the entries of `table`. Returns a line for each entry that is not in it any more.
-    pub(crate) fn follow(&mut self, table: &Table) -> Vec<String> {
+    /// Replaces the entries by those of `table`. Returns a line for each entry that is not in it any more.
+    pub(crate) fn update(&mut self, table: &Table) -> Vec<String> {
         let before = std::mem::replace(&mut self.current, entries(table));
         let kept: HashSet<usize> = self.current.iter().map(Entry::identity).collect();
         let removed: Vec<Entry> =
             before.into_iter().filter(|entry| !kept.contains(&entry.identity())).collect();
-        // One that returned counts on, and is told of as one that is there.
+        // One that returned counts on, and is a current one again.
         self.removed.retain(|entry| !kept.contains(&entry.identity()));
         let lines = removed.iter().map(|entry| entry.line(" removed=true")).collect();
         self.removed.extend(removed.into_iter().filter(|entry| entry.active() > 0));
         lines
     }
 
-    /// A line for each entry. Removed ones whose last connection is gone are told of for the last time.
+    /// A line for each entry. Removed ones without connections have their last one.
     pub(crate) fn lines(&mut self) -> Vec<String> {
         let current = self.current.iter().map(|entry| entry.line(""));
-        // What is active is read before the rest: an entry that goes is told of with its last numbers.
+        // What is active is read before the rest: the last line of an entry has its last numbers.
         let active: Vec<bool> = self.removed.iter().map(|entry| entry.active() > 0).collect();
         let removed = self.removed.iter().map(|entry| entry.line(" removed=true"));
         let lines = current.chain(removed).collect();
@@ -163,7 +163,7 @@ mod tests {
         backend.of(0).retried.add(1);
         backend.of(0).connected.add(2);
         let mut totals = Totals::default();
-        assert!(totals.follow(&table).is_empty());
+        assert!(totals.update(&table).is_empty());
         assert_eq!(
             totals.lines(),
             [
@@ -179,12 +179,12 @@ mod tests {
     fn what_was_removed_is_told_of_until_its_last_connection_is_gone() {
         let before = table(&["web 127.0.0.1:80", "old 127.0.0.1:81"], None);
         let mut totals = Totals::default();
-        totals.follow(&before);
+        totals.update(&before);
         let old = Arc::clone(&before.listeners[1].counters);
         old.of(0).active.add(1);
         let sockets = vec![Arc::clone(&before.listeners[0].sockets)];
         let after = Table::build(&config(&["web 127.0.0.1:80"]), sockets, 2, None, Some(&before));
-        check(&totals.follow(&after), &["listener=old"]);
+        check(&totals.update(&after), &["listener=old"]);
         check(&totals.lines(), &["listener=web", "pool=app", "listener=old"]);
         old.of(0).active.sub(1);
         check(&totals.lines(), &["listener=web", "pool=app", "listener=old"]);

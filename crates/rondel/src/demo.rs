@@ -9,12 +9,13 @@ mod keys;
 mod script;
 mod traffic;
 
+use std::env;
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::{env, process};
+use std::process;
 
 use config::{Config, ListenAddress};
 use control::{Failure, Ready, Source};

@@ -1,10 +1,11 @@
 //! The operational log on stderr: for people on a terminal, for the journal under systemd.
 
+use std::env;
+use std::fs;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
-use std::{env, fs};
 
 use env_logger::{Builder, Env, Logger, Target};
 use log::{Level, LevelFilter, Log, Metadata, Record};

@@ -10,7 +10,7 @@ use table::{BackendKey, Origin, Phase, TableWriter, Written};
 use worker::Worker;
 
 use crate::agenda::nanos;
-use crate::expected::{Command, Made};
+use crate::expected::{self, Command, Made};
 use crate::health::{self, Told};
 use crate::run::Run;
 use crate::scenario::{self, Change, Drain};
@@ -111,7 +111,7 @@ impl Run {
         let (states, now) = (&self.states, world.agenda.instant());
         let written = self.writer.reload(config, sockets, |config| health::inputs(states, config, now));
         drop(world);
-        self.on_written(written, Made::Reload);
+        self.on_written(written, &Made::Reload);
     }
 
     fn change_override(&mut self) {
@@ -135,7 +135,7 @@ impl Run {
             |config| health::inputs(states, config, instant),
         );
         drop(world);
-        self.on_written(written, Made::Override);
+        self.on_written(written, &Made::Override);
     }
 
     fn fail_back(&mut self) {
@@ -143,14 +143,14 @@ impl Run {
         let pool = pools[self.world.borrow_mut().random.index(pools.len())].name.clone();
         let inputs = self.inputs();
         let written = self.writer.fail_back(&pool, inputs);
-        self.on_written(written, Made::Failback(pool));
+        self.on_written(written, &Made::Failback(pool));
     }
 
     /// Something else is known of backends, or time alone changed something.
     fn refresh(&mut self) {
         let inputs = self.inputs();
         if let Some(written) = self.writer.refresh(inputs) {
-            self.on_written(written, Made::Refresh);
+            self.on_written(written, &Made::Refresh);
         }
     }
 
@@ -163,7 +163,7 @@ impl Run {
         self.world.borrow().note(format_args!("control begins {phase:?}"));
         self.expected.on_phase(phase);
         let written = self.writer.enter_phase(phase);
-        self.on_written(written, Made::Phase);
+        self.on_written(written, &Made::Phase);
     }
 
     fn inputs(&self) -> table::Inputs {
@@ -182,7 +182,7 @@ impl Run {
         self.wakers[worker].wake();
     }
 
-    fn on_written(&mut self, written: Written, made: Made) {
+    fn on_written(&mut self, written: Written, made: &Made) {
         self.world.borrow().note(format_args!("control publishes another table: {made:?}"));
         let table = self.writer.table();
         let effective = self.expected.effective();
@@ -191,7 +191,7 @@ impl Run {
         }
         self.expected.check(&effective, &written.table, &table);
         self.expected.check_stopped(&written, &table);
-        self.expected.check_tiers(&effective, &written.table, &table, self.writer.inputs(), &made);
+        expected::check_tiers(&effective, [&written.table, &table], self.writer.inputs(), made);
         self.coverage.count("writer", phase(written.table.phase), made.name());
         self.to_stop.extend(written.stopped);
         self.tables.push(table);

@@ -169,37 +169,30 @@ impl Expected {
         assert_eq!(stopped.len(), expected.len(), "{stopped:?} are stopped, not {expected:?}");
         assert_eq!(stopped.into_iter().collect::<BTreeSet<_>>(), expected, "other sockets are stopped");
     }
+}
 
-    /// The active tier takes over from the backups when it is fit and may, or when they are gone; and an order is obeyed, once.
-    pub(crate) fn check_tiers(
-        &self,
-        effective: &Config,
-        before: &Table,
-        table: &Table,
-        inputs: &Inputs,
-        made: &Made,
-    ) {
-        for settings in &effective.pools {
-            let tier = |table: &Table| table.pool(&settings.name).map(|pool| pool.tier());
-            let available = |tier: Tier| {
-                let known = inputs.pools.get(&settings.name);
-                let state = |address| known.and_then(|pool| pool.backends.get(&address)).copied();
-                let takes = |backend: &&config::Backend| {
-                    let state = state(backend.address).unwrap_or_default();
-                    backend.tier == tier && backend.weight > 0 && state.availability.is_available()
-                };
-                settings.backends.iter().filter(takes).count()
+/// The active tier takes over from the backups when it is fit and may, or when they are gone; and an order is obeyed, once.
+pub(crate) fn check_tiers(effective: &Config, [before, table]: [&Table; 2], inputs: &Inputs, made: &Made) {
+    for settings in &effective.pools {
+        let tier = |table: &Table| table.pool(&settings.name).map(|pool| pool.tier());
+        let available = |tier: Tier| {
+            let known = inputs.pools.get(&settings.name);
+            let state = |address| known.and_then(|pool| pool.backends.get(&address)).copied();
+            let takes = |backend: &&config::Backend| {
+                let state = state(backend.address).unwrap_or_default();
+                backend.tier == tier && backend.weight > 0 && state.availability.is_available()
             };
-            let fit = available(Tier::Active) >= usize::from(settings.tiers.active_min);
-            let ordered = matches!(made, Made::Failback(pool) if *pool == settings.name);
-            if tier(before) != Some(Tier::Backup) {
-                continue;
-            }
-            let automatic = matches!(settings.tiers.failback, Failback::Auto(_));
-            let may = fit && (ordered || automatic) || available(Tier::Backup) == 0;
-            let took_over = tier(table) == Some(Tier::Active);
-            assert!(may || !took_over, "the active tier of {} took over, {made:?}", settings.name);
-            assert!(took_over || !(fit && ordered), "an order to fail back was lost");
+            settings.backends.iter().filter(takes).count()
+        };
+        let fit = available(Tier::Active) >= usize::from(settings.tiers.active_min);
+        let ordered = matches!(made, Made::Failback(pool) if *pool == settings.name);
+        if tier(before) != Some(Tier::Backup) {
+            continue;
         }
+        let automatic = matches!(settings.tiers.failback, Failback::Auto(_));
+        let may = fit && (ordered || automatic) || available(Tier::Backup) == 0;
+        let took_over = tier(table) == Some(Tier::Active);
+        assert!(may || !took_over, "the active tier of {} took over, {made:?}", settings.name);
+        assert!(took_over || !(fit && ordered), "an order to fail back was lost");
     }
 }

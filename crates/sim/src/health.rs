@@ -126,7 +126,7 @@ impl Told {
         severs(&self.table, CloseReason::RoleLost)
     }
 
-    /// Whether there may be nobody for some listener of such a target_role.
+    /// Whether some listener of such a target role may have no backend.
     pub(crate) fn lacks(&self, is_meant: impl Fn(TargetRole) -> bool) -> bool {
         let lacks = |Listener { pool, target_role, .. }: &Listener| {
             let is_there = |other: &Arc<Backend>| {

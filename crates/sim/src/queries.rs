@@ -13,8 +13,8 @@ use crate::links::Link;
 use crate::random::Random;
 use crate::world::World;
 
-/// QueryReceiver of a run.
-pub(crate) struct QueryReceiver {
+/// The queries of a run.
+pub(crate) struct Queries {
     query_sender: QuerySender,
     /// By worker: what was asked last, and not answered.
     asked: BTreeMap<usize, Asked>,
@@ -23,13 +23,13 @@ pub(crate) struct QueryReceiver {
 }
 
 struct Asked {
-    errand: ConnectionAction,
+    action: ConnectionAction,
     /// Slots and generations of those that lived when it was asked.
     lived: HashSet<(u32, u32)>,
     answer: Arc<Mutex<Option<QueryResult>>>,
 }
 
-impl QueryReceiver {
+impl Queries {
     pub(crate) fn new(query_sender: QuerySender) -> Self {
         Self { query_sender, asked: BTreeMap::new(), closed: 0 }
     }
@@ -41,36 +41,36 @@ impl QueryReceiver {
         }
         let lived: Vec<_> =
             view.connections.iter().map(|connection| (connection.slot, connection.generation)).collect();
-        let mut meant = ConnectionFilter::default();
-        let mut errand = ConnectionAction::List(usize::MAX);
+        let mut filter = ConnectionFilter::default();
+        let mut action = ConnectionAction::List(usize::MAX);
         if random.chance(300) {
-            errand = ConnectionAction::Close(CloseReason::ClosedByOperator);
+            action = ConnectionAction::Close(CloseReason::ClosedByOperator);
             if !lived.is_empty() && random.chance(800) {
-                meant.tenant = Some(random.pick(&lived));
+                filter.tenant = Some(random.pick(&lived));
             }
         }
         let answer = Arc::new(Mutex::new(None));
         let to = Arc::clone(&answer);
-        let answer_to = move |found| *to.lock().expect("nobody panics with it") = Some(found);
-        let query = ConnectionQuery { filter: meant, action: errand, answer: Box::new(answer_to) };
+        let answer_to = move |result| *to.lock().expect("nobody panics with it") = Some(result);
+        let query = ConnectionQuery { filter, action, answer: Box::new(answer_to) };
         assert!(self.query_sender.ask(worker, query), "one at a time is not too many");
-        self.asked.insert(worker, Asked { errand, lived: lived.into_iter().collect(), answer });
-        errand != ConnectionAction::List(usize::MAX)
+        self.asked.insert(worker, Asked { action, lived: lived.into_iter().collect(), answer });
+        action != ConnectionAction::List(usize::MAX)
     }
 
     /// A worker that looks like this had a turn: if it has answered, that must be so.
     pub(crate) fn check(&mut self, world: &World, worker: usize, view: &WorkerView) {
         let Some(asked) = self.asked.get(&worker) else { return };
-        let Some(found) = asked.answer.lock().expect("nobody panics with it").take() else { return };
-        let asked = self.asked.remove(&worker).expect("it was found");
-        match asked.errand {
+        let Some(result) = asked.answer.lock().expect("nobody panics with it").take() else { return };
+        let asked = self.asked.remove(&worker).expect("it was result");
+        match asked.action {
             ConnectionAction::Close(_) => {
-                self.closed += found.number;
-                assert!(found.listed.is_empty(), "nobody asked for a list");
+                self.closed += result.number;
+                assert!(result.listed.is_empty(), "nobody asked for a list");
             }
             ConnectionAction::List(_) => {
-                assert_eq!(found.number, found.listed.len() as u64);
-                check_list(world, &found.listed, &asked.lived, view);
+                assert_eq!(result.number, result.listed.len() as u64);
+                check_list(world, &result.listed, &asked.lived, view);
             }
         }
     }

@@ -11,17 +11,18 @@ use table::{Inputs, PerWorker, Phase, Semaphore, Table, TableWriter};
 use worker::{Balancer, QuerySender, Record, Recorder, Records, Settings, Worker};
 
 use crate::agenda::{MICROSECOND, SECOND};
+use crate::control;
 use crate::coverage::{Coverage, Seen};
 use crate::drain_windows::DrainWindows;
 use crate::expected::Expected;
 use crate::faults::Fault;
+use crate::health;
 use crate::kernel::Kernel;
-use crate::queries::QueryReceiver;
+use crate::queries::Queries;
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::world::World;
-use crate::{control, health};
 
 pub(crate) struct Run {
     pub(crate) world: Rc<RefCell<World>>,
@@ -40,7 +41,7 @@ pub(crate) struct Run {
     /// What probes say of backends; nothing where there are none.
     pub(crate) states: Inputs,
     pub(crate) drain_windows: DrainWindows,
-    pub(crate) queries: QueryReceiver,
+    pub(crate) queries: Queries,
     /// Every table that was published.
     pub(crate) tables: Vec<Arc<Table>>,
     /// When the last of them was, in nanoseconds.
@@ -97,7 +98,7 @@ impl Run {
             expected: Expected::new(&scenario.config),
             states,
             drain_windows: DrainWindows::default(),
-            queries: QueryReceiver::new(query_sender),
+            queries: Queries::new(query_sender),
             to_stop: Vec::new(),
             seen: (0..scenario.workers).map(|_| Seen::default()).collect(),
             scenario,

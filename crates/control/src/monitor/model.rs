@@ -60,14 +60,14 @@ enum Order {
     Weight(u16),
 }
 
-/// What the model knows of a server, by what it heard.
+/// What the model knows of a server, by its answers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Server {
     says: Option<Says>,
     /// Whether any probe of it has ended.
     probed: bool,
-    /// The role that counts: it said so last, and is not down since.
-    told: Option<Says>,
+    /// The role that counts: its last answer, unless it is down since.
+    reported: Option<Says>,
     fails: u32,
     passes: u32,
     unanswered: u32,
@@ -78,7 +78,7 @@ struct Server {
 
 impl Server {
     fn is_primary(&self) -> bool {
-        matches!(self.told, Some(Says::Primary(_)))
+        matches!(self.reported, Some(Says::Primary(_)))
     }
 
     fn has_a_say(&self, now: Instant) -> bool {
@@ -141,6 +141,10 @@ impl Model {
             Step::ConnectsFail(server) => self.fail_connects(server),
             Step::Wait(millis) => self.now += Duration::from_millis(millis),
         }
+        if let Step::Reload(..) | Step::Command(..) | Step::Failback = step {
+            let changed = self.monitor.evaluate(self.now, &mut self.event_log);
+            assert!(!changed, "{step:?} is in force, and not all of it was evaluated");
+        }
         self.refresh();
         let after = self.seen();
         self.check_what_changed(step, &was, &after);
@@ -178,10 +182,10 @@ impl Model {
         server.unanswered = if answers { 0 } else { server.unanswered + 1 };
         server.stale = server.unanswered >= fall;
         if answers {
-            server.told = Some(says).filter(|_| tells_roles);
+            server.reported = Some(says).filter(|_| tells_roles);
         }
         if verdict == Verdict::Down {
-            server.told = None;
+            server.reported = None;
         }
         if verdict == Verdict::Down && says != Says::Overloaded {
             let may_be_damped = is_replaceable || !server.has_a_say(self.now) || !tells_roles;
@@ -206,7 +210,7 @@ impl Model {
                 *server = Server { says: server.says, ..Server::default() };
             }
             if !self.file.tells_roles() {
-                server.told = None;
+                server.reported = None;
             } else if !told_roles {
                 server.probed = false;
             }
@@ -333,7 +337,7 @@ impl Model {
         if let Some(held) = held.filter(|held| claims(*held) && writer != Some(*held)) {
             let newer = writer.is_some_and(|writer| {
                 let (new, old) = (self.servers[writer], self.servers[held]);
-                let timelines = (new.told, old.told);
+                let timelines = (new.reported, old.reported);
                 let is_newer =
                     matches!(timelines, (Some(Says::Primary(new)), Some(Says::Primary(old))) if new > old);
                 is_newer && old.stale && new.unanswered == 0
@@ -381,7 +385,7 @@ impl Model {
             let (server, seen) = backend;
             let address = address(index).parse().unwrap();
             let Some(place) = pool.index_of(address) else { continue };
-            let Some(Says::Replica(lag)) = server.told else { continue };
+            let Some(Says::Replica(lag)) = server.reported else { continue };
             let is_near = self.file.lag_max().is_none_or(|max| lag <= max / 2);
             let takes = pool.backend(place).weight > 0 && server.has_a_say(self.now);
             if takes && is_near && seen.state.availability != Availability::Ejected {

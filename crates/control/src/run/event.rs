@@ -28,7 +28,7 @@ pub(super) enum Event {
     WorkerEnded { worker: usize, result: Result<(), WorkerError> },
     /// The time of a drain, or of the end, is over.
     StageOver,
-    /// Systemd is to be told something.
+    /// Systemd is to be notify something.
     NotifyDue,
     /// A probe ended.
     Probed(Report),
@@ -39,7 +39,7 @@ pub(super) enum Event {
     /// Connections may have dropped what reloads replaced.
     SweepDue,
     /// A read of the file ended, or takes too long.
-    FileRead(Done),
+    FileRead(Box<Done>),
     /// The access log has something to say.
     AccessLog(String),
     /// What workers count is to be read.
@@ -63,7 +63,7 @@ impl Control {
     /// Waits, and does nothing else. It may be dropped and called again at any time.
     async fn next_event(&mut self) -> Event {
         let sweep = self.writer.has_retired().then_some(self.swept_at + SWEEP_INTERVAL);
-        let (stage, table, told) = (self.stage.until(), self.table_due(), self.notify.due());
+        let (stage, table, notify) = (self.stage.until(), self.table_due(), self.notify.due());
         tokio::select! {
             biased;
             event = self.events.recv() => {
@@ -71,7 +71,7 @@ impl Control {
             }
             () = until(stage) => Event::StageOver,
             // Before all that there may be much of: a watchdog that is not fed ends the process.
-            () = until(told) => Event::NotifyDue,
+            () = until(notify) => Event::NotifyDue,
             report = self.monitor.next() => Event::Probed(report),
             ready = self.failing.readable() => {
                 if let Ok(mut ready) = ready {
@@ -81,7 +81,7 @@ impl Control {
             }
             () = until(table) => Event::TableDue,
             () = until(sweep) => Event::SweepDue,
-            done = self.reading.next() => Event::FileRead(done),
+            done = self.reading.next() => Event::FileRead(Box::new(done)),
             note = self.access_log.note() => Event::AccessLog(note),
             () = sleep_until(self.peaks.due().into()) => Event::CountersDue,
             Some(request) = self.requests.recv() => Event::Request(request),
@@ -104,7 +104,7 @@ impl Control {
             Event::ConnectsFailed => self.on_connects_failed(),
             Event::TableDue => self.refresh(),
             Event::SweepDue => self.sweep(),
-            Event::FileRead(done) => self.on_read(done),
+            Event::FileRead(done) => self.on_read(*done),
             Event::AccessLog(note) => log::warn!("{note}"),
             Event::CountersDue => self.read_counters(),
             Event::Request(request) => self.answer(request),
@@ -127,16 +127,16 @@ impl Control {
     /// Reads what workers have counted since the last time.
     fn read_counters(&mut self) {
         let table = self.writer.table();
-        self.peaks.look(&table, now());
+        self.peaks.read(&table, now());
         self.check_sources();
-        for line in self.shortages.look(&table, &self.sources, now()) {
+        for line in self.shortages.check(&table, &self.sources, now()) {
             self.event_log.note(Level::Warn, EventKind::Host, line);
         }
     }
 
     /// Notes which addresses to connect from this host has lost, or got.
     pub(super) fn check_sources(&mut self) {
-        for Line { held, text } in self.sources.look(self.writer.config().written(), now(), holds) {
+        for Line { held, text } in self.sources.check(self.writer.config().written(), now(), holds) {
             let level = if held { Level::Info } else { Level::Error };
             self.event_log.note(level, EventKind::Host, text);
         }

@@ -133,9 +133,9 @@ impl Control {
         let written =
             self.writer.reload(config, sockets, |config| monitor.reconfigure(config, now(), event_log));
         if let Some(prepared) = access_log {
-            self.access_log.go_over(prepared);
+            self.access_log.apply(prepared);
         }
-        let removed = self.totals.follow(&self.writer.table());
+        let removed = self.totals.update(&self.writer.table());
         self.on_written(written);
         self.log_commit(&before, &changes, &removed);
         changes
@@ -195,7 +195,7 @@ impl Control {
     }
 }
 
-/// Why a file that is still being read is not gone over to.
+/// Why a file that is still being read is not used.
 fn unread(path: &Path, since: Duration) -> Refusal {
     Refusal::from(Failure::Config(Config::unread(path, Duration::from_secs(since.as_secs()))))
 }

@@ -70,7 +70,7 @@ impl Control {
         let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
         let failing = Waker::new().and_then(|waker| poll(Arc::new(waker))).map_err(no_waker)?;
         let mut totals = Totals::default();
-        totals.follow(&writer.table());
+        totals.update(&writer.table());
         let mut reloads = Reloads::default();
         reloads.on_load();
         let (query_sender, queries) = QuerySender::new(workers);

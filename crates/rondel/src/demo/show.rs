@@ -1,15 +1,17 @@
 //! The backends of the demo, and what is done to them: by keys, or by a script.
 
+use std::io;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
-use std::{io, thread};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::backend::Backend;
 use super::script::Script;
-use super::{tell, traffic};
+use super::tell;
+use super::traffic;
 
 /// Reaches the thread of the demo, which has all of it but the balancer.
 #[derive(Clone, Debug)]

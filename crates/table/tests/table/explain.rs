@@ -85,7 +85,7 @@ fn check(
     assert_eq!(found, outcome);
 }
 
-/// A table with a listener of this target_role, what it was built from, and what was known then.
+/// A table with a listener of this target role, what it was built from, and what was known then.
 fn table(config: &Config, target_role: TargetRole, known: &str) -> (Table, config::Pool, PoolInputs) {
     let mut config = config.clone();
     let like = Config::forward(address(9), &[address(0)]).listeners.remove(0);

@@ -1,4 +1,4 @@
-//! What becomes of established connections when their backend goes down, or its tier serves no longer.
+//! Established connections when their backend goes down, or when their tier stops serving.
 
 use crate::failover::actor::{PROBE, Played, asks, pair, served};
 use crate::failover::heard;
@@ -7,7 +7,7 @@ use crate::peers::End;
 use crate::setup::Setup;
 
 #[test]
-fn connections_to_who_is_down_live_on() {
+fn by_default_connections_to_a_backend_that_is_down_continue() {
     let [a, b] = pair(Played::Replica, Played::Replica);
     let lb = Lb::start(&Setup::to_with(PROBE, &[a.target(), b.target()]));
     let mut sessions = [served(&lb), served(&lb)];
@@ -20,7 +20,7 @@ fn connections_to_who_is_down_live_on() {
 }
 
 #[test]
-fn connections_to_who_is_down_are_closed_if_told_so() {
+fn with_on_down_close_connections_to_a_backend_that_is_down_are_closed() {
     let [a, b] = pair(Played::Replica, Played::Replica);
     let lb = Lb::start(&Setup::to_with(&format!("{PROBE}, on_down: close"), &[a.target(), b.target()]));
     let mut sessions = [served(&lb), served(&lb)];
@@ -39,7 +39,7 @@ fn connections_to_who_is_down_are_closed_if_told_so() {
 }
 
 #[test]
-fn a_backup_that_serves_no_longer_may_lose_its_connections() {
+fn with_on_demotion_close_a_backup_that_stops_serving_loses_its_connections() {
     let [a, b] = pair(Played::Ill, Played::Replica);
     let settings = format!("{PROBE}, on_demotion: close");
     let lb = Lb::start(&Setup::to_with(&settings, &[a.target(), b.target().with("tier: backup")]));
