@@ -9,7 +9,7 @@ use driver::{Errno, Fd, ListenGroup};
 
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
-use crate::links::EndId;
+use crate::link::EndId;
 use crate::world::World;
 
 /// All listening sockets of a run.
