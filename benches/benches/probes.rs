@@ -1,7 +1,7 @@
-//! What probing costs: the CPU time of a thread that probes 500 backends, each once a second.
+//! The cost of probes: the CPU time of a thread that probes 500 backends, each once per second.
 //!
-//! `cargo bench --package benches --bench probes`. The backends are in another thread, on loopback; what the kernel does
-//! for a probe in the prober's name is counted, both ends of the loopback among it.
+//! `cargo bench --package benches --bench probes`. The backends are in another thread, on loopback. The kernel's
+//! work for the prober is counted, including both ends of the loopback.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -35,12 +35,12 @@ fn main() {
     }
 }
 
-/// Microseconds for each probe, for a share of 1.
+/// Microseconds per probe, for a share of 1.
 fn cost_unit(probes: u32) -> f64 {
     MEASURED.as_secs_f64() * 1e6 / f64::from(probes)
 }
 
-/// How many probes ended, and which share of the time this thread was on a CPU.
+/// The number of probes that ended, and the share of the time this thread was on a CPU.
 async fn measure(targets: Vec<Target>) -> (u32, f64) {
     let mut prober = Prober::new(1);
     let pool: Arc<str> = "backends".into();
@@ -55,13 +55,13 @@ async fn measure(targets: Vec<Target>) -> (u32, f64) {
             ended += 1;
         }
     };
-    assert!(timeout(MEASURED, count).await.is_err(), "it probes for ever");
+    assert!(timeout(MEASURED, count).await.is_err(), "it probes without end");
     let share = cpu().saturating_sub(begun).as_secs_f64() / MEASURED.as_secs_f64();
     assert!(prober.statuses().all(|(_, status)| status.verdict == Verdict::Up));
     (ended, share)
 }
 
-/// How long this thread has been on a CPU.
+/// The CPU time of this thread.
 fn cpu() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().expect("it runs forward")
 }
@@ -89,7 +89,7 @@ fn target(address: SocketAddr, kind: &Kind) -> Target {
     Target { address, probe: Arc::new(probe) }
 }
 
-/// Backends with an address each, in a thread of their own.
+/// Backends with an address each, on another thread.
 fn serve() -> Vec<SocketAddr> {
     let listeners: Vec<TcpListener> = (0..BACKENDS).map(listen).collect();
     let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();

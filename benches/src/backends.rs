@@ -8,17 +8,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::process::{self, Cores, Output, Place, Process};
 use crate::workshop::Workshop;
 
-/// Servers that run. They end with this value.
+/// Running servers. They end with this value.
 #[derive(Debug)]
 pub(crate) struct Backends {
-    /// Where they listen.
+    /// Their addresses.
     pub(crate) addresses: Vec<SocketAddr>,
     _process: Process,
 }
 
 impl Backends {
-    /// Two backends with the pages of all cases, served by one nginx with a process for each core: more of them would wait
-    /// for each other, and what `direct` does without would be held against the balancers.
+    /// Two backends with the pages of all cases, served by one nginx with a process for each core: more of them
+    /// would wait for each other, which `direct` would avoid and balancers would not.
     pub(crate) fn http(workshop: &Workshop, cores: Cores, site: Site<'_>) -> io::Result<Self> {
         write_pages(workshop)?;
         Self::start(workshop, cores, site, 2, |name, addresses| {
@@ -29,7 +29,7 @@ impl Backends {
         })
     }
 
-    /// One iperf3: what it is told on one connection is about the others, so all have to come to the same.
+    /// One iperf3: connections of one test refer to each other, so all have to reach the same server.
     pub(crate) fn iperf3(workshop: &Workshop, cores: Cores, site: Site<'_>) -> io::Result<Self> {
         Self::start(workshop, cores, site, 1, |_, addresses| {
             let (ip, port) = (addresses[0].ip().to_string(), addresses[0].port().to_string());
@@ -59,17 +59,17 @@ impl Backends {
     }
 }
 
-/// Where backends stand.
+/// The addresses of backends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Site<'a> {
-    /// Where everything stands.
+    /// The usual addresses.
     Here,
-    /// In a network namespace, which has a loopback of its own. The ports differ all the same: one cannot be taken for the other.
+    /// In a network namespace with its own loopback. The ports differ anyway, to avoid confusion.
     Inside(&'a str),
 }
 
 impl<'a> Site<'a> {
-    // All below the range that outgoing connections take their ports from.
+    // All below the range of ephemeral ports.
     fn first_port(self) -> u16 {
         match self {
             Self::Here => 21000,
@@ -95,7 +95,7 @@ fn write_pages(workshop: &Workshop) -> io::Result<()> {
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("16k"), vec![b'r'; 1 << 14])?;
     fs::write(folder.join("1m"), vec![b'r'; 1 << 20])?;
-    // Its workers drop root where the master has it; the files have to be read all the same.
+    // Its workers drop root privileges, and still have to read the files.
     for path in [workshop.folder.clone(), folder] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     }

@@ -1,4 +1,4 @@
-//! The closed list of what is measured, and what is promised of it.
+//! The closed list of cases, and their goals.
 
 use crate::figures::{Figure, Phase, Unit};
 use crate::peers::Peer;
@@ -25,7 +25,7 @@ pub(crate) static CASES: [Case; 15] = [
         name: "small-4000",
         title: "small requests, kept alive, 4 000 connections",
         unit: Unit::Request,
-        // Longer, so that opening them weighs little.
+        // Longer, so that opening them matters little.
         work: Work::Requests(Requests { connections: 4000, stretch: 2, ..SMALL }),
         goals: &[cpu(0.60), CPU_FIXED, ADDED_P99, ADDED_P999],
         bars: CPU_BARS,
@@ -105,7 +105,7 @@ pub(crate) static CASES: [Case; 15] = [
     },
     Case {
         name: "beside-stuck",
-        title: "small requests at a fixed rate beside 1 000 clients who do not read what they asked for",
+        title: "small requests at a fixed rate beside 1 000 clients that do not read their responses",
         unit: Unit::Request,
         work: Work::Beside { requests: Requests { connections: 64, ..SMALL }, stuck: 1000 },
         goals: &[
@@ -146,61 +146,61 @@ pub(crate) static CASES: [Case; 15] = [
     },
 ];
 
-/// One thing that is measured.
+/// A case.
 #[derive(Debug)]
 pub(crate) struct Case {
-    /// On the command line and of its picture.
+    /// Its name on the command line and of its picture.
     pub(crate) name: &'static str,
-    /// What people read.
+    /// Its title.
     pub(crate) title: &'static str,
-    /// What costs are divided by.
+    /// The unit of costs.
     pub(crate) unit: Unit,
-    /// What is done.
+    /// The work.
     pub(crate) work: Work,
-    /// What is compared, and what is promised of it.
+    /// Its comparisons and goals.
     pub(crate) goals: &'static [WaitFor],
-    /// What its picture shows: a bar for each, of one kind.
+    /// The figures in its picture: one bar each, of one kind.
     pub(crate) bars: &'static [(Figure, Phase)],
 }
 
 /// The kinds of work; each has a file in `trials`.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// HTTP requests: as many as can be, then at a fixed rate.
+    /// HTTP requests: at full load, then at a fixed rate.
     Requests(Requests),
-    /// Bytes from the client to the backend, as many as can be.
+    /// Bytes from the client to the backend, at full load.
     Streams {
-        /// At a time.
+        /// Concurrent streams.
         streams: u32,
     },
-    /// Connections that do nothing.
+    /// Idle connections.
     Idle {
-        /// At a time.
+        /// Their number.
         connections: u32,
     },
     /// Requests at a fixed rate, without and with reloads of the balancer.
     Reload(Requests),
-    /// Requests at a fixed rate, without and with others there who are stuck.
+    /// Requests at a fixed rate, without and with stuck clients.
     Beside {
-        /// Of those who read.
+        /// The clients that read.
         requests: Requests,
-        /// How many there are who asked for 2^20 bytes and read none.
+        /// The number of clients that request 2^20 bytes and read none.
         stuck: u32,
     },
-    /// As many requests as can be, with one worker and with two.
+    /// Requests at full load, with one worker and with two.
     TwoWorkers(Requests),
-    /// As many requests as can be, without and with everything that tells how it is.
+    /// Requests at full load, without and with all monitoring.
     Watched(Requests),
 }
 
 /// How requests are made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requests {
-    /// At a time.
+    /// Concurrent requests.
     pub(crate) connections: u32,
-    /// What is asked for.
+    /// The page.
     pub(crate) page: Page,
-    /// Whether each request has a connection of its own.
+    /// Whether each request has its own connection.
     pub(crate) close: bool,
     /// How many times longer than others it runs.
     pub(crate) stretch: u32,
@@ -216,10 +216,10 @@ const CPU_BARS: &[(Figure, Phase)] = &[(Figure::CpuUs, Phase::Full)];
 
 const SMALL: Requests = Requests { connections: 1, page: Page::Small, close: false, stretch: 1 };
 
-/// What the backends serve.
+/// A page of the backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
-    /// A line.
+    /// One line.
     Small,
     /// 2^14 bytes.
     Kib16,
@@ -236,7 +236,7 @@ impl Page {
         }
     }
 
-    /// How many units of its case one of it is.
+    /// How many units of its case one page is.
     pub(crate) fn units(self) -> f64 {
         match self {
             Self::Small | Self::Mib1 => 1.0,
@@ -245,27 +245,27 @@ impl Page {
     }
 }
 
-/// A comparison, and its limit where one is promised.
+/// A comparison, and its limit if there is a goal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitFor {
     /// What is compared.
     pub(crate) rule: Rule,
-    /// The promise: the median over the rounds is not above.
+    /// The goal: the median over the rounds is at most this.
     pub(crate) at_most: Option<f64>,
 }
 
-/// How a round is turned into one number.
+/// How a round becomes one number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rule {
-    /// Ours by the best of the peers.
+    /// Ours divided by the best rival.
     Best(Phase, Figure),
-    /// Ours by ours as it was.
+    /// Ours divided by our previous revision.
     Before(Phase, Figure),
-    /// As the first, of what is more than without a balancer.
+    /// As the first, for what is added to the figure without a balancer.
     Added(Phase, Figure),
-    /// Ours in the first phase by ours in the second.
+    /// Ours in the first phase divided by ours in the second.
     Own(Figure, Phase, Phase),
-    /// Failed requests of ours.
+    /// Our failed requests.
     NoneFailed(Phase),
 }
 
@@ -273,7 +273,7 @@ const fn cpu(at_most: f64) -> WaitFor {
     WaitFor { rule: Rule::Best(Phase::Full, Figure::CpuUs), at_most: Some(at_most) }
 }
 
-// Latency must not be bought with CPU time, nor the other way round; so both are there where one is promised.
+// Neither latency nor CPU time may be improved at the cost of the other; so both are listed if one has a goal.
 const CPU_FULL: WaitFor = WaitFor { rule: Rule::Best(Phase::Full, Figure::CpuUs), at_most: None };
 const CPU_FIXED: WaitFor = WaitFor { rule: Rule::Best(Phase::Fixed, Figure::CpuUs), at_most: None };
 const ADDED_P99: WaitFor = WaitFor { rule: Rule::Added(Phase::Fixed, Figure::P99Us), at_most: None };
@@ -284,12 +284,12 @@ impl Work {
     pub(crate) fn suits(&self, peer: Peer) -> bool {
         match self {
             Self::Requests(_) | Self::Streams { .. } => true,
-            // Nothing holds memory for them in the other two, and splicing is of no moment to what does not move.
+            // The other two need no memory for them, and splicing does not matter to idle connections.
             Self::Idle { .. } => !matches!(peer, Peer::Direct | Peer::Kernel | Peer::HaproxySplice),
             Self::Reload(_) | Self::Beside { .. } | Self::TwoWorkers(_) => {
                 matches!(peer, Peer::Haproxy | Peer::Nginx | Peer::Rondel | Peer::RondelBefore)
             }
-            // Each can be watched in other ways.
+            // Each of the others has other monitoring.
             Self::Watched(_) => matches!(peer, Peer::Rondel | Peer::RondelBefore),
         }
     }
@@ -303,7 +303,7 @@ mod tests {
     fn names_are_short_and_each_is_one_case() {
         let mut names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
         assert!(names.iter().all(|name| name.len() <= 12), "{names:?}");
-        // More does not fit above a picture.
+        // A longer title does not fit above a picture.
         assert!(CASES.iter().all(|case| case.title.len() <= 90));
         names.sort_unstable();
         names.dedup();

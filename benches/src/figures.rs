@@ -1,4 +1,4 @@
-//! The words of the results: what is measured, in which phase, of whom.
+//! The terms of the results: figures, phases and units.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::peers::Peer;
 
-/// What a unit of work is.
+/// A unit of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Unit {
     /// One HTTP request and its response.
@@ -34,25 +34,25 @@ impl Unit {
     }
 }
 
-/// What a balancer does while it is measured. A case has one or two of them, and a table for each.
+/// What a balancer does while it is measured. A case has one or two phases, and a table for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Phase {
-    /// As much as it can.
+    /// Full load.
     Full,
     /// The same rate for all.
     Fixed,
-    /// The same rate, while it reloads its configuration.
+    /// The same rate, during reloads.
     Reloading,
-    /// The same rate, beside connections that are stuck.
+    /// The same rate, beside stuck connections.
     Beside,
-    /// Holding connections that do nothing.
+    /// Idle connections.
     Idle,
-    /// As much as it can, with two workers.
+    /// Full load, with two workers.
     TwoWorkers,
-    /// As much as it can, and not watched at all.
+    /// Full load, without monitoring.
     Unwatched,
-    /// As much as it can, and watched in every way.
+    /// Full load, with all monitoring.
     Watched,
 }
 
@@ -71,42 +71,42 @@ impl Phase {
     }
 }
 
-/// A number that a trial yields; in the order of the columns.
+/// A figure of a trial, in the order of the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Figure {
-    /// Requests a second that were asked for.
+    /// Requested requests per second.
     Asked,
-    /// Reloads that were done.
+    /// Completed reloads.
     Reloads,
-    /// Units of work done, a second.
+    /// Units of work per second.
     Throughput,
-    /// CPU time of the balancer for a unit, in microseconds.
+    /// CPU time of the balancer per unit, in microseconds.
     CpuUs,
-    /// CPU time of the whole machine for a unit, in microseconds.
+    /// CPU time of the whole machine per unit, in microseconds.
     MachineUs,
     /// How busy the core of load and backends was, in percent.
     LoadCorePercent,
-    /// Context switches of the balancer for a unit.
+    /// Context switches of the balancer per unit.
     Switches,
-    /// Those of them that it did not choose.
+    /// Involuntary ones of them.
     SwitchesForced,
-    /// Its own memory while it works, in bytes.
+    /// Its private memory under load, in bytes.
     Memory,
-    /// Its own memory for each connection that it holds, in bytes.
+    /// Its private memory per held connection, in bytes.
     ConnectionMemory,
-    /// Half of the requests took no longer, in microseconds.
+    /// The median latency, in microseconds.
     P50Us,
-    /// 99 of 100 took no longer.
+    /// The 99th percentile.
     P99Us,
-    /// 999 of 1000 took no longer.
+    /// The 99.9th percentile.
     P999Us,
-    /// Requests that failed.
+    /// Failed requests.
     Failed,
 }
 
 impl Figure {
-    /// The head of its column.
+    /// The title of its column.
     pub(crate) fn label(self, unit: Unit) -> String {
         let unit = unit.name();
         match self {
@@ -133,7 +133,7 @@ impl Figure {
     }
 }
 
-/// Three digits or all before the point, in groups of three.
+/// Three digits or the whole integer part, in groups of three.
 pub(crate) fn number(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude.fract() == 0.0 && magnitude < 1000.0 {
@@ -159,19 +159,19 @@ pub(crate) fn number(value: f64) -> String {
     format!("{sign}{}", groups.join(" "))
 }
 
-/// What one trial yielded.
+/// The figures of one trial.
 pub(crate) type Figures = BTreeMap<Figure, f64>;
 
 /// One trial: a peer in one phase of one round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Sample {
-    /// From 1.
+    /// Starting at 1.
     pub(crate) round: u32,
-    /// Who was measured.
+    /// The peer.
     pub(crate) peer: Peer,
-    /// Doing what.
+    /// The phase.
     pub(crate) phase: Phase,
-    /// With what result.
+    /// The figures.
     pub(crate) figures: Figures,
 }
 

@@ -1,6 +1,6 @@
-//! What the reference forwarders have in common: how they are called, how they listen, whose turn it is.
+//! Shared parts of the reference forwarders: arguments, listening socket, and rotation.
 //!
-//! How bytes are moved is what they differ in, and what is measured; nothing of that is here.
+//! They differ in how bytes are relayed, which is what is measured; nothing of that is here.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -9,26 +9,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What a forwarder was asked to do.
+/// The arguments of a forwarder.
 #[derive(Debug)]
 pub struct Task {
-    /// Where it accepts.
+    /// The address to accept on.
     pub listen: SocketAddr,
-    /// Where it connects.
+    /// The addresses to connect to.
     pub rotation: Rotation,
 }
 
-/// The backends, and whose turn it is.
+/// The backends, and the rotation.
 #[derive(Debug)]
 pub struct Rotation {
     backends: Vec<SocketAddr>,
     cursor: AtomicUsize,
 }
 
-/// One buffer of this size per direction, for as long as the connection lives.
+/// The size of a buffer, one per direction, for as long as the connection lives.
 pub const BUFFER_SIZE: usize = 16 * 1024;
 
-/// Runs `forward` with what the command line `NAME LISTEN BACKEND...` says; it ends when a listening socket fails.
+/// Runs `forward` with the command line `NAME LISTEN BACKEND...`; it ends when a listening socket fails.
 pub fn run(name: &str, forward: impl FnOnce(Task) -> io::Result<()>) -> ExitCode {
     let arguments: Result<Vec<SocketAddr>, _> = std::env::args().skip(1).map(|word| word.parse()).collect();
     let Ok([listen, backends @ ..]) = arguments.as_deref() else {
@@ -46,11 +46,11 @@ pub fn run(name: &str, forward: impl FnOnce(Task) -> io::Result<()>) -> ExitCode
     }
 }
 
-/// A socket that listens at `address`, beside others that do.
+/// A socket that listens at `address`, beside other sockets.
 ///
 /// # Errors
 ///
-/// The kernel does not let it.
+/// If the kernel refuses it.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -61,7 +61,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Rotation {
-    /// These backends in their order; none if there are none.
+    /// These backends in order; none if there are none.
     fn of(backends: &[SocketAddr]) -> Option<Self> {
         (!backends.is_empty()).then(|| Self { backends: backends.to_vec(), cursor: AtomicUsize::new(0) })
     }
@@ -77,7 +77,7 @@ fn usage(name: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Length of the kernel's queue of connections not yet accepted; the kernel clips it.
+/// The length of the accept queue; the kernel clips it.
 const BACKLOG: i32 = 4096;
 
 #[cfg(test)]

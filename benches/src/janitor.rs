@@ -1,4 +1,4 @@
-//! The thread to the janitor: it is told of all that has to be gone when this process is.
+//! The connection to the janitor, which is told what has to be removed when this process ends.
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What the janitor cleans up after this process, unless it is told that it is done.
+/// What the janitor cleans up after this process, unless that is done before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Thing<'a> {
-    /// A group of processes, by the number of the first.
+    /// A process group, by the number of its first process.
     Group(u32),
     /// A network namespace.
     Namespace(&'a str),
-    /// A folder with all in it.
+    /// A folder with its contents.
     Folder(&'a Path),
 }
 
@@ -27,10 +27,10 @@ impl Thing<'_> {
     }
 }
 
-/// The process that cleans up when this one is gone.
+/// The process that cleans up after this one.
 #[derive(Debug)]
 pub(crate) struct Janitor {
-    /// `None` once it was sent to work.
+    /// `None` once it was started to clean up.
     process: Mutex<Option<(Child, ChildStdin)>>,
 }
 
@@ -46,7 +46,7 @@ impl Janitor {
         Ok(Self { process: Mutex::new(Some((child, input))) })
     }
 
-    /// Runs `make`, which makes a thing and says which, and tells of it before anything can come between.
+    /// Runs `make`, which creates a thing and returns it, and reports it before anything can interrupt.
     pub(crate) fn making<T>(
         &self,
         make: impl FnOnce() -> io::Result<T>,
@@ -61,16 +61,16 @@ impl Janitor {
         Ok(new)
     }
 
-    /// Tells that this is gone already.
+    /// Reports that this is removed already.
     pub(crate) fn gone(&self, thing: Thing<'_>) {
         if let Some((_, input)) = self.lock().as_mut() {
-            // A janitor that is gone cannot be told.
+            // An ended janitor cannot be told.
             let _ = writeln!(input, "done {}", thing.line());
         }
     }
 
-    /// Sends it to work and waits until it is through; nothing can be made afterwards. Whoever holds the guard keeps other
-    /// threads from ending the process in another way.
+    /// Lets it clean up and waits for it; nothing can be created afterwards. While a thread holds the guard, other
+    /// threads cannot end the process in another way.
     pub(crate) fn clean_up(&self) -> impl Drop + '_ {
         let mut process = self.lock();
         if let Some((mut child, input)) = process.take() {

@@ -1,3 +1,3 @@
-//! What the programs of the benchmark share.
+//! Shared code of the benchmark programs.
 
 pub mod forwarder;

@@ -1,4 +1,4 @@
-//! Programs that make load, and what they say of it.
+//! Load generators, and their reports.
 
 pub(crate) mod generate;
 pub(crate) mod iperf3;
@@ -12,18 +12,18 @@ use crate::peers::Stand;
 use crate::process::{self, Beats, Cores, Output};
 use crate::workshop::Workshop;
 
-/// What the load did.
+/// The result of a load.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Done {
-    /// Requests, or bytes where there are none.
+    /// Requests, or bytes if there are none.
     pub(crate) amount: f64,
-    /// The same, with those before and after that are not counted: they cost as much.
+    /// The same, including those before and after the counted time: they cost as much.
     pub(crate) amount_paid: f64,
-    /// In how long the first were done.
+    /// The time of the counted ones.
     pub(crate) seconds: f64,
-    /// Requests that failed, for whatever reason.
+    /// Requests that failed, for any reason.
     pub(crate) failed: u64,
-    /// What the program says of latency.
+    /// The reported latency.
     pub(crate) latency: Latency,
 }
 
@@ -35,12 +35,12 @@ pub(crate) struct Latency {
     pub(crate) p999: Option<f64>,
 }
 
-/// What a load did, and what that cost.
+/// The result of a load, and its cost.
 #[derive(Clone, Debug)]
 pub(crate) struct Cost {
     pub(crate) done: Done,
     pub(crate) spent: Spent,
-    /// The balancer's own memory, in bytes, while it worked.
+    /// The balancer's private memory under load, in bytes.
     pub(crate) memory: Option<u64>,
 }
 
@@ -49,18 +49,18 @@ pub(crate) struct Cost {
 pub(crate) struct Load {
     /// Where it runs.
     pub(crate) cores: Cores,
-    /// How long it takes, about.
+    /// How long it takes, approximately.
     pub(crate) seconds: u32,
-    /// What is started.
+    /// The command.
     pub(crate) command: Vec<String>,
-    /// What understands what that prints.
+    /// The parser of its output.
     pub(crate) parse: fn(&str) -> Result<Done, String>,
 }
 
 impl Load {
-    /// Runs it on a peer, and measures that.
+    /// Runs it on a peer, and measures the cost.
     pub(crate) fn run(&self, workshop: &Workshop, stand: &Stand) -> io::Result<Cost> {
-        // Late enough that all memory it needs is in use.
+        // Late enough that all needed memory is in use.
         let first = Duration::from_secs(self.seconds.into()).mul_f64(0.7);
         let mut memory = None;
         let mut cost = self.run_while(workshop, stand, Beats { first, period: END_LIMIT }, &mut || {
@@ -71,7 +71,7 @@ impl Load {
         Ok(cost)
     }
 
-    /// The same, and does something at each of the `beats` meanwhile.
+    /// The same with an action at each of the `beats`.
     pub(crate) fn run_while(
         &self,
         workshop: &Workshop,
@@ -93,5 +93,5 @@ impl Load {
     }
 }
 
-/// More than it takes to close what is open, and to wait for what does not answer.
+/// More than it takes to close open connections, and to wait for late responses.
 const END_LIMIT: Duration = Duration::from_secs(30);

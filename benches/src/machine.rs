@@ -1,11 +1,11 @@
-//! What was measured on: a figure means nothing without it.
+//! The machine of a measurement: without it, figures mean nothing.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-/// The machine and the versions of what ran on it.
+/// The machine, and the versions of the programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// The release of the kernel.
@@ -14,22 +14,22 @@ pub(crate) struct Machine {
     pub(crate) processor: String,
     /// Processors that are online.
     pub(crate) processors: usize,
-    /// What each program says of itself.
+    /// The version output of each program.
     pub(crate) versions: Vec<String>,
 }
 
-/// When something was measured, of what, and how much.
+/// When, at which revision and how long something was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Occasion {
     /// The day, as `2026-11-22`.
     pub(crate) date: String,
-    /// The commit of this repository; `-dirty` if it was not all of it.
+    /// The commit of this repository; `-dirty` with uncommitted changes.
     pub(crate) revision: String,
-    /// How often each was measured.
+    /// The number of rounds.
     pub(crate) rounds: u32,
-    /// How long each time.
+    /// The duration of each.
     pub(crate) seconds: u32,
-    /// The fixed rate, in percent of the least full load of those that are compared.
+    /// The fixed rate, in percent of the least full load among the compared peers.
     pub(crate) rate_percent: u32,
 }
 
@@ -57,7 +57,7 @@ impl Machine {
         }
     }
 
-    /// The version without what the builder added: `6.18.44-fc` is `6.18`.
+    /// The version without the builder's suffix: `6.18.44-fc` is `6.18`.
     pub(crate) fn kernel_short(&self) -> String {
         self.kernel.split('.').take(2).collect::<Vec<_>>().join(".")
     }
@@ -78,7 +78,7 @@ impl Occasion {
     }
 }
 
-/// What a program says first, wherever it says it; `None` if it is not there.
+/// The first line of a program's version output, on either stream; `None` if it is not installed.
 fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let said =

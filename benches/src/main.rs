@@ -1,26 +1,27 @@
-//! The command `bench`: measures rondel beside others, and writes down what came of it. `scripts/bench` builds and starts it.
+//! The command `bench`: measures rondel beside other balancers, and reports the results. `scripts/bench` builds and
+//! starts it.
 
-mod cases; // What is measured. Start here.
-mod rounds; // In which order.
+mod cases; // The cases. Start here.
+mod rounds; // Their order.
 
-mod backends; // What stands there,
-mod load; // under which load,
+mod backends; // The servers,
+mod load; // the load,
 mod measure;
-mod peers; // who is before it,
-mod trials; // how one of them is measured once, // by which counters.
+mod peers; // the balancers between them,
+mod trials; // and one measurement of one of them.
 
-mod figures; // What comes of it,
+mod figures; // The results,
 mod machine;
 mod report;
 mod statistics;
-mod verdict; // what that says, // and how it is told.
+mod verdict; // and their comparison with the goals.
 
 mod janitor;
 mod namespace;
 mod proc;
 mod process;
 mod wait;
-mod workshop; // What all of it stands on.
+mod workshop; // The environment of all of it.
 
 use std::env;
 use std::io;
@@ -43,30 +44,31 @@ use crate::workshop::Workshop;
 #[derive(Debug, Parser)]
 #[command(name = "scripts/bench", bin_name = "scripts/bench")]
 struct Options {
-    /// What to measure; all that there is, if nothing is named
+    /// The cases to measure; all of them by default
     #[arg(value_name = "CASE", value_parser = PossibleValuesParser::new(CASES.iter().map(|case| case.name)))]
     cases: Vec<String>,
-    /// How often each is measured [default: 5]
+    /// The number of rounds [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// How long each is measured [default: 5]
+    /// The seconds of each [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: Option<u32>,
-    /// The fixed rate, in percent of the least full load of rondel, haproxy and nginx [default: 25: about half of what the
-    /// backends can answer, and the load can ask for one by one, on the core that they share]
+    /// The fixed rate, in percent of the least full load of rondel, haproxy and nginx [default: 25: about half of
+    /// what backends and load, which share a core, can do]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rate: Option<u32>,
-    /// One round of a second, unless said otherwise: shows that it works, and not more
+    /// One round of one second by default: only shows that it works
     #[arg(long)]
     quick: bool,
-    /// Who takes part
+    /// The peers that take part
     #[arg(long, value_name = "PEER,...", value_delimiter = ',')]
     peers: Option<Vec<Peer>>,
-    /// Where the results go; without it benches/results/linux-KERNEL-DATE, but a temporary folder with --quick. Cases that
-    /// are there already and not measured now stay, if they were measured on such a machine
+    /// The folder of the results; by default benches/results/linux-KERNEL-DATE, and a temporary folder with
+    /// --quick. Cases that are there already and not measured now are kept, if they were measured on the same kind
+    /// of machine
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
-    /// Name the cases and the peers, and measure nothing
+    /// List the cases and the peers, and measure nothing
     #[arg(long)]
     list: bool,
 }
@@ -85,7 +87,7 @@ fn main() -> ExitCode {
     }
     let done = Workshop::open().and_then(|workshop| {
         let done = measure(&options, &workshop);
-        // Whoever is interrupted while this works ends by the signal, not by what came of it.
+        // If the benchmark is interrupted meanwhile, the process ends by the signal, not by this result.
         drop(workshop.janitor.clean_up());
         done
     });
@@ -110,7 +112,7 @@ fn list() {
     }
 }
 
-/// Whether all was run that was asked for.
+/// Whether everything requested was run.
 enum Complete {
     Yes,
     No,
@@ -131,7 +133,7 @@ fn measure(options: &Options, workshop: &Workshop) -> io::Result<Complete> {
     let namespace = peers.contains(&Peer::Kernel).then(|| Namespace::new(&workshop.janitor));
     let namespace = namespace.and_then(|made| {
         made.inspect_err(|error| {
-            // A container has no right to it, root or not.
+            // A container has no permission for it, even as root.
             peers.retain(|&peer| peer != Peer::Kernel);
             left_out.push(format!("{}: {error}", Peer::Kernel.name()));
         })
@@ -160,7 +162,7 @@ fn measure(options: &Options, workshop: &Workshop) -> io::Result<Complete> {
         let yielded = CaseResults::new(case, occasion.clone(), outcome.samples, outcome.problems);
         println!("{}", report::markdown::case(&yielded));
         results.put(yielded);
-        // At once, so that whoever interrupts the rest has this.
+        // At once, so that an interruption keeps this result.
         results.write(&folder)?;
     }
     println!("{}", report::markdown::promises(&results.cases));
@@ -168,7 +170,7 @@ fn measure(options: &Options, workshop: &Workshop) -> io::Result<Complete> {
     Ok(complete)
 }
 
-/// Where the results go. Quick ones are no results that anyone should keep.
+/// The folder of the results. Quick ones are not worth keeping.
 fn folder(options: &Options, machine: &Machine, occasion: &Occasion) -> PathBuf {
     if let Some(folder) = &options.results {
         return folder.clone();
@@ -183,7 +185,7 @@ fn folder(options: &Options, machine: &Machine, occasion: &Occasion) -> PathBuf 
     ))
 }
 
-/// Who takes part, and who would but cannot.
+/// The peers that take part, and those that cannot.
 fn peers(options: &Options) -> (Vec<Peer>, Vec<String>) {
     let all = || Peer::value_variants().iter().copied().filter(|peer| peer.is_usual()).collect();
     let mut peers = options.peers.clone().unwrap_or_else(all);

@@ -1,4 +1,4 @@
-//! What a balancer and the machine have spent between two moments.
+//! The consumption of a balancer and of the machine between two moments.
 
 use std::fs;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use crate::process::Cores;
 /// Counters of a balancer and of the machine at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
-    /// CPU time of a balancer's threads, in all its processes.
+    /// CPU time of a balancer's threads, over all its processes.
     pub(crate) cpu: Duration,
-    /// How often its threads waited for something. Those of processes that have ended are not in it.
+    /// Voluntary context switches of its threads. Those of ended processes are missing.
     pub(crate) switches_voluntary: u64,
-    /// How often its threads had to give way.
+    /// Involuntary context switches of its threads.
     pub(crate) switches_forced: u64,
-    /// CPU time of the whole machine: what the kernel does for nobody's account is in it, and so are neighbours.
+    /// CPU time of the whole machine, including kernel work of no process, and neighbours.
     pub(crate) machine: Duration,
-    /// How busy the core of load and backends was. Where that is all the time, latency says how long requests waited for
-    /// them, whoever balances.
+    /// How busy the core of load and backends was. If it is busy all the time, latency measures the wait for it,
+    /// whatever balances.
     pub(crate) load_core: Busy,
 }
 
 impl Spent {
-    /// As it stands now; `pid` is the balancer's first process, if it has one.
+    /// The current counters; `pid` is the balancer's first process, if it has one.
     pub(crate) fn now(pid: Option<u32>) -> Self {
         let mut spent = pid.map(Self::of).unwrap_or_default();
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
@@ -42,8 +42,8 @@ impl Spent {
                 spent.switches_voluntary += proc::status_number(&status, "voluntary_ctxt_switches");
                 spent.switches_forced += proc::status_number(&status, "nonvoluntary_ctxt_switches");
             }
-            // Exact to the nanosecond, but without threads that have ended, as the kernel's helpers of io_uring do; those are in
-            // the other, which is exact to two ticks.
+            // Exact to the nanosecond, but without ended threads, such as io_uring's kernel threads; those are in
+            // the other one, which is exact to two ticks.
             let StatCpu { own, children } =
                 StatCpu::of(&fs::read_to_string(format!("/proc/{one}/stat")).unwrap_or_default());
             spent.cpu += if own > living + TWO_TICKS { own } else { living };
@@ -53,7 +53,7 @@ impl Spent {
         spent
     }
 
-    /// What was spent from `earlier` to this.
+    /// The difference to `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(earlier.cpu),
@@ -68,7 +68,7 @@ impl Spent {
     }
 }
 
-/// Memory of a balancer's own, in bytes: of all its processes, without the program itself.
+/// A balancer's private memory in bytes: of all its processes, without the program itself.
 pub(crate) fn memory(pid: u32) -> u64 {
     let own = |pid| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -77,7 +77,7 @@ pub(crate) fn memory(pid: u32) -> u64 {
     proc::tree(pid).into_iter().map(own).sum::<u64>() * 1024
 }
 
-/// The time a thread has run, which is the first number there, in nanoseconds.
+/// The run time of a thread, which is the first number there, in nanoseconds.
 fn schedstat(task: &str) -> Duration {
     let schedstat = fs::read_to_string(format!("{task}/schedstat")).unwrap_or_default();
     Duration::from_nanos(

@@ -1,4 +1,4 @@
-//! A network namespace with a loopback of its own, for the peer that is in the kernel.
+//! A network namespace with its own loopback, for the peer in the kernel.
 
 use std::io;
 use std::process::{self, Command, Stdio};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::janitor::{Janitor, Thing};
 
-/// A network namespace. It goes with this value.
+/// A network namespace. It is removed with this value.
 #[derive(Debug)]
 pub(crate) struct Namespace {
     name: String,
@@ -27,7 +27,7 @@ impl Namespace {
         &self.name
     }
 
-    /// Runs a command in it, to its end.
+    /// Runs a command in it and waits for its end.
     pub(crate) fn run(&self, command: &[&str]) -> io::Result<()> {
         let mut words = vec!["ip", "netns", "exec", &self.name];
         words.extend(command);

@@ -1,4 +1,4 @@
-//! Who is measured. How each is configured and started is in its own file.
+//! The peers. How each is configured and started is in its own file.
 
 mod forwarders;
 mod haproxy;
@@ -18,17 +18,17 @@ use crate::namespace::Namespace;
 use crate::process::{self, Cores, Place, Process};
 use crate::workshop::Workshop;
 
-/// Something that stands between clients and backends; in the order of the tables.
+/// A program between clients and backends; in the order of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Peer {
-    /// Nothing does: clients go to a backend.
+    /// None: clients connect to a backend.
     Direct,
-    /// NAT in the kernel: what forwarding costs at least.
+    /// NAT in the kernel: the minimal cost of forwarding.
     Kernel,
     /// HAProxy.
     Haproxy,
-    /// HAProxy, which may use splice(2).
+    /// HAProxy with splice(2).
     HaproxySplice,
     /// The stream module of nginx.
     Nginx,
@@ -36,16 +36,16 @@ pub(crate) enum Peer {
     Tokio,
     /// The same on tokio-uring.
     TokioUring,
-    /// Ours.
+    /// Rondel.
     Rondel,
-    /// Ours as it was: the program that [`BEFORE`] names, to compare two revisions in one run.
+    /// The previous revision of rondel: the program named by [`BEFORE`], to compare two revisions in one run.
     RondelBefore,
 }
 
-/// The environment variable with the path of a program `rondel` of another revision.
+/// The environment variable with the path of a `rondel` binary of another revision.
 const BEFORE: &str = "RONDEL_BEFORE";
 
-/// Those that ours is held against.
+/// The rivals of rondel.
 pub(crate) const RIVALS: [Peer; 3] = [Peer::Haproxy, Peer::HaproxySplice, Peer::Nginx];
 
 impl Peer {
@@ -63,7 +63,7 @@ impl Peer {
         }
     }
 
-    /// Whether it takes part if nothing else is asked for.
+    /// Whether it takes part by default.
     pub(crate) fn is_usual(self) -> bool {
         self != Self::RondelBefore || self.missing().is_none()
     }
@@ -114,8 +114,8 @@ impl Peer {
         Ok(Stand { address, process: Some(process), namespace: None })
     }
 
-    /// Tells one that runs to read its configuration again, the `number`th time; or does, with `told` false, all that this
-    /// takes except telling it.
+    /// Tells a running peer to read its configuration again, the `number`th time; or, if `told` is false, does
+    /// everything this takes except telling it.
     pub(crate) fn reload(
         self,
         workshop: &Workshop,
@@ -132,13 +132,13 @@ impl Peer {
         }
     }
 
-    /// How many reloads one has done, and how many it refused, by what it says.
+    /// The number of reloads a peer has completed, and of those it rejected, by its output.
     pub(crate) fn reloads_done(self, process: &Process) -> Option<Reloads> {
         matches!(self, Self::Rondel | Self::RondelBefore).then(|| rondel::reloads_done(&process.log()))
     }
 }
 
-/// What became of the reloads that were asked for.
+/// The results of the requested reloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reloads {
     /// The new table is in place.
@@ -147,38 +147,38 @@ pub(crate) struct Reloads {
     pub(crate) refused: u32,
 }
 
-/// What a peer is to do.
+/// The task of a peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Task<'a> {
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) address: SocketAddr,
-    /// Where connections go, in turn.
+    /// The backends, used in turn.
     pub(crate) backends: &'a [SocketAddr],
     /// Threads or processes that do the work.
     pub(crate) workers: u32,
     /// Where they run.
     pub(crate) cores: Cores,
-    /// Whether it is told to reload.
+    /// Whether it will be told to reload.
     pub(crate) reloads: bool,
-    /// How much of what it does it tells.
+    /// Its monitoring.
     pub(crate) watch: Watch,
-    /// For those that live in one.
+    /// For those that run in one.
     pub(crate) namespace: Option<&'a Namespace>,
 }
 
-/// How a balancer is watched.
+/// The monitoring of a balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watch {
-    /// As it is unless it is told otherwise.
+    /// The default.
     Default,
-    /// Not at all.
+    /// None.
     Nothing,
-    /// Metrics, and a log of connections to a file.
+    /// Metrics, and an access log to a file.
     Everything,
 }
 
 impl Task<'_> {
-    /// Where a balancer that is watched tells its metrics.
+    /// The metrics address of a balancer with monitoring.
     pub(crate) fn metrics(&self) -> SocketAddr {
         SocketAddr::new(self.address.ip(), self.address.port() + 100)
     }
@@ -188,14 +188,14 @@ impl Task<'_> {
     }
 }
 
-/// A peer that serves. It ends with this value.
+/// A running peer. It ends with this value.
 #[derive(Debug)]
 pub(crate) struct Stand {
-    /// Where clients connect.
+    /// The address for clients.
     pub(crate) address: SocketAddr,
     /// Its first process, if it has any.
     pub(crate) process: Option<Process>,
-    /// Where clients have to be, if elsewhere.
+    /// The network namespace of clients, if it is another one.
     pub(crate) namespace: Option<String>,
 }
 
@@ -210,8 +210,8 @@ impl Stand {
     }
 }
 
-/// What the listening sockets of all balancers ask for; the kernel clips it to `net.core.somaxconn`.
+/// The accept queue that all balancers request; the kernel clips it to `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
-/// More than any case has.
+/// More than any case needs.
 const CONNECTIONS_MAX: u32 = 6000;

@@ -1,10 +1,10 @@
-//! What `/proc` says: of processes, of sockets, and of the whole machine.
+//! Readers of `/proc`: processes, sockets, and the whole machine.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A process and those it started, and those they started.
+/// A process and its descendants.
 pub(crate) fn tree(pid: u32) -> Vec<u32> {
     let mut tree = vec![pid];
     let mut next = 0;
@@ -18,7 +18,7 @@ pub(crate) fn tree(pid: u32) -> Vec<u32> {
     tree
 }
 
-/// Whether a process is there and not only waits to be reaped.
+/// Whether a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !has_ended(&stat))
 }
@@ -36,7 +36,7 @@ pub(crate) fn tasks(pid: u32) -> Vec<String> {
     entries.flatten().map(|entry| entry.path().display().to_string()).collect()
 }
 
-/// The number behind `key:` in a status file.
+/// The number after `key:` in a status file.
 pub(crate) fn status_number(status: &str, key: &str) -> u64 {
     status
         .lines()
@@ -44,18 +44,19 @@ pub(crate) fn status_number(status: &str, key: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// CPU time, user and system, that `/proc/PID/stat` has for a process: to a tick only, but with what has ended.
+/// CPU time, user and system, of `/proc/PID/stat`: only exact to a tick, but including ended threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StatCpu {
     /// Of its threads, living and ended.
     pub(crate) own: Duration,
-    /// Of its children that have ended.
+    /// Of its ended children.
     pub(crate) children: Duration,
 }
 
 impl StatCpu {
     pub(crate) fn of(stat: &str) -> Self {
-        // The name in parentheses may have spaces; `utime`, `stime`, `cutime` and `cstime` are the 12th to 15th field behind it.
+        // The name in parentheses may contain spaces; `utime`, `stime`, `cutime` and `cstime` are the 12th to 15th
+        // field after it.
         let fields: Vec<u64> = stat
             .rsplit(')')
             .next()
@@ -72,7 +73,7 @@ impl StatCpu {
     }
 }
 
-/// CPU time that a processor, or all of them, have spent on anything, and on anything or nothing.
+/// The busy time and the total time of one processor, or of all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Busy {
     pub(crate) busy: Duration,
@@ -80,7 +81,7 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    /// Out of `/proc/stat`; `processor` is `cpu` for all, or one of them, as `cpu1`.
+    /// Parsed from `/proc/stat`; `processor` is `cpu` for all, or one of them, such as `cpu1`.
     pub(crate) fn of(stat: &str, processor: &str) -> Self {
         let numbers: Vec<u64> = stat
             .lines()
@@ -90,7 +91,7 @@ impl Busy {
             .skip(1)
             .filter_map(|number| number.parse().ok())
             .collect();
-        // user nice system idle iowait irq softirq steal; what was stolen, another machine has used.
+        // user nice system idle iowait irq softirq steal; stolen time was used by another machine.
         let busy = [0, 1, 2, 5, 6].iter().filter_map(|&index| numbers.get(index)).sum();
         Self { busy: ticks(busy), all: ticks(numbers.iter().take(8).sum()) }
     }
@@ -100,13 +101,13 @@ fn ticks(number: u64) -> Duration {
     TICK * u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Whether somebody listens on `address` in the network namespace of a process.
+/// Whether a socket listens on `address` in the network namespace of a process.
 pub(crate) fn listens(pid: u32, address: SocketAddr) -> bool {
     let sockets = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
     sockets_at(&sockets, address.port(), State::Listen) > 0
 }
 
-/// How many connections stand that were accepted on `ports`, in the network namespace of this process.
+/// The number of established connections accepted on `ports`, in the network namespace of this process.
 pub(crate) fn connections_to(ports: &[u16]) -> usize {
     let sockets = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     ports.iter().map(|&port| sockets_at(&sockets, port, State::Established)).sum()
@@ -119,7 +120,7 @@ enum State {
     Listen,
 }
 
-/// How many sockets have `port` as their local one, in a state, out of `/proc/net/tcp`.
+/// The number of sockets with the local port `port` in a state, parsed from `/proc/net/tcp`.
 fn sockets_at(sockets: &str, port: u16, state: State) -> usize {
     let port = format!(":{port:04X}");
     let state = match state {
@@ -137,7 +138,7 @@ fn sockets_at(sockets: &str, port: u16, state: State) -> usize {
         .count()
 }
 
-/// `USER_HZ` is 100 wherever Linux runs these days.
+/// `USER_HZ` is 100 on every current Linux.
 const TICK: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_to_be_reaped_has_ended() {
+    fn a_zombie_has_ended() {
         assert!(has_ended("7 (Z) S) Z 1 7 7 0"));
         assert!(!has_ended("7 (Z) S 1 7 7 0"));
     }

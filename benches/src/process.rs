@@ -1,4 +1,4 @@
-//! Processes that are started pinned to cores, in groups of their own, and ended whole.
+//! Child processes, pinned to cores, in process groups, and ended with their descendants.
 
 use std::fs;
 use std::io;
@@ -16,19 +16,19 @@ use rustix::thread::sched_getaffinity;
 use crate::janitor::{Janitor, Thing};
 use crate::{proc, wait};
 
-/// Where a process runs.
+/// The cores of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cores {
-    /// That of the balancer.
+    /// The core of the balancer.
     Balancer,
-    /// That of load and backends: what a balancer saves is not given to the load.
+    /// The core of load and backends: what a balancer saves does not speed up the load.
     Load,
-    /// Both, for the one case of two workers.
+    /// Both, for the case with two workers.
     Both,
 }
 
 impl Cores {
-    /// As `taskset` and people write it.
+    /// As `taskset` takes it.
     pub(crate) fn list(self) -> &'static str {
         match self {
             Self::Balancer => "0",
@@ -51,7 +51,7 @@ impl Cores {
     }
 }
 
-/// On which cores and in which network namespace a process runs.
+/// The cores and the network namespace of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     /// The cores.
@@ -67,23 +67,23 @@ impl Place<'_> {
     }
 }
 
-/// Where the standard output of a process goes.
+/// The destination of a process's standard output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Output {
-    /// To its log.
+    /// Its log.
     Log,
-    /// To us; and its input comes from us.
+    /// This process, which also has its input.
     Piped,
 }
 
-/// A process that was started, with those that it started. It ends with this value.
+/// A started process with its descendants. It ends with this value.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) child: Child,
     pub(crate) log: PathBuf,
     pub(crate) janitor: Arc<Janitor>,
-    /// Whether its number may be another's by now.
+    /// Whether its number may have been reused.
     pub(crate) reaped: bool,
 }
 
@@ -92,7 +92,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits until it, or one that it started, listens on `address`.
+    /// Waits until it, or a descendant, listens on `address`.
     pub(crate) fn wait_until_listening(&self, address: SocketAddr) -> io::Result<()> {
         let listens =
             wait::until(START_LIMIT, || self.has_ended() || proc::listens(self.child.id(), address));
@@ -106,12 +106,12 @@ impl Process {
         !proc::is_alive(self.pid())
     }
 
-    /// What it wrote so far.
+    /// Its output so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// An error about this process, with the end of what it had to say.
+    /// An error about this process, with the end of its output.
     pub(crate) fn failure(&self, what: &str) -> io::Error {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
@@ -119,7 +119,7 @@ impl Process {
         io::Error::other(format!("{} {what}\n  {end}", self.name))
     }
 
-    /// Sends a signal to it, and to it alone.
+    /// Sends a signal to it alone.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(kill_process(self.group(), signal)?)
     }
@@ -131,21 +131,21 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // At once, for nobody wants what it still holds; a balancer that drains would only keep others waiting.
+        // At once: what it still holds does not matter, and a draining balancer would only delay others.
         if !self.reaped {
             let tree = proc::tree(self.pid());
             let _ = kill_process_group(self.group(), Signal::KILL);
             let _ = self.child.wait();
-            // Until its workers are gone too they hold the port; when init reaps them is another matter.
+            // Its workers hold the port until they have ended; when init reaps them does not matter.
             wait::until(END_LIMIT, || !tree.iter().any(|&pid| proc::is_alive(pid)));
         }
         self.janitor.gone(Thing::Group(self.child.id()));
     }
 }
 
-/// Lets `process` come to its end, and returns what it printed. Meanwhile `act` runs at each of the `beats`.
+/// Waits for the end of `process`, and returns its output. Meanwhile `act` runs at each of the `beats`.
 ///
-/// Another thread reads, because there is no reading with a limit.
+/// Another thread reads, because a read has no timeout.
 #[expect(clippy::disallowed_methods, reason = "the beats are times of day")]
 pub(crate) fn output(
     process: &mut Process,
@@ -156,7 +156,7 @@ pub(crate) fn output(
     let stdout = process.child.stdout.take().expect("it was started with a pipe");
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        // Nobody listens any more if the limit has passed.
+        // If the limit has passed, the receiver is gone.
         let _ = sender.send(io::read_to_string(stdout));
     });
     let start = Instant::now();
@@ -180,36 +180,36 @@ pub(crate) fn output(
     }
 }
 
-/// When something is to be done while a process runs.
+/// When an action runs beside a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Beats {
-    /// So long after its start for the first time,
+    /// The first time, after its start,
     pub(crate) first: Duration,
-    /// and then each time after this.
+    /// and then repeatedly after this.
     pub(crate) period: Duration,
 }
 
-/// Waits until nobody listens on `address` any more: the kernel may close what a killed process listened on a little
-/// later, and with `SO_REUSEPORT` some clients would go there.
+/// Waits until no socket listens on `address`: the kernel may close the sockets of a killed process slightly later,
+/// and with `SO_REUSEPORT` some clients would connect there.
 pub(crate) fn wait_until_free(address: SocketAddr) -> io::Result<()> {
     if wait::until(END_LIMIT, || !proc::listens(std::process::id(), address)) {
         return Ok(());
     }
-    Err(io::Error::other(format!("somebody else listens on {address}")))
+    Err(io::Error::other(format!("another process listens on {address}")))
 }
 
-/// Whether a program is there to be started.
+/// Whether a program is installed.
 pub(crate) fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder: PathBuf| Path::new(&folder).join(program).is_file())
     })
 }
 
-/// A program that starts at all has started by then, on a busy machine too.
+/// Enough for a program to start on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// The kernel frees what a killed process held before that.
+/// The kernel frees the resources of a killed process before that.
 const END_LIMIT: Duration = Duration::from_secs(5);
 
-/// Enough to see why.
+/// Enough to see the reason.
 const LOG_LINES_SHOWN: usize = 8;

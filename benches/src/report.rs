@@ -1,4 +1,4 @@
-//! What is told of the results, in three ways.
+//! The report of the results, in three formats.
 
 pub(crate) mod json;
 pub(crate) mod markdown;
@@ -15,18 +15,18 @@ use crate::figures::{Sample, Unit};
 use crate::machine::{Machine, Occasion};
 use crate::verdict::{Verdict, against_before};
 
-/// All that is known, of this run and of earlier ones on the same machine.
+/// All results, of this run and of earlier ones on the same machine.
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
-    /// What was measured on.
+    /// The machine.
     pub(crate) machine: Machine,
-    /// Peers that were to take part and could not, each with the reason.
+    /// Peers that were requested and could not take part, each with the reason.
     pub(crate) left_out: Vec<String>,
     /// In the order of the cases.
     pub(crate) cases: Vec<CaseResults>,
 }
 
-/// What a case yielded.
+/// The results of a case.
 #[derive(Debug, Serialize)]
 pub(crate) struct CaseResults {
     pub(crate) name: &'static str,
@@ -65,21 +65,21 @@ impl CaseResults {
 }
 
 impl Results {
-    /// What is in `folder` already, if it was measured on such a machine: cases can be measured one by one.
+    /// The results that `folder` already has, if they are from such a machine: cases can be measured one by one.
     pub(crate) fn open(folder: &Path, machine: Machine, left_out: Vec<String>) -> Self {
         let kept = fs::read_to_string(folder.join(JSON)).ok().and_then(|json| json::read(&json));
         let cases = kept.filter(|(kept, _)| *kept == machine).map(|(_, cases)| cases).unwrap_or_default();
         Self { machine, left_out, cases }
     }
 
-    /// Puts in what a case yielded, in place of what it did before.
+    /// Adds the results of a case, in place of its previous ones.
     pub(crate) fn put(&mut self, case: CaseResults) {
         self.cases.retain(|other| other.name != case.name);
         self.cases.push(case);
         self.cases.sort_by_key(|case| CASES.iter().position(|other| other.name == case.name));
     }
 
-    /// Writes all of it into a folder, which need not be there.
+    /// Writes everything into a folder, which is created if needed.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("results.md"), markdown::render(self))?;

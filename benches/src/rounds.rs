@@ -21,7 +21,7 @@ pub(crate) struct Plan {
     pub(crate) peers: Vec<Peer>,
 }
 
-/// What came of a case.
+/// The results of a case.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) samples: Vec<Sample>,
@@ -29,7 +29,7 @@ pub(crate) struct Outcome {
     pub(crate) problems: Vec<String>,
 }
 
-/// Runs a case. Nothing that goes wrong with one trial keeps the others from being run.
+/// Runs a case. A failed trial does not prevent the others.
 pub(crate) fn run(
     case: &Case,
     plan: &Plan,
@@ -42,7 +42,7 @@ pub(crate) fn run(
     let mut rate = None;
     for round in 1..=plan.rounds {
         let mut order = peers.clone();
-        // Who begins changes, so that nobody always follows the same.
+        // The order rotates, so that no peer always follows the same one.
         order.rotate_left(round as usize % peers.len().max(1));
         running.round(round, &order, &mut rate);
     }
@@ -75,7 +75,7 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// `rate` is found in the first round, and holds for all.
+    /// `rate` is found in the first round, and applies to all.
     fn round(&mut self, round: u32, peers: &[Peer], rate: &mut Option<f64>) {
         let seconds = self.plan.seconds;
         match self.case.work {
@@ -98,7 +98,7 @@ impl Running<'_> {
             Work::Reload(how) => {
                 let Some(pace) = self.pace_of(round, peers, how, rate) else { return };
                 for &peer in peers {
-                    // One right after the other, because they are held against each other.
+                    // One right after the other, because they are compared.
                     self.each(round, &[peer], Phase::Fixed, |ground, peer| {
                         reload::steady(ground, peer, pace)
                     });
@@ -109,7 +109,7 @@ impl Running<'_> {
             }
             Work::Beside { requests: how, stuck } => {
                 let Some(pace) = self.pace_of(round, peers, how, rate) else { return };
-                // As with peers: who begins changes.
+                // The order rotates, as with peers.
                 let mut phases = [(Phase::Fixed, 0), (Phase::Beside, stuck)];
                 phases.rotate_left(round as usize % 2);
                 for &peer in peers {
@@ -131,7 +131,7 @@ impl Running<'_> {
             }
             Work::Watched(how) => {
                 let mut phases = [(Phase::Unwatched, Watch::Nothing), (Phase::Watched, Watch::Everything)];
-                // As with peers: who begins changes.
+                // The order rotates, as with peers.
                 phases.rotate_left(round as usize % 2);
                 for (phase, watch) in phases {
                     self.each(round, peers, phase, |ground, peer| {
@@ -164,7 +164,7 @@ impl Running<'_> {
         }
     }
 
-    /// The pace of a case that has no full load of its own: one is run in the first round, to know.
+    /// The rate of a case without a full load: one is run in the first round to find it.
     fn pace_of(&mut self, round: u32, peers: &[Peer], how: Requests, rate: &mut Option<f64>) -> Option<Pace> {
         let seconds = self.plan.seconds;
         if rate.is_none() {
@@ -173,7 +173,7 @@ impl Running<'_> {
         Some(Pace { requests: how, seconds, rate: self.rate(how, rate)? })
     }
 
-    /// Requests a second that all are asked for: a part of what the slowest of the three can that are compared.
+    /// The fixed rate for all peers: a share of what the slowest of the compared three can do.
     fn rate(&mut self, how: Requests, rate: &mut Option<f64>) -> Option<f64> {
         if rate.is_none() {
             *rate = least_full_load(&self.outcome.samples).map(|units| {
@@ -195,11 +195,11 @@ fn least_full_load(samples: &[Sample]) -> Option<f64> {
     let throughput = |sample: &Sample| sample.figures.get(&Figure::Throughput).copied();
     let full = || samples.iter().filter(|sample| sample.phase == Phase::Full);
     let least = full().filter(compared).filter_map(throughput).min_by(f64::total_cmp);
-    // Where none of them takes part, whoever does.
+    // If none of them takes part, all others count.
     least.or_else(|| full().filter_map(throughput).min_by(f64::total_cmp))
 }
 
-/// A line for whoever waits.
+/// A line of progress.
 fn brief(figures: &Figures, case: &Case) -> String {
     let shown = [
         Figure::Throughput,

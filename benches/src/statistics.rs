@@ -1,18 +1,18 @@
-//! The middle and the spread of a few numbers.
+//! The median and the range of a few numbers.
 
-/// What is said of several rounds: the median, and how far they are apart.
+/// A summary of several rounds: the median and the range.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Summary {
     /// The middle one, or the mean of the middle two.
     pub(crate) median: f64,
-    /// The least.
+    /// The minimum.
     pub(crate) least: f64,
-    /// The most.
+    /// The maximum.
     pub(crate) most: f64,
 }
 
 impl Summary {
-    /// `None` of no values.
+    /// `None` without values.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut values = values.to_vec();
         values.sort_by(f64::total_cmp);

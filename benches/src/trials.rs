@@ -1,4 +1,5 @@
-//! One peer, measured once: it is started, loaded, and ended. One file for each kind of work, and one for what is held open beside it.
+//! One measurement of one peer, which is started, loaded, and ended. One file for each kind of work, and one for
+//! connections that are held beside it.
 
 pub(crate) mod held;
 pub(crate) mod idle;
@@ -18,18 +19,18 @@ use crate::peers::{Peer, Stand, Task, Watch};
 use crate::process::Cores;
 use crate::workshop::Workshop;
 
-/// All that a trial needs and that outlives it.
+/// What a trial needs and what outlives it.
 #[derive(Debug)]
 pub(crate) struct Ground<'a> {
     pub(crate) workshop: &'a Workshop,
-    /// Where peers send connections.
+    /// The backends of peers.
     pub(crate) here: Backends,
-    /// The same for the peer that is in the kernel.
+    /// The same for the peer in the kernel.
     pub(crate) inside: Option<(&'a Namespace, Backends)>,
 }
 
 impl Ground<'_> {
-    /// What `peer` is to do, on one core with one worker.
+    /// The task of `peer`, on one core with one worker.
     fn task(&self, peer: Peer) -> Task<'_> {
         let (namespace, backends) = match (&self.inside, peer) {
             (Some((namespace, backends)), Peer::Kernel) => (Some(*namespace), backends),
@@ -51,12 +52,12 @@ impl Ground<'_> {
     }
 }
 
-/// Each has its own, so that none finds what another has left in the kernel.
+/// Each has its own, so that no state of another one is left in the kernel.
 fn address(peer: Peer) -> SocketAddr {
     local(21010 + peer as u16)
 }
 
-/// The figures that every load yields; `units` is how many units of work one of its amount is.
+/// The figures of every load; `units` is the number of units of work in one of its amount.
 fn figures(cost: &Cost, units: f64) -> Figures {
     let paid = cost.done.amount_paid * units;
     let micros = |spent: Duration| spent.as_secs_f64() * 1e6 / paid;
@@ -67,7 +68,7 @@ fn figures(cost: &Cost, units: f64) -> Figures {
         (Figure::LoadCorePercent, 100.0 * load_core.busy.as_secs_f64() / load_core.all.as_secs_f64()),
         (Figure::Failed, count(cost.done.failed)),
     ]);
-    // Without memory there is no process that any of it could be of.
+    // Without memory there is no process.
     if let Some(memory) = cost.memory {
         let switches = cost.spent.switches_voluntary + cost.spent.switches_forced;
         figures.extend([

@@ -1,5 +1,5 @@
-//! What the samples of a case say about its goals. Rounds are held against themselves, because a machine that is slow
-//! for a while is slow for all.
+//! Compares the samples of a case with its goals. Ratios are taken within each round, because a machine that is
+//! slow for a while is slow for all.
 
 use serde::Serialize;
 
@@ -8,18 +8,18 @@ use crate::figures::{Figure, Phase, Sample, Unit};
 use crate::peers::{Peer, RIVALS};
 use crate::statistics::Summary;
 
-/// A goal, and what was reached.
+/// A goal, and the result.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Verdict {
     /// What was compared, in words.
     pub(crate) what: String,
-    /// What was promised.
+    /// The goal.
     pub(crate) at_most: Option<f64>,
     /// A number for each round that has one.
     pub(crate) rounds: Vec<f64>,
     /// Over the rounds.
     pub(crate) reached: Option<Summary>,
-    /// Whether the promise was kept; `None` where there is none, or nothing to judge by.
+    /// Whether the goal was met; `None` without a goal, or without results.
     pub(crate) met: Option<bool>,
 }
 
@@ -40,7 +40,7 @@ impl Verdict {
     }
 }
 
-/// What goals compare, of ours against ours as it was, where both were measured.
+/// The comparison of the goals with our previous revision, if both were measured.
 pub(crate) fn against_before(goals: &[WaitFor], unit: Unit, samples: &[Sample]) -> Vec<Verdict> {
     let before = |goal: &WaitFor| match goal.rule {
         Rule::Best(phase, figure) => {
@@ -67,7 +67,7 @@ impl Round<'_> {
 }
 
 impl Rule {
-    /// `None` if the round lacks what is compared, or says nothing.
+    /// `None` if the round lacks a side of the comparison.
     fn judge(self, round: &Round<'_>) -> Option<f64> {
         match self {
             Self::Best(phase, figure) => {
@@ -82,7 +82,7 @@ impl Rule {
                 let without = round.value(Peer::Direct, phase, figure)?;
                 let added = |peer| Some(round.value(peer, phase, figure)? - without);
                 let (ours, best) = (added(Peer::Rondel)?, best_rival(added)?);
-                // A rival that added nothing in this round cannot be divided by; to leave such rounds out would leave
+                // A rival that added nothing in this round cannot be a divisor; leaving such rounds out would leave
                 // out those in which rivals did well.
                 if best <= 0.0 && ours > 0.0 { Some(f64::INFINITY) } else { ratio(ours, best) }
             }
@@ -127,7 +127,7 @@ mod tests {
     use crate::figures::{Figure, Figures, Phase, Sample, Unit};
     use crate::peers::Peer;
 
-    /// A round a line: direct, haproxy, nginx, rondel; `-` was not measured.
+    /// A round per line: direct, haproxy, nginx, rondel; `-` was not measured.
     fn samples(phase: Phase, figure: Figure, rounds: &str) -> Vec<Sample> {
         let peers = [Peer::Direct, Peer::Haproxy, Peer::Nginx, Peer::Rondel];
         let line = |(index, line): (usize, &str)| {
@@ -152,7 +152,7 @@ mod tests {
     const ADDED: Rule = Rule::Added(Phase::Full, Figure::CpuUs);
 
     #[test]
-    fn each_round_is_held_against_its_own_best_rival() {
+    fn each_round_is_compared_with_its_own_best_rival() {
         let samples = samples(Phase::Full, Figure::CpuUs, "- 12 10 9\n- 20 24 22\n- 10 10 8");
         check(WaitFor { rule: BEST, at_most: Some(0.9) }, &samples, "0.90 1.10 0.80", Some(true));
         check(WaitFor { rule: BEST, at_most: Some(0.85) }, &samples, "0.90 1.10 0.80", Some(false));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_against_ours_as_it_was() {
+    fn rondel_is_compared_with_its_previous_revision() {
         let mut samples = samples(Phase::Full, Figure::CpuUs, "- 12 10 9\n- 20 24 22");
         let goals = [WaitFor { rule: BEST, at_most: None }, WaitFor { rule: ADDED, at_most: None }];
         assert!(against_before(&goals, Unit::Request, &samples).is_empty());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_is_nothing_judged() {
+    fn without_measurements_there_is_no_verdict() {
         check(WaitFor { rule: BEST, at_most: Some(1.0) }, &[], "", None);
     }
 }

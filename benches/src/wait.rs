@@ -1,9 +1,9 @@
-//! Waiting for something that nobody announces, with an end.
+//! Waiting by polling, with a limit.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Asks again and again until `happened`; false if it did not within `limit`.
+/// Polls until `happened`; false if it does not within `limit`.
 #[expect(
     clippy::disallowed_methods,
     reason = "a port that starts to listen, or a socket in /proc, sends no event"
@@ -19,7 +19,7 @@ pub(crate) fn until(limit: Duration, mut happened: impl FnMut() -> bool) -> bool
     true
 }
 
-/// Asks again and again until the answer has been the same for as long as `still`; false if it was not within `limit`.
+/// Polls until the value has not changed for `still`; false if that does not happen within `limit`.
 #[expect(clippy::disallowed_methods, reason = "what does nothing sends no event")]
 pub(crate) fn until_same<T: PartialEq>(still: Duration, limit: Duration, mut ask: impl FnMut() -> T) -> bool {
     let (mut answer, mut since) = (ask(), Instant::now());
@@ -32,5 +32,5 @@ pub(crate) fn until_same<T: PartialEq>(still: Duration, limit: Duration, mut ask
     })
 }
 
-/// Short beside what is waited for, long beside what asking costs.
+/// Short compared with what is awaited, long compared with the cost of polling.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -1,4 +1,4 @@
-//! What a benchmark works with while it runs: a folder, our programs, and someone who cleans up.
+//! The environment of a benchmark: a folder, our programs, and the janitor.
 
 use std::env;
 use std::fs::{self, File};
@@ -15,19 +15,19 @@ use signal_hook::iterator::Signals;
 use crate::janitor::{Janitor, Thing};
 use crate::process::{Output, Place, Process};
 
-/// What is needed to start anything.
+/// What is needed to start a process.
 #[derive(Debug)]
 pub(crate) struct Workshop {
-    /// Where configurations and logs are written.
+    /// The folder of configurations and logs.
     pub(crate) folder: PathBuf,
-    /// Where our own programs are.
+    /// The folder of our own programs.
     pub(crate) programs: PathBuf,
-    /// Ends what was started, if we do not.
+    /// Ends what was started, if this process does not.
     pub(crate) janitor: Arc<Janitor>,
 }
 
 impl Workshop {
-    /// Makes the folder, and sees to it that nothing stays in whichever way this process ends.
+    /// Creates the folder, and ensures that nothing is left however this process ends.
     pub(crate) fn open() -> io::Result<Self> {
         let programs = env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
         let janitor = Arc::new(Janitor::start(&programs.join("janitor"))?);
@@ -43,15 +43,15 @@ impl Workshop {
         self.programs.join(name).display().to_string()
     }
 
-    /// Writes a file into the folder, and says where it is.
+    /// Writes a file into the folder, and returns its path.
     pub(crate) fn write(&self, name: &str, content: &str) -> io::Result<String> {
         let path = self.folder.join(name);
         fs::write(&path, content)?;
         Ok(path.display().to_string())
     }
 
-    /// Starts `command` on `cores`, in a network namespace where one is named. Its output goes to `NAME.log`, but standard
-    /// output to the caller where `output` says so.
+    /// Starts `command` on `cores`, in a network namespace if one is named. Its output goes to `NAME.log`, except
+    /// for standard output if `output` redirects it.
     pub(crate) fn start(
         &self,
         name: &str,
@@ -81,14 +81,14 @@ impl Workshop {
     }
 }
 
-/// Ends this process and all that it started, when somebody wants that.
+/// Ends this process and everything it started, on a signal.
 fn end_on_signals(janitor: &Arc<Janitor>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let janitor = Arc::clone(janitor);
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             eprintln!("bench: interrupted; ending what was started");
-            // Held until the end, so that nothing is started any more.
+            // Held until the end, so that nothing more is started.
             let _nothing_more = janitor.clean_up();
             process::exit(128 + signal);
         }

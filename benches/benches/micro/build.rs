@@ -1,4 +1,4 @@
-//! What control pays for a reload: from text to configuration, from configuration to table.
+//! The cost of a reload in control: from text to configuration, from configuration to table.
 
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
         let yaml = yaml(MANY);
         bencher.iter(|| parse(black_box(&yaml)));
     });
-    // By batches, so that dropping a table is not counted; it is by whoever lets go of it last.
+    // In batches, so that dropping a table is not counted; it is counted for the thread that drops it last.
     group.bench_function("table", |bencher| {
         let config = config(MANY);
         bencher.iter_batched(|| (), |()| table(black_box(&config), None), BatchSize::PerIteration);

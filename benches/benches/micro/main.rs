@@ -1,13 +1,13 @@
-//! Micro-benchmarks: what the parts of the data plane cost that do no I/O.
+//! Micro-benchmarks: the cost of the parts of the data plane that do no I/O.
 //!
-//! `cargo bench --package benches --bench micro [FILTER]`; the next run says what has changed since this one.
+//! `cargo bench --package benches --bench micro [FILTER]`; the next run compares itself with this one.
 
-mod pick; // A connection is given a backend,
-mod relay; // its bytes are moved,
-mod timers; // and it may not stand still for too long.
+mod pick; // A connection gets a backend,
+mod relay; // its bytes are relayed,
+mod timers; // and it has an idle timeout.
 
 mod build; // Meanwhile the configuration changes,
-mod swap; // and workers go over to it.
+mod swap; // and workers switch to it.
 
 mod samples;
 

@@ -1,4 +1,4 @@
-//! What it costs to give a connection a backend.
+//! The cost of picking a backend for a connection.
 
 use std::hint::black_box;
 
@@ -15,11 +15,11 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("first", backends), |bencher| {
             bencher.iter(|| pick(black_box(pool), &[]));
         });
-        // As a connection does whose first attempt fails: two picks.
+        // As for a connection whose first attempt fails: two picks.
         group.bench_function(BenchmarkId::new("first and after it failed", backends), |bencher| {
             bencher.iter(|| pick(pool, &[]).and_then(|failed| pick(black_box(pool), &[failed])));
         });
-        // The worst that can happen: the place that comes up belongs to the one that failed, so another stands in.
+        // The worst case: the next position belongs to the failed backend, so another one replaces it.
         group.bench_function(BenchmarkId::new("first and a stand-in", backends), |bencher| {
             bencher.iter(|| {
                 let failed = pick(pool, &[]).map(|picked| after(picked, backends));
@@ -27,7 +27,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
             });
         });
     }
-    // Places are kept, so that counts grow as they do while connections come. One client is as dear as another.
+    // Picks stay counted, so that counts grow as they do while connections arrive. Every client costs the same.
     for policy in ["least_connections", "random", "maglev"] {
         for backends in [3, 100] {
             let table = table(&config_by(policy, backends), None);
@@ -39,7 +39,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The one whose turn it is after `picked`: of equal weights, the rotation is the order of the file.
+/// The next backend after `picked`: with equal weights, the rotation is the order of the file.
 fn after(picked: BackendIndex, backends: usize) -> BackendIndex {
     let next = (usize::from(picked.0) + 1) % backends;
     BackendIndex(u16::try_from(next).expect("a pool has at most 10 000 backends"))

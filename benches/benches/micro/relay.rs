@@ -1,4 +1,4 @@
-//! What it costs to decide what is done next for a connection, with the kernel left out.
+//! The cost of deciding the next step of a connection, without the kernel.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
             }
         });
     });
-    group.bench_function("is asked whether it stands still", |bencher| {
+    group.bench_function("idle check", |bencher| {
         let now = start();
         let relay = Relay::<()>::new(now);
         let patience = IdleTimeouts { idle: Duration::from_secs(3600), half_closed: Duration::from_secs(60) };
@@ -43,7 +43,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One chunk comes and is sent, and the half is asked until it wants nothing.
+/// One chunk arrives and is sent, until the half wants nothing more.
 fn copy(half: &mut Half<()>, chunks: &mut Chunks, length: u32) {
     half.on_received(chunks, 0, length, length == FULL, true);
     while let Some(next) = half.next(chunks) {
@@ -53,7 +53,7 @@ fn copy(half: &mut Half<()>, chunks: &mut Chunks, length: u32) {
     }
 }
 
-/// A pipeful comes and is sent: the input is found dry and waited for.
+/// A pipe full of data arrives and is sent: the input is found empty and waited for.
 fn splice(half: &mut Half<()>, chunks: &Chunks) {
     let mut filled = false;
     while let Some(next) = half.next(chunks) {
@@ -70,7 +70,7 @@ fn splice(half: &mut Half<()>, chunks: &Chunks) {
     }
 }
 
-/// A half that has asked to receive.
+/// A half that has requested to receive.
 fn receiving(chunks: &mut Chunks) -> Half<()> {
     let mut half = Half::default();
     assert!(matches!(half.next(chunks), Some(Next::Receive { .. })));
@@ -78,7 +78,7 @@ fn receiving(chunks: &mut Chunks) -> Half<()> {
     half
 }
 
-/// A half that has become a stream and has its pipe.
+/// A half that is a stream and has its pipe.
 fn splicing(chunks: &mut Chunks) -> Half<()> {
     let mut half = receiving(chunks);
     for _ in 0..STREAM_AFTER {
@@ -106,13 +106,13 @@ fn start() -> Instant {
 /// Buffers of the arena; one is in use.
 const BUFFERS: u32 = 1024;
 
-/// An ordinary request or response.
+/// A usual request or response.
 const SMALL: u32 = 600;
 
 /// A buffer of a worker.
 const FULL: u32 = 32 * 1024;
 
-/// What a pipe holds.
+/// The capacity of a pipe.
 const PIPE: u32 = 64 * 1024;
 
 /// More full buffers than make a stream.

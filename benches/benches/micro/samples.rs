@@ -1,4 +1,4 @@
-//! Configurations and tables to measure with. They are read from YAML, as an operator's are.
+//! Configurations and tables for measurements. They are parsed from YAML, as in production.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -8,10 +8,10 @@ use config::{Config, TargetRole};
 use driver::{ListenGroup, Owner};
 use table::{BackendIndex, Dice, Picked, Pool, Table};
 
-/// As many backends as a pool may have.
+/// The maximum number of backends of a pool.
 pub(crate) const MANY: usize = 10_000;
 
-/// One listener, and a pool of so many backends of equal weight.
+/// One listener, and a pool of this many backends with equal weight.
 pub(crate) fn config(backends: usize) -> Config {
     parse(&yaml(backends))
 }
@@ -21,7 +21,7 @@ pub(crate) fn config_by(policy: &str, backends: usize) -> Config {
     parse(&yaml(backends).replace("  - name: web\n", &format!("  - name: web\n    balance: {policy}\n")))
 }
 
-/// As [`config`], as text.
+/// The text of [`config`].
 pub(crate) fn yaml(backends: usize) -> String {
     let mut yaml = String::from(
         "listeners:\n  - address: \"127.0.0.1:8080\"\n    pool: web\npools:\n  - name: web\n    backends:\n",
@@ -33,14 +33,14 @@ pub(crate) fn yaml(backends: usize) -> String {
     yaml
 }
 
-/// The configuration that `yaml` says.
+/// The configuration in `yaml`.
 pub(crate) fn parse(yaml: &str) -> Config {
     Config::parse("sample.yaml", yaml.as_bytes()).expect("the sample is a configuration")
 }
 
-/// The table of `config`, with what outlives a swap taken from `previous`.
+/// The table of `config`, which takes over state from `previous`.
 pub(crate) fn table(config: &Config, previous: Option<&Table>) -> Table {
-    // A reload hands on the sockets of listeners that stayed.
+    // A reload passes on the sockets of listeners that stayed.
     let sockets = previous.map_or_else(
         || config.listeners.iter().map(|_| Arc::new(ListenGroup::new(Vec::new(), Owner::Process))).collect(),
         |table| table.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect(),
@@ -48,7 +48,7 @@ pub(crate) fn table(config: &Config, previous: Option<&Table>) -> Table {
     Table::build(config, sockets, WORKERS, None, previous)
 }
 
-/// A pick for whoever wants any backend; the place is kept.
+/// A pick for any role; it stays counted.
 pub(crate) fn pick(pool: &Pool, tried: &[BackendIndex]) -> Option<BackendIndex> {
     let client = || IpAddr::from([192, 0, 2, 1]);
     match pool.pick(TargetRole::Any, tried, &mut Dice::new(0), client) {
@@ -57,5 +57,5 @@ pub(crate) fn pick(pool: &Pool, tried: &[BackendIndex]) -> Option<BackendIndex> 
     }
 }
 
-/// A host of ordinary size.
+/// A host of usual size.
 const WORKERS: usize = 8;

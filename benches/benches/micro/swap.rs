@@ -1,4 +1,4 @@
-//! What a swap costs whoever publishes, and what it costs workers who pick meanwhile.
+//! The cost of a swap for the publisher, and for workers that pick meanwhile.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
     worker(criterion);
 }
 
-/// With nobody else about.
+/// Without other threads.
 fn idle(criterion: &mut Criterion) {
     let config = config(MANY);
     let published = Published::new(table(&config, None));
     let mut group = criterion.benchmark_group("swap with 10 000 backends");
-    group.bench_function("a look while nothing changed", |bencher| {
+    group.bench_function("a read while nothing changed", |bencher| {
         let mut reader = published.reader();
         bencher.iter(|| black_box(reader.read()).phase);
     });
-    group.bench_function("publish and look", |bencher| {
+    group.bench_function("publish and read", |bencher| {
         let mut reader = published.reader();
         let next = Arc::unwrap_or_clone(published.load_full());
         bencher.iter(|| {
@@ -35,21 +35,21 @@ fn idle(criterion: &mut Criterion) {
             black_box(reader.read()).phase
         });
     });
-    // Whoever looks last lets the table before go, backend by backend: a pause for its connections.
+    // The last reader drops the previous table, backend by backend: a pause for its connections.
     group.sample_size(10);
-    group.bench_function("let go of the table before, all backends replaced", |bencher| {
+    group.bench_function("drop the previous table, all backends replaced", |bencher| {
         bencher.iter_custom(|swaps| (0..swaps).map(|_| look_last(&published, table(&config, None))).sum());
     });
-    // Each takes as long again as building a table does, which is not counted; so few have to do.
+    // Each takes as long again as building a table, which is not counted; therefore there are few.
     group.measurement_time(Duration::from_millis(30));
-    group.bench_function("let go of the table before, all backends kept", |bencher| {
+    group.bench_function("drop the previous table, all backends kept", |bencher| {
         let next = || table(&config, Some(&published.load_full()));
         bencher.iter_custom(|swaps| (0..swaps).map(|_| look_last(&published, next())).sum());
     });
     group.finish();
 }
 
-/// How long a worker's look takes after a swap, if nobody else has the table before.
+/// The duration of a worker's first read after a swap, if no other thread has the previous table.
 fn look_last(published: &Published, next: Table) -> Duration {
     let mut reader = published.reader();
     reader.read();
@@ -59,7 +59,7 @@ fn look_last(published: &Published, next: Table) -> Duration {
     begun.elapsed()
 }
 
-/// What a reload takes while a worker picks all the time.
+/// The duration of a reload while a worker picks all the time.
 fn publisher(criterion: &mut Criterion) {
     let config = config(MANY);
     let published = Published::new(table(&config, None));
@@ -76,7 +76,8 @@ fn publisher(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What a pick takes while tables are swapped, each look followed by as many picks as a busy turn may have.
+/// The duration of a pick while tables are swapped, with each read followed by as many picks as a busy turn may
+/// have.
 fn worker(criterion: &mut Criterion) {
     let config = config(MANY);
     let published = Published::new(table(&config, None));
@@ -103,7 +104,7 @@ fn worker(criterion: &mut Criterion) {
 
 type Group<'a> = criterion::BenchmarkGroup<'a, criterion::measurement::WallTime>;
 
-/// Runs `measure` while `disturb` runs on a thread of its own.
+/// Runs `measure` while `disturb` runs on another thread.
 fn beside(disturb: impl FnOnce(&AtomicBool) + Send, measure: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -113,7 +114,7 @@ fn beside(disturb: impl FnOnce(&AtomicBool) + Send, measure: impl FnOnce()) {
     });
 }
 
-/// As a reload does: the next table takes over what outlives the one in force.
+/// As in a reload: the next table takes over state of the current one.
 fn swap(published: &Published, config: &Config) {
     let next = table(config, Some(&published.load_full()));
     published.publish(next);
@@ -132,12 +133,12 @@ fn turn(reader: &mut Reader) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "what comes before the look is not to be measured with it")]
+#[expect(clippy::disallowed_methods, reason = "what precedes the read must not be measured with it")]
 fn clock() -> Instant {
     Instant::now()
 }
 
 const PICKS_PER_LOOK: u64 = 64;
 
-/// Between swaps; with the time that one takes, there are somewhat fewer than 10 a second.
+/// The pause between swaps; with the time of a swap, there are slightly fewer than 10 per second.
 const PAUSE: Duration = Duration::from_millis(100);

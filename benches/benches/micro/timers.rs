@@ -1,4 +1,4 @@
-//! What deadlines cost, in batches of four thousand.
+//! The cost of deadlines, in batches of four thousand.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
             }
         });
     });
-    // As a connection does at every look: its deadline moves on, and is not reached.
+    // As a connection does on every event: its deadline moves on, and is not reached.
     group.bench_function("set again", |bencher| {
         let mut now = start();
         let mut timers = Timers::new(SLOTS, now);
@@ -48,7 +48,7 @@ pub(crate) fn benchmark(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Gives every slot a deadline, spread over `reach` in no order.
+/// Gives every slot a deadline, spread over `reach` in random order.
 fn set_all(timers: &mut Timers, now: Instant, reach: Duration) {
     for slot in 0..SLOTS {
         let scattered = slot.wrapping_mul(2_654_435_761) % SLOTS;

@@ -1,8 +1,8 @@
-//! A plain forwarder on `tokio-uring`: what its obvious use costs, as a mark to measure rondel against.
+//! A plain forwarder on `tokio-uring`: the cost of its obvious use, as a reference for rondel.
 //!
-//! `forward-tokio-uring LISTEN BACKEND...` accepts on `LISTEN` and relays to the backends in turn: one runtime per CPU of the
-//! affinity mask, each with its own listening socket (`SO_REUSEPORT`), and one owned buffer of 16 KiB per
-//! direction. It has no timeouts, no retries and no limits: it measures, it does not serve.
+//! `forward-tokio-uring LISTEN BACKEND...` accepts on `LISTEN` and relays to the backends in turn: one runtime per
+//! CPU of the affinity mask, each with its own listening socket (`SO_REUSEPORT`), and one owned buffer of 16 KiB
+//! per direction. It has no timeouts, no retries and no limits: it is for measurements, not for service.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
@@ -45,7 +45,7 @@ async fn accept(listener: TcpListener, rotation: Arc<Rotation>) -> io::Result<()
         let (client, _) = listener.accept().await?;
         let backend = rotation.next();
         tokio_uring::spawn(async move {
-            // A connection that fails is dropped: the load that measures counts it.
+            // A connection that fails is dropped: the load generator counts it.
             let _ = serve(client, backend).await;
         });
     }
@@ -63,7 +63,7 @@ async fn serve(client: TcpStream, backend: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Relays one direction to its end, and passes the end on.
+/// Relays one direction to its end, including the end.
 async fn half(from: Rc<TcpStream>, to: Rc<TcpStream>) {
     if copy(&from, &to).await.is_ok() {
         let _ = to.shutdown(Shutdown::Write);

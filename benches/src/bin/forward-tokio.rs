@@ -1,8 +1,8 @@
-//! A plain forwarder on tokio: what its obvious use costs, as a mark to measure rondel against.
+//! A plain forwarder on tokio: the cost of its obvious use, as a reference for rondel.
 //!
-//! `forward-tokio LISTEN BACKEND...` accepts on `LISTEN` and relays to the backends in turn: one runtime with a thread per
-//! CPU of the affinity mask, one listening socket, a task per connection, and one buffer of 16 KiB per direction. It has no
-//! timeouts, no retries and no limits: it measures, it does not serve.
+//! `forward-tokio LISTEN BACKEND...` accepts on `LISTEN` and relays to the backends in turn: one runtime with a
+//! thread per CPU of the affinity mask, one listening socket, a task per connection, and one buffer of 16 KiB per
+//! direction. It has no timeouts, no retries and no limits: it is for measurements, not for service.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ fn forward(task: Task) -> io::Result<()> {
 fn runtime() -> io::Result<Runtime> {
     let cpus = thread::available_parallelism()?.get();
     let mut builder = match cpus {
-        // A single worker would still be handed every connection by another thread.
+        // A single worker would still get every connection from another thread.
         1 => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
@@ -40,7 +40,7 @@ async fn accept(task: Task) -> io::Result<()> {
         let (client, _) = listener.accept().await?;
         let backend = task.rotation.next();
         tokio::spawn(async move {
-            // A connection that fails is dropped: the load that measures counts it.
+            // A connection that fails is dropped: the load generator counts it.
             let _ = serve(client, backend).await;
         });
     }

@@ -1,7 +1,7 @@
-//! Holds connections open until its standard input ends: idle ones, or such as have asked for something and do not read it.
+//! Holds connections open until its standard input ends: idle ones, or ones with a request and an unread response.
 //!
-//! `hold-connections ADDRESS COUNT [PATH]` prints `open` when all stand, and have asked for the path where there is one, so that a
-//! script can look at whoever is at the other end.
+//! `hold-connections ADDRESS COUNT [PATH]` prints `open` when all are connected, and have requested the path if
+//! there is one, so that a script can inspect the other end.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -49,7 +49,7 @@ fn hold(address: SocketAddr, count: usize, path: Option<&str>) -> io::Result<()>
 fn connect(address: SocketAddr, path: Option<&str>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if path.is_some() {
-        // Before it connects: later, the window would not know.
+        // Before it connects: later, it would not affect the window.
         socket.set_recv_buffer_size(SMALL_WINDOW)?;
     }
     socket.connect(&address.into())?;
@@ -60,5 +60,5 @@ fn connect(address: SocketAddr, path: Option<&str>) -> io::Result<TcpStream> {
     Ok(connection)
 }
 
-/// What a client takes that does not read, in bytes, about.
+/// The receive buffer of a client that does not read, in bytes, approximately.
 const SMALL_WINDOW: usize = 4096;

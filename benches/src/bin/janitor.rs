@@ -1,8 +1,8 @@
-//! Ends what a benchmark started and has not ended itself, when the benchmark is gone.
+//! Cleans up after a benchmark that has ended, in whatever way.
 //!
-//! `bench` starts it first and writes to its standard input, a line each, what there is to clean up: `group PID`,
-//! `namespace NAME`, `folder PATH`; and `done LINE` when it has cleaned that up itself. The input ends when `bench` ends, in
-//! whichever way: finished, interrupted or killed. So there is one way of cleaning up, and nothing skips it.
+//! `bench` starts it first and writes to its standard input, a line each, what has to be cleaned up: `group PID`,
+//! `namespace NAME`, `folder PATH`; and `done LINE` when it has cleaned that up itself. The input ends when `bench`
+//! ends: finished, interrupted or killed. So there is one way of cleaning up, which is never skipped.
 
 use std::fs;
 use std::io::{self, BufRead as _};
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             None => left.push(line),
         }
     }
-    // Last come, first gone: processes are in the namespace and the folder that were made for them.
+    // In reverse order: processes are in the namespace and the folder that were made for them.
     for line in left.iter().rev() {
         clean_up(line);
     }
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn clean_up(line: &str) {
     match line.split_once(' ') {
-        // At once: it is only a benchmark's, and holds nothing that anyone wants to keep.
+        // At once: it belongs to the benchmark, and holds nothing worth keeping.
         Some(("group", pid)) => {
             if let Some(pid) = pid.parse().ok().and_then(Pid::from_raw) {
                 // It may have ended by itself.
@@ -39,7 +39,7 @@ fn clean_up(line: &str) {
             let _ = Command::new("ip").args(["netns", "delete", name]).stderr(Stdio::null()).status();
         }
         Some(("folder", path)) => {
-            // Twice, because one that is just being killed may have written once more.
+            // Twice, because a process that is being killed may have written again in between.
             let _ = fs::remove_dir_all(path).or_else(|_| fs::remove_dir_all(path));
         }
         _ => eprintln!("janitor: not understood: {line:?}"),

@@ -1,4 +1,4 @@
-//! Our own generator: requests at a rate that does not wait for the answers.
+//! Our own generator: requests at a rate that does not depend on responses.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::cases::Requests;
 use crate::load::{Done, Latency};
 use crate::workshop::Workshop;
 
-/// At `rate` requests a second.
+/// At `rate` requests per second.
 pub(crate) fn command(
     workshop: &Workshop,
     address: SocketAddr,
@@ -45,11 +45,11 @@ pub(crate) fn parse(printed: &str) -> Result<Done, String> {
     })
 }
 
-// It makes requests before those that it counts, at the same rate: for this part of the time, and no longer than that.
+// It warms up with requests at the same rate: for this share of the time, within a limit.
 const WARM_UP: f64 = 0.1;
 const WARM_UP_SECONDS_MAX: f64 = 0.5;
 
-/// What `generate-load` prints, as far as it is used.
+/// The used part of the output of `generate-load`.
 #[derive(Debug, Deserialize)]
 struct Report {
     requests: u64,

@@ -30,7 +30,7 @@ pub(crate) fn parse(printed: &str) -> Result<Done, String> {
     })
 }
 
-/// What `iperf3 --json` prints, as far as it is used.
+/// The used part of the output of `iperf3 --json`.
 #[derive(Debug, Deserialize)]
 struct Report {
     error: Option<String>,

@@ -1,4 +1,4 @@
-//! wrk: as many requests as can be.
+//! wrk: requests at full load.
 
 use std::net::SocketAddr;
 

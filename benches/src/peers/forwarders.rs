@@ -1,4 +1,4 @@
-//! The plain forwarders of this package: what the obvious use of a runtime costs.
+//! The plain forwarders of this package: the cost of the obvious use of a runtime.
 
 use std::io;
 

@@ -10,25 +10,25 @@ use crate::workshop::Workshop;
 /// Whether bytes may stay in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Splice {
-    /// They come to user space.
+    /// They are copied to user space.
     No,
-    /// HAProxy decides, by what it sees of the stream.
+    /// HAProxy decides for each stream.
     Auto,
 }
 
 pub(crate) fn start(workshop: &Workshop, task: &Task<'_>, splice: Splice) -> io::Result<Process> {
     let name = if splice == Splice::No { "haproxy" } else { "haproxy-splice" };
     let path = workshop.write(&format!("{name}.cfg"), &config(task, splice))?;
-    // A master is what reloads need; without them the guide's way for a foreground process is -db.
+    // Reloads need a master; otherwise the guide's way for a foreground process is -db.
     let mode: &[&str] = if task.reloads { &["-W", "-db"] } else { &["-db"] };
     let command: Vec<String> =
         ["haproxy"].iter().chain(mode).chain(&["-f", &path]).map(|&word| word.to_owned()).collect();
     workshop.start(name, task.place(), &command, Output::Log)
 }
 
-/// The management guide says one thread for each core, no log of connections where speed counts, and `splice-auto`
-/// where kernel and card are known to do it well. Which of the two is better depends on the kernel, so both are
-/// measured. Round robin is its default for TCP too, and is spelled out because all peers do it.
+/// The management guide advises one thread for each core, no access log if speed matters, and `splice-auto` if
+/// kernel and card are known to support it well. Which of the two is better depends on the kernel, so both are
+/// measured. Round robin is its default for TCP too, and is explicit because all peers use it.
 fn config(task: &Task<'_>, splice: Splice) -> String {
     let option = match splice {
         Splice::No => "",

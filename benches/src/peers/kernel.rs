@@ -1,4 +1,4 @@
-//! NAT in the kernel, as nftables does it: no process, no second connection, no copy. It is the floor for any forwarding on
+//! NAT in the kernel, by nftables: no process, no second connection, no copy. It is the floor for any forwarding on
 //! this machine, not a rival: it balances without knowing whether a backend answers.
 
 use std::io;
@@ -10,15 +10,16 @@ use crate::workshop::Workshop;
 pub(crate) fn start(workshop: &Workshop, namespace: &Namespace, task: &Task<'_>) -> io::Result<()> {
     let path = workshop.write("kernel.nft", &rules(task))?;
     namespace.run(&["nft", "--file", &path])?;
-    // It remembers each connection for two minutes after its end, and would remember all of a benchmark at once. The file is
-    // there only where connections are tracked by a module of that name, so a kernel without it is none the worse.
+    // The kernel tracks each connection for two minutes after its end, which would be all of a benchmark at once.
+    // The file exists only if connections are tracked by a module of that name; a kernel without it needs no
+    // change.
     let _ =
         namespace.run(&["sh", "-c", "echo 1 >/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait"]);
     Ok(())
 }
 
-/// The example of the nftables wiki ("Load balancing"): `numgen inc` takes the backends in turn. In the output
-/// hook, since the clients are in the namespace too.
+/// The example of the nftables wiki ("Load balancing"): `numgen inc` uses the backends in turn. In the output hook,
+/// since the clients are in the namespace too.
 fn rules(task: &Task<'_>) -> String {
     let backends: Vec<String> = task
         .backends

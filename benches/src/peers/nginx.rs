@@ -1,4 +1,4 @@
-//! The stream module of nginx, as its documentation shows it.
+//! The stream module of nginx, configured as in its documentation.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,13 +16,14 @@ pub(crate) fn start(workshop: &Workshop, task: &Task<'_>) -> io::Result<Process>
 }
 
 pub(crate) fn has_stream() -> bool {
-    // Where it is no module of its own it is built in, as in the packages of nginx.org.
+    // If it is not a separate module it is built in, as in the packages of nginx.org.
     process::is_installed("nginx")
         && (Path::new(MODULE).exists() || !Path::new("/usr/lib/nginx/modules").exists())
 }
 
-/// As many worker processes as cores, and listening sockets of their own (`reuseport`) for more than one. Buffers
-/// are 16 KiB each by default (`proxy_buffer_size`), `tcp_nodelay` is on, and there is no access log unless one is named.
+/// As many worker processes as cores, with separate listening sockets (`reuseport`) for more than one. Buffers are
+/// 16 KiB each by default (`proxy_buffer_size`), `tcp_nodelay` is on, and there is no access log unless one is
+/// named.
 fn config(workshop: &Workshop, task: &Task<'_>) -> String {
     let load = if Path::new(MODULE).exists() { format!("load_module {MODULE};\n") } else { String::new() };
     let reuseport = if task.workers > 1 { " reuseport" } else { "" };
@@ -54,5 +55,5 @@ stream {{
     )
 }
 
-/// Where Debian has it.
+/// The path in Debian.
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";

@@ -1,4 +1,4 @@
-//! Ours, with nothing but defaults where nothing else is asked for.
+//! Rondel with its defaults, unless a case requires something else.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,8 +17,8 @@ pub(crate) fn start(workshop: &Workshop, task: &Task<'_>, program: &str) -> io::
     workshop.start("rondel", task.place(), &command, Output::Log)
 }
 
-/// Writes the other of two files that are both right, and sends SIGHUP. They differ in the order of the backends, so that what
-/// the backends have to do stays the same. With `told` false, it does all of that but the sending.
+/// Writes the other of two valid files, and sends SIGHUP. They differ in the order of the backends, so that the
+/// load of the backends stays the same. If `told` is false, it does everything except sending the signal.
 pub(crate) fn reload(
     workshop: &Workshop,
     task: &Task<'_>,
@@ -29,13 +29,13 @@ pub(crate) fn reload(
     let mut backends = task.backends.to_vec();
     let first = number as usize % backends.len();
     backends.rotate_left(first);
-    // Put in place whole, so that it is never read half written.
+    // Replaced in one step, so that it is never read half written.
     let written = workshop.write("rondel.yaml.next", &config(workshop, task, &backends))?;
     fs::rename(written, workshop.folder.join(if told { FILE } else { "rondel.yaml.unread" }))?;
     if told { process.signal(Signal::HUP) } else { Ok(()) }
 }
 
-/// One that found nothing changed is not counted: it has put nothing in place.
+/// A reload without changes is not counted: it puts no table in place.
 pub(crate) fn reloads_done(log: &str) -> Reloads {
     let count = |what: &dyn Fn(&str) -> bool| {
         u32::try_from(log.lines().filter(|line| what(line)).count()).unwrap_or(u32::MAX)
@@ -89,7 +89,7 @@ mod tests {
     use super::{Reloads, reloads_done};
 
     #[test]
-    fn reloads_are_counted_by_what_the_log_says() {
+    fn reloads_are_counted_by_the_log() {
         let log = "[INFO] ready\n[INFO] reloaded: 1 change\n[INFO] reloaded: 2 changes\n[INFO] reloaded: nothing changed\n\
                    [ERROR] reload refused: file\n";
         assert_eq!(reloads_done(log), Reloads { done: 2, refused: 1 });

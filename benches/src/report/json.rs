@@ -1,4 +1,4 @@
-//! Every sample, for whoever wants to look closer, and for the next run.
+//! Every sample, for closer inspection and for the next run.
 
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ pub(crate) fn render(results: &Results) -> String {
     json
 }
 
-/// What was written before. Cases that are no more are dropped; verdicts are not read, since the samples say them.
+/// Reads an earlier file. Removed cases are dropped; verdicts are not read, since they follow from the samples.
 pub(crate) fn read(json: &str) -> Option<(Machine, Vec<CaseResults>)> {
     let kept: Kept = serde_json::from_str(json).ok()?;
     let cases = kept.cases.into_iter().filter_map(|kept| {
@@ -43,7 +43,7 @@ mod tests {
     use crate::report::tests::results;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_written_report_can_be_read() {
         let written = render(&results());
         let (machine, cases) = read(&written).unwrap();
         let again = crate::report::Results { machine, left_out: results().left_out, cases };
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_something_else_is_not_read() {
+    fn another_file_is_not_read() {
         assert!(read("{}").is_none());
         assert!(read("").is_none());
     }

@@ -1,4 +1,4 @@
-//! The results as people read them.
+//! The results as Markdown.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::report::{CaseResults, Results};
 use crate::statistics::Summary;
 use crate::verdict::Verdict;
 
-/// The whole of it: what was measured on, all promises at a glance, and the tables of each case.
+/// The whole report: the machine, all goals at a glance, and the tables of each case.
 pub(crate) fn render(results: &Results) -> String {
     let mut text = head(results);
     text.push_str(&promises(&results.cases));
@@ -22,7 +22,7 @@ pub(crate) fn render(results: &Results) -> String {
     text
 }
 
-// Writing to a `String` does not fail, so what `write!` returns is dropped throughout.
+// Writing to a `String` does not fail, so the result of `write!` is dropped throughout.
 
 fn head(results: &Results) -> String {
     let machine = &results.machine;
@@ -40,11 +40,11 @@ fn head(results: &Results) -> String {
     let _ = writeln!(
         text,
         "All on the loopback. A balancer has one worker on core {}; load and backends are on core {}. Within a round the peers take \
-         turns, each started anew. Figures are medians over the rounds, failures are sums; a ratio is taken within each round, and its \
-         median is given with the least and the most. CPU is that of the balancer's own threads, user and system; that of the \
-         whole machine has load, backends and neighbours in it. Where the core of the load is busy all the time, latency says how long \
-         requests waited for that. Percentiles at full load are those of wrk, which asks again only when it was answered; those at a \
-         fixed rate count from when a request was due.\n",
+         turns, each newly started. Figures are medians over the rounds, failures are sums; a ratio is taken within each round, and \
+         its median is given with the minimum and the maximum. CPU is that of the balancer's own threads, user and system; that of the \
+         whole machine includes load, backends and neighbours. If the core of the load is busy all the time, latency measures how long \
+         requests waited for it. Percentiles at full load are those of wrk, which sends its next request only after a response; those \
+         at a fixed rate count from when a request was due.\n",
         Cores::Balancer.list(),
         Cores::Load.list()
     );
@@ -52,7 +52,7 @@ fn head(results: &Results) -> String {
     text
 }
 
-/// Under a title, if there are any.
+/// With a title, if there are any.
 fn lines(title: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
@@ -65,7 +65,7 @@ fn lines(title: &str, lines: &[String]) -> String {
     text
 }
 
-/// All promises at a glance.
+/// All goals at a glance.
 pub(crate) fn promises(cases: &[CaseResults]) -> String {
     let mut text = String::from(
         "Rivals are haproxy, haproxy-splice and nginx; the best of them in each round counts.\n\n\
@@ -88,7 +88,7 @@ pub(crate) fn promises(cases: &[CaseResults]) -> String {
     text
 }
 
-/// A case by itself.
+/// One case.
 pub(crate) fn case(case: &CaseResults) -> String {
     let mut text = format!("## {}: {}\n\n", case.name, case.title);
     let Occasion { date, revision, rounds: number, seconds, rate_percent } = &case.occasion;
@@ -123,7 +123,7 @@ pub(crate) fn case(case: &CaseResults) -> String {
     text
 }
 
-/// A line for each peer, a column for each figure that any of them has.
+/// A row for each peer, a column for each figure that any of them has.
 fn table(unit: Unit, samples: &[&Sample]) -> String {
     let peers: BTreeSet<Peer> = samples.iter().map(|sample| sample.peer).collect();
     let figures: BTreeSet<Figure> =
@@ -140,7 +140,7 @@ fn table(unit: Unit, samples: &[&Sample]) -> String {
             let values: Vec<f64> =
                 own.iter().filter_map(|sample| sample.figures.get(figure).copied()).collect();
             let _ = match Summary::of(&values) {
-                // Of what failed none is forgotten.
+                // Failures are summed up over all rounds.
                 Some(_) if *figure == Figure::Failed => {
                     write!(text, " {} |", figure.shown(values.iter().sum()))
                 }
@@ -164,7 +164,7 @@ fn reached(verdict: &Verdict) -> String {
     verdict.reached.map_or_else(
         || "nothing to say".to_owned(),
         |Summary { median, least, most }| {
-            // What is no ratio is a number of failures.
+            // A figure that is not a ratio is a number of failures.
             let decimals = if verdict.at_most == Some(0.0) { 0 } else { 2 };
             let rounds = rounds(verdict.rounds.len());
             format!("{median:.decimals$} ({least:.decimals$} to {most:.decimals$}, {rounds})")

@@ -1,4 +1,5 @@
-//! A case as a picture: a bar for each peer, its height the median over the rounds, with a whisker from the least to the most.
+//! A case as a picture: a bar for each peer, its height the median over the rounds, with a whisker from the least
+//! to the most.
 
 use std::error::Error;
 use std::io;
@@ -13,7 +14,7 @@ use crate::peers::Peer;
 use crate::report::CaseResults;
 use crate::statistics::Summary;
 
-/// Writes it as SVG; nothing, if nobody has what it would show.
+/// Writes it as SVG; nothing, if no peer has the figure.
 pub(crate) fn draw(case: &CaseResults, path: &Path) -> io::Result<()> {
     let groups = groups(case);
     if groups.is_empty() {
@@ -22,7 +23,7 @@ pub(crate) fn draw(case: &CaseResults, path: &Path) -> io::Result<()> {
     draw_groups(case, &groups, path).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
 }
 
-/// The bars of a peer, one for each of the figures of the picture that it has.
+/// The bars of a peer, one for each figure of the picture that it has.
 struct Group {
     peer: Peer,
     bars: Vec<(usize, Summary)>,
@@ -108,7 +109,7 @@ fn draw_groups(case: &CaseResults, groups: &[Group], path: &Path) -> Result<(), 
     Ok(())
 }
 
-/// What all bars have in common.
+/// The shared settings of all bars.
 fn axis(case: &CaseResults) -> String {
     let (figure, _) = case.case.bars[0];
     if case.case.bars.iter().all(|&(other, _)| other == figure) {
@@ -118,7 +119,7 @@ fn axis(case: &CaseResults) -> String {
     }
 }
 
-/// Says which bar is which, and what a whisker is.
+/// The legend of bars and whiskers.
 fn legend(case: &CaseResults, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Box<dyn Error>> {
     let (figure, _) = case.case.bars[0];
     let differ = case.case.bars.iter().any(|&(other, _)| other != figure);
@@ -137,7 +138,7 @@ fn legend(case: &CaseResults, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Resu
     Ok(())
 }
 
-/// Left and right edge of a bar: the bars of a peer stand together in the middle of its place.
+/// The left and right edge of a bar: the bars of a peer are together in the middle of its column.
 fn edges(place: usize, index: usize, series: usize) -> (f64, f64) {
     const SHARE: f64 = 0.7;
     let each = SHARE / width(series);
@@ -150,7 +151,7 @@ fn width(count: usize) -> f64 {
     count as f64
 }
 
-/// Ours stands out; the second of two bars is lighter.
+/// Rondel is highlighted; the second of two bars is lighter.
 fn color(peer: Peer, index: usize) -> RGBColor {
     match (peer, index) {
         (Peer::Rondel, 0) => RGBColor(0, 110, 160),

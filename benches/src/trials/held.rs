@@ -17,7 +17,8 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// So many through this balancer, which ask for a page and do not read it, or for nothing. All have reached a backend.
+    /// This many connections through this balancer, which request a page and do not read it, or are idle. All have
+    /// reached a backend.
     pub(crate) fn open(
         ground: &Ground<'_>,
         stand: &Stand,
@@ -35,7 +36,7 @@ impl Held {
         if line.trim() != "open" {
             return Err(process.failure("does not hold its connections"));
         }
-        // The balancer connects at its own pace; only then has it all that a connection takes.
+        // The balancer connects at its own pace; only after that it has everything that a connection needs.
         let ports: Vec<u16> = ground.here.addresses.iter().map(SocketAddr::port).collect();
         let stand_all = wait::until(CONNECT_LIMIT, || proc::connections_to(&ports) >= number as usize);
         if !stand_all {
@@ -48,5 +49,5 @@ impl Held {
     }
 }
 
-/// How long connecting may take, all together.
+/// How long all connects together may take.
 pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(20);

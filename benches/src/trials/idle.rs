@@ -1,4 +1,4 @@
-//! What a connection costs that does nothing, on a process that has served little before.
+//! The cost of an idle connection, in a process that has served little before.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use crate::trials::{Ground, count};
 pub(crate) fn hold(ground: &Ground<'_>, peer: Peer, connections: u32) -> io::Result<Figures> {
     let stand = ground.start(peer)?;
     let pid = stand.pid().ok_or_else(|| io::Error::other("it has no process"))?;
-    // What the first connection brings about is no cost of the others.
+    // What the first connection allocates is not a cost of the others.
     request(stand.address)?;
     let before = measure::memory(pid);
 

@@ -1,4 +1,4 @@
-//! Requests at a fixed rate while the balancer is told, again and again, to read its configuration anew.
+//! Requests at a fixed rate while the balancer repeatedly reloads its configuration.
 
 use std::io;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::trials::Ground;
 use crate::trials::requests::{self, Pace};
 use crate::wait;
 
-/// As [`requests::fixed`], but with reloads.
+/// Like [`requests::fixed`], but with reloads.
 pub(crate) fn reloading(ground: &Ground<'_>, peer: Peer, pace: Pace) -> io::Result<Figures> {
     let (mut figures, stand, asked) = run(ground, peer, pace, true)?;
     let process = stand.process.as_ref().ok_or_else(|| io::Error::other("it has no process"))?;
-    // What it says of them, not what it was asked for: signals that come too fast are one.
+    // The reloads it reports, not those requested: signals in quick succession are merged.
     let done = || peer.reloads_done(process);
     wait::until(LAST_RELOAD_LIMIT, || done().is_none_or(|reloads| reloads.done + reloads.refused >= asked));
     let reloads = done();
@@ -25,13 +25,13 @@ pub(crate) fn reloading(ground: &Ground<'_>, peer: Peer, pace: Pace) -> io::Resu
     Ok(figures)
 }
 
-/// The same without the reloads. The files for them are written all the same: that takes a CPU away from the others for a
-/// moment, and is not to be held against the balancer.
+/// The same without the reloads. The files for them are still written: that uses CPU time of the others for a
+/// moment, which must not count against the balancer.
 pub(crate) fn steady(ground: &Ground<'_>, peer: Peer, pace: Pace) -> io::Result<Figures> {
     Ok(run(ground, peer, pace, false)?.0)
 }
 
-/// Figures, whom they are of, and how many reloads there were or would have been.
+/// Figures, the peer, and how many reloads there were or would have been.
 fn run(ground: &Ground<'_>, peer: Peer, pace: Pace, told: bool) -> io::Result<(Figures, Stand, u32)> {
     let task = Task { reloads: true, ..ground.task(peer) };
     let stand = peer.start(ground.workshop, &task)?;
@@ -46,8 +46,8 @@ fn run(ground: &Ground<'_>, peer: Peer, pace: Pace, told: bool) -> io::Result<(F
     Ok((pace.figures(&cost), stand, asked))
 }
 
-/// Ours is asked 50 times a second. Theirs start another process each time and let the old one drain, so 50 of them would say
-/// nothing but that; one a second is beside it for context.
+/// Rondel reloads 50 times per second. Each reload of the others starts another process and drains the old one, so
+/// 50 of them would measure nothing else; one per second is given for context.
 fn period(peer: Peer) -> Duration {
     if matches!(peer, Peer::Rondel | Peer::RondelBefore) {
         Duration::from_millis(20)
@@ -56,5 +56,5 @@ fn period(peer: Peer) -> Duration {
     }
 }
 
-/// The last one was asked for just before the load ended; a reload takes milliseconds.
+/// The last one was requested just before the load ended; a reload takes milliseconds.
 const LAST_RELOAD_LIMIT: Duration = Duration::from_secs(1);

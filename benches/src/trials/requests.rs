@@ -1,4 +1,4 @@
-//! HTTP requests: as many as can be, or at a fixed rate.
+//! HTTP requests: at full load, or at a fixed rate.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -14,13 +14,13 @@ use crate::trials::held::Held;
 use crate::trials::{Ground, figures};
 use crate::wait;
 
-/// As many as can be; the percentiles are wrk's own, which waits for an answer before it asks again.
+/// Full load; the percentiles are those of wrk, which waits for a response before its next request.
 pub(crate) fn full(ground: &Ground<'_>, peer: Peer, requests: Requests, seconds: u32) -> io::Result<Figures> {
     let stand = ground.start(peer)?;
     load_fully(ground, &stand, requests, seconds, Cores::Load)
 }
 
-/// The same with so many workers on both cores, and the load on both as well.
+/// The same with this many workers on both cores, and the load on both as well.
 pub(crate) fn full_with_workers(
     ground: &Ground<'_>,
     peer: Peer,
@@ -32,7 +32,7 @@ pub(crate) fn full_with_workers(
     load_fully(ground, &stand, requests, seconds, Cores::Both)
 }
 
-/// The same on one core, watched or not; where it is, its metrics are scraped each second.
+/// The same on one core, with or without monitoring; with it, the metrics are scraped once per second.
 pub(crate) fn full_watched(
     ground: &Ground<'_>,
     peer: Peer,
@@ -65,7 +65,7 @@ fn scrape(address: SocketAddr) -> io::Result<()> {
     Err(io::Error::other(format!("metrics: {}", answer.lines().next().unwrap_or("nothing"))))
 }
 
-/// How long metrics may take.
+/// The timeout of a scrape.
 const SCRAPE_LIMIT: Duration = Duration::from_secs(5);
 
 fn load_fully(
@@ -79,7 +79,7 @@ fn load_fully(
     Ok(figures(&cost, requests.page.units()))
 }
 
-/// The load of as many as can be.
+/// The load generator for full load.
 fn full_load(stand: &Stand, requests: Requests, seconds: u32, cores: Cores) -> Load {
     let seconds = seconds * requests.stretch;
     let command = wrk::command(stand.address, requests, seconds, cores.count());
@@ -90,14 +90,14 @@ fn full_load(stand: &Stand, requests: Requests, seconds: u32, cores: Cores) -> L
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     pub(crate) requests: Requests,
-    /// For how long.
+    /// How long.
     pub(crate) seconds: u32,
-    /// How many a second.
+    /// How many per second.
     pub(crate) rate: f64,
 }
 
 impl Pace {
-    /// What came of it, and what was asked for.
+    /// The result, and the requested number.
     pub(crate) fn figures(self, cost: &Cost) -> Figures {
         let mut figures = figures(cost, self.requests.page.units());
         figures.insert(Figure::Asked, self.rate);
@@ -111,18 +111,19 @@ pub(crate) fn fixed(ground: &Ground<'_>, peer: Peer, pace: Pace) -> io::Result<F
     load_at_rate(ground, &stand, pace)
 }
 
-/// The same beside so many clients who asked for much and read nothing, once all that can be sent to them is.
+/// The same beside this many clients that request much and read nothing, once everything that fits has been sent to
+/// them.
 pub(crate) fn fixed_beside(ground: &Ground<'_>, peer: Peer, pace: Pace, stuck: u32) -> io::Result<Figures> {
     let stand = ground.start(peer)?;
     let _held = Held::open(ground, &stand, stuck, Some(Page::Mib1))?;
     let rests = wait::until_same(REST, REST_LIMIT, || Spent::now(stand.pid()).cpu);
     if !rests {
-        return Err(io::Error::other("it goes on working for clients who read nothing"));
+        return Err(io::Error::other("it keeps working for clients that read nothing"));
     }
     load_at_rate(ground, &stand, pace)
 }
 
-/// Who did nothing for so long has filled every window.
+/// After this long without progress, every window is full.
 const REST: Duration = Duration::from_millis(300);
 
 const REST_LIMIT: Duration = Duration::from_secs(20);
@@ -132,7 +133,7 @@ fn load_at_rate(ground: &Ground<'_>, stand: &Stand, pace: Pace) -> io::Result<Fi
     Ok(pace.figures(&cost))
 }
 
-/// The load of a fixed rate.
+/// The load generator for a fixed rate.
 pub(crate) fn at_rate(ground: &Ground<'_>, stand: &Stand, pace: Pace) -> Load {
     let Pace { requests, seconds, rate } = pace;
     let seconds = seconds * requests.stretch;

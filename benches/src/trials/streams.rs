@@ -1,4 +1,4 @@
-//! Bytes from the client to the backend, as many as can be.
+//! Bytes from the client to the backend, at full load.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The connections that ended last, whichever worker had them.
+//! The connections that ended last, of all workers.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,15 +9,15 @@ use api::Ended;
 #[derive(Default)]
 pub(crate) struct LastEnded(VecDeque<(Instant, Ended)>);
 
-/// Connections that ended and are remembered.
+/// How many ended connections are kept.
 pub(crate) const ENDED_MAX: usize = 100;
 
 impl LastEnded {
-    /// Remembers one more. Workers hand on what they have at moments of their own, so it may have ended before others that are
-    /// known already.
-    pub(crate) fn remember(&mut self, ended_at: Instant, ended: Ended) {
-        let place = self.0.partition_point(|(other, _)| *other <= ended_at);
-        self.0.insert(place, (ended_at, ended));
+    /// Inserts a connection by the time of its end. Workers deliver their records independently of each other, so
+    /// records do not arrive in order.
+    pub(crate) fn insert(&mut self, ended_at: Instant, ended: Ended) {
+        let index = self.0.partition_point(|(other, _)| *other <= ended_at);
+        self.0.insert(index, (ended_at, ended));
         if self.0.len() > ENDED_MAX {
             self.0.pop_front();
         }
@@ -37,16 +37,16 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "any moment will do")]
-    fn the_latest_end_comes_first_in_whatever_order_workers_tell_of_them() {
+    fn the_latest_end_comes_first_in_any_order_of_delivery() {
         let start = Instant::now();
         let mut last = LastEnded::default();
-        // Two workers with every second end each, and each of them in one go.
+        // Two workers with every second end each, delivered one worker after the other.
         let seconds = (0..ENDED_MAX as u64 + 10).filter(|second| second % 2 == 0);
         for second in seconds.clone().chain(seconds.map(|second| second + 1)) {
-            last.remember(start + Duration::from_secs(second), ended(second));
+            last.insert(start + Duration::from_secs(second), ended(second));
         }
-        let told: Vec<u64> = last.latest_first().iter().map(|ended| ended.bytes_to_client).collect();
+        let latest_first: Vec<u64> = last.latest_first().iter().map(|ended| ended.bytes_to_client).collect();
         let expected: Vec<u64> = (10..ENDED_MAX as u64 + 10).rev().collect();
-        assert_eq!(told, expected);
+        assert_eq!(latest_first, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! What is said of a connection that has ended: as text in the shape of HAProxy's `option tcplog`, or as JSON.
+//! A line of the access log: text in the format of HAProxy's `option tcplog`, or JSON.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use table::Pool;
 use worker::Record;
 
-/// How many connections pools have: each is asked once for a batch of lines, as it may have thousands of backends.
+/// Connections by pool, computed once per batch of lines: a pool may have thousands of backends.
 #[derive(Default)]
 pub(crate) struct PoolCounts(HashMap<*const Pool, u32>);
 
@@ -24,12 +24,12 @@ impl PoolCounts {
     }
 }
 
-/// A line of the log, before it is written.
+/// A line of the log, before it is formatted.
 #[derive(Debug)]
 pub(crate) struct Line<'a>(Ended<&'a str>);
 
 impl<'a> Line<'a> {
-    /// What is said of this one of this worker's. `process` is how many connections the process has.
+    /// A line for a record of this worker. `process` is the number of connections of the process.
     pub(crate) fn new(
         record: &'a Record,
         worker: usize,
@@ -70,8 +70,8 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// The same, for keeping, with when it ended.
-    pub(crate) fn kept(&self, ended_at: &str) -> Ended {
+    /// An owned copy, with the time of the end.
+    pub(crate) fn to_ended(&self, ended_at: &str) -> Ended {
         Ended {
             accepted_at: self.0.accepted_at.to_owned(),
             ended_at: Some(ended_at.to_owned()),
@@ -97,8 +97,9 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// `client:port [accept_date] listener pool/backend Tw/Tc/Tt bytes code actconn/feconn/beconn/srv_conn/retries
-    /// srv_queue/backend_queue`, as HAProxy has them. What no number can be given for is `-1`, and no backend `<NOSRV>`.
+    /// `client:port [accept_date] listener pool/backend Tw/Tc/Tt bytes code
+    /// actconn/feconn/beconn/srv_conn/retries srv_queue/backend_queue`, as in HAProxy. A time that does not apply
+    /// is `-1`; if there is no backend, it is `<NOSRV>`.
     pub(crate) fn write_text(&self, to: &mut Vec<u8>) {
         let ConnectionCounts { process, listener, pool, backend } = self.0.connections;
         let Date { year, month, day, time } = Date::of(self.0.accepted_at);
@@ -118,7 +119,7 @@ impl<'a> Line<'a> {
                 whole(self.0.duration_ms),
                 self.0.bytes_to_client,
                 self.0.termination.code,
-                // As HAProxy marks that it was another server.
+                // HAProxy's mark for a connection that was redispatched to another server.
                 if self.0.retries > 0 { "+" } else { "" },
                 self.0.retries,
                 self.0.waited_behind,
@@ -133,25 +134,25 @@ impl<'a> Line<'a> {
     }
 }
 
-/// One moment on both clocks: the one that no one sets, and the time of day.
+/// One moment on both clocks, monotonic and wall clock.
 #[derive(Clone, Copy)]
 pub(crate) struct Clock {
     pub(crate) instant: Instant,
     pub(crate) time: SystemTime,
 }
 
-/// Writes times of day in UTC, by RFC 3339 with microseconds. The second that was written last is worked out once: connections come
-/// many in a second.
+/// Formats times in UTC, by RFC 3339 with microseconds. It caches the second that was formatted last, because
+/// many connections are accepted in a second.
 #[derive(Default)]
 pub(crate) struct Calendar {
-    /// Since 1970.
+    /// The cached second since 1970.
     second: u64,
-    /// As it is written, up to the point; nothing before the first.
+    /// Its text up to the decimal point; empty before the first use.
     date: String,
 }
 
 impl Clock {
-    /// The time of day then.
+    /// The wall-clock time of `then`.
     pub(crate) fn time(self, then: Instant) -> SystemTime {
         let ago = self.instant.saturating_duration_since(then);
         self.time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)
@@ -162,14 +163,14 @@ impl Calendar {
     pub(crate) fn write(&mut self, time: SystemTime, to: &mut String) {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         if self.date.is_empty() || self.second != since.as_secs() {
-            self.turn_to(since.as_secs());
+            self.set_second(since.as_secs());
         }
         to.clear();
         to.push_str(&self.date);
         write!(to, "{:06}Z", since.subsec_micros()).expect("a String takes everything");
     }
 
-    fn turn_to(&mut self, second: u64) {
+    fn set_second(&mut self, second: u64) {
         let stamp = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
         let date = TimeZone::UTC.to_datetime(stamp.unwrap_or(Timestamp::UNIX_EPOCH));
         self.second = second;
@@ -188,7 +189,7 @@ impl Calendar {
     }
 }
 
-/// A date by RFC 3339, taken apart for HAProxy's way to write it, which has milliseconds.
+/// The parts of an RFC 3339 date that HAProxy's format needs, with milliseconds.
 struct Date<'a> {
     year: &'a str,
     month: &'static str,
@@ -213,17 +214,17 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 fn millis(duration: Duration) -> f64 {
-    // By whole microseconds, so that no digit is made up.
+    // From whole microseconds, so that the text has at most three decimals.
     #[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
     let micros = duration.as_micros() as f64;
     micros / 1000.0
 }
 
-/// Whole milliseconds, as HAProxy has them.
+/// Whole milliseconds, as in HAProxy.
 fn whole(millis: f64) -> i64 {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a fraction is cut off, and no connection lives for so long"
+        reason = "the fraction is cut off, and no connection lives that long"
     )]
     let whole = millis as i64;
     whole
@@ -254,7 +255,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_there_was_not_is_said_so() {
+    fn missing_values_have_their_marks() {
         let mut record = record(CloseReason::NoBackend, Stage::Connecting, false);
         record.client = None;
         let text = lines(&record).0;
@@ -267,18 +268,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_what_is_written() {
+    fn the_owned_copy_equals_the_written_line() {
         let record = record(CloseReason::Idle, RELAYED, true);
         let (_, json) = lines(&record);
         let mut pools = PoolCounts::default();
         let ended_at = "2026-11-25T20:15:01.623457Z";
-        let kept = Line::new(&record, 1, "2026-11-25T20:15:00.123456Z", 0, &mut pools).kept(ended_at);
+        let kept = Line::new(&record, 1, "2026-11-25T20:15:00.123456Z", 0, &mut pools).to_ended(ended_at);
         let written: Ended = serde_json::from_str(&json).unwrap();
         assert_eq!(Ended { ended_at: Some(ended_at.to_owned()), ..written }, kept);
     }
 
     #[test]
-    fn dates_go_on_and_back() {
+    fn dates_advance_and_go_back() {
         let mut calendar = Calendar::default();
         let mut written = String::new();
         for (micros, date) in [
@@ -293,7 +294,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// One that is told from others by its bytes.
+    /// A connection that is identified by its bytes.
     pub(crate) fn ended(bytes_to_client: u64) -> Ended {
         let (_, json) = lines(&record(CloseReason::Done, RELAYED, true));
         Ended { bytes_to_client, ..serde_json::from_str(&json).unwrap() }
@@ -306,7 +307,7 @@ pub(crate) mod tests {
         assert_eq!(lines(record), (text.to_owned(), json.to_owned()));
     }
 
-    /// As text and as JSON, at a quarter past eight and two seconds.
+    /// The line as text and as JSON, written two seconds after the accept.
     fn lines(record: &Record) -> (String, String) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_637_702_123_456);
         let clock = Clock { instant: record.stats.accepted_at + Duration::from_secs(2), time };

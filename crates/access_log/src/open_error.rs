@@ -1,6 +1,7 @@
 //! Why the access log cannot be opened.
 
-use std::{fmt, io};
+use std::fmt;
+use std::io;
 
 use rustix::io::Errno;
 
@@ -25,14 +26,13 @@ impl std::error::Error for OpenError {}
 /// What to do when the access log cannot be opened.
 fn cure(kind: io::ErrorKind, number: Option<i32>) -> &'static str {
     match kind {
-        io::ErrorKind::NotFound => "make the folder, or start the syslog daemon, or choose another place",
+        io::ErrorKind::NotFound => "create the directory, start the syslog daemon, or choose another path",
         io::ErrorKind::PermissionDenied => {
-            "let the user of the process write there, as `LogsDirectory=rondel` in a systemd unit does for /var/log/rondel"
+            "give the user of the process write permission, as `LogsDirectory=rondel` in a systemd unit does \
+             for /var/log/rondel"
         }
-        io::ErrorKind::ConnectionRefused => "nobody listens at the socket: start the syslog daemon",
-        _ if number == Some(Errno::NXIO.raw_os_error()) => {
-            "it is a FIFO that nobody reads: start the reader before"
-        }
-        _ => "choose another place in `access_log`, or say `off`",
+        io::ErrorKind::ConnectionRefused => "nothing listens on the socket: start the syslog daemon",
+        _ if number == Some(Errno::NXIO.raw_os_error()) => "the FIFO has no reader: start the reader first",
+        _ => "choose another path in `access_log`, or set it to `off`",
     }
 }

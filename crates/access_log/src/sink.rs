@@ -1,4 +1,5 @@
-//! Where lines go. Nothing here waits for longer than it is told to, but a write to a file on a disk that hangs.
+//! The target of lines: stderr, a file or syslog. Writes take at most the given timeout, except to a file on a
+//! disk that hangs.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -11,39 +12,40 @@ use config::LogTarget;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 
-/// Where lines go.
+/// The target of lines.
 pub(crate) enum Sink {
     Stderr,
     File(LogFile),
     Syslog(Syslog),
 }
 
-/// A file that is appended to; perhaps a FIFO.
+/// A file opened for appending, which may be a FIFO.
 pub(crate) struct LogFile {
     path: PathBuf,
     file: File,
     is_regular: bool,
 }
 
-/// A syslog daemon's socket.
+/// The socket of a syslog daemon.
 pub(crate) struct Syslog {
     path: PathBuf,
     socket: UnixDatagram,
-    /// The message that is sent; kept for its memory.
+    /// The message; kept to reuse its memory.
     message: Vec<u8>,
 }
 
-/// The most that is written at once, in bytes.
+/// The maximum size of a write, in bytes.
 const WRITE_MAX: usize = 64 * 1024;
 
-/// The most that is written at once to what is no regular file: a pipe takes so much whole or not at all, `PIPE_BUF` of pipe(7).
+/// The maximum size of a write to anything but a regular file: writes of up to `PIPE_BUF` bytes to a pipe are
+/// atomic, pipe(7).
 const PIPE_WRITE_MAX: usize = 4096;
 
-/// local0.info, where HAProxy's log goes by custom.
+/// local0.info, the usual facility of HAProxy.
 const PRIORITY: u8 = 16 << 3 | 6;
 
 impl Sink {
-    /// Opens it. A file is made if there is none, for its owner to write and its group to read.
+    /// Opens the target. A missing file is created with mode 0640.
     pub(crate) fn open(to: &LogTarget) -> io::Result<Self> {
         Ok(match to {
             LogTarget::Stderr => Self::Stderr,
@@ -52,7 +54,7 @@ impl Sink {
         })
     }
 
-    /// Opens a file again by its path. If that fails, the one that is open stays.
+    /// Reopens a file by its path. On failure the old file stays open.
     pub(crate) fn reopen(&mut self) -> io::Result<()> {
         if let Self::File(file) = self {
             *file = LogFile::open(&file.path)?;
@@ -60,23 +62,25 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes some of these lines, whole ones if it can; says how many bytes. None could be written within `patience` if it says 0.
-    pub(crate) fn write(&mut self, lines: &[u8], patience: Duration) -> io::Result<usize> {
+    /// Writes some of the lines, complete ones where possible, and returns the number of bytes: 0 if nothing
+    /// could be written within `timeout`.
+    pub(crate) fn write(&mut self, lines: &[u8], timeout: Duration) -> io::Result<usize> {
         match self {
-            // Past the lock of the standard library, which whoever writes the log of the process needs.
-            Self::Stderr => write(io::stderr().as_fd(), whole_lines(lines, PIPE_WRITE_MAX), patience),
+            // Without the lock of the standard library, which the process's log takes.
+            Self::Stderr => write(io::stderr().as_fd(), whole_lines(lines, PIPE_WRITE_MAX), timeout),
             Self::File(file) => {
-                let most = if file.is_regular { WRITE_MAX } else { PIPE_WRITE_MAX };
-                write(file.file.as_fd(), whole_lines(lines, most), patience)
+                let max = if file.is_regular { WRITE_MAX } else { PIPE_WRITE_MAX };
+                write(file.file.as_fd(), whole_lines(lines, max), timeout)
             }
-            Self::Syslog(syslog) => syslog.send(lines, patience),
+            Self::Syslog(syslog) => syslog.send(lines, timeout),
         }
     }
 }
 
 impl LogFile {
     fn open(path: &Path) -> io::Result<Self> {
-        // Not blocking, so that a FIFO that nobody reads is an error and not a wait; to files it means nothing.
+        // With `NONBLOCK`, opening a FIFO without a reader fails instead of blocking. It has no effect on regular
+        // files.
         let flags = OFlags::WRONLY
             | OFlags::APPEND
             | OFlags::CREATE
@@ -97,20 +101,20 @@ impl Syslog {
         Ok(Self { path: path.to_owned(), socket, message: Vec::new() })
     }
 
-    /// Sends the first line: one is a message.
-    fn send(&mut self, lines: &[u8], patience: Duration) -> io::Result<usize> {
+    /// Sends the first line as one message.
+    fn send(&mut self, lines: &[u8], timeout: Duration) -> io::Result<usize> {
         let end = lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |end| end + 1);
         self.message.clear();
-        // RFC 3164 as it is used on this socket: no host, and no time, which the daemon knows in its own zone.
+        // RFC 3164 as it is used on this socket: without host and time, which the daemon adds.
         self.message.extend_from_slice(format!("<{PRIORITY}>rondel[{}]: ", std::process::id()).as_bytes());
         self.message.extend_from_slice(lines[..end].trim_ascii_end());
-        if !is_ready(self.socket.as_fd(), patience)? {
+        if !is_ready(self.socket.as_fd(), timeout)? {
             return Ok(0);
         }
         match self.socket.send(&self.message) {
             Ok(_) => Ok(end),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-            // The daemon was started anew, and listens at another socket of that name.
+            // The daemon was restarted, and listens on a new socket at the same path.
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotConnected) => {
                 self.socket = Self::connect(&self.path)?.socket;
                 self.socket.send(&self.message).map(|_| end)
@@ -120,18 +124,18 @@ impl Syslog {
     }
 }
 
-/// The lines that fit into so many bytes; the first one in any case.
-fn whole_lines(lines: &[u8], most: usize) -> &[u8] {
-    if lines.len() <= most {
+/// The complete lines in the first `max` bytes; at least the first line.
+fn whole_lines(lines: &[u8], max: usize) -> &[u8] {
+    if lines.len() <= max {
         return lines;
     }
-    let last = lines[..most].iter().rposition(|byte| *byte == b'\n');
+    let last = lines[..max].iter().rposition(|byte| *byte == b'\n');
     let first = || lines.iter().position(|byte| *byte == b'\n');
     &lines[..last.or_else(first).map_or(lines.len(), |end| end + 1)]
 }
 
-fn write(to: BorrowedFd<'_>, bytes: &[u8], patience: Duration) -> io::Result<usize> {
-    if !is_ready(to, patience)? {
+fn write(to: BorrowedFd<'_>, bytes: &[u8], timeout: Duration) -> io::Result<usize> {
+    if !is_ready(to, timeout)? {
         return Ok(0);
     }
     match rustix::io::write(to, bytes) {
@@ -141,9 +145,9 @@ fn write(to: BorrowedFd<'_>, bytes: &[u8], patience: Duration) -> io::Result<usi
     }
 }
 
-/// Whether something can be written now, or within `patience`.
-fn is_ready(to: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
-    let timeout = Timespec::try_from(patience).expect("a short time");
+/// Waits until `to` is writable, at most for `timeout`, and returns whether it is.
+fn is_ready(to: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    let timeout = Timespec::try_from(timeout).expect("a short time");
     match poll(&mut [PollFd::new(&to, PollFlags::OUT)], Some(&timeout)) {
         Ok(ready) => Ok(ready > 0),
         Err(rustix::io::Errno::INTR) => Ok(false),
@@ -156,7 +160,7 @@ mod tests {
     use super::whole_lines;
 
     #[test]
-    fn lines_are_written_whole() {
+    fn a_write_ends_with_a_line() {
         check("a\nbb\nccc\n", 9, "a\nbb\nccc\n");
         check("a\nbb\nccc\n", 8, "a\nbb\n");
         check("a\nbb\nccc\n", 5, "a\nbb\n");
@@ -165,7 +169,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(lines: &str, most: usize, expected: &str) {
-        assert_eq!(whole_lines(lines.as_bytes(), most), expected.as_bytes());
+    fn check(lines: &str, max: usize, expected: &str) {
+        assert_eq!(whole_lines(lines.as_bytes(), max), expected.as_bytes());
     }
 }

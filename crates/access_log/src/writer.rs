@@ -1,9 +1,9 @@
-//! The thread that makes lines of records and writes them.
+//! The writer thread: it formats records as lines and writes them.
 //!
 //! ```text
-//! orders ─▶ records ─▶ lines ─▶ written ─┐
-//!   ▲                                    │ none is left: it sleeps until it is woken, or for `FLUSH_INTERVAL`
-//!   └────────────────────────────────────┘
+//! orders ─▶ records ─▶ lines ─▶ write ─┐
+//!   ▲                                  │ none left: it parks until it is unparked, or for `FLUSH_INTERVAL`
+//!   └──────────────────────────────────┘
 //! ```
 
 use std::sync::Arc;
@@ -17,44 +17,43 @@ use worker::{RECORDS_MAX, Record, Records};
 
 use crate::ended::ENDED_MAX;
 use crate::line::{Calendar, Clock, Line, PoolCounts};
-use crate::{Orders, Shared, Target, lock};
+use crate::shared::{Orders, Shared, Target, lock};
 
 pub(crate) struct LogWriter {
     shared: Arc<Shared>,
-    /// Counts the connections of the process.
-    gate: Arc<Semaphore>,
+    /// The semaphore of the process, for the number of its connections.
+    connections: Arc<Semaphore>,
     notes: mpsc::Sender<String>,
     /// By worker.
     records: Vec<Records>,
     target: Option<Target>,
     calendar: Calendar,
-    /// Lines that are to be written.
+    /// Formatted lines.
     lines: Vec<u8>,
-    /// How much of them is.
+    /// How many bytes of `lines` have been written.
     written: usize,
-    /// Whether the end of what was written last is a part of a line.
+    /// Whether the last write ended within a line.
     torn: bool,
-    /// How long nothing could be written, though something is to be.
+    /// How long lines are pending and none could be written.
     stuck: Duration,
-    /// Whether it has said that nothing can be written.
-    complains: bool,
+    /// Whether the current failure has been reported.
+    is_failure_reported: bool,
 }
 
-/// How long lines may wait until they are written: how often records are looked for, while there is a log. Workers wake the scribe
-/// before, if they have many.
+/// How often the queues are read while the log is on. A worker with many records unparks the writer earlier.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How many records of a worker become lines before those are written.
+/// How many records of a worker are formatted before they are written.
 const BATCH_MAX: usize = 1024;
 
-/// After so long without a line written, something is said.
+/// How long nothing can be written before a warning is logged.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 impl LogWriter {
-    pub(crate) fn new(shared: Arc<Shared>, gate: Arc<Semaphore>, notes: mpsc::Sender<String>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, connections: Arc<Semaphore>, notes: mpsc::Sender<String>) -> Self {
         Self {
             shared,
-            gate,
+            connections,
             notes,
             records: Vec::new(),
             target: None,
@@ -63,18 +62,18 @@ impl LogWriter {
             written: 0,
             torn: false,
             stuck: Duration::ZERO,
-            complains: false,
+            is_failure_reported: false,
         }
     }
 
     pub(crate) fn run(mut self) {
         loop {
-            let ends = self.follow_orders();
+            let ends = self.execute_orders();
             let gathered = self.lines.is_empty() && self.gather();
             if !self.lines.is_empty() {
                 self.write(FLUSH_INTERVAL);
             } else if gathered {
-                // None of them was to be written; there may be more.
+                // Every record was skipped; the queues may hold more.
             } else if ends {
                 return;
             } else if self.target.is_some() {
@@ -85,12 +84,12 @@ impl LogWriter {
         }
     }
 
-    /// Does as it was told; says whether it is to end.
-    fn follow_orders(&mut self) -> bool {
+    /// Executes the pending orders. Returns whether the thread is to end.
+    fn execute_orders(&mut self) -> bool {
         let Orders { records, target, reopen, end } = self.shared.take_orders();
         self.records.extend(records);
         if let Some(target) = target {
-            self.go_over(target);
+            self.set_target(target);
         }
         if reopen {
             self.reopen();
@@ -98,8 +97,8 @@ impl LogWriter {
         end
     }
 
-    fn go_over(&mut self, target: Option<Target>) {
-        // What there is still goes where it was to go, if that takes it.
+    fn set_target(&mut self, target: Option<Target>) {
+        // Pending records go to the old target, as far as it takes them without blocking.
         for _ in 0..=RECORDS_MAX / BATCH_MAX {
             if self.target.is_none() || self.lines.is_empty() && !self.gather() {
                 break;
@@ -108,9 +107,9 @@ impl LogWriter {
         }
         self.target = target;
         if self.target.is_none() {
-            self.give_up_lines();
+            self.drop_lines();
         }
-        (self.torn, self.stuck, self.complains) = (false, Duration::ZERO, false);
+        (self.torn, self.stuck, self.is_failure_reported) = (false, Duration::ZERO, false);
         *lock(&self.shared.error) = None;
     }
 
@@ -119,13 +118,18 @@ impl LogWriter {
         match target.sink.reopen() {
             Ok(()) => self.torn = false,
             Err(error) => {
-                self.say(format!("access log: it cannot be opened again, and goes on where it was: {error}"));
+                self.note(format!(
+                    "access log: cannot reopen the file, and continues in the old one: {error}"
+                ));
             }
         }
     }
 
-    /// Makes lines of records, if there are any; says whether there were.
-    #[expect(clippy::disallowed_methods, reason = "records have times of one clock, and lines of the other")]
+    /// Formats a batch of records. Returns whether there were any.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "records have monotonic times, lines have wall-clock times"
+    )]
     fn gather(&mut self) -> bool {
         let clock = Clock { instant: Instant::now(), time: SystemTime::now() };
         let mut pools = PoolCounts::default();
@@ -135,38 +139,39 @@ impl LogWriter {
             gathered.extend(taken.map(|record| (worker, record)));
         }
         let Some(target) = &self.target else { return !gathered.is_empty() };
-        // Each worker's are in order already, so that this is a merge.
+        // The records of a worker are in order already, so this is a merge.
         gathered.sort_by_key(|(_, record)| record.ended_at);
-        let remembered_from = gathered.len().saturating_sub(ENDED_MAX);
-        let mut remembered = Vec::new();
+        let kept_from = gathered.len().saturating_sub(ENDED_MAX);
+        let mut kept = Vec::new();
         let (mut accepted_at, mut ended_at) = (String::new(), String::new());
         for (number, (worker, record)) in gathered.iter().enumerate() {
             let is_written = !(target.skip_empty && is_empty(record));
-            if !is_written && number < remembered_from {
+            if !is_written && number < kept_from {
                 continue;
             }
             self.calendar.write(clock.time(record.stats.accepted_at), &mut accepted_at);
-            let line = Line::new(record, *worker, &accepted_at, self.gate.active(), &mut pools);
+            let line = Line::new(record, *worker, &accepted_at, self.connections.active(), &mut pools);
             if is_written {
                 match target.format {
                     LogFormat::Text => line.write_text(&mut self.lines),
                     LogFormat::Json => line.write_json(&mut self.lines),
                 }
             }
-            if number >= remembered_from {
+            if number >= kept_from {
                 self.calendar.write(clock.time(record.ended_at), &mut ended_at);
-                remembered.push((record.ended_at, line.kept(&ended_at)));
+                kept.push((record.ended_at, line.to_ended(&ended_at)));
             }
         }
         let mut last = lock(&self.shared.ended);
-        for (at, ended) in remembered {
-            last.remember(at, ended);
+        for (at, ended) in kept {
+            last.insert(at, ended);
         }
         !gathered.is_empty()
     }
 
-    /// Writes some of the lines, if that is possible within `patience`; says whether there are more, and they may be.
-    fn write(&mut self, patience: Duration) -> bool {
+    /// Writes some of the lines within `timeout`. Returns whether to call it again at once: lines are left, and
+    /// writing works.
+    fn write(&mut self, timeout: Duration) -> bool {
         let Some(target) = &mut self.target else { return false };
         if self.torn {
             self.lines.insert(self.written, b'\n');
@@ -176,11 +181,11 @@ impl LogWriter {
         if rest.is_empty() {
             return false;
         }
-        match target.sink.write(rest, patience) {
+        match target.sink.write(rest, timeout) {
             Ok(0) => {
-                self.stuck += patience;
+                self.stuck += timeout;
                 if self.stuck >= STUCK_AFTER {
-                    self.complain("nothing takes its lines");
+                    self.report_failure("the target accepts no data");
                 }
                 false
             }
@@ -189,10 +194,10 @@ impl LogWriter {
                 self.shared.written.fetch_add(lines, Ordering::Relaxed);
                 self.written += length;
                 self.stuck = Duration::ZERO;
-                if self.complains {
-                    self.complains = false;
+                if self.is_failure_reported {
+                    self.is_failure_reported = false;
                     *lock(&self.shared.error) = None;
-                    self.say("access log: lines are written again".to_owned());
+                    self.note("access log: lines are written again".to_owned());
                 }
                 if self.written == self.lines.len() {
                     self.lines.clear();
@@ -201,15 +206,15 @@ impl LogWriter {
                 !self.lines.is_empty()
             }
             Err(error) => {
-                self.complain(&error.to_string());
-                self.give_up_lines();
+                self.report_failure(&error.to_string());
+                self.drop_lines();
                 false
             }
         }
     }
 
-    /// Those that are not written are lost.
-    fn give_up_lines(&mut self) {
+    /// Drops the lines that are not written, and counts them as lost.
+    fn drop_lines(&mut self) {
         let lost = count_lines(&self.lines[self.written..]);
         self.shared.lost.fetch_add(lost, Ordering::Relaxed);
         self.torn = self.written > 0 && self.lines[self.written - 1] != b'\n';
@@ -217,27 +222,27 @@ impl LogWriter {
         self.written = 0;
     }
 
-    /// Says why lines are lost, or soon will be; once, until some are written again.
-    fn complain(&mut self, why: &str) {
+    /// Reports why lines are or soon will be lost: once, until a write succeeds.
+    fn report_failure(&mut self, why: &str) {
         *lock(&self.shared.error) = Some(why.to_owned());
-        if !std::mem::replace(&mut self.complains, true) {
-            self.say(format!("access log: {why}; lines are lost until that is mended"));
+        if !std::mem::replace(&mut self.is_failure_reported, true) {
+            self.note(format!("access log: {why}; lines are lost until this is fixed"));
         }
     }
 
-    fn say(&self, note: String) {
-        // Control may be busy: then what it has to say already says that something is wrong.
+    fn note(&self, note: String) {
+        // If the queue is full, control is busy, and the notes in it report the same failure.
         let _ = self.notes.try_send(note);
     }
 }
 
-/// Whether somebody only looked whether somebody listens.
+/// Whether a client, such as a health check, connected and closed without sending anything.
 fn is_empty(record: &Record) -> bool {
     use connection::CloseReason::{ClientLost, ClientReset, Done};
     record.stats.bytes == [0, 0] && matches!(record.reason, Done | ClientReset | ClientLost)
 }
 
-/// An empty one is none: it ends one that was torn.
+/// Counts complete lines. An empty line does not count: it terminates a torn one.
 fn count_lines(bytes: &[u8]) -> u64 {
     let ends: u64 = bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum();
     ends - u64::from(bytes.starts_with(b"\n"))

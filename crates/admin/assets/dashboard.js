@@ -1,39 +1,39 @@
-// The dashboard: draws what /events tells once a second. Whatever comes from there is text, and never taken for HTML.
+// The dashboard: draws the status that /events sends once a second. Strings from there become text nodes, never HTML.
 "use strict";
 
-const SECONDS_KEPT = 300; // Of the charts.
-const ENTRIES_SHOWN = 256;
-const SILENCE_MAX = 3500; // In milliseconds. A second more than two that were missed: contact is lost.
+const SECONDS_KEPT = 300; // The time range of the charts.
+const EVENTS_SHOWN = 256;
+const SILENCE_MAX = 3500; // In milliseconds. After two missed updates and a second more, the connection counts as lost.
 
-// HAProxy's names; the status comes first, because it is what one looks for.
+// The names are those of HAProxy's statistics page. The status comes first.
 const GROUPS = [
   ["", ["Backend", "Status"]], ["Queue", ["Cur", "Max", "Limit"]], ["Session rate", ["Cur", "Max"]],
-  ["Sessions", ["Cur", "Max", "Limit", "Total", "LbTot", "Last"]], ["Bytes", ["In", "Out"]], ["Errors", ["Conn"]],
-  ["Warnings", ["Redis"]],
+  ["Sessions", ["Cur", "Max", "Limit", "Total", "LbTot", "Last"]], ["Bytes", ["In", "Out"]],
+  ["Errors", ["Conn", "Retried"]],
   ["Server", ["LastChk", "Wght", "Act", "Bck", "Chk", "Dwn", "Dwntme", "Thrtle"]],
 ];
 
-// Columns of words, not of numbers.
+// Columns of text, not of numbers.
 const WORDS = ["Backend", "Listener", "Status", "LastChk"];
 
 const MEANINGS = {
-  Queue: "Clients that wait for a backend that is not full. They wait for the pool.",
-  "Session rate": "Connections a second.",
-  Sessions: "Connections: now, most at once, bound, in all.",
-  LbTot: "How often it was picked; attempts that failed included.",
-  Last: "How long ago it got the last connection.",
+  Queue: "Clients of the pool that wait for a backend that is not full.",
+  "Session rate": "New connections per second.",
+  Sessions: "Connections: current, maximum, limit, total.",
+  LbTot: "How often the backend was picked, failed attempts included.",
+  Last: "Time since the last connection.",
   In: "Bytes from clients to backends.",
   Out: "Bytes from backends to clients.",
   Conn: "Attempts to connect that failed.",
-  Redis: "Redispatched: attempts that failed and were followed by one at another backend.",
-  LastChk: "What the last probe said, and how long it took.",
-  Wght: "Its share of new connections.",
-  Act: "Y: it is of the active tier.",
-  Bck: "Y: it is of the backup tier.",
+  Retried: "Failed attempts that were followed by one at another backend (HAProxy: Redis, for redispatched).",
+  LastChk: "The result of the last probe, and how long it took.",
+  Wght: "The share of new connections.",
+  Act: "Y: the backend is in the active tier.",
+  Bck: "Y: the backend is in the backup tier.",
   Chk: "Probes that failed.",
-  Dwn: "How often it went down.",
-  Dwntme: "How long it was down in all.",
-  Thrtle: "How much of its weight it takes while it starts slowly.",
+  Dwn: "How often the backend went down.",
+  Dwntme: "How long the backend was down in total.",
+  Thrtle: "The share of the weight that is effective during a slow start.",
 };
 
 // Elements.
@@ -54,7 +54,7 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Numbers, for people.
+// Formatting of numbers.
 
 const WHOLE = new Intl.NumberFormat("en");
 
@@ -95,9 +95,9 @@ const clock = (date) => date.toLocaleTimeString("en-GB");
 
 // Charts.
 
-const series = new Map(); // By the chart's name: its times, and its values by line.
+const series = new Map(); // By the name of the chart: the times, and the values of each line.
 
-function remember(name, time, values) {
+function appendSample(name, time, values) {
   const kept = series.get(name) ?? [[], ...values.map(() => [])];
   [time, ...values].forEach((value, line) => {
     kept[line].push(value);
@@ -151,7 +151,7 @@ class Chart {
         { ...axis, size: 58, space: 26, values: (_, ticks) => ticks.map((tick) => this.show(tick)), ...(this.show === bytes && { incrs: powers }) },
       ],
       series: [{}, ...this.lines.map((_, index) => {
-        const line = colour(index === 0 ? "--calm" : "--second");
+        const line = colour(index === 0 ? "--info" : "--second");
         return { stroke: line, width: 1.5, fill: index === 0 ? `${line}22` : undefined, points: { show: false } };
       })],
     };
@@ -164,7 +164,7 @@ class Chart {
   }
 }
 
-// Tables: made once, then only their cells change, so that a reader, a selection and a focus stay where they are.
+// Tables: created once, then only cells change, so that selection, focus and scroll position are kept.
 
 function head(groups) {
   const upper = make("tr");
@@ -199,7 +199,7 @@ function setRow(row, cells) {
   });
 }
 
-/// The children of `parent`, one for each of `items`, in their order; made by `create` where a key is new.
+// Makes the children of `parent` match `items`, in their order. `create` makes the child of a new key.
 function reconcile(parent, items, keyOf, create) {
   const known = new Map([...parent.children].map((child) => [child.dataset.item, child]));
   const wanted = items.map((item) => {
@@ -214,28 +214,28 @@ function reconcile(parent, items, keyOf, create) {
   return wanted;
 }
 
-// Cards, by their elements.
+// Cards, by element.
 
 const cards = new WeakMap();
 const charts = () => [...document.querySelectorAll(".card")].flatMap((card) => cards.get(card)?.charts ?? []);
 
 function card(kind, name, columns, caption) {
   const title = make("h3", { textContent: name });
-  const facts = make("p");
+  const summary = make("p");
   const drawn = [
     new Chart(`${kind}/${name}/connections`, "Connections", [""], count),
-    new Chart(`${kind}/${name}/rate`, "New connections a second", [""], rate),
-    new Chart(`${kind}/${name}/bytes`, "Bytes a second", ["in", "out"], bytes),
+    new Chart(`${kind}/${name}/rate`, "New connections per second", [""], rate),
+    new Chart(`${kind}/${name}/bytes`, "Bytes per second", ["in", "out"], bytes),
   ];
   const body = make("tbody");
   const foot = make("tfoot");
   const table = make("table", {}, make("caption", { textContent: caption }), head(columns), body, foot);
   const scroll = make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": caption }, table);
   const element = make("article", { className: "card" },
-    make("header", {}, title, facts),
+    make("header", {}, title, summary),
     make("div", { className: "charts" }, ...drawn.map((chart) => chart.element)),
     scroll);
-  cards.set(element, { facts, charts: drawn, body, foot });
+  cards.set(element, { summary, charts: drawn, body, foot });
   return element;
 }
 
@@ -245,9 +245,9 @@ const LISTENER_COLUMNS = [
 ];
 
 function showListener(element, listener) {
-  const { facts, charts: drawn, body } = cards.get(element);
+  const { summary, charts: drawn, body } = cards.get(element);
   const role = listener.role ? `, for ${listener.role === "primary" ? "the primary" : "replicas"}` : "";
-  setText(facts, `${listener.address} to pool ${listener.pool}${role}`);
+  setText(summary, `${listener.address} to pool ${listener.pool}${role}`);
   const [row] = reconcile(body, [listener], (item) => item.name, () => make("tr"));
   setRow(row, [
     listener.name, rate(listener.rate), rate(listener.rate_max), count(listener.active), count(listener.active_max),
@@ -258,14 +258,14 @@ function showListener(element, listener) {
 }
 
 function state(backend) {
-  const said = backend.overrides;
-  if (said.disabled) return ["DISABLED", "calm"];
+  const { overrides } = backend;
+  if (overrides.disabled) return ["DISABLED", "info"];
   if (backend.state === "down") return ["DOWN", "down"];
   if (backend.state === "ejected") return ["EJECTED", "down"];
-  if (said.drained) return ["DRAIN", "calm"];
-  if (backend.weight === 0) return ["NO WEIGHT", "calm"];
-  if (backend.role === "lagging") return ["LAGGING", "odd"];
-  if (backend.state === "unknown") return backend.probe ? ["UNKNOWN", "odd"] : ["NO CHECK", "up"];
+  if (overrides.drained) return ["DRAIN", "info"];
+  if (backend.weight === 0) return ["NO WEIGHT", "info"];
+  if (backend.role === "lagging") return ["LAGGING", "warning"];
+  if (backend.state === "unknown") return backend.probe ? ["UNKNOWN", "warning"] : ["NO CHECK", "up"];
   return ["UP", "up"];
 }
 
@@ -285,7 +285,7 @@ function backendCells(backend) {
     count(backend.picked), backend.last_seconds === null ? "-" : span(backend.last_seconds),
     bytes(backend.bytes_to_backend), bytes(backend.bytes_to_client), count(backend.connect_failed), count(backend.retried),
     { text: last.length > 40 ? `${last.slice(0, 40)}…` : last, note: took, words: true, hint: last },
-    { text: count(backend.weight), note: backend.overrides.weight === null ? "" : "told" },
+    { text: count(backend.weight), note: backend.overrides.weight === null ? "" : "override" },
     backend.tier === "active" ? "Y" : "-", backend.tier === "backup" ? "Y" : "-",
     probe ? count(probe.failed) : "-", probe ? count(probe.downs) : "-", probe ? span(probe.down_seconds) : "-",
     backend.weight_permille < 1000 ? `${backend.weight_permille / 10}%` : "-",
@@ -317,11 +317,11 @@ function percentiles(pool) {
 }
 
 function showPool(element, pool) {
-  const { facts, charts: drawn, body, foot } = cards.get(element);
+  const { summary, charts: drawn, body, foot } = cards.get(element);
   const primary = pool.backends.find((backend) => backend.role === "primary");
   const tiers = pool.backends.some((backend) => backend.tier === "backup") ? `the ${pool.serving} tier serves` : "";
   const parts = [pool.balance.replaceAll("_", " "), tiers, primary ? `primary ${primary.name}` : "", percentiles(pool)];
-  setText(facts, parts.filter(Boolean).join(" · "));
+  setText(summary, parts.filter(Boolean).join(" · "));
   const rows = reconcile(body, pool.backends, (backend) => backend.address, () => make("tr"));
   rows.forEach((row, index) => setRow(row, backendCells(pool.backends[index])));
   const [all] = reconcile(foot, [pool], () => "all", () => make("tr"));
@@ -329,64 +329,63 @@ function showPool(element, pool) {
   drawn.forEach((chart) => chart.draw());
 }
 
-// What is wrong, gravest first. `calm`: somebody wants it so.
+// Problems, the most severe first. `info` is a state that an operator or a reload has caused.
 
 function problems(status) {
   const found = [];
-  const say = (grave, text) => found.push({ grave, text });
-  if (status.phase !== "serving") say("odd", `It is ${status.phase}: no new connection is accepted.`);
-  if (status.config.last_error !== null) say("bad", `The last reload was refused, and the configuration before it is in force: ${status.config.last_error}`);
-  if (status.connections.active >= status.connections.max * 0.9) say("odd", `${count(status.connections.active)} of ${count(status.connections.max)} connections of the process are taken.`);
-  if (status.access_log?.error) say("odd", `The access log is not written: ${status.access_log.error}`);
+  const add = (severity, text) => found.push({ severity, text });
+  if (status.phase !== "serving") add("warning", `The process is ${status.phase}: it accepts no new connections.`);
+  if (status.config.last_error !== null) add("bad", `The last reload was refused, and the previous configuration is in force: ${status.config.last_error}`);
+  if (status.connections.active >= status.connections.max * 0.9) add("warning", `The process has ${count(status.connections.active)} of at most ${count(status.connections.max)} connections.`);
+  if (status.access_log?.error) add("warning", `The access log cannot be written: ${status.access_log.error}`);
   for (const listener of status.listeners) {
-    if (listener.active >= listener.connections_max * 0.9) say("odd", `Listener ${listener.name}: ${count(listener.active)} of ${count(listener.connections_max)} connections are taken.`);
-    if (listener.held > 0) say("odd", `Listener ${listener.name}: ${count(listener.held)} clients wait for a primary.`);
+    if (listener.active >= listener.connections_max * 0.9) add("warning", `Listener ${listener.name}: ${count(listener.active)} of at most ${count(listener.connections_max)} connections.`);
+    if (listener.held > 0) add("warning", `Listener ${listener.name}: ${count(listener.held)} clients wait for a primary.`);
   }
-  status.pools.forEach((pool) => poolProblems(pool, status, say));
-  for (const gone of status.removed ?? []) {
-    const left = gone.seconds_left === null ? "" : `, for ${span(gone.seconds_left)} more`;
-    say("calm", `Removed ${gone.kind} ${gone.name}, pool ${gone.pool}: has ${count(gone.active)} connections yet${left}`);
+  status.pools.forEach((pool) => poolProblems(pool, status, add));
+  for (const removed of status.removed ?? []) {
+    add("info", `Removed ${removed.kind} ${removed.name}, pool ${removed.pool}: ${count(removed.active)} connections left${remaining(removed.seconds_left)}`);
   }
-  const order = ["bad", "odd", "calm"];
-  return found.sort((one, other) => order.indexOf(one.grave) - order.indexOf(other.grave));
+  const order = ["bad", "warning", "info"];
+  return found.sort((one, other) => order.indexOf(one.severity) - order.indexOf(other.severity));
 }
 
-function poolProblems(pool, status, say) {
+function poolProblems(pool, status, add) {
   const name = `Pool ${pool.name}`;
-  if (!pool.backends.some(takes)) say("bad", `${name}: no backend takes connections.`);
-  if (pool.conflict.length > 0) say("bad", `${name}: ${pool.conflict.join(", ")} all say that they are the primary.`);
-  const wanted = status.listeners.some((listener) => listener.pool === pool.name && listener.role === "primary");
-  if (wanted && !pool.backends.some((backend) => backend.role === "primary")) say("bad", `${name}: there is no primary.`);
-  if (pool.serving === "backup") say("odd", `${name}: the backup tier serves.`);
-  if (pool.queued > 0) say("odd", `${name}: ${count(pool.queued)} clients wait for a backend that is not full.`);
+  if (!pool.backends.some(takes)) add("bad", `${name}: no backend takes connections.`);
+  if (pool.conflict.length > 0) add("bad", `${name}: ${pool.conflict.join(", ")} all report that they are the primary.`);
+  const needsPrimary = status.listeners.some((listener) => listener.pool === pool.name && listener.role === "primary");
+  if (needsPrimary && !pool.backends.some((backend) => backend.role === "primary")) add("bad", `${name}: there is no primary.`);
+  if (pool.serving === "backup") add("warning", `${name}: the backup tier serves.`);
+  if (pool.queued > 0) add("warning", `${name}: ${count(pool.queued)} clients wait for a backend that is not full.`);
   for (const backend of pool.backends) {
-    const who = `${name}, backend ${backend.name}`;
+    const subject = `${name}, backend ${backend.name}`;
     const [word, colour] = state(backend);
     const since = backend.probe ? ` for ${span(backend.probe.since_seconds)}` : "";
     const why = backend.probe?.error ? `: ${backend.probe.error}` : "";
-    if (word === "DOWN") say("bad", `${who}: down${since}${why}`);
-    else if (word === "EJECTED") say("bad", `${who}: put aside${until(backend.ejected_for_seconds)}, because connects to it failed`);
-    else if (word === "LAGGING") say("odd", `${who}: too far behind to be read from`);
-    else if (word === "UNKNOWN") say("odd", `${who}: not heard of yet${why}`);
-    else if (colour === "calm") say("calm", `${who}: ${word.toLowerCase()}${until(backend.overrides.drain_seconds_left)}`);
-    else if (backend.probe?.error) say("odd", `${who}: its last probe failed${why}`);
+    if (word === "DOWN") add("bad", `${subject}: down${since}${why}`);
+    else if (word === "EJECTED") add("bad", `${subject}: ejected because connects failed${remaining(backend.ejected_for_seconds)}`);
+    else if (word === "LAGGING") add("warning", `${subject}: the replica lags too far behind to take reads`);
+    else if (word === "UNKNOWN") add("warning", `${subject}: no verdict yet${why}`);
+    else if (colour === "info") add("info", `${subject}: ${word.toLowerCase()}${remaining(backend.overrides.drain_seconds_left)}`);
+    else if (backend.probe?.error) add("warning", `${subject}: the last probe failed${why}`);
   }
 }
 
-const until = (seconds) => (seconds == null ? "" : `, for ${span(seconds)} more`);
+const remaining = (seconds) => (seconds == null ? "" : `, for ${span(seconds)} more`);
 
 function showHealth(status) {
   const found = problems(status);
-  const wrong = found.filter((problem) => problem.grave !== "calm");
+  const wrong = found.filter((problem) => problem.severity !== "info");
   const title = byId("health-title");
-  const bad = wrong.some((problem) => problem.grave === "bad");
-  title.className = bad ? "bad" : wrong.length > 0 ? "odd" : "good";
-  const needs = wrong.length === 1 ? "1 thing needs a look" : `${wrong.length} things need a look`;
-  setText(title, wrong.length === 0 ? "All is well" : needs);
-  document.title = wrong.length === 0 ? "rondel: all is well" : `rondel: ${needs}`;
+  const bad = wrong.some((problem) => problem.severity === "bad");
+  title.className = bad ? "bad" : wrong.length > 0 ? "warning" : "good";
+  const number = wrong.length === 1 ? "1 problem" : `${wrong.length} problems`;
+  setText(title, wrong.length === 0 ? "No problems" : number);
+  document.title = wrong.length === 0 ? "rondel: no problems" : `rondel: ${number}`;
   const items = reconcile(byId("problems"), found, (problem) => problem.text.replace(/ for [\dsmhd]+|[\d,]+ (clients|connections)/g, ""), () => make("li"));
   items.forEach((item, index) => {
-    item.className = found[index].grave;
+    item.className = found[index].severity;
     setText(item, found[index].text);
   });
 }
@@ -395,7 +394,7 @@ function showFacts(status) {
   const { config, connections } = status;
   const read = clock(new Date(config.loaded_at * 1000));
   const refused = config.refused > 0 ? `, ${config.refused} refused` : "";
-  setText(byId("facts"), [
+  setText(byId("summary"), [
     `version ${status.version}`, status.phase, `up ${span(status.uptime_seconds)}`,
     `${count(connections.active)} of ${count(connections.max)} connections`,
     `configuration read at ${read} (reloads: ${config.applied} applied${refused})`,
@@ -440,7 +439,7 @@ function showWorkers(status) {
   const items = status.workers.map((worker, index) => ({
     name: `worker ${index}`,
     value: worker.active,
-    meaning: "Connections; of its receive buffers, those that are free; how often its completion queue was full.",
+    meaning: "Connections; free receive buffers; how often the completion queue was full.",
     note: `${count(worker.buffers_free)} of ${count(worker.buffers)} buffers free, ${count(worker.overflows)} overflows`,
   }));
   showBars(byId("workers"), items, "There is no worker.");
@@ -448,38 +447,38 @@ function showWorkers(status) {
 
 // Events, newest first.
 
-let lastEntry = 0;
+let lastEvent = 0; // Its number.
 
-function showEntries(entries) {
+function showEvents(entries) {
   const list = byId("events");
   for (const entry of entries) {
-    if (entry.number <= lastEntry) continue;
-    lastEntry = entry.number;
+    if (entry.number <= lastEvent) continue;
+    lastEvent = entry.number;
     const at = new Date(entry.at * 1000);
     list.prepend(make("li", { className: entry.level },
       make("time", { dateTime: at.toISOString(), title: at.toLocaleString(), textContent: clock(at) }),
       make("span", { className: "kind", textContent: entry.kind }),
       make("span", { className: "text", textContent: entry.text })));
   }
-  while (list.children.length > ENTRIES_SHOWN) list.lastChild.remove();
+  while (list.children.length > EVENTS_SHOWN) list.lastChild.remove();
 }
 
-// News.
+// Updates.
 
-let before = null; // The status before, for rates.
+let before = null; // The previous status, for rates.
 let startedAt = null;
-let heardAt = null; // By the clock of this page.
+let receivedAt = null; // By the clock of the browser.
 
 function onStatus(status) {
   if (startedAt !== status.started_at) {
-    // Another process: its numbers are not those of the one before.
+    // Another process: its counters and events start again.
     startedAt = status.started_at;
     before = null;
     series.clear();
-    lastEntry = 0;
+    lastEvent = 0;
     byId("events").replaceChildren();
   }
-  rememberAll(status);
+  appendSamples(status);
   before = status;
   showFacts(status);
   showHealth(status);
@@ -494,17 +493,17 @@ function onStatus(status) {
   byId("main").setAttribute("aria-busy", "false");
 }
 
-/// What the charts show: all of it is asked for once a second, so a chart is whole as soon as there are two statuses.
-function rememberAll(status) {
+// Adds a sample to every chart. Rates need two statuses.
+function appendSamples(status) {
   const time = status.started_at + status.uptime_seconds;
   const seconds = before ? status.uptime_seconds - before.uptime_seconds : 0;
   if (seconds <= 0) return;
   const perSecond = (now, then) => Math.max(0, now - then) / seconds;
   const all = (kind, name, now, then, total) => {
     const grown = (of) => perSecond(sum(now, of), sum(then, of));
-    remember(`${kind}/${name}/connections`, time, [sum(now, (one) => one.active)]);
-    remember(`${kind}/${name}/rate`, time, [grown(total)]);
-    remember(`${kind}/${name}/bytes`, time, [grown((one) => one.bytes_to_backend), grown((one) => one.bytes_to_client)]);
+    appendSample(`${kind}/${name}/connections`, time, [sum(now, (one) => one.active)]);
+    appendSample(`${kind}/${name}/rate`, time, [grown(total)]);
+    appendSample(`${kind}/${name}/bytes`, time, [grown((one) => one.bytes_to_backend), grown((one) => one.bytes_to_client)]);
   };
   for (const listener of status.listeners) {
     const then = before.listeners.find((one) => one.name === listener.name);
@@ -516,19 +515,19 @@ function rememberAll(status) {
   }
 }
 
-function heard() {
-  heardAt = new Date();
-  if (document.body.classList.contains("lost") || byId("contact").textContent !== "Live") {
+function onReceived() {
+  receivedAt = new Date();
+  if (document.body.classList.contains("lost") || byId("connection").textContent !== "Live") {
     document.body.classList.remove("lost");
-    setText(byId("contact"), "Live");
+    setText(byId("connection"), "Live");
   }
 }
 
-function lose() {
+function onLost() {
   if (document.body.classList.contains("lost")) return;
   document.body.classList.add("lost");
-  setText(byId("contact"), heardAt === null ? "No contact" : `No contact since ${clock(heardAt)}`);
-  document.title = "rondel: no contact";
+  setText(byId("connection"), receivedAt === null ? "Disconnected" : `Disconnected since ${clock(receivedAt)}`);
+  document.title = "rondel: disconnected";
 }
 
 let events = null;
@@ -537,17 +536,17 @@ function connect() {
   events?.close();
   events = new EventSource("/events");
   events.addEventListener("status", (event) => {
-    heard();
+    onReceived();
     onStatus(JSON.parse(event.data));
   });
-  events.addEventListener("events", (event) => showEntries(JSON.parse(event.data)));
-  events.addEventListener("error", lose);
+  events.addEventListener("events", (event) => showEvents(JSON.parse(event.data)));
+  events.addEventListener("error", onLost);
 }
 
 connect();
 setInterval(() => {
-  if (heardAt !== null && Date.now() - heardAt > SILENCE_MAX) lose();
-  // A browser gives up where it was answered that too many watch; it comes again then, too.
+  if (receivedAt !== null && Date.now() - receivedAt > SILENCE_MAX) onLost();
+  // After an error response, such as too many viewers, the browser does not reconnect by itself.
   if (events.readyState === EventSource.CLOSED) connect();
 }, 1000);
 addEventListener("resize", () => charts().forEach((chart) => chart.draw()));

@@ -1,7 +1,7 @@
-//! `/events`: how everything is, told once a second to all who watch.
+//! `/events`: a stream of the status, once a second, to every viewer.
 //!
-//! One status is taken and written out for all of them, and none while nobody watches. A *viewer* that does not read has a few of
-//! them in its queue, and is then sent away: nobody waits for it.
+//! Once a second the feed requests one status for all viewers; without viewers it requests none. Each viewer has
+//! a queue of [`FRAMES_MAX`] frames. A viewer whose queue is full is disconnected, so it never delays the others.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -16,45 +16,45 @@ use hyper::body::{Body, Frame};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::AdminRequest;
+use crate::request::AdminRequest;
 
-/// Whoever watches.
+/// The viewers of the stream.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     /// At most [`VIEWERS_MAX`].
     viewers: Mutex<Vec<Viewer>>,
-    /// There is one.
-    someone: Notify,
+    /// A viewer has subscribed.
+    subscribed: Notify,
 }
 
 #[derive(Debug)]
 struct Viewer {
     frames: mpsc::Sender<Bytes>,
-    errand: watch::Sender<Errand>,
+    purpose: watch::Sender<Purpose>,
 }
 
-/// What a connection is about.
+/// The purpose of a connection, which decides how long it may live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Errand {
-    /// To ask once.
+pub(crate) enum Purpose {
+    /// One request.
     Request,
-    /// To watch for as long as it likes.
-    Watch,
-    /// It watched, and did not read.
-    SentAway,
+    /// The stream, without a time limit.
+    Stream,
+    /// The stream of a viewer that did not read: the connection is to be closed.
+    Lagged,
 }
 
-/// What one viewer is told, as the body of an answer.
+/// The frames of one viewer, as the body of a response.
 #[derive(Debug)]
 pub(crate) struct Frames(mpsc::Receiver<Bytes>);
 
-/// [`VIEWERS_MAX`] watch already.
+/// The feed has [`VIEWERS_MAX`] viewers already.
 #[derive(Debug)]
 pub(crate) struct Full;
 
 impl Feed {
-    /// The connection of this errand watches from now on; it is told `first` what the status is.
-    pub(crate) fn watch(&self, first: Status, errand: watch::Sender<Errand>) -> Result<Frames, Full> {
+    /// Subscribes a connection to the stream, whose first frame is `first`.
+    pub(crate) fn subscribe(&self, first: Status, purpose: watch::Sender<Purpose>) -> Result<Frames, Full> {
         let (sender, receiver) = mpsc::channel(FRAMES_MAX);
         let frame = format!("retry: {}\n\n{}", RETRY_AFTER.as_millis(), frame(first, 0));
         sender.try_send(frame.into()).expect("an empty queue has room");
@@ -63,70 +63,70 @@ impl Feed {
         if viewers.len() == VIEWERS_MAX {
             return Err(Full);
         }
-        errand.send_replace(Errand::Watch);
-        viewers.push(Viewer { frames: sender, errand });
-        self.someone.notify_one();
+        purpose.send_replace(Purpose::Stream);
+        viewers.push(Viewer { frames: sender, purpose });
+        self.subscribed.notify_one();
         Ok(Frames(receiver))
     }
 
-    /// Tells all who watch, until the one writer has gone.
-    pub(crate) async fn run(self: Arc<Self>, asks: mpsc::Sender<AdminRequest>) {
+    /// Sends the status to all viewers once a second, until control has ended.
+    pub(crate) async fn run(self: Arc<Self>, requests: mpsc::Sender<AdminRequest>) {
         loop {
-            self.someone.notified().await;
+            self.subscribed.notified().await;
             let mut seconds = interval(INTERVAL);
             seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            // The first tick is at once, and who has just come was told already.
+            // The first tick completes immediately; the new viewer has its first frame already.
             seconds.tick().await;
-            // Those who came with the first one know of all before it; they find the double by its number.
-            let mut told = 0;
-            while self.is_watched() {
+            // The first viewer has got the events before it subscribed, and skips those with a known number.
+            let mut last_sent = 0;
+            while self.has_viewers() {
                 seconds.tick().await;
-                let Some(status) = ask(&asks).await else { return };
-                let last = status.events.last().map_or(told, |record| record.number);
-                self.tell(&frame(*status, told).into());
-                told = last;
+                let Some(status) = request_status(&requests).await else { return };
+                let last = status.events.last().map_or(last_sent, |event| event.number);
+                self.send(&frame(*status, last_sent).into());
+                last_sent = last;
             }
         }
     }
 
-    fn is_watched(&self) -> bool {
+    fn has_viewers(&self) -> bool {
         let mut viewers = self.viewers();
         viewers.retain(|viewer| !viewer.frames.is_closed());
         !viewers.is_empty()
     }
 
-    fn tell(&self, frame: &Bytes) {
+    fn send(&self, frame: &Bytes) {
         self.viewers().retain(|viewer| {
-            let told = viewer.frames.try_send(frame.clone()).is_ok();
-            if !told {
-                viewer.errand.send_replace(Errand::SentAway);
+            let is_sent = viewer.frames.try_send(frame.clone()).is_ok();
+            if !is_sent {
+                viewer.purpose.send_replace(Purpose::Lagged);
             }
-            told
+            is_sent
         });
     }
 
     fn viewers(&self) -> std::sync::MutexGuard<'_, Vec<Viewer>> {
-        // Nothing that is done while it is locked leaves it half done.
+        // Every critical section leaves the list consistent.
         self.viewers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn ask(asks: &mpsc::Sender<AdminRequest>) -> Option<Box<Status>> {
+async fn request_status(requests: &mpsc::Sender<AdminRequest>) -> Option<Box<Status>> {
     let (sender, answer) = oneshot::channel();
-    asks.send(AdminRequest::Status(sender)).await.ok()?;
+    requests.send(AdminRequest::Status(sender)).await.ok()?;
     answer.await.ok()
 }
 
-/// The status without its chronicle, and of that what came after the record of the number `told`; as server-sent events, which
-/// are lines, and JSON has none in it.
-fn frame(mut status: Status, told: u64) -> String {
+/// Server-sent events: the status without its events, and the events with a number above `last_sent`. Each is one
+/// line of JSON.
+fn frame(mut status: Status, last_sent: u64) -> String {
     let json = |value: serde_json::Result<String>| value.expect("maps have strings for keys");
-    let mut news = std::mem::take(&mut status.events);
-    news.retain(|record| record.number > told);
+    let mut events = std::mem::take(&mut status.events);
+    events.retain(|event| event.number > last_sent);
     let mut frame = format!("event: status\ndata: {}\n\n", json(serde_json::to_string(&status)));
-    if !news.is_empty() {
-        write!(frame, "event: events\ndata: {}\n\n", json(serde_json::to_string(&news)))
-            .expect("a String takes everything");
+    if !events.is_empty() {
+        write!(frame, "event: events\ndata: {}\n\n", json(serde_json::to_string(&events)))
+            .expect("writing to a String does not fail");
     }
     frame
 }
@@ -143,27 +143,27 @@ impl Body for Frames {
     }
 }
 
-/// How many may watch. Who comes at the bound is told so.
+/// The maximum number of viewers. Further ones get an error.
 pub(crate) const VIEWERS_MAX: usize = 16;
 
-/// What waits to be read by one viewer. At the bound it is sent away.
+/// The maximum number of frames that a viewer has not read. A viewer that exceeds it is disconnected.
 const FRAMES_MAX: usize = 8;
 
-/// How often all are told. It also shows a viewer that there is somebody.
+/// The interval of frames, by which a viewer also detects a lost connection.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long after it lost contact a viewer is to come again.
+/// How long a viewer waits before it reconnects.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use tokio::sync::watch;
 
-    use super::{Errand, FRAMES_MAX, Feed, Full, VIEWERS_MAX, frame};
+    use super::{FRAMES_MAX, Feed, Full, Purpose, VIEWERS_MAX, frame};
     use crate::samples::status;
 
     #[test]
-    fn a_frame_has_what_is_new_of_the_chronicle() {
+    fn a_frame_has_the_new_events() {
         let whole = frame(status(), 0);
         assert!(whole.contains("\"events\":[]"), "{whole}");
         assert!(whole.contains("\n\nevent: events\ndata: [{\"number\":1,"), "{whole}");
@@ -172,31 +172,31 @@ mod tests {
     }
 
     #[test]
-    fn one_too_many_is_turned_away_until_another_leaves() {
+    fn a_viewer_beyond_the_limit_is_refused_until_another_leaves() {
         let feed = Feed::default();
-        let errand = || watch::channel(Errand::Request).0;
-        let mut watching: Vec<_> =
-            (0..VIEWERS_MAX).map(|_| feed.watch(status(), errand()).unwrap()).collect();
-        assert!(matches!(feed.watch(status(), errand()), Err(Full)));
-        watching.pop();
-        assert!(feed.watch(status(), errand()).is_ok());
+        let purpose = || watch::channel(Purpose::Request).0;
+        let mut viewers: Vec<_> =
+            (0..VIEWERS_MAX).map(|_| feed.subscribe(status(), purpose()).unwrap()).collect();
+        assert!(matches!(feed.subscribe(status(), purpose()), Err(Full)));
+        viewers.pop();
+        assert!(feed.subscribe(status(), purpose()).is_ok());
     }
 
     #[test]
-    fn who_does_not_read_is_sent_away_and_no_other() {
+    fn only_a_viewer_that_does_not_read_is_disconnected() {
         let feed = Feed::default();
-        let (idle, idle_errand) = watch::channel(Errand::Request);
-        let (busy, busy_errand) = watch::channel(Errand::Request);
-        let _idle = feed.watch(status(), idle).unwrap();
-        let mut reads = feed.watch(status(), busy).unwrap();
+        let (idle, idle_purpose) = watch::channel(Purpose::Request);
+        let (busy, busy_purpose) = watch::channel(Purpose::Request);
+        let _idle = feed.subscribe(status(), idle).unwrap();
+        let mut reads = feed.subscribe(status(), busy).unwrap();
         for _ in 0..FRAMES_MAX {
             assert!(reads.0.try_recv().is_ok());
-            feed.tell(&"x".into());
+            feed.send(&"x".into());
         }
-        assert_eq!(*idle_errand.borrow(), Errand::SentAway);
-        assert_eq!(*busy_errand.borrow(), Errand::Watch);
-        assert!(feed.is_watched());
+        assert_eq!(*idle_purpose.borrow(), Purpose::Lagged);
+        assert_eq!(*busy_purpose.borrow(), Purpose::Stream);
+        assert!(feed.has_viewers());
         drop(reads);
-        assert!(!feed.is_watched());
+        assert!(!feed.has_viewers());
     }
 }

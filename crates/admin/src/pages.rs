@@ -1,34 +1,37 @@
-//! The dashboard: files that are part of the program, so it needs nothing from elsewhere.
+//! The dashboard: files embedded into the program. It loads nothing from other hosts.
 
 use std::sync::LazyLock;
 
 use connection::CloseReason;
 use serde_json::Value;
 
-/// A file, its kind, and what it says.
+/// A file, its media type, and its content.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asset {
     pub(crate) path: &'static str,
-    pub(crate) kind: &'static str,
+    pub(crate) media_type: &'static str,
     pub(crate) text: &'static str,
 }
 
-/// What a browser finds at `/`.
-pub(crate) const DASHBOARD: Asset =
-    Asset { path: "/", kind: "text/html; charset=utf-8", text: include_str!("../assets/dashboard.html") };
+/// The page that a browser gets at `/`.
+pub(crate) const DASHBOARD: Asset = Asset {
+    path: "/",
+    media_type: "text/html; charset=utf-8",
+    text: include_str!("../assets/dashboard.html"),
+};
 
-/// A file of `assets`, by its name there and its kind.
+/// A file of `assets`, by its name and media type.
 macro_rules! file {
-    ($name:literal, $kind:expr) => {
+    ($name:literal, $media_type:expr) => {
         Asset {
             path: concat!("/assets/", $name),
-            kind: $kind,
+            media_type: $media_type,
             text: include_str!(concat!("../assets/", $name)),
         }
     };
 }
 
-/// What that page refers to.
+/// The files that the page loads.
 pub(crate) static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
     [
         file!("dashboard.css", STYLE),
@@ -36,21 +39,21 @@ pub(crate) static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
         file!("icon.svg", "image/svg+xml"),
         file!("uplot.css", STYLE),
         file!("uplot.js", SCRIPT),
-        Asset { path: "/assets/reasons.js", kind: SCRIPT, text: &REASONS },
+        Asset { path: "/assets/reasons.js", media_type: SCRIPT, text: &REASONS },
     ]
 });
 
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// What the reasons to end mean, for the script of the page.
+/// The meanings of close reasons, for the script of the page.
 static REASONS: LazyLock<String> = LazyLock::new(|| {
     let meaning = |reason: CloseReason| (reason.name(), reason.meaning().replace('`', ""));
     let reasons: Value = CloseReason::ALL.into_iter().map(meaning).collect();
     format!("\"use strict\";\nconst REASONS = {reasons};\n")
 });
 
-/// What a browser may do on behalf of the page: take these files and the stream from where the page came from, and nothing else.
+/// The content security policy: the page may load these files and the stream from its own origin, and nothing else.
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -59,7 +62,7 @@ mod tests {
     use super::{ASSETS, DASHBOARD};
 
     #[test]
-    fn the_page_refers_to_what_there_is_and_has_no_code_of_its_own() {
+    fn the_page_loads_existing_files_and_has_no_inline_code() {
         let page = DASHBOARD.text;
         for reference in page.split('"').filter(|text| text.starts_with("/assets/")) {
             assert!(ASSETS.iter().any(|asset| asset.path == reference), "{reference}");
@@ -67,14 +70,14 @@ mod tests {
         for asset in &*ASSETS {
             assert!(page.contains(&format!("\"{}\"", asset.path)), "{} is not used", asset.path);
         }
-        // The policy would keep a browser from it.
+        // The policy forbids all of these.
         for forbidden in ["style=", "onclick", "<style", "<script>", "javascript:", "http:", "https:"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
     }
 
     #[test]
-    fn words_from_elsewhere_are_never_taken_for_html() {
+    fn the_script_never_creates_html_from_text() {
         let script = ASSETS.iter().find(|asset| asset.path == "/assets/dashboard.js").unwrap().text;
         for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
             assert!(!script.contains(forbidden), "{forbidden}");

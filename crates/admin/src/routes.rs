@@ -1,4 +1,4 @@
-//! What is found at which path, and who may go there.
+//! The paths of the admin interface, and the access that each needs.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,29 +16,30 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::feed::{Errand, Feed, Frames, VIEWERS_MAX};
+use crate::feed::{Feed, Frames, Purpose, VIEWERS_MAX};
+use crate::metrics;
 use crate::pages::{ASSETS, Asset, DASHBOARD, POLICY};
-use crate::{AdminRequest, metrics};
+use crate::request::AdminRequest;
 
-/// What a connection may do.
+/// The access of a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Access {
-    /// Nothing.
+    /// None.
     None,
-    /// Read.
+    /// It may read.
     Read,
-    /// Read and give commands; with who it is, for the log.
-    Steer(String),
+    /// It may read, and give commands. The name of the peer is for the log.
+    Full(String),
 }
 
-/// Who asks, and all that it may need for its answer.
+/// A connection's access, and the channels to answer its request.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) access: Access,
     pub(crate) requests: mpsc::Sender<AdminRequest>,
     pub(crate) feed: Arc<Feed>,
-    /// What its connection is about.
-    pub(crate) errand: watch::Sender<Errand>,
+    /// The purpose of the connection.
+    pub(crate) purpose: watch::Sender<Purpose>,
 }
 
 type Page = Response<Full<Bytes>>;
@@ -49,7 +50,7 @@ pub(crate) async fn answer(
     peer: Peer,
 ) -> Result<Response<Either<Full<Bytes>, Frames>>, Infallible> {
     if matches!(peer.access, Access::None) {
-        let page = text(StatusCode::FORBIDDEN, "only the user and the group of the socket may ask");
+        let page = text(StatusCode::FORBIDDEN, "only the user and the group of the socket have access");
         return Ok(page.map(Either::Left));
     }
     if request.uri().path() == "/events" {
@@ -62,31 +63,31 @@ pub(crate) async fn answer(
     Ok(page.map(Either::Left))
 }
 
-/// What one who watches is told, or why it is told nothing.
+/// The stream of events, or an error page.
 async fn events(request: &Request<Incoming>, peer: Peer) -> Result<Frames, Page> {
-    if !reads(request) {
+    if !is_read(request) {
         return Err(only("GET, HEAD"));
     }
-    let status = ask(&peer.requests, AdminRequest::Status).await?;
-    let full = format!("{VIEWERS_MAX} watch already: close one of them, or ask for /status.json");
-    peer.feed.watch(*status, peer.errand).map_err(|_| text(StatusCode::SERVICE_UNAVAILABLE, &full))
+    let status = call(&peer.requests, AdminRequest::Status).await?;
+    let full = format!("{VIEWERS_MAX} viewers are connected: close one of them, or use /status.json");
+    peer.feed.subscribe(*status, peer.purpose).map_err(|_| text(StatusCode::SERVICE_UNAVAILABLE, &full))
 }
 
-/// Whether the request changes nothing.
-fn reads(request: &Request<Incoming>) -> bool {
+/// Whether the method of the request changes nothing.
+fn is_read(request: &Request<Incoming>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
-/// The page, or the one that says why there is none.
+/// The page of a request, or an error page.
 async fn route(
     request: Request<Incoming>,
     access: Access,
     requests: mpsc::Sender<AdminRequest>,
 ) -> Result<Page, Page> {
-    let reads = reads(&request);
+    let is_read = is_read(&request);
     let found = ASSETS.iter().find(|asset| asset.path == request.uri().path());
     match (request.uri().path(), access) {
-        ("/healthz" | "/readyz" | "/metrics" | "/status.json" | "/ended.json" | "/", _) if !reads => {
+        ("/healthz" | "/readyz" | "/metrics" | "/status.json" | "/ended.json" | "/", _) if !is_read => {
             Err(only("GET, HEAD"))
         }
         ("/", _) => {
@@ -94,27 +95,27 @@ async fn route(
             page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
             Ok(page)
         }
-        ("/healthz", _) => ask(&requests, AdminRequest::Phase).await.map(|_| text(StatusCode::OK, "alive")),
-        ("/readyz", _) => Ok(match ask(&requests, AdminRequest::Phase).await? {
+        ("/healthz", _) => call(&requests, AdminRequest::Phase).await.map(|_| text(StatusCode::OK, "alive")),
+        ("/readyz", _) => Ok(match call(&requests, AdminRequest::Phase).await? {
             Phase::Serving => text(StatusCode::OK, "ready"),
             Phase::Draining | Phase::Ending => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
         }),
         ("/metrics", _) => {
-            let status = ask(&requests, AdminRequest::Status).await?;
+            let status = call(&requests, AdminRequest::Status).await?;
             Ok(page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(*status)))
         }
-        ("/status.json", _) => Ok(json(&ask(&requests, AdminRequest::Status).await?)),
-        ("/ended.json", Access::Steer(_)) => Ok(json(&ask(&requests, AdminRequest::Ended).await?)),
+        ("/status.json", _) => Ok(json(&call(&requests, AdminRequest::Status).await?)),
+        ("/ended.json", Access::Full(_)) => Ok(json(&call(&requests, AdminRequest::Ended).await?)),
         ("/ended.json", _) => {
-            Err(text(StatusCode::FORBIDDEN, "clients are told of at the Unix socket alone"))
+            Err(text(StatusCode::FORBIDDEN, "data about clients is available on the Unix socket only"))
         }
-        ("/command" | "/connections" | "/route", Access::Steer(_)) if request.method() != Method::POST => {
+        ("/command" | "/connections" | "/route", Access::Full(_)) if request.method() != Method::POST => {
             Err(only("POST"))
         }
-        ("/command", Access::Steer(peer)) => {
+        ("/command", Access::Full(peer)) => {
             let command = body(request, "a command").await?;
             let answer: Answer =
-                ask(&requests, |answer| AdminRequest::Command(command, peer, answer)).await?;
+                call(&requests, |answer| AdminRequest::Command(command, peer, answer)).await?;
             let status = match answer {
                 Answer::Done(_) => StatusCode::OK,
                 Answer::Refused(_) => StatusCode::CONFLICT,
@@ -123,28 +124,28 @@ async fn route(
             *page.status_mut() = status;
             Ok(page)
         }
-        ("/connections", Access::Steer(_)) => {
+        ("/connections", Access::Full(_)) => {
             let query = body(request, "a query").await?;
-            Ok(told(ask(&requests, |answer| AdminRequest::Connections(query, answer)).await?))
+            Ok(result_page(call(&requests, |answer| AdminRequest::Connections(query, answer)).await?))
         }
-        ("/route", Access::Steer(_)) => {
+        ("/route", Access::Full(_)) => {
             let query = body(request, "a client and a listener").await?;
-            Ok(told(ask(&requests, |answer| AdminRequest::Route(query, answer)).await?))
+            Ok(result_page(call(&requests, |answer| AdminRequest::Route(query, answer)).await?))
         }
-        ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are taken at the Unix socket alone")),
+        ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are accepted on the Unix socket only")),
         ("/connections" | "/route", _) => {
-            Err(text(StatusCode::FORBIDDEN, "what is about clients is told at the Unix socket alone"))
+            Err(text(StatusCode::FORBIDDEN, "data about clients is available on the Unix socket only"))
         }
         _ => match found {
-            Some(_) if !reads => Err(only("GET, HEAD")),
+            Some(_) if !is_read => Err(only("GET, HEAD")),
             Some(found) => Ok(asset(found)),
             None => Err(text(StatusCode::NOT_FOUND, INDEX)),
         },
     }
 }
 
-/// The page of an answer, or of why there is none.
-fn told<T: Serialize>(answer: Result<T, Answer>) -> Page {
+/// The page of a result; a refusal has the status 409.
+fn result_page<T: Serialize>(answer: Result<T, Answer>) -> Page {
     answer.map_or_else(
         |refused| {
             let mut page = json(&refused);
@@ -155,18 +156,18 @@ fn told<T: Serialize>(answer: Result<T, Answer>) -> Page {
     )
 }
 
-/// Asks the one writer, and waits for what it says.
-async fn ask<T>(
+/// Sends a request to control, and awaits its answer.
+async fn call<T>(
     requests: &mpsc::Sender<AdminRequest>,
-    question: impl FnOnce(oneshot::Sender<T>) -> AdminRequest,
+    request: impl FnOnce(oneshot::Sender<T>) -> AdminRequest,
 ) -> Result<T, Page> {
-    let ends = || text(StatusCode::SERVICE_UNAVAILABLE, "ending");
+    let ending = || text(StatusCode::SERVICE_UNAVAILABLE, "ending");
     let (sender, answer) = oneshot::channel();
-    requests.send(question(sender)).await.map_err(|_| ends())?;
-    answer.await.map_err(|_| ends())
+    requests.send(request(sender)).await.map_err(|_| ending())?;
+    answer.await.map_err(|_| ending())
 }
 
-/// The body of a request, which is to be `what`.
+/// Parses the body of a request. `what` is for the error.
 async fn body<T: DeserializeOwned>(request: Request<Incoming>, what: &str) -> Result<T, Page> {
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
     let body = body.map_err(|error| text(StatusCode::BAD_REQUEST, &format!("the body: {error}")))?;
@@ -189,30 +190,30 @@ fn only(methods: &'static str) -> Page {
     page
 }
 
-fn page(status: StatusCode, kind: &'static str, body: String) -> Page {
-    let mut page = response(kind, Full::new(Bytes::from(body)));
+fn page(status: StatusCode, media_type: &'static str, body: String) -> Page {
+    let mut page = response(media_type, Full::new(Bytes::from(body)));
     *page.status_mut() = status;
     page
 }
 
 fn asset(asset: &Asset) -> Page {
-    let mut page = response(asset.kind, Full::new(Bytes::from_static(asset.text.as_bytes())));
+    let mut page = response(asset.media_type, Full::new(Bytes::from_static(asset.text.as_bytes())));
     let headers = page.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     page
 }
 
-fn response<B>(kind: &'static str, body: B) -> Response<B> {
+fn response<B>(media_type: &'static str, body: B) -> Response<B> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-/// Whether a page is wanted rather than text.
+/// Whether the client prefers HTML.
 fn is_browser(request: &Request<Incoming>) -> bool {
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html"))
@@ -220,16 +221,16 @@ fn is_browser(request: &Request<Incoming>) -> bool {
 
 const INDEX: &str = "\
 /             in a browser, the dashboard
-/events       how everything is, once a second, and what happened: server-sent events
-/metrics      for Prometheus
-/status.json  how everything is
-/ended.json   the connections that ended last, at the Unix socket alone
-/healthz      whether the process lives
-/readyz       whether it serves: not while it starts or drains
-/command      POST, at the Unix socket alone
-/connections  POST, at the Unix socket alone
-/route        POST, at the Unix socket alone
+/events       the status once a second, and new events, as server-sent events
+/metrics      metrics for Prometheus
+/status.json  the status
+/ended.json   the connections that ended last; on the Unix socket only
+/healthz      200 while the process runs
+/readyz       200 while it accepts connections, 503 during a drain
+/command      POST a command; on the Unix socket only
+/connections  POST a query for connections; on the Unix socket only
+/route        POST a client and a listener; on the Unix socket only
 ";
 
-/// The body of a request. A file to plan with is at most a megabyte, of which JSON makes a little more.
+/// The maximum size of a request's body. A file for `plan` has at most 1 MiB, and is a little larger as JSON.
 const BODY_BYTES_MAX: usize = 4 << 20;

@@ -1,4 +1,4 @@
-//! A status for the tests.
+//! A status for tests.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use api::{
 };
 use connection::CloseReason;
 
-/// One listener, one pool, one backend that is down and was a lagging replica, everything of it counted.
+/// One listener, and one pool with one backend, a lagging replica that is down. Every counter has a value.
 pub(crate) fn status() -> Status {
     let backend = BackendStatus {
         name: "a".to_owned(),
@@ -138,7 +138,7 @@ fn removed() -> RemovedStatus {
     RemovedStatus {
         kind: RemovedKind::Backend,
         pool: "app".to_owned(),
-        name: "gone".to_owned(),
+        name: "removed".to_owned(),
         address: "10.0.0.9:80".parse().unwrap(),
         active: 1,
         seconds_left: Some(100),

@@ -1,7 +1,7 @@
-//! Takes in the connections of the admin interface, and holds them to their bounds.
+//! Accepts connections of the admin interface, and enforces their limits.
 //!
-//! One request a connection, read, answered and sent within [`CONNECTION_TIME_MAX`]: nobody can hold a place for long. Those that
-//! watch are counted apart ([`VIEWERS_MAX`]), and stay for as long as they read.
+//! A connection has one request, and at most [`CONNECTION_TIME_MAX`] in total, so it cannot occupy a slot for
+//! long. Viewers of `/events` have a limit of their own, [`VIEWERS_MAX`], and stay as long as they read.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,73 +23,73 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::AdminRequest;
-use crate::feed::{Errand, Feed, VIEWERS_MAX};
+use crate::feed::{Feed, Purpose, VIEWERS_MAX};
+use crate::request::AdminRequest;
 use crate::routes::{self, Access, Peer};
-use crate::socket::{self, Made};
+use crate::socket::{self, SocketFile};
 
-/// The admin interface, listening. Dropping it ends it, and removes its socket.
+/// The listening admin interface. Dropping it closes its sockets and connections, and removes the socket file.
 #[derive(Debug)]
 pub struct Admin {
-    /// Where it listens over TCP, if it does.
+    /// The TCP address, if there is one.
     pub http: Option<SocketAddr>,
-    /// Those that accept.
-    _trequests: JoinSet<()>,
-    _socket: Option<Made>,
+    _tasks: JoinSet<()>,
+    _socket: Option<SocketFile>,
 }
 
 /// The admin interface cannot listen.
 #[derive(Debug)]
 pub struct ListenError {
-    /// The path of the socket, or the address.
-    pub place: String,
+    /// The path of the socket, or the TCP address.
+    pub endpoint: String,
     /// The error of the kernel.
     pub error: io::Error,
 }
 
 impl Admin {
-    /// Listens as `settings` say; what is asked goes to `requests`.
+    /// Starts the interface with these settings. Its requests go to `requests`.
     pub fn start(
         settings: &config::Admin,
         requests: &mpsc::Sender<AdminRequest>,
     ) -> Result<Self, ListenError> {
-        let mut trequests = JoinSet::new();
+        let mut tasks = JoinSet::new();
         let socket = match &settings.socket {
             AdminSocket::Off => None,
-            AdminSocket::Auto => match bind_usual() {
+            AdminSocket::Auto => match bind_default() {
                 Ok(bound) => Some(bound),
                 Err(error) => {
                     log::warn!(
-                        "admin: no socket at {}: {error}; `rondel status` and others cannot reach this process\n  \
-                         name one that can be made with `admin: {{ socket: PATH }}`, or say `socket: off`",
+                        "admin: cannot create the socket {}: {error}; \
+                         `rondel status` and other commands cannot reach this process\n  \
+                         set another path with `admin: {{ socket: PATH }}`, or `socket: off`",
                         config::ADMIN_SOCKET_DEFAULT
                     );
                     None
                 }
             },
-            AdminSocket::At(path) => {
-                Some(bind(path).map_err(|error| ListenError { place: path.display().to_string(), error })?)
-            }
+            AdminSocket::At(path) => Some(
+                bind(path).map_err(|error| ListenError { endpoint: path.display().to_string(), error })?,
+            ),
         };
         let feed = Arc::new(Feed::default());
-        trequests.spawn(Arc::clone(&feed).run(requests.clone()));
-        let made = socket.map(|(listener, group, made)| {
-            trequests.spawn(accept_unix(listener, group, requests.clone(), Arc::clone(&feed)));
-            made
+        tasks.spawn(Arc::clone(&feed).run(requests.clone()));
+        let socket = socket.map(|(listener, group, file)| {
+            tasks.spawn(accept_unix(listener, group, requests.clone(), Arc::clone(&feed)));
+            file
         });
         let mut http = None;
         if let Some(ListenAddress { address, .. }) = settings.http {
-            let failed = |error| ListenError { place: address.to_string(), error };
+            let failed = |error| ListenError { endpoint: address.to_string(), error };
             let listener = bind_http(address).map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
             log::info!("admin: dashboard, metrics and status at http://{address}/");
-            trequests.spawn(accept_http(listener, requests.clone(), feed));
+            tasks.spawn(accept_http(listener, requests.clone(), feed));
             http = Some(address);
         }
-        Ok(Self { http, _trequests: trequests, _socket: made })
+        Ok(Self { http, _tasks: tasks, _socket: socket })
     }
 
-    /// Descriptors that these settings may take: of the sockets that listen, and of their connections.
+    /// The maximum number of descriptors with these settings: of listening sockets, and of connections.
     pub fn descriptors(settings: &config::Admin) -> usize {
         let sockets = usize::from(settings.socket != AdminSocket::Off) + usize::from(settings.http.is_some());
         let viewers = if sockets > 0 { VIEWERS_MAX } else { 0 };
@@ -97,23 +97,23 @@ impl Admin {
     }
 }
 
-fn bind_usual() -> io::Result<(UnixListener, u32, Made)> {
+fn bind_default() -> io::Result<(UnixListener, u32, SocketFile)> {
     let path = Path::new(config::ADMIN_SOCKET_DEFAULT);
-    socket::make_folder(path)?;
+    socket::create_directory(path)?;
     bind(path)
 }
 
-/// The socket, and the group that may use it.
-fn bind(path: &Path) -> io::Result<(UnixListener, u32, Made)> {
-    let (listener, made) = socket::bind(path)?;
+/// The socket, and its group, which has access.
+fn bind(path: &Path) -> io::Result<(UnixListener, u32, SocketFile)> {
+    let (listener, file) = socket::bind(path)?;
     let group = std::fs::metadata(path)?.gid();
     log::info!("admin: socket {}", path.display());
-    Ok((UnixListener::from_std(listener)?, group, made))
+    Ok((UnixListener::from_std(listener)?, group, file))
 }
 
 fn bind_http(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
-    // Connections have it from their listener; without, the kernel keeps megabytes for one that does not read.
+    // Connections inherit it. Without it the kernel buffers megabytes for a client that does not read.
     set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
@@ -125,12 +125,12 @@ async fn accept_unix(
     requests: mpsc::Sender<AdminRequest>,
     feed: Arc<Feed>,
 ) {
-    let mut places = PlacesTaken::default();
+    let mut slots = Slots::default();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let access = access(&stream, group);
-                places.take(stream, access, &requests, &feed);
+                slots.serve(stream, access, &requests, &feed);
             }
             Err(error) => pause(&error).await,
         }
@@ -138,61 +138,61 @@ async fn accept_unix(
 }
 
 async fn accept_http(listener: TcpListener, requests: mpsc::Sender<AdminRequest>, feed: Arc<Feed>) {
-    let mut places = PlacesTaken::default();
+    let mut slots = Slots::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => places.take(stream, Access::Read, &requests, &feed),
+            Ok((stream, _)) => slots.serve(stream, Access::Read, &requests, &feed),
             Err(error) => pause(&error).await,
         }
     }
 }
 
-/// The connections of one listener. Of those that are to ask, the oldest makes room at the bound: it is one that says nothing, or
-/// takes nothing.
+/// The connections of one listener. When [`CONNECTIONS_MAX`] have a request, a new one replaces the oldest of
+/// them, whose client does not send or does not read.
 #[derive(Default)]
-struct PlacesTaken(Vec<Place>);
+struct Slots(Vec<Slot>);
 
-struct Place {
+struct Slot {
     connection: JoinHandle<()>,
-    errand: watch::Receiver<Errand>,
+    purpose: watch::Receiver<Purpose>,
 }
 
-impl PlacesTaken {
-    fn take<S>(&mut self, stream: S, access: Access, requests: &mpsc::Sender<AdminRequest>, feed: &Arc<Feed>)
+impl Slots {
+    fn serve<S>(&mut self, stream: S, access: Access, requests: &mpsc::Sender<AdminRequest>, feed: &Arc<Feed>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.make_room();
-        let (sender, errand) = watch::channel(Errand::Request);
-        let peer = Peer { access, requests: requests.clone(), feed: Arc::clone(feed), errand: sender };
-        let connection = tokio::spawn(serve(stream, peer, errand.clone()));
-        self.0.push(Place { connection, errand });
+        let (sender, purpose) = watch::channel(Purpose::Request);
+        let peer = Peer { access, requests: requests.clone(), feed: Arc::clone(feed), purpose: sender };
+        let connection = tokio::spawn(serve(stream, peer, purpose.clone()));
+        self.0.push(Slot { connection, purpose });
     }
 
     fn make_room(&mut self) {
-        self.0.retain(|place| !place.connection.is_finished());
-        let requests = |place: &Place| *place.errand.borrow() == Errand::Request;
-        if self.0.iter().filter(|place| requests(place)).count() == CONNECTIONS_MAX
-            && let Some(oldest) = self.0.iter().position(requests)
+        self.0.retain(|slot| !slot.connection.is_finished());
+        let is_request = |slot: &Slot| *slot.purpose.borrow() == Purpose::Request;
+        if self.0.iter().filter(|slot| is_request(slot)).count() == CONNECTIONS_MAX
+            && let Some(oldest) = self.0.iter().position(is_request)
         {
             self.0.remove(oldest).connection.abort();
         }
     }
 }
 
-impl Drop for PlacesTaken {
+impl Drop for Slots {
     fn drop(&mut self) {
-        self.0.iter().for_each(|place| place.connection.abort());
+        self.0.iter().for_each(|slot| slot.connection.abort());
     }
 }
 
-/// For want of a descriptor, most often: trying again at once would only take the CPU.
+/// Waits after a failed accept. It fails mostly for lack of descriptors, and an immediate retry would spin.
 async fn pause(error: &io::Error) {
     log::debug!("admin: accept: {error}");
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn serve<S>(stream: S, peer: Peer, errand: watch::Receiver<Errand>)
+async fn serve<S>(stream: S, peer: Peer, purpose: watch::Receiver<Purpose>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -203,47 +203,47 @@ where
         .max_buf_size(HEADER_BYTES_MAX)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answer);
-    // What a client does to its own request is its own affair.
+    // Errors of a connection affect only its client.
     tokio::select! {
         _ = connection => {}
-        () = over(errand) => {}
+        () = expired(purpose) => {}
     }
 }
 
-/// Waits until a connection has had its time, or, if it watches, until it is sent away.
-async fn over(mut errand: watch::Receiver<Errand>) {
-    let watches = errand.wait_for(|errand| *errand != Errand::Request);
-    if timeout(CONNECTION_TIME_MAX, watches).await.is_ok_and(|errand| errand.is_ok()) {
-        // An error: whoever might have sent it away has gone.
-        let _ = errand.wait_for(|errand| *errand == Errand::SentAway).await;
+/// Waits until the time of a request is over, or until a viewer lags.
+async fn expired(mut purpose: watch::Receiver<Purpose>) {
+    let is_stream = purpose.wait_for(|purpose| *purpose != Purpose::Request);
+    if timeout(CONNECTION_TIME_MAX, is_stream).await.is_ok_and(|purpose| purpose.is_ok()) {
+        // An error means that the feed has dropped the viewer.
+        let _ = purpose.wait_for(|purpose| *purpose == Purpose::Lagged).await;
     }
 }
 
-/// What the process at the other end may do.
+/// The access of the peer of a Unix socket.
 ///
-/// The mode of the socket keeps others out already; this holds as well where somebody has changed that.
+/// The mode of the socket file excludes other users already. This check also holds if that mode is changed.
 fn access(stream: &UnixStream, group: u32) -> Access {
     match stream.peer_cred() {
-        Ok(peer) if may_steer(&peer, group) => Access::Steer(name(&peer)),
+        Ok(peer) if is_permitted(&peer, group) => Access::Full(name(&peer)),
         Ok(peer) => {
-            log::warn!("admin: {} is neither the user nor of the group of the socket", name(&peer));
+            log::warn!("admin: {} is neither the user nor in the group of the socket", name(&peer));
             Access::None
         }
         Err(error) => {
-            log::warn!("admin: nobody knows who requests: {error}");
+            log::warn!("admin: cannot determine the peer of a connection: {error}");
             Access::None
         }
     }
 }
 
-fn may_steer(peer: &UCred, group: u32) -> bool {
+fn is_permitted(peer: &UCred, group: u32) -> bool {
     peer.uid() == 0
         || peer.uid() == geteuid().as_raw()
         || peer.gid() == group
         || peer.pid().is_some_and(|pid| groups(pid).contains(&group))
 }
 
-/// The supplementary groups of a process, which the socket does not tell: proc(5).
+/// The supplementary groups of a process, which the peer credentials do not include: proc(5).
 fn groups(pid: i32) -> Vec<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let groups = status.lines().find_map(|line| line.strip_prefix("Groups:"));
@@ -255,20 +255,20 @@ fn name(peer: &UCred) -> String {
     format!("uid={} pid={pid}", peer.uid())
 }
 
-/// Connections of each of the two sockets.
+/// The maximum number of connections with a request, for each of the two sockets.
 pub(crate) const CONNECTIONS_MAX: usize = 16;
 
-/// From the first byte of a request to the last of its headers.
+/// The time limit for the headers of a request.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// The headers of a request. hyper takes no less than this.
+/// The size limit of the headers of a request, the minimum of hyper.
 const HEADER_BYTES_MAX: usize = 8192;
 
-/// All of a connection. A status of ten thousand backends takes a tenth of a second.
+/// The time limit of a connection with a request. A status of ten thousand backends takes a tenth of a second.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// What the kernel keeps of what was sent over TCP and not yet read. It takes twice that for itself.
+/// The send buffer of a TCP connection. The kernel doubles it for its bookkeeping.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 
-/// How long nobody is accepted after that failed.
+/// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! The Unix socket: made so that it is never in the way of another process's, and taken away at the end.
+//! The Unix socket file. It never replaces the socket of a running process, and is removed at the end.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -8,35 +8,36 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-/// The path of a socket that this process made. Dropping it removes the socket, unless another process has replaced it.
+/// A socket file that this process created. Dropping it removes the file, unless another process has replaced it.
 #[derive(Debug)]
-pub(crate) struct Made {
+pub(crate) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
 
-/// Makes a socket at `path` that its user and its group may connect to. One that nobody answers at is replaced.
-pub(crate) fn bind(path: &Path) -> io::Result<(UnixListener, Made)> {
+/// Creates a socket at `path` with mode [`MODE`]. A socket without a listener is replaced.
+pub(crate) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     if let Ok(metadata) = fs::symlink_metadata(path) {
         if !metadata.file_type().is_socket() {
-            return Err(io::Error::new(ErrorKind::AlreadyExists, "something that is no socket is there"));
+            return Err(io::Error::new(ErrorKind::AlreadyExists, "the path exists and is not a socket"));
         }
-        if is_answered(path)? {
-            return Err(io::Error::new(ErrorKind::AddrInUse, "another process answers there"));
+        if has_listener(path)? {
+            return Err(io::Error::new(ErrorKind::AddrInUse, "another process listens on it"));
         }
     }
-    // Under a name of its own first: who finds it under the right one finds it with its mode, and with a listener.
+    // It is created under a temporary name and renamed, so that it has its mode and a listener as soon as it is
+    // visible.
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
     let _ = fs::remove_file(&draft);
     let listener = UnixListener::bind(&draft)?;
-    let made = fs::set_permissions(&draft, Permissions::from_mode(MODE))
+    let created = fs::set_permissions(&draft, Permissions::from_mode(MODE))
         .and_then(|()| listener.set_nonblocking(true))
         .and_then(|()| fs::rename(&draft, path))
         .and_then(|()| identity(path));
-    match made {
-        Ok(identity) => Ok((listener, Made { path: path.to_owned(), identity })),
+    match created {
+        Ok(identity) => Ok((listener, SocketFile { path: path.to_owned(), identity })),
         Err(error) => {
             let _ = fs::remove_file(&draft);
             Err(error)
@@ -44,18 +45,18 @@ pub(crate) fn bind(path: &Path) -> io::Result<(UnixListener, Made)> {
     }
 }
 
-/// Makes the folder that `path` is in, if there is none.
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    let Some(folder) = path.parent() else { return Ok(()) };
-    match fs::DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+/// Creates the directory of `path` if it does not exist.
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    match fs::DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        made => made,
+        created => created,
     }
 }
 
-/// Whether a process listens at the socket of this path.
-fn is_answered(path: &Path) -> io::Result<bool> {
-    // It must not wait: a process that is stopped answers nobody, and lives.
+/// Whether a process listens on the socket at this path.
+fn has_listener(path: &Path) -> io::Result<bool> {
+    // The connect must not block: a stopped process does not accept, but still listens.
     let socket = socket_with(
         AddressFamily::UNIX,
         SocketType::STREAM,
@@ -74,7 +75,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-impl Drop for Made {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
             let _ = fs::remove_file(&self.path);
@@ -82,11 +83,11 @@ impl Drop for Made {
     }
 }
 
-/// Its user and its group, nobody else.
+/// Its user and its group may connect.
 const MODE: u32 = 0o660;
 
-/// Anybody may see that it is there.
-const FOLDER_MODE: u32 = 0o755;
+/// Every user may list the directory.
+const DIRECTORY_MODE: u32 = 0o755;
 
 #[cfg(test)]
 mod tests {
@@ -99,25 +100,25 @@ mod tests {
     use super::bind;
 
     #[test]
-    fn one_that_nobody_answers_at_is_replaced_and_one_that_lives_is_not() {
+    fn only_a_socket_without_a_listener_is_replaced() {
         let path = path("replaced");
-        let (listener, made) = bind(&path).unwrap();
+        let (listener, file) = bind(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         assert_eq!(bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
         UnixStream::connect(&path).unwrap();
 
-        // As if the process had been killed.
-        std::mem::forget(made);
+        // A killed process leaves its file behind.
+        std::mem::forget(file);
         drop(listener);
         assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-        let (_listener, made) = bind(&path).unwrap();
+        let (_listener, file) = bind(&path).unwrap();
         UnixStream::connect(&path).unwrap();
-        drop(made);
+        drop(file);
         assert!(!path.exists());
     }
 
     #[test]
-    fn what_is_no_socket_stays() {
+    fn a_file_that_is_not_a_socket_is_kept() {
         let path = path("file");
         fs::write(&path, "precious").unwrap();
         assert_eq!(bind(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
@@ -126,12 +127,12 @@ mod tests {
     }
 
     #[test]
-    fn what_another_has_put_there_since_is_not_removed() {
+    fn a_socket_of_another_process_is_not_removed() {
         let path = path("other");
-        let (_listener, made) = bind(&path).unwrap();
+        let (_listener, file) = bind(&path).unwrap();
         fs::remove_file(&path).unwrap();
         let _other = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        drop(made);
+        drop(file);
         assert!(fs::metadata(&path).unwrap().file_type().is_socket());
         fs::remove_file(path).unwrap();
     }

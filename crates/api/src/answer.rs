@@ -2,32 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// It was done. What changed, a line for each thing.
+    /// The command was applied. One line for each change.
     Done(Vec<String>),
-    /// It was not, and nothing changed.
+    /// The command was refused, and nothing changed.
     Refused(Refused),
 }
 
-/// Why a command was not done.
+/// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// A line for each thing that is wrong.
+    /// One line for each error.
     pub lines: Vec<String>,
-    /// The same for people, with the place in the file drawn where it is one.
+    /// The same errors for a terminal. An error in a file is shown with an excerpt of the file.
     pub text: String,
 }
 
 impl Answer {
-    /// It was done, and one thing changed.
+    /// The command was applied, with one change.
     pub fn done(line: String) -> Self {
         Self::Done(vec![line])
     }
 
-    /// It was refused for this reason, which may have several lines.
+    /// The command was refused for this reason, which may have several lines.
     pub fn refused(text: impl Into<String>) -> Self {
         let text = text.into();
         Self::Refused(Refused { lines: vec![text.clone()], text })

@@ -1,17 +1,17 @@
-//! How a command names a backend.
+//! The name of a backend in a command.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A backend by the names of its pool and its own, written `POOL/NAME`. A name that the file does not give is the address.
+/// A backend, written `POOL/NAME`. The name of a backend without one in the file is its address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BackendName(String);
 
 impl BackendName {
-    /// Every way to take it apart: a name may have a `/` in it.
+    /// Every split into a pool and a backend: names may contain `/`.
     pub fn splits(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.match_indices('/').map(|(at, slash)| (&self.0[..at], &self.0[at + slash.len()..]))
     }
@@ -33,7 +33,7 @@ impl TryFrom<String> for BackendName {
         if name.splits().any(|(pool, backend)| !pool.is_empty() && !backend.is_empty()) {
             return Ok(name);
         }
-        Err("write the pool and the backend, such as `web/a` or `web/10.0.0.1:80`".to_owned())
+        Err("expected POOL/BACKEND, such as `web/a` or `web/10.0.0.1:80`".to_owned())
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
     use crate::BackendName;
 
     #[test]
-    fn a_backend_is_named_with_its_pool() {
+    fn a_backend_name_includes_the_pool() {
         let name: BackendName = "a/b/c".parse().unwrap();
         assert_eq!(name.splits().collect::<Vec<_>>(), [("a", "b/c"), ("a/b", "c")]);
         for wrong in ["", "web", "/a", "web/"] {

@@ -1,4 +1,4 @@
-//! What an operator may tell the process to do.
+//! Commands of an operator to a running process.
 
 use std::fmt;
 
@@ -6,67 +6,68 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BackendName, Close, LogLevel};
 
-/// Something that the process is to do. As JSON, the body of `POST /command`: `{"drain": {"backend": "web/a"}}`.
+/// A command. As JSON, the body of `POST /command`: `{"drain": {"backend": "web/a"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
-    /// Read the file again and go over to it, whole or not at all.
+    /// Read the configuration file again and apply it, completely or not at all.
     Reload,
-    /// Open the file of the access log again, which was renamed.
+    /// Reopen the access log file after log rotation has renamed it.
     Reopen,
-    /// Say what a reload would change if the file said this, and change nothing.
+    /// Report what a reload of this configuration would change. Changes nothing.
     Plan {
         /// The name of the file, for messages.
         name: String,
-        /// What it says.
+        /// The content of the file.
         text: String,
     },
-    /// Send no new connections to the backend; those that it has may finish.
+    /// Send no new connections to the backend. Established connections may finish.
     Drain {
-        /// Which.
+        /// The backend.
         backend: BackendName,
-        /// Within so many seconds, at most a day; those that are left are closed in the last half of them. None lets them live on.
+        /// The deadline in seconds, at most a day. Connections that are left are closed in the last half of it;
+        /// without a deadline none is closed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_seconds: Option<u32>,
     },
-    /// Take a drain back.
+    /// End a drain.
     Undrain {
-        /// Which.
+        /// The backend.
         backend: BackendName,
     },
-    /// Treat the backend as if it were down, whatever its probe says.
+    /// Treat the backend as down, regardless of its probe.
     Disable {
-        /// Which.
+        /// The backend.
         backend: BackendName,
     },
-    /// Take everything back that was said of the backend: the file and its probe hold again.
+    /// Remove every override of the backend: the file and the probe apply again.
     Enable {
-        /// Which.
+        /// The backend.
         backend: BackendName,
     },
-    /// Give the backend another weight than the file does.
+    /// Override the weight of the backend.
     Weight {
-        /// Which.
+        /// The backend.
         backend: BackendName,
         /// Its share of new connections, 0 to 256.
         weight: u16,
     },
-    /// Let the active tier of a pool take over again.
+    /// Return a pool to its active tier.
     Failback {
         /// The pool's name.
         pool: String,
     },
     /// Close connections.
     Close(Close),
-    /// Log this much from now on.
+    /// Change the log level.
     LogLevel {
-        /// The least severe level that is logged.
+        /// The new level.
         level: LogLevel,
     },
 }
 
 impl fmt::Display for Command {
-    /// For the log: as it is typed.
+    /// The command line of the command, for the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reload => f.write_str("reload"),

@@ -1,4 +1,4 @@
-//! Connections, one by one: which there are, and an end to some. Workers are asked, each for its own.
+//! Established connections: queries for a list, and requests to close some.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -8,92 +8,92 @@ use serde::{Deserialize, Serialize};
 
 use crate::BackendName;
 
-/// Which connections are to be listed: those that have all of this. As JSON, the body of `POST /connections`.
+/// A query for connections that match every given field. As JSON, the body of `POST /connections`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Query {
-    /// Of the listener of this name.
+    /// The name of the listener.
     pub listener: Option<String>,
-    /// Of the pool of this name.
+    /// The name of the pool.
     pub pool: Option<String>,
-    /// To this backend, one that a reload removed included.
+    /// The backend, which may be one that a reload removed.
     pub backend: Option<BackendName>,
-    /// Of clients at this address.
+    /// The client's address, any port.
     pub client: Option<IpAddr>,
-    /// How many at most, up to 10 000; 1000 if it is not said.
+    /// The maximum number of results: at most 10 000, by default 1000.
     pub limit: Option<u32>,
 }
 
-/// What is to be closed. As JSON, in the body of `POST /command`: `{"close": {"connection": "0-12-3"}}`.
+/// Connections to close. As JSON, in the body of `POST /command`: `{"close": {"connection": "0-12-3"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Close {
     /// One connection.
     Connection(ConnectionId),
-    /// All that a backend has now, one that a reload removed included.
+    /// Every connection of a backend, which may be one that a reload removed.
     Backend(BackendName),
-    /// All that a client has now.
+    /// Every connection of a client.
     Client(IpAddr),
 }
 
-/// What tells a connection from all others of the process, for as long as that runs: `worker-slot-generation`.
+/// The ID of a connection, `worker-slot-generation`. The process never uses an ID twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ConnectionId {
-    /// The worker that has the connection.
+    /// The worker.
     pub worker: usize,
-    /// Its slot in that worker.
+    /// The slot in the worker.
     pub slot: u32,
-    /// Which of the connections that had the slot it is.
+    /// The generation of the slot, which tells its connections apart.
     pub generation: u32,
 }
 
-/// Connections, the oldest first.
+/// The result of a [`Query`], the oldest connection first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
-    /// Those that are listed.
+    /// The connections.
     pub connections: Vec<ConnectionStatus>,
-    /// How many more there are.
+    /// How many more match.
     pub left_out: u64,
-    /// Workers that have not answered within a second: theirs are missing.
+    /// Workers that did not answer within a second. Their connections are missing.
     pub silent_workers: Vec<usize>,
 }
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionStatus {
-    /// What `rondel close` calls it.
+    /// The ID, which `rondel close` takes.
     pub id: ConnectionId,
-    /// The worker that has it.
+    /// The worker.
     pub worker: usize,
-    /// The client's address; none if it is gone already.
+    /// The client's address; `null` if the client disconnected before it could be read.
     pub client: Option<SocketAddr>,
-    /// The listener that it came to.
+    /// The name of the listener.
     pub listener: String,
-    /// Its pool.
+    /// The name of the pool.
     pub pool: String,
-    /// The name of its backend, or of the one it is being connected to; none if it has none.
+    /// The name of the backend it has or is being connected to; `null` if there is none.
     pub backend: Option<String>,
-    /// The address of that.
+    /// The address of that backend.
     pub backend_address: Option<SocketAddr>,
     /// How long ago it was accepted, in seconds.
     pub age_seconds: f64,
-    /// Bytes that the client sent and the backend was given.
+    /// Bytes of the client that were sent to the backend.
     pub bytes_to_backend: u64,
-    /// Bytes that the backend sent and the client was given.
+    /// Bytes of the backend that were sent to the client.
     pub bytes_to_client: u64,
-    /// What it does now.
+    /// The state.
     pub state: ConnectionState,
-    /// Whether a direction of it goes through a pipe in the kernel now, rather than through buffers.
+    /// Whether at least one direction is spliced through a kernel pipe instead of copied through buffers.
     pub spliced: bool,
-    /// Attempts to connect, at most 255 of them counted.
+    /// Attempts to connect. The counter stops at 255.
     pub attempts: u8,
 }
 
 names! {
-    /// What a connection does.
+    /// The state of a connection.
     pub enum ConnectionState {
-        /// It is being connected to a backend.
+        /// A connect to a backend is in progress.
         Connecting = "connecting",
         /// It waits for a primary.
         Held = "held",
@@ -124,7 +124,7 @@ impl FromStr for ConnectionId {
             let (slot, generation) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
             numbers.next().is_none().then_some(Self { worker, slot, generation })
         };
-        id().ok_or_else(|| "write it as `rondel connections` does, such as `0-12-3`".to_owned())
+        id().ok_or_else(|| "expected an ID from `rondel connections`, such as `0-12-3`".to_owned())
     }
 }
 
@@ -143,7 +143,7 @@ impl From<ConnectionId> for String {
 }
 
 impl fmt::Display for Close {
-    /// As it is typed.
+    /// The arguments on the command line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connection(id) => write!(f, "{id}"),
@@ -154,25 +154,26 @@ impl fmt::Display for Close {
 }
 
 impl Query {
-    /// How many connections are listed at most.
+    /// The maximum number of results.
     ///
     /// # Errors
     ///
-    /// More were asked for than may be.
+    /// The limit exceeds [`LIMIT_MAX`].
     pub fn limit(&self) -> Result<usize, String> {
         match self.limit.unwrap_or(LIMIT_DEFAULT) {
             limit if limit > LIMIT_MAX => {
-                Err(format!("the limit {limit} is out of range: at most {LIMIT_MAX} connections are listed"))
+                Err(format!("the limit {limit} is out of range: the maximum is {LIMIT_MAX} connections"))
             }
             limit => Ok(limit as usize),
         }
     }
 }
 
-/// How many connections a query lists that gives no limit.
+/// The limit of a query that gives none.
 const LIMIT_DEFAULT: u32 = 1000;
 
-/// The most connections that one query lists. A longer list is several megabytes; a query by listener, pool or backend is shorter.
+/// The highest limit of a query. A longer list would be several megabytes; a query by listener, pool or backend
+/// is shorter.
 pub const LIMIT_MAX: u32 = 10_000;
 
 #[cfg(test)]
@@ -180,7 +181,7 @@ mod tests {
     use crate::{Close, ConnectionId, Query};
 
     #[test]
-    fn an_id_is_the_same_after_a_journey_as_text() {
+    fn an_id_survives_a_round_trip_as_text() {
         let id: ConnectionId = "3-1024-7".parse().unwrap();
         assert_eq!((id.worker, id.slot, id.generation, id.to_string().as_str()), (3, 1024, 7, "3-1024-7"));
         for wrong in ["", "3", "3-1024", "3-1024-7-1", "a-1-2", "3--7", "-1-1-1", "1-4294967296-1"] {
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_meant_is_written_as_json() {
+    fn queries_and_close_requests_are_json() {
         let close = Close::Connection("0-1-2".parse().unwrap());
         assert_eq!(serde_json::to_string(&close).unwrap(), r#"{"connection":"0-1-2"}"#);
         assert_eq!(serde_json::from_str::<Query>("{}").unwrap(), Query::default());

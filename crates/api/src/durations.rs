@@ -1,28 +1,28 @@
-//! How long things took, as the status says it.
+//! Histograms of durations.
 
 use serde::{Deserialize, Serialize};
 
-/// How long things of one kind took.
+/// A histogram of durations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Durations {
-    /// How many there were.
+    /// The number of durations.
     pub count: u64,
-    /// All of them together, in seconds.
+    /// Their sum, in seconds.
     pub sum_seconds: f64,
-    /// How long the shorter half took at most, in seconds; none if there were none. It is read from the buckets, so it is as exact
-    /// as those are narrow, and at most the last bound.
+    /// The 50th percentile, in seconds; `null` if `count` is 0. It is interpolated within a bucket, and at most
+    /// the last bound.
     pub p50_seconds: Option<f64>,
-    /// Likewise, nine of ten.
+    /// The 90th percentile, in seconds.
     pub p90_seconds: Option<f64>,
-    /// Likewise, 99 of 100.
+    /// The 99th percentile, in seconds.
     pub p99_seconds: Option<f64>,
-    /// Bounds in seconds, each with how many took no longer than it, and longer than the bound before; those beyond the last
-    /// are the rest of `count`.
+    /// Buckets: the upper bound in seconds, and how many durations are above the bound before and at most this
+    /// one. Durations above the last bound are the rest of `count`.
     pub buckets: Vec<(f64, u64)>,
 }
 
 impl Durations {
-    /// The buckets with a last one for those beyond every bound, which is infinite.
+    /// The buckets, followed by one with an infinite bound.
     pub fn all_buckets(&self) -> Vec<(f64, u64)> {
         let within: u64 = self.buckets.iter().map(|(_, count)| count).sum();
         let beyond = (f64::INFINITY, self.count.saturating_sub(within));

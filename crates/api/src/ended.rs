@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// A connection that ended; in JSON, a line of the access log. Its texts are owned, or borrowed where a line is made.
+/// A connection that ended; in JSON, a line of the access log. `S` is `&str` while a line is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ended<S = String> {
     /// When the client was accepted, in UTC: `2026-11-25T20:15:00.123456Z`.
@@ -38,7 +38,7 @@ pub struct Ended<S = String> {
     pub retries: u8,
     /// How many clients waited before it when it last began to wait.
     pub waited_behind: u32,
-    /// How many connections existed when this was written, without this one.
+    /// How many connections existed when the line was written, without this one.
     pub connections: ConnectionCounts,
     /// The number of the worker that had it.
     pub worker: usize,
@@ -47,11 +47,11 @@ pub struct Ended<S = String> {
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Termination<S = String> {
-    /// The two letters.
+    /// The two-letter code.
     pub code: S,
     /// The close reason, as in the metrics.
     pub reason: S,
-    /// What the two letters mean.
+    /// The meaning of the code.
     pub text: S,
 }
 

@@ -1,4 +1,4 @@
-//! What happened.
+//! The event log.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::LogLevel;
 pub struct Event {
     /// Its number. Numbers start at 1 and have no gap.
     pub number: u64,
-    /// When it was written, in seconds since 1970.
+    /// When the event occurred, in seconds since 1970.
     pub at: f64,
     /// How severe it is: `error`, `warn` or `info`.
     pub level: LogLevel,
@@ -24,7 +24,7 @@ names! {
     pub enum EventKind {
         /// A backend went up or down.
         Verdict = "verdict",
-        /// A probe fails in another way than before, and the verdict stays.
+        /// A probe fails with another error than before; the verdict is unchanged.
         Probe = "probe",
         /// A backend reports another role, or a pool has another primary.
         Role = "role",

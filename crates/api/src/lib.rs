@@ -1,7 +1,7 @@
-//! What goes over the admin interface, as JSON: the types that a running rondel and its commands share.
+//! The types of the admin interface, as JSON: shared by a running rondel and its commands.
 //!
-//! The crate has no logic beyond reading and writing these values. States, roles, kinds and results are enums; a program that gets a
-//! word it does not know refuses the whole answer.
+//! The crate has no logic beyond serialization. States, roles, kinds and results are enums; an unknown word is an
+//! error.
 
 #[macro_use]
 mod names;

@@ -1,4 +1,4 @@
-//! Enums that are one word each in JSON, in metrics and on the terminal.
+//! Enums whose variants are one word each in JSON, in metrics and on the terminal.
 
 /// Defines an enum whose variants are one word each, in JSON as in [`Display`](std::fmt::Display).
 macro_rules! names {
@@ -13,7 +13,7 @@ macro_rules! names {
             /// Every value, in the order in which they are listed.
             pub const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
 
-            /// The word for it.
+            /// The word of this value.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }

@@ -29,7 +29,7 @@ pub struct PoolStatus {
     pub conflict: Vec<String>,
     /// How long successful attempts to connect took.
     pub connect: Durations,
-    /// How long ended connections lived, from the accept on.
+    /// How long connections lived that ended, from the accept on.
     pub life: Durations,
     /// The backends, in the order of the file.
     pub backends: Vec<BackendStatus>,
@@ -76,25 +76,25 @@ pub struct BackendStatus {
     pub role: Option<BackendRole>,
     /// How far it is behind the primary, in seconds; `null` if its probe does not report it.
     pub lag_seconds: Option<f64>,
-    /// Its share of new connections, from the file and from operators.
+    /// Its share of new connections, overrides included.
     pub weight: u16,
-    /// The part of its weight that counts during its slow start, in thousandths.
+    /// The share of its weight that is effective during its slow start, in thousandths.
     pub weight_permille: u16,
-    /// What operators changed.
+    /// Its overrides.
     pub overrides: Override,
-    /// How many connections it may have at once; `null` is no limit.
+    /// Its limit of connections; `null` if there is none.
     pub connections_max: Option<u32>,
     /// Connections that exist.
     pub active: u64,
     /// The most connections that existed at once, sampled once a second.
     pub active_max: u64,
-    /// Connections that it got in the last second.
+    /// New connections in the last second.
     pub rate: f64,
-    /// The most connections that it got in a second.
+    /// The most new connections in a second.
     pub rate_max: f64,
-    /// How long ago it got its last connection, sampled once a second; `null` if it never got one.
+    /// How long ago the last connection was made, in seconds, sampled once a second; `null` if there was none.
     pub last_seconds: Option<f64>,
-    /// Attempts to connect: how often it was picked.
+    /// Attempts to connect, which is how often it was picked.
     pub picked: u64,
     /// Attempts that succeeded.
     pub connected: u64,
@@ -148,12 +148,12 @@ names! {
     }
 }
 
-/// What operators changed of a backend, beside the file.
+/// The overrides of a backend: changes by operators that take precedence over the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
     /// It gets no new connections.
     pub drained: bool,
-    /// How many seconds its connections may still take; `null` if there is no deadline.
+    /// Seconds until the drain's deadline; `null` if there is none.
     pub drain_seconds_left: Option<u64>,
     /// It is treated as down.
     pub disabled: bool,
@@ -182,7 +182,7 @@ pub struct ProbeStatus {
     pub passed: u64,
     /// Probes that count against the backend.
     pub failed: u64,
-    /// Probes that tell nothing about the backend.
+    /// Probes without a conclusion about the backend.
     pub inconclusive: u64,
     /// Probes that failed or were inconclusive, by the name of the error.
     pub errors: BTreeMap<String, u64>,

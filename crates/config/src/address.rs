@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::config::ListenAddress;
 use crate::problem::{Quoted, Wrong};
 
-/// Reads an address to accept on. A port alone, `:8080`, means every address of the host, IPv4 and IPv6.
+/// Reads an address to accept connections on. A port alone, `:8080`, means every address of the host, IPv4 and
+/// IPv6.
 pub(crate) fn listen(text: &str) -> Result<ListenAddress, Wrong> {
     if let Some(number) = port(text) {
         return Err(Wrong::new(format!("{} is a port without an address", Quoted(text))).help(format!(
@@ -19,7 +20,7 @@ pub(crate) fn listen(text: &str) -> Result<ListenAddress, Wrong> {
     };
     plain(address.ip(), scope(&address))?;
     if address.port() == 0 {
-        // The kernel would choose one at each start, and clients could not know it.
+        // The kernel would choose another port at each start, unknown to clients.
         return Err(Wrong::new("port 0 cannot be listened on").help("write a port from 1 to 65535"));
     }
     Ok(ListenAddress { address, every_address: every.is_some() })
@@ -43,7 +44,7 @@ pub(crate) fn backend(text: &str) -> Result<SocketAddr, Wrong> {
     Ok(address)
 }
 
-/// Reads an address to connect from: without a port, the kernel chooses that.
+/// Reads an address to connect from. It has no port: the kernel chooses one.
 pub(crate) fn source(text: &str) -> Result<IpAddr, Wrong> {
     let Ok(ip) = text.parse::<IpAddr>() else {
         return Err(match text.parse::<SocketAddr>() {
@@ -58,7 +59,7 @@ pub(crate) fn source(text: &str) -> Result<IpAddr, Wrong> {
     Ok(ip)
 }
 
-/// Reads an IP address with a port, or guesses what kept it from being one.
+/// Reads an IP address with a port, or guesses the mistake in it.
 fn parse(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| diagnose(text))
 }
@@ -84,7 +85,7 @@ fn diagnose(text: &str) -> Wrong {
         };
     }
     if text.contains(',') {
-        return not_one.help("here it takes one address; write an entry of its own for each");
+        return not_one.help("one address is needed here; write a separate entry for each");
     }
     if let Some((_, rest)) = text.split_once("://").or_else(|| text.split_once('@')) {
         return not_one
@@ -107,7 +108,7 @@ fn diagnose(text: &str) -> Wrong {
     let Some(number) = port(behind) else {
         if behind.split_once('-').is_some_and(|(first, last)| port(first).is_some() && port(last).is_some()) {
             return Wrong::new(format!("{} is a range of ports", Quoted(behind)))
-                .help("an address has one port; write an entry of its own for each");
+                .help("an address has one port; write a separate entry for each");
         }
         return Wrong::new(format!("{} is not a port", Quoted(behind)))
             .help("a port is a number from 1 to 65535");
@@ -135,7 +136,7 @@ fn diagnose(text: &str) -> Wrong {
     name_or(host, not_one, Some(number))
 }
 
-/// Whether a host is a name, or an IP address with a slip in it.
+/// Whether a host is a name, or a misspelt IP address.
 fn name_or(host: &str, not_one: Wrong, port: Option<u16>) -> Wrong {
     if host.contains([':', '[', ']']) {
         return not_one.help("an IPv6 address with its port is written as in `\"[2001:db8::2]:80\"`");
@@ -166,19 +167,21 @@ fn port(text: &str) -> Option<u16> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// Refuses the addresses that stand for all of a host's.
+/// Rejects wildcard addresses.
 fn specific(ip: IpAddr) -> Result<(), Wrong> {
     if ip.is_unspecified() {
-        return Err(Wrong::new(format!("`{ip}` stands for every address of a host; here it takes one"))
-            .help("write the one that is meant, such as `127.0.0.1` for this host"));
+        return Err(Wrong::new(format!(
+            "`{ip}` means every address of a host, and one address is needed here"
+        ))
+        .help("write one address, such as `127.0.0.1` for this host"));
     }
     Ok(())
 }
 
-/// Refuses the addresses that TCP has no use for, and those with a second spelling.
+/// Rejects addresses that TCP cannot use, and those with a second spelling.
 fn plain(ip: IpAddr, scope: u32) -> Result<(), Wrong> {
     if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        return Err(Wrong::new(format!("`{ip}` is a group of hosts, and TCP connects two")));
+        return Err(Wrong::new(format!("`{ip}` is a multicast address, and TCP connects two hosts")));
     }
     let IpAddr::V6(v6) = ip else { return Ok(()) };
     if let Some(v4) = v6.to_ipv4_mapped() {

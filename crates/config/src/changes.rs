@@ -1,4 +1,4 @@
-//! What a reload changes, in lines for people.
+//! The differences between two configurations, one line each.
 //!
 //! ```text
 //! + listener api 127.0.0.1:8081 -> app
@@ -15,14 +15,15 @@ use crate::config::{
 };
 use crate::duration::show as duration;
 
-/// What differs between two configs: one line for each listener and pool that came, went or changed.
+/// The differences between two configurations: one line for each listener and pool that was added, removed or
+/// changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes(Vec<String>);
 
 impl Changes {
-    /// What changes when `next` takes the place of `previous`.
+    /// The changes from `previous` to `next`.
     ///
-    /// Listeners and pools are known by their names, backends by their addresses.
+    /// Listeners and pools are identified by name, backends by address.
     pub fn between(previous: &Config, next: &Config) -> Self {
         let mut lines = Vec::new();
         lines.extend(line("~ runtime".to_owned(), &runtime(previous, next)));
@@ -81,7 +82,7 @@ impl Display for Changes {
     }
 }
 
-/// A line about one thing, if anything of it differs.
+/// A line for one item, if any part of it differs.
 fn line(thing: String, parts: &[String]) -> Option<String> {
     (!parts.is_empty()).then(|| thing + ": " + &parts.join(", "))
 }
@@ -209,7 +210,7 @@ fn pool_of<'a>(config: &'a Config, listener: &Listener) -> &'a str {
     &config.pools[listener.pool.0].name
 }
 
-/// A name with its address, once where they are the same.
+/// A name with its address, or only one if they are equal.
 fn named(name: &str, address: SocketAddr) -> String {
     let address = address.to_string();
     if name == address { address } else { format!("{name} {address}") }
@@ -281,7 +282,7 @@ mod tests {
             |config| config.listeners[0].address = "0.0.0.0:81".parse().unwrap(),
             &["~ listener web: address 0.0.0.0:80 -> 0.0.0.0:81"],
         );
-        // The pools are the same, in another order: their numbers are not what a listener goes to.
+        // The same pools in another order: a listener is compared by the name of its pool.
         check(
             |config| {
                 config.pools.reverse();
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_connections_changes() {
+    fn changes_of_routing_are_listed() {
         check(
             |config| {
                 let hold = Waiting { connections_max: 7, timeout: Duration::from_secs(5) };
@@ -336,7 +337,7 @@ mod tests {
                  balance round_robin -> maglev, \
                  eject after 3 failed connects, for 10s, at most 5m -> after 3 failed connects, for 10s, at most 1m, \
                  on_all_down open -> closed, failback auto after 0s -> manual, \
-                 queue 1000 clients at most, each up to 10s -> nobody waits",
+                 queue 1000 clients at most, each up to 10s -> clients do not wait",
             ],
         );
     }

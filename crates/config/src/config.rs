@@ -1,4 +1,4 @@
-//! What a configuration means: every value present, every name resolved, every number in its range.
+//! A resolved configuration: every value present, every name resolved, every number in its range.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,38 +11,38 @@ use crate::probe::Probe;
 
 mod display;
 
-/// A whole configuration. It can only be had from a file that was right in every line.
+/// A whole configuration. It exists only for a file without problems.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Settings of the process. They need a restart, except `drain_timeout`.
     pub runtime: Runtime,
-    /// Where the process is asked and steered. It needs a restart.
+    /// The admin interface. It needs a restart.
     pub admin: Admin,
-    /// Where a line is written for each connection that ends; none writes none.
+    /// The access log; none if connections are not logged.
     pub access_log: Option<AccessLog>,
-    /// Addresses that are accepted on; in the order of the file, names and addresses distinct.
+    /// Addresses to accept connections on, in the order of the file; names and addresses are distinct.
     pub listeners: Vec<Listener>,
-    /// Pools of backends; in the order of the file, names distinct.
+    /// Pools of backends, in the order of the file; names are distinct.
     pub pools: Vec<Pool>,
 }
 
 /// Settings of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
-    /// How many workers run.
+    /// The number of workers.
     pub workers: Workers,
-    /// How many connections the process holds at once, over all listeners and workers.
+    /// The limit of concurrent connections of the process, over all listeners and workers.
     pub connections_max: ConnectionsMax,
-    /// How long connections may live on after the process was asked to end.
+    /// How long connections may continue after the process was told to shut down.
     pub drain_timeout: Duration,
 }
 
-/// Where the process is asked how it is, and told what to do.
+/// Where the process is queried and controlled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// The socket that the commands of `rondel` talk to.
+    /// The socket that the commands of `rondel` use.
     pub socket: AdminSocket,
-    /// Where metrics and the status are read over TCP, and nothing can be changed; none listens nowhere.
+    /// The address that serves metrics and the status over TCP, read-only; none if they are not served.
     pub http: Option<ListenAddress>,
 }
 
@@ -51,7 +51,7 @@ pub struct Admin {
 pub struct ListenAddress {
     /// The address; `[::]` if a port alone is written.
     pub address: SocketAddr,
-    /// Whether a port alone is written, which means every address that the host has: see [`Config::without_ipv6`].
+    /// Whether only a port is written, which means every address of the host: see [`Config::without_ipv6`].
     pub every_address: bool,
 }
 
@@ -70,8 +70,9 @@ impl fmt::Display for ListenAddress {
 }
 
 impl Config {
-    /// The same for a host that has no IPv6: where a port alone is written, every address is `0.0.0.0`. A listener without a
-    /// name of its own is named by the address that it gets. Addresses of which `keeps` is true stay as they are.
+    /// This configuration for a host without IPv6. Where only a port is written, the address becomes `0.0.0.0`, and
+    /// a listener without a name takes its new address as its name. An address is kept if `keeps` returns true for
+    /// it.
     #[must_use]
     pub fn without_ipv6(mut self, keeps: impl Fn(SocketAddr) -> bool) -> Self {
         let replaces = |address: SocketAddr, every: bool| {
@@ -101,23 +102,23 @@ impl Config {
 /// The Unix socket of the admin interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdminSocket {
-    /// There is none.
+    /// No socket.
     Off,
-    /// [`ADMIN_SOCKET_DEFAULT`], if it can be made there: nobody asked for it, so the process serves without it as well.
+    /// [`ADMIN_SOCKET_DEFAULT`], if it can be created. It was not requested, so a failure does not stop the
+    /// process.
     Auto,
-    /// This one, absolute; a process that cannot make it does not start.
+    /// This absolute path. If it cannot be created, the process does not start.
     At(PathBuf),
 }
 
-/// A line for each connection that ended.
+/// One line for each connection that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
     /// Where it goes.
     pub to: LogTarget,
     /// What a line looks like.
     pub format: LogFormat,
-    /// Whether connections have none that moved no byte and that the client ended: those of whoever only looks whether somebody
-    /// listens.
+    /// Whether to skip connections that the client ended without a byte sent or received, as port checks do.
     pub skip_empty: bool,
 }
 
@@ -126,13 +127,13 @@ pub struct AccessLog {
 pub enum LogTarget {
     /// The stderr of the process.
     Stderr,
-    /// A Unix socket of datagrams, where a syslog daemon listens; absolute.
+    /// A Unix datagram socket of a syslog daemon; absolute.
     Syslog(PathBuf),
-    /// A file that is appended to, absolute.
+    /// A file to append to; absolute.
     File(PathBuf),
 }
 
-/// Where syslog daemons listen, unless a file says otherwise.
+/// The socket of the syslog daemon, unless the file names another.
 pub(crate) const SYSLOG_DEFAULT: &str = "/dev/log";
 
 /// What a line of the access log looks like.
@@ -140,14 +141,14 @@ pub(crate) const SYSLOG_DEFAULT: &str = "/dev/log";
 pub enum LogFormat {
     /// The fields of HAProxy's `option tcplog`.
     Text,
-    /// An object of JSON.
+    /// A JSON object.
     Json,
 }
 
-/// Where the commands look for a process, unless they are told otherwise.
+/// The admin socket that the commands use by default.
 pub const ADMIN_SOCKET_DEFAULT: &str = "/run/rondel/admin.sock";
 
-/// How many workers run.
+/// The number of workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workers {
     /// One for each CPU of the process's affinity mask.
@@ -156,7 +157,7 @@ pub enum Workers {
     Number(NonZeroU16),
 }
 
-/// How many connections the process holds at once.
+/// The limit of concurrent connections of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionsMax {
     /// As many as the open-file limit allows.
@@ -165,64 +166,63 @@ pub enum ConnectionsMax {
     Number(NonZeroU32),
 }
 
-/// An index into [`Config::pools`], valid in the [`Config`] it came with.
+/// An index into [`Config::pools`] of the same [`Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolIndex(pub usize);
 
-/// An address that is accepted on, bound to one pool.
+/// An address to accept connections on, bound to one pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Listener {
     /// Its name in logs and counters.
     pub name: String,
-    /// Where it listens.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// Whether the file names a port alone, which means every address that the host has: see [`Config::without_ipv6`].
+    /// Whether the file has only a port, which means every address of the host: see [`Config::without_ipv6`].
     pub every_address: bool,
     /// The pool its connections go to.
     pub pool: PoolIndex,
-    /// Which backends of it may take them.
+    /// Which backends of the pool are eligible.
     pub target_role: TargetRole,
-    /// Whether the access log, if there is one, has lines of its connections.
+    /// Whether the access log, if there is one, includes its connections.
     pub access_log: bool,
-    /// Length of the kernel's queue of connections not yet accepted, per worker; the kernel clips it at
-    /// `net.core.somaxconn`.
+    /// The length of the kernel's accept queue of each worker; the kernel clips it at `net.core.somaxconn`.
     pub backlog: u32,
-    /// How many connections of this listener live at once, over all workers. At the bound it stops
-    /// accepting, and the kernel's queue holds the rest.
+    /// The limit of concurrent connections of this listener, over all workers. At the limit it stops accepting, and
+    /// further connections wait in the accept queue.
     pub connections_max: u32,
-    /// Whether it may bind an address that this host does not hold yet (`IP_FREEBIND`, ip(7)).
+    /// Whether it may bind an address that this host does not have yet (`IP_FREEBIND`, ip(7)).
     pub freebind: bool,
-    /// Whether an IPv6 wildcard leaves IPv4 alone (`IPV6_V6ONLY`, ipv6(7)); no meaning for IPv4.
+    /// Whether an IPv6 wildcard excludes IPv4 (`IPV6_V6ONLY`, ipv6(7)); ignored for IPv4.
     pub v6only: bool,
 }
 
-/// Which backends of a pool may take the connections of a listener.
+/// Which backends of a pool are eligible for the connections of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TargetRole {
-    /// Those of the tier that serves, whatever their role.
+    /// Any backend of the tier that serves, regardless of its role.
     Any,
-    /// The primary alone. Clients wait for one, within these bounds.
+    /// Only the primary. While there is none, clients wait within these bounds.
     Primary(Waiting),
-    /// Replicas that are not too far behind.
+    /// Replicas whose lag is within `max_lag`.
     Replica(Fallback),
 }
 
-/// Who takes readers while there is no replica.
+/// Where connections for a replica go while no replica is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fallback {
-    /// Nobody.
+    /// Nowhere: they are rejected.
     None,
-    /// The primary.
+    /// To the primary.
     Primary,
 }
 
-/// Clients that wait until a backend can take them.
+/// Bounds for clients that wait for a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Waiting {
-    /// How many wait at once, over all workers; 0 lets nobody wait. At the bound a client is refused.
+    /// How many clients may wait, over all workers; 0 disables waiting. At the limit, further clients are rejected.
     pub connections_max: u32,
-    /// How long one waits before it is refused.
+    /// How long a client waits before it is rejected.
     pub timeout: Duration,
 }
 
@@ -231,141 +231,142 @@ pub struct Waiting {
 pub struct Pool {
     /// Its name in logs and counters; its identity over reloads.
     pub name: String,
-    /// How a backend is picked.
+    /// The balancing policy.
     pub balance: Balance,
-    /// How long one attempt to connect may take.
+    /// The timeout of one connection attempt.
     pub connect_timeout: Duration,
     /// How many backends are tried for one connection, each at most once; at least 1.
     pub attempts: u8,
-    /// How long a connection lives with no byte in either direction.
+    /// How long a connection may be idle in both directions.
     pub idle_timeout: Duration,
-    /// How long a connection lives with no byte once one direction has ended.
+    /// How long a connection may be idle once one direction is closed.
     pub half_closed_timeout: Duration,
     /// TCP keepalive on both sockets of a connection.
     pub keepalive: Keepalive,
-    /// The address to connect from; none lets the kernel choose.
+    /// The address to connect from; none leaves the choice to the kernel.
     pub source: Option<IpAddr>,
-    /// How backends are asked whether they are well; none does not ask.
+    /// How backends are probed; none if they are not.
     pub probe: Option<Arc<Probe>>,
-    /// When a backend that clients' connections fail to reach is put aside; none never does.
+    /// When a backend is ejected after failed connection attempts; none if never.
     pub eject: Option<Eject>,
-    /// Who takes connections while nobody is well.
+    /// What happens to new connections while every backend is down.
     pub on_all_down: OnAllDown,
     /// When the backup tier serves.
     pub tiers: Tiers,
-    /// What becomes of established connections to a backend that went down.
+    /// What happens to established connections when their backend goes down.
     pub on_down: OnLoss,
-    /// What becomes of connections that demanded a primary, when their backend is it no longer.
+    /// What happens to connections that require a primary, when their backend loses that role.
     pub on_role_loss: OnLoss,
-    /// What becomes of connections when a reload removes their backend, their listener or the pool.
+    /// What happens to connections when a reload removes their backend, listener or pool.
     pub on_remove: OnRemove,
-    /// How long a backend that came up takes less than its share; zero switches that off.
+    /// How long a backend that came up gets less than its share; zero disables it.
     pub slow_start: Duration,
-    /// How far a replica may be behind to be read from.
+    /// The maximum lag of a replica that takes connections.
     pub lag_max: LagMax,
-    /// Clients that wait while every backend has as many connections as it may.
+    /// Bounds for clients that wait while every backend is at its `max_connections`.
     pub queue: Waiting,
-    /// The backends, at least one of the active tier, addresses distinct; in the order of the file, which is the order of the rotation.
+    /// The backends, at least one of them in the active tier, with distinct addresses; in the order of the file,
+    /// which is the order of the rotation.
     pub backends: Vec<Backend>,
 }
 
-/// How a backend of a pool is picked.
+/// A balancing policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Balance {
-    /// Each backend in its turn, as often as its weight says.
+    /// Each backend in turn, in proportion to its weight.
     RoundRobin,
-    /// The one with the fewest connections for its weight, counted over all workers.
+    /// The backend with the fewest connections relative to its weight, over all workers.
     LeastConnections,
-    /// Of two drawn by chance, the one with fewer connections for its weight.
+    /// Of two random backends, the one with fewer connections relative to its weight.
     Random,
-    /// By the client's address: the same backend each time, on every node that has the same pool.
+    /// By the client's address: every node with the same pool picks the same backend.
     Maglev,
 }
 
-/// When a backend that cannot be connected to is put aside.
+/// When a backend is ejected after failed connection attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Eject {
-    /// Connects in a row that fail, at least 1.
+    /// Consecutive failures that eject it, at least 1.
     pub failures: u32,
-    /// How long it is put aside the first time; each time soon after, this much longer.
+    /// The duration of the first ejection; each further one soon after is longer by this.
     pub base: Duration,
-    /// How long at most; not less than `base`.
+    /// The longest duration; not less than `base`.
     pub cap: Duration,
 }
 
-/// Who takes connections while no backend is well.
+/// What happens to new connections while every backend is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnAllDown {
-    /// All of them: probes may be wrong, and there is nothing to lose.
+    /// Every backend is used: the probes may be wrong.
     Open,
-    /// Nobody.
+    /// They are rejected.
     Closed,
 }
 
 /// When the backup tier serves in place of the active one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tiers {
-    /// It does while fewer backends than this are available in the active tier; 1 up to as many as that has.
+    /// It serves while fewer backends of the active tier are available than this; 1 up to the size of that tier.
     pub active_min: u16,
-    /// When it stops.
+    /// When it stops serving.
     pub failback: Failback,
-    /// What becomes of established connections to a tier that serves no longer.
+    /// What happens to established connections when their tier stops serving.
     pub on_demotion: OnDemotion,
 }
 
 /// When the active tier takes over again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failback {
-    /// Once it was fit to for so long without a break.
+    /// Once it has been able to for this long without interruption.
     Auto(Duration),
-    /// When somebody says so.
+    /// When an operator orders it.
     Manual,
 }
 
-/// What becomes of connections to a tier that serves no longer.
+/// What happens to connections when their tier stops serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDemotion {
-    /// They live on.
+    /// They continue.
     Keep,
-    /// They may finish within `drain_timeout`.
+    /// They may continue for `drain_timeout`.
     Drain,
     /// They are closed.
     Close,
 }
 
-/// What becomes of connections to a backend that lost what it was picked for.
+/// What happens to connections when their backend loses the property that it was picked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLoss {
-    /// They live on.
+    /// They continue.
     Keep,
     /// They are closed.
     Close,
 }
 
-/// What becomes of connections whose backend or listener a reload removes.
+/// What happens to connections when a reload removes their backend or listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRemove {
-    /// They may finish within this time. Those that are left are closed in its last half, a few at a time.
+    /// They may continue for this long. Those that are left are closed in the last half of it, a few at a time.
     Drain(Duration),
-    /// They live on.
+    /// They continue.
     Keep,
     /// They are closed.
     Close,
 }
 
-/// How far a replica may be behind. What a server does not tell, it does not keep to.
+/// The maximum lag of a replica. A limit in a unit that the server does not report is not applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LagMax {
-    /// In time; none is any.
+    /// In time; none is no limit.
     pub time: Option<Duration>,
-    /// In bytes of the primary's log; none is any.
+    /// In bytes of the primary's log; none is no limit.
     pub bytes: Option<u64>,
 }
 
-/// Which backends serve first.
+/// The order in which backends serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
-    /// As long as enough of them are available.
+    /// While enough backends of this tier are available.
     Active,
     /// Otherwise.
     Backup,
@@ -374,7 +375,7 @@ pub enum Tier {
 /// TCP keepalive, tcp(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Silence before the first probe (`TCP_KEEPIDLE`), whole seconds.
+    /// Idle time before the first probe (`TCP_KEEPIDLE`), whole seconds.
     pub idle: Duration,
     /// Time between probes (`TCP_KEEPINTVL`), whole seconds.
     pub interval: Duration,
@@ -391,8 +392,8 @@ pub struct Backend {
     pub address: SocketAddr,
     /// Its share of new connections, 0 to 256; 0 takes none.
     pub weight: u16,
-    /// When it serves.
+    /// The tier it serves in.
     pub tier: Tier,
-    /// How many connections it takes at once, over all workers; none is no bound.
+    /// The limit of its connections, over all workers; none is no limit.
     pub connections_max: Option<NonZeroU32>,
 }

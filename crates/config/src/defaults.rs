@@ -1,4 +1,4 @@
-//! What holds where a file says nothing. `configs/full.yaml` shows the same, and a test compares the two.
+//! The defaults. `configs/full.yaml` shows the same values, and a test compares the two.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use crate::config::{
 };
 use crate::probe::{Damping, Rhythm, Thresholds};
 
-/// A pool for which a file says its name and its backends.
+/// A pool of which only the name and the backends are given.
 pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
     Pool {
         name,
@@ -40,20 +40,21 @@ pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
     }
 }
 
-/// The access log for which a file says where it goes.
+/// An access log of which only the target is given.
 pub(crate) fn access_log(to: LogTarget) -> AccessLog {
     AccessLog { to, format: LogFormat::Text, skip_empty: false }
 }
 
-/// Whoever has an access log wants to see all of it.
+/// The default is the complete log.
 pub(crate) const LISTENER_ACCESS_LOG: bool = true;
 
-/// A backend for which a file says its address.
+/// A backend of which only the address is given.
 pub(crate) fn backend(address: SocketAddr) -> Backend {
     Backend { name: address.to_string(), address, weight: WEIGHT, tier: Tier::Active, connections_max: None }
 }
 
-/// Probes of a web server may be wrong, and then all of them are; a database that has not said its role is not written to.
+/// Probes of a web server may be wrong, so all backends stay in use. A database with an unknown role gets no
+/// writes.
 pub(crate) fn on_all_down(used_by_role: bool) -> OnAllDown {
     if used_by_role { OnAllDown::Closed } else { OnAllDown::Open }
 }
@@ -65,13 +66,13 @@ pub(crate) fn admin() -> Admin {
     Admin { socket: AdminSocket::Auto, http: None }
 }
 
-/// Long enough for a request and its answer, short enough for a deployment to wait for.
+/// Long enough for a request and its response, short enough for a deployment to wait for.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The kernel's own default of `net.core.somaxconn`, so that it clips nothing.
+/// The kernel's default of `net.core.somaxconn`, so that the kernel clips nothing.
 pub(crate) const BACKLOG: u32 = 4096;
 
-/// A bound that one listener of many may be trusted with; a busy one raises it knowingly.
+/// Safe as the limit of one listener of many. A busy listener needs a higher one.
 pub(crate) const LISTENER_CONNECTIONS_MAX: u32 = 10_000;
 
 pub(crate) const FREEBIND: bool = false;
@@ -79,13 +80,13 @@ pub(crate) const V6ONLY: bool = false;
 
 pub(crate) const TARGET_ROLE: TargetRole = TargetRole::Any;
 
-/// A planned change of the primary takes a few seconds; whoever waits for longer has better things to do.
+/// A planned switchover takes a few seconds; a client with a longer wait is better served by an error.
 pub(crate) const HOLD: Waiting = Waiting { connections_max: 1000, timeout: Duration::from_secs(10) };
 
-/// Reads do not fall upon a primary that nobody sized for them.
+/// A primary is rarely sized for the reads of its replicas.
 pub(crate) const FALLBACK: Fallback = Fallback::None;
 
-/// Room for one lost SYN, which the kernel repeats after one second, and for its answer.
+/// Time for one lost SYN, which the kernel repeats after one second, and for the reply.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 const ATTEMPTS: u8 = 3;
@@ -95,23 +96,23 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Notices a vanished peer after two minutes, and is quiet enough for firewalls that forget after five.
+/// Detects a vanished peer after two minutes, and is rarer than the state of a firewall lasts (five minutes).
 pub(crate) const KEEPALIVE: Keepalive =
     Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 };
 
 pub(crate) const WEIGHT: u16 = 1;
 
-/// A request ends within it, and a pool of database connections, which mostly renews them, is not waited for by who removed its server.
+/// A request ends within it. It does not wait for a pool of database connections, most of which are kept open.
 pub(crate) const ON_REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Like [`HOLD`]; of no meaning unless a backend has `max_connections`.
+/// Like [`HOLD`]; unused unless a backend has `max_connections`.
 pub(crate) const QUEUE: Waiting = HOLD;
 
-/// One lost SYN is no failure, three in a row are; and a backend that is well again is not missed for long.
+/// One lost SYN is not a failure, three in a row are. Short, so that a recovered backend returns soon.
 pub(crate) const EJECT: Eject =
     Eject { failures: 3, base: Duration::from_secs(10), cap: Duration::from_secs(300) };
 
-/// A backend that falls silent is down after about five seconds: `fall` probes, the last two of them soon.
+/// A silent backend is down after about five seconds: `fall` probes, the last two at the fast interval.
 pub(crate) const RHYTHM: Rhythm = Rhythm {
     interval: Duration::from_secs(2),
     interval_in_transition: Duration::from_millis(500),
@@ -121,20 +122,20 @@ pub(crate) const RHYTHM: Rhythm = Rhythm {
 
 pub(crate) const THRESHOLDS: Thresholds = Thresholds { rise: 2, fall: 3 };
 
-/// No key says otherwise: whoever goes down three times in five minutes is not well.
+/// Not configurable: a backend that goes down three times in five minutes is flapping.
 pub(crate) const DAMPING: Damping = Damping { downs_free: 3, window: Duration::from_secs(300) };
 
 pub(crate) const HTTP_PATH: &str = "/";
 
-/// Where a server is well that sends elsewhere, and not one that wants a password.
+/// Redirects count as success, a request for a password does not.
 pub(crate) const HTTP_STATUSES: RangeInclusive<u16> = 200..=399;
 
-/// What a server answers to that has no name.
+/// The `Host` header if none is given.
 pub(crate) const HTTP_HOST: &str = "localhost";
 
 /// Patroni's paths.
 pub(crate) const HTTP_PRIMARY: &str = "/primary";
 pub(crate) const HTTP_REPLICA: &str = "/replica";
 
-/// The one that every PostgreSQL has.
+/// Every PostgreSQL server has it.
 pub(crate) const POSTGRES_DATABASE: &str = "postgres";

@@ -1,4 +1,4 @@
-//! A configuration in words, defaults included: what `rondel check` prints.
+//! A configuration in words, with defaults: the output of `rondel check`.
 
 use std::fmt::{self, Display};
 
@@ -136,11 +136,11 @@ impl Pool {
             return Ok(());
         }
         let on_all_down = match self.on_all_down {
-            OnAllDown::Open => "open: then all take connections",
-            OnAllDown::Closed => "closed: then nobody takes connections",
+            OnAllDown::Open => "open: then all backends are used",
+            OnAllDown::Closed => "closed: then connections are rejected",
         };
         setting(f, "on_all_down", on_all_down)?;
-        // An ejection cuts nobody off: only a probe says who is down.
+        // An ejection closes no connection: only a probe marks a backend down.
         if self.probe.is_some() {
             setting(f, "on_down", loss(self.on_down))?;
         }
@@ -196,7 +196,7 @@ impl Pool {
     }
 }
 
-/// What else there is to a backend.
+/// The other properties of a backend.
 fn notes(backend: &Backend) -> String {
     let drained = if backend.weight == 0 { ": takes no new connections" } else { "" };
     let backup = if backend.tier == Tier::Backup { ", backup" } else { "" };
@@ -215,7 +215,7 @@ fn loss(on_loss: OnLoss) -> &'static str {
 impl Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.connections_max {
-            0 => f.write_str("nobody waits"),
+            0 => f.write_str("clients do not wait"),
             number => write!(f, "{number} clients at most, each up to {}", show(self.timeout)),
         }
     }
@@ -318,7 +318,7 @@ impl Display for Login {
     }
 }
 
-/// An operator's own words, which must not steer a terminal.
+/// Text of the operator, which must not control a terminal.
 fn visible(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }

@@ -1,4 +1,4 @@
-//! Durations as people write them: `500ms`, `5s`, `1m30s`.
+//! Durations as written in a file: `500ms`, `5s`, `1m30s`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -21,11 +21,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Wrong> {
         let (number, unit, tail) = part(rest).ok_or_else(|| not_one(text))?;
         rest = tail;
         let names_it = |names: &&[&str]| names.iter().any(|name| unit.eq_ignore_ascii_case(name));
-        // To nginx an `M` is a month, and to others a megabyte.
+        // `M` is a month to nginx, and a megabyte elsewhere.
         if unit == "M" || !UNITS.iter().any(|(names, _)| names_it(names)) {
             return Err(unknown_unit(number, unit));
         }
-        // Taking from one iterator leaves only the smaller units for what follows.
+        // One iterator for all, so that only smaller units are left for what follows.
         let Some((_, millis)) = units.find(|(names, _)| names_it(names)) else {
             let wrong = Wrong::new(format!("{} is not a duration", Quoted(text)));
             return Err(wrong.help("each unit stands once, the largest first, as in `1m30s`"));
@@ -37,7 +37,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Wrong> {
     if written.is_empty() { Err(not_one(text)) } else { Ok(total) }
 }
 
-/// The number, the unit and what follows them. There may be spaces between.
+/// The number, the unit and the rest. There may be spaces between them.
 fn part(text: &str) -> Option<(&str, &str, &str)> {
     let (number, tail) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
     let tail = tail.trim_start_matches(' ');
@@ -84,7 +84,7 @@ fn whole(text: &str) -> Option<Duration> {
     parts.is_multiple_of(scale).then(|| Duration::from_millis(total))
 }
 
-/// Writes a duration as a file would: `1h`, `1m30s`, `500ms`; exact for whole milliseconds.
+/// Formats a duration as a file would: `1h`, `1m30s`, `500ms`; exact for whole milliseconds.
 pub fn show(duration: Duration) -> String {
     let mut rest = duration.as_millis();
     let mut shown = String::new();
@@ -98,7 +98,7 @@ pub fn show(duration: Duration) -> String {
     if shown.is_empty() { "0s".to_owned() } else { shown }
 }
 
-/// Units in milliseconds, the largest first, with what they are called; the usual name comes first.
+/// Units in milliseconds, the largest first, with their names; the usual name comes first.
 const UNITS: &[(&[&str], u64)] = &[
     (&["d", "day", "days"], 24 * 3_600_000),
     (&["h", "hr", "hrs", "hour", "hours"], 3_600_000),

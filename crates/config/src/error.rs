@@ -1,4 +1,4 @@
-//! The report on a file that could not be used: drawn for people, one line each for logs, in parts for programs.
+//! The report on an invalid file: drawn for terminals, one line per problem for logs, in parts for programs.
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -10,9 +10,9 @@ use crate::limits::PROBLEMS_MAX;
 use crate::problem::{Finding, Problems};
 use crate::span::Span;
 
-/// Why a file is not a configuration: every problem of it, or the first fifty if there are more.
+/// Why a file is not a configuration: every problem of it, or the first fifty.
 ///
-/// [`Display`] draws each with the line it is in; [`ConfigError::lines`] gives one line for each.
+/// [`Display`] draws each with its line of the file; [`ConfigError::lines`] gives one line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: String,
@@ -25,15 +25,15 @@ pub struct ConfigError {
 /// One problem of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is; nowhere if it concerns the file as a whole.
+    /// Its place; none if it concerns the whole file.
     pub position: Option<Position>,
     /// What is wrong, as the rest of a sentence: no capital letter, no full stop.
     pub message: String,
-    /// What would be right.
+    /// How to fix it.
     pub help: Option<String>,
     /// The part of the text to underline, in bytes; within one line.
     span: Option<Range<usize>>,
-    /// Another place, in bytes and with its line, and what is there.
+    /// Another place, in bytes and with its line, and its label.
     see: Option<(Range<usize>, usize, &'static str)>,
 }
 
@@ -50,7 +50,7 @@ impl ConfigError {
     pub(crate) fn new(file: &str, text: &str, problems: Problems) -> Self {
         let (findings, more) = problems.into_findings();
         assert!(!findings.is_empty());
-        // The renderer makes the control characters of ASCII visible; some terminals obey those beyond it too.
+        // The renderer escapes ASCII control characters; some terminals obey others too.
         let text =
             text.replace(|character: char| character.is_control() && !character.is_ascii(), "\u{fffd}");
         let places = Places::new(&text);
@@ -63,7 +63,7 @@ impl ConfigError {
         &self.file
     }
 
-    /// What is wrong, in the order of the file; at least one.
+    /// The problems, in the order of the file; at least one.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -117,7 +117,7 @@ impl ConfigError {
         Renderer::plain().render(&[group])
     }
 
-    /// The line that `span` is in, without its end.
+    /// The line that contains `span`, without its end.
     fn line_of(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
         let line = &self.text[start..];
@@ -150,10 +150,10 @@ impl Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// Finds lines, columns and bytes for places that the parser counts in characters.
+/// Converts places that the parser counts in characters to lines, columns and bytes.
 struct Places<'t> {
     text: &'t str,
-    /// The byte of each character; empty when both counts agree.
+    /// The byte of each character; empty if both counts are equal.
     bytes: Vec<usize>,
 }
 
@@ -176,12 +176,12 @@ impl<'t> Places<'t> {
         Problem { position, message, help, span, see }
     }
 
-    /// The bytes of a part of the text, as far as its first line goes.
+    /// The bytes of a part of the text, up to the end of its first line.
     fn range(&self, span: Span) -> Range<usize> {
         let span = span.characters();
         let mut start = self.byte(span.start);
         if start == self.text.len() && self.text.ends_with('\n') {
-            // The end of the text is the end of its last line, not a line of its own that nobody wrote.
+            // The end of the text is the end of its last line, not an empty line after it.
             start -= 1;
         }
         let line = &self.text[start..];
@@ -209,5 +209,5 @@ impl<'t> Places<'t> {
     }
 }
 
-/// A longer line is not shown: it would say nothing and hide what is around it.
+/// A longer line is not shown: it would hide the message.
 const LINE_BYTES_MAX: usize = 500;

@@ -3,7 +3,7 @@
 use crate::limits::PROBE_TEXT_BYTES_MAX;
 use crate::problem::{Quoted, Wrong};
 
-/// Reads the bytes that `text` stands for.
+/// Reads the bytes of a text with escapes.
 pub(crate) fn parse(text: &str) -> Result<Vec<u8>, Wrong> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -20,7 +20,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<u8>, Wrong> {
     Ok(bytes)
 }
 
-/// The byte that an escape, without its backslash, stands for, and how long it is.
+/// The byte of an escape, given without its backslash, and the length of the escape.
 fn unescape(escape: &str) -> Result<(u8, usize), Wrong> {
     let byte = match escape.bytes().next() {
         Some(b'r') => b'\r',
@@ -45,9 +45,9 @@ fn unescape(escape: &str) -> Result<(u8, usize), Wrong> {
     Ok((byte, 1))
 }
 
-/// Writes bytes as a file would.
+/// Formats bytes as a file would.
 pub(crate) fn show(bytes: &[u8]) -> String {
-    // The same escapes but for quotes, which need none here.
+    // The same escapes except for quotes, which need none here.
     bytes.escape_ascii().to_string().replace("\\\"", "\"").replace("\\'", "'")
 }
 

@@ -1,4 +1,4 @@
-//! Reads the nodes of a tree as what the format says they are, and reports those that are something else.
+//! Reads nodes of a tree as the types of the format, and reports mismatches.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -15,7 +15,7 @@ use crate::span::{At, Span};
 use crate::suggest::{nearest, same};
 use crate::tree::{Entry, Kind, Node, Tree};
 
-/// The keys and values of one section, every key of them known.
+/// The keys and values of one section. All keys are known.
 pub(crate) struct Fields<'t> {
     tree: &'t Tree<'t>,
     entries: &'t [Entry<'t>],
@@ -23,7 +23,7 @@ pub(crate) struct Fields<'t> {
     span: Span,
 }
 
-/// A value, and the place to point at when it is wrong.
+/// A value, and the place to report when it is invalid.
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'t> {
     tree: &'t Tree<'t>,
@@ -44,16 +44,16 @@ impl<'t> Fields<'t> {
         Value { tree, node, key: section.name, span: node.span }.fields(section, others, problems)
     }
 
-    /// The value of a key, unless it is `null`: that is as good as no key.
+    /// The value of a key, unless it is `null`, which counts as no key.
     pub(crate) fn get(&self, key: &str) -> Option<Value<'t>> {
         self.get_or_null(key).filter(|value| !value.is_null())
     }
 
-    /// The value of a key, for one whose being there says something.
+    /// The value of a key, for one where `null` has a meaning.
     pub(crate) fn get_or_null(&self, key: &str) -> Option<Value<'t>> {
         let entry = self.entries.iter().find(|entry| entry.key.value == key)?;
         let node = self.tree.node(entry.value);
-        // What is not there cannot be pointed at; its key can.
+        // An empty value has no place, so its key is reported.
         let span = if matches!(node.kind, Kind::Nothing) { entry.key.span } else { node.span };
         Some(Value { tree: self.tree, node, key: &entry.key.value, span })
     }
@@ -68,8 +68,7 @@ impl<'t> Fields<'t> {
         value
     }
 
-    /// Whether an unknown key is this one but for a slip, or another program's word for it. It has been reported
-    /// as that.
+    /// Whether this key was misspelt, or written as another program calls it. Both have been reported.
     pub(crate) fn is_meant(&self, key: &str) -> bool {
         let own = || self.section.keys.iter().copied();
         let written = self.entries.iter().map(|entry| &*entry.key.value);
@@ -79,14 +78,14 @@ impl<'t> Fields<'t> {
         })
     }
 
-    /// The place to point at for what the section as a whole lacks.
+    /// The place to report for what is missing in the section.
     pub(crate) fn span(&self) -> Span {
         self.span
     }
 }
 
 impl<'t> Value<'t> {
-    /// The place to point at for what is wrong with the value.
+    /// The place to report for an invalid value.
     pub(crate) fn span(&self) -> Span {
         self.span
     }
@@ -95,12 +94,12 @@ impl<'t> Value<'t> {
         matches!(self.node.kind, Kind::Nothing)
     }
 
-    /// Whether it is one of the words for nothing, which is said on purpose.
+    /// Whether it is one of the words for null, which is deliberate.
     fn is_null(&self) -> bool {
         self.is_nothing() && self.node.place.as_ref().is_some_and(|place| !place.is_empty())
     }
 
-    /// Reads a section. A key of one of the `others` is said to belong there.
+    /// Reads a section. For a key of one of the `others`, the report names its section.
     pub(crate) fn fields(
         self,
         section: &'static Section,
@@ -124,7 +123,7 @@ impl<'t> Value<'t> {
         Some(Fields { tree: self.tree, entries, section, span: self.span })
     }
 
-    /// As [`Value::fields`], where nothing at all is a section without keys.
+    /// Like [`Value::fields`], except that an empty value is a section without keys.
     pub(crate) fn fields_or_none(
         self,
         section: &'static Section,
@@ -137,7 +136,7 @@ impl<'t> Value<'t> {
         self.fields(section, others, problems)
     }
 
-    /// As [`Value::fields_or_none`], where a word for on is that as well.
+    /// Like [`Value::fields_or_none`], except that a word for on is one too.
     pub(crate) fn fields_or_on(
         self,
         section: &'static Section,
@@ -150,12 +149,12 @@ impl<'t> Value<'t> {
         self.fields_or_none(section, others, problems)
     }
 
-    /// A section without keys in the place of this value.
+    /// A section without keys in place of this value.
     pub(crate) fn no_fields(self, section: &'static Section) -> Fields<'t> {
         Fields { tree: self.tree, entries: &[], section, span: self.span }
     }
 
-    /// What it says, where it is a word for on or for off.
+    /// Its value, if it is a word for on or off.
     pub(crate) fn switch(&self) -> Option<bool> {
         self.scalar().and_then(scalar::switch)
     }
@@ -165,7 +164,7 @@ impl<'t> Value<'t> {
         self.switch() == Some(false)
     }
 
-    /// The text of a single value.
+    /// The text of a scalar.
     pub(crate) fn scalar(&self) -> Option<&'t str> {
         match &self.node.kind {
             Kind::Scalar { text, .. } => Some(text),
@@ -173,7 +172,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// Reads the word for one of the `known`; `what` says what they are: "role".
+    /// Reads one of the `known` words; `what` names the choice, such as "role".
     pub(crate) fn choice<T: Copy + Display>(
         self,
         what: &str,
@@ -196,7 +195,7 @@ impl<'t> Value<'t> {
         found.map(|index| known[index])
     }
 
-    /// Reads a list; `what` names its items, which are sections of this kind. Nothing at all is an empty list.
+    /// Reads a list; `what` names its items, and `of` their section. An empty value is an empty list.
     pub(crate) fn items(
         self,
         what: &str,
@@ -218,7 +217,7 @@ impl<'t> Value<'t> {
         }))
     }
 
-    /// How something that is no list of such sections would be one.
+    /// How to write this value as a list of such sections.
     fn list_help(&self, of: Option<&Section>) -> String {
         let dash = "begin each entry with a dash and a space";
         let Some(section) = of else { return dash.to_owned() };
@@ -230,7 +229,7 @@ impl<'t> Value<'t> {
             Kind::Scalar { .. } => {
                 format!("write it as `{}: [{}]`", self.key, section.example.trim_start_matches("- "))
             }
-            // Names with what belongs to them, as other formats have it.
+            // Names as keys, as other formats have it.
             Kind::Map(entries) if !entries.iter().any(is_ours) => {
                 let name = entries.first().map_or("web", |entry| &entry.key.value);
                 format!("write `- name: {}`, with the keys of that below it, and so on", shorten(name))
@@ -239,7 +238,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// Reads any scalar as text: a name that happens to be a number is still a name.
+    /// Reads any scalar as text: a name that looks like a number is still a name.
     pub(crate) fn text(self, what: &str, problems: &mut Problems) -> Option<At<&'t str>> {
         match &self.node.kind {
             Kind::Scalar { text, .. } => Some(At { value: text, span: self.span }),
@@ -250,7 +249,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// Reads text with a grammar of its own.
+    /// Reads text with its own grammar.
     pub(crate) fn parse<T>(
         self,
         what: &str,
@@ -262,9 +261,9 @@ impl<'t> Value<'t> {
             Ok(value) => Some(At { value, span }),
             Err(wrong) => {
                 let finding = wrong.at(span);
-                // What the text of a template would have to look like helps nobody.
+                // For the text of a template, advice on its grammar is useless.
                 problems.push(match self.scalar().and_then(scalar::leftover) {
-                    // There, the `$` alone is too much.
+                    // In such text, only the `$` is wrong.
                     Some(help) if self.key != "password_env" => finding.help(help),
                     _ => finding,
                 });
@@ -291,7 +290,7 @@ impl<'t> Value<'t> {
         switch
     }
 
-    /// Reads `auto`, for which it gives nothing, or a number. The outer `None` is an error.
+    /// Reads `auto`, which gives none, or a number. The outer `None` is an error.
     #[expect(clippy::option_option, reason = "the two are different answers: an error, and `auto`")]
     pub(crate) fn number_or_auto<T>(
         self,
@@ -335,7 +334,7 @@ impl<'t> Value<'t> {
             return None;
         }
         if digits.len() > 1 && digits.starts_with('0') {
-            // Some YAML readers take it for an octal number.
+            // Some YAML parsers read it as an octal number.
             let finding = Finding::at(self.span, format!("{} starts with a zero", Quoted(text)));
             problems.push(finding.help("write the number without it"));
             return None;
@@ -357,7 +356,7 @@ impl<'t> Value<'t> {
         let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
         let help = format!("write a duration from {least} to {most}");
         if self.is_off() {
-            // A timeout of nothing is the opposite of none.
+            // A zero timeout would be the opposite of no timeout.
             if range.contains(&Duration::ZERO) && !self.key.ends_with("timeout") {
                 return Some(Duration::ZERO);
             }
@@ -373,7 +372,7 @@ impl<'t> Value<'t> {
         Some(value)
     }
 
-    /// As [`Value::duration`], for what the kernel counts in whole seconds.
+    /// Like [`Value::duration`], for what the kernel counts in whole seconds.
     pub(crate) fn seconds(
         self,
         range: RangeInclusive<Duration>,
@@ -402,7 +401,7 @@ impl<'t> Value<'t> {
         Finding::at(self.span, format!("expected {expected}, found {found}")).help_maybe(self.shape_help())
     }
 
-    /// How something that is no single value would be one.
+    /// How to write this value as a scalar.
     fn shape_help(&self) -> Option<String> {
         match &self.node.kind {
             Kind::Nothing => Some("write a value, or leave the key out".to_owned()),
@@ -415,20 +414,20 @@ impl<'t> Value<'t> {
     }
 }
 
-/// What to say about a key that the section does not have.
+/// The advice for a key that the section does not have.
 fn key_help(key: &str, section: &Section, others: &[&Section]) -> String {
     if key == "<<" {
         return "merge keys are not part of the format; write the keys out".to_owned();
     }
     if key == "password" && section.keys.contains(&"password_file") {
         // Files are copied, mailed and kept in repositories.
-        return "secrets have no place in this file: write `password_file: PATH` or `password_env: NAME`"
+        return "secrets must not be in this file: write `password_file: PATH` or `password_env: NAME`"
             .to_owned();
     }
     if let Some((word, _)) = key.split_once(':').filter(|(word, _)| section.keys.contains(word)) {
         return format!("write a space behind the `:` of `{word}`");
     }
-    // The same word in another style, such as `maxConnections` or `max-connections`, is surer than a guess.
+    // The same word in another style, such as `maxConnections` or `max-connections`, is more certain than a guess.
     let meant = section.keys.iter().copied().find(|own| same(own, key));
     let help = if meant.is_some() { None } else { foreign::key(key, section) };
     if let Some(help) = help {
@@ -445,7 +444,7 @@ fn key_help(key: &str, section: &Section, others: &[&Section]) -> String {
     format!("{} has the keys {}", section.name, list(section.keys))
 }
 
-/// Reads a name: it becomes a column of a table, a label of a metric and a word in a log line.
+/// Reads a name, which becomes a table column, a metric label and a word of log lines.
 fn name(text: &str) -> Result<String, Wrong> {
     let allowed = |character: char| character.is_ascii_alphanumeric() || "-_.:/[]%".contains(character);
     let help = "a name is letters, digits and `-_.:/`, without spaces";
@@ -470,7 +469,7 @@ fn list(words: &[&str]) -> String {
     quoted.join(", ")
 }
 
-/// A number as written, unless it goes on and on.
+/// A number as written, unless it is very long.
 fn shorten(digits: &str) -> String {
     if digits.len() <= 20 { digits.to_owned() } else { format!("{}...", &digits[..20]) }
 }

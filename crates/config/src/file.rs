@@ -1,6 +1,6 @@
-//! The file as written: its sections, their keys, and for each key what its value may be by itself.
+//! The file as written: its sections, their keys, and the range of each value by itself.
 //!
-//! What values mean to each other - names that refer, addresses that clash - is for `meaning`.
+//! References between values, such as names that refer and addresses that clash, are checked by `resolve`.
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use crate::tree::Tree;
 pub(crate) use crate::listening::WrittenListener;
 pub(crate) use crate::pooling::WrittenPool;
 
-/// What a file says. A part that is missing here was wrong and has been reported.
+/// The contents of a file. A part that is missing here was invalid and has been reported.
 pub(crate) struct File {
     pub(crate) runtime: Runtime,
     pub(crate) admin: Admin,
@@ -33,7 +33,7 @@ pub(crate) struct File {
     pub(crate) pools: Vec<WrittenPool>,
 }
 
-/// Where the settings of the process are that may be at odds with others; none that are not written.
+/// The places of process settings that may conflict with others; none for those that are not written.
 #[derive(Default)]
 pub(crate) struct Places {
     pub(crate) admin_socket: Option<Span>,
@@ -142,7 +142,7 @@ fn socket(text: &str) -> Result<AdminSocket, Wrong> {
     Ok(AdminSocket::At(PathBuf::from(text)))
 }
 
-/// Reads `off`, where it goes alone, or that with the rest.
+/// Reads `off`, a target alone, or the whole section.
 fn access_log(file: &Fields<'_>, places: &mut Places, problems: &mut Problems) -> Option<AccessLog> {
     let value = file.get("access_log").filter(|value| !value.is_off())?;
     places.access_log = Some(value.span());
@@ -176,7 +176,7 @@ fn parse_log_target(text: &str) -> Result<LogTarget, Wrong> {
         },
     };
     if !path.starts_with('/') || path.ends_with('/') || path.chars().any(char::is_control) {
-        return Err(Wrong::new(format!("{} is nowhere for an access log to go", Quoted(text))).help(
+        return Err(Wrong::new(format!("{} is not a target of the access log", Quoted(text))).help(
             "write `off`, `stderr`, `syslog`, `syslog:/PATH/OF/SOCKET`, or a whole path such as \
              `/var/log/rondel/access.log`",
         ));

@@ -1,6 +1,6 @@
-//! The words of HAProxy, nginx, Envoy and others for what a file says, and what they are here.
+//! Terms of HAProxy, nginx, Envoy and others, and the matching terms of rondel.
 //!
-//! A word that is missing below is guessed at or refused like any other: the table only makes the answer better.
+//! The tables only improve messages: a missing term is guessed at or rejected like any other word.
 
 use crate::sections::Section;
 use crate::suggest::same;
@@ -11,7 +11,7 @@ use self::words::WORDS;
 mod keys;
 mod words;
 
-/// What to say of a key that the section does not have, if it is another program's.
+/// The advice for an unknown key, if it is another program's.
 pub(crate) fn key(written: &str, section: &Section) -> Option<String> {
     Some(match &foreign(written, section)?.here {
         Here::Key { section: of, key, example } if of.name == section.name => {
@@ -24,7 +24,7 @@ pub(crate) fn key(written: &str, section: &Section) -> Option<String> {
     })
 }
 
-/// The key of this very section that another program's word stands for.
+/// The key of this section that another program's term stands for.
 pub(crate) fn key_meant(written: &str, section: &Section) -> Option<&'static str> {
     match &foreign(written, section)?.here {
         Here::Key { section: of, key, .. } if of.name == section.name => Some(key),
@@ -32,7 +32,7 @@ pub(crate) fn key_meant(written: &str, section: &Section) -> Option<&'static str
     }
 }
 
-/// What to say of a word that is none of a key's, if it is another program's; `what` says whose words they are.
+/// The advice for an unknown word, if it is another program's; `what` names the choice.
 pub(crate) fn word(what: &str, written: &str) -> Option<String> {
     let found = WORDS.iter().find(|(of, words, _)| of.contains(&what) && is_of(words, written));
     found.map(

@@ -1,4 +1,4 @@
-//! A configuration without a file: one listener, one pool, defaults everywhere.
+//! A configuration without a file: one listener, one pool, and defaults.
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -14,13 +14,13 @@ use crate::limits;
 use crate::problem::Wrong;
 
 impl Config {
-    /// A configuration that forwards what comes in at `listen` to the addresses `to`, each in its turn.
+    /// A configuration that forwards connections to `listen` to the addresses `to`, in turn.
     ///
-    /// An address that is given twice takes twice as many connections.
+    /// An address that is given twice gets twice as many connections.
     ///
     /// # Panics
     ///
-    /// When `to` is empty: a pool has at least one backend.
+    /// If `to` is empty: a pool has at least one backend.
     pub fn forward(listen: SocketAddr, to: &[SocketAddr]) -> Self {
         assert!(!to.is_empty(), "a pool has at least one backend");
         let mut backends: Vec<Backend> = Vec::new();
@@ -56,11 +56,11 @@ impl Config {
     }
 }
 
-/// Reads an address to accept on, as a file may have it: `0.0.0.0:8080`, `[::]:8080`, or `:8080` for all.
+/// Reads an address to accept connections on, as in a file: `0.0.0.0:8080`, `[::]:8080`, or `:8080` for all.
 ///
 /// # Errors
 ///
-/// When it is not such an address; the error says what would be.
+/// If it is not such an address; the error says what is.
 pub fn listen_address(text: &str) -> Result<ListenAddress, TextError> {
     address::listen(text).map_err(TextError)
 }
@@ -73,25 +73,25 @@ impl FromStr for ListenAddress {
     }
 }
 
-/// Reads the address of a backend, as a file may have it: `10.0.0.1:80` or `[2001:db8::2]:80`.
+/// Reads the address of a backend, as in a file: `10.0.0.1:80` or `[2001:db8::2]:80`.
 ///
 /// # Errors
 ///
-/// When it is not such an address; the error says what would be.
+/// If it is not such an address; the error says what is.
 pub fn backend_address(text: &str) -> Result<SocketAddr, TextError> {
     address::backend(text).map_err(TextError)
 }
 
-/// Reads a duration, as a file may have it: `500ms`, `5s` or `1m30s`.
+/// Reads a duration, as in a file: `500ms`, `5s` or `1m30s`.
 ///
 /// # Errors
 ///
-/// When it is not a duration; the error says what would be.
+/// If it is not a duration; the error says what is.
 pub fn read_duration(text: &str) -> Result<Duration, TextError> {
     duration::parse(text).map_err(TextError)
 }
 
-/// Why a text is not an address, or a duration, and what would be.
+/// Why a text is not an address or a duration, and how to fix it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TextError(Wrong);
 
@@ -104,7 +104,7 @@ impl Display for TextError {
 
 impl Error for TextError {}
 
-/// Of the listener and of the pool.
+/// The name of the listener and of the pool.
 const NAME: &str = "tcp";
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
-//! Reads the operator's YAML and hands on a [`Config`] that cannot be wrong, or says where it is and
-//! what would be right.
+//! Reads a YAML file into a validated [`Config`], or reports every problem with its place and its cure.
 //!
-//! It opens no socket and asks the host nothing: whether an address can be bound is for those who bind it.
+//! It opens no socket and asks the host nothing: whether an address can be bound shows when it is bound.
 
-// What a file means. Start here.
+// What a configuration consists of. Start here.
 mod config;
 pub mod probe;
 
-// From a path or bytes to that, in three steps: text to tree, tree to what is written, what is written to
-// what is meant.
+// From a path or bytes to a `Config`, in three steps: text to tree, tree to what is written, and that resolved.
 mod load;
 mod regular;
 
@@ -25,7 +23,7 @@ mod sections;
 mod own;
 mod resolve;
 
-// What the steps use: readers for the nodes of a tree and for the texts in them, and the numbers they hold to.
+// What the steps use: readers for nodes and for texts, and the limits they apply.
 mod address;
 mod defaults;
 mod duration;
@@ -36,7 +34,7 @@ mod scalar;
 mod size;
 mod tokens;
 
-// What is wrong: while it is found, the guesses about it, and the report.
+// Problems: while they are collected, the guesses about them, and the report.
 mod problem;
 mod span;
 
@@ -48,15 +46,16 @@ mod syntax;
 
 mod error;
 
-// What else there is to a configuration: its words, and the one that needs no file.
+// What else there is to a configuration: its differences, its words, the one without a file, and all keys.
 mod changes;
 mod describe;
 mod forward;
+pub mod reference;
 
 // Sentences that other crates build about names and numbers.
 mod sentences;
 
-// What is right, and likely to be meant otherwise.
+// Valid, and probably not intended.
 mod warning;
 
 pub use crate::changes::Changes;

@@ -1,54 +1,54 @@
-//! What a value may be at least and at most, each with the reason.
+//! The least and the most of each value, with the reason.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The longest file. A thousand pools of forty backends fit; a file beyond it was given by mistake.
+/// The longest file. A thousand pools of forty backends fit.
 pub(crate) const FILE_BYTES_MAX: usize = 1 << 20;
 
-/// The deepest nesting. The format itself needs seven levels; the rest is room for a good message.
+/// The deepest nesting. The format needs seven levels; the rest leaves room for a good message.
 pub(crate) const NESTING_MAX: usize = 32;
 
-/// The deepest nesting of brackets that the parser gets to see, for there it takes longer the deeper they are.
-/// More than [`NESTING_MAX`], so that a file that is merely wrong is refused with all its levels counted.
+/// The deepest nesting of brackets that the parser gets, because its time grows with the depth. More than
+/// [`NESTING_MAX`], so that the message for an invalid file can count all of its levels.
 pub(crate) const BRACKETS_MAX: usize = 2 * NESTING_MAX;
 
-/// Keys and values of a file, those behind an alias counted each time: aliases of aliases multiply. It is more
-/// than what the limits below add up to, a backend being seven of them.
+/// Keys and values of a file. Values behind an alias count each time, because aliases of aliases multiply. It
+/// exceeds the sum of the limits below, with seven nodes for each backend.
 pub(crate) const NODES_MAX: usize = 1 << 19;
 
-/// How many problems one report holds. Nobody reads more before mending the first ones, and it bounds the
-/// work that a hopeless file can cause.
+/// Problems in one report. More are rarely read before the first ones are fixed, and it bounds the work that an
+/// invalid file can cause.
 pub(crate) const PROBLEMS_MAX: usize = 50;
 
-/// The longest name. Names are columns in tables and labels in metrics.
+/// The longest name. Names are table columns and metric labels.
 pub(crate) const NAME_CHARS_MAX: usize = 64;
 
 /// Listeners of a file. Each costs a listening socket per worker.
 pub(crate) const LISTENERS_MAX: usize = 1024;
 
-/// Pools of a file; no more than one per listener is of use.
+/// Pools of a file; more than one per listener is of no use.
 pub(crate) const POOLS_MAX: usize = 1024;
 
-/// Backends of one pool. Its rotation is rebuilt whenever one of them changes.
+/// Backends of one pool. The rotation is rebuilt whenever one of them changes.
 pub(crate) const BACKENDS_PER_POOL_MAX: usize = 10_000;
 
-/// Backends of a file: what a 16-bit index can tell apart.
+/// Backends of a file: the range of a 16-bit index.
 pub(crate) const BACKENDS_MAX: usize = 65_536;
 
-/// Workers. Wider hosts exist, but a layer-4 balancer runs out of network card before that.
+/// Workers. Larger hosts exist, but the network card is the limit of a layer-4 balancer before that.
 pub(crate) const WORKERS: RangeInclusive<u16> = 1..=256;
 
-/// Connections at once. Each takes two descriptors, and `fs.nr_open` is never set past a few ten millions.
+/// Concurrent connections. Each uses two descriptors, and `fs.nr_open` rarely exceeds a few ten millions.
 pub(crate) const CONNECTIONS: RangeInclusive<u32> = 1..=16_777_216;
 
-/// The accept queue. Its length was 16 bits in the kernel for long, and `net.core.somaxconn` clips it anyway.
+/// The accept queue. The kernel stored its length in 16 bits for long, and clips it at `net.core.somaxconn` anyway.
 pub(crate) const BACKLOG: RangeInclusive<u32> = 1..=65_535;
 
-/// Attempts for one connection. More of them only keep a client waiting that could try elsewhere.
+/// Attempts for one connection. More of them delay a client that could retry elsewhere.
 pub(crate) const ATTEMPTS: RangeInclusive<u8> = 1..=16;
 
-/// The weight of a backend. It bounds the length of a rotation.
+/// The weight of a backend. It bounds the length of the rotation.
 pub(crate) const WEIGHT: RangeInclusive<u16> = 0..=256;
 
 /// `MAX_TCP_KEEPCNT` of the kernel.
@@ -58,74 +58,74 @@ pub(crate) const KEEPALIVE_PROBES: RangeInclusive<u8> = 1..=127;
 pub(crate) const KEEPALIVE_TIME: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(32_767);
 
-/// One attempt to connect. The kernel itself gives up after about two minutes of unanswered SYNs.
+/// One connection attempt. The kernel gives up after about two minutes of unanswered SYNs.
 pub(crate) const CONNECT_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(300);
 
-/// A silent connection. Below, every connection would be cut; beyond thirty days, keepalive is what tells a
-/// quiet peer from a dead one.
+/// An idle connection. With less, every connection would be closed; beyond thirty days, keepalive detects dead
+/// peers.
 pub(crate) const IDLE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(30 * 24 * 3600);
 
-/// A connection with one direction ended. A day covers the slowest download after a half-close.
+/// A half-closed connection. A day covers the slowest download after a half-close.
 pub(crate) const HALF_CLOSED_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
 
-/// The interval of probes. More often, probes would be the load; more rarely, nobody would wait for a verdict.
+/// The probe interval. With less, probes would be the load; with more, verdicts would come too late.
 pub(crate) const PROBE_INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(3600);
 
-/// One probe. It holds one of the few that run at once.
+/// One probe. It uses one of the few that run at once.
 pub(crate) const PROBE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60);
 
-/// Answers in a row. Beyond, a verdict would take minutes.
+/// Consecutive answers. With more, a verdict would take minutes.
 pub(crate) const PROBE_ANSWERS: RangeInclusive<u32> = 1..=100;
 
-/// How far an interval is stretched by chance, in percent.
+/// The random variation of an interval, in percent.
 pub(crate) const PROBE_JITTER_PERCENT_MAX: u8 = 50;
 
-/// Words that a probe says or looks for, in bytes. The answer is looked at up to 64 KiB.
+/// Texts that a probe sends or expects, in bytes. The first 64 KiB of the answer are searched.
 pub(crate) const PROBE_TEXT_BYTES_MAX: usize = 4096;
 
 /// Ranges of statuses; there are 500 statuses.
 pub(crate) const STATUSES_MAX: usize = 64;
 
-/// Connects in a row that put a backend aside.
+/// Consecutive connection failures that eject a backend.
 pub(crate) const EJECT_FAILURES: RangeInclusive<u32> = 1..=1000;
 
-/// How long a backend is put aside. A day is for whoever will mend it by hand.
+/// The duration of an ejection. A day is for backends that are repaired by hand.
 pub(crate) const EJECT_TIME: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
-/// Clients that wait. They hold a descriptor each.
+/// Waiting clients. Each holds a descriptor.
 pub(crate) const WAITING: RangeInclusive<u32> = 0..=1_000_000;
 
-/// How long a client waits. Clients have timeouts themselves, most of a minute or less.
+/// The longest wait of a client. Clients have timeouts of their own, mostly of a minute or less.
 pub(crate) const WAITING_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(600);
 
-/// How long the active tier has to be fit before it takes over.
+/// How long the active tier must be able to serve before it takes over.
 pub(crate) const FAILBACK_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 
-/// How long connections of what a reload removed may take to finish. Without any time, it is `close`.
+/// The time for connections of what a reload removed. Zero would be `close`.
 pub(crate) const ON_REMOVE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
-/// How many backends of the active tier must be available.
+/// The number of backends of the active tier that must be available.
 pub(crate) const MIN_ACTIVE: RangeInclusive<u16> = 1..=10_000;
 
-/// How long a backend takes less than its share. An hour warms any cache.
+/// How long a backend gets less than its share. An hour warms any cache.
 pub(crate) const SLOW_START: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 
-/// How far a replica may be behind in time.
+/// The maximum lag of a replica in time.
 pub(crate) const LAG: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
 
-/// Connections of one backend, 0 being no bound.
+/// Connections of one backend; 0 is no limit.
 pub(crate) const BACKEND_CONNECTIONS: RangeInclusive<u32> = 0..=*CONNECTIONS.end();
 
-/// The path of a socket, in bytes. The kernel takes 107; the rest is for the name that it has while it is made.
+/// The path of a socket, in bytes. The kernel allows 107; the rest is for its temporary name while it is created.
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 90;
 
-/// The drain. Zero means: do not wait for anybody. No init system waits for a day.
+/// The shutdown timeout. Zero closes connections at once. No init system waits for a day.
 pub(crate) const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);

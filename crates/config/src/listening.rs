@@ -12,7 +12,7 @@ use crate::sections::Section;
 use crate::sections::{BACKEND, HOLD, LISTENER, POOL, RUNTIME};
 use crate::span::{At, Span};
 
-/// A listener whose pool is still a name.
+/// A listener whose pool is not resolved yet.
 pub(crate) struct WrittenListener {
     pub(crate) name: Option<At<String>>,
     pub(crate) address: Option<At<SocketAddr>>,
@@ -20,12 +20,12 @@ pub(crate) struct WrittenListener {
     every_address: bool,
     pub(crate) v6only: bool,
     pub(crate) target_role: TargetRole,
-    /// Where its role is.
+    /// The place of its role.
     pub(crate) role: Option<Span>,
     rest: ListenerRest,
 }
 
-/// What of a listener concerns nobody else.
+/// The settings of a listener that nothing else refers to.
 struct ListenerRest {
     backlog: u32,
     connections_max: u32,
@@ -34,7 +34,7 @@ struct ListenerRest {
 }
 
 impl WrittenListener {
-    /// The listener, given the pool that its name stands for.
+    /// The listener, with its pool resolved.
     pub(crate) fn bind(self, pool: PoolIndex) -> Option<Listener> {
         let ListenerRest { backlog, connections_max, freebind, access_log } = self.rest;
         Some(Listener {
@@ -69,7 +69,7 @@ pub(crate) fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<Writt
                 .push(Finding::at(value.span(), format!("more than {} listeners", limits::LISTENERS_MAX)));
             break;
         }
-        // Without a pool, it would be another one as soon as there is a second pool.
+        // With a default, its pool would change once there is a second pool.
         let alone = value.scalar().filter(|text| address::listen(text).is_ok());
         if let Some(text) = alone {
             let finding = Finding::at(value.span(), "a listener needs a pool beside its address");
@@ -119,7 +119,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
     }
 }
 
-/// Reads which backends a listener's connections may go to, and where its role is.
+/// Reads which backends are eligible, and the place of that key.
 fn target_role(fields: &Fields<'_>, problems: &mut Problems) -> (TargetRole, Option<Span>) {
     let value = fields.get("role").filter(|value| !value.is_nothing());
     let target_role =
@@ -131,10 +131,10 @@ fn target_role(fields: &Fields<'_>, problems: &mut Problems) -> (TargetRole, Opt
     };
     match target_role {
         TargetRole::Primary(_) => {
-            refuse("fallback", "for a primary", "it is for listeners of `role: replica`")
+            refuse("fallback", "for a primary", "it is for listeners of `role: replica`");
         }
         TargetRole::Replica(_) => refuse("hold", "for replicas", "it is for listeners of `role: primary`"),
-        // A role that is wrong has been reported; what belongs to it may be right.
+        // An invalid role has been reported; the keys that belong to it may be valid.
         TargetRole::Any if value.is_none() => {
             refuse("hold", "without a role", "add `role: primary`, or remove it");
             refuse("fallback", "without a role", "add `role: replica`, or remove it");
@@ -155,7 +155,7 @@ fn target_role(fields: &Fields<'_>, problems: &mut Problems) -> (TargetRole, Opt
     (target_role, value.map(|value| value.span()))
 }
 
-/// Reads how many clients wait, which is the first key of its section, and how long.
+/// Reads how many clients may wait, the first key of its section, and how long.
 pub(crate) fn waiting(
     value: Value<'_>,
     section: &'static Section,
@@ -193,7 +193,7 @@ fn refuse_v6only(span: Span, address: At<SocketAddr>, every: bool, problems: &mu
     }
 }
 
-/// The name of a listener or a backend, which is its address unless the file gives one.
+/// The name of a listener or a backend; the default is its address.
 pub(crate) fn name(
     fields: &Fields<'_>,
     address: Option<At<SocketAddr>>,
@@ -205,5 +205,5 @@ pub(crate) fn name(
     }
 }
 
-/// With what holds where the listener says nothing more.
+/// The defaults for the rest of a listener.
 const ROLES: &[TargetRole] = &[TargetRole::Primary(defaults::HOLD), TargetRole::Replica(defaults::FALLBACK)];

@@ -1,4 +1,4 @@
-//! From a path or bytes to a configuration: the way in.
+//! From a path or bytes to a configuration: the entry points.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -23,44 +23,44 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or is not a configuration; the error names every problem of it.
+    /// If the file cannot be read or is not a configuration. The error lists every problem.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = readable(path, regular::open(path))?;
         Self::parse(&path.display().to_string(), &text)
     }
 
-    /// The text of the file at `path`, for [`parse`](Self::parse). It may be a pipe as well, such as `/dev/stdin`: this is for a
-    /// command that reads once, and that its user can interrupt.
+    /// The text of the file at `path`, for [`parse`](Self::parse). It may be a pipe, such as `/dev/stdin`, which
+    /// suits a command that reads once and that its user can interrupt.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn text_of(path: &Path) -> Result<Vec<u8>, ConfigError> {
         readable(path, File::open(path))
     }
 
-    /// The error that stands for a file that was not read within `time`.
+    /// The error for a file that was not read within `time`.
     pub fn unread(path: &Path, time: Duration) -> ConfigError {
-        let finding = Finding::of_file(format!("the file was not read within {}", duration::show(time)));
-        of_file(path, finding.help("its file system does not answer: look at the mount that it is on"))
+        let finding = Finding::of_file(format!("the file could not be read within {}", duration::show(time)));
+        of_file(path, finding.help("its file system does not respond: check its mount"))
     }
 
-    /// Reads `text`, which is called `name` in messages.
+    /// Parses `text`; messages call it `name`.
     ///
     /// # Errors
     ///
-    /// When the text is not a configuration; the error names every problem of it.
+    /// If the text is not a configuration. The error lists every problem.
     pub fn parse(name: &str, text: &[u8]) -> Result<Self, ConfigError> {
         let mut problems = Problems::default();
         if text.len() > FILE_BYTES_MAX {
             problems.push(
                 Finding::of_file(format!("the file is longer than {} KiB", FILE_BYTES_MAX / 1024))
-                    .help("no configuration is; check that it is the right file"),
+                    .help("no configuration is that long; check that it is the right file"),
             );
             return Err(ConfigError::new(name, "", problems));
         }
         let lossy = String::from_utf8_lossy(text);
-        // A byte order mark says nothing in UTF-8, and editors that write it do not show it.
+        // A byte order mark has no meaning in UTF-8, and the editors that write it do not show it.
         let text = lossy.strip_prefix('\u{feff}').unwrap_or(&lossy);
         if matches!(lossy, std::borrow::Cow::Owned(_)) {
             problems.push(recognise(text).unwrap_or_else(|| not_utf8(text)));
@@ -73,7 +73,7 @@ impl Config {
             Some(config) if problems.is_empty() => return Ok(config),
             _ => {}
         }
-        // What another program's file has wrong with it helps nobody.
+        // Details of another program's file do not help here.
         if let Some(finding) = recognise(text) {
             let mut problems = Problems::default();
             problems.push(finding);
@@ -87,7 +87,7 @@ impl Config {
     }
 }
 
-/// The bytes of a file that was opened, or was not.
+/// The bytes of a file, if it could be opened.
 fn readable(path: &Path, file: io::Result<File>) -> Result<Vec<u8>, ConfigError> {
     let text = file.and_then(|file| regular::read(file, FILE_BYTES_MAX));
     text.map_err(|error| of_file(path, unreadable(&error)))
@@ -111,12 +111,12 @@ fn unreadable(error: &io::Error) -> Finding {
         {
             "write the configuration into a file: it is read again at every reload"
         }
-        _ => "the system reported this; the file itself has not been judged",
+        _ => "the system reported this error; the content was not checked",
     };
     Finding::of_file(format!("cannot read the file: {error}")).help(help)
 }
 
-/// Points at the first character that stands for bytes that are none.
+/// Points at the first bytes that are not UTF-8.
 fn not_utf8(text: &str) -> Finding {
     let character = text.chars().position(|character| character == char::REPLACEMENT_CHARACTER).unwrap_or(0);
     Finding::at(

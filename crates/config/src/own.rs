@@ -1,37 +1,37 @@
-//! Backends that are the process itself: one of its listeners, or its admin interface.
+//! Backends that are this process: one of its listeners, or its admin interface.
 //!
-//! A connection to a listener's own pool comes back, and takes a place each time, until there is none left: one client is enough.
-//! What is here is known of the addresses alone. What a host makes of them, a rule that redirects packets or another balancer that
-//! leads back, is not.
+//! A connection that comes back to a listener of its own pool takes another slot each time, until none is left: one
+//! client is enough. This check knows only addresses. It does not see rules of the host that redirect packets, nor
+//! another balancer that leads back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Config, PoolIndex};
 
-/// Where the process listens.
+/// An address that the process listens on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Front {
     pub(crate) address: SocketAddr,
-    /// Whether an IPv6 wildcard leaves IPv4 alone.
+    /// Whether an IPv6 wildcard excludes IPv4.
     pub(crate) v6only: bool,
 }
 
-/// A backend that is the process itself.
+/// A backend that is this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnBackend {
     /// Its pool.
     pub pool: PoolIndex,
     /// Its index in [`Pool::backends`](crate::Pool::backends).
     pub backend: usize,
-    /// What it is.
+    /// What it leads to.
     pub is: OwnPlace,
 }
 
-/// A place where the process listens.
+/// An endpoint of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnPlace {
-    /// A listener whose connections come back to the pool of the backend.
+    /// A listener whose connections lead back to the pool of the backend.
     Loop {
         /// Its index in [`Config::listeners`].
         listener: usize,
@@ -46,8 +46,8 @@ pub enum OwnPlace {
 }
 
 impl Config {
-    /// The backends that are this process itself, on a host that holds the addresses of which `is_held` is true. It is asked
-    /// of few addresses: of those that have the port of a wildcard listener.
+    /// The backends that are this process, on a host that holds the addresses for which `is_held` returns true. It
+    /// is called only for backends that have the port of a wildcard listener.
     pub fn own_backends(&self, is_held: impl Fn(IpAddr) -> bool) -> Vec<OwnBackend> {
         let listener = |listener: &crate::Listener| {
             Some((Front { address: listener.address, v6only: listener.v6only }, listener.pool.0))
@@ -61,7 +61,7 @@ impl Config {
     }
 }
 
-/// Where the process listens, and which pools that leads to. What was wrong in the file, and has been reported, is missing.
+/// The endpoints of the process, and the pools they lead to. Invalid ones have been reported and are missing.
 pub(crate) struct Fronts {
     pub(crate) listeners: Vec<Option<(Front, usize)>>,
     pub(crate) http: Option<Front>,
@@ -80,7 +80,7 @@ impl Fronts {
                 by_port.entry(front.address.port()).or_default().push((index, front, leads_to));
             }
         }
-        // Which pools each pool leads to.
+        // For each pool, the pools it leads to.
         let mut next: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         let mut found = Vec::new();
         for (pool, backends) in pools.enumerate() {
@@ -114,7 +114,7 @@ impl Fronts {
     }
 }
 
-/// The pools that a connection to the pool `from` may come to, `from` among them.
+/// The pools that a connection to the pool `from` can reach, including `from`.
 fn reachable(next: &BTreeMap<usize, BTreeSet<usize>>, from: usize) -> BTreeSet<usize> {
     let mut reached = BTreeSet::from([from]);
     let mut open = vec![from];
@@ -125,13 +125,14 @@ fn reachable(next: &BTreeMap<usize, BTreeSet<usize>>, from: usize) -> BTreeSet<u
 }
 
 impl Front {
-    /// Whether a connection to `to` comes to it, on a host that holds what `is_held` says.
+    /// Whether a connection to `to` reaches it, on a host that holds the addresses for which `is_held` returns
+    /// true.
     fn takes(self, to: SocketAddr, is_held: impl Fn(IpAddr) -> bool) -> bool {
         if self.address.port() != to.port() {
             return false;
         }
         match (self.address.ip(), to.ip()) {
-            // With the scope of a link-local one.
+            // With the scope of a link-local address.
             _ if self.address == to => true,
             (IpAddr::V4(own), IpAddr::V4(_)) => own.is_unspecified() && is_held(to.ip()),
             (IpAddr::V6(own), IpAddr::V6(_)) => own.is_unspecified() && is_held(to.ip()),
@@ -140,10 +141,10 @@ impl Front {
         }
     }
 
-    /// Whether one connection could be meant for both.
+    /// Whether one connection could match both.
     pub(crate) fn overlaps(self, other: Self) -> bool {
         let (a, b) = (self.address, other.address);
-        // Port 0 is another one each time.
+        // Port 0 is a different port each time.
         if a.port() != b.port() || a.port() == 0 {
             return false;
         }
@@ -152,7 +153,7 @@ impl Front {
                 v4_a == v4_b || v4_a.is_unspecified() || v4_b.is_unspecified()
             }
             (IpAddr::V6(v6_a), IpAddr::V6(v6_b)) => {
-                v6_a.is_unspecified() || v6_b.is_unspecified() || a == b // With the scope of a link-local one.
+                v6_a.is_unspecified() || v6_b.is_unspecified() || a == b // With the scope of a link-local address.
             }
             (IpAddr::V6(v6), IpAddr::V4(_)) => v6.is_unspecified() && !self.v6only,
             (IpAddr::V4(_), IpAddr::V6(v6)) => v6.is_unspecified() && !other.v6only,

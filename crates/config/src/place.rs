@@ -1,4 +1,4 @@
-//! Finds where the nodes of a tree are that a report points at.
+//! Finds the places of the nodes that a report points at.
 
 use std::ops::Range;
 
@@ -7,13 +7,13 @@ use crate::span::NodeId;
 use crate::tokens::{TokenKind, Tokens};
 use crate::tree::Tree;
 
-/// Finds nodes in one text. For most it is known; for the others, the text is read again up to them.
+/// Finds nodes in one text. For most the place is known; for the others, the text is parsed again up to them.
 ///
-/// At worst, fifty of those at the end of the longest file, that takes two seconds.
+/// In the worst case, fifty such nodes at the end of the longest file, this takes two seconds.
 pub(crate) struct Places<'t> {
     tree: &'t Tree<'t>,
     text: &'t str,
-    /// How much of the text was enough for the last one.
+    /// How much of the text was enough for the last node.
     enough: usize,
 }
 
@@ -22,7 +22,7 @@ impl<'t> Places<'t> {
         Self { tree, text, enough: FIRST_BYTES }
     }
 
-    /// The bytes of a node. A map without braces is where its first key is; a list without brackets, at its first
+    /// The bytes of a node. A map without braces starts at its first key, and a list without brackets at its first
     /// dash.
     pub(crate) fn find(&mut self, id: NodeId) -> Range<usize> {
         if let Some(place) = &self.tree.node(id).place {
@@ -34,7 +34,7 @@ impl<'t> Places<'t> {
         let line_end = start + line.find(['\r', '\n']).unwrap_or(line.len());
         let mut end = start;
         let mut depth = 0_usize;
-        // Over its anchor to its content, and to the end of that; no further than its line goes.
+        // Past its anchor to its content, and to the end of that, but not past its line.
         for token in Tokens::new(self.text, start).take_while(|token| token.start < line_end) {
             end = token.end;
             match token.kind {
@@ -51,9 +51,9 @@ impl<'t> Places<'t> {
 
     fn start(&mut self, id: NodeId) -> usize {
         while self.enough < self.text.len() {
-            // Should it end within a character, the next size will do.
+            // If it ends within a character, the next size is tried.
             if let Some(part) = self.text.get(..self.enough)
-                // The last nodes of a part may be what was cut off from something else.
+                // The last nodes of a part may be fragments of others.
                 && shape::place(part, id.0 + MARGIN_NODES).is_some()
                 && let Some(start) = shape::place(part, id.0)
             {
@@ -65,10 +65,10 @@ impl<'t> Places<'t> {
     }
 }
 
-/// Problems are mostly found near the start, and all of them if the file is small.
+/// Most problems are near the start, and in a small file all of them are.
 const FIRST_BYTES: usize = 1 << 14;
 
-/// More than can come of nothing at the end of a part: a `?` makes two nodes, a dash before it a third.
+/// More nodes than the end of a part can add: a `?` makes two, a dash before it a third.
 const MARGIN_NODES: usize = 4;
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
         \n    # Much later.\n    key:\n\n      - ~\n      - \"two\n        lines\"\n      - |\n        block\n\n  - *first\n\
         pools:\n- ? [complex, key]\n  : value of\n    two lines\n- ? \n- last: é\n  empty:\nend: null\n";
 
-    /// A part of the text that holds a node says the same of its place as all of the text.
+    /// A part of the text that contains a node gives the same place as the whole text.
     #[test]
     fn part_and_whole_agree() {
         let mut problems = Problems::default();
@@ -100,7 +100,7 @@ mod tests {
         }
     }
 
-    /// What the parser says of a place is what the text itself says, where it was borrowed.
+    /// Where a text was borrowed, the parser and the text itself give the same place.
     #[test]
     fn parser_and_text_agree() {
         let mut problems = Problems::default();

@@ -21,20 +21,20 @@ use crate::sections::{BACKEND, EJECT, KEEPALIVE, LISTENER, POOL, PROBE, QUEUE, R
 use crate::size;
 use crate::span::{At, Span};
 
-/// A pool, and where the parts of it stand that may be at odds with others.
+/// A pool, and the places of settings that may conflict with others.
 pub(crate) struct WrittenPool {
     pub(crate) name: Option<At<String>>,
     pub(crate) source: Option<At<IpAddr>>,
-    /// The probe, unless it was wrong; and where it is.
+    /// The probe, unless it was invalid, and its place.
     pub(crate) probe: Option<At<Option<Probe>>>,
     pub(crate) on_all_down: Option<OnAllDown>,
     pub(crate) places: PoolPlaces,
     pub(crate) backends: Vec<WrittenBackend>,
-    /// Everything else; what is above is not set yet.
+    /// Everything else; the fields above are not set in it.
     pub(crate) rest: Pool,
 }
 
-/// Where the settings of a pool are; none that are not written.
+/// The places of settings; none for those that are not written.
 #[derive(Default)]
 pub(crate) struct PoolPlaces {
     pub(crate) min_active: Option<Span>,
@@ -60,7 +60,7 @@ impl WrittenBackend {
 }
 
 impl WrittenPool {
-    /// The pool, if nothing of it was wrong. Its default for `on_all_down` depends on who uses it.
+    /// The pool, if all of it was valid. The default of `on_all_down` depends on its listeners.
     pub(crate) fn complete(self, used_by_role: bool) -> Option<Pool> {
         let backends = self.backends.into_iter().map(WrittenBackend::complete).collect::<Option<_>>()?;
         let source = self.source.map(|source| source.value);
@@ -127,7 +127,7 @@ fn pool(fields: &Fields<'_>, backends_total: &mut usize, problems: &mut Problems
     if let Some(value) = fields.get("keepalive") {
         pool.keepalive = keepalive(value, problems);
     }
-    // Keys whose default is nothing.
+    // Keys that have no default.
     let source = fields.get("source").filter(|value| !value.is_nothing());
     let source = source.and_then(|value| value.parse("an IP address", address::source, problems));
     let probe = fields.get("probe").filter(|value| !value.is_nothing() && !value.is_off());
@@ -203,7 +203,7 @@ fn tiers(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
     }
 }
 
-/// Reads what becomes of connections whose backend is not what it was, and when a replica is not.
+/// Reads what happens to connections when the state of their backend changes, and the maximum lag.
 fn losses(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
     for (key, what, on_loss) in [
         ("on_down", "`on_down`", &mut pool.on_down),
@@ -221,7 +221,7 @@ fn losses(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
     }
 }
 
-/// Reads what becomes of connections whose backend or listener a reload removes.
+/// Reads what happens to connections when a reload removes their backend or listener.
 fn removal(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
     let timeout = fields.get("on_remove_timeout");
     let timeout_span = timeout.map(|value| value.span());
@@ -242,9 +242,9 @@ fn removal(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
     };
 }
 
-/// Reads how far a replica may be behind: `16MiB` or `10s`.
+/// Reads the maximum lag of a replica: `16MiB` or `10s`.
 fn lag(text: &str) -> Result<LagMax, Wrong> {
-    // An `M` alone is a size as well, one that is refused: minutes are an `m`.
+    // `M` alone is parsed as a size, which rejects it: minutes are `m`.
     if text.ends_with(['B', 'b', 'K', 'M', 'G']) {
         return size::parse(text).map(|bytes| LagMax { time: None, bytes: Some(bytes) });
     }
@@ -284,7 +284,7 @@ fn keepalive(value: Value<'_>, problems: &mut Problems) -> Keepalive {
     let mut keepalive = defaults::KEEPALIVE;
     if value.is_off() {
         let finding = Finding::at(value.span(), "`keepalive` cannot be off");
-        problems.push(finding.help("make it rare, as with `keepalive: { idle: 9h }`"));
+        problems.push(finding.help("make it rarer, as in `keepalive: { idle: 9h }`"));
         return keepalive;
     }
     let Some(fields) = value.fields_or_on(&KEEPALIVE, &[&POOL], problems) else { return keepalive };

@@ -1,4 +1,4 @@
-//! Looks through the text for what the parser takes long for, gets wrong or does not tell.
+//! Finds in the text what the parser is slow at, misreads or does not report.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use crate::problem::{Finding, Problems, Quoted};
 use crate::span::Span;
 use crate::tokens::{TokenKind, Tokens};
 
-/// What was seen.
+/// The result of the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precheck {
-    /// Reading on makes no sense; the reason has been reported.
+    /// Parsing would be useless; the reason has been reported.
     Stop,
-    /// It may be read. Tags, if there are any, have been reported.
+    /// The text may be parsed. Tags, if there are any, have been reported.
     GoOn { tags: bool },
 }
 
@@ -27,19 +27,19 @@ pub(crate) fn precheck(text: &str, problems: &mut Problems) -> Precheck {
         let place = token.start..token.end;
         let span = || Span::of_bytes(text, place.clone());
         match token.kind {
-            // The parser's time grows with the square of the depth: for a file full of brackets, minutes.
+            // The parser's time grows with the square of the depth: a file full of brackets would take minutes.
             TokenKind::Open if depth == BRACKETS_MAX => {
                 problems.push(nested(span()));
                 return Precheck::Stop;
             }
             TokenKind::Open => depth += 1,
             TokenKind::Close => depth = depth.saturating_sub(1),
-            // The parser keeps tags that start with `!!` to itself.
+            // The parser does not report tags that start with `!!`.
             TokenKind::Tag => {
                 tags = true;
                 problems.push(tag(span()));
             }
-            // The parser lets an alias of such a name stand for some other anchor's value.
+            // The parser would resolve an alias of such a name to the wrong anchor.
             TokenKind::Anchor => {
                 let name = &text[place.clone()];
                 if let Some(first) = anchors.insert(name, place.clone()) {
@@ -65,7 +65,7 @@ pub(crate) fn precheck(text: &str, problems: &mut Problems) -> Precheck {
 
 pub(crate) fn nested(span: Span) -> Finding {
     Finding::at(span, format!("nested more than {NESTING_MAX} levels deep"))
-        .help("the format needs seven levels; look for a bracket or a dash too many")
+        .help("the format needs seven levels; check for an extra bracket or dash")
 }
 
 pub(crate) fn tag(span: Span) -> Finding {
@@ -74,5 +74,5 @@ pub(crate) fn tag(span: Span) -> Finding {
 
 pub(crate) fn many() -> Finding {
     Finding::of_file(format!("more than {NODES_MAX} keys and values"))
-        .help("no configuration has as many; look for aliases of aliases, each of which counts")
+        .help("no configuration has that many; check for aliases of aliases, each of which counts")
 }

@@ -1,29 +1,29 @@
-//! How backends are asked whether they are well, and what is made of their answers.
+//! How backends are probed, and how answers become verdicts.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a backend is asked, and what is made of its answers.
+/// How a backend is probed, and how answers become verdicts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Probe {
-    /// What is said.
+    /// The protocol and its settings.
     pub kind: Kind,
-    /// Another port of the backend to ask at; none is the port that connections go to.
+    /// Another port of the backend to probe; none is the port of its connections.
     pub port: Option<u16>,
-    /// The address to connect from, the pool's; none lets the kernel choose.
+    /// The address to connect from, which is the pool's; none leaves the choice to the kernel.
     pub source: Option<IpAddr>,
-    /// When it is asked.
+    /// The schedule.
     pub rhythm: Rhythm,
-    /// How many answers make a verdict.
+    /// How many answers change a verdict.
     pub thresholds: Thresholds,
-    /// What is done about a backend that goes up and down.
+    /// How flapping is damped.
     pub damping: Damping,
 }
 
 impl Probe {
-    /// Whether its answers say who is the primary.
+    /// Whether its answers report roles.
     pub fn tells_roles(&self) -> bool {
         match &self.kind {
             Kind::Tcp | Kind::Exchange(_) => false,
@@ -33,158 +33,160 @@ impl Probe {
     }
 }
 
-/// When a backend is asked.
+/// The schedule of probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rhythm {
-    /// From the begin of one probe to the begin of the next, 100 ms to 1 h.
+    /// From the start of one probe to the start of the next, 100 ms to 1 h.
     pub interval: Duration,
-    /// The same while answers disagree with the verdict, so that it is soon settled; not more than `interval`.
+    /// The interval while answers disagree with the verdict; not more than `interval`.
     pub interval_in_transition: Duration,
-    /// How long one probe may take, from its begin to its answer, 10 ms to 60 s.
+    /// The timeout of one probe, from its start to its answer, 10 ms to 60 s.
     pub timeout: Duration,
-    /// How far an interval is stretched or shortened by chance, 0 to 50 percent of it.
+    /// The random variation of an interval, 0 to 50 percent.
     pub jitter_percent: u8,
 }
 
-/// How many answers in a row change a verdict. The first answer of a backend decides alone.
+/// How many consecutive answers change a verdict. The first answer decides alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Thresholds {
-    /// Probes passed that make a backend go up, 1 to 100.
+    /// Passed probes that bring a backend up, 1 to 100.
     pub rise: u32,
-    /// Probes failed that make a backend go down, 1 to 100.
+    /// Failed probes that take a backend down, 1 to 100.
     pub fall: u32,
 }
 
-/// A backend that went down often has to pass more probes to come up: twice as many for each time past `downs_free`.
-/// A primary that no other backend of the pool can replace does not.
+/// A backend that went down often needs more passed probes to come up: twice as many for each time beyond
+/// `downs_free`. A primary that no other backend of the pool can replace does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Damping {
-    /// How often it may go down within the window at no price.
+    /// How often it may go down within the window without effect.
     pub downs_free: u32,
-    /// How long it is held against a backend that it went down; zero switches damping off.
+    /// How long each time counts; zero disables damping.
     pub window: Duration,
 }
 
-/// What a probe says and expects to hear.
+/// What a probe sends and expects.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Connects. It is blind to a server that accepts and then hangs, and no probe for databases. MySQL and MariaDB would let no
-    /// client of this host in after a hundred that hung up (`max_connect_errors`): so where a server greets as they do, the probe
-    /// has itself refused a login, which is not counted.
+    /// Connects. It does not detect a server that accepts and then hangs, and is no probe for databases. MySQL and
+    /// MariaDB would block this host after a hundred clients that disconnect early (`max_connect_errors`);
+    /// therefore, if a server greets as they do, the probe attempts a login, which is rejected and not counted.
     Tcp,
-    /// Asks for a page.
+    /// Requests a page.
     Http(Http),
     /// Sends bytes and waits for others.
     Exchange(Exchange),
-    /// Logs in to PostgreSQL, 10 or later, and asks for its role.
+    /// Logs in to PostgreSQL, 10 or later, and queries its role.
     Postgres(Postgres),
-    /// Logs in to MySQL or MariaDB and asks for its role.
+    /// Logs in to MySQL or MariaDB and queries its role.
     Mysql(Mysql),
-    /// Asks Redis or Valkey for its role.
+    /// Queries the role of Redis or Valkey.
     Redis(Redis),
 }
 
-/// A probe by HTTP/1.1.
+/// An HTTP/1.1 probe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Http {
-    /// How it is asked.
+    /// The request method.
     pub method: Method,
     /// The `Host` header.
     pub host: String,
-    /// What is asked for.
+    /// What is requested.
     pub question: Question,
-    /// TLS around it; none is plain text.
+    /// TLS settings; none is plain text.
     pub tls: Option<Tls>,
 }
 
 /// The methods that change nothing on a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// With a body in the answer.
+    /// The response has a body.
     Get,
-    /// Without.
+    /// The response has no body.
     Head,
-    /// What the server can do.
+    /// The capabilities of the server.
     Options,
 }
 
-/// What a server is asked by HTTP.
+/// What an HTTP probe requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
-    /// Whether it is well.
+    /// Health.
     Health {
-        /// The path, with its query, beginning with `/`.
+        /// The path, with its query, starting with `/`.
         path: String,
         /// The statuses that pass, at least one, each within 100 to 599.
         statuses: Vec<RangeInclusive<u16>>,
-        /// What the body has to contain, within its first 64 KiB; empty is no demand, and then the body is not waited for.
+        /// A part of the body, within its first 64 KiB. If it is empty, the body is not read.
         body: String,
     },
-    /// Which role it has. A path that answers with a status of 200 to 299 says yes, and 503 says no. Any other status says nothing of
+    /// The role. For each path, a status of 200 to 299 means yes and 503 means no. With any other status the role
+    /// is unknown, and the probe has failed.
     /// the role, and the probe has failed.
     Role {
-        /// Says yes on the primary; Patroni's is `/primary`.
+        /// Yes on the primary; Patroni's is `/primary`.
         primary: String,
-        /// Says yes on a replica that may be read from; Patroni's is `/replica`, or `/replica?lag=10MB`.
+        /// Yes on a replica that may be read from; Patroni's is `/replica`, or `/replica?lag=10MB`.
         replica: String,
     },
 }
 
-/// A probe by bytes.
+/// A probe that sends and expects bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Exchange {
-    /// What is sent once connected; empty where the server speaks first.
+    /// Sent after connecting; empty if the server speaks first.
     pub send: Vec<u8>,
-    /// What the answer has to contain, within its first 64 KiB; at least one byte.
+    /// A part of the answer, within its first 64 KiB; at least one byte.
     pub expect: Vec<u8>,
-    /// What is sent before the connection is closed, such as `QUIT`; may be empty.
+    /// Sent before the connection is closed, such as `QUIT`; may be empty.
     pub goodbye: Vec<u8>,
-    /// TLS around it; none is plain text.
+    /// TLS settings; none is plain text.
     pub tls: Option<Tls>,
 }
 
 /// A probe of PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Postgres {
-    /// Who logs in; no right but to log in is needed.
+    /// The account; it needs no privilege but to log in.
     pub login: Login,
     /// The database to log in to.
     pub database: String,
-    /// TLS; none is plain text.
+    /// TLS settings; none is plain text.
     pub tls: Option<Tls>,
 }
 
 /// A probe of MySQL or MariaDB.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mysql {
-    /// Who logs in. To see the lag it needs `REPLICATION CLIENT`, or `REPLICA MONITOR` on MariaDB.
+    /// The account. To read the lag it needs `REPLICATION CLIENT`, or `REPLICA MONITOR` on MariaDB.
     pub login: Login,
-    /// TLS; none is plain text. `caching_sha2_password` should have it.
+    /// TLS settings; none is plain text. `caching_sha2_password` needs it.
     pub tls: Option<Tls>,
 }
 
 /// A probe of Redis or Valkey.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Redis {
-    /// Who logs in: may run `ROLE` and `INFO`. None does not log in; an empty user is the default one.
+    /// The account, which must be allowed to run `ROLE` and `INFO`. None does not log in; an empty user is the
+    /// default user.
     pub login: Option<Login>,
-    /// TLS; none is plain text.
+    /// TLS settings; none is plain text.
     pub tls: Option<Tls>,
 }
 
-/// Who logs in.
+/// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Login {
     /// The user's name.
     pub user: String,
-    /// Where the password is. It is read anew for each probe, so it may change without a reload.
+    /// The source of the password. It is read for each probe, so it may change without a reload.
     pub password: Secret,
 }
 
-/// Where a password is.
+/// The source of a password.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Secret {
-    /// There is none.
+    /// No password.
     None,
     /// The first line of this file.
     File(PathBuf),
@@ -192,11 +194,11 @@ pub enum Secret {
     Environment(String),
 }
 
-/// TLS to a server, whose certificate is always verified.
+/// TLS to a server. Its certificate is always verified.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tls {
-    /// The certificates of those who may sign the server's, PEM. Read anew for each probe.
+    /// The certificates of the accepted authorities, PEM. Read for each probe.
     pub authority: PathBuf,
-    /// The name, or the IP address, that the server's certificate has to bear.
+    /// The name, or the IP address, that the server's certificate must have.
     pub name: String,
 }

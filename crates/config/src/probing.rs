@@ -1,4 +1,4 @@
-//! The `probe` of a pool as written: one key for what is asked, and others for when and how often.
+//! The `probe` of a pool as written: one key for the kind, and others for the schedule and the thresholds.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -17,11 +17,11 @@ use crate::scalar;
 use crate::sections::{EXCHANGE, EXPECT, HTTP, MYSQL, POSTGRES, PROBE, REDIS, ROLES, Section, TCP, TLS};
 use crate::span::At;
 
-/// Reads a probe; nothing if it was wrong and has been reported.
+/// Reads a probe; none if it was invalid and has been reported.
 pub(crate) fn probe(value: Value<'_>, others: &[&Section], problems: &mut Problems) -> Option<Probe> {
     let others: Vec<&Section> = others.iter().copied().chain([&HTTP, &EXCHANGE, &POSTGRES]).collect();
     let fields = match value.scalar() {
-        // A kind alone, with everything else as it is by default.
+        // Only a kind, with defaults for everything else.
         Some(word) => {
             let kind = kind_alone(value, word, problems)?;
             let (rhythm, thresholds, damping) = (defaults::RHYTHM, defaults::THRESHOLDS, defaults::DAMPING);
@@ -63,7 +63,7 @@ fn rhythm(fields: &Fields<'_>, problems: &mut Problems) -> Rhythm {
             let message = format!("`fast_interval` is longer than `interval`, which is {interval}");
             problems.push(
                 Finding::at(value.span(), message)
-                    .help("it is for while answers disagree with the verdict: make it shorter"),
+                    .help("it applies while answers disagree with the verdict: make it shorter"),
             );
         }
     }
@@ -75,7 +75,7 @@ fn rhythm(fields: &Fields<'_>, problems: &mut Problems) -> Rhythm {
     rhythm
 }
 
-/// Reads a kind that needs no settings, where it stands in the place of a probe: `probe: tcp`.
+/// Reads a kind without settings in the place of a probe: `probe: tcp`.
 fn kind_alone(value: Value<'_>, word: &str, problems: &mut Problems) -> Option<Kind> {
     let path = word.find('/').map(|start| &word[start..]).filter(|path| self::path(path).is_ok());
     let help = match word {
@@ -95,16 +95,16 @@ fn kind_alone(value: Value<'_>, word: &str, problems: &mut Problems) -> Option<K
     None
 }
 
-/// Reads the one key that says what is asked.
+/// Reads the one key that selects the kind.
 fn kind(fields: &Fields<'_>, problems: &mut Problems) -> Option<Kind> {
     let mut written = KINDS.iter().filter_map(|name| Some((*name, fields.get_or_null(name)?)));
     let Some((name, value)) = written.next() else {
-        let finding = Finding::at(fields.span(), "the probe does not say what to ask");
+        let finding = Finding::at(fields.span(), "the probe has no kind");
         problems.push(finding.help(format!("add one of `{}`", KINDS.join("`, `"))));
         return None;
     };
     if let Some((other, second)) = written.next() {
-        let message = format!("a probe asks one thing, and this one has `{name}` and `{other}`");
+        let message = format!("a probe has one kind, and this one has `{name}` and `{other}`");
         problems
             .push(Finding::at(second.span(), message).see(value.span(), "the other one").help("keep one"));
     }
@@ -191,7 +191,7 @@ fn health(fields: &Fields<'_>, problems: &mut Problems) -> Question {
     }
 }
 
-/// Reads one status, a range of them, or a list of either.
+/// Reads a status, a range of them, or a list of both.
 fn statuses(value: Value<'_>, problems: &mut Problems) -> Option<Vec<RangeInclusive<u16>>> {
     if value.scalar().is_some() {
         return value.parse("a status", status, problems).map(|status| vec![status.value]);
@@ -218,7 +218,7 @@ fn exchange(fields: &Fields<'_>, problems: &mut Problems) -> Option<Kind> {
     let expect = value.parse("text", escaped::parse, problems)?;
     if expect.value.is_empty() {
         problems.push(
-            Finding::at(expect.span, "`expect` is empty, and every answer would do")
+            Finding::at(expect.span, "`expect` is empty, so every answer would pass")
                 .help("write a part of the answer, or use `tcp: {}`, which only connects"),
         );
     }
@@ -252,13 +252,13 @@ fn login(fields: &Fields<'_>, problems: &mut Problems) -> Option<Login> {
     Some(Login { user: user?.value, password })
 }
 
-/// Reads where the password is. That it cannot be in the file itself is said where unknown keys are.
+/// Reads where the password is. A password in the file itself is reported with the unknown keys.
 fn secret(fields: &Fields<'_>, problems: &mut Problems) -> Secret {
     let file = fields.get("password_file");
     let variable = fields.get("password_env");
     if let (Some(file), Some(variable)) = (file, variable) {
         problems.push(
-            Finding::at(variable.span(), "a probe has one password, and this one has two places for it")
+            Finding::at(variable.span(), "a probe has one password, and this one has two sources for it")
                 .see(file.span(), "the other one")
                 .help("keep one"),
         );
@@ -316,20 +316,20 @@ fn host(text: &str) -> Result<String, Wrong> {
     visible(text, "host")
 }
 
-/// Reads what goes into the first lines of a request, where a space or a line's end would begin something else.
+/// Reads a part of a request line or header, which a space or a line end would break.
 fn visible(text: &str, what: &str) -> Result<String, Wrong> {
     let text = words(text)?;
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(text);
     }
-    Err(Wrong::new(format!("a {what} with something else in it than visible ASCII characters"))
+    Err(Wrong::new(format!("a {what} with characters other than visible ASCII"))
         .help("write other characters as `%20`"))
 }
 
-/// Reads text that is there and has an end.
+/// Reads text that is neither empty nor too long.
 fn words(text: &str) -> Result<String, Wrong> {
     if text.is_empty() {
-        return Err(Wrong::new("the text is empty").help("leave the key out if you mean nothing"));
+        return Err(Wrong::new("the text is empty").help("to send or expect nothing, leave the key out"));
     }
     if text.len() > limits::PROBE_TEXT_BYTES_MAX {
         return Err(Wrong::new(format!("the text is longer than {} bytes", limits::PROBE_TEXT_BYTES_MAX)));
@@ -352,5 +352,5 @@ fn variable_name(text: &str) -> Result<String, Wrong> {
         .help("it is letters, digits and `_`, without `$`"))
 }
 
-/// The keys that say what is asked.
+/// The keys that select the kind.
 const KINDS: &[&str] = &["tcp", "http", "exchange", "postgres", "mysql", "redis"];

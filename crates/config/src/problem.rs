@@ -1,4 +1,4 @@
-//! What is wrong with a file, while it is being read.
+//! Problems of a file, while it is read.
 
 use std::fmt::{self, Display};
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::span::{NodeId, Span};
 pub(crate) struct Problems {
     /// Invariant: at most [`PROBLEMS_MAX`].
     found: Vec<Finding>,
-    /// Whether something was found after the list was full.
+    /// Whether a problem was found after the list was full.
     more: bool,
 }
 
@@ -28,13 +28,13 @@ impl Problems {
         self.found.is_empty()
     }
 
-    /// Whether looking for more is of no use. Every loop over the file's entries asks, because aliases can make
-    /// a small file look like a very large one.
+    /// Whether there is no use in finding more. Every loop over entries of the file checks it, because aliases can
+    /// make a small file look like a very large one.
     pub(crate) fn is_full(&self) -> bool {
         self.found.len() >= PROBLEMS_MAX
     }
 
-    /// Puts the place of each node in the node's stead.
+    /// Replaces each node with its place.
     pub(crate) fn locate(&mut self, text: &str, mut place: impl FnMut(NodeId) -> Range<usize>) {
         for finding in &mut self.found {
             let see = finding.see.as_mut().map(|(span, _)| span);
@@ -50,23 +50,23 @@ impl Problems {
     pub(crate) fn into_findings(mut self) -> (Vec<Finding>, bool) {
         let more = self.more || self.is_full();
         self.found.sort_by_key(|finding| finding.span.map(|span| span.characters().start));
-        // What is wrong behind an anchor is wrong again at each of its aliases. It counts each time, for that
-        // bounds the work, and is told once.
+        // A problem behind an anchor is found again at each alias. Each counts, which bounds the work, and one is
+        // reported.
         self.found.dedup_by(|a, b| a.span == b.span && a.message == b.message);
         (self.found, more)
     }
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    /// Where; nowhere for what concerns the file as a whole.
+    /// Its place; none if it concerns the whole file.
     pub(crate) span: Option<Span>,
     /// What is wrong.
     pub(crate) message: String,
-    /// What would be right.
+    /// How to fix it.
     pub(crate) help: Option<String>,
-    /// Another place that explains this one, and what is there.
+    /// Another place that explains it, with a label.
     pub(crate) see: Option<(Span, &'static str)>,
 }
 
@@ -95,7 +95,7 @@ impl Finding {
     }
 }
 
-/// What a single value has wrong, without its place: the place is the value's.
+/// The problem of a single value, without its place.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
     pub(crate) message: String,
@@ -117,7 +117,7 @@ impl Wrong {
     }
 }
 
-/// The operator's own words in a message: in backquotes, no longer than a line has room for.
+/// Text of the operator in a message: between backquotes, and shortened to fit on a line.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl Display for Quoted<'_> {
@@ -125,7 +125,7 @@ impl Display for Quoted<'_> {
         f.write_str("`")?;
         let mut characters = self.0.chars();
         for character in characters.by_ref().take(QUOTED_CHARS_MAX) {
-            // A terminal must not be steered by what a file says, nor a reader fooled by what cannot be seen.
+            // The file must not control the terminal, nor hide characters from a reader.
             let escaped = character.escape_debug();
             if escaped.len() > 1 && !"'\"\\".contains(character) {
                 write!(f, "{escaped}")?;

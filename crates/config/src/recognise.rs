@@ -1,17 +1,17 @@
-//! Recognises files that were made for another program, so that one error says so instead of fifty.
+//! Recognises files of other programs, so that one error says so instead of fifty.
 //!
-//! It is asked about files that are wrong, and never about one that is right. A file with `listeners:` or `pools:` at
-//! its top level is meant for rondel, whatever else is in it, unless those are a template's.
+//! It is used only for invalid files. A file with `listeners:` or `pools:` at its top level is taken for one of
+//! rondel's, whatever else it contains, unless those are in a template.
 
 use crate::problem::{Finding, Quoted};
 use crate::span::Span;
 use crate::tokens::{TokenKind, Tokens};
 
-/// What to say of a file that is not meant for rondel, or not in this state.
+/// The message for a file of another program, or for a template.
 pub(crate) fn recognise(text: &str) -> Option<Finding> {
     if let Some(opening) = template(text) {
-        let finding = Finding::at(opening, "this is of a template that was not filled in");
-        return Some(finding.help("give rondel the file that comes of the template"));
+        let finding = Finding::at(opening, "this is a template that was not rendered");
+        return Some(finding.help("use the rendered file"));
     }
     let is_ours = |line: Line<'_>| line.indent == 0 && matches!(line.yaml_key(), Some("listeners" | "pools"));
     if lines(text).any(is_ours) {
@@ -32,7 +32,7 @@ pub(crate) fn recognise(text: &str) -> Option<Finding> {
     Some(Finding::at(span, message).help(help))
 }
 
-/// Where `{{` or `{%` opens something that is not a value of YAML. In quotes, they are text.
+/// Where `{{` or `{%` starts something that is not a YAML value. Between quotes, they are text.
 fn template(text: &str) -> Option<Span> {
     let mut before = None;
     for token in Tokens::new(text, 0) {
@@ -40,7 +40,7 @@ fn template(text: &str) -> Option<Span> {
         if let Some(start) = before.filter(|start| start + 1 == token.start) {
             let behind = &text[token.start..];
             let inner = if opens { &behind[1..] } else { "" };
-            // A brace too many has keys within.
+            // With an extra brace, keys follow.
             let end = inner.find(['{', '}', '\n']).filter(|end| !inner[..*end].contains(": "));
             if end.is_some_and(|end| inner[end..].starts_with("}}")) || behind.starts_with('%') {
                 return Some(Span::of_bytes(text, start..start + 2));
@@ -51,7 +51,7 @@ fn template(text: &str) -> Option<Span> {
     None
 }
 
-/// The first section of a configuration of HAProxy, if it has one with a directive in it.
+/// The first section of an HAProxy configuration that contains a directive.
 fn haproxy(text: &str) -> Option<Line<'_>> {
     let is_section = |line: &Line<'_>| {
         let mut words = line.text.split_whitespace();
@@ -73,7 +73,7 @@ fn haproxy(text: &str) -> Option<Line<'_>> {
     lines(text).any(|line| line.start > section.start && is_directive(&line)).then_some(section)
 }
 
-/// The first block of a configuration of nginx, if a directive ends as they do there.
+/// The first block of an nginx configuration, if a directive ends as in nginx.
 fn nginx(text: &str) -> Option<Line<'_>> {
     let is_block = |line: &Line<'_>| {
         let Some((words, _)) = line.text.split_once('{') else { return false };
@@ -88,23 +88,23 @@ fn nginx(text: &str) -> Option<Line<'_>> {
     lines(text).any(ends).then_some(block)
 }
 
-/// The key of a configuration of Envoy that says so.
+/// The key that identifies an Envoy configuration.
 fn envoy(text: &str) -> Option<Line<'_>> {
     let key_of_envoy = |key: &str| ["static_resources", "dynamic_resources", "@type"].contains(&key);
     lines(text).find(|line| line.yaml_key().is_some_and(key_of_envoy))
 }
 
-/// The kind of an object of Kubernetes.
+/// The kind of a Kubernetes object.
 fn kubernetes(text: &str) -> Option<Line<'_>> {
     let is = |line: &Line<'_>, key: &str| line.indent == 0 && line.yaml_key() == Some(key);
     let kind = lines(text).find(|line| is(line, "kind"))?;
     lines(text).any(|line| is(&line, "apiVersion")).then_some(kind)
 }
 
-/// A line that says something, without what is around it.
+/// A line with content, without indentation and comments.
 struct Line<'t> {
     text: &'t str,
-    /// Where it starts, in bytes.
+    /// Its first byte.
     start: usize,
     indent: usize,
 }

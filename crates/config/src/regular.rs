@@ -1,5 +1,5 @@
-//! Reads files that the configuration names, and refuses what is no regular file: to read from a FIFO or a device may wait for
-//! ever.
+//! Reads files that the configuration names. It rejects anything but regular files: a read from a FIFO or a device
+//! may block indefinitely.
 
 use std::fmt::{self, Display};
 use std::fs::{self, File, FileType, OpenOptions};
@@ -9,13 +9,13 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// The bytes of the regular file at `path`, or at the path that a symbolic link there names.
+/// The bytes of the regular file at `path`, or of the one that a symbolic link there points to.
 ///
-/// It may still wait for as long as the file system does: a network file system that hangs holds up its readers.
+/// The read may still block for as long as the file system does, such as a network file system that hangs.
 ///
 /// # Errors
 ///
-/// The file cannot be read, is not a regular one, or has more than `bytes_max` bytes.
+/// If the file cannot be read, is not a regular file, or has more than `bytes_max` bytes.
 pub fn read_file(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     let bytes = read(open(path)?, bytes_max)?;
     if bytes.len() > bytes_max {
@@ -26,7 +26,8 @@ pub fn read_file(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
 
 /// Opens a regular file.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // Before it is opened, because that alone has effects on some devices; and after, because it may have been replaced.
+    // Checked before it is opened, because opening alone affects some devices, and after, because it may have been
+    // replaced.
     is_regular(fs::metadata(path)?.file_type())?;
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
@@ -34,7 +35,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The bytes of a file, one more than `bytes_max` if it has that many: a pipe may go on for ever.
+/// The bytes of a file, one more than `bytes_max` if it has that many: a pipe may have no end.
 pub(crate) fn read(file: File, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
@@ -49,7 +50,7 @@ fn is_regular(kind: FileType) -> io::Result<()> {
     Err(io::Error::new(error, NotRegular(kind)))
 }
 
-/// A file that is read for as long as somebody writes, or that is none to read.
+/// A file that is read until its writer closes it, or that cannot be read at all.
 #[derive(Debug)]
 pub(crate) struct NotRegular(FileType);
 
@@ -80,7 +81,7 @@ mod tests {
     use super::read_file;
 
     #[test]
-    fn a_regular_file_is_read_and_nothing_else_is() {
+    fn only_regular_files_are_read() {
         let folder = Folder::new("kinds");
         let file = folder.0.join("file");
         fs::write(&file, "text").unwrap();

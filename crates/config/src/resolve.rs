@@ -1,4 +1,4 @@
-//! From what is written to what is meant: names that refer, names and addresses that must be distinct.
+//! Resolves what is written: names that refer to something, and names and addresses that must be distinct.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ use crate::problem::{Finding, Problems, Quoted};
 use crate::span::{At, Span};
 use crate::suggest::nearest;
 
-/// The configuration that a file means. When it adds a problem, what it gives is not to be used.
+/// The configuration of a file. If this adds a problem, the result must not be used.
 pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
     let File { runtime, admin, access_log, places, listeners, pools } = file;
     let names = listeners.iter().map(|listener| (listener.name.as_ref(), listener.address));
@@ -60,7 +60,7 @@ pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
     Config { runtime, admin, access_log, listeners, pools }
 }
 
-/// Reports names that are given twice. Each comes with its address, which is its name unless it was given one.
+/// Reports duplicate names. Each comes with its address, which is also the default of the name.
 fn names_distinct<'a>(
     whose: &str,
     names: impl Iterator<Item = (Option<&'a At<String>>, Option<At<SocketAddr>>)>,
@@ -71,7 +71,7 @@ fn names_distinct<'a>(
         let Some(name) = name else { continue };
         let own = address.is_none_or(|address| address.span != name.span);
         let Some((first, first_own)) = firsts.insert(&name.value, (name.span, own)) else { continue };
-        // Two that are both called by their address have one address, and that is reported as such.
+        // If both have the default name, their addresses are equal, and that is reported instead.
         if own || first_own {
             problems.push(
                 Finding::at(name.span, format!("two {whose} have the name {}", Quoted(&name.value)))
@@ -82,7 +82,7 @@ fn names_distinct<'a>(
     }
 }
 
-/// Reports backends of a pool that are one and the same.
+/// Reports backends of a pool with the same address.
 fn addresses_distinct(pool: &WrittenPool, problems: &mut Problems) {
     let mut firsts = HashMap::new();
     for address in pool.backends.iter().filter_map(|backend| backend.address) {
@@ -99,7 +99,7 @@ fn addresses_distinct(pool: &WrittenPool, problems: &mut Problems) {
     }
 }
 
-/// Reports listeners that cannot all have their address.
+/// Reports listeners whose addresses conflict.
 fn clashes(listeners: &[WrittenListener], problems: &mut Problems) {
     let mut by_port: HashMap<u16, Vec<(&WrittenListener, At<SocketAddr>)>> = HashMap::new();
     for listener in listeners {
@@ -128,17 +128,17 @@ fn clashes(listeners: &[WrittenListener], problems: &mut Problems) {
     }
 }
 
-/// Where a listener listens.
+/// The address a listener listens on.
 fn front(listener: &WrittenListener) -> Option<Front> {
     Some(Front { address: listener.address?.value, v6only: listener.v6only })
 }
 
-/// Where the admin interface listens over TCP.
+/// The address the admin interface listens on over TCP.
 fn http_front(admin: &Admin) -> Option<Front> {
     admin.http.map(|http| Front { address: http.address, v6only: false })
 }
 
-/// Reports what the admin interface and another part of the process would both have.
+/// Reports conflicts between the admin interface and other parts of the process.
 fn admin_clashes(
     admin: &Admin,
     access_log: Option<&AccessLog>,
@@ -180,7 +180,7 @@ fn admin_clashes(
     }
 }
 
-/// Reports backends that are the process itself, as far as the addresses alone say so.
+/// Reports backends that are this process, as far as addresses alone show it.
 fn own_backends(
     admin: &Admin,
     places: &Places,
@@ -198,7 +198,7 @@ fn own_backends(
     let addresses =
         |pool: &WrittenPool| pool.backends.iter().map(|backend| backend.address.map(|at| at.value)).collect();
     let addresses: Vec<Vec<_>> = pools.iter().map(addresses).collect();
-    // Which others the host holds, the file does not say.
+    // The file does not show which other addresses the host holds.
     let is_held = |ip: IpAddr| ip.is_loopback();
     for own in fronts.own_backends(addresses.iter().map(|pool| pool.iter().copied()), is_held) {
         if problems.is_full() {
@@ -208,7 +208,7 @@ fn own_backends(
         let Some(address) = backend.address else { continue };
         let finding =
             |is: String| Finding::at(address.span, format!("the backend `{}` is {is}", address.value));
-        let help = "write the address of the server that is meant";
+        let help = "write the address of the intended server";
         problems.push(match own.is {
             OwnPlace::Chain { .. } => continue,
             OwnPlace::Loop { listener } => {
@@ -236,7 +236,7 @@ fn own_backends(
     }
 }
 
-/// Reports a source that some backend of the pool cannot be reached from.
+/// Reports a source address of another family than a backend of the pool.
 fn families(pool: &WrittenPool, problems: &mut Problems) {
     let Some(source) = pool.source else { return };
     let mut addresses = pool.backends.iter().filter_map(|backend| backend.address);
@@ -252,7 +252,7 @@ fn families(pool: &WrittenPool, problems: &mut Problems) {
     );
 }
 
-/// Reports an active tier that cannot serve, and a backup tier that never will.
+/// Reports an active tier that cannot serve, and a backup tier that never does.
 fn tiers(pool: &WrittenPool, problems: &mut Problems) {
     let mut backups = pool.backends.iter().filter(|backend| backend.is_backup());
     let Some(tier) = backups.next().and_then(|backend| backend.tier) else {
@@ -262,20 +262,20 @@ fn tiers(pool: &WrittenPool, problems: &mut Problems) {
     if active == 0 {
         problems.push(
             Finding::at(tier.span, "the pool has backups and no active backend")
-                .help("remove `tier: backup` from those that are to serve first"),
+                .help("remove `tier: backup` from the backends that should serve first"),
         );
     } else {
         min_active(pool, active, problems);
     }
     if pool.probe.is_none() && pool.rest.eject.is_none() {
         problems.push(
-            Finding::at(tier.span, "the backup would never serve: nothing says when an active one is down")
+            Finding::at(tier.span, "the backup would never serve: nothing marks an active backend down")
                 .help("add a `probe` to the pool, such as `probe: { tcp: {} }`"),
         );
     }
 }
 
-/// Reports a `min_active` that so many backends never reach.
+/// Reports a `min_active` larger than the active tier.
 fn min_active(pool: &WrittenPool, active: usize, problems: &mut Problems) {
     let active_min = pool.rest.tiers.active_min;
     let Some(span) = pool.places.min_active.filter(|_| usize::from(active_min) > active) else { return };
@@ -283,7 +283,7 @@ fn min_active(pool: &WrittenPool, active: usize, problems: &mut Problems) {
     problems.push(Finding::at(span, message).help(format!("write a number from 1 to {active}")));
 }
 
-/// Reports what happens when a backend goes down or comes up, where nobody would notice.
+/// Reports settings for backends that go down or come up, in a pool without a probe.
 fn needs_probe(pool: &WrittenPool, problems: &mut Problems) {
     if pool.probe.is_some() {
         return;
@@ -293,7 +293,7 @@ fn needs_probe(pool: &WrittenPool, problems: &mut Problems) {
     for (key, span) in [("on_down: close", closes), ("slow_start", starts)] {
         if let Some(span) = span {
             problems.push(
-                Finding::at(span, format!("`{key}` needs a probe: nothing else says who is down"))
+                Finding::at(span, format!("`{key}` needs a probe: nothing else marks a backend down"))
                     .help("add a `probe` to the pool, such as `probe: { tcp: {} }`, or remove it"),
             );
         }
@@ -307,35 +307,33 @@ fn slow_start(pool: &WrittenPool, problems: &mut Problems) {
         problems.push(
             Finding::at(
                 span,
-                "`slow_start` contradicts `balance: maglev`, which keeps clients where they are",
+                "`slow_start` conflicts with `balance: maglev`, which keeps each client on its backend",
             )
             .help("remove it, or use another policy"),
         );
     }
 }
 
-/// Reports a lag that the pool's servers do not tell.
+/// Reports a maximum lag that the servers of the pool do not report.
 fn max_lag(pool: &WrittenPool, problems: &mut Problems) {
     let Some(span) = pool.places.max_lag else { return };
     let lag_max = pool.rest.lag_max;
     let probe = pool.probe.as_ref().map(|probe| probe.value.as_ref());
     let (what, help) = match probe {
-        // It was wrong, and that has been reported.
+        // An invalid probe has been reported.
         Some(None) => return,
         None => ("`max_lag` needs a probe that asks for it", "add a `probe` to the pool, such as `postgres`"),
         Some(Some(probe)) => match probe.kind {
-            Kind::Tcp | Kind::Exchange(_) => {
-                ("this probe does not ask how far a replica is behind", ROLE_PROBES)
-            }
+            Kind::Tcp | Kind::Exchange(_) => ("this probe does not ask for the lag", ROLE_PROBES),
             Kind::Http(_) => (
-                "a probe by HTTP does not ask how far a replica is behind",
+                "an `http` probe does not ask for the lag",
                 "let the server decide: with Patroni, write `roles: { replica: '/replica?lag=16MB' }`",
             ),
             Kind::Mysql(_) if lag_max.bytes.is_some() => {
-                ("MySQL does not tell how far it is behind in bytes", "write it in time, as in `10s`")
+                ("MySQL does not report its lag in bytes", "write it in time, as in `10s`")
             }
             Kind::Redis(_) if lag_max.time.is_some() => {
-                ("Redis does not tell how far it is behind in time", "write it in bytes, as in `1MiB`")
+                ("Redis does not report its lag in time", "write it in bytes, as in `1MiB`")
             }
             Kind::Postgres(_) | Kind::Mysql(_) | Kind::Redis(_) => return,
         },
@@ -345,26 +343,29 @@ fn max_lag(pool: &WrittenPool, problems: &mut Problems) {
     }
 }
 
-/// Reports the role of a listener in a pool where nobody knows roles, or tiers stand beside them.
+/// Reports the role of a listener whose pool has no roles, or has tiers as well.
 fn roles(role: Span, pool: &WrittenPool, problems: &mut Problems) {
     match pool.probe.as_ref().map(|probe| (probe.span, probe.value.as_ref().map(Probe::tells_roles))) {
         Some((_, None | Some(true))) => {}
         Some((span, Some(false))) => problems.push(
-            Finding::at(role, "nobody knows the roles of this pool: its probe does not ask for them")
+            Finding::at(role, "the roles of this pool are unknown: its probe does not ask for them")
                 .see(span, "its probe")
                 .help(ROLE_PROBES),
         ),
         None => problems.push(
-            Finding::at(role, "nobody knows the roles of this pool: it has no probe")
+            Finding::at(role, "the roles of this pool are unknown: it has no probe")
                 .help(format!("add one to the pool: {ROLE_PROBES}")),
         ),
     }
     let backup = pool.backends.iter().find(|backend| backend.is_backup());
     if let Some(tier) = backup.and_then(|backend| backend.tier) {
         problems.push(
-            Finding::at(tier.span, "a tier contradicts the role of a listener: roles say who serves")
-                .see(role, "the role")
-                .help("remove one of the two, or use a pool for each"),
+            Finding::at(
+                tier.span,
+                "a tier conflicts with the role of a listener: the roles decide which backends serve",
+            )
+            .see(role, "the role")
+            .help("remove one of the two, or use a pool for each"),
         );
     }
 }
@@ -385,5 +386,5 @@ fn unknown_pool(pool: &At<String>, pools: &[WrittenPool]) -> Finding {
     }
 }
 
-/// How many names a message lists.
+/// The number of names that a message lists.
 const POOLS_SHOWN: usize = 8;

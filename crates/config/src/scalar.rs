@@ -1,9 +1,9 @@
-//! What a single value may look like beside its plain form: the words for on and off, and what is nearly a number.
+//! Accepted spellings of a scalar: the words for on and off, and near numbers.
 //!
-//! Files are often written by programs. One that writes YAML 1.1, as Ansible and Helm do, quotes `off`, writes
-//! `false` for it, or quotes a number. So the quotes and the spelling say nothing here.
+//! Files are often written by programs. One that writes YAML 1.1, such as Ansible or Helm, quotes `off`, writes
+//! `false` for it, or quotes a number. Therefore quotes and spelling make no difference here.
 
-/// Whether a value says on or off; nothing if it says something else.
+/// Whether a value is a word for on or off; none if it is neither.
 pub(crate) fn switch(text: &str) -> Option<bool> {
     let is_one_of = |words: [&str; 3]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     match () {
@@ -13,7 +13,7 @@ pub(crate) fn switch(text: &str) -> Option<bool> {
     }
 }
 
-/// The whole number that was meant by a text that is not one: `1k`, `1e+06`, `100.0`, `10_000`.
+/// The whole number that a text most likely stands for: `1k`, `1e+06`, `100.0`, `10_000`.
 pub(crate) fn number_meant(text: &str) -> Option<u64> {
     let text = text.trim();
     if let Ok(number) = text.trim_start_matches('+').replace(['_', ',', '\''], "").parse() {
@@ -39,7 +39,7 @@ fn whole(text: &str) -> Option<u64> {
     if is_number { digits.parse().ok() } else { None }
 }
 
-/// What to say about a value with something in it that another program was to take away, or left there.
+/// The advice for a value that contains the syntax of a template or of a shell.
 pub(crate) fn leftover(text: &str) -> Option<&'static str> {
     let quotes = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{ab}', '\u{bb}'];
     if text.starts_with(quotes) {
@@ -49,12 +49,10 @@ pub(crate) fn leftover(text: &str) -> Option<&'static str> {
         behind.starts_with(|first: char| first == '{' || first == '_' || first.is_ascii_uppercase())
     });
     if is_variable {
-        return Some("variables are not filled in: write the value, or let a program write the file");
+        return Some("variables are not expanded: write the value, or generate the file");
     }
     let is_template = ["{{", "{%", "<%"].iter().any(|opening| text.contains(opening));
-    is_template.then_some(
-        "this is of a template that was not filled in: let the program that does so write the file",
-    )
+    is_template.then_some("this is part of a template that was not rendered: use the rendered file")
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 pub(crate) struct Section {
     /// With its article: "a listener".
     pub(crate) name: &'static str,
-    /// In the order in which they are listed to people.
+    /// In the order in which messages list them.
     pub(crate) keys: &'static [&'static str],
-    /// What one looks like.
+    /// An example.
     pub(crate) example: &'static str,
 }
 

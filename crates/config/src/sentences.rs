@@ -1,4 +1,4 @@
-//! Sentences for people: numbers with their nouns, lists, and names that nothing has.
+//! Sentences of messages: numbers with their nouns, lists, and unknown names.
 
 use std::fmt::Display;
 
@@ -35,7 +35,7 @@ pub fn unknown(noun: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
-/// Names that are listed; a longer list is not read.
+/// The number of names that a message lists.
 const NAMES_MAX: usize = 10;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What the nodes of a document are, found by asking the parser for whatever comes.
+//! Finds the kinds of the nodes of a document, by asking the parser for any type.
 //!
-//! Asked so, it gives a number as a number and forgets how that was written. Therefore a file is read twice: here
-//! for the kinds of its nodes, and then for their texts, by somebody who knows which of them have one.
+//! For any type, the parser returns a number as a number and loses its spelling. Therefore a file is parsed twice:
+//! here for the kinds of its nodes, and then, with those known, for their texts.
 //!
-//! The parser tells the place of an error and of nothing else. To learn the place of a node, the document is read
-//! once more and refused at that node.
+//! The parser gives the place of an error and of nothing else. To find the place of a node, the document is parsed
+//! again and rejected at that node.
 
 use std::fmt;
 
@@ -29,8 +29,8 @@ pub(crate) enum Shape {
     Map,
 }
 
-/// The nodes of the one document in `text`, in its order: first a list or a map, then what is in it. Keys are
-/// nodes, and what is behind an alias is there again at each of them.
+/// The nodes of the one document in `text`, in document order: a list or a map, then its contents. Keys are nodes,
+/// and an aliased value is repeated at each of its aliases.
 pub(crate) fn shapes(text: &str, tags: bool) -> Result<Vec<Shape>, Finding> {
     let mut reader = Reader { shapes: Vec::new(), end: None, tags, refusal: None };
     let document = serde_yaml::Deserializer::from_str(text);
@@ -42,7 +42,7 @@ pub(crate) fn shapes(text: &str, tags: bool) -> Result<Vec<Shape>, Finding> {
     Err(match reader.refusal {
         Some(Refusal::Nested) if Tokens::new(text, 0).any(|token| token.kind == TokenKind::Alias) => {
             precheck::nested(span).help(
-                "the format needs seven levels; look for an alias within what it stands for, or a bracket too many",
+                "the format needs seven levels; check for an alias within its own value, or an extra bracket",
             )
         }
         Some(Refusal::Nested) => precheck::nested(span),
@@ -52,7 +52,7 @@ pub(crate) fn shapes(text: &str, tags: bool) -> Result<Vec<Shape>, Finding> {
     })
 }
 
-/// The byte where the node with this number starts; for one behind an alias, where it was written.
+/// The first byte of the node with this number; for an alias, where its value is written.
 pub(crate) fn place(text: &str, node: usize) -> Option<usize> {
     let mut reader = Reader { shapes: Vec::new(), end: Some(node), tags: true, refusal: None };
     let document = serde_yaml::Deserializer::from_str(text);
@@ -65,9 +65,9 @@ struct Reader {
     shapes: Vec<Shape>,
     /// The node to stop at.
     end: Option<usize>,
-    /// Whether tags may be read over, because they have been reported.
+    /// Whether tags are ignored, because they have been reported.
     tags: bool,
-    /// Why it was us who stopped, if it was.
+    /// Why this reader rejected the document, if it did.
     refusal: Option<Refusal>,
 }
 
@@ -79,10 +79,10 @@ enum Refusal {
     Tag,
 }
 
-/// The node that comes next.
+/// The next node.
 struct Node<'r> {
     reader: &'r mut Reader,
-    /// The lists and maps it is in.
+    /// The number of lists and maps around it.
     depth: usize,
 }
 
@@ -102,7 +102,7 @@ impl Node<'_> {
             return Ok(());
         }
         self.reader.refusal = Some(why);
-        Err(E::custom("refused")) // Nobody reads it; the parser adds the place.
+        Err(E::custom("refused")) // Never shown; the parser adds the place.
     }
 
     fn inner(&mut self) -> Node<'_> {
@@ -157,7 +157,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.is(Shape::Nothing)
     }
 
-    /// No document at all.
+    /// An empty document.
     fn visit_none<E: serde::de::Error>(mut self) -> Result<(), E> {
         self.is(Shape::Nothing)
     }
@@ -176,7 +176,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(())
     }
 
-    /// A value with a tag, which the parser takes for the name of a variant.
+    /// A value with a tag, which the parser reports as an enum variant.
     fn visit_enum<A: EnumAccess<'de>>(mut self, tagged: A) -> Result<(), A::Error> {
         self.refuse_if(!self.reader.tags, Refusal::Tag)?;
         let (IgnoredAny, value) = tagged.variant()?;

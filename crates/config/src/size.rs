@@ -1,4 +1,4 @@
-//! Sizes as people write them: `16MiB`, `64KiB`, `100B`.
+//! Sizes as written in a file: `16MiB`, `64KiB`, `100B`.
 
 use crate::problem::{Quoted, Wrong};
 
@@ -9,7 +9,7 @@ pub(crate) fn parse(text: &str) -> Result<u64, Wrong> {
     let unit = unit.trim();
     let not_one = || Wrong::new(format!("{} is not a size", Quoted(text))).help(EXAMPLES);
     let Some((_, bytes)) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) else {
-        // A megabyte is 1 000 000 bytes to some and 1 048 576 to others.
+        // A megabyte is 1 000 000 bytes in some programs and 1 048 576 in others.
         let is_meant = |name: &str| {
             let first = unit.get(..1).is_some_and(|unit| name[..1].eq_ignore_ascii_case(unit));
             name.len() > 1 && unit.len() <= 2 && first && !number.is_empty()
@@ -27,7 +27,7 @@ pub(crate) fn parse(text: &str) -> Result<u64, Wrong> {
     }
 }
 
-/// Writes a size as a file would, in the largest unit that leaves a whole number.
+/// Formats a size as a file would, in the largest unit that leaves a whole number.
 pub fn show(size: u64) -> String {
     let (name, bytes) =
         UNITS.iter().find(|(_, bytes)| size.is_multiple_of(*bytes)).expect("every size is whole in bytes");

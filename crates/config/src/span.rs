@@ -1,18 +1,18 @@
-//! A part of the text, by its characters or by the node that it is.
+//! A part of the text, given by its characters or by a node.
 
 use std::ops::Range;
 
 /// A part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
-    /// From one place to another, counted in characters.
+    /// From one character to another.
     Text { start: usize, end: usize },
-    /// A node of the tree. Where that is takes time to find, and most are never pointed at.
+    /// A node of the tree. Its place takes time to find, and most nodes are never reported.
     Node(NodeId),
 }
 
 impl Span {
-    /// The span of these bytes; one that ends within a character is as long as that.
+    /// The span of these bytes. An end within a character includes that character.
     pub(crate) fn of_bytes(text: &str, bytes: Range<usize>) -> Self {
         let characters = |end: usize| text.char_indices().take_while(|(byte, _)| *byte < end).count();
         Self::Text { start: characters(bytes.start), end: characters(bytes.end) }
@@ -27,7 +27,7 @@ impl Span {
     }
 }
 
-/// A value and where it was written.
+/// A value and its place in the file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At<T> {
     pub(crate) value: T,

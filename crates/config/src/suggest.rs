@@ -1,6 +1,6 @@
-//! Guesses which of the known words somebody meant.
+//! Guesses which known word a misspelt word stands for.
 
-/// The word of `known` that `written` is most likely a slip of.
+/// The word of `known` that `written` is most likely a misspelling of.
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if written.chars().count() > WORD_CHARS_MAX {
         return None;
@@ -9,13 +9,13 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
     known
         .into_iter()
         .map(|word| (strsim::damerau_levenshtein(&written, &word.to_ascii_lowercase()), word))
-        // One slip in three characters, at least one; beyond that a guess misleads more than it helps.
+        // One wrong character in three, at least one; beyond that a guess is more likely wrong than right.
         .filter(|(slips, word)| *slips <= (word.chars().count() / 3).max(1))
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, word)| word)
 }
 
-/// Whether two words differ in nothing but their style: `max_connections`, `max-connections`, `maxConnections`.
+/// Whether two words differ only in style: `max_connections`, `max-connections`, `maxConnections`.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     fn letters(word: &str) -> impl Iterator<Item = u8> {
         word.bytes().filter(|byte| !b"-_ ".contains(byte)).map(|byte| byte.to_ascii_lowercase())
@@ -23,7 +23,7 @@ pub(crate) fn same(a: &str, b: &str) -> bool {
     letters(a).eq(letters(b))
 }
 
-/// Comparing costs the product of both lengths.
+/// Bounds the time of a comparison, which grows with the product of both lengths.
 const WORD_CHARS_MAX: usize = 64;
 
 #[cfg(test)]
@@ -31,7 +31,7 @@ mod tests {
     use super::{nearest, same};
 
     #[test]
-    fn a_slip_is_recognised_and_a_stranger_is_not() {
+    fn a_misspelt_word_is_recognised_and_another_word_is_not() {
         let known = ["address", "backlog", "pool"];
         for (written, meant) in [
             ("adress", Some("address")),

@@ -1,4 +1,4 @@
-//! Turns the YAML parser's complaints into words for somebody who does not know YAML's grammar.
+//! Explains errors of the YAML parser to readers that do not know the grammar of YAML.
 
 use std::net::Ipv6Addr;
 
@@ -7,15 +7,15 @@ use crate::problem::{Finding, Quoted};
 use crate::span::Span;
 use crate::tokens::{Token, TokenKind, Tokens};
 
-/// What to say of `error`, which ended the reading of `text`.
+/// The report of `error`, which ended the parsing of `text`.
 pub(crate) fn finding(text: &str, error: &serde_yaml::Error) -> Finding {
     let said = error.to_string();
     if let Some((line_end, mark)) = text.match_indices("\n\u{feff}").next() {
         let mark = Span::of_bytes(text, line_end + 1..line_end + mark.len());
         return Finding::at(mark, "a byte order mark within the text")
-            .help("remove it; it came along when two files were joined, and most editors do not show it");
+            .help("remove it; it remains when files are joined, and most editors do not show it");
     }
-    // What the parser says of the whole text comes without a place.
+    // Errors about the whole text have no place.
     if said.contains("control characters") {
         return control_character(text);
     }
@@ -33,7 +33,7 @@ pub(crate) fn finding(text: &str, error: &serde_yaml::Error) -> Finding {
         return unclosed_quote(text, start);
     }
     let line = Line::at(text, at);
-    // The parser notices some slips a line late, so the usual suspects are looked for by themselves.
+    // The parser reports some mistakes a line late, so the most common ones are searched for here.
     for line in [line.previous(text), Some(line)].into_iter().flatten() {
         if let Some(tab) = line.tab() {
             return Finding::at(tab, "a tab in the indentation")
@@ -44,11 +44,11 @@ pub(crate) fn finding(text: &str, error: &serde_yaml::Error) -> Finding {
                 .help(format!("write `\":{port}\"` for every address of the host, in quotes"));
         }
         if let Some((address, port)) = line.bare_port() {
-            return Finding::at(address, "an address that starts with `:` has to be quoted between brackets")
+            return Finding::at(address, "an address that starts with `:` must be quoted between brackets")
                 .help(format!("write it in quotes, as `\":{port}\"`"));
         }
         if let Some(colon) = line.tight_colon() {
-            return Finding::at(colon, "a `:` without a space behind it").help("write it as `key: value`");
+            return Finding::at(colon, "a `:` without a space after it").help("write it as `key: value`");
         }
         if said.contains("mapping values are not allowed")
             && let Some((value, help)) = line.nested_key()
@@ -69,7 +69,7 @@ pub(crate) fn finding(text: &str, error: &serde_yaml::Error) -> Finding {
         return Finding::at(colon, "a `:` without a key before it").help("write it as `key: value`");
     }
     if let Some(Token { start, .. }) = quotation {
-        // It ran on to the next quote, and what that one opens is no longer quoted.
+        // It extended to the next quote, so the text quoted by that one is now unquoted.
         return unclosed_quote(text, start);
     }
     let span = word_with_sigil(text, place).unwrap_or(span);
@@ -77,17 +77,17 @@ pub(crate) fn finding(text: &str, error: &serde_yaml::Error) -> Finding {
     Finding::at(span, message).help_maybe(help.map(str::to_owned))
 }
 
-/// Our words for the parser's, and the cure where there is one.
+/// A message for the parser's, and the cure if there is one.
 fn explain(said: &str) -> (String, Option<&'static str>) {
     if let Some((_, message, help)) = KNOWN.iter().find(|(part, ..)| said.contains(part)) {
         return ((*message).to_owned(), Some(help));
     }
-    // Behind it are places, and what the parser was about.
+    // What follows are places, and the context of the parser.
     let said = said.split(" at line ").next().unwrap_or(said);
     (format!("not valid YAML: {said}"), None)
 }
 
-/// Part of the parser's message, what we say instead, and the cure; the first that fits is taken.
+/// A part of the parser's message, our message, and the cure; the first match is used.
 const KNOWN: &[(&str, &str, &str)] = &[
     ("found a tab character", "a tab where YAML allows none", "use spaces"),
     (
@@ -103,7 +103,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     (
         "did not find expected '-' indicator",
         "this line does not fit the indentation of those above",
-        "the dashes of one list start in the same column, and so do the keys behind a dash",
+        "the dashes of one list start in the same column, and so do the keys after a dash",
     ),
     (
         "did not find expected <document start>",
@@ -119,7 +119,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     (
         "did not find expected node content",
         "no value can be here",
-        "between brackets, values stand between commas, as in `[value, value]`; look for a bracket without its other half",
+        "between brackets, values are separated by commas, as in `[value, value]`; check for an unmatched bracket",
     ),
     ("while scanning a quoted scalar", "a quote that is never closed", "close it on the same line"),
     (
@@ -151,7 +151,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     (
         "block sequence entries are not allowed",
         "a `-` where no list can be",
-        "a list with dashes stands on lines of its own",
+        "write a list with dashes on separate lines",
     ),
     ("mapping keys are not allowed", "a `?` where no key can be", "quote a value that starts with `?`"),
     (
@@ -159,10 +159,10 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "a line that is neither a key with its value nor part of a list",
         "write it as `key: value`",
     ),
-    ("found unexpected ':'", "a `:` without a space behind it", "write it as `key: value`"),
+    ("found unexpected ':'", "a `:` without a space after it", "write it as `key: value`"),
 ];
 
-/// The quotation that `place` is in, or that ends in its line but began in another.
+/// The quotation that contains `place`, or that ends in its line and started in another.
 fn quotation(text: &str, place: usize) -> Option<Token> {
     let before = &text.as_bytes()[..place.min(text.len())];
     let line = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
@@ -177,7 +177,7 @@ fn unclosed_quote(text: &str, start: usize) -> Finding {
         .help("close it on the same line")
 }
 
-/// The anchor or alias that `place` is in, or just behind.
+/// The anchor or alias that contains `place`, or ends there.
 fn word_with_sigil(text: &str, place: usize) -> Option<Span> {
     let mut before = Tokens::new(text, 0).take_while(|token| token.start <= place);
     let token = before
@@ -226,19 +226,20 @@ fn second_document(text: &str) -> Finding {
         begun |= is_content && first != "...";
         start += line.len();
     }
-    Finding::of_file("more than one YAML document").help("a file is one document; look for a line with `---`")
+    Finding::of_file("more than one YAML document")
+        .help("a file is one document; check for a line with `---`")
 }
 
 /// One line of the text.
 #[derive(Clone, Copy)]
 struct Line<'t> {
     text: &'t str,
-    /// Where it starts, in characters of the whole.
+    /// Its first character, counted in the whole text.
     start: usize,
 }
 
 impl<'t> Line<'t> {
-    /// The line that holds the character `at`, or the last one.
+    /// The line of the character `at`, or the last line.
     fn at(text: &'t str, at: usize) -> Self {
         let mut line = Self { text: "", start: 0 };
         let mut next = 0;
@@ -256,7 +257,7 @@ impl<'t> Line<'t> {
         self.start.checked_sub(1).map(|end| Self::at(text, end))
     }
 
-    /// The colon of a key that its value follows without a space.
+    /// The colon of a key whose value follows without a space.
     fn tight_colon(self) -> Option<Span> {
         let key_on = self.text.trim_start_matches([' ', '-']);
         let before = self.text.len() - key_on.len();
@@ -266,12 +267,12 @@ impl<'t> Line<'t> {
         if !is_key || value.trim_end().is_empty() || value.starts_with(' ') {
             return None;
         }
-        // Up to here all is ASCII: bytes are characters.
+        // Everything before it is ASCII: bytes are characters.
         let colon = self.start + before + key.len();
         Some(Span::Text { start: colon, end: colon + 1 })
     }
 
-    /// A colon before anything else.
+    /// A colon at the start.
     fn first_colon(self) -> Option<Span> {
         let rest = self.text.trim_start_matches(' ');
         let start = self.start + self.text.len() - rest.len();
@@ -279,14 +280,14 @@ impl<'t> Line<'t> {
         is_colon.then_some(Span::Text { start, end: start + 1 })
     }
 
-    /// The first tab before anything else.
+    /// The first tab of the indentation.
     fn tab(self) -> Option<Span> {
         let indentation = self.text.chars().take_while(|character| matches!(character, ' ' | '\t'));
         let column = indentation.into_iter().position(|character| character == '\t')?;
         Some(Span::Text { start: self.start + column, end: self.start + column + 1 })
     }
 
-    /// A key that is the value of another one, as in `probe: http: /health`, and how that is written.
+    /// A key in the value of another key, such as `probe: http: /health`, and how to write that.
     fn nested_key(self) -> Option<(Span, String)> {
         let is_word = |text: &str| {
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -299,7 +300,7 @@ impl<'t> Line<'t> {
         simple.then(|| (self.span(line.len() - value.len(), line.len()), help))
     }
 
-    /// An IPv6 address in brackets that stands unquoted where a value starts, with its port if it has one.
+    /// An unquoted IPv6 address in brackets at the start of a value, with its port if it has one.
     fn bare_address(self) -> Option<(Span, &'t str)> {
         let mut starts = self.text.match_indices('[').map(|(start, _)| start);
         starts.find_map(|start| {
@@ -315,12 +316,12 @@ impl<'t> Line<'t> {
         })
     }
 
-    /// A port with a colon and nothing else before it, such as `:8080`, and the port.
+    /// A port with only a colon before it, such as `:8080`, and the port.
     fn bare_port(self) -> Option<(Span, &'t str)> {
         self.port_behind(":")
     }
 
-    /// The same behind a star, `*:8080`.
+    /// A port after a star, `*:8080`.
     fn starred_address(self) -> Option<(Span, &'t str)> {
         self.port_behind("*:")
     }
@@ -336,7 +337,7 @@ impl<'t> Line<'t> {
         })
     }
 
-    /// Whether what stands at this byte is the start of a value.
+    /// Whether a value starts at this byte.
     fn value_starts(self, byte: usize) -> bool {
         let before = &self.text[..byte];
         let last = before.trim_end_matches(' ').chars().next_back();
@@ -351,5 +352,5 @@ impl<'t> Line<'t> {
     }
 }
 
-/// No IPv6 address in brackets is longer; a line may be as long as the file.
+/// The length of the longest IPv6 address in brackets; a line may be as long as the file.
 const ADDRESS_BYTES_MAX: usize = 64;

@@ -1,8 +1,8 @@
-//! The text cut into YAML's tokens, without asking whether they make a document.
+//! Splits the text into YAML tokens, without checking that they form a document.
 //!
-//! The parser gives values without their places and is slow on brackets within brackets. This gives places and
-//! takes the same time for every byte. It follows what people write, and is not how a value is ever read: where
-//! it is mistaken, a problem is underlined too far or not far enough.
+//! The parser returns values without their places and is slow on nested brackets. This returns places and takes
+//! constant time per byte. It covers what is written in practice, and values are never read from it: if it is
+//! mistaken, the underlined part of a problem is too long or too short.
 
 /// One token and its place, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub(crate) enum TokenKind {
     /// `]` or `}`
     Close,
     Quoted,
-    /// A quotation that the text ends in.
+    /// A quotation without an end.
     Unclosed,
-    /// A line of a scalar without quotes.
+    /// A line of an unquoted scalar.
     Plain,
     /// `|` or `>` and the lines that belong to it.
     Block,
@@ -38,28 +38,28 @@ pub(crate) enum TokenKind {
 pub(crate) struct Tokens<'t> {
     text: &'t [u8],
     at: usize,
-    /// Where the line starts that `at` is in.
+    /// The start of the line that contains `at`.
     line: usize,
-    /// Brackets that are open.
+    /// The number of open brackets.
     depth: usize,
-    /// The column of the last dash or key. What belongs to it stands further to the right.
+    /// The column of the last dash or key. Its content is further to the right.
     indent: Option<usize>,
-    /// The column where the node that is being read began: that of a key, if a colon follows.
+    /// The column where the current node starts, which is that of a key if a colon follows.
     node: usize,
     last: Option<TokenKind>,
-    /// Where the line starts that the last one ended in.
+    /// The start of the line in which the last token ended.
     last_line: usize,
 }
 
 impl<'t> Tokens<'t> {
-    /// The tokens from the byte `at` on, where a token begins.
+    /// The tokens from the byte `at` on, where a token starts.
     pub(crate) fn new(text: &'t str, at: usize) -> Self {
         let text = text.as_bytes();
         let line = text[..at].iter().rposition(|byte| is_break(*byte)).map_or(0, |newline| newline + 1);
         Self { text, at, line, depth: 0, indent: None, node: 0, last: None, last_line: line }
     }
 
-    /// The byte `ahead` of the current one; a line end beyond the end.
+    /// The byte `ahead` of the current one; a line end if that is past the end.
     fn peek(&self, ahead: usize) -> u8 {
         self.text.get(self.at + ahead).copied().unwrap_or(b'\n')
     }
@@ -91,19 +91,19 @@ impl<'t> Tokens<'t> {
             if self.at == self.text.len() || self.peek(0) != b'#' {
                 return;
             }
-            // No scalar goes on behind a comment.
+            // A comment ends a scalar.
             self.last = self.last.map(|_| TokenKind::Mark);
             self.skip_while(|byte| !is_break(byte));
         }
     }
 
-    /// Whether `---` or `...` stands here, alone and at the start of its line.
+    /// Whether `---` or `...` is here, alone and at the start of its line.
     fn is_document_mark(&self) -> bool {
         let word = &self.text[self.at..];
         self.column() == 0 && (word.starts_with(b"---") || word.starts_with(b"...")) && self.blank(3)
     }
 
-    /// Whether what stands here goes on with the scalar before it.
+    /// Whether the text here continues the previous scalar.
     fn continues(&self) -> bool {
         if self.last != Some(TokenKind::Plain) {
             return false;
@@ -188,7 +188,7 @@ impl<'t> Tokens<'t> {
                 if quote == b'"' || self.peek(0) != quote {
                     return TokenKind::Quoted;
                 }
-                self.step(); // Two of them stand for one.
+                self.step(); // Two of them are an escaped one.
             } else if byte == b'\\' && quote == b'"' && self.at < self.text.len() {
                 self.step();
             }
@@ -196,9 +196,9 @@ impl<'t> Tokens<'t> {
         TokenKind::Unclosed
     }
 
-    /// Goes to the end of a scalar without quotes, or to that of its line.
+    /// Moves to the end of an unquoted scalar, or of its line.
     fn skip_plain(&mut self) {
-        // Whatever the first byte is, it is taken.
+        // The first byte is always part of it.
         self.at += 1;
         let mut end = self.at;
         while self.at < self.text.len() && !is_break(self.peek(0)) {
@@ -219,7 +219,7 @@ impl<'t> Tokens<'t> {
         self.at = end;
     }
 
-    /// Goes behind the lines that belong to a `|` or a `>`.
+    /// Moves past the lines of a `|` or a `>`.
     fn skip_block(&mut self) {
         self.skip_while(|byte| !is_break(byte));
         let mut end = (self.at, self.line);
@@ -289,7 +289,7 @@ mod tests {
         check("a: \"b\\\"[\n  c", "a : |\"b\\\"[\n  c|");
     }
 
-    /// Compares with the tokens, between spaces; those with spaces in them stand between bars.
+    /// Compares with the tokens, separated by spaces; tokens that contain spaces are between bars.
     #[track_caller]
     fn check(text: &str, expected: &str) {
         let tokens = Tokens::new(text, 0).map(|token| {

@@ -1,7 +1,7 @@
-//! A YAML document as a tree in which everything knows its place in the text.
+//! A YAML document as a tree whose nodes know their place in the text.
 //!
-//! It is built node by node rather than into types: those stop at the first error and forget where a value stood,
-//! and a report is to name every problem of a file with its line and column.
+//! It is built node by node rather than by deserializing into types: those stop at the first error and lose places,
+//! and a report lists every problem of a file with its line and column.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,24 +20,24 @@ use crate::syntax;
 /// A document.
 #[derive(Debug)]
 pub(crate) struct Tree<'t> {
-    /// In the order of the text; what is behind an alias is there again at each of them.
+    /// In document order; an aliased value is repeated at each of its aliases.
     nodes: Vec<Node<'t>>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Node<'t> {
-    /// Where it is: a [`Span::Node`] of its own number.
+    /// A [`Span::Node`] of its own number.
     pub(crate) span: Span,
     pub(crate) kind: Kind<'t>,
-    /// Where it is in bytes, if the parser gave the text itself and not a copy of it.
+    /// Its place in bytes, if the parser returned a slice of the text and not a copy.
     pub(crate) place: Option<Range<usize>>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Kind<'t> {
-    /// Nothing at all, or one of the words for it.
+    /// Empty, or one of the words for null.
     Nothing,
-    /// A scalar; quoted, it is text and nothing else.
+    /// A scalar. If it is quoted, it is always text.
     Scalar {
         text: Cow<'t, str>,
         quoted: bool,
@@ -54,8 +54,8 @@ pub(crate) struct Entry<'t> {
 }
 
 impl<'t> Tree<'t> {
-    /// Builds the tree of the one document in `text`; without one, or without valid YAML, says so and gives
-    /// nothing.
+    /// Builds the tree of the one document in `text`. Without one, or if it is not valid YAML, reports that and
+    /// returns none.
     pub(crate) fn parse(text: &'t str, problems: &mut Problems) -> Option<Self> {
         let Precheck::GoOn { tags } = precheck(text, problems) else { return None };
         let shapes = match shapes(text, tags) {
@@ -68,7 +68,7 @@ impl<'t> Tree<'t> {
         if matches!(shapes.first(), None | Some(Shape::Nothing)) {
             problems.push(
                 Finding::of_file("the file is empty")
-                    .help("the least is a listener with its pool and a pool with its backends"),
+                    .help("the minimum is a listener with a pool, and that pool with a backend"),
             );
             return None;
         }
@@ -104,7 +104,7 @@ struct Builder<'t, 'p> {
 }
 
 impl<'t> Builder<'t, '_> {
-    /// Takes a scalar that the parser gives as a part of the text.
+    /// Records a scalar that the parser returned as a slice of the text.
     fn borrowed(&mut self, id: NodeId, text: &'t str) {
         let start = text.as_ptr().addr() - self.text.as_ptr().addr();
         let end = start + text.len();
@@ -112,17 +112,17 @@ impl<'t> Builder<'t, '_> {
             self.nodes[id.0].place = Some(start..end);
             return;
         }
-        // A plain scalar would have taken the quote for a part of itself.
+        // A plain scalar would include the quote.
         let quote = self.text[end..].chars().next().filter(|next| "'\"".contains(*next));
         self.nodes[id.0].kind = Kind::Scalar { text: Cow::Borrowed(text), quoted: quote.is_some() };
         self.nodes[id.0].place = match quote {
             None => Some(start..end),
-            // Otherwise its first lines were folded away.
+            // Otherwise the parser dropped its first lines by folding.
             Some(quote) => self.text[..start].ends_with(quote).then(|| start - 1..end + 1),
         };
     }
 
-    /// The IPv6 address that is all there is in a list.
+    /// The IPv6 address that is the only item of a list.
     fn address(&self, kind: &Kind<'_>) -> Option<Ipv6Addr> {
         let Kind::List(items) = kind else { return None };
         let [item] = items[..] else { return None };
@@ -130,13 +130,13 @@ impl<'t> Builder<'t, '_> {
         text.parse().ok()
     }
 
-    /// The key, if `id` can be one that is not in `keys` yet.
+    /// The key, if `id` can be a key and is not in `keys` yet.
     fn key(&mut self, id: NodeId, keys: &mut HashMap<Cow<'t, str>, Span>) -> Option<At<Cow<'t, str>>> {
         let Node { span, ref kind, .. } = self.nodes[id.0];
         let Kind::Scalar { text, .. } = kind else {
             let finding = Finding::at(span, "a key that is not a word");
             self.problems.push(match self.address(kind) {
-                // With its port it is a list that is the key of a number.
+                // With a port, YAML reads it as a list that is the key of a number.
                 Some(ip) => finding.help(format!("write an IPv6 address in quotes, as in `\"[{ip}]:80\"`")),
                 None => finding.help("a key is one plain word, followed by `:` and a space"),
             });
@@ -155,7 +155,7 @@ impl<'t> Builder<'t, '_> {
     }
 }
 
-/// The node that comes next.
+/// The next node.
 struct Next<'b, 't, 'p>(&'b mut Builder<'t, 'p>);
 
 impl<'t> DeserializeSeed<'t> for Next<'_, 't, '_> {
@@ -176,7 +176,7 @@ impl<'t> DeserializeSeed<'t> for Next<'_, 't, '_> {
     }
 }
 
-/// What is in a node.
+/// The content of a node.
 struct Content<'b, 't, 'p> {
     builder: &'b mut Builder<'t, 'p>,
     id: NodeId,
@@ -194,7 +194,7 @@ impl<'t> Visitor<'t> for Content<'_, 't, '_> {
         Ok(())
     }
 
-    /// Text with escapes or of several lines.
+    /// Text with escapes or line breaks.
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         let text = Cow::Owned(text.to_owned());
         self.builder.nodes[self.id.0].kind = Kind::Scalar { text, quoted: true };

@@ -1,4 +1,4 @@
-//! What is right in a file, and yet likely to be meant otherwise.
+//! Settings that are valid, and probably not intended.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,12 +8,12 @@ use crate::config::{Config, Pool};
 use crate::own::{OwnBackend, OwnPlace};
 use crate::probe::Kind;
 
-/// Something that works less well than it might.
+/// A setting that is valid, and probably not intended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// What it is about.
+    /// What it concerns.
     pub subject: String,
-    /// What is likely not meant.
+    /// What is probably not intended.
     pub found: String,
     /// What would be better.
     pub cure: String,
@@ -26,7 +26,8 @@ impl fmt::Display for Warning {
 }
 
 impl Config {
-    /// What is likely to be meant otherwise, in the order of the file, on a host that holds the addresses of which `is_held` is true.
+    /// The warnings, in the order of the file, for a host that holds the addresses for which `is_held` returns
+    /// true.
     pub fn warnings(&self, is_held: impl Fn(IpAddr) -> bool) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = self.pools.iter().flat_map(probes_by_connect).collect();
         warnings.extend(self.own_backends(is_held).iter().filter_map(|own| self.chain(own)));
@@ -43,14 +44,15 @@ impl Config {
                 "it is this process's own listener {}: each of its connections counts twice",
                 listener.name
             ),
-            cure: "leave it so if one listener is to lead to another; otherwise write the address of the server \
-                   that is meant"
-                .to_owned(),
+            cure:
+                "keep it if one listener should lead to another; otherwise write the address of the intended \
+                   server"
+                    .to_owned(),
         })
     }
 }
 
-/// Probes that connect to a server which takes note of a client that leaves without a word.
+/// `tcp` probes of a server that logs or penalizes clients that close without a request.
 fn probes_by_connect(pool: &Pool) -> impl Iterator<Item = Warning> {
     let probe = pool.probe.as_ref().filter(|probe| probe.kind == Kind::Tcp);
     let ports: BTreeSet<u16> = probe.map_or_else(BTreeSet::new, |probe| {
@@ -61,42 +63,42 @@ fn probes_by_connect(pool: &Pool) -> impl Iterator<Item = Warning> {
         Some(Warning {
             subject: format!("pool {}", pool.name),
             found: format!("`tcp` probes of port {port}, which is usually {server}: {harm}"),
-            cure: format!("ask it in its own words: {cure}"),
+            cure: format!("use its own protocol: {cure}"),
         })
     })
 }
 
-/// By the usual port of a server: its name, what a `tcp` probe does to it, and the probe that is better.
+/// By the usual port of a server: its name, the effect of a `tcp` probe on it, and a better probe.
 const TALKATIVE: &[(u16, &str, &str, &str)] = &[
     (
         22,
         "SSH",
-        "they do not see that it hangs, and it may penalize a host for clients that do not log in",
+        "they do not detect that it hangs, and it may penalize a host for clients that do not log in",
         "`probe: { exchange: { expect: 'SSH-' } }`, with this host in its `PerSourcePenaltyExemptList`",
     ),
     (
         25,
         "SMTP",
-        "they do not see that it hangs, and it writes a line into its log for each of them",
+        "they do not detect that it hangs, and it logs each of them",
         "`probe: { exchange: { expect: '220 ', goodbye: 'QUIT\\r\\n' } }`",
     ),
     (
         3306,
         "MySQL or MariaDB",
-        "they hear its greeting and nothing else of it, and it writes a refused login into its log for each of them",
-        "`probe: { mysql: { user: rondel } }`, which also tells the role",
+        "they see only its greeting, and it logs a rejected login for each of them",
+        "`probe: { mysql: { user: rondel } }`, which also reports the role",
     ),
     (
         5432,
         "PostgreSQL",
-        "they do not see that it starts, shuts down or hangs, and it may write a line into its log for each of them",
-        "`probe: { postgres: { user: rondel } }`, which also tells the role",
+        "they do not detect that it is starting, shutting down or hanging, and it may log each of them",
+        "`probe: { postgres: { user: rondel } }`, which also reports the role",
     ),
     (
         6379,
         "Redis or Valkey",
-        "they do not see that it loads its data or hangs",
-        "`probe: { redis: {} }`, which also tells the role",
+        "they do not detect that it is loading its data or hangs",
+        "`probe: { redis: {} }`, which also reports the role",
     ),
 ];
 
@@ -104,7 +106,7 @@ const TALKATIVE: &[(u16, &str, &str, &str)] = &[
 mod tests {
     use super::{Config, TALKATIVE};
 
-    /// The warnings of a pool with this probe, whose backends are at these ports.
+    /// The warnings of a pool with this probe and backends at these ports.
     fn warned(probe: &str, ports: &[u16]) -> Vec<String> {
         let backends: Vec<_> =
             ports.iter().map(|port| format!("{{ address: \"10.0.0.1:{port}\" }}")).collect();
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_by_connect_of_a_server_that_minds_is_warned_of_with_its_cure() {
+    fn tcp_probes_of_a_server_that_logs_them_cause_a_warning_with_its_cure() {
         for (port, cure) in [(22, "SSH-"), (25, "220 "), (3306, "mysql"), (5432, "postgres"), (6379, "redis")]
         {
             for warned in
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_leads_to_another_is_warned_of_where_the_host_holds_its_address() {
+    fn a_listener_that_leads_to_another_causes_a_warning_if_the_host_holds_its_address() {
         let text = "listeners: [{ name: one, address: ':80', pool: p }, { name: two, address: ':81', pool: q }]\n\
                     pools: [{ name: p, backends: ['192.0.2.1:81'] }, { name: q, backends: ['10.0.0.1:80'] }]\n";
         let config = Config::parse("rondel.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_probe_is_warned_of() {
+    fn other_probes_cause_no_warning() {
         assert_eq!(warned("{ tcp: {} }", &[80, 443]), Vec::<String>::new());
         assert_eq!(warned("{ tcp: {}, port: 9200 }", &[3306]), Vec::<String>::new());
         assert_eq!(warned("null", &[3306]), Vec::<String>::new());
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_warning_advises_is_a_probe() {
+    fn the_cure_of_a_warning_is_a_valid_probe() {
         for (port, .., cure) in TALKATIVE {
             let probe = cure.split('`').nth(1).unwrap().strip_prefix("probe: ").unwrap();
             assert_eq!(warned(probe, &[*port]), Vec::<String>::new(), "{cure}");

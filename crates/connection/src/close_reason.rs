@@ -1,6 +1,6 @@
 //! Why connections end: a closed list, so that every end is counted and none is "other".
 
-/// Each reason once: its name in logs and counters, and what it means there.
+/// Each reason once: its name in logs and counters, and its meaning.
 macro_rules! reasons {
     ($($reason:ident, $name:literal: $meaning:literal;)*) => {
         /// Why a connection ended. Counted per listener and per backend.
@@ -34,40 +34,48 @@ macro_rules! reasons {
 reasons! {
     Done, "done": "Both sides finished sending and all of it was delivered.";
     ClientReset, "client_reset":
-        "The client reset the connection; the reset was passed on, unless the backend had been sent everything.";
+        "The client reset the connection; the reset was passed on, unless the backend had been sent \
+         everything.";
     BackendReset, "backend_reset":
-        "The backend reset the connection; the reset was passed on, unless the client had been sent everything.";
+        "The backend reset the connection; the reset was passed on, unless the client had been sent \
+         everything.";
     ClientLost, "client_lost":
-        "The client vanished: keepalive probes or retransmissions went unanswered, or the network said so.";
+        "The client vanished: keepalive probes or retransmissions went unanswered, or the network reported \
+         it.";
     BackendLost, "backend_lost":
-        "The backend vanished: keepalive probes or retransmissions went unanswered, or the network said so.";
+        "The backend vanished: keepalive probes or retransmissions went unanswered, or the network \
+         reported it.";
     ConnectRefused, "connect_refused": "The last backend tried refused the connection.";
     ConnectTimedOut, "connect_timed_out": "The last backend tried did not answer within `connect_timeout`.";
     ConnectUnreachable, "connect_unreachable":
-        "The last backend tried could not be reached: no route, host or network down, or a local rule forbids it.";
+        "The last backend tried could not be reached: no route, host or network down, or a local rule \
+         forbids it.";
     NoBackend, "no_backend":
-        "No backend of the pool takes connections: all have weight 0, or none is available.";
-    NoSourceAddress, "no_source_address": "This host does not hold the address that the pool connects from, its `source`.";
+        "No backend of the pool takes connections: all have the weight 0, or none is available.";
+    NoSourceAddress, "no_source_address":
+        "This host does not hold the address that the pool connects \
+         from, its `source`.";
     NoSourcePort, "no_source_port": "No local port was free to connect from.";
     NoResources, "no_resources": "The kernel had no memory for a socket to a backend.";
     Idle, "idle":
-        "No byte moved in either direction for `idle_timeout`, and no peer took any that the kernel held for it.";
+        "No byte moved in either direction for `idle_timeout`, and no peer took any that the kernel held \
+         for it.";
     HalfClosedTimeout, "half_closed_timeout":
-        "One side had finished, and the other stood still for `half_closed_timeout`, as for `idle`.";
+        "One side had finished, and the other made no progress for `half_closed_timeout`, as for `idle`.";
     Drained, "drained": "The drain ran out of time, or was cut short.";
     NoDescriptor, "no_descriptor": "No descriptor was left for the client, or for a socket to a backend.";
-    NoPrimary, "no_primary": "No backend was the primary, for as long as a client is held for one.";
-    HoldFull, "hold_full": "No backend was the primary, and as many clients were held for one as may be.";
-    QueueFull, "queue_full": "All backends were at their `max_connections`, and as many clients waited as may.";
+    NoPrimary, "no_primary": "There was no primary for as long as a client is held.";
+    HoldFull, "hold_full": "There was no primary, and as many clients were held as the limit allows.";
+    QueueFull, "queue_full": "All backends were at their `max_connections`, and the queue was full.";
     QueueTimedOut, "queue_timed_out":
-        "All backends were at their `max_connections`, for as long as a client may wait.";
+        "All backends were at their `max_connections` for as long as a client is queued.";
     BackendDown, "backend_down": "The backend went down, and `on_down` is `close`.";
-    Demoted, "demoted": "The backend's tier serves no longer, and `on_demotion` is not `keep`.";
-    RoleLost, "role_lost": "The backend is the primary no longer, and `on_role_loss` is `close`.";
+    Demoted, "demoted": "The tier of the backend stopped serving, and `on_demotion` is not `keep`.";
+    RoleLost, "role_lost": "The backend lost the role of the primary, and `on_role_loss` is `close`.";
     Removed, "removed":
-        "A reload removed the backend, the listener or the pool, and `on_remove` gave no more time.";
-    BackendDrained, "backend_drained": "The backend was drained with a `--timeout`, and that is over.";
-    ClosedByOperator, "closed_by_operator": "An operator closed it, by `rondel close`.";
+        "A reload removed the backend, the listener or the pool, and the time of `on_remove` was over.";
+    BackendDrained, "backend_drained": "The backend was drained with `--timeout`, and that time was over.";
+    ClosedByOperator, "closed_by_operator": "An operator closed the connection by `rondel close`.";
 }
 
 #[cfg(test)]

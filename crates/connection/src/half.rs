@@ -12,7 +12,8 @@
 //! ```
 //!
 //! What happened goes in by the `on_` functions; what to do next comes out of [`Half::next`], which is asked until
-//! it says nothing. It does not know sockets, buffers or pipes: buffers are numbers to it, and a pipe is a `P` that it keeps.
+//! it says nothing. It does not know sockets, buffers or pipes: buffers are numbers to it, and a pipe is a `P` that
+//! it keeps.
 
 use crate::queue::{Chunk, Chunks, Queue};
 
@@ -65,7 +66,7 @@ pub enum Next<P> {
 pub enum Fault {
     /// The peer reset the connection.
     Reset,
-    /// The peer or the way to it is gone.
+    /// The peer or the path to it was lost.
     Lost,
 }
 
@@ -144,7 +145,7 @@ struct Splicing<P> {
     output_full: bool,
     /// Small fills in a row: the sign that the stream calmed down.
     small: u8,
-    /// The stream stood still for a while: the pipe is better given back.
+    /// The stream was idle for a while: the pipe is better given back.
     quiet: bool,
 }
 
@@ -242,7 +243,7 @@ impl<P: Copy> Half<P> {
     /// `length` bytes came in `buffer`, which was `full` or not; `more` may come by the same receive.
     pub fn on_received(&mut self, chunks: &mut Chunks, buffer: u16, length: u32, full: bool, more: bool) {
         let copying = self.copying();
-        assert!(copying.receive != Receive::Off, "bytes came that nobody asked for");
+        assert!(copying.receive != Receive::Off, "bytes came without a receive");
         copying.queue.push(chunks, buffer, length);
         copying.full = if full { copying.full.saturating_add(1) } else { 0 };
         if !more {
@@ -272,7 +273,7 @@ impl<P: Copy> Half<P> {
     /// Of the bytes given to be sent, `length` went, which may be none; hands back the buffer once it is sent whole.
     pub fn on_sent(&mut self, chunks: &mut Chunks, length: u32) -> Option<u16> {
         let copying = self.copying();
-        assert!(copying.output == Output::Free, "bytes were sent that nobody gave");
+        assert!(copying.output == Output::Free, "bytes were sent without a send");
         let sent = copying.queue.sent(chunks, length);
         if sent.is_none() {
             copying.output = Output::Full;
@@ -297,7 +298,7 @@ impl<P: Copy> Half<P> {
         });
     }
 
-    /// No pipe was to be had: the half goes on copying, and asks again should it still stream.
+    /// There was no pipe: the half goes on copying, and asks again if it still streams.
     pub fn copy(&mut self) {
         self.copying().full = 0;
     }
@@ -336,12 +337,12 @@ impl<P: Copy> Half<P> {
     pub fn on_ready(&mut self) {
         match &mut self.path {
             Path::Copying(copying) => {
-                assert!(copying.output == Output::Waiting, "a wait ended that nobody began");
+                assert!(copying.output == Output::Waiting, "a wait ended that did not begin");
                 copying.output = Output::Free;
             }
             Path::Splicing(splicing) => {
                 match splicing.waiting {
-                    Waiting::No => unreachable!("a wait ended that nobody began"),
+                    Waiting::No => unreachable!("a wait ended that did not begin"),
                     Waiting::Readable => splicing.input_dry = false,
                     Waiting::Writable => splicing.output_full = false,
                 }

@@ -1,4 +1,4 @@
-//! How each side of a connection is let go when the connection ends: its socket is closed, or it is reset.
+//! How the socket of each side ends when the connection ends: it is closed, or reset.
 //!
 //! A socket that is closed sends what the kernel has of it, and then the FIN, after the process has forgotten it. A
 //! reset discards that. So a side is closed if all that it should get, the FIN included, was handed to the kernel; it
@@ -8,7 +8,7 @@
 use crate::close_reason::CloseReason;
 use crate::relay::Direction;
 
-/// How a side is let go.
+/// How the socket of a side ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parting {
     /// The socket is closed, and the kernel goes on delivering.
@@ -18,7 +18,7 @@ pub enum Parting {
 }
 
 impl Parting {
-    /// How the side that bytes of this direction go to is let go. `handed_over` says that all of them, and the FIN,
+    /// How the socket ends that bytes of this direction go to. `handed_over` says that all of them, and the FIN,
     /// were handed to the kernel.
     pub fn of(reason: CloseReason, to: Direction, handed_over: bool) -> Self {
         match reason {

@@ -29,8 +29,8 @@ impl Chunks {
         Self { length: vec![0; buffers as usize].into(), next: vec![0; buffers as usize].into(), queued: 0 }
     }
 
-    /// Whether so many buffers are queued that whoever has some queued should not ask for more: the other half is for
-    /// those who have none.
+    /// Whether so many buffers are queued that a half with some queued should not ask for more: the other half of the
+    /// buffers is for halves that have none.
     pub fn are_short(&self) -> bool {
         self.queued > self.length.len() / 2
     }

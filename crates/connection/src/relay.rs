@@ -1,4 +1,4 @@
-//! Both directions of a connection, and when it has stood still for too long.
+//! Both directions of a connection, and when it has been idle for too long.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub enum Direction {
     ToClient,
 }
 
-/// How long a relay may stand still.
+/// How long a relay may be idle.
 #[derive(Clone, Copy, Debug)]
 pub struct IdleTimeouts {
     /// While both directions are open.
@@ -113,7 +113,7 @@ impl<P: Copy> Relay<P> {
     ///
     /// # Errors
     ///
-    /// The relay stood still for longer than `timeouts` allow.
+    /// The relay was idle for longer than `timeouts` allow.
     pub fn check(&self, now: Instant, timeouts: IdleTimeouts) -> Result<Instant, CloseReason> {
         let (allowed, reason) = if self.halves.iter().any(Half::is_finished) {
             (timeouts.half_closed.min(timeouts.idle), CloseReason::HalfClosedTimeout)

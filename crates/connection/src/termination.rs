@@ -1,8 +1,8 @@
-//! The two letters that say how a connection ended, as those who know HAProxy's log read them.
+//! The two letters that say how a connection ended, as in HAProxy's log.
 //!
-//! The first letter says who or what ended it, the second how far it was: the letters and their meaning are those of "Session state at
-//! disconnection" in HAProxy's manual, as far as they mean something without HTTP. A [`CloseReason`] says more than the first letter
-//! and nothing of the second; [`Termination::of`] puts both together.
+//! The first letter says what ended it, the second how far it was: the letters and their meaning are those of "Session
+//! state at disconnection" in HAProxy's manual, as far as they apply without HTTP. A [`CloseReason`] is finer than the
+//! first letter and does not contain the second; [`Termination::of`] combines both.
 
 use crate::close_reason::CloseReason;
 use crate::relay::Direction;
@@ -10,11 +10,11 @@ use crate::relay::Direction;
 /// How far a connection was when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The client was accepted, and had no place yet.
+    /// The client was accepted, and had no permit yet.
     Accepted,
-    /// It waited for a primary, or for a place at a backend.
+    /// It waited for a primary, or for a permit of a backend.
     Waiting,
-    /// It was being connected, or there was nobody to connect it to.
+    /// It was being connected, or there was no backend to connect it to.
     Connecting,
     /// It was relayed.
     Relaying {
@@ -56,14 +56,14 @@ pub struct Termination {
     pub code: &'static str,
     /// What happened.
     pub text: &'static str,
-    /// What to look at, for whoever did not expect it.
+    /// What to check if the end is unexpected.
     pub check: &'static str,
 }
 
 impl Termination {
     /// The one of a connection that ended for this reason, this far.
     pub fn of(reason: CloseReason, stage: Stage) -> &'static Self {
-        let code = [cause(reason, stage), place(reason, stage)];
+        let code = [cause(reason, stage), position(reason, stage)];
         let found = Self::ALL.iter().find(|termination| termination.code.as_bytes() == code);
         found.expect("a test tries every reason at every stage")
     }
@@ -79,28 +79,29 @@ impl Termination {
         Self::ALL.iter().filter(move |termination| is_of(termination.code))
     }
 
-    /// All of them, by who ended the connection and then by how far it was.
+    /// All of them, by what ended the connection and then by how far it was.
     pub const ALL: &[Self] = &[
         row(
             "--",
-            "Both sides finished, and all they sent was delivered.",
-            "Nothing: this is how it should be.",
+            "Both sides finished, and everything they sent was delivered.",
+            "Nothing: this is the normal end.",
         ),
         row(
             "CQ",
-            "The client gave up while it waited for a primary or for a place at a backend.",
-            "Whether clients wait for too long: `rondel backends`, `max_connections` and `queue`, or why there is no primary.",
+            "The client left while it was held or queued.",
+            "Whether clients wait too long: `rondel backends`, `max_connections` and `queue`, or why there \
+             is no primary.",
         ),
         row(
             "CC",
-            "The client gave up while it was being connected to a backend.",
+            "The client left while its backend was being connected.",
             "Whether backends are slow to accept: the connect times of the pool, and `connect_timeout`.",
         ),
         row(
             "CD",
-            "The client reset the connection, or vanished, while data went on.",
-            "The client and the way to it; many clients, among them probes and browsers, end connections by a reset. So do ordinary ends \
-             of PostgreSQL over TLS, when the server says goodbye to a client that has closed.",
+            "The client reset the connection, or vanished, during data transfer.",
+            "The client and the network path; many clients, among them probes and browsers, end \
+             connections by a reset. This is also an ordinary end of PostgreSQL over TLS.",
         ),
         row(
             "CL",
@@ -110,92 +111,104 @@ impl Termination {
         row(
             "SC",
             "No backend took the connection: they refused, could not be reached, or none was available.",
-            "Whether the backends listen and can be reached from here, and what `rondel backends` says of them.",
+            "Whether the backends listen and can be reached from this host, and their state in `rondel \
+             backends`.",
         ),
         row(
             "SD",
-            "The backend reset the connection, or vanished, while data went on.",
-            "The backend's own log: a crash, a restart, a limit or a timeout of its own. Where it has none of that, it is an ordinary \
-             end: a server that closes before it has read all resets, as PostgreSQL does over TLS.",
+            "The backend reset the connection, or vanished, during data transfer.",
+            "The log of the backend: a crash, a restart, a limit or a timeout. Without these it is an \
+             ordinary end: a server that closes before it has read everything resets, as PostgreSQL does \
+             over TLS.",
         ),
         row(
             "SL",
-            "The backend had finished, and reset the connection, or vanished, while the client went on.",
+            "The backend had finished, and then reset the connection, or vanished, while the client still \
+             sent.",
             "Whether the backend closes without reading all that clients send; PostgreSQL does so over TLS.",
         ),
         row(
             "sC",
             "The backend did not answer within `connect_timeout`.",
-            "A firewall that drops, a host that is gone, or a backend whose queue of connections is full.",
+            "A firewall that drops, a host that is down, or a backend whose queue of connections is full.",
         ),
         row(
             "sD",
-            "It was the backend's turn, and it said nothing for as long as a connection may stand still.",
-            "Whether the backend hangs, or needs longer than `idle_timeout` or `half_closed_timeout` for an answer.",
+            "The backend had to answer, and the connection made no progress for `idle_timeout` or \
+             `half_closed_timeout`.",
+            "Whether the backend hangs, or needs longer than `idle_timeout` or `half_closed_timeout` for \
+             an answer.",
         ),
         row(
             "cD",
-            "It was the client's turn, and it said nothing for `idle_timeout`.",
-            "Whether clients keep idle connections for longer than `idle_timeout`; keepalive on their side helps.",
+            "The client had to send, and the connection made no progress for `idle_timeout`.",
+            "Whether clients keep idle connections for longer than `idle_timeout`; keepalive on their side \
+             helps.",
         ),
         row(
             "cL",
-            "The backend had finished, and the client did not for as long as a half-closed connection may stand still.",
+            "The backend had finished, and the client made no progress for `half_closed_timeout`.",
             "Whether clients close once they have their answer; and `half_closed_timeout`.",
         ),
         row(
             "sQ",
-            "The client waited for a primary or for a place at a backend for as long as one may.",
-            "For places: the backends' `max_connections`, and how long they take. For a primary: `rondel backends`, and `hold`.",
+            "The client was held or queued for as long as the limit allows.",
+            "Queued: `max_connections` of the backends, and how long they take. Held: `rondel backends`, \
+             and `hold`.",
         ),
         row(
             "PQ",
-            "As many clients waited for a primary or for a place at a backend as may.",
-            "As for sQ; and whether `queue.size` or `hold.connections` are meant to be so small.",
+            "The client was rejected, because the hold or the queue was full.",
+            "As for `sQ`, and whether `queue.size` or `hold.connections` is too small.",
         ),
         row(
             "RC",
-            "A descriptor, memory, or the address or a port to connect from was missing here, and the client was turned away.",
-            "The limit of open files (`LimitNOFILE=`), `ip_local_port_range`, and memory. It should not happen.",
+            "This host had no file descriptor, memory, source address or source port for it, and the \
+             client was reset.",
+            "The limit of open files (`LimitNOFILE=`), `ip_local_port_range`, and memory. It should not \
+             happen.",
         ),
         row(
             "KQ",
-            "An operator ended it while the client waited: by the end of the process, by a reload, or by name.",
-            "Who did what, in the log; `drain_timeout` and `on_remove_timeout` are how long clients have.",
+            "An operator ended it while the client was held or queued: by a drain, by a reload, or by \
+             `rondel close`.",
+            "The command in the log; `drain_timeout` and `on_remove_timeout` bound the time of clients.",
         ),
-        row("KC", "Likewise, while the client was being connected.", "As for KQ."),
+        row("KC", "The same, while its backend was being connected.", "As for `KQ`."),
         row(
             "KD",
-            "Likewise, while data went on: the time that a drain or a reload gives had passed, or none was given.",
-            "As for KQ; and whether those times are long enough for what clients do.",
+            "The same, during data transfer: the time that a drain or a reload gives was over, or none was \
+             given.",
+            "As for `KQ`, and whether those times are long enough for what clients do.",
         ),
         row(
             "KL",
-            "Likewise, after the backend had finished, and the client had not.",
-            "As for KD; and whether clients close once they have their answer.",
+            "The same, after the backend had finished and before the client had.",
+            "As for `KD`, and whether clients close once they have their answer.",
         ),
         row(
             "DC",
-            "The backend went down, or was the primary no longer, while the client was being connected, and nobody else could take it.",
-            "Why: `rondel backends` and the log have what its probe said.",
+            "The backend went down, or lost the role of the primary, while it was being connected, and \
+             there was no other.",
+            "The error of its probe, in `rondel backends` and the log.",
         ),
         row(
             "DD",
-            "The backend went down, or was the primary no longer, and the pool closes connections then.",
-            "Why: `rondel backends` and the log have what its probe said. `on_down` and `on_role_loss` say what is closed.",
+            "The backend went down, or lost the role of the primary, and the pool closes connections then.",
+            "The error of its probe, in `rondel backends` and the log; `on_down` and `on_role_loss`.",
         ),
-        row("DL", "Likewise, after the backend had finished.", "As for DD."),
+        row("DL", "The same, after the backend had finished.", "As for `DD`."),
         row(
             "UC",
-            "The backend's tier stopped serving while the client was being connected, and nobody else could take it.",
+            "The tier of the backend stopped serving while it was being connected, and there was no other.",
             "Whether it should have: `min_active` and `failback`.",
         ),
         row(
             "UD",
-            "The backend's tier serves no longer, and the pool closes connections then.",
+            "The tier of the backend stopped serving, and the pool closes connections then.",
             "Whether it should: `min_active`, `failback` and `on_demotion`.",
         ),
-        row("UL", "Likewise, after the backend had finished.", "As for UD."),
+        row("UL", "The same, after the backend had finished.", "As for `UD`."),
     ];
 }
 
@@ -203,7 +216,7 @@ const fn row(code: &'static str, text: &'static str, check: &'static str) -> Ter
     Termination { code, text, check }
 }
 
-/// Who or what ended it.
+/// What ended it.
 fn cause(reason: CloseReason, stage: Stage) -> u8 {
     match reason {
         CloseReason::Done => b'-',
@@ -230,7 +243,7 @@ fn cause(reason: CloseReason, stage: Stage) -> u8 {
     }
 }
 
-/// Whether the backend is who should have gone on.
+/// Whether it was the backend that should have gone on.
 fn is_turn_of_backend(stage: Stage) -> bool {
     match stage {
         Stage::Accepted | Stage::Waiting | Stage::Connecting => false,
@@ -240,8 +253,8 @@ fn is_turn_of_backend(stage: Stage) -> bool {
 }
 
 /// How far it was.
-fn place(reason: CloseReason, stage: Stage) -> u8 {
-    let place = match stage {
+fn position(reason: CloseReason, stage: Stage) -> u8 {
+    let position = match stage {
         Stage::Accepted | Stage::Waiting => b'Q',
         Stage::Connecting => b'C',
         Stage::Relaying { finished: Some(Direction::ToClient), .. } => b'L',
@@ -250,7 +263,7 @@ fn place(reason: CloseReason, stage: Stage) -> u8 {
     let relayed = matches!(stage, Stage::Relaying { .. });
     match reason {
         CloseReason::Done => b'-',
-        // Wherever the client stood when the last attempt had failed, or nobody could be tried.
+        // Wherever the client was when the last attempt had failed, or none could be made.
         CloseReason::ConnectRefused
         | CloseReason::ConnectTimedOut
         | CloseReason::ConnectUnreachable
@@ -263,7 +276,7 @@ fn place(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::HoldFull
         | CloseReason::QueueFull
         | CloseReason::QueueTimedOut => b'Q',
-        // An attempt that was severed, with nobody to go to instead.
+        // An attempt that was evicted, without a backend to try instead.
         CloseReason::BackendDown | CloseReason::Demoted | CloseReason::RoleLost if !relayed => b'C',
         CloseReason::ClientReset
         | CloseReason::ClientLost
@@ -277,6 +290,6 @@ fn place(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::RoleLost
         | CloseReason::Removed
         | CloseReason::BackendDrained
-        | CloseReason::ClosedByOperator => place,
+        | CloseReason::ClosedByOperator => position,
     }
 }

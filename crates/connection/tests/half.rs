@@ -33,7 +33,8 @@ proptest! {
     }
 }
 
-/// In the long lane, a thousand times as many. What failed once is kept in `half.proptest-regressions`, and tried first.
+/// In the long lane, a thousand times as many. What failed once is kept in `half.proptest-regressions`, and tried
+/// first.
 fn cases() -> u32 {
     if std::env::var_os("RONDEL_LONG").is_some() { 2_000_000 } else { 2000 }
 }
@@ -63,7 +64,7 @@ fn one_that_calms_down_is_copied_again() {
 }
 
 #[test]
-fn one_that_stands_still_gives_its_pipe_back() {
+fn an_idle_one_gives_its_pipe_back() {
     let (mut half, chunks) = splicing();
     assert_eq!(half.next(&chunks), Some(Next::Fill(PIPE, CAPACITY)));
     half.on_filled(Spliced::Blocked);
@@ -92,7 +93,7 @@ fn a_full_output_stops_the_filling() {
 }
 
 #[test]
-fn a_reader_that_stands_still_stops_the_receiving() {
+fn a_reader_that_stops_stops_the_receiving() {
     let mut half = Half::<u8>::default();
     let mut chunks = Chunks::new(BUFFERS.into());
     assert_eq!(half.next(&chunks), Some(Next::Receive { first: true }));
@@ -107,7 +108,7 @@ fn a_reader_that_stands_still_stops_the_receiving() {
     assert_eq!(half.next(&chunks), Some(Next::StopReceive));
     assert_eq!(half.next(&chunks), None, "asked once");
     half.on_stopped();
-    assert_eq!(half.next(&chunks), None, "nothing moves until the reader does");
+    assert_eq!(half.next(&chunks), None, "nothing moves until the reader reads");
     half.on_ready();
     for buffer in 0..8 {
         assert_eq!(
@@ -133,9 +134,9 @@ fn the_last_bytes_and_the_fin_go_together() {
     assert_eq!(half.next(&chunks), None);
 }
 
-/// Readers that stand still must not take the buffers of those that do not.
+/// Readers that stop must not take the buffers of those that do not.
 #[test]
-fn while_buffers_are_short_who_has_some_queued_gets_no_more() {
+fn while_buffers_are_short_a_half_with_some_queued_gets_no_more() {
     let mut chunks = Chunks::new(4);
     let (mut stuck, mut other) = (Half::<u8>::default(), Half::<u8>::default());
     assert_eq!(stuck.next(&chunks), Some(Next::Receive { first: true }));
@@ -149,7 +150,7 @@ fn while_buffers_are_short_who_has_some_queued_gets_no_more() {
     assert_eq!(stuck.next(&chunks), Some(Next::StopReceive));
     stuck.on_stopped();
     assert_eq!(stuck.next(&chunks), None);
-    // Another one receives and sends all the same.
+    // Another one receives and sends.
     assert_eq!(other.next(&chunks), Some(Next::Receive { first: true }));
     other.on_received(&mut chunks, 3, 1, false, true);
     assert_eq!(other.next(&chunks), Some(send(3, false)));
@@ -177,7 +178,7 @@ fn splicing() -> (Half<u8>, Chunks) {
 
 /// A kernel with one input and one output, driven by chance.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "a kernel's state is many small facts")]
+#[expect(clippy::struct_excessive_bools, reason = "a kernel's state is many small things")]
 struct World {
     half: Half<u8>,
     chunks: Chunks,
@@ -375,7 +376,7 @@ impl World {
         self.free.extend(sent);
     }
 
-    /// Ends a wait: the socket is ready, or the half stood still for so long that the wait is cancelled.
+    /// Ends a wait: the socket is ready, or the half was idle for so long that the wait is cancelled.
     fn become_ready(&mut self) {
         if !self.waiting {
             return;

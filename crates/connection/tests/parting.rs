@@ -1,9 +1,9 @@
-//! How each side is let go, for every reason to end.
+//! How the socket of each side ends, for every reason to end.
 
 use connection::{CloseReason, Direction, Parting};
 
-/// By reason: how the client and the backend are let go that were handed everything and the FIN; and those that were
-/// handed a part.
+/// By reason: how the sockets of the client and the backend end that were handed everything and the FIN; and those
+/// that were handed a part.
 const TABLE: &[(CloseReason, [&str; 2], [&str; 2])] = &[
     (CloseReason::Done, ["close", "close"], ["close", "close"]),
     (CloseReason::ClientReset, ["close", "close"], ["reset", "reset"]),

@@ -1,8 +1,6 @@
-//! Every end has its reason and its two letters, and README.md tells them.
+//! Every end has its reason and its two letters.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use connection::{CloseReason, Direction, Stage, Termination};
 
@@ -15,7 +13,7 @@ fn every_reason_has_a_code_at_every_stage_and_no_code_is_idle() {
 }
 
 #[test]
-fn who_is_silent_is_named() {
+fn the_silent_side_is_named() {
     let relaying = |last, finished| Stage::Relaying { last, finished };
     let (backend, client) = (Direction::ToBackend, Direction::ToClient);
     for (reason, stage, code) in [
@@ -32,26 +30,6 @@ fn who_is_silent_is_named() {
     ] {
         assert_eq!(Termination::of(reason, stage).code, code, "{reason:?} {stage:?}");
     }
-}
-
-#[test]
-fn the_readme_has_the_tables() {
-    let of_code = |code: &str| {
-        let reasons = CloseReason::ALL.into_iter().filter(|reason| codes(*reason).contains(code));
-        reasons.map(|reason| format!("`{}`", reason.name())).collect::<Vec<_>>().join(", ")
-    };
-    let row = |row: &Termination| format!("| `{}` | {} | {} |", row.code, row.text, of_code(row.code));
-    check_readme("| code | meaning | reason |", &Termination::ALL.iter().map(row).collect::<Vec<_>>());
-    let row = |reason: CloseReason| format!("| `{}` | {} |", reason.name(), reason.meaning());
-    check_readme("| reason | meaning |", &CloseReason::ALL.map(row));
-}
-
-#[track_caller]
-fn check_readme(head: &str, rows: &[String]) {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
-    let after = readme.lines().skip_while(|line| *line != head).skip(2);
-    let listed: Vec<_> = after.take_while(|line| line.starts_with('|')).collect();
-    assert_eq!(listed, rows, "below {head}, README.md is to have these rows:\n{}", rows.join("\n"));
 }
 
 /// The codes of a reason.

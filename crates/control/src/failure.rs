@@ -50,10 +50,11 @@ impl fmt::Display for Failure {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Bind(error) => error.fmt(f),
-            Self::Admin(ListenError { place, error }) => {
-                let cure = place.parse().ok().and_then(|address| bind_cure(address, error));
-                let cure = cure.unwrap_or_else(|| "choose another place in `admin`, or say `off`".to_owned());
-                write!(f, "admin: cannot listen at {place}: {error}\n  {cure}")
+            Self::Admin(ListenError { endpoint, error }) => {
+                let cure = endpoint.parse().ok().and_then(|address| bind_cure(address, error));
+                let cure =
+                    cure.unwrap_or_else(|| "choose another path in `admin`, or set it to `off`".to_owned());
+                write!(f, "admin: cannot listen on {endpoint}: {error}\n  {cure}")
             }
             Self::AccessLog(error) => error.fmt(f),
             Self::Own(what) => write!(f, "{what}\n  write the address of the server that is meant"),
@@ -106,7 +107,7 @@ mod tests {
         check(
             &bind("web", libc_errno::ADDRINUSE),
             "listener web: cannot listen on 10.0.0.1:80: Address already in use (os error 98)\n  \
-             another process listens there, perhaps another rondel; `ss -ltnp 'sport = :80'` names it",
+             another process listens on it, possibly another rondel; `ss -ltnp 'sport = :80'` shows which",
             4,
         );
         check(
@@ -120,7 +121,7 @@ mod tests {
         check(
             &bind("web", libc_errno::ADDRNOTAVAIL),
             "listener web: cannot listen on 10.0.0.1:80: Cannot assign requested address (os error 99)\n  \
-             this host does not hold the address (`ip address` shows those it does); \
+             this host does not have the address (`ip address` lists those it has); \
              if it comes later, say `freebind: true` at the listener",
             4,
         );
@@ -136,7 +137,7 @@ mod tests {
         check(
             &held,
             "listener web: cannot listen on 10.0.0.1:80: Address already in use (os error 98)\n  \
-             `admin.http` of this process, 0.0.0.0:80, has it: choose another address",
+             `admin.http` of this process, 0.0.0.0:80, uses it: choose another address",
             4,
         );
         let no_ipv6 = |address: &str| {
@@ -144,18 +145,16 @@ mod tests {
             let error = io::Error::from_raw_os_error(libc_errno::AFNOSUPPORT);
             Failure::Bind(BindError { listener: "web".to_owned(), address, error, holder: None }).to_string()
         };
-        assert!(
-            no_ipv6("[::]:80").contains("write `:80` for every address that the host has, or `0.0.0.0:80`")
-        );
-        assert!(no_ipv6("[::1]:80").ends_with("or write an IPv4 address"));
+        assert!(no_ipv6("[::]:80").contains("use `:80` for every address of the host, or `0.0.0.0:80`"));
+        assert!(no_ipv6("[::1]:80").ends_with("or use an IPv4 address"));
         check(
             &Failure::Admin(ListenError {
-                place: "[::]:9907".to_owned(),
+                endpoint: "[::]:9907".to_owned(),
                 error: io::Error::from_raw_os_error(libc_errno::AFNOSUPPORT),
             }),
-            "admin: cannot listen at [::]:9907: Address family not supported by protocol (os error 97)\n  \
-             let the process use IPv6: `RestrictAddressFamilies=` in the unit has AF_INET6, and the kernel runs without \
-             `ipv6.disable=1`; or write `:9907` for every address that the host has, or `0.0.0.0:9907`",
+            "admin: cannot listen on [::]:9907: Address family not supported by protocol (os error 97)\n  \
+             enable IPv6 for the process: add AF_INET6 to `RestrictAddressFamilies=` in the unit, and boot the kernel \
+             without `ipv6.disable=1`; or use `:9907` for every address of the host, or `0.0.0.0:9907`",
             4,
         );
         check(
@@ -170,7 +169,8 @@ mod tests {
                 error: io::Error::from_raw_os_error(libc_errno::ACCES),
             }),
             "access_log: /var/log/rondel/access.log: Permission denied (os error 13)\n  \
-             let the user of the process write there, as `LogsDirectory=rondel` in a systemd unit does for /var/log/rondel",
+             give the user of the process write permission, as `LogsDirectory=rondel` in a systemd unit does for \
+             /var/log/rondel",
             4,
         );
         check(&Failure::Runtime("no memory".to_owned()), "no memory", 1);

@@ -12,10 +12,11 @@
 //! One read is under way at most. Requests that come while one is count as one, and get a read of their own, because the file may
 //! have changed since.
 
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io};
 
 use access_log::{OpenError, Prepared};
 use api::Answer;

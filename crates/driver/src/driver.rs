@@ -64,7 +64,7 @@ pub trait Driver {
     /// is not connected at all.
     fn confirm_connect(&mut self, socket: Fd, options: &ConnectOptions) -> Result<(), Errno>;
 
-    /// The address that the other end of a connected socket has; none if the connection is gone already.
+    /// The address that the other end of a connected socket has; none if the connection has ended already.
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr>;
 
     /// How long ago the kernel last sent bytes to the peer: it holds what it was given until the peer has room, so a
@@ -75,15 +75,15 @@ pub trait Driver {
     /// Why the connection failed, if it did and no other call has told yet.
     fn failure(&mut self, socket: Fd) -> Option<Errno>;
 
-    /// Has the kernel find out when the peer of a connected socket is gone. It counts from the last that was
+    /// Has the kernel find out when the peer of a connected socket is lost. It counts from the last that was
     /// heard of the peer, not from this call.
     fn keep_alive(&mut self, socket: Fd, keepalive: SocketKeepalive);
 
     /// Sends the ACK that [`ConnectOptions::hold_ack`] holds back, if it was not yet sent.
     fn release_ack(&mut self, socket: Fd);
 
-    /// Sends bytes, as many as the socket takes now. `more` says that more is sent at once, or the FIN: the kernel may wait
-    /// for it, to send both in one segment (`MSG_MORE`).
+    /// Sends bytes, as many as the socket takes now. `more` says that more is sent at once, or the FIN: the kernel
+    /// may wait for it, to send both in one segment (`MSG_MORE`).
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ pub trait Driver {
     ///
     /// # Errors
     ///
-    /// `ENOTCONN`: the connection is gone already.
+    /// `ENOTCONN`: the connection has ended already.
     fn shutdown_write(&mut self, socket: Fd) -> Result<(), Errno>;
 
     /// Makes [`close`](Self::close) reset the connection instead of finishing it (`SO_LINGER` with 0).
@@ -152,7 +152,7 @@ pub enum Op {
     Connect {
         /// From [`Driver::open`].
         socket: Fd,
-        /// Whom to.
+        /// The address to connect to.
         to: SocketAddr,
     },
     /// Receives into buffers of the driver's, one completion each, until the stream ends, fails, is cancelled,
@@ -183,12 +183,12 @@ pub enum Op {
     /// Cancels the operation with this token; it still completes, with `ECANCELED` or what it had come to. For a
     /// `PollWritable` or a `PollReset`, there is `CancelAll`.
     Cancel {
-        /// Whose.
+        /// Of the operation.
         target: Token,
     },
     /// Cancels every operation on a descriptor; each still completes.
     CancelAll {
-        /// Whose.
+        /// The descriptor.
         fd: Fd,
     },
 }
@@ -246,7 +246,7 @@ impl Token {
     }
 }
 
-/// A descriptor, by number: owned by whoever got it from the driver, until [`Driver::close`].
+/// A descriptor, by number: owned by the caller that got it from the driver, until [`Driver::close`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fd(pub i32);
 

@@ -56,9 +56,10 @@ impl ListenGroup {
         address_of(self.get(0))
     }
 
-    /// Stops listening for good, even while a worker still holds the sockets: a worker keeps a listener for as long as one of its
-    /// connections lives. The kernel resets clients that are not accepted yet and refuses later ones, so that they go elsewhere
-    /// instead of waiting in a queue that no worker serves. Sockets of another owner keep listening.
+    /// Stops listening permanently, even while a worker still holds the sockets: a worker keeps a listener for as long
+    /// as one of its connections lives. The kernel resets clients that are not accepted yet and refuses later ones,
+    /// so that they go elsewhere instead of waiting in a queue that no worker serves. Sockets of another owner keep
+    /// listening.
     pub fn stop(&self) {
         match self.owner {
             Owner::Process => {

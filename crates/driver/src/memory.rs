@@ -1,11 +1,12 @@
 //! How the C library's allocator gives memory back to the kernel.
 
-/// Has each large piece of memory given back to the kernel as soon as it is freed, mallopt(3). To be called once, before the first
-/// thread starts.
+/// Has each large piece of memory given back to the kernel as soon as it is freed, mallopt(3). To be called once,
+/// before the first thread starts.
 ///
-/// By itself, glibc raises what it calls large with each large piece that is freed, up to 32 MiB. Then answers of some
-/// megabytes, for readers that are slow, come from a heap that does not shrink any more. The data plane asks for no memory
-/// per chunk, so it pays nothing for this. Allocators of other C libraries have a fixed limit, and are left as they are.
+/// By itself, glibc raises what it calls large with each large piece that is freed, up to 32 MiB. Then answers of
+/// some megabytes, for readers that are slow, come from a heap that does not shrink any more. The data plane asks
+/// for no memory per chunk, so it pays nothing for this. Allocators of other C libraries have a fixed limit, and
+/// are left as they are.
 pub fn give_back_large_memory() {
     #[cfg(target_env = "gnu")]
     {

@@ -44,8 +44,8 @@ pub struct ConnectOptions {
     pub to: SocketAddr,
     /// The address to connect from; none lets the kernel choose.
     pub source: Option<IpAddr>,
-    /// Whether the last ACK of the handshake waits for the first bytes sent, or for [`Driver::release_ack`](crate::Driver::release_ack); the kernel
-    /// waits 200 ms at most.
+    /// Whether the last ACK of the handshake waits for the first bytes sent, or for
+    /// [`Driver::release_ack`](crate::Driver::release_ack); the kernel waits 200 ms at most.
     pub hold_ack: bool,
 }
 
@@ -56,8 +56,8 @@ pub struct ConnectOptions {
 ///
 /// # Errors
 ///
-/// What socket(2), setsockopt(2), bind(2) or listen(2) say: most often `EADDRINUSE`, `EADDRNOTAVAIL` (an address that this
-/// host does not hold) or `EACCES` (a port below `net.ipv4.ip_unprivileged_port_start`).
+/// What socket(2), setsockopt(2), bind(2) or listen(2) say: most often `EADDRINUSE`, `EADDRNOTAVAIL` (an address
+/// that this host does not hold) or `EACCES` (a port below `net.ipv4.ip_unprivileged_port_start`).
 pub fn listen(options: ListenOptions) -> io::Result<OwnedFd> {
     let domain = Domain::for_address(options.address);
     let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
@@ -121,9 +121,9 @@ pub(crate) fn confirm(fd: BorrowedFd<'_>, options: &ConnectOptions) -> Result<()
     Err(Errno::CONNREFUSED)
 }
 
-/// Whether a connected socket is its own peer: where nothing listens at an address of this host, the kernel may pick the very
-/// port that is connected to for the socket's own, which is a simultaneous open to TCP. `peer` is the address of its peer;
-/// addresses of IPv6 are compared without scope and flow.
+/// Whether a connected socket is its own peer: where nothing listens at an address of this host, the kernel may
+/// pick the very port that is connected to for the socket's own, which is a simultaneous open to TCP. `peer` is the
+/// address of its peer; addresses of IPv6 are compared without scope and flow.
 ///
 /// # Errors
 ///
@@ -136,14 +136,14 @@ pub fn is_its_own_peer(socket: impl AsFd, peer: SocketAddr) -> io::Result<bool> 
 
 /// Whether a socket whose connect succeeded, so the kernel says, was connected, now that it has no peer.
 ///
-/// An ICMP error that comes while the SYN is on its way out, as from a local firewall, wakes the connect of io_uring; it
-/// finds the error nowhere, and succeeds (seen on Linux 6.18), while TCP goes on repeating the SYN.
+/// An ICMP error that comes while the SYN is on its way out, as from a local firewall, wakes the connect of
+/// io_uring; it finds the error nowhere, and succeeds (seen on Linux 6.18), while TCP goes on repeating the SYN.
 fn confirm_without_peer(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut polled = [PollFd::new(&socket, PollFlags::empty())];
     let ended =
         poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().contains(PollFlags::HUP);
     if ended {
-        // It was connected and has ended already; whoever reads from it hears how.
+        // It was connected and has ended already; a receive tells how.
         return Ok(());
     }
     socket_error(socket)?.and(Err(Errno::HOSTUNREACH))

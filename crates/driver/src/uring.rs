@@ -28,7 +28,7 @@ pub use self::buffers::{BUFFER_BYTES, BUFFERS_MIN};
 /// (`IORING_SETUP_SINGLE_ISSUER`).
 pub struct Uring {
     io: IoUring,
-    // After `io`: fields drop in order, and the kernel may write here until the ring is gone.
+    // After `io`: fields drop in order, and the kernel may write here until the ring is dropped.
     buffers: Buffers,
     /// Addresses of the connects that are queued, in order; the kernel copies each when it takes the entry.
     addresses: Vec<SockAddr>,
@@ -61,10 +61,10 @@ const OURS: u64 = 1 << 63;
 /// The user data of the poll on the waker.
 const WAKE: u64 = u64::MAX;
 
-/// The user data of what nobody waits for.
+/// The user data of operations whose completion is ignored.
 const IGNORED: u64 = u64::MAX - 1;
 
-/// What ends an edge-triggered poll. One that does not ask for `POLLOUT` is not told of it.
+/// What ends an edge-triggered poll. One that does not ask for `POLLOUT` does not see it.
 const POLLED: u32 = (libc::POLLOUT | libc::POLLERR | libc::POLLHUP) as u32;
 
 /// What every poll asks for, asked or not: `POLLERR`, `POLLHUP`, and a peer's FIN.
@@ -115,7 +115,7 @@ impl Uring {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         rustix::io::write(&theirs, b"probe")?;
         let socket = Fd(ours.into_raw_fd());
-        // SAFETY: the number was taken out of its owner in the line above, and is owned once more from here.
+        // SAFETY: the number was taken out of its owner in the line above, and is owned again from here.
         let _ours = unsafe { OwnedFd::from_raw_fd(socket.0) };
         self.submit(Op::Receive { socket, limit: 64 * 1024, later: false }, Token::new(0, 0, 0));
         drop(theirs);
@@ -215,7 +215,7 @@ impl Driver for Uring {
             // Once the peer has sent its FIN, a one-shot poll would answer at once, writable or not. A multishot
             // one is edge-triggered: after that first answer it waits for the next event. `wait` ends it.
             Op::PollWritable { socket } => return self.poll_edges(socket, libc::POLLOUT as u32, token),
-            // Likewise: the peer may have sent its FIN, and be reset later.
+            // Edge-triggered, too: the peer may have sent its FIN, and be reset later.
             Op::PollReset { socket } => return self.poll_edges(socket, NOTHING_MORE, token),
             Op::Cancel { target } => {
                 opcode::AsyncCancel2::new(CancelBuilder::user_data(target.to_bits())).build()

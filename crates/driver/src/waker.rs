@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 pub struct Waker(OwnedFd);
 
 impl Waker {
-    /// A waker nobody waits on yet.
+    /// A waker that no thread polls yet.
     ///
     /// # Errors
     ///
@@ -19,14 +19,15 @@ impl Waker {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Ends the present wait of whoever polls it, or the next one. Never blocks; several calls may count as one.
+    /// Ends the present wait of the thread that polls it, or the next one. Never blocks; several calls may count as
+    /// one.
     pub fn wake(&self) {
         // `EAGAIN` means that the counter is full: the worker is awake already.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Makes the next wait sleep again, and says whether it would not have. What was to be seen must be looked at after
-    /// this, not before. It is for whoever polls.
+    /// Makes the next wait sleep again, and says whether it would not have. What was to be seen must be read
+    /// after this, not before. It is for the thread that polls.
     pub fn clear(&self) -> bool {
         // `EAGAIN` means that there was nothing to clear.
         rustix::io::read(&self.0, &mut [0; 8]).is_ok()

@@ -1,30 +1,30 @@
-//! What a probe brought home: an answer, or why there is none.
+//! The result of a probe: an answer, or why there is none.
 
 use std::time::{Duration, Instant};
 use std::{error, fmt, io};
 
 use tokio_rustls::rustls;
 
-/// What a server that is well said.
+/// The answer of a healthy server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The role it says it has; none where the probe does not ask.
+    /// The role it reports; none if the probe does not ask for it.
     pub role: Option<Role>,
 }
 
-/// What a server says it is to the others of its group.
+/// The role that a server reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It takes writes.
+    /// It accepts writes.
     Primary(Claim),
-    /// It follows a primary and takes reads.
+    /// It follows a primary and serves reads.
     Replica(Progress),
-    /// Neither, on its own word: read-only and following nobody, never synchronised, a sentinel.
+    /// Neither: it is read-only without following a server, was never synchronised, or is a sentinel.
     Neither,
 }
 
 impl Role {
-    /// One word for logs and counters.
+    /// One word for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Primary(_) => "primary",
@@ -34,88 +34,89 @@ impl Role {
     }
 }
 
-/// What a primary bases its claim on.
+/// The evidence for a primary's claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
-    /// Tells a newer primary from an older one, where the server says so.
+    /// Distinguishes a newer primary from an older one, if the server reports it.
     pub history: Option<History>,
-    /// How far it has written, in bytes of its log, where the server says so.
+    /// The bytes of log it has written, if the server reports them.
     pub position: Option<u64>,
 }
 
-/// Where a primary's data came from. Two of different kinds say nothing of each other.
+/// The origin of a primary's data. Histories of different kinds cannot be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum History {
-    /// PostgreSQL: each promotion begins the next timeline.
+    /// PostgreSQL: each promotion starts the next timeline.
     Timeline {
-        /// The number of the database system; others cannot be compared.
+        /// The system identifier; different systems cannot be compared.
         system: u64,
-        /// The timeline, 1 and up.
+        /// The timeline, starting at 1.
         timeline: u32,
     },
-    /// Redis: each promotion begins a history with another name.
+    /// Redis: each promotion starts a history with a new ID.
     Replication {
-        /// The name of its history.
+        /// The ID of its history.
         id: String,
-        /// The history that it continues, if it was a replica once.
+        /// The ID of the history that it continues, if it was a replica before.
         continued: Option<String>,
-        /// How far it is in it, in bytes.
+        /// Its offset in the history, in bytes.
         offset: u64,
     },
-    /// MySQL: whether it is itself set up to follow another server, as a replica is that nobody made read-only.
+    /// MySQL: whether it is itself configured to follow another server, as a replica is that was not made
+    /// read-only.
     Source {
-        /// Whether it is.
+        /// Whether it is configured so.
         follows: bool,
     },
 }
 
-/// How far a replica is.
+/// The progress of a replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// How far it has applied its primary's log, in bytes, where the server says so.
+    /// How much of its primary's log it has applied, in bytes, if the server reports it.
     pub position: Option<u64>,
-    /// How far it is behind, where the server says so.
+    /// Its lag, if the server reports it.
     pub lag: Option<Duration>,
 }
 
-/// When a server said something. It was so at some moment between the two.
+/// The period in which a server's answer was true at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
     /// When the probe began.
     pub asked: Instant,
-    /// When the probe had ended.
+    /// When the probe ended.
     pub answered: Instant,
 }
 
 /// Why a probe has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeError {
-    /// There was no answer in time.
+    /// The timeout expired.
     Timeout,
-    /// Nobody listens at the address.
+    /// The address refuses connections.
     Refused,
-    /// The network does not reach the address.
+    /// The address is unreachable.
     Unreachable(Text),
-    /// The server closed or reset the connection before it had answered.
+    /// The server closed or reset the connection before it answered.
     Closed,
-    /// The server answered something else than what is expected of one that is well.
+    /// The server gave an answer that a healthy server does not give.
     UnexpectedAnswer(Text),
-    /// The server says that it does not serve: it starts, loads, shuts down, or lets no client of this host in.
+    /// The server reports that it does not serve: it is starting, loading or shutting down, or it blocks this host.
     NotReady(Text),
-    /// What the server said is not the protocol, or is too long.
+    /// The answer violates the protocol or is too long.
     Protocol(Text),
-    /// TLS failed: the certificate, the name in it, or the handshake.
+    /// TLS failed: the certificate, its name, or the handshake.
     Tls(Text),
-    /// The server does not let the probe in, or not do what it has to.
+    /// The server rejects the login of the probe, or denies it a privilege that it needs.
     Authentication(Text),
-    /// The server has all the connections that it takes.
+    /// The server is at its connection limit.
     Overloaded(Text),
-    /// The probe could not be made, and the server was not even asked: no password, no port, no descriptor.
+    /// The probe failed on this host before it reached the server: no password, no port, no descriptor.
     Local(Text),
 }
 
 impl ProbeError {
-    /// One word for logs and counters.
+    /// One word for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -132,8 +133,8 @@ impl ProbeError {
         }
     }
 
-    /// Whether it counts against the server. If it does not, the verdict and the role stay what they were: a changed
-    /// password, a full server or a want of descriptors here must not take the servers away from all clients.
+    /// Whether it counts against the server. If it does not, the verdict and the role stay: a changed password, a
+    /// full server, or a lack of descriptors here must not take servers out of service.
     pub fn blames_server(&self) -> bool {
         match self {
             Self::Timeout
@@ -158,11 +159,11 @@ impl fmt::Display for ProbeError {
             Self::Closed => f.write_str("connection closed before the answer"),
             Self::UnexpectedAnswer(text) => write!(f, "unexpected answer: {text}"),
             Self::NotReady(text) => write!(f, "not ready: {text}"),
-            Self::Protocol(text) => write!(f, "not its protocol: {text}"),
+            Self::Protocol(text) => write!(f, "protocol error: {text}"),
             Self::Tls(text) => write!(f, "TLS: {text}"),
-            Self::Authentication(text) => write!(f, "the probe is not let in: {text}"),
-            Self::Overloaded(text) => write!(f, "no connection left: {text}"),
-            Self::Local(text) => write!(f, "the probe could not be made: {text}"),
+            Self::Authentication(text) => write!(f, "access denied: {text}"),
+            Self::Overloaded(text) => write!(f, "too many connections: {text}"),
+            Self::Local(text) => write!(f, "local error: {text}"),
         }
     }
 }
@@ -191,19 +192,20 @@ impl From<&io::Error> for ProbeError {
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::NotConnected
             | io::ErrorKind::UnexpectedEof => Self::Closed,
-            // The kernel said no: no port, no descriptor, no memory, a firewall of this host, a wrong source.
+            // The kernel refused: no port, no descriptor, no memory, a firewall of this host, or a wrong source
+            // address.
             _ if error.raw_os_error().is_some() => Self::Local(Text::new(error)),
             _ => Self::Protocol(Text::new(error)),
         }
     }
 }
 
-/// Words that may be another's: one line, printable, at most [`TEXT_CHARS_MAX`] characters.
+/// Text from another process: one line, printable, at most [`TEXT_CHARS_MAX`] characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(String);
 
 impl Text {
-    /// Takes what is said and leaves out what could harm a log.
+    /// Takes a text and removes what could break a log.
     pub fn new(said: impl fmt::Display) -> Self {
         let printable = |char: char| if char.is_control() { ' ' } else { char };
         Self(said.to_string().chars().take(TEXT_CHARS_MAX).map(printable).collect())
@@ -216,7 +218,7 @@ impl fmt::Display for Text {
     }
 }
 
-/// How much of what a server says is kept.
+/// The part of a server's text that is kept.
 pub const TEXT_CHARS_MAX: usize = 200;
 
 #[cfg(test)]
@@ -226,14 +228,14 @@ mod tests {
     use super::{ProbeError, TEXT_CHARS_MAX, Text};
 
     #[test]
-    fn a_server_cannot_write_lines_into_the_log() {
-        let text = Text::new("no\r\n2026-01-01 all is well\u{1b}[2J\0").to_string();
-        assert_eq!(text, "no  2026-01-01 all is well [2J ");
+    fn text_of_a_server_adds_no_lines_to_the_log() {
+        let text = Text::new("no\r\n2026-01-01 all is fine\u{1b}[2J\0").to_string();
+        assert_eq!(text, "no  2026-01-01 all is fine [2J ");
         assert_eq!(Text::new("\u{e9}".repeat(1000)).to_string().chars().count(), TEXT_CHARS_MAX);
     }
 
     #[test]
-    fn what_is_wrong_here_is_not_held_against_the_server() {
+    fn local_errors_do_not_count_against_the_server() {
         // EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM, EACCES, EPERM.
         for errno in [24, 23, 99, 105, 12, 13, 1] {
             let error = ProbeError::from(io::Error::from_raw_os_error(errno));

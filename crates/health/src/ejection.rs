@@ -1,26 +1,28 @@
-//! Puts aside backends that clients' connections fail to reach, for a while, until a probe passes.
+//! Ejects backends that clients fail to connect to, for a while or until a probe passes.
 //!
-//! It is for what probes have not seen yet. It counts connects alone, knows no verdicts, and reads no clock.
+//! It covers failures that probes have not detected yet. It counts only connection attempts, does not use verdicts,
+//! and reads no clock.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use config::Eject;
 
-/// What a pool has besides.
+/// The state of the rest of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// How many backends it has.
+    /// The number of backends.
     pub backends: usize,
     /// How many of them take connections: neither down nor ejected.
     pub available: usize,
 }
 
-/// Which backends of one pool are put aside. `K` names a backend.
+/// The ejected backends of one pool. `K` identifies a backend.
 #[derive(Clone, Debug)]
 pub struct Ejections<K> {
     limits: Eject,
-    /// Those that failed, or were put aside. Bound: the pool's backends, as long as those that leave it are forgotten.
+    /// Backends that failed or were ejected. Bound: the backends of the pool, as long as removed ones are
+    /// forgotten.
     records: BTreeMap<K, Record>,
 }
 
@@ -31,28 +33,28 @@ struct Record {
 
 #[derive(Clone, Copy, Debug)]
 struct Ejection {
-    /// How often in a row it was put aside, 1 and up.
+    /// The number of ejections in a row, starting at 1.
     times: u32,
     duration: Duration,
-    /// When it ends, or ended.
+    /// When it ends or ended.
     end: Instant,
-    /// Whether it is known that it has ended.
+    /// Whether its end has been reported.
     over: bool,
 }
 
 impl<K: Copy + Ord> Ejections<K> {
-    /// Nobody is put aside yet.
+    /// No backend is ejected.
     pub fn new(limits: Eject) -> Self {
         Self { limits, records: BTreeMap::new() }
     }
 
-    /// Other limits apply from the next ejection on. Those that were ejected before stay so until their time is up.
+    /// Changes the limits of future ejections. Current ejections end when they would have.
     pub fn set_limits(&mut self, limits: Eject) {
         self.limits = limits;
     }
 
-    /// So many connects in a row to `backend` have failed `now`. Says whether the backend is put aside for it, which it is not
-    /// if more than half of the pool would be, or if nobody else were left.
+    /// Records that this many consecutive connection attempts to `backend` have failed, and returns whether that
+    /// ejects it. It is not ejected if more than half of the pool would be, or if no backend would be left.
     pub fn on_failures(&mut self, backend: K, in_a_row: u32, now: Instant, pool: Pool) -> bool {
         let may = pool.available > 1 && (self.ejected(now).count() + 1) * 2 <= pool.backends;
         if !may || in_a_row < self.limits.failures || self.is_ejected(backend, now) {
@@ -62,7 +64,7 @@ impl<K: Copy + Ord> Ejections<K> {
         true
     }
 
-    /// An active probe of `backend` passed. Says whether that ended an ejection.
+    /// Records that an active probe of `backend` passed, and returns whether that ended an ejection.
     pub fn on_probe_passed(&mut self, backend: K, now: Instant) -> bool {
         let Some(record) = self.records.get_mut(&backend) else {
             return false;
@@ -75,7 +77,7 @@ impl<K: Copy + Ord> Ejections<K> {
         ends
     }
 
-    /// Who was put aside until `now` at most and is so no longer, because the time is up. Each is named once.
+    /// The backends whose ejection has ended by `now` because it expired. Each is returned once.
     pub fn take_expired(&mut self, now: Instant) -> Vec<K> {
         let expired = |(backend, record): (&K, &mut Record)| {
             let ejection = record.last.as_mut().filter(|last| !last.over && last.end <= now)?;
@@ -85,27 +87,27 @@ impl<K: Copy + Ord> Ejections<K> {
         self.records.iter_mut().filter_map(expired).collect()
     }
 
-    /// Whether `backend` is put aside.
+    /// Whether `backend` is ejected.
     pub fn is_ejected(&self, backend: K, now: Instant) -> bool {
         self.records.get(&backend).is_some_and(|record| record.is_ejected(now))
     }
 
-    /// When the last ejection of `backend` ends, or ended; none if it was never put aside.
+    /// When the last ejection of `backend` ends or ended; none if it was never ejected.
     pub fn end(&self, backend: K) -> Option<Instant> {
         self.records.get(&backend)?.end()
     }
 
-    /// Who is put aside.
+    /// The ejected backends.
     pub fn ejected(&self, now: Instant) -> impl Iterator<Item = K> {
         self.records.iter().filter(move |(_, record)| record.is_ejected(now)).map(|(backend, _)| *backend)
     }
 
-    /// When the next ejection ends; none if nobody is put aside.
+    /// When the next ejection ends; none if no backend is ejected.
     pub fn next_end(&self, now: Instant) -> Option<Instant> {
         self.records.values().filter(|record| record.is_ejected(now)).filter_map(Record::end).min()
     }
 
-    /// Forgets all but `backends`: what a reload leaves of the pool.
+    /// Forgets all but `backends`, which are those that a reload leaves in the pool.
     pub fn retain(&mut self, backends: impl Fn(K) -> bool) {
         self.records.retain(|backend, _| backends(*backend));
     }
@@ -121,7 +123,7 @@ impl Record {
     }
 
     fn eject(&mut self, now: Instant, limits: &Eject) {
-        // Whoever has been back for longer than it was away begins anew.
+        // A backend that has been back for longer than it was ejected starts over.
         let before = self.last.filter(|last| now.saturating_duration_since(last.end) <= last.duration);
         let times = before.map_or(1, |last| last.times.saturating_add(1));
         let duration = limits.base.saturating_mul(times).min(limits.cap);
@@ -144,14 +146,14 @@ mod tests {
     const FOUR: Pool = Pool { backends: 4, available: 4 };
 
     #[test]
-    fn three_failures_in_a_row_eject() {
+    fn three_failures_in_a_row_eject_a_backend() {
         check(FOUR, &[1, 2], false);
         check(FOUR, &[1, 2, 3], true);
         check(FOUR, &[7], true);
     }
 
     #[test]
-    fn the_last_one_and_half_of_the_pool_stay() {
+    fn the_last_backend_and_half_of_the_pool_stay() {
         check(Pool { backends: 1, available: 1 }, &[3, 4], false);
         check(Pool { backends: 2, available: 1 }, &[3, 4], false);
         check(Pool { backends: 2, available: 2 }, &[3], true);
@@ -166,7 +168,7 @@ mod tests {
         assert_eq!(ejected, 2);
     }
 
-    /// So many failures in a row, as they are heard of, and whether the backend is put aside in the end.
+    /// Consecutive failures, as they are reported, and whether the backend is ejected after the last one.
     #[track_caller]
     fn check(pool: Pool, failures: &[u32], expected: bool) {
         let mut ejections = Ejections::new(LIMITS);
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_put_aside_until_its_time_is_up_is_named_once() {
+    fn an_expired_ejection_is_reported_once() {
         let (now, second) = (origin(), Duration::from_secs(1));
         let mut ejections = Ejections::new(LIMITS);
         assert!(ejections.on_failures(1, 3, now, FOUR) && ejections.on_failures(2, 3, now + second, FOUR));
@@ -186,13 +188,13 @@ mod tests {
         assert!(ejections.on_probe_passed(2, now + 9 * second));
         assert_eq!(ejections.take_expired(now + 10 * second), [1]);
         assert_eq!(ejections.take_expired(now + 20 * second), []);
-        // The next one is another.
+        // The next ejection is another one.
         assert!(ejections.on_failures(1, 3, now + 20 * second, FOUR));
         assert_eq!(ejections.take_expired(now + 40 * second), [1]);
     }
 
     #[test]
-    fn each_time_is_longer_until_it_has_been_back_for_long() {
+    fn ejections_grow_until_a_backend_has_been_back_for_long() {
         let mut ejections = Ejections::new(LIMITS);
         let mut now = origin();
         for seconds in [10, 20, 30] {
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn other_limits_end_no_ejection() {
+    fn changed_limits_end_no_ejection() {
         let mut ejections = Ejections::new(LIMITS);
         let now = origin();
         let end = eject(&mut ejections, now);
@@ -231,13 +233,13 @@ mod tests {
         });
         assert_eq!(ejections.end(1), Some(end));
         assert!(ejections.is_ejected(1, end.checked_sub(Duration::from_nanos(1)).unwrap()));
-        // It is the second in a row, by the limits that hold then.
+        // It is the second in a row, with the limits of that time.
         assert!(ejections.on_failures(1, 1, end, FOUR));
         assert_eq!(ejections.end(1), Some(end + Duration::from_secs(2)));
     }
 
     #[test]
-    fn a_probe_that_passes_ends_it() {
+    fn a_passed_probe_ends_an_ejection() {
         let mut ejections = Ejections::new(LIMITS);
         let now = origin();
         eject(&mut ejections, now);
@@ -248,9 +250,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever fails, in whatever order: at most half are put aside, and never the last.
+        /// With any order of failures, at most half of the backends are ejected, and never the last one.
         #[test]
-        fn never_more_than_half(
+        fn at_most_half_of_a_pool_is_ejected(
             backends in 1usize..12,
             events in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..300),
         ) {

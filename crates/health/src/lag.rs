@@ -1,8 +1,8 @@
-//! Says which replicas are too far behind to be read from.
+//! Decides which replicas lag too far behind to be read from.
 //!
-//! Each server says how far it is when it is asked, and no two are asked at the same moment. What is written between
-//! their answers is no lag. So a replica is measured once for each of its answers, against what had been written when
-//! it was asked, as far as that was known then; what the writer says later counts from the replica's next answer on.
+//! Each server reports its position when it is probed, and no two are probed at the same moment. What is written
+//! between their answers is not lag. Therefore a replica is measured once for each of its answers, against what was
+//! known to be written when its probe began; later reports of the writer count from the replica's next answer on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,25 +11,25 @@ use config::LagMax;
 
 use crate::answer::{Progress, Times};
 
-/// Which replicas of a group are too far behind. `K` names a server.
+/// The lagging replicas of a group. `K` identifies a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Lags<K> {
     max: LagMax,
-    /// Replicas that were too far behind, and have not caught up enough since.
+    /// Replicas that were lagging and have not caught up enough since.
     lagging: BTreeSet<K>,
-    /// Those that follow another and are well, by what they said last.
+    /// The last answers of healthy replicas.
     replicas: BTreeMap<K, Measured>,
     source: Source<K>,
-    /// How far `source` was, and when it was known.
+    /// The positions of `source`, and when they were known.
     trail: Trail,
 }
 
 /// What replicas are measured against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source<K> {
-    /// How far this one, the writer, has written.
+    /// The position of this server, the writer.
     Writer(K),
-    /// How far the replica is that is furthest.
+    /// The position of the furthest replica.
     Furthest,
 }
 
@@ -38,11 +38,11 @@ enum Source<K> {
 struct Measured {
     times: Times,
     position: Option<u64>,
-    /// What it is measured against; none if nothing is known.
+    /// The position it is measured against; none if none is known.
     reference: Option<u64>,
 }
 
-/// What a replica answer.
+/// The last answer of a replica.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReplicaAnswer<'a, K> {
     pub(crate) key: K,
@@ -56,8 +56,8 @@ impl<K: Copy + Ord> Lags<K> {
         Self { max, lagging, replicas, source: Source::Furthest, trail: Trail::default() }
     }
 
-    /// From the next decision on other limits apply, to what replicas said last; those that were too far behind by
-    /// the old limits need not come well within the new ones.
+    /// Changes the limits from the next decision on. Replicas that were lagging by the old limits only have to be
+    /// within the new ones.
     pub(crate) fn set_max(&mut self, max: LagMax) {
         if self.max != max {
             self.max = max;
@@ -65,13 +65,13 @@ impl<K: Copy + Ord> Lags<K> {
         }
     }
 
-    /// How far this one was in its last answer, if that was a replica's.
+    /// The position in the last answer of this server, if that was a replica's.
     pub(crate) fn position(&self, key: K) -> Option<u64> {
         self.replicas.get(&key)?.position
     }
 
-    /// Decides by what the writer, if it says how far it has written, and all replicas said last. Says who of those
-    /// is too far behind.
+    /// Decides from the last answer of the writer, if it reports its position, and of all replicas. Returns the
+    /// lagging ones.
     pub(crate) fn decide(
         &mut self,
         written: Option<(K, Times, u64)>,
@@ -90,7 +90,7 @@ impl<K: Copy + Ord> Lags<K> {
             let mut reference =
                 kept.and_then(|kept| kept.reference).or_else(|| self.trail.before(answer.times.asked));
             if self.source == Source::Furthest {
-                // The one that was further has left.
+                // The furthest replica has left.
                 reference = reference.zip(furthest).map(|(reference, furthest)| reference.min(furthest));
             }
             let position = answer.progress.position;
@@ -101,7 +101,7 @@ impl<K: Copy + Ord> Lags<K> {
         &self.lagging
     }
 
-    /// Says whether replicas were measured against each other until now.
+    /// Returns whether replicas were measured against each other before.
     fn measure_by_writer(&mut self, key: K, times: Times, position: u64) -> bool {
         if self.source != Source::Writer(key) {
             self.trail.clear();
@@ -125,14 +125,15 @@ impl<K: Copy + Ord> Lags<K> {
         }
     }
 
-    /// Takes note of another answer of a replica, and says whether [`decide`](Self::decide) would say the same again.
+    /// Records another answer of a replica, and returns whether [`decide`](Self::decide) would give the same
+    /// result.
     pub(crate) fn on_replica(&mut self, answer: ReplicaAnswer<'_, K>) -> bool {
         let ReplicaAnswer { key, times, progress } = answer;
         let position = progress.position;
         let reference = self.trail.before(times.asked);
         let before = self.replicas.insert(key, Measured { times, position, reference });
         if self.source == Source::Furthest {
-            // Perhaps it was the furthest, or is the first that says how far it is.
+            // It may have been the furthest, or it is the first to report a position.
             let fell_back = before.is_some_and(|before| before.position > position);
             if self.max.bytes.is_some() && (fell_back || self.trail.last().is_none() && position.is_some()) {
                 return false;
@@ -144,7 +145,7 @@ impl<K: Copy + Ord> Lags<K> {
         self.is_too_far_behind(key, progress) == self.lagging.contains(&key)
     }
 
-    /// The same for an answer of a primary, the only one.
+    /// The same for an answer of the only primary.
     pub(crate) fn on_primary(&mut self, key: K, times: Times, position: Option<u64>) -> bool {
         match position {
             Some(position) if self.source == Source::Writer(key) => {
@@ -160,8 +161,7 @@ impl<K: Copy + Ord> Lags<K> {
         let reference = self.replicas.get(&key).and_then(|measured| measured.reference);
         let bytes =
             reference.zip(progress.position).map(|(reference, position)| reference.saturating_sub(position));
-        // A replica that was too far behind has to come well within the limit, or it would leave and return all the
-        // time.
+        // A lagging replica has to be well within the limit, otherwise it would leave and return all the time.
         let (time_max, bytes_max) = if self.lagging.contains(&key) {
             (self.max.time.map(|time| time / 2), self.max.bytes.map(|bytes| bytes / 2))
         } else {
@@ -171,15 +171,14 @@ impl<K: Copy + Ord> Lags<K> {
     }
 }
 
-/// Whether a lag, which is unknown if none, is above a limit, which is not set if none.
+/// Whether a lag, unknown if none, exceeds a limit, unlimited if none.
 fn exceeds<T: PartialOrd>(lag: Option<T>, limit: Option<T>) -> bool {
     limit.is_some_and(|limit| lag.is_none_or(|lag| lag > limit))
 }
 
-/// How far something was, and since when that is known; oldest first.
+/// The positions of one source and when each was known; oldest first.
 ///
-/// Bound: the last [`MARKS_MAX`]. A replica that takes longer to answer than that is measured against the oldest of
-/// them.
+/// Bound: the last [`MARKS_MAX`]. A replica that takes longer to answer is measured against the oldest of them.
 #[derive(Clone, Debug, Default)]
 struct Trail(VecDeque<(Instant, u64)>);
 
@@ -196,7 +195,7 @@ impl Trail {
         self.0.push_back((at, position));
     }
 
-    /// What was known at this time; what was known first, if that was later.
+    /// The position known at this time; the first known one, if that was later.
     fn before(&self, at: Instant) -> Option<u64> {
         let known = self.0.iter().rev().find(|(known, _)| *known <= at);
         known.or_else(|| self.0.front()).map(|(_, position)| *position)
@@ -211,7 +210,7 @@ impl Trail {
     }
 }
 
-/// How many answers are remembered: at the shortest interval, those of more than a second.
+/// The number of answers kept: at the shortest interval, those of more than a second.
 const MARKS_MAX: usize = 16;
 
 #[cfg(test)]
@@ -230,7 +229,7 @@ mod tests {
 
     const LIMIT: u64 = 100;
 
-    /// What one server says in one probe.
+    /// The answer of one server to one probe.
     #[derive(Clone, Debug)]
     struct Answered {
         key: u8,
@@ -282,17 +281,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_after_a_replica_was_asked_is_no_lag_of_it() {
+    fn writes_after_a_probe_began_are_not_lag() {
         let (begin, ms) = (origin(), Duration::from_millis(1));
         let mut group = Group::new(true);
         group.on_answer(answer_of(0, begin, begin + ms, 1000));
         group.on_answer(answer_of(1, begin, begin + ms, 1000));
-        // The writer says meanwhile that it has written more.
+        // Meanwhile the writer reports that it has written more.
         group.on_answer(answer_of(0, begin + 100 * ms, begin + 101 * ms, 2000));
         assert_eq!(group.lagging, []);
         group.decide();
         assert_eq!(group.lagging, []);
-        // It is asked before, and has answered after.
+        // Its probe began before that, and ended after it.
         group.on_answer(answer_of(0, begin + 200 * ms, begin + 202 * ms, 3000));
         group.on_answer(answer_of(1, begin + 201 * ms, begin + 203 * ms, 2100));
         assert_eq!(group.lagging, []);
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_answers_are_measured_in_whatever_order_they_come() {
+    fn the_first_answers_are_measured_in_any_order() {
         let (begin, ms) = (origin(), Duration::from_millis(1));
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
             for has_writer in [true, false] {
@@ -311,7 +310,7 @@ mod tests {
                     group.on_answer(answer_of(key, begin, begin + number * ms, position));
                 }
                 group.decide();
-                // Without a writer the first one may have been measured against itself; its next answer tells.
+                // Without a writer, the first one may have been measured against itself until its next answer.
                 group.on_answer(answer_of(1, begin + 10 * ms, begin + 11 * ms, 10));
                 assert_eq!(group.lagging, [1], "{order:?}");
             }
@@ -319,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_was_furthest_and_left_is_no_measure() {
+    fn a_furthest_replica_that_left_is_no_reference() {
         let (begin, ms) = (origin(), Duration::from_millis(1));
         let mut group = Group::new(false);
         for (key, position) in [(1, 1000), (2, 500), (3, 450)] {
@@ -333,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trail_has_an_end() {
+    fn a_trail_is_bounded() {
         let (begin, ms) = (origin(), Duration::from_millis(1));
         let mut trail = Trail::default();
         assert_eq!(trail.before(begin), None);
@@ -346,10 +345,10 @@ mod tests {
     }
 
     proptest! {
-        /// However fast is written, and whenever answers come: a replica that has all that was written when it looked
-        /// is not too far behind, once it was known before what was written.
+        /// With any write rate and any order of answers: a replica that had everything written when it was probed
+        /// is not lagging, provided a position was known before that.
         #[test]
-        fn a_replica_that_is_not_behind_is_never_called_so(
+        fn a_replica_without_lag_is_never_lagging(
             has_writer in any::<bool>(),
             bytes_per_ms in 1u64..100_000,
             probes in prop::collection::vec((0u8..3, 0u32..100, 1u32..150, 0u32..=100), 1..60),

@@ -1,7 +1,7 @@
-//! Probes backends and says which are well, and which of them is the primary.
+//! Probes backends, and decides which are healthy and which is the primary.
 //!
-//! It decides about no connection: whoever builds tables asks it. What decides does no I/O and reads no clock
-//! ([`verdict`], [`ejection`], [`roles`], [`schedule`], `tracker`, `lag`); what asks is in `probe`.
+//! It does not route connections: the code that builds tables reads its results. Decisions do no I/O and read no
+//! clock ([`ejection`], [`rise_fall`], [`roles`], [`schedule`], `tracker`, `lag`); I/O is in `probe`.
 
 pub mod ejection;
 pub mod rise_fall;
@@ -11,13 +11,13 @@ pub mod schedule;
 mod answer;
 mod lag;
 mod probe;
-mod prober; // All targets, in their rhythm. Start here.
+mod prober; // Schedules the probes of all targets. Start here.
 mod report;
 #[cfg(test)]
 mod samples;
 mod status; // One server: its verdict, and its last answer.
 mod target;
-mod tracker; // From probe to probe: the status, and what changed.
+mod tracker; // Updates a status after each probe, and reports what changed.
 
 pub use crate::answer::{Answer, Claim, History, ProbeError, Progress, Role, TEXT_CHARS_MAX, Text};
 pub use crate::probe::{Local, Outcome, Place, local, probe};

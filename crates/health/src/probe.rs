@@ -1,4 +1,4 @@
-//! One probe, from its begin to its answer: a conversation with a deadline, ended the way its protocol wants it.
+//! One probe, from its start to its answer: a conversation with a deadline that ends as its protocol requires.
 
 mod deadline;
 mod error_class;
@@ -26,16 +26,16 @@ use crate::answer::{Answer, ProbeError};
 use crate::target::Target;
 use config::probe::Kind;
 
-/// What a probe brought home, and how long it took.
+/// The result of a probe.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The answer, or why there is none.
     pub answer: Result<Answer, ProbeError>,
-    /// From the begin to the answer, without the goodbye.
+    /// From the start to the answer, without the goodbye.
     pub latency: Duration,
 }
 
-/// Probes once.
+/// Runs one probe.
 ///
 /// It needs a tokio runtime with I/O and time, and keeps at most one descriptor open.
 pub async fn probe(target: &Target) -> Outcome {
@@ -50,7 +50,7 @@ pub async fn probe(target: &Target) -> Outcome {
         Err(deadline::Elapsed) => Err(ProbeError::Timeout),
         Ok(Err(error)) => Err(error),
         Ok(Ok(talk)) => {
-            // If the server does not take leave in time, the connection is cut. The answer counts all the same.
+            // If the server does not close in time, the connection is dropped. The answer still counts.
             let _ = timeout(GOODBYE_MAX, talk.goodbye).await;
             talk.answer
         }

@@ -1,4 +1,4 @@
-//! Probes all targets, each in its rhythm, and keeps what is known of them.
+//! Probes all targets on schedule, and keeps their status.
 //!
 //! ```text
 //!            due                     ended
@@ -7,8 +7,8 @@
 //!     └────────────────────────────────────────┘ an interval after it began
 //! ```
 //!
-//! It has no thread: whoever calls [`Prober::next`] drives it. A probe that begins late is late, and nothing else: its
-//! deadline counts from its begin.
+//! It has no thread of its own: the caller of [`Prober::next`] drives it. A probe that begins late is not cut
+//! short: its timeout counts from its start.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -25,23 +25,23 @@ use crate::status::Status;
 use crate::target::{ServerId, Target};
 use crate::tracker::{Tracker, Update};
 
-/// Probes targets, on a tokio runtime of one thread.
+/// Probes targets, on a single-threaded tokio runtime.
 ///
-/// It is dropped at no harm, but [`finish`](Self::finish) lets the probes that run take leave of their servers.
+/// It may be dropped at any time; [`finish`](Self::finish) lets running probes close their connections properly.
 #[derive(Debug)]
 pub struct Prober {
     entries: BTreeMap<Id, Entry>,
-    /// Which entry is whose. It has the same entries as `entries`.
+    /// The entry of each server. It covers the same entries as `entries`.
     ids: HashMap<ServerId, Id>,
-    /// What waits for its time, soonest first. An entry is either here or in `running`.
+    /// Probes that are not due yet, soonest first. An entry is either here or in `running`.
     queue: BTreeSet<(Instant, Id)>,
-    /// At most [`RUNNING_MAX`]. Among them may be probes of targets that have left.
+    /// At most [`RUNNING_MAX`]. They may include probes of removed targets.
     running: JoinSet<Ended>,
     next_id: u64,
     random: Random,
 }
 
-/// Tells a target that has left, or is asked something else now, from one of the same server that came later.
+/// Distinguishes a target that was removed or changed from a later one of the same server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Id(u64);
 
@@ -52,7 +52,7 @@ struct Entry {
     tracker: Tracker,
     /// When its next probe begins; none while one runs.
     due: Option<Instant>,
-    /// Whether none of its probes has ended: they all begin together, and are spread from the second one on.
+    /// Whether none of its probes has ended: the first ones begin together, and the following ones are spread.
     first: bool,
 }
 
@@ -65,7 +65,7 @@ struct Ended {
 }
 
 impl Prober {
-    /// Has no targets. `seed` decides how probes are spread.
+    /// Without targets. `seed` determines how probes are spread.
     pub fn new(seed: u64) -> Self {
         Self {
             entries: BTreeMap::new(),
@@ -77,9 +77,9 @@ impl Prober {
         }
     }
 
-    /// From now on probes `targets`, each as the server it is of; two are never of one server. What is known of a
-    /// server stays known, also if it is asked by another probe: then it is asked soon. A server that is new is
-    /// unknown and due at once. Of those that are gone a probe that runs still comes to its end, unheard.
+    /// Replaces the targets, one for each server. The status of a server that stays is kept; if its probe changes,
+    /// it is probed soon. A new server is unknown and due at once. A running probe of a removed server continues,
+    /// and its result is dropped.
     pub fn set_targets(&mut self, targets: impl IntoIterator<Item = (ServerId, Target)>) {
         let now = now();
         let mut left = std::mem::take(&mut self.ids);
@@ -93,7 +93,7 @@ impl Prober {
                 }
                 Some((id, entry)) if entry.target.asks_the_same(&target) => self.keep(id, entry, target, now),
                 Some((_, mut entry)) => {
-                    // An answer to what it was asked before is none to what it is asked now.
+                    // An answer to the old probe is not an answer to the new one.
                     entry.tracker.change_probe(&target.probe);
                     self.add(Entry { target, first: true, ..entry }, now)
                 }
@@ -114,11 +114,11 @@ impl Prober {
         id
     }
 
-    /// Keeps an entry whose server is asked the same as before, though perhaps more often, and judged in another way.
+    /// Keeps an entry whose probe asks the same as before; its schedule and thresholds may differ.
     fn keep(&mut self, id: Id, mut entry: Entry, target: Target, now: Instant) -> Id {
         if entry.target.probe.rhythm != target.probe.rhythm {
             let soon = schedule::second(now, target.probe.rhythm.interval, &mut self.random);
-            // If one runs, the next is due by the new rhythm as it is.
+            // If a probe is running, the next one follows the new schedule anyway.
             if let Some(due) = entry.due.filter(|due| *due > soon) {
                 self.queue.remove(&(due, id));
                 self.queue.insert((soon, id));
@@ -133,18 +133,18 @@ impl Prober {
         id
     }
 
-    /// What is known of `server`; none if it is not probed.
+    /// The status of `server`; none if it is not probed.
     pub fn status(&self, server: &ServerId) -> Option<&Status> {
         self.ids.get(server).map(|id| self.entries[id].tracker.status())
     }
 
-    /// What is known of every server, in the order in which they came.
+    /// The status of every server, in the order in which they were added.
     pub fn statuses(&self) -> impl Iterator<Item = (&ServerId, &Status)> {
         self.entries.values().map(|entry| (&entry.server, entry.tracker.status()))
     }
 
-    /// Probes until every target has been heard of once, or `limit` has passed, and says what came of it. To be called before
-    /// listeners open; what is still unknown then is heard of by [`next`](Self::next).
+    /// Probes until every target has answered once or `limit` has passed, and returns the reports. Intended for use
+    /// before listeners open; [`next`](Self::next) reports the targets that are still unknown then.
     pub async fn first_round(&mut self, limit: Duration) -> Vec<Report> {
         let deadline = Clock::now() + limit;
         let mut reports = Vec::new();
@@ -157,9 +157,9 @@ impl Prober {
         reports
     }
 
-    /// Probes until a probe has ended, and says what came of it. With no targets it waits for ever.
+    /// Probes until a probe has ended, and returns its report. Without targets it waits indefinitely.
     ///
-    /// It may be dropped and called again at any time; what runs goes on.
+    /// It may be dropped and called again at any time; running probes continue.
     pub async fn next(&mut self) -> Report {
         loop {
             self.begin_due();
@@ -169,7 +169,7 @@ impl Prober {
                 () = sleep_until(due.unwrap_or_else(now).into()), if due.is_some() => continue,
                 else => std::future::pending().await,
             };
-            // A probe that panics is a broken invariant, and ends the process as one anywhere else does.
+            // A panic in a probe is a broken invariant, and ends the process as anywhere else.
             let ended = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
             if let Some(report) = self.settle(ended) {
                 return report;
@@ -177,20 +177,20 @@ impl Prober {
         }
     }
 
-    /// Takes note of a probe of `server` that took these times; none if it is not probed. [`next`](Self::next) does
-    /// it with each probe that ends; alone it is for tests that make up what servers say.
+    /// Records the outcome of a probe of `server` with these times; none if it is not probed. [`next`](Self::next)
+    /// does that for each probe that ends; tests call it with made-up outcomes.
     pub fn on_outcome(&mut self, server: &ServerId, times: Times, outcome: Outcome) -> Option<Report> {
         let entry = self.ids.get(server).and_then(|id| self.entries.get_mut(id))?;
         Some(report(server.clone(), entry.tracker.on_outcome(times, outcome)))
     }
 
-    /// Takes a server for up at once that is [held back](Report::held_back); none if it is not.
+    /// Marks a server up at once that is [held back](Report::held_back); none if it is not.
     pub fn release(&mut self, server: &ServerId, now: Instant) -> Option<Report> {
         let entry = self.ids.get(server).and_then(|id| self.entries.get_mut(id))?;
         Some(report(server.clone(), entry.tracker.release(now)?))
     }
 
-    /// Begins no more probes, and lets those that run come to their end.
+    /// Starts no more probes, and waits for the running ones.
     pub async fn finish(mut self) {
         while self.running.join_next().await.is_some() {}
     }
@@ -215,7 +215,7 @@ impl Prober {
         }
     }
 
-    /// Takes note of a probe that ended; none if its target has left.
+    /// Records a probe that ended; none if its target was removed.
     fn settle(&mut self, ended: Ended) -> Option<Report> {
         let Ended { id, due, begun, outcome } = ended;
         let entry = self.entries.get_mut(&id)?;
@@ -235,17 +235,17 @@ impl Prober {
     }
 }
 
-/// The one place where the clock is read, which tests may stop.
+/// The only place that reads the clock, which tests may stop.
 fn now() -> Instant {
     Clock::now().into_std()
 }
 
-/// How much too early a probe begins at most, together with one that is due: to sleep and wake for each takes a fifth of what many
-/// cost. It is less than the shortest interval is stretched by chance.
+/// How much too early a probe may begin, together with one that is due: a wakeup for each would take a fifth of the
+/// time of many probes. It is less than the jitter of the shortest interval.
 const EARLY_MAX: Duration = Duration::from_millis(5);
 
-/// How many probes run at once; each keeps at most one descriptor open. At the bound
-/// those that are due wait, the one that waited longest first, and are late.
+/// How many probes run at once; each keeps at most one descriptor open. At the limit, due probes wait in order, and
+/// are late.
 pub const RUNNING_MAX: usize = 512;
 
 fn report(server: ServerId, Update { changes, differs, held_back }: Update) -> Report {

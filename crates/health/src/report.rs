@@ -1,4 +1,4 @@
-//! What one probe changed, and how loud that is to be said. Most probes change nothing.
+//! The changes that one probe caused, and their log levels. Most probes change nothing.
 
 use std::fmt;
 
@@ -9,56 +9,55 @@ use crate::rise_fall::Verdict;
 use crate::status::Status;
 use crate::target::ServerId;
 
-/// What came of one probe.
+/// The result of one probe.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Whose.
+    /// The server that was probed.
     pub server: ServerId,
-    /// What is to be said of it; mostly nothing.
+    /// The changes to report; mostly none.
     pub changes: Vec<Change>,
-    /// Whether it says something else of its server than the probe before: whether it is well, the name of its role, or whether
-    /// the role is fresh. How far the server is does not count.
+    /// Whether its verdict, the name of its role, or the freshness of the role differs from the probe before.
+    /// Positions do not count.
     pub differs: bool,
-    /// Whether the server says that it is the primary, passed as many probes in a row as `rise` says, and is down
-    /// only because it went down often. Where no other server can take its place, it is to be
-    /// [released](crate::Prober::release).
+    /// Whether the server claims to be the primary, passed `rise` probes in a row, and is down only because of
+    /// damping. If no other server can replace it, it has to be [released](crate::Prober::release).
     pub held_back: bool,
 }
 
-/// Something that is worth a line in the log, once.
+/// A change that is logged once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The verdict changed.
     Verdict {
-        /// What it was.
+        /// The verdict before.
         before: Verdict,
-        /// What it is.
+        /// The verdict now.
         after: Verdict,
-        /// What the probe said that brought it about; none if it passed.
+        /// The error that caused it; none if the probe passed.
         error: Option<ProbeError>,
     },
-    /// A probe failed in another way than the one before, and the verdict stays.
+    /// A probe failed with another error than the one before; the verdict stays.
     Error(ProbeError),
-    /// A probe passed after some that failed, and the verdict stays.
+    /// A probe passed after failed ones; the verdict stays.
     Recovered,
-    /// It says that it has another role. In words of [`Role::name`](crate::Role::name); none is unknown.
+    /// The reported role changed. As [`Role::name`](crate::Role::name); none is unknown.
     Role {
-        /// What it was.
+        /// The role before.
         before: Option<&'static str>,
-        /// What it is.
+        /// The role now.
         after: Option<&'static str>,
     },
 }
 
 impl Change {
-    /// What is to be said of `after`. Here it is decided what is said and what is not.
+    /// The changes from `before` to `after`. This decides what is reported.
     pub(crate) fn between(before: &Status, after: &Status) -> Vec<Self> {
         let mut changes = Vec::new();
         if before.verdict != after.verdict {
             let error = after.error.clone();
             changes.push(Self::Verdict { before: before.verdict, after: after.verdict, error });
         } else if before.error.as_ref().map(ProbeError::name) != after.error.as_ref().map(ProbeError::name) {
-            // By its name: words of a server may differ each time.
+            // Compared by name: the text of a server may differ each time.
             changes.push(after.error.clone().map_or(Self::Recovered, Self::Error));
         }
         let role = |status: &Status| status.role.as_ref().map(crate::Role::name);
@@ -68,11 +67,11 @@ impl Change {
         changes
     }
 
-    /// How loud it is to be said.
+    /// The log level.
     pub fn level(&self) -> Level {
         match self {
             Self::Verdict { after: Verdict::Down, .. } => Level::Warn,
-            // It stays until somebody mends it: the probe's password, or its rights.
+            // It stays until an operator corrects the password or the privileges of the probe.
             Self::Error(ProbeError::Authentication(_) | ProbeError::Local(_)) => Level::Error,
             Self::Verdict { .. } | Self::Error(_) | Self::Role { .. } => Level::Info,
             Self::Recovered => Level::Debug,
@@ -91,7 +90,7 @@ impl fmt::Display for Change {
             Self::Recovered => f.write_str("probe passed again"),
             Self::Role { before, after } => {
                 let name = |role: Option<&'static str>| role.unwrap_or("unknown");
-                write!(f, "role was {}, is {}", name(*before), name(*after))
+                write!(f, "role changed from {} to {}", name(*before), name(*after))
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Makes a verdict of answers: up or down after enough in a row, and harder to get up the more often it went down.
+//! Turns answers into a verdict: up or down after enough in a row, with damping for backends that went down often.
 //!
-//! It asks nobody and reads no clock. Whether an answer says anything about the server is decided before
+//! It does no I/O and reads no clock. Whether an answer says anything about the server is decided before
 //! (`ProbeError::blames_server`).
 
 use std::collections::VecDeque;
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 
 use config::probe::{Damping, Rhythm, Thresholds};
 
-/// Whether a backend can take connections, as far as probes know.
+/// The health of a backend, as far as probes know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// No probe has said anything yet. It counts as available, but never as a primary.
+    /// No probe has ended yet. It counts as available, but never as a primary.
     Unknown,
-    /// It answers as it should.
+    /// Its probes pass.
     Up,
-    /// It does not.
+    /// Its probes fail.
     Down,
 }
 
-/// What is known of one backend, from answer to answer.
+/// The verdict of one backend, and the answers that count towards the next one.
 #[derive(Clone, Debug)]
 pub struct RiseFall {
     thresholds: Thresholds,
     damping: Damping,
     verdict: Verdict,
-    /// Answers in a row that disagree with the verdict: fewer than would change it, unless thresholds were lowered
+    /// Consecutive answers that contradict the verdict: fewer than would change it, unless thresholds were lowered
     /// since.
     against: u32,
     /// When it went down, oldest first, within the window. At most [`DOWNS_REMEMBERED`].
@@ -33,28 +33,29 @@ pub struct RiseFall {
 }
 
 impl RiseFall {
-    /// Knows nothing yet.
+    /// Unknown.
     pub fn new(thresholds: Thresholds, damping: Damping) -> Self {
         Self { thresholds, damping, verdict: Verdict::Unknown, against: 0, downs: VecDeque::new() }
     }
 
-    /// Other thresholds apply from the next answer on, to the answers that were counted before. The verdict stands.
+    /// Changes the thresholds from the next answer on, also for answers that were counted before. The verdict
+    /// stays.
     pub fn change_settings(&mut self, thresholds: Thresholds, damping: Damping) {
         self.thresholds = thresholds;
         self.damping = damping;
     }
 
-    /// The verdict as it stands.
+    /// The current verdict.
     pub fn verdict(&self) -> Verdict {
         self.verdict
     }
 
-    /// From the begin of the last probe to the begin of the next, before jitter.
+    /// From the start of the last probe to the start of the next, before jitter.
     pub fn interval(&self, rhythm: &Rhythm) -> Duration {
         if self.against > 0 { rhythm.interval_in_transition.min(rhythm.interval) } else { rhythm.interval }
     }
 
-    /// The backend passed a probe that ended `now`.
+    /// Records that the backend passed a probe that ended `now`.
     pub fn on_pass(&mut self, now: Instant) {
         match self.verdict {
             Verdict::Unknown => self.change(Verdict::Up),
@@ -68,7 +69,7 @@ impl RiseFall {
         }
     }
 
-    /// The backend failed a probe that ended `now`.
+    /// Records that the backend failed a probe that ended `now`.
     pub fn on_fail(&mut self, now: Instant) {
         match self.verdict {
             Verdict::Unknown => self.change(Verdict::Down),
@@ -83,12 +84,12 @@ impl RiseFall {
         }
     }
 
-    /// Whether it passed as many probes as bring a backend up, and is down only because it went down often.
+    /// Whether it passed `rise` probes and is down only because of damping.
     pub fn is_held_back(&self) -> bool {
         self.verdict == Verdict::Down && self.against >= self.thresholds.rise
     }
 
-    /// It is up at once. How often it went down stays remembered.
+    /// Marks it up at once. How often it went down stays recorded.
     pub fn release(&mut self) {
         self.change(Verdict::Up);
     }
@@ -105,7 +106,7 @@ impl RiseFall {
         self.downs.push_back(now);
     }
 
-    /// How many probes in a row it has to pass to come up.
+    /// How many consecutive passed probes bring it up.
     fn rise(&mut self, now: Instant) -> u32 {
         let window = self.damping.window;
         while self.downs.front().is_some_and(|down| now.saturating_duration_since(*down) >= window) {
@@ -117,10 +118,10 @@ impl RiseFall {
     }
 }
 
-/// How often `rise` doubles at most: sixteen times as many probes as usual.
+/// How often `rise` doubles at most: sixteen times the usual number of probes.
 const DOUBLINGS_MAX: u32 = 4;
 
-/// How many times of going down are remembered; more would change nothing unless `downs_free` is above a dozen.
+/// How many times of going down are kept; more would matter only if `downs_free` exceeded a dozen.
 const DOWNS_REMEMBERED: usize = 16;
 
 #[cfg(test)]
@@ -148,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_changes_nothing() {
+    fn inconclusive_probes_change_nothing() {
         check(Thresholds { rise: 2, fall: 3 }, ". x x ? ? x", "U U U U U D");
         check(Thresholds { rise: 2, fall: 3 }, "x . ? .", "D D D U");
     }
 
     #[test]
-    fn other_thresholds_apply_to_the_answers_that_were_counted() {
-        // After so many probes `fall` is 2; before it was 4.
+    fn changed_thresholds_apply_to_counted_answers() {
+        // After this many probes `fall` is lowered from 4 to 2.
         for (probes_before, probes_after, verdicts) in [
             (". x", "x", "D"),
             (". x x x", ".", "U"),
@@ -165,17 +166,17 @@ mod tests {
             ("?", "x", "D"),
         ] {
             let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 4 }, DAMPING_OFF);
-            let before = probes_before.split(' ').map(|probe| tell(&mut rise_fall, origin(), probe)).last();
+            let before = probes_before.split(' ').map(|probe| record(&mut rise_fall, origin(), probe)).last();
             rise_fall.change_settings(Thresholds { rise: 2, fall: 2 }, DAMPING_OFF);
-            assert_eq!(Some(tell(&mut rise_fall, origin(), "?")), before, "settings decide nothing");
+            assert_eq!(Some(record(&mut rise_fall, origin(), "?")), before, "new settings change no verdict");
             let told: Vec<&str> =
-                probes_after.split(' ').map(|probe| tell(&mut rise_fall, origin(), probe)).collect();
+                probes_after.split(' ').map(|probe| record(&mut rise_fall, origin(), probe)).collect();
             assert_eq!(told.join(" "), verdicts, "{probes_before}");
         }
     }
 
     #[test]
-    fn downs_are_remembered_over_other_settings() {
+    fn changed_settings_keep_the_downs() {
         let damping = Damping { downs_free: 1, window: Duration::from_secs(100) };
         let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
         rise_fall.on_pass(origin());
@@ -185,13 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn who_flaps_is_held_back_until_it_is_released() {
+    fn a_flapping_backend_is_held_back_until_it_is_released() {
         let damping = Damping { downs_free: 0, window: Duration::from_secs(100) };
         let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
         let held: Vec<bool> = ". x . . x . ."
             .split(' ')
             .map(|probe| {
-                tell(&mut rise_fall, origin(), probe);
+                record(&mut rise_fall, origin(), probe);
                 rise_fall.is_held_back()
             })
             .collect();
@@ -201,15 +202,16 @@ mod tests {
         assert!(passes_to_come_up(&mut rise_fall, origin()) > 2, "it is damped the next time, too");
     }
 
-    /// One column per probe: `.` passed, `x` failed, `?` said nothing; below, the verdict after it.
+    /// One column per probe: `.` passed, `x` failed, `?` inconclusive; below, the verdict after it.
     #[track_caller]
     fn check(thresholds: Thresholds, probes: &str, verdicts: &str) {
         let mut rise_fall = RiseFall::new(thresholds, DAMPING_OFF);
-        let told: Vec<&str> = probes.split(' ').map(|probe| tell(&mut rise_fall, origin(), probe)).collect();
+        let told: Vec<&str> =
+            probes.split(' ').map(|probe| record(&mut rise_fall, origin(), probe)).collect();
         assert_eq!(told.join(" "), verdicts);
     }
 
-    fn tell(rise_fall: &mut RiseFall, now: Instant, probe: &str) -> &'static str {
+    fn record(rise_fall: &mut RiseFall, now: Instant, probe: &str) -> &'static str {
         match probe {
             "." => rise_fall.on_pass(now),
             "x" => rise_fall.on_fail(now),
@@ -223,19 +225,19 @@ mod tests {
     }
 
     #[test]
-    fn it_is_asked_more_often_until_it_is_settled() {
+    fn probes_are_faster_until_the_verdict_is_settled() {
         let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 3 }, DAMPING_OFF);
         let (slow, fast) = (RHYTHM.interval, RHYTHM.interval_in_transition);
         let mut intervals = Vec::new();
         for probe in [".", "x", "x", "x", "x", ".", "."] {
-            tell(&mut rise_fall, origin(), probe);
+            record(&mut rise_fall, origin(), probe);
             intervals.push(rise_fall.interval(&RHYTHM));
         }
         assert_eq!(intervals, [slow, fast, fast, slow, slow, fast, slow]);
     }
 
     #[test]
-    fn who_flaps_comes_up_ever_later_until_it_is_forgotten() {
+    fn a_flapping_backend_comes_up_later_until_its_downs_expire() {
         let damping = Damping { downs_free: 1, window: Duration::from_secs(100) };
         let mut rise_fall = RiseFall::new(Thresholds { rise: 2, fall: 1 }, damping);
         let mut now = origin();
@@ -260,7 +262,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes: it goes down only after `fall` fails in a row, and up only after `rise` passes in a row.
+        /// A backend goes down only after `fall` failed probes in a row, and up only after `rise` passed ones.
         #[test]
         fn no_verdict_without_enough_answers(
             rise in 1u32..5, fall in 1u32..5, downs_free in 0u32..3,

@@ -1,15 +1,17 @@
-//! Says who of a group may be written to, at most one, and who may be read from.
+//! Decides which server of a group may be written to, at most one, and which may be read from.
 //!
 //! ```text
-//!                    all were asked; claims alone, or a newer history than all others
-//!   no writer ───────────────────────────────────────────────────────▶ writer
-//!       ▲                                                                │   while it holds the role, no other claim counts
-//!       └────────────────────────────────────────────────────────────────┘   but an heir's, to whom the role passes
-//!             says "not primary" once, is down, or has left the group
+//!              all servers probed; the only claim, or the one with the newest history
+//!   no writer ─────────────────────────────────────────────────────────────────────▶ writer
+//!       ▲                                                                               │
+//!       └───────────────────────────────────────────────────────────────────────────────┘
+//!              does not claim the role in one answer, is down, or has left the group
 //! ```
 //!
-//! It asks nobody, and it is no fence: of what the servers say it makes the safest that can be made. Whether there are two
-//! primaries is decided by who promotes them.
+//! While the writer holds the role, other claims do not count, except for that of a successor, which gets the role.
+//!
+//! It does no I/O, and it is not a fence: it makes the safest decision on what the servers report. Whether there
+//! are two primaries is up to the tool that promotes them.
 
 use std::cmp::Ordering;
 
@@ -20,78 +22,78 @@ use crate::answer::{History, Role};
 use crate::lag::{Lags, ReplicaAnswer};
 use crate::rise_fall::Verdict;
 
-/// What is known of one server of a group. `K` names it.
+/// A server of a group. `K` identifies it.
 ///
-/// A server that an operator took out of service is no member.
+/// A server that an operator disabled is not a member.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a, K> {
-    /// Its name.
+    /// Its identity.
     pub key: K,
-    /// Whether it is well.
+    /// Its health.
     pub verdict: Verdict,
-    /// Whether any probe of it that asks for its role has ended, with an answer or without.
+    /// Whether a probe that asks for its role has ended, with an answer or without.
     pub probed: bool,
-    /// What it said last; none if it never answer.
+    /// The role it reported last; none if it never did.
     pub role: Option<&'a Role>,
-    /// When it said so; of no meaning without a role.
+    /// When it reported it; meaningless without a role.
     pub times: Times,
-    /// Whether it said so in the last probe, rather than in one before some that failed.
+    /// Whether the last probe confirmed it, or could not be made.
     pub fresh: bool,
-    /// Whether probes have confirmed it since, whatever kept them from it.
+    /// Whether probes have confirmed it since, regardless of why they did not.
     pub confirmed: Confirmed,
 }
 
-/// Whether a server still says what it answer.
+/// Whether a server still reports its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirmed {
-    /// It was its answer to the last probe.
+    /// The last probe confirmed it.
     Now,
-    /// Some probes since have no answer.
+    /// Some probes since have had no answer.
     Lately,
-    /// So many in a row have none that it may be another by now: as many as take a server down.
+    /// So many in a row have had none that it may have changed: as many as take a server down.
     LongAgo,
 }
 
-/// Who has which role in one group of servers.
+/// The roles of the servers of one group.
 #[derive(Clone, Debug)]
 pub struct Roles<K> {
     writer: Option<K>,
-    /// How many said that they are the primary.
+    /// How many servers claim to be the primary.
     claims: usize,
     lags: Lags<K>,
 }
 
-/// What came of what the servers answer.
+/// The decision on the reported roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision<K> {
-    /// The one that may be written to.
+    /// The server that may be written to.
     pub writer: Option<K>,
     /// Replicas that may be read from, in the order of the members.
     pub readers: Vec<K>,
-    /// Replicas that are too far behind, in the order of the members; for who would rather read old data than none.
+    /// Replicas that lag too far behind, in the order of the members; for readers that accept old data.
     pub lagging: Vec<K>,
-    /// All that say they are the primary, if that is more than one: an error to be raised.
+    /// All servers that claim to be the primary, if they are more than one: an error.
     pub conflict: Vec<K>,
 }
 
 impl<K: Copy + Ord> Roles<K> {
-    /// Nobody has a role yet.
+    /// Without roles.
     pub fn new(lag_max: LagMax) -> Self {
         Self { writer: None, claims: 0, lags: Lags::new(lag_max) }
     }
 
-    /// Replicas may be so far behind from the next decision on. Who holds the role, and what replicas were measured
-    /// against, stays.
+    /// Changes the maximum lag from the next decision on. The writer stays, and so does what replicas are measured
+    /// against.
     pub fn set_lag_max(&mut self, lag_max: LagMax) {
         self.lags.set_max(lag_max);
     }
 
-    /// Whether a server that is well said that it is the primary, when it was last decided.
+    /// Whether a healthy server claimed to be the primary at the last decision.
     pub fn is_claimed(&self) -> bool {
         self.claims > 0
     }
 
-    /// Decides anew; `members` are all of the group.
+    /// Decides again; `members` are all servers of the group.
     pub fn decide(&mut self, members: &[Member<'_, K>]) -> Decision<K> {
         let claims: Vec<&Member<'_, K>> = members.iter().filter(|member| claims(member)).collect();
         self.writer = self.choose(members, &claims);
@@ -102,59 +104,61 @@ impl<K: Copy + Ord> Roles<K> {
         let (lagging, readers) =
             replicas.iter().map(|answer| answer.key).partition(|key| all_lagging.contains(key));
 
-        // The old primary of a failover still claims until it is found silent; that is no error.
+        // The old primary of a failover still claims the role until it is found silent; that is not a conflict.
         let fresh: Vec<K> = claims.iter().filter(|claim| claim.fresh).map(|claim| claim.key).collect();
         let conflict = if fresh.len() > 1 { fresh } else { Vec::new() };
         Decision { writer: self.writer, readers, lagging, conflict }
     }
 
-    /// Takes note of an answer of `member` that said nothing new but how far it is, and says whether [`decide`](Self::decide)
-    /// would say the same again. Most answers are such, and a group is costly to look at: this looks at the one alone, and
-    /// may say no for a yes.
+    /// Records an answer of `member` in which only its position changed, and returns whether
+    /// [`decide`](Self::decide) would give the same result. Most answers are of this kind, and a decision on the
+    /// group is expensive: this reads only one member, and may return false where true is right.
     pub fn stands(&mut self, member: &Member<'_, K>) -> bool {
         let Member { key, times, .. } = *member;
         match member.role {
             _ if member.verdict == Verdict::Down => true,
             None | Some(Role::Neither) => true,
             Some(Role::Replica(progress)) => self.lags.on_replica(ReplicaAnswer { key, times, progress }),
-            // Of several, their histories decide.
+            // Of several, the histories decide.
             Some(Role::Primary(claim)) => {
                 self.claims == 1 && self.lags.on_primary(key, times, claim.position)
             }
         }
     }
 
-    /// The one that may be written to.
+    /// The server that may be written to.
     fn choose(&self, members: &[Member<'_, K>], claims: &[&Member<'_, K>]) -> Option<K> {
         if let Some(held) = claims.iter().copied().find(|claim| Some(claim.key) == self.writer) {
-            let inherits = |claim: &&Member<'_, K>| self.inherits(claim, held) || succeeds(claim, held);
-            let successors: Vec<_> = claims.iter().copied().filter(inherits).collect();
+            let is_successor =
+                |claim: &&Member<'_, K>| self.is_promoted_from(claim, held) || supersedes(claim, held);
+            let successors: Vec<_> = claims.iter().copied().filter(is_successor).collect();
             return Some(newest(&successors).unwrap_or(held).key);
         }
-        // The one that was not heard of yet may have the newer history, and what is given is not taken back. Its probe
-        // ends, at its timeout at the latest.
+        // A server without an answer may have the newer history, and a role that was given is not taken back. Its
+        // probe ends, at its timeout at the latest.
         if members.iter().any(|member| !member.probed) {
             return None;
         }
         newest(claims).map(|claim| claim.key)
     }
 
-    /// Whether the role passes from who holds it to who claims it, though both say that they are the primary.
+    /// Whether the role passes from the server that holds it to one that claims it, although both report to be the
+    /// primary.
     ///
-    /// It does if the claim is a promotion, out of the holder's own data, that was seen here: in its last answer it was a replica,
-    /// now it says that its history continues the holder's, and it is not behind where it was. That is what Sentinel does
-    /// with `SENTINEL FAILOVER`, and an operator with `REPLICAOF NO ONE`; the old primary is told only seconds later to follow, and
-    /// what is written there until then is lost. There is one writer all the same, and the role never goes back and forth: the
-    /// old one's history does not continue the new one's.
+    /// It does if rondel saw the claim being promoted from the holder's own data: in its last answer it was a
+    /// replica, now its history continues the holder's, and its position is not behind where it was. Sentinel does
+    /// this with `SENTINEL FAILOVER`, and operators with `REPLICAOF NO ONE`. The old primary becomes a replica only
+    /// seconds later, and what is written to it until then is lost. There is still one writer, and the role never
+    /// moves back: the old primary's history does not continue the new one's.
     ///
-    /// What if somebody promotes a replica by mistake, while its primary lives? Nobody can tell that from an order, neither by the
-    /// claim nor by the old primary, which in both cases knows only that it has a replica less. Then writes go to
-    /// the promoted one, without those that the old one acknowledged between the promotion and the answer that told of it, and an error
-    /// is logged for as long as both claim. Not to follow would spare the one who slipped, and lose all writes of ten seconds for
-    /// whoever meant it, which is who promotes a server that is in service. Who was promoted unseen is not followed,
-    /// because it may have been left behind long ago: a copy that was detached for a test and comes back, or a server that lost its
-    /// settings and was started from an old snapshot, whose histories continue the holder's, too.
-    fn inherits(&self, claim: &Member<'_, K>, held: &Member<'_, K>) -> bool {
+    /// A replica that is promoted by mistake while its primary lives looks the same: in both cases the old primary
+    /// only has one replica less. Then writes go to the promoted server, without those that the old one
+    /// acknowledged between the promotion and the answer that reported it, and an error is logged while both claim
+    /// the role. Ignoring the promotion would help after such a mistake, and lose all writes of ten seconds after
+    /// an intended one, which is the usual case for a server in service. A promotion that was not seen is ignored,
+    /// because it may be old: a copy that was detached for a test and returns, or a server that lost its settings
+    /// and was started from an old snapshot, has a history that continues the holder's, too.
+    fn is_promoted_from(&self, claim: &Member<'_, K>, held: &Member<'_, K>) -> bool {
         let (
             Some(History::Replication { continued: Some(continued), offset, .. }),
             Some(History::Replication { id, .. }),
@@ -167,7 +171,7 @@ impl<K: Copy + Ord> Roles<K> {
     }
 }
 
-/// How far the writer has written, where it says so.
+/// The position of the writer, if it reports one.
 fn written<K: Copy + Eq>(members: &[Member<'_, K>], writer: Option<K>) -> Option<(K, Times, u64)> {
     let member = members.iter().find(|member| Some(member.key) == writer)?;
     match member.role {
@@ -176,12 +180,12 @@ fn written<K: Copy + Eq>(members: &[Member<'_, K>], writer: Option<K>) -> Option
     }
 }
 
-/// Whether it says that it is the primary, and is well.
+/// Whether it claims to be the primary and is not down.
 fn claims<K>(member: &Member<'_, K>) -> bool {
     member.verdict != Verdict::Down && matches!(member.role, Some(Role::Primary(_)))
 }
 
-/// The servers that follow another and are well.
+/// The replicas that are not down.
 fn replicas<'a, K: Copy>(members: &'a [Member<'a, K>]) -> impl Iterator<Item = ReplicaAnswer<'a, K>> {
     members.iter().filter(|member| member.verdict != Verdict::Down).filter_map(|member| match member.role {
         Some(Role::Replica(progress)) => {
@@ -199,15 +203,15 @@ fn newest<'a, K>(claims: &[&'a Member<'a, K>]) -> Option<&'a Member<'a, K>> {
     })
 }
 
-/// Whether the role passes from who holds it to who claims it, because nothing has confirmed the holder's claim for
-/// so long that it would be down if it were silent.
+/// Whether the role passes from the server that holds it to one that claims it, because the holder's claim has been
+/// unconfirmed for so long that a silent server would be down.
 ///
-/// It does if the claim is of this moment and its history is a later one than the holder's: the claim was promoted,
-/// and the holder cannot be asked, for it has no connection left or lets the probe in no more. Where nothing tells
-/// the histories apart, or only how far they are, the holder keeps the role: a primary with all its connections taken
-/// is common, and an old one that comes back beside it is not to be written to. Then it is for an operator to disable
-/// one of the two.
-fn succeeds<K>(claim: &Member<'_, K>, held: &Member<'_, K>) -> bool {
+/// It does if the claim is current and its history is later than the holder's: the claim was promoted, and the
+/// holder cannot be probed, because it is at its connection limit or rejects the probe. If nothing distinguishes
+/// the histories, or only their positions do, the holder keeps the role: a primary at its connection limit is
+/// common, and an old primary that returns beside it must not be written to. In that case an operator has to
+/// disable one of the two.
+fn supersedes<K>(claim: &Member<'_, K>, held: &Member<'_, K>) -> bool {
     let is_same = match (history(claim), history(held)) {
         (Some(History::Replication { id, .. }), Some(History::Replication { id: other, .. })) => id == other,
         _ => false,
@@ -218,7 +222,7 @@ fn succeeds<K>(claim: &Member<'_, K>, held: &Member<'_, K>) -> bool {
         && is_newer(claim, held)
 }
 
-/// Where the data of who claims came from, where it says so.
+/// The history of a server that claims to be the primary, if it reports one.
 fn history<'a, K>(member: &Member<'a, K>) -> Option<&'a History> {
     match member.role {
         Some(Role::Primary(claim)) => claim.history.as_ref(),
@@ -231,7 +235,7 @@ fn is_newer<K>(claim: &Member<'_, K>, other: &Member<'_, K>) -> bool {
     compared == Some(Ordering::Greater)
 }
 
-/// Which of two histories is the newer one; none where nothing says so.
+/// Which of two histories is newer; none if that is unknown.
 fn compare(one: &History, other: &History) -> Option<Ordering> {
     match (one, other) {
         (

@@ -1,4 +1,4 @@
-//! Settings and times that unit tests share.
+//! Settings and times for unit tests.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ pub(crate) const RHYTHM: Rhythm = Rhythm {
     jitter_percent: 10,
 };
 
-/// Some time to count from.
+/// A time to count from.
 #[expect(clippy::disallowed_methods, reason = "there is no other way to come by an `Instant`")]
 pub(crate) fn origin() -> Instant {
     Instant::now()

@@ -1,13 +1,14 @@
-//! Says when a backend is asked next. Time and chance are arguments.
+//! Computes when a backend is probed next. Time and randomness are arguments.
 
 use std::time::{Duration, Instant};
 
-/// When the next probe begins, after one that began at `begun`: an interval later, give or take the jitter.
+/// The start of the next probe after one that began at `begun`: an interval later, with jitter.
 pub fn next(begun: Instant, interval: Duration, jitter_percent: u8, random: &mut Random) -> Instant {
     begun + stretch(interval, jitter_percent, random)
 }
 
-/// When the second probe of a target begins. The first ones all begin together; from here on they are spread evenly.
+/// The start of the second probe of a target. The first ones all begin together, and the second ones are spread
+/// evenly.
 pub fn second(begun: Instant, interval: Duration, random: &mut Random) -> Instant {
     begun + interval.mul_f64(random.fraction())
 }
@@ -17,22 +18,22 @@ fn stretch(interval: Duration, jitter_percent: u8, random: &mut Random) -> Durat
     interval.mul_f64(1.0 + share * (2.0 * random.fraction() - 1.0))
 }
 
-/// The most that an interval is stretched or shortened.
+/// The largest share by which an interval varies.
 pub const JITTER_PERCENT_MAX: u8 = 50;
 
-/// Chance from a seed: splitmix64. The same seed is the same run.
+/// Random numbers from a seed (splitmix64). The same seed gives the same sequence.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// Begins with `seed`.
+    /// Starts with `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// At least 0 and below 1.
+    /// In the range from 0 up to but not including 1.
     fn fraction(&mut self) -> f64 {
-        // 32 bits are plenty for an interval, and exact in an `f64`.
+        // 32 bits are enough for an interval, and exact in an `f64`.
         let upper = u32::try_from(self.draw() >> 32).expect("32 bits are left");
         f64::from(upper) / (f64::from(u32::MAX) + 1.0)
     }
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_asked_together_are_spread_over_an_interval() {
+    fn targets_probed_together_are_spread_over_an_interval() {
         let interval = Duration::from_secs(2);
         let mut random = Random::new(1);
         let begun = origin();

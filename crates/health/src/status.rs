@@ -1,4 +1,4 @@
-//! What is known of one server.
+//! The status of one server.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,42 +7,42 @@ use crate::answer::{ProbeError, Role, Times};
 use crate::rise_fall::Verdict;
 use crate::roles::{Confirmed, Member};
 
-/// What is known of a server.
+/// The status of one server.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// Whether it is well.
+    /// Its health.
     pub verdict: Verdict,
-    /// Since when it is, or is not.
+    /// When the verdict last changed.
     pub since: Instant,
     /// How often it went down.
     pub downs: u64,
-    /// How long it was down in all, without the time since `since`.
+    /// How long it was down in total, without the time since `since`.
     pub down_before: Duration,
-    /// The role it last said it has; none if it never said, or since it is down.
+    /// The role it reported last; none if it never did, or since it is down.
     pub role: Option<Role>,
-    /// When it last said so; of no meaning without a role.
+    /// When it reported it; meaningless without a role.
     pub role_times: Times,
-    /// The role that it says it has while it is down.
+    /// The role it reports while it is down.
     pub(crate) role_while_down: Option<Role>,
     /// Whether a probe of this kind has ended: one that asks for the role, if its probe does.
     pub(crate) probed: bool,
-    /// Probes in a row that ended without an answer.
+    /// Consecutive probes that ended without an answer.
     pub(crate) unanswered: u32,
-    /// Whether so many of them did that the role may be another by now.
+    /// Whether there are so many of them that the role may have changed.
     pub(crate) stale: bool,
-    /// Why the last probe has no answer; none if it has.
+    /// Why the last probe has no answer; none if it has one.
     pub error: Option<ProbeError>,
     /// How long the last probe took; none before the first.
     pub latency: Option<Duration>,
-    /// How long after its time the last probe began, because too many ran or this process had no CPU.
+    /// The delay of the start of the last probe, because too many ran or this process had no CPU.
     pub late: Duration,
-    /// Probes passed.
+    /// The number of passed probes.
     pub passed: u64,
-    /// Probes that count against the server.
+    /// The number of probes that count against the server.
     pub failed: u64,
-    /// Probes that say nothing of the server, see [`ProbeError::blames_server`].
+    /// The number of probes that say nothing about the server, see [`ProbeError::blames_server`].
     pub inconclusive: u64,
-    /// Probes that have no answer, by [`ProbeError::name`]; without those that never occurred.
+    /// The number of probes without an answer, by [`ProbeError::name`]; errors that never occurred are missing.
     pub errors: BTreeMap<&'static str, u64>,
 }
 
@@ -69,15 +69,15 @@ impl Status {
         }
     }
 
-    /// What roles are decided by, but for how far the server is.
+    /// What decisions on roles depend on, except for the position.
     pub(crate) fn essence(&self) -> (Verdict, Option<&'static str>, bool, Option<Confirmed>, bool) {
         let role = self.role.as_ref().map(Role::name);
-        // Of a claim alone it matters.
+        // It matters only for a claim.
         let confirmed = matches!(self.role, Some(Role::Primary(_))).then(|| self.confirmed());
         (self.verdict, role, self.is_fresh(), confirmed, self.probed)
     }
 
-    /// How long it was down in all.
+    /// How long it was down in total.
     pub fn down_time(&self, now: Instant) -> Duration {
         match self.verdict {
             Verdict::Down => self.down_before + now.saturating_duration_since(self.since),
@@ -85,7 +85,7 @@ impl Status {
         }
     }
 
-    /// The same for [`Roles::decide`](crate::roles::Roles::decide), under the name `key`.
+    /// The status as a member of a group, for [`Roles::decide`](crate::roles::Roles::decide).
     pub fn member<K>(&self, key: K) -> Member<'_, K> {
         Member {
             key,
@@ -106,7 +106,7 @@ impl Status {
         }
     }
 
-    /// A probe that could not be made says nothing against what the server said before.
+    /// A probe that could not be made does not make an earlier answer stale.
     fn is_fresh(&self) -> bool {
         !self.error.as_ref().is_some_and(ProbeError::blames_server)
     }

@@ -1,39 +1,39 @@
-//! What is probed.
+//! The target of probes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use config::Probe;
 
-/// A backend and the probe it is asked by.
+/// A backend and its probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Where the backend takes connections.
+    /// The address of the backend.
     pub address: SocketAddr,
-    /// How it is asked.
+    /// The probe.
     pub probe: Arc<Probe>,
 }
 
-/// What tells a server from all others, over reloads: a backend at this address, of the pool of this name.
+/// The identity of a server over reloads: a backend at this address in the pool of this name.
 ///
-/// The probe is no part of it: a server that is asked in another way is the same server. Two pools with a backend at
-/// one address each ask it for themselves, because each may ask something else and count in another way.
+/// The probe is not part of it: a server with another probe is the same server. If two pools have a backend at the
+/// same address, each probes it, because their probes and thresholds may differ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerId {
     /// The pool's name.
     pub pool: Arc<str>,
-    /// Where the backend takes connections.
+    /// The address of the backend.
     pub address: SocketAddr,
 }
 
 impl Target {
-    /// Where the probe connects to.
+    /// The address that the probe connects to.
     pub fn probed_address(&self) -> SocketAddr {
         SocketAddr::new(self.address.ip(), self.probe.port.unwrap_or_else(|| self.address.port()))
     }
 
-    /// Whether an answer to this is an answer to the other, too: they differ at most in when they are asked and in
-    /// what is made of it.
+    /// Whether an answer to this probe is an answer to the other one: they differ at most in schedule and
+    /// thresholds.
     pub(crate) fn asks_the_same(&self, other: &Self) -> bool {
         let asked = |target: &Self| (target.address, target.probe.port, target.probe.source);
         asked(self) == asked(other) && self.probe.kind == other.probe.kind

@@ -1,4 +1,4 @@
-//! What is known of one server, made of what its probes bring. It asks nothing and reads no clock.
+//! Updates the status of one server after each probe. It does no I/O and reads no clock.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,19 +12,19 @@ use crate::report::Change;
 use crate::rise_fall::{RiseFall, Verdict};
 use crate::status::Status;
 
-/// Keeps what is known of a server from answer to answer.
+/// The state of one server between probes.
 #[derive(Clone, Debug)]
 pub(crate) struct Tracker {
     rise_fall: RiseFall,
     status: Status,
-    /// Probes in a row after which a role that none of them confirmed is stale.
+    /// Consecutive probes without an answer after which the role is stale.
     confirmations_missed_max: u32,
     tells_roles: bool,
-    /// The names of errors that were logged since the server is up, or down; there are few of them.
+    /// The names of errors that were logged since the verdict changed; there are few kinds.
     logged: BTreeSet<&'static str>,
 }
 
-/// What came of one probe.
+/// The result of one probe.
 #[derive(Clone, Debug)]
 pub(crate) struct Update {
     pub(crate) changes: Vec<Change>,
@@ -35,7 +35,7 @@ pub(crate) struct Update {
 }
 
 impl Tracker {
-    /// Nothing is known yet.
+    /// Unknown.
     pub(crate) fn new(probe: &Probe, now: Instant) -> Self {
         Self {
             rise_fall: RiseFall::new(probe.thresholds, probe.damping),
@@ -46,9 +46,8 @@ impl Tracker {
         }
     }
 
-    /// From now on the server is asked by another probe. All that is known of it stands until it has answered that:
-    /// the thresholds apply from the next answer on, to the answers that were counted before. A role stands as long
-    /// as the probe asks for one.
+    /// Changes the probe. The status stays until the first answer to it; thresholds apply from that on, also to
+    /// answers that were counted before. The role stays if the probe asks for one.
     pub(crate) fn change_probe(&mut self, probe: &Probe) {
         self.rise_fall.change_settings(probe.thresholds, probe.damping);
         self.confirmations_missed_max = probe.thresholds.fall;
@@ -66,17 +65,17 @@ impl Tracker {
         &self.status
     }
 
-    /// How long after its time the last probe began.
+    /// The delay of the start of the last probe.
     pub(crate) fn set_late(&mut self, late: Duration) {
         self.status.late = late;
     }
 
-    /// From the begin of the last probe to the begin of the next, before jitter.
+    /// From the start of the last probe to the start of the next, before jitter.
     pub(crate) fn interval(&self, rhythm: &Rhythm) -> Duration {
         self.rise_fall.interval(rhythm)
     }
 
-    /// A probe ended that took these times.
+    /// Records a probe that ended with these times.
     pub(crate) fn on_outcome(&mut self, times: Times, outcome: Outcome) -> Update {
         let before = self.status.clone();
         self.status.latency = Some(outcome.latency);
@@ -89,7 +88,7 @@ impl Tracker {
         self.conclude(&before, times.answered)
     }
 
-    /// Takes the server for up at once, if it was [held back](crate::Report::held_back).
+    /// Marks the server up at once, if it was [held back](crate::Report::held_back).
     pub(crate) fn release(&mut self, now: Instant) -> Option<Update> {
         let before = self.status.clone();
         if !self.is_held_back() {
@@ -100,7 +99,7 @@ impl Tracker {
         Some(self.conclude(&before, now))
     }
 
-    /// Brings the status to the verdict, and says what is another.
+    /// Applies the verdict to the status, and collects what changed.
     fn conclude(&mut self, before: &Status, now: Instant) -> Update {
         let status = &mut self.status;
         let verdict = self.rise_fall.verdict();
@@ -130,8 +129,8 @@ impl Tracker {
         self.rise_fall.is_held_back() && matches!(self.status.role_while_down, Some(Role::Primary(_)))
     }
 
-    /// Whether a change is to be said. Each kind of error is said once in an outage: who talks rubbish fails in one
-    /// way or another each time, and would have a line for each of its probes.
+    /// Whether to report a change. Each kind of error is reported once in an outage: a server that fails in another
+    /// way each time would otherwise cause a line for each probe.
     fn is_news(&mut self, change: &Change) -> bool {
         let error = match change {
             Change::Verdict { error, .. } => {
@@ -188,20 +187,21 @@ mod tests {
     use crate::samples::{DAMPING_OFF, RHYTHM, origin};
 
     #[test]
-    fn each_kind_of_error_is_said_once_in_an_outage() {
-        // Below each probe what is said of it: `e` an error, `D` and `U` a verdict, `.` that it passed again.
+    fn each_kind_of_error_is_reported_once_in_an_outage() {
+        // Below each probe what is reported: `e` an error, `D` and `U` a verdict, `.` a passed probe after failed
+        // ones.
         check("c p c p c p", "D e - - - -");
         check("o c o p c c p c p", "U e . e e D e - -");
-        // Passing once does not end an outage; a second time does, and the next one is another.
+        // One passed probe does not end an outage; two do, and the next outage is another one.
         check("c p o p c o o c p", "D e . - - . U e e");
-        // While it is well, each time that it fails is one of its own.
+        // While it is up, each failure is an outage of its own.
         check("o c o c o", "U e . e .");
-        // Nor do errors that are not its own.
+        // Nor do errors on this host.
         check("o a l a l o a", "U e e - - . e");
     }
 
     #[test]
-    fn another_probe_leaves_what_is_known() {
+    fn a_changed_probe_keeps_the_status() {
         let mut tracker = Tracker::new(&probe(Kind::Tcp), origin());
         let mut say = |probe| {
             let news = tracker.on_outcome(now(), Outcome { answer: answer(probe), latency: Duration::ZERO });
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_stands_while_the_probe_asks_for_one() {
+    fn a_role_is_kept_while_the_probe_asks_for_one() {
         for (next, stands) in [(primary(), true), (probe(Kind::Tcp), false)] {
             let mut tracker = Tracker::new(&primary(), origin());
             tracker.on_outcome(now(), Outcome { answer: Ok(claims()), latency: Duration::ZERO });
@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(tracker.status().verdict, Verdict::Up);
             assert!(tracker.status().member(0).probed);
         }
-        // Of one that was asked for no role, none is known, and that counts as not asked yet.
+        // A server that was not asked for its role has none, and counts as not probed yet.
         let mut tracker = Tracker::new(&probe(Kind::Tcp), origin());
         tracker.on_outcome(now(), Outcome { answer: answer("o"), latency: Duration::ZERO });
         tracker.change_probe(&primary());
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_primary_that_flaps_is_held_back_until_it_is_released() {
+    fn a_flapping_primary_is_held_back_until_it_is_released() {
         let damping = Damping { downs_free: 0, window: Duration::from_secs(100) };
         let mut tracker = Tracker::new(&Probe { damping, ..primary() }, origin());
         let mut say =
@@ -249,7 +249,7 @@ mod tests {
         let closed = || Err(ProbeError::Closed);
         assert!(!say(Ok(claims())) && !say(closed()) && !say(closed()) && !say(closed()));
         assert!(!say(Ok(claims())) && say(Ok(claims())) && !say(closed()));
-        // Of one that does not claim to be the primary, others may take the place.
+        // A server that does not claim to be the primary can be replaced by others.
         assert!(!say(Ok(Answer::default())) && !say(Ok(Answer::default())) && say(Ok(claims())));
         assert_eq!((tracker.status().verdict, &tracker.status().role), (Verdict::Down, &None));
         let news = tracker.release(origin()).unwrap();
@@ -264,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn a_role_is_stale_once_as_many_probes_as_take_a_server_down_have_not_confirmed_it() {
-        // `o` says the role again; after each probe whether the role is stale.
+    fn a_role_is_stale_once_fall_probes_have_not_confirmed_it() {
+        // `o` confirms the role; after each probe whether the role is stale.
         for (probes, stale) in [("o a l a a o a", ". . . s s . ."), ("o a c a o", ". . . s .")] {
             let mut tracker = Tracker::new(&primary(), origin());
             let mut say = |probe| {
@@ -277,7 +277,8 @@ mod tests {
         }
     }
 
-    /// What probes bring: `o` a good answer, `c` closed, `p` not its protocol, `a` not let in, `l` not made.
+    /// The outcome of a probe: `o` a good answer, `c` closed, `p` a protocol error, `a` access denied, `l` a local
+    /// error.
     #[track_caller]
     fn check(probes: &str, said: &str) {
         let mut tracker = Tracker::new(&probe(Kind::Tcp), origin());

@@ -1,7 +1,8 @@
-//! Why a listener cannot listen, and what to do.
+//! The error of a listener that cannot listen, with its cure.
 
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
-use std::{fmt, io};
 
 use rustix::io::Errno;
 
@@ -14,7 +15,7 @@ pub struct BindError {
     pub address: SocketAddr,
     /// The error of the kernel.
     pub error: io::Error,
-    /// What holds the address, if that is this process, or systemd for it.
+    /// The holder of the address, if it is a socket of this process or of systemd for it.
     pub holder: Option<String>,
 }
 
@@ -26,7 +27,7 @@ impl fmt::Display for BindError {
         } else {
             write!(f, "listener {listener}: cannot listen on {address}: {error}")?;
         }
-        let held = holder.as_ref().map(|holder| format!("{holder} has it: choose another address"));
+        let held = holder.as_ref().map(|holder| format!("{holder} uses it: choose another address"));
         match held.or_else(|| bind_cure(*address, error)) {
             Some(cure) => write!(f, "\n  {cure}"),
             None => Ok(()),
@@ -36,24 +37,24 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// What to do where there is no IPv6.
-pub(crate) const NO_IPV6: &str = "let the process use IPv6: `RestrictAddressFamilies=` in the unit has AF_INET6, \
-     and the kernel runs without `ipv6.disable=1`";
+/// The cure where IPv6 is missing.
+pub(crate) const NO_IPV6: &str = "enable IPv6 for the process: add AF_INET6 to `RestrictAddressFamilies=` in the unit, \
+     and boot the kernel without `ipv6.disable=1`";
 
-/// What to do when an address cannot be bound.
+/// The cure for an address that cannot be bound.
 pub fn bind_cure(address: SocketAddr, error: &io::Error) -> Option<String> {
     let port = address.port();
     if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) {
         let instead = if address.ip().is_unspecified() {
-            format!("write `:{port}` for every address that the host has, or `0.0.0.0:{port}`")
+            format!("use `:{port}` for every address of the host, or `0.0.0.0:{port}`")
         } else {
-            "write an IPv4 address".to_owned()
+            "use an IPv4 address".to_owned()
         };
         return Some(format!("{NO_IPV6}; or {instead}"));
     }
     match error.kind() {
         io::ErrorKind::AddrInUse => Some(format!(
-            "another process listens there, perhaps another rondel; `ss -ltnp 'sport = :{port}'` names it"
+            "another process listens on it, possibly another rondel; `ss -ltnp 'sport = :{port}'` shows which"
         )),
         io::ErrorKind::PermissionDenied => Some(format!(
             "a port below net.ipv4.ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE: \
@@ -61,8 +62,8 @@ pub fn bind_cure(address: SocketAddr, error: &io::Error) -> Option<String> {
              or `sysctl -w net.ipv4.ip_unprivileged_port_start={port}`"
         )),
         io::ErrorKind::AddrNotAvailable => Some(
-            "this host does not hold the address (`ip address` shows those it does); \
-             if it comes later, say `freebind: true` at the listener"
+            "this host does not have the address (`ip address` lists those it has); \
+             if the address is added later, set `freebind: true` for the listener"
                 .to_owned(),
         ),
         _ => None,

@@ -1,11 +1,13 @@
-//! Listening sockets that systemd made and passed on, `sd_listen_fds(3)`: matched to listeners by their address.
+//! Socket activation: listening sockets that systemd passes, `sd_listen_fds(3)`, matched to listeners by address.
 //!
-//! All workers accept from one such socket, each by a descriptor of its own. To join it by `SO_REUSEPORT` with sockets made
-//! here would lose, at each restart, the clients that wait in those; and only the user who made it may join. How clients
-//! are spread is the kernel's choice then, which handing over evens out.
+//! All workers accept from one such socket, each through a duplicated descriptor. Adding `SO_REUSEPORT` sockets
+//! of this process to it would lose, at each restart, the clients in the backlogs of those sockets, and is
+//! permitted only to the user that created the first one. The kernel distributes clients between workers; the
+//! balancer of workers evens this out.
 //!
-//! The socket is systemd's: it is never shut down, so that who connects while rondel restarts waits for the next. It is kept for as long as
-//! the process runs, so that a listener that one reload removes and another brings back finds it again: nobody could bind beside it.
+//! The socket belongs to systemd: it is never shut down, so clients that connect during a restart wait for the
+//! next process. It stays open for the lifetime of the process, because a listener that one reload removes and
+//! another adds back could not bind the address otherwise.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,15 +18,15 @@ use driver::{ListenGroup, ListenOptions, Owner};
 use listenfd::ListenFd;
 use rustix::net::sockopt;
 
-/// All that were passed on.
+/// The listening sockets that systemd passed.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<(SocketAddr, TcpListener)>);
 
 impl Inherited {
-    /// Those that the environment names for this process. What is no TCP socket is closed.
+    /// Takes the sockets that the environment names for this process. Anything but a listening TCP socket is closed.
     pub fn from_environment() -> Self {
         let own = std::process::id().to_string();
-        // Descriptors are not taken on hearsay: without this the numbers may be of anything.
+        // If the variables were meant for another process, the numbers would refer to unrelated descriptors.
         if std::env::var("LISTEN_PID").ok() != Some(own) {
             return Self::default();
         }
@@ -32,7 +34,7 @@ impl Inherited {
         let sockets = (0..passed.len()).filter_map(|index| match take(&mut passed, index) {
             Ok(socket) => Some(socket),
             Err(error) => {
-                log::warn!("descriptor {index} of those that systemd passes is not used: {error}");
+                log::warn!("descriptor {index} passed by systemd is not used: {error}");
                 None
             }
         });
@@ -44,11 +46,13 @@ impl Inherited {
         self.0.iter().map(|(address, _)| *address)
     }
 
-    /// ListenGroup of those at the address of `options`, one for each worker; none if nothing was passed on for it.
+    /// The listen group at the address of `options`, with one descriptor for each worker; `None` if no socket was
+    /// passed for it.
     ///
     /// # Errors
     ///
-    /// There are more than workers, and the clients of the rest would wait for ever; or one does not listen.
+    /// There are more sockets than workers, so clients of the rest would never be accepted; or a socket does not
+    /// listen.
     pub fn at(&self, options: ListenOptions, workers: usize) -> io::Result<Option<ListenGroup>> {
         let at_address = self.0.iter().filter(|(address, _)| *address == options.address);
         let passed: Vec<&TcpListener> = at_address.map(|(_, socket)| socket).collect();
@@ -57,13 +61,13 @@ impl Inherited {
         }
         if passed.len() > workers {
             return Err(io::Error::other(format!(
-                "systemd passes {} sockets for {workers} workers, and nobody would accept from the rest",
+                "systemd passes {} sockets for {workers} workers: the rest would never be accepted from",
                 passed.len()
             )));
         }
         if options.address.is_ipv6() && sockopt::ipv6_v6only(passed[0])? != options.v6only {
             log::warn!(
-                "{}: whether the socket takes IPv4 as well is up to `BindIPv6Only=` in its unit, not to `v6only`",
+                "{}: `BindIPv6Only=` in the socket unit decides whether it accepts IPv4; `v6only` has no effect",
                 options.address
             );
         }
@@ -73,28 +77,28 @@ impl Inherited {
             driver::inherit(&socket, options)?;
             sockets.push(socket);
         }
-        log::info!("{}: {} sockets of systemd's", options.address, passed.len());
+        log::info!("{}: {} passed by systemd", options.address, config::counted(passed.len(), "socket"));
         Ok(Some(ListenGroup::new(sockets, Owner::Systemd)))
     }
 
-    /// Says which are at the address of no listener.
+    /// Warns of sockets that no listener uses.
     pub fn warn_of_unused(&self, config: &Config) {
         let is_used = |address| config.listeners.iter().any(|listener| listener.address == address);
         for address in self.addresses().filter(|address| !is_used(*address)) {
             log::warn!(
-                "systemd passes a socket at {address}, which is the address of no listener; \
-                 who connects to it waits until a listener has it or its socket unit is stopped"
+                "systemd passes a socket at {address}, which no listener uses; \
+                 its clients wait until a listener has this address, or until the socket unit stops"
             );
         }
     }
 }
 
-/// The socket of this index, and its address.
+/// Takes the socket with this index, and its address.
 fn take(passed: &mut ListenFd, index: usize) -> io::Result<(SocketAddr, TcpListener)> {
     let socket = match passed.take_tcp_listener(index) {
-        Ok(socket) => socket.ok_or_else(|| io::Error::other("it was taken before"))?,
+        Ok(socket) => socket.ok_or_else(|| io::Error::other("it was already taken"))?,
         Err(error) => {
-            // Whatever else it is: to take it is to close it.
+            // Taking it as another kind of socket closes it.
             let _ = (
                 passed.take_unix_listener(index),
                 passed.take_unix_datagram(index),
@@ -125,12 +129,12 @@ mod tests {
         for socket in sockets.iter() {
             rustix::net::accept(socket).unwrap();
         }
-        // They do not block: what one takes, another does not find.
+        // They do not block: every client was accepted once.
         assert_eq!(rustix::net::accept(sockets.get(0)).unwrap_err(), rustix::io::Errno::AGAIN);
     }
 
     #[test]
-    fn who_comes_back_finds_its_socket_again() {
+    fn a_listener_that_is_added_back_gets_its_socket_again() {
         let (inherited, address) = inherited(1);
         for _ in 0..2 {
             let sockets = inherited.at(options(address), 1).unwrap().unwrap();
@@ -140,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_go_by_their_address() {
+    fn sockets_are_matched_by_address() {
         let (inherited, address) = inherited(1);
         let other = SocketAddr::from(([127, 0, 0, 2], address.port()));
         assert!(inherited.at(options(other), 2).unwrap().is_none());

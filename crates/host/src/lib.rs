@@ -1,6 +1,6 @@
-//! What the host gives the process, and what it is told: limits, listening sockets, systemd, and `rondel doctor`.
+//! The host of the process: limits, listening sockets, systemd, and `rondel doctor`.
 
-mod limits; // CPUs, descriptors, memory and the kernel's bounds. Start here.
+mod limits; // CPUs, descriptors, memory and limits of the kernel. Start here.
 mod sizing;
 
 mod bind_error;
@@ -8,7 +8,7 @@ mod inherited;
 mod sockets;
 
 mod notify;
-mod pulse;
+mod stall;
 
 mod own;
 

@@ -1,8 +1,9 @@
-//! What this host gives the process: CPUs, descriptors, and the kernel's bounds.
+//! Resources of the process: CPUs, descriptors, memory, and limits of the kernel.
 
+use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
-use std::{fs, io};
 
 use config::Config;
 use rustix::io::Errno;
@@ -10,27 +11,27 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-/// What was found at start. A value that cannot be read is taken as no bound.
+/// The resources at start. A value that cannot be read counts as no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// The CPUs of the process's affinity mask, at least one.
     pub cpus: Vec<usize>,
-    /// How many descriptors the process may have.
+    /// The limit of open descriptors.
     pub descriptors_max: u64,
-    /// How many pages the pipes of one user may have before the kernel gives it small ones
-    /// (`fs.pipe-user-pages-soft`, pipe(7)); 0 is no bound.
+    /// How many pages the pipes of one user may have before new pipes are made small (`fs.pipe-user-pages-soft`,
+    /// pipe(7)); 0 is no limit.
     pub pipe_pages_max: u64,
-    /// The bound of every listener's backlog (`net.core.somaxconn`).
+    /// The limit of a listener's backlog (`net.core.somaxconn`).
     pub backlog_max: u32,
-    /// Whether it has IPv6, and lets the process use it. It is looked at once: what an address means does not change while
-    /// the process runs.
+    /// Whether the process can use IPv6. It is determined once, so that the meaning of an address does not change
+    /// while the process runs.
     pub ipv6: bool,
-    /// How many bytes of memory the process may take yet, by its limits of data and of address space.
+    /// How many bytes of memory the process may still allocate, by its limits of data and of address space.
     pub memory_left: u64,
 }
 
 impl Host {
-    /// Raises the limit of descriptors as far as it goes, and looks at the rest.
+    /// Raises the limit of descriptors to the hard limit, and reads the rest.
     pub fn prepare() -> io::Result<Self> {
         Ok(Self {
             cpus: cpus()?,
@@ -42,32 +43,32 @@ impl Host {
         })
     }
 
-    /// What `config` means on this host: a port alone is every address that the host has. An address that is `passed` on by
-    /// systemd needs no socket of that family.
+    /// Adapts `config` to this host: without IPv6, an address that is only a port becomes the IPv4 wildcard. An
+    /// address that systemd `passed` a socket for is left as it is.
     pub fn adapt(&self, config: Config, passed: impl Fn(SocketAddr) -> bool) -> Config {
         if self.ipv6 { config } else { config.without_ipv6(passed) }
     }
 }
 
-/// A kernel without IPv6, and a filter such as `RestrictAddressFamilies=`, refuse the socket. Where IPv6 is only switched off by
-/// `net.ipv6.conf.all.disable_ipv6`, there is the socket, and `[::]` takes IPv4.
+/// A kernel without IPv6, and a filter such as `RestrictAddressFamilies=`, refuse the socket. If IPv6 is only
+/// disabled by `net.ipv6.conf.all.disable_ipv6`, the socket can be opened, and `[::]` accepts IPv4.
 fn has_ipv6() -> bool {
     let socket =
         socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP));
     socket.err() != Some(Errno::AFNOSUPPORT)
 }
 
-/// Whether this host holds an address; none if that cannot be found out.
+/// Whether this host has an address; `None` if that cannot be determined.
 ///
-/// To bind the address would tell as well, but not where `net.ipv4.ip_nonlocal_bind` allows every address, as hosts with a virtual one have
-/// it.
+/// Binding the address is no substitute: with `net.ipv4.ip_nonlocal_bind`, as on hosts with a virtual address,
+/// every bind succeeds.
 pub fn holds(ip: IpAddr) -> Option<bool> {
     match ip {
         IpAddr::V4(ip) => {
             let socket =
                 socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(ipproto::UDP))
                     .ok()?;
-            // The kernel looks for the interface that has the address.
+            // The kernel looks up the interface with the address.
             match sockopt::set_ip_multicast_if(&socket, &ip) {
                 Ok(()) => Some(true),
                 Err(Errno::ADDRNOTAVAIL) => Some(false),
@@ -78,7 +79,8 @@ pub fn holds(ip: IpAddr) -> Option<bool> {
     }
 }
 
-/// Whether the table of IPv6 addresses has this one, in use: address, interface, length, scope, flags, name.
+/// Whether a usable entry of the IPv6 address table has this address. The fields are address, interface, length,
+/// scope, flags and name.
 fn listed(table: &str, ip: Ipv6Addr) -> bool {
     let address = format!("{:032x}", u128::from(ip));
     table.lines().any(|line| {
@@ -88,17 +90,17 @@ fn listed(table: &str, ip: Ipv6Addr) -> bool {
     })
 }
 
-/// `IFA_F_TENTATIVE` and `IFA_F_DADFAILED`: it is not known yet, or known not to be so, that no other host has the address.
+/// `IFA_F_TENTATIVE` and `IFA_F_DADFAILED`: duplicate address detection has not finished, or found a duplicate.
 const UNUSABLE: u32 = 0x40 | 0x08;
 
-/// By `RLIMIT_DATA` and `RLIMIT_AS`, less what the process has.
+/// `RLIMIT_DATA` and `RLIMIT_AS`, less what the process uses.
 fn memory_left() -> u64 {
     let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: Vec<u64> = pages.split_whitespace().filter_map(|pages| pages.parse().ok()).collect();
     let taken = |field: usize| pages.get(field).map_or(0, |pages| pages * rustix::param::page_size() as u64);
     let left =
         |limit, taken: u64| getrlimit(limit).current.map_or(u64::MAX, |limit| limit.saturating_sub(taken));
-    // All of it, and what is data and stack.
+    // Field 0 is the total size, field 5 is data and stack: proc(5).
     left(Resource::As, taken(0)).min(left(Resource::Data, taken(5)))
 }
 
@@ -107,7 +109,7 @@ fn cpus() -> io::Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
 }
 
-/// The soft limit is low (1024) for the sake of programs that use select(2); it is for others to raise it.
+/// The soft limit is 1024 by default, for programs that use select(2). Other programs are expected to raise it.
 fn raise_descriptors_max() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -128,7 +130,7 @@ mod tests {
     use super::{Host, holds, listed};
 
     #[test]
-    fn it_is_known_which_addresses_the_host_holds() {
+    fn addresses_of_the_host_are_recognized() {
         for (ip, held) in [("127.0.0.1", true), ("127.9.8.7", true), ("192.0.2.1", false)] {
             assert_eq!(holds(ip.parse().unwrap()), Some(held), "{ip}");
         }
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_something_to_run_on() {
+    fn every_host_has_cpus_and_descriptors() {
         let host = Host::prepare().unwrap();
         assert!(!host.cpus.is_empty());
         assert!(host.descriptors_max > 0);

@@ -1,8 +1,7 @@
-//! Tells systemd how the process is, by the protocol of `sd_notify(3)`: when it is ready, reloads and ends, a line on how it
-//! does, and, as long as every worker turns, that it lives.
+//! Notifies systemd by the protocol of `sd_notify(3)`: ready, reloading and stopping, a status line, and watchdog
+//! messages as long as every worker turns.
 //!
-//! Where nobody asked to be told, nothing is said and no time passes for it. What cannot be said is said in the log, once:
-//! the data plane does not depend on anybody listening.
+//! Without `NOTIFY_SOCKET` nothing is sent. A failure to send is logged once and has no other effect.
 
 use std::env;
 use std::ffi::OsStr;
@@ -16,33 +15,33 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
-use crate::pulse::Pulse;
+use crate::stall::StallDetector;
 
-/// Whom to tell, and what was told last.
+/// The notification socket, and the status line that was sent last.
 #[derive(Debug)]
 pub struct Notify {
-    /// Where the one listens who is told; none where nobody asked.
+    /// The notification socket; `None` if there is none.
     to: Option<SocketAddr>,
-    /// The line on how it does that was told last.
+    /// The status line that was sent last.
     line: String,
-    /// When it is looked whether that is another one.
+    /// When the status line is compared and sent next.
     line_due: Instant,
     watchdog: Option<Watchdog>,
     /// Whether the last message could not be sent.
     failed: bool,
 }
 
-/// What is killed unless it says often enough that it lives.
+/// systemd's watchdog, which kills the process unless it gets a message in time.
 #[derive(Debug)]
 struct Watchdog {
-    /// How often it says so: twice in the time it has.
+    /// The interval of messages: half of the watchdog's timeout.
     interval: Duration,
     due: Instant,
-    pulse: Pulse,
+    stalls: StallDetector,
 }
 
 impl Notify {
-    /// As the environment asks for it: `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`.
+    /// Reads the environment: `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`.
     pub fn from_environment(workers: usize, now: Instant) -> Self {
         let to = env::var_os("NOTIFY_SOCKET").and_then(|path| {
             address(&path).inspect_err(|error| log::warn!("NOTIFY_SOCKET={}: {error}", path.display())).ok()
@@ -56,46 +55,46 @@ impl Notify {
         let watchdog = interval.filter(|_| to.is_some()).map(|interval| Watchdog {
             interval,
             due: now + interval,
-            pulse: Pulse::new(workers),
+            stalls: StallDetector::new(workers),
         });
         Self { to, line: String::new(), line_due: now, watchdog, failed: false }
     }
 
-    /// It serves.
+    /// The process accepts connections.
     pub fn ready(&mut self, line: &str, now: Instant) {
-        self.say("READY=1", line, now);
+        self.send_state("READY=1", line, now);
     }
 
-    /// It goes over to another configuration; [`ready`](Self::ready) says when it has, or has not.
+    /// A reload begins. [`ready`](Self::ready) ends it, whether it was applied or refused.
     pub fn reloading(&mut self) {
         let time = clock_gettime(ClockId::Monotonic);
         let micros = time.tv_sec * 1_000_000 + time.tv_nsec / 1_000;
-        // In one message: systemd takes the answer to its own request by the time.
+        // Both in one message: systemd matches the time with its request.
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
     }
 
-    /// It ends.
+    /// The process stops.
     pub fn stopping(&mut self, line: &str, now: Instant) {
-        self.say("STOPPING=1", line, now);
+        self.send_state("STOPPING=1", line, now);
     }
 
-    /// When [`on_due`](Self::on_due) is to be called; none if never.
+    /// When [`on_due`](Self::on_due) is due; `None` if never.
     pub fn due(&self) -> Option<Instant> {
         self.to.as_ref()?;
         Some(self.watchdog.as_ref().map_or(self.line_due, |watchdog| watchdog.due.min(self.line_due)))
     }
 
-    /// Says what there is to say by now. While it drains, `ends` is so and more time is asked for: `TimeoutStopSec=` need not
-    /// know `drain_timeout`.
+    /// Sends the messages that are due. If `is_stopping`, it extends the stop timeout, so that `TimeoutStopSec=`
+    /// need not exceed `drain_timeout`.
     ///
-    /// Says whether workers are to be woken: those that have nothing to do turn only then, and it is by turning that they
-    /// show that they live.
+    /// Returns whether the workers must be woken: an idle worker turns only when it is woken, and the watchdog
+    /// needs turns.
     #[must_use]
-    pub fn on_due(&mut self, now: Instant, turns: &[u64], ends: bool, line: String) -> bool {
+    pub fn on_due(&mut self, now: Instant, turns: &[u64], is_stopping: bool, line: String) -> bool {
         if now >= self.line_due {
             self.line_due = now + LINE_INTERVAL;
             let mut message = String::new();
-            if ends {
+            if is_stopping {
                 // Writing to a `String` does not fail.
                 let _ = writeln!(message, "EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros());
             }
@@ -109,27 +108,27 @@ impl Notify {
             return false;
         };
         watchdog.due = now + watchdog.interval;
-        let still = watchdog.pulse.look(turns);
-        for worker in &still.new {
+        let stalls = watchdog.stalls.check(turns);
+        for worker in &stalls.new {
             log::error!(
-                "worker {worker} has not turned for {}: the watchdog is not fed while it stands still",
+                "worker {worker} has not turned for {}: no watchdog messages are sent while it is stalled",
                 config::show_duration(watchdog.interval)
             );
         }
-        if still.is_none() {
+        if stalls.is_empty() {
             self.send("WATCHDOG=1\n");
         }
         true
     }
 
-    /// The worker has ended, and nobody waits for it to turn.
+    /// The worker has ended, and no longer has to turn.
     pub fn on_ended(&mut self, worker: usize) {
         if let Some(watchdog) = &mut self.watchdog {
-            watchdog.pulse.on_ended(worker);
+            watchdog.stalls.on_ended(worker);
         }
     }
 
-    fn say(&mut self, state: &str, line: &str, now: Instant) {
+    fn send_state(&mut self, state: &str, line: &str, now: Instant) {
         self.send(&format!("{state}\nSTATUS={}\n", on_one_line(line)));
         line.clone_into(&mut self.line);
         self.line_due = now + LINE_INTERVAL;
@@ -142,22 +141,22 @@ impl Notify {
         }
         let sent = send(to, message);
         match &sent {
-            Err(error) if !self.failed => log::warn!("systemd cannot be told how this process is: {error}"),
+            Err(error) if !self.failed => log::warn!("cannot notify systemd: {error}"),
             Err(_) | Ok(()) => {}
         }
         self.failed = sent.is_err();
     }
 }
 
-/// A socket for each message, as `sd_notify` does it: who listens may have been started anew.
+/// Opens a socket for each message, as `sd_notify` does: the service manager may have been restarted.
 fn send(to: &SocketAddr, message: &str) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
-    socket.set_write_timeout(Some(LISTENER_PATIENCE))?;
+    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
     socket.connect_addr(to)?;
     socket.send(message.as_bytes()).map(drop)
 }
 
-/// The address that `NOTIFY_SOCKET` names: a path, or after an `@` a name that is no file.
+/// Parses `NOTIFY_SOCKET`: a path, or `@` and an abstract name.
 fn address(variable: &OsStr) -> io::Result<SocketAddr> {
     match variable.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
@@ -166,28 +165,28 @@ fn address(variable: &OsStr) -> io::Result<SocketAddr> {
     }
 }
 
-/// Half of the time that the watchdog has; none where there is no watchdog, or it is another process's.
-fn watchdog_interval(microseconds: Option<&str>, of: Option<&str>, own: u32) -> Option<Duration> {
-    if of.is_some_and(|of| of.parse() != Ok(own)) {
+/// Half of the watchdog's timeout; `None` if there is no watchdog, or it watches another process.
+fn watchdog_interval(microseconds: Option<&str>, pid: Option<&str>, own_pid: u32) -> Option<Duration> {
+    if pid.is_some_and(|pid| pid.parse() != Ok(own_pid)) {
         return None;
     }
     let microseconds: u64 = microseconds?.parse().ok()?;
     (microseconds > 1).then(|| Duration::from_micros(microseconds / 2))
 }
 
-/// A line's end would be the end of the field.
+/// Joins lines: a newline would end the field.
 fn on_one_line(line: &str) -> String {
     line.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
-/// How often the line is told at most, apart from the moments when something else is told as well.
+/// The minimum interval of status lines that accompany no other message.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// By how long the end is put off each time: several times the interval in which that is said.
+/// How long each message extends the stop timeout: several times [`LINE_INTERVAL`].
 const EXTENSION: Duration = Duration::from_secs(10);
 
-/// How long a message waits for whoever is told; a manager that stands still holds up nothing for longer.
-const LISTENER_PATIENCE: Duration = Duration::from_millis(200);
+/// How long sending a message may block when the service manager does not read.
+const SEND_TIMEOUT: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
@@ -198,10 +197,10 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{LINE_INTERVAL, Notify, Watchdog, address, watchdog_interval};
-    use crate::pulse::Pulse;
+    use crate::stall::StallDetector;
 
     #[test]
-    fn whom_to_tell() {
+    fn the_socket_is_a_path_or_an_abstract_name() {
         assert!(address(OsStr::new("/run/systemd/notify")).unwrap().as_pathname().is_some());
         assert!(address(OsStr::new("@rondel")).unwrap().as_pathname().is_none());
         for wrong in ["", "vsock:2:1", "notify"] {
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_watchdog_is_fed_twice_in_its_time_by_whom_it_watches() {
+    fn the_watchdog_interval_is_half_of_the_timeout_of_this_process() {
         let half = Some(Duration::from_secs(5));
         assert_eq!(watchdog_interval(Some("10000000"), None, 7), half);
         assert_eq!(watchdog_interval(Some("10000000"), Some("7"), 7), half);
@@ -221,43 +220,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_that_stands_still_starves_the_watchdog() {
-        let (mut notify, told, start) = notify("starves");
+    async fn a_stalled_worker_suspends_watchdog_messages() {
+        let (mut notify, manager, start) = notify("stalled");
         let at = |seconds| start + Duration::from_secs(seconds);
         let line = || "serving".to_owned();
-        assert!(!notify.on_due(start, &[0, 0], false, line()), "nothing of the watchdog is due yet");
-        assert_eq!(next(&told), "STATUS=serving\n");
+        assert!(!notify.on_due(start, &[0, 0], false, line()), "no watchdog message is due yet");
+        assert_eq!(next(&manager), "STATUS=serving\n");
         assert!(notify.on_due(at(5), &[1, 1], false, line()));
-        assert_eq!(next(&told), "WATCHDOG=1\n");
-        // Worker 1 stands still, then turns again.
+        assert_eq!(next(&manager), "WATCHDOG=1\n");
+        // Worker 1 stalls, then turns again.
         assert!(notify.on_due(at(10), &[2, 1], false, line()));
         assert!(notify.on_due(at(15), &[3, 1], false, line()));
-        assert_eq!(nothing(&told), None);
+        assert_eq!(receive(&manager), None);
         assert!(notify.on_due(at(20), &[4, 2], false, line()));
-        assert_eq!(next(&told), "WATCHDOG=1\n");
+        assert_eq!(next(&manager), "WATCHDOG=1\n");
         notify.on_ended(1);
         assert!(notify.on_due(at(25), &[5, 2], false, line()));
-        assert_eq!(next(&told), "WATCHDOG=1\n");
+        assert_eq!(next(&manager), "WATCHDOG=1\n");
     }
 
     #[tokio::test]
-    async fn the_line_is_told_when_it_is_another_and_not_too_often() {
-        let (mut notify, told, start) = notify("line");
+    async fn a_changed_line_is_sent_at_intervals() {
+        let (mut notify, manager, start) = notify("line");
         notify.watchdog = None;
         notify.ready("one\n  two", start);
-        assert_eq!(next(&told), "READY=1\nSTATUS=one; two\n");
+        assert_eq!(next(&manager), "READY=1\nSTATUS=one; two\n");
         assert_eq!(notify.due(), Some(start + LINE_INTERVAL));
         let _ = notify.on_due(start + LINE_INTERVAL, &[], false, "one\n  two".to_owned());
-        assert_eq!(nothing(&told), None);
+        assert_eq!(receive(&manager), None);
         let _ = notify.on_due(start + LINE_INTERVAL * 2, &[], true, "three".to_owned());
-        assert_eq!(next(&told), "EXTEND_TIMEOUT_USEC=10000000\nSTATUS=three\n");
+        assert_eq!(next(&manager), "EXTEND_TIMEOUT_USEC=10000000\nSTATUS=three\n");
         let _ = notify.on_due(start + LINE_INTERVAL * 3, &[], true, "three".to_owned());
-        assert_eq!(next(&told), "EXTEND_TIMEOUT_USEC=10000000\n");
+        assert_eq!(next(&manager), "EXTEND_TIMEOUT_USEC=10000000\n");
     }
 
     #[tokio::test]
-    async fn a_manager_that_is_gone_or_does_not_read_is_in_nobodys_way() {
-        let (mut notify, told, start) = notify("gone");
+    async fn a_manager_that_ended_or_does_not_read_blocks_nothing() {
+        let (mut notify, manager, start) = notify("ended");
         // More than the queue of a datagram socket holds.
         for _ in 0..600 {
             notify.ready("x", start);
@@ -266,19 +265,19 @@ mod tests {
             }
         }
         assert!(notify.failed, "the queue took all of it");
-        drop(told);
+        drop(manager);
         notify.ready("x", start);
         assert!(notify.failed);
     }
 
-    /// One that tells an abstract socket of this name, with two workers and a watchdog of ten seconds.
+    /// A notifier to an abstract socket of this name, for two workers, with a watchdog timeout of ten seconds.
     fn notify(name: &str) -> (Notify, UnixDatagram, Instant) {
         let to = address(OsStr::new(&format!("@rondel-notify-{name}-{}", std::process::id()))).unwrap();
-        let told = UnixDatagram::bind_addr(&to).unwrap();
-        told.set_nonblocking(true).unwrap();
+        let manager = UnixDatagram::bind_addr(&to).unwrap();
+        manager.set_nonblocking(true).unwrap();
         let start = Instant::now();
         let interval = Duration::from_secs(5);
-        let watchdog = Watchdog { interval, due: start + interval, pulse: Pulse::new(2) };
+        let watchdog = Watchdog { interval, due: start + interval, stalls: StallDetector::new(2) };
         let notify = Notify {
             to: Some(to),
             line: String::new(),
@@ -286,17 +285,17 @@ mod tests {
             watchdog: Some(watchdog),
             failed: false,
         };
-        (notify, told, start)
+        (notify, manager, start)
     }
 
     #[track_caller]
-    fn next(told: &UnixDatagram) -> String {
-        nothing(told).expect("something was told")
+    fn next(manager: &UnixDatagram) -> String {
+        receive(manager).expect("a message was sent")
     }
 
-    fn nothing(told: &UnixDatagram) -> Option<String> {
+    fn receive(manager: &UnixDatagram) -> Option<String> {
         let mut message = [0; 1024];
-        let length = told.recv(&mut message).ok()?;
+        let length = manager.recv(&mut message).ok()?;
         Some(String::from_utf8_lossy(&message[..length]).into_owned())
     }
 }

@@ -1,5 +1,4 @@
-//! Whether a configuration has a place twice, as it is on this host: a backend that is one of its own listeners, by an address that
-//! the host holds.
+//! Detects backends that are listeners of the same process, by the addresses of this host.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,28 +8,29 @@ use config::{Config, OwnBackend, OwnPlace, Warning};
 
 use crate::limits::holds;
 
-/// Refuses a configuration whose connections would come back to this process for ever; the error names both places.
+/// Refuses a configuration with a backend whose connections would return to this process endlessly. The error
+/// names the backend and the listener.
 pub fn refuse_loops(config: &Config) -> Result<(), String> {
     loops(config).into_iter().next().map_or(Ok(()), |found| Err(found))
 }
 
-/// The backends that are this process itself on this host, and lead nowhere else: what is wrong, in one line each.
+/// One line for each backend that is this process itself and leads nowhere else.
 pub(crate) fn loops(config: &Config) -> Vec<String> {
     config.own_backends(is_held()).iter().filter_map(|own| describe(config, own)).collect()
 }
 
-/// What is likely to be meant otherwise, on this host.
+/// Valid but suspicious settings, on this host.
 pub fn warnings(config: &Config) -> Vec<Warning> {
     config.warnings(is_held())
 }
 
-/// Whether this host holds an address. What cannot be found out is taken for another host's.
+/// Whether this host has an address. If that cannot be determined, only loopback addresses count as its own.
 fn is_held() -> impl Fn(IpAddr) -> bool {
     let known = RefCell::new(HashMap::new());
     move |ip| *known.borrow_mut().entry(ip).or_insert_with(|| holds(ip).unwrap_or(ip.is_loopback()))
 }
 
-/// What is wrong, with both places; none if nothing is, for a listener may lead to another.
+/// The description of a loop; `None` for a chain of listeners, which is allowed.
 fn describe(config: &Config, own: &OwnBackend) -> Option<String> {
     let pool = &config.pools[own.pool.0];
     let backend = &pool.backends[own.backend];
@@ -44,7 +44,7 @@ fn describe(config: &Config, own: &OwnBackend) -> Option<String> {
     };
     match own.is {
         OwnPlace::Loop { listener } => Some(format!(
-            "{of_backend} is {}, and its connections would come back for ever",
+            "{of_backend} is {}: its connections would return to rondel endlessly",
             of_listener(listener)
         )),
         OwnPlace::Chain { .. } => None,
@@ -61,7 +61,7 @@ mod tests {
     use super::refuse_loops;
 
     #[test]
-    fn a_backend_that_is_an_own_listener_is_refused_by_both_names() {
+    fn a_backend_that_is_an_own_listener_is_refused_with_both_names() {
         let mut config = Config::forward("127.0.0.1:80".parse().unwrap(), &["10.0.0.1:80".parse().unwrap()]);
         "web".clone_into(&mut config.listeners[0].name);
         let mut api = config.listeners[0].clone();
@@ -76,12 +76,12 @@ mod tests {
         };
         assert_eq!(refused("10.0.0.1:80"), Ok(()));
         assert_eq!(refused("127.0.0.2:80"), Ok(()));
-        // No host holds it: RFC 5737.
+        // No host has this address: RFC 5737.
         assert_eq!(refused("192.0.2.1:81"), Ok(()));
         assert_eq!(
             refused("127.0.0.1:80").unwrap_err().lines().next().unwrap(),
-            "backend a at 127.0.0.1:80 of pool app is this process's own listener web at 127.0.0.1:80, \
-             and its connections would come back for ever"
+            "backend a at 127.0.0.1:80 of pool app is this process's own listener web at 127.0.0.1:80: \
+             its connections would return to rondel endlessly"
         );
         assert!(refused("127.1.2.3:81").unwrap_err().contains("own listener api at 0.0.0.0:81"));
         config.admin.http = Some("127.0.0.1:9907".parse().unwrap());

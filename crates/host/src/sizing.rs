@@ -1,47 +1,47 @@
-//! How many workers, connections and pipes: pure arithmetic on what the config says and the host gives.
+//! The numbers of workers, connections, buffers and pipes: pure arithmetic on the config and the limits of the host.
 
 use config::{ConnectionsMax, Runtime, Workers};
 
 use crate::limits::Host;
 
-/// The sizes that hold from start to end: a reload does not change them.
+/// The sizes of the process. A reload does not change them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// By worker: the CPU it is pinned to; none leaves it to the scheduler.
+    /// By worker, the CPU it is pinned to; `None` is not pinned.
     pub cpus: Vec<Option<usize>>,
-    /// How many connections all workers together may hold. Each worker has room for all of them, because the
-    /// kernel spreads connections unevenly; memory that is not touched is not paid for.
+    /// The limit of connections of all workers together. Each worker reserves address space for all of them,
+    /// because the kernel distributes connections unevenly; pages that are never touched take no memory.
     pub connections_max: u32,
-    /// How many pipes each worker may have for splicing; at the bound it copies.
+    /// The limit of splice pipes of each worker. A worker without a free pipe copies.
     pub pipes_per_worker: u32,
-    /// How many receive buffers each worker may have: as many as memory allows.
+    /// The limit of receive buffers of each worker: as many as memory allows.
     pub buffers_per_worker: u32,
-    /// The number of connections that was configured, where it is more than the descriptors allow.
+    /// The configured number of connections, if the limit of descriptors does not allow it.
     pub clipped_from: Option<u32>,
 }
 
-/// A limit of the process does not allow what is configured.
+/// A limit of the process does not allow the configured sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TooLittle {
     /// The limit of open files does not allow a single connection.
     Descriptors {
-        /// How many the process may have.
+        /// The limit.
         limit: u64,
-        /// How many it takes to hold one connection.
+        /// Descriptors needed for one connection.
         needed: u64,
     },
-    /// The limit of memory does not allow what workers take before the first connection.
+    /// The limit of memory is below what workers need before the first connection.
     Memory {
-        /// How many bytes the process may take yet.
+        /// How many bytes the process may still allocate.
         left: u64,
-        /// How many it needs.
+        /// How many bytes it needs.
         needed: u64,
     },
 }
 
 impl Sizes {
-    /// The sizes for these settings on this host, with so many `listeners`, as many `probes` at the same time, and so many
-    /// descriptors for the `admin` interface.
+    /// The sizes for these settings on this host. `probes` is the number of concurrent probes, `admin` the number
+    /// of descriptors of the admin interface.
     pub fn new(
         runtime: &Runtime,
         listeners: usize,
@@ -84,8 +84,8 @@ impl Sizes {
     }
 }
 
-/// One worker for each CPU, or as many as were asked for: each pinned to a CPU of its own, in the order of the
-/// mask. More workers than CPUs are not pinned at all: two pinned to one CPU would share it even while
+/// One worker for each CPU, or the configured number, each pinned to its own CPU in the order of the mask. If
+/// there are more workers than CPUs, none is pinned: two workers pinned to one CPU would share it even while
 /// another is idle.
 fn cpus(workers: Workers, mask: &[usize]) -> Vec<Option<usize>> {
     match workers {
@@ -101,7 +101,7 @@ fn cpus(workers: Workers, mask: &[usize]) -> Vec<Option<usize>> {
     }
 }
 
-/// How many receive buffers each of these workers may have, beside what it takes anyway.
+/// The number of receive buffers for each worker, from the memory that is left after all fixed allocations.
 fn buffers(connections_max: u32, workers: u64, left: u64) -> Result<u32, TooLittle> {
     let worker = WORKER_BYTES + CONNECTION_BYTES * u64::from(connections_max);
     let fixed = PROCESS_BYTES + workers * worker;
@@ -113,9 +113,8 @@ fn buffers(connections_max: u32, workers: u64, left: u64) -> Result<u32, TooLitt
     Ok(u32::try_from(buffers).unwrap_or(u32::MAX))
 }
 
-/// How many pipes the process may have: few of the descriptors that are left, and of its user's pages no more
-/// than half, because the kernel gives a user beyond the bound pipes of a page or two, which are slower than
-/// copying.
+/// The number of pipes of the process: a small share of the descriptors, and at most half of the pipe pages of
+/// the user. A user above that limit gets pipes of one or two pages, which are slower than copying.
 fn pipes(descriptors: u64, pages_max: u64) -> u64 {
     let by_pages = match pages_max {
         0 => u64::MAX,
@@ -124,52 +123,53 @@ fn pipes(descriptors: u64, pages_max: u64) -> u64 {
     PIPES_MAX.min(descriptors / DESCRIPTORS_FOR_A_PIPE).min(by_pages)
 }
 
-/// Workers that `auto` starts at most: what the config allows as a number.
+/// The maximum number of workers for `auto`, which is also the maximum in the config.
 const WORKERS_AUTO_MAX: usize = 256;
 
-/// Connections that `auto` allows at most. A limit of open files may be a billion, and each connection that
-/// is allowed takes address space; a host that needs more says the number.
+/// The maximum number of connections for `auto`. The limit of open files may be a billion, and each allowed
+/// connection takes address space. A larger number can be configured.
 const CONNECTIONS_AUTO_MAX: u32 = 1 << 20;
 
-/// What control, the tables, the admin interface and the access log take of memory, with room for reloads.
+/// Memory of control, the tables, the admin interface and the access log, with room for reloads.
 const PROCESS_BYTES: u64 = 16 << 20;
 
-/// What a worker takes: its stack, its heap, and the queue of records.
+/// Memory of a worker: its stack, its heap, and the queue of records.
 const WORKER_BYTES: u64 = 6 << 20;
 
-/// What a worker reserves for each connection that the process may hold: a slot, its timer, and the lists that name it.
+/// Memory that a worker reserves for each allowed connection: a slot, its timer, and the entries in lists.
 const CONNECTION_BYTES: u64 = 320;
 
-/// Standard streams, the control thread's epoll, its waker and the one that workers wake, its signal pipe, the access log's file and
-/// the one that it goes over to, and the config file or a probe of an address, one at a time.
+/// Standard streams; epoll, two wakers and the signal pipe of control; the access log's file and, during a
+/// reload, the next one; and the config file or the probe of an address, one at a time.
 const DESCRIPTORS_RESERVED: u64 = 12;
 
-/// A ring, a waker, the reserve that is given up to turn a client away, and a client that is turned away.
+/// A ring, a waker, the reserve descriptor that is closed in order to accept and reset a client, and that client.
 const DESCRIPTORS_PER_WORKER: u64 = 4;
 
-/// A question for each role, where HTTP is asked for it.
+/// An HTTP probe of roles makes one request for each role.
 const DESCRIPTORS_PER_PROBE: u64 = 2;
 
-/// A socket to the client and one to the backend.
+/// The socket of the client, and the one of the backend.
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 
-/// Two ends.
+/// The two ends.
 const DESCRIPTORS_PER_PIPE: u64 = 2;
 
-/// Descriptors that are left for listeners and probes which reloads add, and for surprises, at most. Beyond them, more
-/// of those eat into connections.
+/// The maximum number of spare descriptors, for listeners and probes that reloads add. Beyond them, such
+/// additions reduce the number of possible connections.
 const SPARE_MAX: u64 = 256;
 
-/// A descriptor is left for each so many.
+/// One descriptor in this many is spare.
 const DESCRIPTORS_FOR_A_SPARE: u64 = 16;
 
-/// Pipes of the process at most. A pipe serves a half only while bytes are in it, so few serve many.
+/// The maximum number of pipes of the process. A half holds a pipe only while there are bytes in it, so few pipes
+/// serve many connections.
 const PIPES_MAX: u64 = 512;
 
-/// A pipe is worth having for each so many descriptors.
+/// One pipe for this many descriptors.
 const DESCRIPTORS_FOR_A_PIPE: u64 = 16;
 
-/// Pages of a pipe as the kernel makes it.
+/// Pages of a pipe by default.
 const PAGES_PER_PIPE: u64 = 16;
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ mod tests {
     use crate::limits::Host;
 
     #[test]
-    fn workers_are_pinned_while_there_are_cpus() {
+    fn workers_are_pinned_if_there_are_enough_cpus() {
         check_cpus(0, &[0, 1], &[Some(0), Some(1)]);
         check_cpus(0, &[3, 7, 9], &[Some(3), Some(7), Some(9)]);
         check_cpus(1, &[3, 7, 9], &[Some(3)]);
@@ -199,8 +199,8 @@ mod tests {
 
     #[test]
     fn connections_follow_the_limit_of_descriptors() {
-        // Limit of descriptors, connections asked for (0 is auto); connections, clipped, pipes per worker.
-        // Two workers and one listener take 12 + 2 * (4 + 1) = 22 descriptors before all else.
+        // Limit of descriptors, configured connections (0 is auto); connections, clipped, pipes per worker.
+        // Two workers and one listener need 12 + 2 * (4 + 1) = 22 descriptors before the first connection.
         check(24, 0, (1, None, 0));
         check(64, 1_000, (18, Some(1_000), 1));
         check(256, 0, (96, None, 7));
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(limit: u64, asked: u32, expected: (u32, Option<u32>, u32)) {
-        let sizes = Sizes::new(&runtime(2, asked), 1, 0, 0, &host(limit)).unwrap();
+    fn check(limit: u64, configured: u32, expected: (u32, Option<u32>, u32)) {
+        let sizes = Sizes::new(&runtime(2, configured), 1, 0, 0, &host(limit)).unwrap();
         assert_eq!((sizes.connections_max, sizes.clipped_from, sizes.pipes_per_worker), expected);
     }
 
     #[test]
-    fn pipes_stay_within_half_of_the_pages_of_a_user() {
+    fn pipes_use_at_most_half_of_the_pages_of_a_user() {
         let pipes = |pages| {
             let host = Host { pipe_pages_max: pages, ..host(1_000_000) };
             Sizes::new(&runtime(2, 0), 1, 0, 0, &host).unwrap().pipes_per_worker
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_holds_no_connection_is_refused() {
+    fn a_limit_that_allows_no_connection_is_refused() {
         assert_eq!(
             Sizes::new(&runtime(2, 0), 1, 0, 0, &host(23)),
             Err(TooLittle::Descriptors { limit: 23, needed: 24 })
@@ -241,11 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn buffers_are_as_many_as_memory_allows_and_a_limit_that_holds_no_worker_is_refused() {
+    fn buffers_fill_the_memory_and_a_limit_that_allows_no_worker_is_refused() {
         let sizes =
             |left| Sizes::new(&runtime(2, 1_000), 1, 0, 0, &Host { memory_left: left, ..host(20_000) });
         assert_eq!(sizes(u64::MAX).unwrap().buffers_per_worker, u32::MAX);
-        // 16 MiB, and for each worker 6 MiB and 320 bytes a connection; a buffer takes 36 KiB.
+        // 16 MiB, and for each worker 6 MiB and 320 bytes per connection; a buffer has 36 KiB.
         let fixed = (16 << 20) + 2 * ((6 << 20) + 320 * 1_000);
         let buffers = |number: u64| fixed + 2 * number * 36 * 1024;
         assert_eq!(sizes(buffers(500)).unwrap().buffers_per_worker, 500);

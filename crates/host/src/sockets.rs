@@ -1,4 +1,4 @@
-//! Listening sockets: one for each worker and listener, on addresses that nobody else listens on.
+//! Listening sockets: one for each worker and listener, on addresses where no other process listens.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,9 +11,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_
 use crate::bind_error::BindError;
 use crate::inherited::Inherited;
 
-/// The sockets of these listeners, one for each worker: `inherited` ones, or bound; all of them or none.
+/// Opens the listen groups of these listeners, with `inherited` sockets or new ones; all or none.
 ///
-/// `held` are addresses that this process listens on already; `http` is the one of the admin interface.
+/// `held` are addresses where this process listens already; `http` is the address of the admin interface.
 #[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
 pub fn listen(
     listeners: &[(&str, ListenOptions)],
@@ -27,8 +27,8 @@ pub fn listen(
         let holder = if in_use { holder(address, http, inherited) } else { None };
         BindError { listener: listener.to_owned(), address, error, holder }
     };
-    // All are probed before the first is bound, so that none of ours is in the way of another.
-    let deadline = Instant::now() + LET_GO;
+    // All are probed before the first is bound, because a probe fails where another listener of this call is bound.
+    let deadline = Instant::now() + IN_USE_TIMEOUT;
     let held: Vec<_> = inherited.addresses().chain(held.iter().copied()).collect();
     for &(listener, options) in listeners {
         if options.address.port() != 0 && !held.iter().any(|&other| overlap(options.address, other)) {
@@ -46,7 +46,8 @@ pub fn listen(
     listeners.iter().map(listen).collect()
 }
 
-/// What has an address that is in use, if it is of this process. A listener of its own never is: it shares its address.
+/// The holder of an address in use, if it belongs to this process. It is never a listener: listeners share their
+/// address.
 fn holder(address: SocketAddr, http: Option<SocketAddr>, inherited: &Inherited) -> Option<String> {
     if let Some(http) = http.filter(|http| overlap(address, *http)) {
         return Some(format!("`admin.http` of this process, {http},"));
@@ -55,7 +56,7 @@ fn holder(address: SocketAddr, http: Option<SocketAddr>, inherited: &Inherited) 
     Some(format!("a socket at {passed} that systemd passes to this process"))
 }
 
-/// What sockets of this listener are made with.
+/// The options of the sockets of a listener.
 pub fn options(listener: &config::Listener, pool: &config::Pool) -> ListenOptions {
     ListenOptions {
         address: listener.address,
@@ -73,16 +74,16 @@ fn keepalive(keepalive: Keepalive) -> SocketKeepalive {
 
 fn listen_group(mut options: ListenOptions, workers: usize) -> io::Result<ListenGroup> {
     let first = driver::listen(options)?;
-    // Port 0 lets the kernel choose, once.
+    // With port 0 the kernel chooses a port, which the other workers share.
     options.address = address_of(&first)?;
     let rest = (1..workers).map(|_| driver::listen(options));
     Ok(ListenGroup::new(std::iter::once(Ok(first)).chain(rest).collect::<io::Result<_>>()?, Owner::Process))
 }
 
-/// Probes again while the address is in use, until the deadline.
+/// Repeats the probe while the address is in use, until the deadline.
 ///
-/// The kernel takes a ring apart after its process is gone, and only then lets go of the sockets that it accepted
-/// from: for a moment, a rondel that was killed is in the way of the next. No event tells when that is over.
+/// The kernel destroys a ring after its process has ended, and releases the listening sockets only then: for a
+/// moment, the address of a killed rondel is still in use. No event signals the release.
 #[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
 fn probe_until(deadline: Instant, options: ListenOptions) -> io::Result<()> {
     loop {
@@ -95,13 +96,13 @@ fn probe_until(deadline: Instant, options: ListenOptions) -> io::Result<()> {
     }
 }
 
-/// Fails if somebody listens on the address.
+/// Fails if a socket listens on the address.
 ///
-/// ListenGroup of workers share an address (`SO_REUSEPORT`), and the kernel lets every process of the same user
-/// join: a second rondel would take half of the connections without a word. A socket without that option may
-/// not join. With `SO_REUSEADDR` it is in nobody else's way, and nobody but a listening socket is in its
-/// way: neither connections of a process before, nor what it left in TIME-WAIT. Between this and the bind
-/// that follows another process may still join; the kernel offers nothing against that.
+/// The sockets of a listen group share an address (`SO_REUSEPORT`), and the kernel lets every process of the same
+/// user join: a second rondel would silently take half of the connections. A socket without that option may not
+/// join, so its bind detects listening sockets. With `SO_REUSEADDR` it conflicts with nothing else: not with
+/// established connections of an earlier process, nor with those in TIME-WAIT. Between the probe and the bind
+/// another process may still join; the kernel has no means against that.
 pub(crate) fn probe(options: ListenOptions) -> io::Result<()> {
     let family = match options.address {
         SocketAddr::V4(_) => AddressFamily::INET,
@@ -118,11 +119,11 @@ pub(crate) fn probe(options: ListenOptions) -> io::Result<()> {
     Ok(bind(&socket, &options.address)?)
 }
 
-/// Whether the kernel may see these two as one: the same port, and the same address or a wildcard over it.
+/// Whether two addresses may conflict: the same port, and the same IP address or a wildcard that covers it.
 ///
-/// A process may listen on a wildcard and on an address of its own beside it; the probe cannot tell that from
-/// a stranger. An IPv6 wildcard is taken to cover IPv4 even where `v6only` keeps it away: the price is a
-/// probe that is left out, not an address that is refused.
+/// A process may listen on a wildcard and on one address beside it, which the probe cannot tell from another
+/// process. An IPv6 wildcard counts as covering IPv4 even with `v6only`: this skips a probe, but refuses no
+/// address.
 pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let (ip_a, ip_b) = (a.ip().to_canonical(), b.ip().to_canonical());
     a.port() == b.port() && (ip_a == ip_b || covers(ip_a, ip_b) || covers(ip_b, ip_a))
@@ -132,10 +133,10 @@ fn covers(wildcard: IpAddr, other: IpAddr) -> bool {
     wildcard.is_unspecified() && (wildcard.is_ipv6() || other.is_ipv4())
 }
 
-/// How long an address may be in use before it counts as another's.
-const LET_GO: Duration = Duration::from_secs(1);
+/// How long an address may be in use before the bind fails.
+const IN_USE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long to wait before looking again.
+/// The interval between probes of an address in use.
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn port_0_is_chosen_once_for_all_workers() {
+    fn all_workers_share_the_port_chosen_for_port_0() {
         let sockets = listen(&[("web", options("127.0.0.1:0"))], 3, &[]).unwrap().remove(0);
         let bound = sockets.address().unwrap();
         assert_ne!(bound.port(), 0);
@@ -171,56 +172,56 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_port_is_not_joined() {
-        // The stranger would let others join: it is a rondel.
-        let stranger = listen(&[("web", options("127.0.0.1:0"))], 1, &[]).unwrap().remove(0);
-        let port = stranger.address().unwrap().port();
+    fn a_port_of_another_process_is_not_joined() {
+        // The other sockets have `SO_REUSEPORT`, as those of another rondel.
+        let other = listen(&[("web", options("127.0.0.1:0"))], 1, &[]).unwrap().remove(0);
+        let port = other.address().unwrap().port();
         for taken in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}"), format!("[::]:{port}")] {
             check_refused(&taken, io::ErrorKind::AddrInUse);
         }
-        // Another address is free, and so is the port once the stranger is gone.
+        // Another address is free, and so is the port after the other socket is closed.
         assert!(listen(&[("web", options(&format!("127.0.0.2:{port}")))], 1, &[]).is_ok());
-        drop(stranger);
+        drop(other);
         assert!(listen(&[("web", options(&format!("127.0.0.1:{port}")))], 1, &[]).is_ok());
     }
 
     #[test]
-    fn a_wildcard_of_a_stranger_covers_every_address() {
-        let stranger = TcpListener::bind("0.0.0.0:0").unwrap();
-        let port = stranger.local_addr().unwrap().port();
+    fn a_wildcard_of_another_process_covers_every_address() {
+        let other = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = other.local_addr().unwrap().port();
         check_refused(&format!("127.0.0.1:{port}"), io::ErrorKind::AddrInUse);
     }
 
     #[test]
-    fn what_this_process_has_itself_is_not_blamed_on_another() {
+    fn an_address_of_the_admin_interface_is_named() {
         let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let _holds = TcpListener::bind(http).unwrap();
         let any = SocketAddr::from(([0, 0, 0, 0], http.port()));
         let refused =
             super::listen(&[("web", options(&any.to_string()))], 1, &[], Some(http), &Inherited::default());
         let text = refused.unwrap_err().to_string();
-        assert!(text.contains(&format!("`admin.http` of this process, {http}, has it")), "{text}");
+        assert!(text.contains(&format!("`admin.http` of this process, {http}, uses it")), "{text}");
         assert!(!text.contains("another process"), "{text}");
     }
 
     #[test]
-    fn our_own_wildcard_and_address_live_side_by_side() {
+    fn a_wildcard_and_an_address_of_this_process_coexist() {
         let ours = listen(&[("any", options("0.0.0.0:0"))], 1, &[]).unwrap().remove(0);
         let any = ours.address().unwrap();
         let beside = options(&format!("127.0.0.1:{}", any.port()));
         assert!(listen(&[("one", beside)], 2, &[any]).is_ok());
-        // Both in one go, neither there before.
+        // Both in one call.
         drop(ours);
         let any = options(&any.to_string());
         assert!(listen(&[("any", any), ("one", beside)], 2, &[]).is_ok());
     }
 
     #[test]
-    fn what_a_process_before_left_is_in_nobodys_way() {
+    fn connections_of_an_earlier_process_do_not_block_the_address() {
         let before = listen(&[("web", options("127.0.0.1:0"))], 1, &[]).unwrap().remove(0);
         let bound = before.address().unwrap();
         let client = TcpStream::connect(bound).unwrap();
-        // One connection is accepted and stays, one is closed by this side first and waits in TIME-WAIT.
+        // One connection stays established; one is closed by this side first, and is in TIME-WAIT.
         let accept = || rustix::net::accept(before.get(0));
         let stays = accept_retrying(accept);
         let other = TcpStream::connect(bound).unwrap();
@@ -233,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stopped_refuses_clients_and_leaves_the_address_free() {
+    fn a_stopped_group_refuses_clients_and_frees_the_address() {
         let ours = listen(&[("web", options("127.0.0.1:0"))], 2, &[]).unwrap().remove(0);
         let bound = ours.address().unwrap();
         assert!(TcpStream::connect(bound).is_ok());
         ours.stop();
         assert_eq!(TcpStream::connect(bound).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         ours.stop();
-        // The sockets are not closed yet, and yet another process may have the address, without `held`.
+        // The sockets are still open, but the address is free, even without `held`.
         let next = listen(&[("web", options(&bound.to_string()))], 2, &[]).unwrap();
         assert!(TcpStream::connect(bound).is_ok());
         drop((ours, next));

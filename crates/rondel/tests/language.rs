@@ -1,7 +1,7 @@
 //! The language of comments, documents, messages and test names, as far as a machine can check it.
 //!
-//! A component is *it*: pronouns of persons and the set phrases of [`PHRASES`] are counted, and so are lines of prose that
-//! reach column 120. Each area has its bound in [`RATCHET`], which may only go down; elsewhere none is allowed.
+//! A component is *it*: pronouns of persons and the set phrases of [`PHRASES`] are counted, and so are lines of prose
+//! that reach column 120. Each area has its bound in [`RATCHET`], which may only go down; elsewhere none is allowed.
 //!
 //! Code is not prose. Of Rust, comments, names of functions and string literals with a space in them are read; what is
 //! between backquotes is not.
@@ -10,102 +10,33 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Words of a phrase are separated by `_`, so that this list does not find itself.
+/// One word for each phrase, whose own words are separated by `_`, so that this list does not find itself.
 const PHRASES: &[&str] = &[
     // Pronouns of persons.
-    "who",
-    "whom",
-    "whoever",
-    "whomever",
-    "nobody",
-    "somebody",
-    "someone",
-    "everybody",
-    "everyone",
-    "anybody",
-    "anyone",
-    "he",
-    "she",
-    "him",
-    "her",
-    "his",
+    "who whom whoever whomever nobody somebody someone everybody everyone anybody anyone he she him her his",
     // Set phrases for "again", "recently", "still" and "also".
-    "once_more",
-    "anew",
-    "of_late",
-    "all_the_same",
-    "likewise",
-    "no_sooner",
-    "as_it_stands",
-    "as_they_stand",
+    "once_more anew of_late all_the_same likewise no_sooner as_it_stands as_they_stand",
     // For "eject", "override", "reject", "close", "release" and "restore".
-    "put_aside",
-    "puts_aside",
-    "laid_over",
-    "sent_away",
-    "sends_away",
-    "turned_away",
-    "turns_away",
-    "lets_go",
-    "let_go",
-    "take_leave",
-    "takes_leave",
-    "mend",
-    "mends",
-    "mended",
-    // For "healthy", "up" and "against".
-    "is_well",
-    "are_well",
-    "was_well",
-    "were_well",
-    "held_against",
-    "stands_still",
-    "stand_still",
-    "stood_still",
+    "put_aside puts_aside laid_over sent_away sends_away turned_away turns_away lets_go let_go take_leave",
+    "takes_leave mend mends mended",
+    // For "healthy", "stopped" and "against".
+    "is_well are_well was_well were_well held_against stands_still stand_still stood_still",
     // For "read", "record", "follow", "find" and "available".
-    "looks_at",
-    "looked_at",
-    "takes_note",
-    "take_note",
-    "took_note",
-    "goes_by",
-    "go_by",
-    "went_by",
-    "to_be_had",
-    "brought_home",
-    "brings_home",
+    "looks_at looked_at takes_note take_note took_note goes_by go_by went_by to_be_had brought_home brings_home",
     "at_hand",
     // For "about", "of", "because of" and "instead of".
-    "known_of",
-    "said_of",
-    "told_of",
-    "came_of",
-    "comes_of",
-    "for_want_of",
-    "in_its_stead",
-    "in_their_stead",
-    "as_good_as",
+    "known_of said_of told_of came_of comes_of for_want_of in_its_stead in_their_stead as_good_as",
     // For "permanently", "to no effect" and "garbage".
-    "for_ever",
-    "for_good",
-    "in_vain",
-    "rubbish",
+    "for_ever for_good in_vain rubbish",
 ];
 
 /// Areas that are not done, and what is left in each. Folders that files move between share an area.
 const RATCHET: &[Area] = &[
-    Area { paths: &["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs"], phrases: 156, long_lines: 271 },
+    Area { paths: &["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs"], phrases: 3, long_lines: 0 },
     Area { paths: &["crates/table", "crates/sim"], phrases: 335, long_lines: 64 },
     Area { paths: &["crates/worker", "crates/connection", "crates/driver"], phrases: 197, long_lines: 49 },
-    Area {
-        paths: &["crates/control", "crates/admin", "crates/access_log", "crates/host", "crates/api"],
-        phrases: 255,
-        long_lines: 64,
-    },
-    Area { paths: &["crates/rondel/src"], phrases: 32, long_lines: 9 },
-    Area { paths: &["crates/rondel/tests"], phrases: 175, long_lines: 51 },
-    Area { paths: &["crates/config", "crates/health"], phrases: 256, long_lines: 61 },
-    Area { paths: &["benches", "configs", "scripts", "deny.toml"], phrases: 125, long_lines: 49 },
+    Area { paths: &["crates/control"], phrases: 25, long_lines: 19 },
+    Area { paths: &["crates/rondel/tests/e2e/failover/web.rs"], phrases: 5, long_lines: 0 },
 ];
 
 /// Folders and files of the workspace, and how much of each kind they may still have.
@@ -166,7 +97,7 @@ fn list(report: &mut String, findings: &[Finding]) {
 fn phrases(path: &str, text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for words in prose(path, text) {
-        for phrase in PHRASES {
+        for phrase in PHRASES.iter().flat_map(|line| line.split(' ')) {
             let phrase: Vec<&str> = phrase.split('_').collect();
             for at in words.windows(phrase.len()) {
                 if at.iter().map(|word| word.text.as_str()).eq(phrase.iter().copied()) {
@@ -419,8 +350,10 @@ fn walk(folder: &Path, files: &mut Vec<String>) {
         }
         let path = path.to_str().expect("our names are of ASCII").to_owned();
         let is_prose = ["rs", "md", "sh", "yaml", "js", "css", "html", "toml", "service", "socket", ""];
-        let is_foreign = path.contains("/uplot.");
-        if is_prose.contains(&extension(&path)) && !is_foreign {
+        // Not written here, made by a program, or with examples of what is found.
+        let is_skipped =
+            ["/uplot.js", "/uplot.css", "/golden.md", "/language.rs"].iter().any(|end| path.ends_with(end));
+        if is_prose.contains(&extension(&path)) && !is_skipped {
             files.push(path);
         }
     }

@@ -127,6 +127,43 @@ fn every_fault_made_on_purpose_can_still_be_made() {
     }
 }
 
+/// A filter that matches no test would pass with any fault.
+#[test]
+fn every_fault_names_tests_that_exist() {
+    let sources = sources(&root().join("crates"));
+    let entries = fs::read_dir(root().join("crates/sim/mutations")).unwrap().map(|file| file.unwrap().path());
+    for patch in entries.filter(|path| path.extension().is_some_and(|extension| extension == "patch")) {
+        let text = fs::read_to_string(&patch).unwrap();
+        let Some(arguments) = text.lines().find_map(|line| line.strip_prefix("Tests: ")) else { continue };
+        let filter = arguments.split_whitespace().next_back().unwrap();
+        if arguments.ends_with(&format!("--test {filter}")) {
+            continue;
+        }
+        let exists = filter.split("::").all(|part| {
+            let file = format!("/{part}.rs");
+            sources.iter().any(|(path, text)| {
+                path.ends_with(&file)
+                    || text.contains(&format!("fn {part}"))
+                    || text.contains(&format!("mod {part}"))
+            })
+        });
+        assert!(exists, "{}: no test is called {filter}", patch.display());
+    }
+}
+
+/// Every source file below a folder, with its path.
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut sources = BTreeMap::<String, String>::new();
+    each_line(folder, &mut |path, _, line| {
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = sources.entry(path.display().to_string()).or_default();
+            text.push_str(line);
+            text.push('\n');
+        }
+    });
+    sources.into_iter().collect()
+}
+
 #[test]
 fn every_example_is_named_as_yaml() {
     let entries = fs::read_dir(root().join("configs")).unwrap().map(|file| file.unwrap().path());

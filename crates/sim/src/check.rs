@@ -204,8 +204,9 @@ impl Run {
             assert!(view.pipes_open <= kept, "{} idle pipes stay open", view.pipes_open);
             pipes += view.pipes_free;
         }
-        let open = world.descriptors.iter().filter(|thing| matches!(thing, Thing::PipeRead(_))).count();
-        assert_eq!(open, pipes, "pipes were miscounted");
+        let is_pipe = |thing: &Thing| matches!(thing, Thing::PipeRead(_) | Thing::PipeWrite(_));
+        let open = world.descriptors.iter().filter(is_pipe).count();
+        assert_eq!(open, 2 * pipes, "ends of pipes were miscounted");
         assert_eq!(self.gate.active(), 0, "places were not given back");
     }
 

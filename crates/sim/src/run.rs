@@ -11,17 +11,18 @@ use table::{Inputs, PerWorker, Phase, Semaphore, Table, TableWriter};
 use worker::{Balancer, QuerySender, Record, Recorder, Records, Settings, Worker};
 
 use crate::agenda::{MICROSECOND, SECOND};
+use crate::control;
 use crate::coverage::{Coverage, Seen};
 use crate::drain_windows::DrainWindows;
 use crate::expected::Expected;
 use crate::faults::Fault;
+use crate::health;
 use crate::kernel::Kernel;
 use crate::queries::Queries;
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::world::World;
-use crate::{control, health};
 
 pub(crate) struct Run {
     pub(crate) world: Rc<RefCell<World>>,

@@ -16,13 +16,15 @@ use crate::chance::Dice;
 use crate::counters::{PerWorker, PoolCounters};
 use crate::drain_window::DrainWindow;
 use crate::evictions::{EvictionRules, Evictions};
+use crate::least_connections;
 use crate::picked::Picked;
+use crate::random;
 use crate::removed::RemovedBackend;
+use crate::round_robin;
 use crate::semaphore::Semaphore;
 use crate::state::{BackendState, PoolInputs, Role};
 use crate::tiers::{Available, Serving, serving};
 use crate::waiters::Waiters;
-use crate::{least_connections, random, round_robin};
 
 /// Backends with one balancing policy.
 #[derive(Debug)]

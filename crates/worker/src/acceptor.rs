@@ -78,8 +78,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum Taken {
     /// It has its permits.
     Admitted(Client),
-    /// It is to be turned away, for this reason.
-    Refused(Client, CloseReason),
+    /// It is to be rejected, for this reason.
+    Rejected(Client, CloseReason),
 }
 
 impl Acceptors {
@@ -197,7 +197,7 @@ impl Acceptors {
 
     fn retire<D: Driver>(&mut self, core: &mut Core<D>, number: usize) {
         let acceptor = self.get(number);
-        // In a drain the table still has it, and what was accepted already goes by that.
+        // In a drain the table still has it, and what was accepted already uses that.
         if let Some(listener) = core.table.listener_on(&acceptor.sockets) {
             acceptor.listener = Arc::clone(listener);
         }
@@ -228,7 +228,7 @@ impl Acceptors {
                 let client = Accepted { socket: Fd(client.cast_signed()), at: core.now };
                 listener.counters.of(core.index).accepted.add(1);
                 if core.is_ending() {
-                    return Some(Taken::Refused(client.of(listener), CloseReason::Drained));
+                    return Some(Taken::Rejected(client.of(listener), CloseReason::Drained));
                 }
                 if acceptor.held.is_empty() && core.admit(&listener).is_ok() {
                     return Some(Taken::Admitted(client.of(listener)));
@@ -272,7 +272,7 @@ impl Acceptors {
         self.leave_if_done(core, number);
     }
 
-    /// An accept failed. If the kernel had no descriptor, the acceptor pauses, and one client is to be turned away.
+    /// An accept failed. If the kernel had no descriptor, the acceptor pauses, and one client is to be rejected.
     fn on_accept_error<D: Driver>(
         &mut self,
         core: &mut Core<D>,
@@ -299,7 +299,7 @@ impl Acceptors {
         let listener = Arc::clone(&self.get(number).listener);
         listener.counters.of(core.index).accepted.add(1);
         let client = Accepted { socket, at: core.now };
-        Some(Taken::Refused(client.of(listener), CloseReason::NoDescriptor))
+        Some(Taken::Rejected(client.of(listener), CloseReason::NoDescriptor))
     }
 
     /// Opens the reserve, if it is not.

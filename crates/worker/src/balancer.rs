@@ -1,11 +1,11 @@
 //! A client that came to a busy worker is given to one that has less to do.
 //!
-//! The kernel spreads clients over the workers' sockets by a hash, which is even only for many: of eight connections on two
-//! workers it often leaves one worker with none. So a worker that has clearly more connections than another gives it the
-//! next one, with its permits, right after accepting it.
+//! The kernel spreads clients over the workers' sockets by a hash, which is even only for many: of eight
+//! connections on two workers it often leaves one worker with none. So a worker that has clearly more connections
+//! than another gives it the next one, with its permits, right after accepting it.
 //!
-//! A worker may end only when no other can give it a client any more: once every worker has closed its own giving, which
-//! each does when it sees that the process drains.
+//! A worker may end only when no other can give it a client any more: once every worker has closed its own giving,
+//! which each does when it sees that the process drains.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -50,8 +50,8 @@ pub(crate) struct Client {
 /// How many clients may be on their way to a worker. Beyond, the worker that accepted them keeps them.
 pub(crate) const GIVEN_MAX: usize = 64;
 
-/// How many workers are looked at for one client.
-const LOOKED_AT_MAX: usize = 16;
+/// How many workers are compared for one client.
+const COMPARED_MAX: usize = 16;
 
 impl Balancer {
     /// The ends of so many workers, by index.
@@ -122,7 +122,7 @@ impl Balancer {
         let load = |worker: usize| self.shared.workers[worker].load.load(Ordering::Relaxed);
         let others =
             (0..workers).map(|step| (self.from + step) % workers).filter(|&worker| worker != self.index);
-        let least = others.take(LOOKED_AT_MAX).min_by_key(|&worker| load(worker))?;
+        let least = others.take(COMPARED_MAX).min_by_key(|&worker| load(worker))?;
         self.from = (self.from + 1) % workers;
         // A quarter more is no reason: short connections come and go, and each client that is given wakes a worker.
         (load(self.index) > load(least) + load(least) / 4).then_some(least)

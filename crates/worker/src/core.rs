@@ -1,4 +1,5 @@
-//! What every part of a worker works with: the kernel, the connections with their timers, and the table and the time of this turn.
+//! What every part of a worker works with: the kernel, the connections with their timers, and the table and the
+//! time of this turn.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +21,7 @@ pub(crate) struct Core<D> {
     /// The table of this turn.
     pub(crate) table: Arc<Table>,
     pub(crate) slots: Slots,
-    /// One timer per slot: when an attempt, a wait or an idle relay is to be looked at.
+    /// One timer per slot: when an attempt, a wait or a relay may be over.
     pub(crate) timers: Timers,
     pub(crate) counters: Arc<PerWorker<WorkerCounters>>,
     /// Permits of the process, one for each connection, shared by all workers.
@@ -36,8 +37,9 @@ impl<D> Core<D> {
     ///
     /// # Errors
     ///
-    /// The semaphore that has no permit left. An acceptor must wait at that one only: if it waited at both, it would be woken
-    /// by the permit that its own attempt gives back, and two workers could wake each other for ever.
+    /// The semaphore that has no permit left. An acceptor must wait at that one only: if it waited at both, it
+    /// would be woken by the permit that its own attempt gives back, and two workers could wake each other for
+    /// ever.
     pub(crate) fn admit<'a>(&'a self, listener: &'a Listener) -> Result<(), &'a Semaphore> {
         if !self.semaphore.try_acquire(self.connections_max) {
             return Err(&self.semaphore);

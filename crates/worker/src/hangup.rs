@@ -1,5 +1,5 @@
-//! A poll tells that a peer has hung up whose socket nothing reads: a client that waits for a backend, and a side that has
-//! sent its FIN while the other goes on.
+//! A poll tells that a peer has hung up whose socket nothing reads: a client that waits for a backend, and a side
+//! that has sent its FIN while the other goes on.
 //!
 //! Most relays end soon after the first FIN. So the poll of a half-closed relay is armed only [`POLL_AFTER`] later,
 //! by the timer that the relay has anyway, and the others never pay for it.
@@ -11,18 +11,8 @@ use driver::{Driver, Fd, Op};
 
 use crate::core::Core;
 use crate::relay::{fault_of, reason_of};
-use crate::state::{Connection, Seeking, State, Step};
+use crate::state::{Connection, HangupPoll, Seeking, State, Step};
 use crate::token::Kind;
-
-/// The poll of one side of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum HangupPoll {
-    #[default]
-    Off,
-    On,
-    /// The wait is over, and it is being cancelled.
-    Stopping,
-}
 
 /// How long after the FIN of one side its poll begins.
 const POLL_AFTER: Duration = Duration::from_millis(100);
@@ -57,7 +47,7 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// A poll ended: it was cancelled, or the side is gone.
+    /// A poll ended: it was cancelled, or the side has hung up.
     pub(crate) fn on_hangup_poll(&mut self, slot: u32, direction: Direction) -> Result<(), CloseReason> {
         let connection = self.slots.get(slot);
         let poll = std::mem::take(&mut connection.hangup[direction as usize]);

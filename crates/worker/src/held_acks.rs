@@ -1,5 +1,5 @@
-//! The last ACK of a handshake with a backend waits for the client's first bytes, to go in one segment with them; for a
-//! moment only, as a backend that speaks first is waiting for it.
+//! The last ACK of a handshake with a backend waits for the client's first bytes, to go in one segment with them;
+//! for a moment only, as a backend that speaks first is waiting for it.
 //!
 //! Which pools it is worth trying for, [`table::AckHold`] learns.
 
@@ -10,18 +10,7 @@ use connection::Direction;
 use driver::Driver;
 
 use crate::core::Core;
-use crate::state::{Connection, State};
-
-/// The ACK that tells a backend that its answer to the connect was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ack {
-    /// It was sent, and nothing is to be learnt from this connection.
-    Sent,
-    /// It waits for the client's first bytes, or for its time to be up.
-    Held,
-    /// Its time was up, and neither side has sent a byte yet.
-    Released,
-}
+use crate::state::{Ack, Connection, State};
 
 /// Connections whose ACK is held back, in the order of their deadlines; those that have sent it since included.
 #[derive(Default)]
@@ -33,8 +22,8 @@ struct Deadline {
     at: Instant,
 }
 
-/// How long an ACK is held back. Mostly it goes within the round trip of the client's own last ACK; this is for clients
-/// that are short of CPU, and less than TCP itself may wait with any ACK (40 ms).
+/// How long an ACK is held back. Mostly it goes within the round trip of the client's own last ACK; this is for
+/// clients that are short of CPU, and less than TCP itself may wait with any ACK (40 ms).
 const HOLD_MAX: Duration = Duration::from_millis(10);
 
 impl HeldAcks {

@@ -7,7 +7,7 @@ use crate::core::Core;
 use crate::token::Kind;
 
 impl<D: Driver> Core<D> {
-    /// The timer of a relay expired: the relay may be idle, or was only to be looked at early.
+    /// The timer of a relay expired: the relay may be idle, or was only checked early.
     pub(crate) fn on_idle_timer(&mut self, slot: u32) -> Result<(), CloseReason> {
         let now = self.now;
         self.keep_alive(slot);
@@ -51,8 +51,8 @@ impl<D: Driver> Core<D> {
         Ok(())
     }
 
-    /// Whether a relay that seems idle is not: whether a side took bytes meanwhile that the kernel held for it. It is two
-    /// calls, so only a relay that is about to be ended is asked.
+    /// Whether a relay that seems idle is not: whether a side took bytes meanwhile that the kernel held for it. It
+    /// is two calls, so only a relay that is about to be ended is asked.
     fn was_taken(&mut self, slot: u32) -> bool {
         let connection = self.slots.get(slot);
         let client = connection.client;

@@ -7,17 +7,21 @@ mod slots; // the connections in it,
 mod state; // and what is true of each.
 
 mod acceptor; // The parts: where clients come from,
-mod record; // what is recorded of them.
-mod relay; // how bytes go,
-mod waiting; // where they wait,
 
-mod hangup; // Of relays, and of those that wait.
+mod waiting; // where they wait for a backend,
+
+mod relay; // how their bytes go,
+
+mod record; // and what is recorded of them.
+
+mod hangup; // Of relays, and of clients that wait.
 mod held_acks;
 mod idle;
 mod pipes;
 
 mod balancer; // Between workers, and with control.
 mod query;
+mod view;
 
 mod stats;
 mod timers;
@@ -41,10 +45,9 @@ pub use crate::worker::Worker;
 
 // For the simulated kernel: it turns workers itself and looks into them in between.
 pub use crate::acceptor::Mode;
-pub use crate::held_acks::Ack;
 pub use crate::pipes::PIPES_WARM_MAX;
-pub use crate::waiting::WaitFor;
-pub use crate::worker::inspect::{ConnectionView, StateView, WorkerView};
+pub use crate::state::{Ack, WaitFor};
+pub use crate::view::{ConnectionView, StateView, WorkerView};
 
 // For the micro-benchmarks alone.
 pub use crate::timers::Timers;
@@ -58,7 +61,8 @@ pub struct Settings {
     /// How many connections all workers together may hold. Each has slots for all of them, as the kernel's hash
     /// may give one worker more than its share; slots that are never used cost address space only.
     pub connections_max: u32,
-    /// How many receive buffers it may have, at least [`driver::BUFFERS_MIN`]: where memory is limited, they are fewer.
+    /// How many receive buffers it may have, at least [`driver::BUFFERS_MIN`]: where memory is limited, they are
+    /// fewer.
     pub buffers_max: u32,
     /// Permits of the process, one for each connection, shared by all workers.
     pub semaphore: Arc<Semaphore>,
@@ -93,8 +97,9 @@ impl std::fmt::Display for WorkerError {
 
 impl std::error::Error for WorkerError {}
 
-/// Starts a worker on its own thread, named `rondel-N`, and returns once its driver is set up. `driver` makes that, from the
-/// number of receive buffers, the wakers of all workers, and the index of this one, such as `driver::Uring::new`.
+/// Starts a worker on its own thread, named `rondel-N`, and returns once its driver is set up. `driver` makes that,
+/// from the number of receive buffers, the wakers of all workers, and the index of this one, such as
+/// `driver::Uring::new`.
 ///
 /// It serves whatever table is published, and ends when a table says that the process drains and its last
 /// connection has ended; `on_end` is then called from its thread, once.

@@ -1,7 +1,8 @@
 //! The pipes of a worker. One is pooled only when it is empty, so that no byte of a connection can reach another.
 //!
-//! The pool is trimmed: each pipe counts against the user's budget of pipe pages, and is two descriptors. What it holds beyond
-//! [`PIPES_WARM_MAX`] and was not needed for [`IDLE_MAX`] is closed, so a crowd of streams holds them only while it lasts.
+//! The pool is trimmed: each pipe counts against the user's budget of pipe pages, and is two descriptors. What it
+//! holds beyond [`PIPES_WARM_MAX`] and was not needed for [`IDLE_MAX`] is closed, so a crowd of streams holds them
+//! only while it lasts.
 
 use std::time::{Duration, Instant};
 
@@ -30,11 +31,13 @@ const REFUSALS: u32 = 256;
 /// The least capacity that is worth having, in bytes.
 const CAPACITY_MIN: u32 = 64 * 1024;
 
-/// How many pipes the pool of a worker keeps at most, however long they are idle; no more than half of those it may have. Of 256 KiB
-/// each, they are a sixteenth of what a user without privileges has (`pipe-user-pages-soft`, pipe(7)).
+/// How many pipes the pool of a worker keeps at most, however long they are idle; no more than half of those it may
+/// have. Of 256 KiB each, they are a sixteenth of what a user without privileges has (`pipe-user-pages-soft`,
+/// pipe(7)).
 pub const PIPES_WARM_MAX: u32 = 16;
 
-/// How long the pool keeps a pipe beyond those that nothing needs; up to twice as long, as it counts them once in that time.
+/// How long the pool keeps a pipe beyond those that nothing needs; up to twice as long, as it counts them once in
+/// that time.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// How many pipes are closed in a turn, so that no turn is long; the rest wait for the next, which comes at once.
@@ -46,7 +49,7 @@ impl Pipes {
         Self { free: Vec::new(), idle: 0, trim_at: None, warm_max, open: 0, open_max: pipes_max, refusals: 0 }
     }
 
-    /// An empty pipe, if one is to be had.
+    /// An empty pipe, if there is one.
     pub(crate) fn take(&mut self, driver: &mut impl Driver) -> Option<Pipe> {
         if let Some(pipe) = self.free.pop() {
             self.idle = self.idle.min(self.free.len());

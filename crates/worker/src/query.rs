@@ -1,5 +1,5 @@
-//! What control asks of a worker: which connections it has, or to close some. A worker answers one query after the other, a few slots
-//! each turn (`answer`).
+//! What control asks of a worker: which connections it has, or to close some. A worker answers one query after the
+//! other, a few slots each turn (`answer`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use connection::CloseReason;
 use table::{Backend, Listener, Pool};
 
-use crate::worker::inspect::ConnectionView;
+use crate::view::ConnectionView;
 
 /// One question about a worker's connections.
 pub struct ConnectionQuery {
@@ -17,7 +17,8 @@ pub struct ConnectionQuery {
     pub filter: ConnectionFilter,
     /// What is to be done with them.
     pub action: ConnectionAction,
-    /// What the answer is given to: once, from the worker's thread, which it must not hold up. A worker that ends drops it.
+    /// What the answer is given to: once, from the worker's thread, which it must not hold up. A worker that ends
+    /// drops it.
     pub answer: Box<dyn FnOnce(QueryResult) + Send>,
 }
 
@@ -47,7 +48,8 @@ pub enum ConnectionAction {
 
 /// What a worker found.
 ///
-/// A connection that lived from the question to the answer was looked at once; one that came or went in between, once or not at all.
+/// A connection that lived from the question to the answer was seen once; one that came or went in between,
+/// once or not at all.
 #[derive(Debug, Default)]
 pub struct QueryResult {
     /// Those that are listed.
@@ -61,9 +63,9 @@ pub struct QueryResult {
 pub struct Listed {
     /// What it looks like.
     pub view: ConnectionView,
-    /// The client's address; none if it is gone already.
+    /// The client's address; none if the connection has ended already.
     pub client: Option<SocketAddr>,
-    /// The listener it goes by.
+    /// Its listener.
     pub listener: Arc<Listener>,
     /// The pool its backend comes from.
     pub pool: Arc<Pool>,
@@ -118,8 +120,8 @@ impl QuerySender {
         self.0.len()
     }
 
-    /// Asks a worker, which is to be woken then; says whether there was room. One that has ended is asked as well: its answer
-    /// is dropped.
+    /// Asks a worker, which is to be woken then; says whether there was room. One that has ended is asked as well:
+    /// its answer is dropped.
     pub fn ask(&self, worker: usize, query: ConnectionQuery) -> bool {
         use std::sync::mpsc::TrySendError;
         let inbox = &self.0[worker];

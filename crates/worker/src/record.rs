@@ -1,8 +1,8 @@
 //! The record of a connection that has ended, and its way out of the worker: the access log is made of them elsewhere.
 //!
-//! A worker only puts what it has into a queue, and what the connection had goes with it: no name is copied, and the worker never
-//! waits. The thread that takes records looks for them at intervals; it is woken only when many have come since, so most connections
-//! cost no call for it. When the queue is full a record is lost, and counted.
+//! A worker only puts what it has into a queue, and what the connection had goes with it: no name is copied, and
+//! the worker never waits. The thread that takes records looks for them at intervals; it is woken only when many
+//! have come since, so most connections cost no call for it. When the queue is full a record is lost, and counted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use table::{Backend, Listener, Pool};
 use crate::core::Core;
 use crate::stats::ConnectionStats;
 
-/// What is told of a connection that has ended.
+/// The record of a connection that has ended.
 #[derive(Debug)]
 pub struct Record {
     /// Where it was accepted, as that was when it got its backend, or ended without one.
@@ -26,7 +26,7 @@ pub struct Record {
     pub pool: Arc<Pool>,
     /// The backend it had, or the last one that was tried; none if none was.
     pub backend: Option<Arc<Backend>>,
-    /// The client's address; none if it was gone before it could be asked for.
+    /// The client's address; none if the connection had ended before the kernel was asked.
     pub client: Option<SocketAddr>,
     /// What it did.
     pub stats: ConnectionStats,
@@ -95,7 +95,8 @@ impl Recording {
         Self { recorder, clients: Vec::new() }
     }
 
-    /// Remembers the address of the client in a slot, as the kernel does not tell it any more when the connection has ended.
+    /// Remembers the address of the client in a slot, as the kernel does not tell it any more when the connection
+    /// has ended.
     pub(crate) fn remember_client<D: Driver>(&mut self, driver: &mut D, slot: u32, socket: Fd) {
         let slot = slot as usize;
         if self.clients.len() <= slot {

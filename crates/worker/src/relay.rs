@@ -1,4 +1,4 @@
-//! The relays of a worker: what their halves want is done, and what comes of it is told to them.
+//! The relays of a worker: what their halves want is done, and they are told the result.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -17,8 +17,8 @@ pub(crate) struct Relays {
     /// The queues of all halves.
     chunks: Chunks,
     pipes: Pipes,
-    /// Halves that may have something to do, in their order: those that something happened to, and streams that gave way
-    /// to the others. A half stands in it a few times at most.
+    /// Halves that may have something to do, in their order: those that something happened to, and streams that
+    /// gave way to the others. A half stands in it a few times at most.
     runnable: VecDeque<HalfId>,
     /// Halves that wait for a receive buffer, in their order.
     parked: VecDeque<HalfId>,
@@ -131,7 +131,7 @@ impl Relays {
                 Next::TakePipe => match self.pipes.take(&mut core.driver) {
                     Some(pipe) => {
                         relaying.relay.half(direction).splice(pipe, pipe.capacity);
-                        // Streams are looked at more often, for when they are idle.
+                        // Streams are checked more often, for when they are idle.
                         core.set_idle_timer(slot)?;
                     }
                     None => relaying.relay.half(direction).copy(),

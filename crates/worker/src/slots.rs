@@ -16,7 +16,7 @@ pub(crate) struct Slots {
 
 struct Slot {
     generation: u32,
-    /// Operations the kernel has and has not answered for good.
+    /// Operations that the kernel has and whose last completion has not come.
     ///
     /// Invariant: 0 when the slot is freed.
     in_flight: u8,
@@ -86,7 +86,7 @@ impl Slots {
         kind.token(it.generation, slot)
     }
 
-    /// Notes that an operation ended for good.
+    /// Notes that the last completion of an operation came.
     pub(crate) fn end(&mut self, slot: u32) {
         let it = &mut self.all[slot as usize];
         assert!(it.in_flight > 0);

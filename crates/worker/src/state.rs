@@ -1,10 +1,10 @@
 //! A connection, and the states of its life. Each state holds what is true in it alone.
 //!
 //! ```text
-//!            at once         a backend is connected              both halves done          the last operation is back
-//!  Opening ─────────▶ Seeking ─────────────────────▶ Relaying ──────────────────▶ Closing ───────────────────────────▶ slot free
-//!                        │ refused, timed out            │ reset, idle, evicted      ▲
-//!                        └───────────────────────────────┴───────────────────────────┘
+//!         at once         backend connected         both halves done        nothing in flight
+//! Opening ─────────▶ Seeking ────────────────▶ Relaying ────────────────▶ Closing ───────────────▶ slot free
+//!                       │ refused, timed out      │ reset, idle, evicted    ▲
+//!                       └─────────────────────────┴─────────────────────────┘
 //! ```
 
 use std::sync::Arc;
@@ -14,15 +14,13 @@ use connection::{CloseReason, Direction, Relay, Stage};
 use driver::{Fd, Pipe};
 use table::{Backend, BackendIndex, Listener, Pool, Semaphore};
 
-use crate::hangup::HangupPoll;
-use crate::held_acks::Ack;
 use crate::stats::ConnectionStats;
-use crate::waiting::{Ticket, WaitFor};
 
 /// A client that was accepted, and what is done for it.
 pub(crate) struct Connection {
     pub(crate) client: Fd,
-    /// As it was in the table by which the connection was given its backend; before, as the table has it that it goes by.
+    /// As it was in the table by which the connection was given its backend; before, as the table has it that it
+    /// uses.
     pub(crate) listener: Arc<Listener>,
     /// The pool that its backend comes from, of the same table as `listener`.
     pub(crate) pool: Arc<Pool>,
@@ -34,8 +32,8 @@ pub(crate) struct Connection {
 
 /// Where a connection is in its life.
 pub(crate) enum State {
-    /// The client was accepted, and no backend was asked for yet. What a connection reads before it is routed, such as a PROXY
-    /// header, belongs here. Nothing is read so far, so no turn ends in this state.
+    /// The client was accepted, and no backend was asked for yet. What a connection reads before it is routed, such
+    /// as a PROXY header, belongs here. Nothing is read so far, so no turn ends in this state.
     Opening,
     /// It has no backend yet.
     Seeking(Seeking),
@@ -76,6 +74,15 @@ pub(crate) struct Wait {
     pub(crate) semaphore: Arc<Semaphore>,
 }
 
+/// What a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// A table that knows a primary.
+    Primary,
+    /// A permit of a backend.
+    Capacity,
+}
+
 /// A connection with a backend.
 pub(crate) struct Relaying {
     pub(crate) socket: Fd,
@@ -86,6 +93,17 @@ pub(crate) struct Relaying {
     /// Whether the backend's socket has its keepalive. It is four system calls, which most connections end too
     /// soon to need; the client's socket has inherited its own.
     pub(crate) kept_alive: bool,
+}
+
+/// The ACK that tells a backend that its answer to the connect was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// It was sent, and nothing is to be learnt from this connection.
+    Sent,
+    /// It waits for the client's first bytes, or for its time to be up.
+    Held,
+    /// Its time was up, and neither side has sent a byte yet.
+    Released,
 }
 
 /// A connection that ended.
@@ -124,6 +142,24 @@ pub(crate) struct Attempts {
     pub(crate) ticket: Option<Ticket>,
     /// Until when the connection's time is booked.
     booked_until: Instant,
+}
+
+/// What a client is given that waits for the first time. It keeps it, so that it waits no longer in all than it
+/// may, and loses its turn neither to a permit that came to nothing nor to another table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) number: u64,
+    pub(crate) since: Instant,
+}
+
+/// The poll of one side of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HangupPoll {
+    #[default]
+    Off,
+    On,
+    /// The wait is over, and it is being cancelled.
+    Stopping,
 }
 
 /// How many attempts a connection may make; `config` allows no more.
@@ -252,7 +288,12 @@ impl Attempts {
         }
     }
 
-    /// The backends that were tried, of the pool that the connection goes by.
+    /// When the client began to wait for the first time, if it has.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        self.ticket.map(|ticket| ticket.since)
+    }
+
+    /// The backends that were tried, of the pool that the connection uses.
     pub(crate) fn tried(&self) -> &[BackendIndex] {
         &self.tried[..usize::from(self.tried_count)]
     }
@@ -278,7 +319,7 @@ impl Attempts {
         self.tried[usize::from(self.tried_count)]
     }
 
-    /// The connection goes by another pool, where each of those that were tried has another index, or none.
+    /// The connection uses another pool, where each of those that were tried has another index, or none.
     pub(crate) fn go_over(&mut self, index: impl Fn(BackendIndex) -> Option<BackendIndex>) {
         let before = self.tried;
         let kept = before[..usize::from(self.tried_count)].iter().copied().filter_map(index);

@@ -11,22 +11,26 @@ use connection::Direction;
 pub struct ConnectionStats {
     /// When the client was accepted.
     pub accepted_at: Instant,
-    /// How long it waited so far: for a permit of its listener, on its way to another worker, for a primary, for a permit
-    /// of a backend.
+    /// How long it waited so far: for a permit of its listener, on its way to another worker, for a primary, for a
+    /// permit of a backend.
     pub waited: Micros,
-    /// How long it was connecting so far, all attempts together. With `waited` it is all the time until it had its backend.
+    /// How long it was connecting so far, all attempts together. With `waited` it is all the time until it had its
+    /// backend.
     pub connecting: Micros,
-    /// How many waited before it for the same, over all workers, when it began to wait for the last time; 0 if it never did.
+    /// How many waited before it for the same, over all workers, when it began to wait for the last time; 0 if it
+    /// never did.
     pub ahead: u32,
     /// Attempts to connect that were begun, at most 255 of them counted.
     pub attempts: u8,
-    /// Which way bytes went last, so that the side that was given them is the one to go on; it is the client's turn until any went.
+    /// Which way bytes went last, so that the side that was given them is the one to go on; it is the client's turn
+    /// until any went.
     pub last: Direction,
     /// Bytes that were delivered, by [`Direction`].
     pub bytes: [u64; 2],
 }
 
-/// A time in microseconds, up to 71 minutes: what is longer counts as that. Attempts to connect may take longer in all, but not in practice.
+/// A time in microseconds, up to 71 minutes: what is longer counts as that. Attempts to connect may take longer in
+/// all, but not in practice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Micros(u32);
 

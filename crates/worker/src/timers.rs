@@ -11,7 +11,7 @@
 //! present, in the bucket of that digit. When time reaches the start of a bucket above level 0, its slots
 //! move to lower levels (a *cascade*), each at most once per level.
 //!
-//! It reads no clock, and it does not wake anybody: `next` says when somebody should.
+//! It reads no clock, and it wakes no thread: `next` says when one should wake.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ type Link = u32;
 
 /// Where the deadline of a slot is kept.
 #[derive(Clone, Copy)]
-struct Place {
+struct Position {
     level: usize,
     bucket: usize,
 }
@@ -91,9 +91,9 @@ impl Timers {
     pub fn expire(&mut self, now: Instant, due: &mut Vec<u32>) {
         let until = self.tick_until(now);
         // It ends: every round empties a bucket, and fills only buckets of lower levels.
-        while let Some((tick, place)) = self.first().filter(|&(tick, _)| tick <= until) {
+        while let Some((tick, position)) = self.first().filter(|&(tick, _)| tick <= until) {
             self.elapsed = tick;
-            self.cascade(place, due);
+            self.cascade(position, due);
         }
         self.elapsed = self.elapsed.max(until);
     }
@@ -112,7 +112,7 @@ impl Timers {
     ///
     /// It is at the lowest level that holds anything: what lies at a level shares its upper digits with the
     /// present, and so comes before all that lies higher.
-    fn first(&self) -> Option<(u64, Place)> {
+    fn first(&self) -> Option<(u64, Position)> {
         let level = self.occupied.iter().position(|&occupied| occupied != 0)?;
         let bucket = self.occupied[level].trailing_zeros();
         let shift = DIGIT * u32::try_from(level).expect("few levels");
@@ -120,11 +120,11 @@ impl Timers {
         let upper = ((self.elapsed >> shift) >> DIGIT) << DIGIT;
         let start = (upper | u64::from(bucket)) << shift;
         debug_assert!(start > self.elapsed);
-        Some((start, Place { level, bucket: bucket as usize }))
+        Some((start, Position { level, bucket: bucket as usize }))
     }
 
     /// Empties the bucket that starts now: what is due is handed out, the rest moves to lower levels.
-    fn cascade(&mut self, Place { level, bucket }: Place, due: &mut Vec<u32>) {
+    fn cascade(&mut self, Position { level, bucket }: Position, due: &mut Vec<u32>) {
         self.occupied[level] &= !(1 << bucket);
         let mut link = std::mem::replace(&mut self.buckets[level][bucket], NONE);
         while link != NONE {
@@ -141,7 +141,7 @@ impl Timers {
 
     /// Puts `slot` at the head of the list where its deadline belongs.
     fn link(&mut self, slot: u32) {
-        let Place { level, bucket } = self.place(slot);
+        let Position { level, bucket } = self.position(slot);
         let head = std::mem::replace(&mut self.buckets[level][bucket], slot + 1);
         if head != NONE {
             self.links[head as usize - 1][PREVIOUS] = slot + 1;
@@ -160,7 +160,7 @@ impl Timers {
             self.links[previous as usize - 1][NEXT] = next;
             return;
         }
-        let Place { level, bucket } = self.place(slot);
+        let Position { level, bucket } = self.position(slot);
         self.buckets[level][bucket] = next;
         if next == NONE {
             self.occupied[level] &= !(1 << bucket);
@@ -169,12 +169,12 @@ impl Timers {
 
     /// Where the deadline of `slot` belongs, and is: time moves on, but as long as it has not reached the
     /// start of the bucket, the first digit that differs stays the same.
-    fn place(&self, slot: u32) -> Place {
+    fn position(&self, slot: u32) -> Position {
         let deadline = self.deadlines[slot as usize];
         debug_assert!(deadline > self.elapsed);
         let level = (deadline ^ self.elapsed).ilog2() / DIGIT;
         let bucket = (deadline >> (DIGIT * level)) % BUCKETS as u64;
-        Place { level: level as usize, bucket: usize::try_from(bucket).expect("one of 64") }
+        Position { level: level as usize, bucket: usize::try_from(bucket).expect("one of 64") }
     }
 
     /// The first tick that is not before `instant`: nothing is due early.

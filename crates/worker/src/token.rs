@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Receive(Direction),
     /// Waiting until a half can go on.
     Ready(Direction),
-    /// Waiting until the input of a half is gone, while nothing is received from it.
+    /// Waiting until the input of a half hangs up, while nothing is received from it.
     HangupPoll(Direction),
     /// Ending another operation of the connection.
     Cancel,

@@ -1,4 +1,5 @@
-//! Clients that wait until a backend can take them: in their listener's hold for a primary, in their pool's queue for capacity.
+//! Clients that wait until a backend can take them: in their listener's hold for a primary, in their pool's queue
+//! for capacity.
 //!
 //! ```text
 //!           no backend is the primary, or it cannot be reached: hold
@@ -8,14 +9,16 @@
 //!           another table is in force, or a permit is free, and one is found; or the primary is tried again
 //! ```
 //!
-//! A primary that cannot be reached is dead and not yet known to be, or restarts. A client that is held for that goes to the next
-//! primary with all others, and tries the old one every [`RETRY_INTERVAL`], in case that it comes back before it was missed.
+//! A primary that cannot be reached is dead and not yet known to be, or restarts. A client that is held for that
+//! goes to the next primary with all others, and tries the old one every [`RETRY_INTERVAL`], in case that it comes
+//! back before it was missed.
 //!
-//! Within a worker those of a listener are served in the order in which they began to wait, and newcomers come behind them. Over
-//! workers no order is promised: the worker that is awake first has the permit. What a client sends meanwhile stays in its socket.
+//! Within a worker those of a listener are served in the order in which they began to wait, and newcomers come
+//! behind them. Over workers no order is promised: the worker that is awake first has the permit. What a client
+//! sends meanwhile stays in its socket.
 //!
-//! A client that resets gives its place in the queue up at once. One that sends its FIN does not: it may have sent all of its
-//! request, and wait for the answer.
+//! A client that resets gives its place in the queue up at once. One that sends its FIN does not: it may have sent
+//! all of its request, and wait for the answer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +30,7 @@ use driver::Driver;
 use table::{Listener, Pool};
 
 use crate::core::Core;
-use crate::state::{Attempts, Connection, Step, Wait};
+use crate::state::{Connection, Step, Ticket, Wait, WaitFor};
 
 /// The clients of a worker that wait.
 #[derive(Default)]
@@ -47,30 +50,6 @@ struct WaitQueue {
     wait_for: WaitFor,
     /// Slots by ticket.
     slots: BTreeMap<u64, u32>,
-}
-
-/// What a client waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitFor {
-    /// A table that knows a primary.
-    Primary,
-    /// A permit of a backend.
-    Capacity,
-}
-
-/// What a client is given that waits for the first time. It keeps it, so that it waits no longer in all than it may, and
-/// loses its turn neither to a permit that came to nothing nor to another table.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticket {
-    number: u64,
-    since: Instant,
-}
-
-impl Attempts {
-    /// When the client began to wait for the first time, if it has.
-    pub(crate) fn waits_since(&self) -> Option<Instant> {
-        self.ticket.map(|ticket| ticket.since)
-    }
 }
 
 impl WaitQueue {
@@ -121,7 +100,8 @@ impl WaitQueues {
         self.for_capacity().any(|queue| queue.is_of(listener, pool))
     }
 
-    /// A newcomer goes to the end of a queue without a pick: there may be a permit that it can have and those before it cannot.
+    /// A newcomer goes to the end of a queue without a pick: there may be a permit that it can have and those
+    /// before it cannot.
     pub(crate) fn on_newcomer(&mut self) {
         self.unpicked = true;
     }
@@ -207,16 +187,16 @@ impl WaitQueues {
         waiting.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    /// Whether this worker is to pick for those that wait for capacity: it was woken for a permit, or has not said yet that it
-    /// waits. If so, it has said so when this returns.
+    /// Whether this worker is to pick for those that wait for capacity: it was woken for a permit, or has not said
+    /// yet that it waits. If so, it has said so when this returns.
     pub(crate) fn begin_serving(&mut self, worker: usize) -> bool {
         // The connection that left last may have been the last to have the listener.
         self.all.retain(|queue| !queue.slots.is_empty());
         let is_due = self.unpicked || self.for_capacity().any(|queue| !queue.pool.waiters.waits(worker));
         if is_due {
             self.unpicked = false;
-            // First the worker says for all that it waits, then it picks; why in this order, `Pool::waiters` tells. A permit that is
-            // released while it picks wakes it again.
+            // First the worker says for all that it waits, then it picks; why in this order, `Pool::waiters` tells.
+            // A permit that is released while it picks wakes it again.
             self.for_capacity().for_each(|queue| queue.pool.waiters.wait(worker));
         }
         is_due
@@ -227,8 +207,8 @@ impl WaitQueues {
         self.all.len()
     }
 
-    /// The first client of the queue of this number, if that is one for capacity, whose ticket is not below `from`: its ticket and
-    /// its slot.
+    /// The first client of the queue of this number, if that is one for capacity, whose ticket is not below `from`:
+    /// its ticket and its slot.
     pub(crate) fn next_for_capacity(&self, number: usize, from: u64) -> Option<(u64, u32)> {
         let queue = self.all.get(number).filter(|queue| queue.wait_for == WaitFor::Capacity)?;
         queue.slots.range(from..).next().map(|(&ticket, &slot)| (ticket, slot))
@@ -240,8 +220,8 @@ fn release<D>(core: &Core<D>, wait: &Wait) {
     core.wake(wait.semaphore.release());
 }
 
-/// Why a wait ends whose time is up. `failed` is why the last attempt failed, if there was one; `has_candidates` says that some
-/// backend may be picked, with a permit or without.
+/// Why a wait ends whose time is up. `failed` is why the last attempt failed, if there was one; `has_candidates`
+/// says that some backend may be picked, with a permit or without.
 pub(crate) fn reason_at_timeout(
     wait_for: WaitFor,
     failed: Option<CloseReason>,
@@ -253,6 +233,6 @@ pub(crate) fn reason_at_timeout(
     }
 }
 
-/// How long a client is held before it tries a primary again that it could not reach. At the bound of clients that are held, a
-/// thousand unless the config says otherwise, that is as many attempts a second.
+/// How long a client is held before it tries a primary again that it could not reach. At the bound of clients that
+/// are held, a thousand unless the config says otherwise, that is as many attempts a second.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);

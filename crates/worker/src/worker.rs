@@ -1,13 +1,15 @@
 //! The loop of a worker: one blocking call, one clock read, one table a turn.
 
-mod begin; // A connection begins,
-mod close;
-mod connect; // is given a backend,
-mod evict;
-mod wait; // for which it may have to wait, // and ends, by policy or by itself.
+mod begin; // A client is taken in,
 
-mod answer; // Listed, or closed, when control asks.
-pub(crate) mod inspect; // Seen from outside, by tests.
+mod connect; // given a backend,
+mod wait; // for which it may have to wait,
+
+mod close; // and closed,
+mod evict; // by policy, too.
+
+mod answer; // Queries of control, and views for tests.
+mod inspect;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,11 +33,12 @@ use crate::waiting::WaitQueues;
 
 /// One thread of the data plane, on whatever kernel its driver is.
 ///
-/// [`spawn`](crate::spawn) is the way in for programs: it makes the driver and the thread, and turns. On a kernel made for
-/// tests, the test calls [`turn`](Self::turn).
+/// [`spawn`](crate::spawn) is the way in for programs: it makes the driver and the thread, and turns. On a kernel
+/// made for tests, the test calls [`turn`](Self::turn).
 ///
-/// Each part has its own fields, which only its file sees, and works on the core beside them. What goes from one part to another
-/// goes through here: a part says what is to be done, and the files in `worker/`, which are of the life of a connection, do it.
+/// Each part has its own fields, which only its file sees, and works on the core beside them. What goes from one
+/// part to another goes through here: a part says what is to be done, and the files in `worker/`, which are of the
+/// life of a connection, do it.
 pub struct Worker<D> {
     core: Core<D>,
     /// Where clients come from.
@@ -46,7 +49,7 @@ pub struct Worker<D> {
     recording: Recording,
     balancer: Balancer,
     queries: QueryReceiver,
-    /// The next slot to look at for a connection that the table evicts; none if there is no more.
+    /// The next slot to visit for a connection that the table evicts; none if there is no more.
     evicting: Option<u32>,
     /// What picks leave to chance.
     dice: Dice,
@@ -203,7 +206,7 @@ impl<D: Driver> Worker<D> {
             Phase::Draining => self.end_accepting(),
             Phase::Ending => {
                 self.end_accepting();
-                self.turn_away_held();
+                self.reject_held();
                 for slot in self.core.slots.live() {
                     self.close(slot, CloseReason::Drained);
                 }

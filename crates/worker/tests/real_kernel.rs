@@ -35,9 +35,9 @@ fn relays_both_ways_and_ends_when_drained() {
 }
 
 #[test]
-fn a_connection_that_nobody_takes_is_reset_and_counted() {
-    let nobody = TcpListener::bind(LOCAL).unwrap().local_addr().unwrap();
-    let balancer = Balancer::start(&[nobody]);
+fn a_connection_that_no_backend_takes_is_reset_and_counted() {
+    let refusing = TcpListener::bind(LOCAL).unwrap().local_addr().unwrap();
+    let balancer = Balancer::start(&[refusing]);
     let error = balancer.connect().read(&mut [0; 1]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     let table = balancer.published.load_full();

@@ -8,10 +8,10 @@
 //!        └────────────────────────── Closed
 //! ```
 //!
-//! A closed one is free as well: the next request that it is given opens it anew. What fails to connect rests for a
-//! moment, so that a server that is gone is not asked a million times a second.
+//! A closed one is free as well: its next request opens it again. A connection that fails to connect pauses for a
+//! moment, so that a dead server does not get a million connects per second.
 //!
-//! It does not know when requests are due, nor what counts.
+//! It does not know when requests are due, nor which ones count.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -29,7 +29,7 @@ use crate::clock::clock;
 use crate::record::{Failure, Outcome};
 use crate::response::{Malformed, Progress, Response};
 
-/// What is asked for, and where.
+/// The request, and its address.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -43,24 +43,24 @@ pub(crate) struct Connections {
     target: Target,
     epoll: OwnedFd,
     slots: Vec<Slot>,
-    /// Those that may be given a request; the one that is free for longest comes first, so that all take part.
+    /// Those that are free; the one that has been free for longest is first, so that all are used.
     free: VecDeque<usize>,
     /// Those that failed to connect, and when they are free again.
     resting: VecDeque<(Instant, usize)>,
-    /// How many requests are under way.
+    /// The number of requests in progress.
     asking: usize,
-    /// What was received last; nobody wants it for longer.
+    /// The receive buffer, shared by all.
     buffer: Box<[u8]>,
-    /// Why the last one that failed to connect did.
+    /// Why the last failed connect failed.
     error: Option<io::Error>,
 }
 
-/// The place of a connection.
+/// The index of a connection.
 #[derive(Default)]
 struct Slot {
     state: State,
     response: Response,
-    /// How often it was opened: tells the events of its socket from those of the one before.
+    /// How often it was opened: distinguishes events of its socket from those of an earlier one.
     generation: u32,
 }
 
@@ -69,17 +69,18 @@ enum State {
     /// There is no socket.
     #[default]
     Closed,
-    /// It is about to be established, for the request that was due then, or for whichever comes.
+    /// It is being established, for the request that was due then, or for any.
     Opening { stream: TcpStream, due: Option<Instant> },
     /// It waits for a request.
     Idle { stream: TcpStream },
-    /// It was given a request, of which so many bytes were sent.
+    /// It has a request, of which this many bytes were sent.
     Asking { stream: TcpStream, due: Instant, sent: usize },
-    /// It has its answer, and the server is to close it. If we did, the port would be kept for a minute.
+    /// It has its response, and the server will close it. If the client did, the port would be in `TIME_WAIT` for a
+    /// minute.
     Ending { stream: TcpStream },
 }
 
-/// What the kernel reported.
+/// An event of the kernel.
 #[derive(Clone, Copy)]
 pub(crate) struct Event {
     slot: usize,
@@ -88,11 +89,11 @@ pub(crate) struct Event {
 }
 
 impl Connections {
-    /// So many connections to `target`, established if they carry more than one request.
+    /// This many connections to `target`, established if they carry more than one request.
     ///
     /// # Errors
     ///
-    /// Not one of them could be had.
+    /// If none of them can be established.
     pub(crate) fn open(target: Target, count: usize) -> io::Result<Self> {
         let mut slots = Vec::new();
         slots.resize_with(count, Slot::default);
@@ -115,7 +116,7 @@ impl Connections {
         Ok(connections)
     }
 
-    /// Establishes all of them, few enough at a time for the server's queue.
+    /// Establishes all of them, few enough at a time for the server's accept queue.
     fn open_all(&mut self) -> io::Result<()> {
         let until = clock() + OPENING_TIMEOUT;
         let mut events = Vec::with_capacity(EVENTS_MAX);
@@ -136,7 +137,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Whether one may be given a request.
+    /// Whether a connection is free.
     pub(crate) fn is_free(&mut self, now: Instant) -> bool {
         while let Some(&(_, slot)) = self.resting.front().filter(|&&(until, _)| until <= now) {
             self.resting.pop_front();
@@ -145,17 +146,17 @@ impl Connections {
         !self.free.is_empty()
     }
 
-    /// When the next one is free that rests.
+    /// When the next paused one is free.
     pub(crate) fn next_free(&self) -> Option<Instant> {
         self.resting.front().map(|&(until, _)| until)
     }
 
-    /// How many requests are under way.
+    /// The number of requests in progress.
     pub(crate) fn asking(&self) -> usize {
         self.asking
     }
 
-    /// The requests under way, by when they were due.
+    /// The requests in progress, by when they were due.
     pub(crate) fn unanswered(&self) -> impl Iterator<Item = Instant> {
         self.slots.iter().filter_map(|slot| match slot.state {
             State::Opening { due, .. } => due,
@@ -164,7 +165,7 @@ impl Connections {
         })
     }
 
-    /// Gives the request that is due since `due` to the one that is free for longest. There must be one.
+    /// Gives the request that was due at `due` to the connection that has been free for longest. There must be one.
     pub(crate) fn ask(&mut self, due: Instant) -> Option<Outcome> {
         let slot = self.free.pop_front().expect("the caller asked whether one is free");
         self.asking += 1;
@@ -177,7 +178,7 @@ impl Connections {
         }
     }
 
-    /// Waits until something happens or it is `until`, and appends what happened to `events`.
+    /// Waits for events until `until`, and appends them to `events`.
     pub(crate) fn wait(&self, until: Instant, events: &mut Vec<Event>) -> io::Result<()> {
         let timeout = until.saturating_duration_since(clock());
         let timeout = Timespec::try_from(timeout).expect("a timeout of less than a century");
@@ -190,11 +191,11 @@ impl Connections {
         Ok(())
     }
 
-    /// Does what can be done now, and says what became of a request by that.
+    /// Does what can be done now, and returns what happened to a request.
     pub(crate) fn on_event(&mut self, event: Event) -> Option<Outcome> {
         let Event { slot, generation, flags } = event;
         if generation != self.slots[slot].generation {
-            // It was closed and opened anew, for another event that came along with this one.
+            // It was closed and opened again, for another event in the same batch.
             return None;
         }
         let readable = flags.intersects(EventFlags::IN | ENDED);
@@ -209,7 +210,7 @@ impl Connections {
                 self.on_ended(slot);
                 None
             }
-            // It is among the free ones, and is opened anew when its turn comes. No request was lost.
+            // It is among the free ones, and is opened again when it is used. No request was lost.
             State::Idle { .. } if readable => None,
             state => {
                 self.slots[slot].state = state;
@@ -218,7 +219,7 @@ impl Connections {
         }
     }
 
-    /// Opens a connection for the request that was due then, or for whichever comes.
+    /// Opens a connection for the request that was due then, or for any.
     fn connect(&mut self, slot: usize, due: Option<Instant>) -> Option<Outcome> {
         self.slots[slot].generation = self.slots[slot].generation.wrapping_add(1);
         match self.begin_connect(slot) {
@@ -239,7 +240,7 @@ impl Connections {
             Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
             Err(error) => return Err(error),
         }
-        // Edge-triggered, so that one registration serves for as long as the connection lives.
+        // Edge-triggered, so that one registration is enough for the life of the connection.
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, Event::data(slot, self.slots[slot].generation), flags)?;
         Ok(socket.into())
@@ -270,7 +271,7 @@ impl Connections {
         due.map(|due| self.outcome(due, Err(Failure::Connect)))
     }
 
-    /// Sends what is left of the request after `sent` bytes.
+    /// Sends the rest of the request after `sent` bytes.
     fn send(&mut self, slot: usize, stream: TcpStream, due: Instant, mut sent: usize) -> Option<Outcome> {
         if sent == 0 {
             self.slots[slot].response.restart();
@@ -287,7 +288,7 @@ impl Connections {
         None
     }
 
-    /// Receives what is there of the answer.
+    /// Receives the available part of the response.
     fn receive(
         &mut self,
         slot: usize,
@@ -318,7 +319,7 @@ impl Connections {
                     self.on_whole(slot, stream, ended);
                     return Some(self.on_answer(slot, due));
                 }
-                // The socket is empty, and says when it is not any more; but that it ended, it said already.
+                // The socket is empty, and will report new data; but its end was reported already.
                 Ok(Progress::Part) if length < self.buffer.len() && !ended => break,
                 Ok(Progress::Part) => {}
                 Err(Malformed) => return Some(self.on_closed(slot, due, Failure::Protocol)),
@@ -328,7 +329,7 @@ impl Connections {
         None
     }
 
-    /// The answer is whole: the connection is free, or the server closes it, if it has not yet.
+    /// The response is complete: the connection is free, or the server closes it, if it has not yet.
     fn on_whole(&mut self, slot: usize, stream: TcpStream, ended: bool) {
         if ended {
             self.on_ended(slot);
@@ -346,13 +347,14 @@ impl Connections {
         self.outcome(due, result)
     }
 
-    /// The connection is of no use any more, and its request has failed with it.
+    /// The connection is of no further use, and its request has failed with it.
     fn on_closed(&mut self, slot: usize, due: Instant, failure: Failure) -> Outcome {
         self.on_ended(slot);
         self.outcome(due, Err(failure))
     }
 
-    /// The connection is closed. If it was to carry more, nobody should have to wait for another one.
+    /// The connection is closed. If it should carry more, it is opened again at once, so that the next request need
+    /// not wait.
     fn on_ended(&mut self, slot: usize) {
         if self.target.keep_alive {
             self.connect(slot, None);
@@ -379,27 +381,27 @@ impl Event {
         Self { slot, generation, flags }
     }
 
-    /// What the kernel hands back: `| generation: 32 | slot: 32 |`.
+    /// The user data of an event: `| generation: 32 | slot: 32 |`.
     fn data(slot: usize, generation: u32) -> EventData {
         EventData::new_u64((u64::from(generation) << 32) | slot as u64)
     }
 }
 
-/// The input ended, or the connection failed; in both cases reading tells.
+/// The input ended, or the connection failed; reading shows which.
 const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 
-/// So many connections are about to be established at once while all are opened: a quarter of the usual queue of a
+/// How many connections are established at once while all are opened: a quarter of the usual accept queue of a
 /// server, which may have several queues and fill them unevenly.
 const OPENING_MAX: usize = 1024;
 
-/// How long to wait for all connections to be established. Those that are not by then may be later.
+/// How long to wait for all connections to be established. Others are established later.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection rests that failed to connect.
+/// How long a connection pauses after a failed connect.
 const REST: Duration = Duration::from_millis(10);
 
-/// So many bytes are received at once. They stay within the second-level cache.
+/// How many bytes are received at once. They stay within the second-level cache.
 const BUFFER_SIZE: usize = 256 * 1024;
 
-/// So many events are taken at once. What is due in the meantime is sent between them.
+/// How many events are taken at once. Requests that become due meanwhile are sent between them.
 const EVENTS_MAX: usize = 256;

@@ -1,4 +1,4 @@
-//! The loop that brings together what is due, the connections that carry it, and the record of what became of it.
+//! The loop that combines due requests, the connections that carry them, and the record of results.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -19,18 +19,18 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// The requests of `schedule` over `connections`, noted in `record`.
+    /// The requests of `schedule` over `connections`, recorded in `record`.
     pub(crate) fn new(connections: Connections, schedule: Schedule, record: Record) -> Self {
         Self { connections, schedule, record }
     }
 
-    /// Runs until every request has its answer, or the grace after the last one is over.
+    /// Runs until every request has its response, or the grace period after the last one is over.
     ///
     /// # Errors
     ///
-    /// The kernel does not report events.
+    /// If the kernel does not report events.
     pub(crate) fn run(mut self) -> io::Result<Record> {
-        // Otherwise the kernel wakes up to 50 microseconds late, to save power. If it refuses, that is what happens.
+        // Otherwise the kernel wakes up to 50 microseconds late, to save power. If it refuses, that is so.
         let _ = set_current_timer_slack(NonZeroU64::new(1));
         let mut events = Vec::new();
         loop {
@@ -45,7 +45,7 @@ impl Load {
                 if let Some(outcome) = self.connections.on_event(event) {
                     self.record.on_outcome(&outcome, clock());
                 }
-                // A connection may have become free, and others may have fallen due meanwhile.
+                // Meanwhile a connection may have become free, and other requests due.
                 self.ask(clock());
             }
         }
@@ -53,7 +53,7 @@ impl Load {
         Ok(self.record)
     }
 
-    /// Gives what is due to connections that are free.
+    /// Gives due requests to free connections.
     fn ask(&mut self, now: Instant) {
         while let Some(due) = self.schedule.give_up(now) {
             self.record.on_outcome(&Outcome { due, result: Err(Failure::Timeout) }, now);
@@ -67,22 +67,22 @@ impl Load {
         }
     }
 
-    /// When to stop, as it is seen now.
+    /// When to stop, as known now.
     fn end(&self) -> Instant {
         let waiting = self.schedule.next_due().is_some() || self.connections.asking() > 0;
         self.schedule.end() + if waiting { GRACE } else { Duration::ZERO }
     }
 
-    /// When to look again, if nothing happens before.
+    /// When to wake, if nothing happens before.
     fn next_wake(&mut self, now: Instant) -> Instant {
-        // While none is free, what is due has to wait for an event.
+        // While no connection is free, due requests have to wait for an event.
         let next_due = if self.connections.is_free(now) { self.schedule.next_due() } else { None };
         let wakes = [next_due, self.connections.next_free()];
         let end = if now < self.schedule.end() { self.schedule.end() } else { self.end() };
         wakes.into_iter().flatten().fold(end, Instant::min)
     }
 
-    /// Notes whatever has no answer by now as failed.
+    /// Records every request without a response as failed.
     fn give_up(&mut self) {
         let now = clock();
         let failed = |due| Outcome { due, result: Err(Failure::Timeout) };
@@ -97,5 +97,5 @@ impl Load {
     }
 }
 
-/// How long answers are waited for after the last request was due.
+/// How long responses are awaited after the last request was due.
 const GRACE: Duration = Duration::from_secs(2);

@@ -1,14 +1,14 @@
-//! HTTP load on one address: as many requests as are answered, or a fixed rate of them.
+//! HTTP load on one address: at full speed, or at a fixed rate.
 //!
-//! It opens sockets and sends requests as fast as it can: point it at your own hosts only.
+//! It opens sockets and sends requests as fast as it can: use it only against your own hosts.
 //!
-//! With `--rate`, a request has an instant at which it is due, and its latency counts from there. A balancer that
-//! stands still for a while is charged for every request that had to wait, not for the one that was under way
-//! ("coordinated omission" is what it is called to leave the others out).
+//! With `--rate`, a request is due at a given instant, and its latency counts from then. If a balancer stalls for a
+//! while, every request that had to wait counts, and not only the one that was in progress (leaving the others out
+//! is called "coordinated omission").
 
 mod load; // One thread's share of the load. Start here.
 
-// When a request is due, the connections that carry it, what comes back, and what is told of it.
+// When a request is due, the connections that carry it, the response, and the record.
 mod schedule;
 
 mod connections;
@@ -37,9 +37,9 @@ use crate::load::Load;
 use crate::record::{Record, Report, Window};
 use crate::schedule::{Pace, Schedule, Share};
 
-/// Generates HTTP/1.1 load on one address, and prints what came of it as a line of JSON.
+/// Generates HTTP/1.1 load on one address, and prints the result as a line of JSON.
 ///
-/// It asks as fast as it can: point it at your own hosts only.
+/// It sends as fast as it can: use it only against your own hosts.
 #[derive(Parser)]
 struct Arguments {
     /// Where to connect to
@@ -50,11 +50,11 @@ struct Arguments {
     /// How long to record, after a warm-up of a tenth of it, at most half a second
     #[arg(long, value_parser = seconds)]
     seconds: Duration,
-    /// Send so many requests per second, however long the answers take; otherwise each connection sends its next
-    /// request once the last was answered
+    /// Send this many requests per second, however long the responses take; by default each connection sends its
+    /// next request after the last response
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<NonZeroU32>,
-    /// What to ask for
+    /// The path to request
     #[arg(long, default_value = "/", value_parser = path)]
     path: String,
     /// Open a connection for every request
@@ -65,7 +65,7 @@ struct Arguments {
     threads: NonZeroU32,
 }
 
-/// What load to generate.
+/// The load to generate.
 struct Plan {
     target: Target,
     connections: NonZeroU32,
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Loads the address for as long as `plan` says, from as many threads.
+/// Runs the load as planned, from several threads.
 fn generate(plan: &Plan) -> io::Result<Report> {
     let mut opened = Vec::new();
     for share in Share::all(plan.threads) {
@@ -155,14 +155,14 @@ fn path(text: &str) -> Result<String, String> {
     }
 }
 
-/// Each connection is a file; the shell's limit is often 1024 of them where more are allowed.
+/// Each connection is a file; the shell's limit is often 1024 while more are allowed.
 fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    // Where that is not enough either, connecting says so.
+    // If that is not enough either, connecting fails with the reason.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-/// The warm-up is a tenth of the time, and no longer than this: caches and windows are warm by then.
+/// The warm-up is a tenth of the time, within this limit: caches and windows are warm by then.
 const WARM_UP_MAX: Duration = Duration::from_millis(500);
 
 const SECONDS_MIN: Duration = Duration::from_millis(10);

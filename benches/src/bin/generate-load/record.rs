@@ -1,4 +1,4 @@
-//! What came of the requests: how many were answered, after how long, and why others were not.
+//! The results of requests: how many were answered, after how long, and why others were not.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::schedule::Pace;
 
-/// What came of the requests of one share of the load.
+/// The results of one share of the load.
 pub(crate) struct Record {
     window: Window,
     pace: Pace,
@@ -15,61 +15,61 @@ pub(crate) struct Record {
     latencies: Histogram<u64>,
     bytes: u64,
     failed: Failed,
-    /// When the last request that counts was answered.
+    /// When the last counted request was answered.
     last_answer: Option<Instant>,
 }
 
-/// The time that counts, after the warm-up.
+/// The counted time, after the warm-up.
 ///
-/// By [`Pace::Answers`], an answer counts if it came within it: what is under way at the end makes up for what was
-/// under way at the beginning. At a rate, a request counts if it was due within it, whenever its answer came: the
-/// slow ones must not be left out.
+/// By [`Pace::Answers`], a response counts if it arrived within it: requests in progress at the end make up for
+/// those in progress at the beginning. At a rate, a request counts if it was due within it, whenever its response
+/// arrived: slow ones must not be left out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) from: Instant,
     pub(crate) until: Instant,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// When it was due.
     pub(crate) due: Instant,
-    /// The bytes of its answer, or why there was none.
+    /// The bytes of its response, or why there was none.
     pub(crate) result: Result<u64, Failure>,
 }
 
-/// Why a request has no good answer.
+/// Why a request has no valid response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// No connection could be had.
+    /// No connection could be established.
     Connect,
-    /// The connection ended before the answer did.
+    /// The connection ended before the response did.
     Reset,
-    /// No answer came in time.
+    /// No response arrived in time.
     Timeout,
-    /// The answer's status was not one of success.
+    /// The status was not one of success.
     Status,
-    /// The answer was not understood.
+    /// The response could not be parsed.
     Protocol,
 }
 
-/// What is printed in the end.
+/// The printed report.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// Answered with success.
     pub(crate) requests: u64,
-    /// How long that took: the time that was asked for; at a rate, until the last answer if that came later, so
-    /// that requests per second are those the balancer could do.
+    /// The duration: the requested time; at a rate, up to the last response if that came later, so that requests
+    /// per second are those the balancer could do.
     pub(crate) seconds: f64,
-    /// Bytes of those answers, heads included.
+    /// Bytes of those responses, including heads.
     pub(crate) bytes: u64,
     pub(crate) failed: Failed,
-    /// From when a request was due until its answer was whole.
+    /// From when a request was due until its response was complete.
     pub(crate) latency_us: Latency,
 }
 
-/// Requests without a good answer, by [`Failure`].
+/// Requests without a valid response, by [`Failure`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Failed {
     pub(crate) connect: u64,
@@ -79,7 +79,7 @@ pub(crate) struct Failed {
     pub(crate) protocol: u64,
 }
 
-/// In microseconds; all 0 if there was no answer.
+/// In microseconds; all 0 if there was no response.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Latency {
     pub(crate) mean: f64,
@@ -91,7 +91,7 @@ pub(crate) struct Latency {
 }
 
 impl Record {
-    /// Nothing happened yet.
+    /// Empty.
     pub(crate) fn new(window: Window, pace: Pace) -> Self {
         let latencies = Histogram::new_with_bounds(1, LATENCY_MAX, SIGNIFICANT_DIGITS);
         Self {
@@ -104,7 +104,7 @@ impl Record {
         }
     }
 
-    /// Notes what became of a request, known since `now`.
+    /// Records the result of a request, known at `now`.
     pub(crate) fn on_outcome(&mut self, outcome: &Outcome, now: Instant) {
         match outcome.result {
             Ok(bytes) => self.on_answer(outcome.due, now, bytes),
@@ -135,7 +135,7 @@ impl Record {
         }
     }
 
-    /// Adds what came of another share of the same load.
+    /// Adds the results of another share of the same load.
     pub(crate) fn add(&mut self, other: &Self) {
         self.latencies.add(&other.latencies).expect("their bounds are the same");
         self.bytes += other.bytes;
@@ -143,7 +143,7 @@ impl Record {
         self.last_answer = self.last_answer.max(other.last_answer);
     }
 
-    /// The whole of it.
+    /// The report.
     pub(crate) fn report(&self) -> Report {
         let end = self.last_answer.map_or(self.window.until, |last| last.max(self.window.until));
         let quantile = |quantile| micros(self.latencies.value_at_quantile(quantile));
@@ -188,10 +188,10 @@ fn micros(nanos: u64) -> f64 {
     Duration::from_nanos(nanos).as_secs_f64() * 1e6
 }
 
-/// A minute, in nanoseconds; whatever takes longer counts as this.
+/// A minute, in nanoseconds; longer latencies count as this.
 const LATENCY_MAX: u64 = 60_000_000_000;
 
-/// A latency is kept to a thousandth of itself.
+/// The precision of a latency: a thousandth of its value.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
 #[cfg(test)]
@@ -229,7 +229,7 @@ mod tests {
     fn latency_is_from_when_it_was_due() {
         let (start, mut record) = record(RATE);
         for number in 0..1_000 {
-            // They were due a millisecond apart, and a balancer that stood still answered all of them at 2000.
+            // They were due a millisecond apart, and a balancer that stalled answered all of them at 2000.
             let outcome = Outcome { due: at(start, 1_000 + number), result: Ok(1) };
             record.on_outcome(&outcome, at(start, 2_000));
         }
@@ -259,7 +259,7 @@ mod tests {
         one.on_outcome(&failure(Failure::Connect), at(start, 900));
         one.on_outcome(&failure(Failure::Connect), at(start, 2_000));
         other.on_outcome(&failure(Failure::Reset), at(start, 2_000));
-        // In vain until after the end: it has to be told all the same.
+        // It fails only after the end, and still has to be reported.
         other.on_outcome(&failure(Failure::Timeout), at(start, 5_000));
         one.add(&other);
         assert_eq!(one.report().failed, Failed { connect: 1, reset: 1, timeout: 1, ..Failed::default() });

@@ -1,17 +1,18 @@
-//! An HTTP/1.1 response as it comes in, in pieces of any size.
+//! An HTTP/1.1 response while it arrives, in pieces of any size.
 //!
 //! ```text
 //! StatusLine > Headers > Body     so many bytes, as Content-Length says
 //!                      > ToEnd    until the server closes, where it does not say
 //! ```
 //!
-//! The body is counted, not kept. Chunked bodies and interim responses are not understood: nobody asked for them.
+//! The body is counted, not kept. Chunked bodies and interim responses are not supported, because they are not
+//! requested.
 
-/// A response, as far as it came.
+/// The received part of a response.
 #[derive(Debug)]
 pub(crate) struct Response {
     part: Part,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an incomplete line.
     line: Vec<u8>,
     status: u16,
     length: Option<u64>,
@@ -27,16 +28,16 @@ enum Part {
     ToEnd,
 }
 
-/// Whether a response is whole.
+/// Whether a response is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Nothing is missing.
     Whole,
-    /// More has to come.
+    /// More has to arrive.
     Part,
 }
 
-/// It is not a response, or not one of those that are understood.
+/// It is not a response, or not a supported one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -47,17 +48,17 @@ impl Default for Response {
 }
 
 impl Response {
-    /// The next response begins.
+    /// Starts the next response.
     pub(crate) fn restart(&mut self) {
         self.line.clear();
         *self = Self { line: std::mem::take(&mut self.line), ..Self::default() };
     }
 
-    /// These bytes came.
+    /// Adds these bytes.
     ///
     /// # Errors
     ///
-    /// They do not belong to a response.
+    /// If they do not belong to a response.
     pub(crate) fn on_bytes(&mut self, mut bytes: &[u8]) -> Result<Progress, Malformed> {
         self.bytes += bytes.len() as u64;
         while matches!(self.part, Part::StatusLine | Part::Headers) {
@@ -70,7 +71,7 @@ impl Response {
         }
         match &mut self.part {
             Part::Body { left } => {
-                // More than the body: the server answers what nobody asked.
+                // More than the body: the server sends what was not requested.
                 *left = left.checked_sub(bytes.len() as u64).ok_or(Malformed)?;
                 Ok(if *left == 0 { Progress::Whole } else { Progress::Part })
             }
@@ -78,7 +79,7 @@ impl Response {
         }
     }
 
-    /// The server closed. Says whether the response is whole by that.
+    /// The server closed. Returns whether that completes the response.
     pub(crate) fn on_end(&self) -> Progress {
         if self.part == Part::ToEnd { Progress::Whole } else { Progress::Part }
     }
@@ -93,7 +94,7 @@ impl Response {
         self.closes
     }
 
-    /// How many bytes of it came, its head included.
+    /// The number of its received bytes, including the head.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -107,7 +108,7 @@ impl Response {
         Ok(Progress::Part)
     }
 
-    /// A line, or the rest of the one that is kept.
+    /// A line, or the rest of the kept one.
     fn on_piece(&mut self, piece: &[u8]) -> Result<(), Malformed> {
         if self.line.is_empty() {
             return self.on_line(piece);
@@ -178,7 +179,7 @@ fn number(digits: &[u8]) -> Result<u64, Malformed> {
     digits.parse().map_err(|_| Malformed)
 }
 
-/// A head that is longer than this is not one.
+/// The limit of a head.
 const HEAD_MAX: u64 = 64 * 1024;
 
 #[cfg(test)]
@@ -226,13 +227,13 @@ mod tests {
         check("HTTP/1.1 200 OK\r\nContent-Length: +5\r\n", "malformed");
         check("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n", "malformed");
         check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n", "malformed");
-        // Nothing says where the body ends.
+        // The end of the body is unknown.
         check("HTTP/1.1 200 OK\r\n\r\n", "malformed");
-        // More than was asked for.
+        // More than was requested.
         check("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab", "malformed");
     }
 
-    /// In two pieces, cut at every place, and byte by byte.
+    /// In two pieces, cut at every position, and byte by byte.
     #[track_caller]
     fn check(bytes: &str, expected: &str) {
         for cut in 0..=bytes.len() {
@@ -244,7 +245,7 @@ mod tests {
 
     fn outcome(pieces: &[&[u8]]) -> String {
         let mut response = Response::default();
-        // What came before leaves no trace.
+        // The previous response leaves no trace.
         let _ = response.on_bytes(b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Le");
         response.restart();
         let mut came = 0;

@@ -1,22 +1,22 @@
 //! When requests are due.
 //!
-//! At a rate, request k is due at start + k / rate, whatever became of those before it. Those that are due and not
-//! taken yet wait in line; the line is a range of numbers and costs no memory.
+//! At a rate, request k is due at start + k / rate, whatever happened to those before it. Due requests that are not
+//! taken yet wait in a queue, which is a range of numbers and needs no memory.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// What decides when a request is due.
+/// What determines when a request is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// One is due whenever a connection is free.
+    /// Whenever a connection is free.
     Answers,
-    /// So many are due per second.
+    /// At this rate per second.
     Rate(NonZeroU32),
 }
 
-/// One of the parts that the load is divided into.
+/// One of the parts of the load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Share {
     index: u32,
@@ -39,7 +39,7 @@ impl Share {
         (0..count).map(move |index| Self { index, count })
     }
 
-    /// How many of `number` things belong to it.
+    /// How many of `number` items belong to it.
     pub(crate) fn of(self, number: u32) -> u32 {
         number / self.count + u32::from(self.index < number % self.count)
     }
@@ -51,7 +51,7 @@ impl Schedule {
         Self { pace, time, share, taken: 0 }
     }
 
-    /// Takes the next request, if one is due by `now`, and says since when it is.
+    /// Takes the next request, if one is due by `now`, and returns since when.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Instant> {
         match self.pace {
             Pace::Answers => (now < self.time.end).then_some(now),
@@ -72,7 +72,7 @@ impl Schedule {
         if overfull { self.take(now) } else { None }
     }
 
-    /// When the next request is due, which may be in the past; none if it is for answers to say, or if all were taken.
+    /// When the next request is due, possibly in the past; none if that depends on responses, or if all were taken.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         match self.pace {
             Pace::Answers => None,
@@ -97,7 +97,7 @@ fn nanos(number: u64, rate: u64) -> u32 {
     u32::try_from(number * 1_000_000_000 / rate).expect("less than a second")
 }
 
-/// So many requests may wait for a free connection. Beyond it, the one that has waited longest is given up, which
+/// How many requests may wait for a free connection. Beyond that, the one that has waited longest is dropped, which
 /// counts as a timeout.
 const WAITING_MAX: u64 = 65_536;
 
@@ -110,7 +110,7 @@ mod tests {
     use crate::clock::clock;
 
     #[test]
-    fn at_a_rate_requests_are_due_whatever_became_of_those_before() {
+    fn at_a_rate_requests_are_due_independently_of_each_other() {
         // Asked at, in microseconds; the requests taken, each by the instant it was due.
         check(1_000, &[(0, &[0]), (999, &[]), (1_000, &[1_000]), (4_500, &[2_000, 3_000, 4_000])]);
         check(3, &[(0, &[0]), (333_332, &[]), (333_334, &[333_333]), (999_999, &[666_666])]);
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(Share::all(3).map(|share| share.of(8)).collect::<Vec<_>>(), [3, 3, 2]);
     }
 
-    /// So many requests per second, for a second.
+    /// This many requests per second, for one second.
     fn schedule(per_second: u32) -> (Instant, Schedule) {
         let start = clock();
         (start, Schedule::new(rate(per_second), start..start + SECOND, whole()))

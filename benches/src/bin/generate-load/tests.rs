@@ -1,4 +1,4 @@
-//! Load on a server of this process: what is counted, and for what reason. Never how long it took.
+//! Load on a server of this process: the counts and the reasons of failures, never the duration.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -33,7 +33,7 @@ fn at_a_rate() {
     let report = load(&server, rate(200), "0.5", Carry::Many);
     assert_eq!(report.failed, Failed::default());
     assert_eq!(report.requests, 100);
-    // Those of the warm-up were asked, and do not count.
+    // Those of the warm-up were sent, and do not count.
     assert_eq!(server.requests(), 110);
     assert_eq!(server.connections(), u64::from(CONNECTIONS));
     assert_eq!(server.connections_used(), u64::from(CONNECTIONS));
@@ -81,11 +81,11 @@ fn failed_by_reason() {
     check(Carry::One, (&OK[..OK.len() - 1], Then::Close), Failed { reset: 20, ..none });
     check(Carry::One, (&OK[..OK.len() - 1], Then::Reset), Failed { reset: 20, ..none });
     check(Carry::Many, ("220 mail.example.com\r\n", Then::Keep), Failed { protocol: 20, ..none });
-    // Four connections are asked and never answer; all others wait in line for one of them.
+    // Four connections send and never get a response; all other requests wait for one of them.
     check(Carry::Many, ("", Then::Keep), Failed { timeout: 20, ..none });
 }
 
-/// Every answer is `reply`; 20 requests count.
+/// Every response is `reply`; 20 requests count.
 #[track_caller]
 fn check(carry: Carry, reply: (&'static str, Then), failed: Failed) {
     let server = Server::start(move |_| reply);
@@ -116,7 +116,7 @@ fn a_large_answer() {
 }
 
 #[test]
-fn nobody_there() {
+fn the_port_is_closed() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for carry in [Carry::Many, Carry::One] {
         let error = generate(&plan(address, Pace::Answers, "0.1", carry)).unwrap_err();
@@ -164,7 +164,7 @@ fn rate(per_second: u32) -> Pace {
 
 const CONNECTIONS: u32 = 4;
 
-/// What the server does after an answer.
+/// What the server does after a response.
 #[derive(Clone, Copy, Debug)]
 enum Then {
     Keep,
@@ -188,7 +188,7 @@ struct Seen {
 }
 
 impl Server {
-    /// Every request is answered by its number.
+    /// Responses by the number of the request.
     fn start(answer: impl Fn(u64) -> (&'static str, Then) + Copy + Send + 'static) -> Self {
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_addr().unwrap();
@@ -242,7 +242,8 @@ fn serve(
                 return;
             }
             Then::Exit => {
-                // A listening socket that is shut down refuses, and wakes whoever accepts from it.
+                // A listening socket that is shut down refuses connections, and wakes the thread that accepts from
+                // it.
                 let _ = SockRef::from(listener).shutdown(Shutdown::Both);
                 return;
             }

@@ -1,4 +1,4 @@
-//! The values of a configuration, as the file writes them.
+//! The values of a configuration, as they are written in a file.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::probe::Method;
 use crate::size;
 
 impl fmt::Display for AdminSocket {
-    /// As the file says it.
+    /// As written in a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off => f.write_str("off"),
@@ -22,7 +22,7 @@ impl fmt::Display for AdminSocket {
 }
 
 impl fmt::Display for LogTarget {
-    /// As the file says it.
+    /// As written in a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stderr => f.write_str("stderr"),
@@ -34,7 +34,7 @@ impl fmt::Display for LogTarget {
 }
 
 impl fmt::Display for AccessLog {
-    /// As the file says it, short.
+    /// As written in a file, abbreviated.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { to, format, skip_empty } = self;
         write!(f, "{to} as {format}{}", if *skip_empty { ", without empty connections" } else { "" })
@@ -42,7 +42,7 @@ impl fmt::Display for AccessLog {
 }
 
 impl fmt::Display for Workers {
-    /// As the file says it.
+    /// As written in a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
@@ -52,7 +52,7 @@ impl fmt::Display for Workers {
 }
 
 impl fmt::Display for ConnectionsMax {
-    /// As the file says it.
+    /// As written in a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
@@ -61,16 +61,16 @@ impl fmt::Display for ConnectionsMax {
     }
 }
 
-/// The words of a file for an enum, each once, so that what is read is what is shown.
+/// The words of a file for an enum. One list, for reading and for display.
 macro_rules! words {
     ($name:ty { $($variant:ident = $word:literal),* }) => {
         impl $name {
-            /// Every one, in the order in which they are listed to people.
+            /// Every value, in the order in which help texts list them.
             pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
         }
 
         impl fmt::Display for $name {
-            /// As the file says it.
+            /// As written in a file.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self { $(Self::$variant => $word),* })
             }
@@ -93,7 +93,7 @@ words!(LogFormat { Text = "text", Json = "json" });
 words!(Method { Get = "GET", Head = "HEAD", Options = "OPTIONS" });
 
 impl fmt::Display for Failback {
-    /// As the file says it, without the delay.
+    /// As written in a file, without the delay.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Auto(_) => "auto",
@@ -103,7 +103,7 @@ impl fmt::Display for Failback {
 }
 
 impl fmt::Display for OnRemove {
-    /// As the file says it, without the time.
+    /// As written in a file, without the time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Drain(_) => "drain",
@@ -114,7 +114,7 @@ impl fmt::Display for OnRemove {
 }
 
 impl fmt::Display for TargetRole {
-    /// As the file says it: the role alone.
+    /// As written in a file: only the role.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Any => "null",
@@ -125,7 +125,7 @@ impl fmt::Display for TargetRole {
 }
 
 impl fmt::Display for LagMax {
-    /// As the file says it.
+    /// As written in a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.time, self.bytes) {
             (None, None) => f.write_str("null"),

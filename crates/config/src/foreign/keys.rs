@@ -1,24 +1,24 @@
-//! The keys of other programs, and what stands for them here.
+//! Keys of other programs, and the matching keys of rondel.
 
 use crate::sections::{
     ACCESS_LOG, ADMIN, BACKEND, EJECT, EXCHANGE, FILE, HOLD, HTTP, KEEPALIVE, LISTENER, MYSQL, POOL,
     POSTGRES, PROBE, QUEUE, REDIS, RUNTIME, Section,
 };
 
-/// Keys of other programs that stand for the same.
+/// Keys of other programs with one meaning.
 pub(super) struct Foreign {
-    /// Between spaces, in any style: `max_conns` is also `max-conns` and `maxConns`.
+    /// Separated by spaces, in any style: `max_conns` is also `max-conns` and `maxConns`.
     pub(super) words: &'static str,
-    /// Where they are likely to be written.
+    /// The sections in which they are likely to be written.
     pub(super) within: &'static [&'static Section],
     pub(super) here: Here,
 }
 
-/// What there is in their stead.
+/// What matches them here.
 pub(super) enum Here {
-    /// A key of some section. The example is a line that is right there.
+    /// A key of some section. The example is a valid line of it.
     Key { section: &'static Section, key: &'static str, example: &'static str },
-    /// Nothing, and it would be good to have it.
+    /// Nothing yet.
     NotYet(&'static str),
     /// Something else, or nothing for a reason.
     Other(&'static str),
@@ -53,14 +53,14 @@ const SERVED: &[&Section] = &[&POOL, &BACKEND];
 const LOGINS: &[&Section] = &[&POSTGRES, &MYSQL, &REDIS];
 const ASKED: &[&Section] = &[&HTTP, &EXCHANGE, &POSTGRES, &MYSQL, &REDIS];
 
-/// The first that fits is taken.
+/// The first match is used.
 pub(super) const KEYS: &[Foreign] = &[
-    // What there is not yet.
+    // Not available yet.
     not_yet(
         "tls ssl https tls_context transport_socket certificate certificates cert certs crt ssl_certificate \
          ssl_certificate_key ssl_protocols ciphers alpn ca_file verify proxy_ssl tls_options",
         TRAFFIC,
-        "rondel does not have TLS yet: what clients and backends send passes as it is, TLS too",
+        "rondel does not have TLS yet: what clients and backends send is relayed unchanged, TLS too",
     ),
     not_yet(
         "send_proxy send_proxy_v2 proxy_protocol accept_proxy check_send_proxy use_proxy_proto proxy_protocol_version",
@@ -116,18 +116,18 @@ pub(super) const KEYS: &[Foreign] = &[
     other(
         "enabled enable disabled disable",
         &[&LISTENER, &POOL],
-        "leave out what is not to be used, or put a `#` before its lines",
+        "remove what is not used, or comment it out",
     ),
     other("include includes import conf_d", &[&FILE], "a configuration is one file"),
     other(
         "mode protocol protocols",
         TRAFFIC,
-        "leave it out: rondel relays TCP, whatever is spoken over it, and no UDP",
+        "leave it out: rondel relays TCP with any protocol over it, and no UDP",
     ),
     other(
         "option options",
         TRAFFIC,
-        "what HAProxy has as options are keys of a pool here, such as `probe` and `keepalive`",
+        "the options of HAProxy are keys of a pool here, such as `probe` and `keepalive`",
     ),
     // The process.
     is(
@@ -165,7 +165,7 @@ pub(super) const KEYS: &[Foreign] = &[
     other(
         "user group uid gid chroot daemon pidfile pid master_worker",
         PROCESS,
-        "rondel runs in the foreground as the user who starts it: write that into its systemd unit",
+        "rondel runs in the foreground as the user that starts it: set these in its systemd unit",
     ),
     other(
         "error_log log_level loglevel level debug",
@@ -200,7 +200,7 @@ pub(super) const KEYS: &[Foreign] = &[
     other(
         "token auth password user username users",
         &[&ADMIN],
-        "`http` only reads and asks for no password: give it an address that no stranger reaches",
+        "`http` is read-only and has no password: give it an address that only trusted hosts reach",
     ),
     // The access log.
     is(
@@ -239,7 +239,7 @@ pub(super) const KEYS: &[Foreign] = &[
     other(
         "reuseport so_reuseport enable_reuse_port deferred defer_accept tcp_nodelay nodelay",
         BALANCED,
-        "leave it out: rondel does what is right there by itself",
+        "leave it out: rondel sets this itself",
     ),
     is("bind listen port", &[&POOL], &LISTENER, "address", "address: \":8080\""),
     // A pool.
@@ -375,7 +375,7 @@ pub(super) const KEYS: &[Foreign] = &[
     other(
         "type kind protocol mode",
         &[&PROBE],
-        "what is asked is a key: `tcp`, `http`, `exchange`, `postgres`, `mysql` or `redis`, as in `http: /health`",
+        "the kind is a key: `tcp`, `http`, `exchange`, `postgres`, `mysql` or `redis`, as in `http: /health`",
     ),
     is(
         "uri url httpchk http_get http_check http_health_check http_path endpoint",

@@ -1,4 +1,4 @@
-//! Every word gets its answer, and what an answer names is there.
+//! Every term has its advice, and what the advice names exists.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::sections::{
     POSTGRES, PROBE, QUEUE, REDIS, ROLES, RUNTIME, TCP, TLS,
 };
 
-/// A key that is named must be there, and a word for it must be another program's alone.
+/// A key that is named must exist, and no key of a section may be listed as another program's term.
 #[test]
 fn a_word_of_another_program_is_no_key_of_ours_and_says_which_is() {
     let mut ours = Vec::new();
@@ -30,7 +30,7 @@ fn a_word_of_another_program_is_no_key_of_ours_and_says_which_is() {
     assert_eq!(ours, Vec::<String>::new());
 }
 
-/// An example is pasted, so it must be right where it belongs.
+/// Examples are pasted, so they must be valid where they belong.
 #[test]
 fn an_example_is_right_where_it_belongs() {
     for Foreign { words, here, .. } in KEYS {
@@ -42,7 +42,7 @@ fn an_example_is_right_where_it_belongs() {
     }
 }
 
-/// What a sentence names in backquotes is a key, or plainly something else.
+/// What the advice names in backquotes is a key, or plainly something else.
 #[test]
 fn a_sentence_names_what_there_is() {
     let sections = [
@@ -66,7 +66,7 @@ fn a_sentence_names_what_there_is() {
     }
 }
 
-/// Each word, written where it is likely to be, gets its answer.
+/// Each term, written where it is likely, gets its advice.
 #[test]
 fn a_word_of_another_program_is_answered_where_it_is_written() {
     let mut answered = 0;
@@ -116,7 +116,7 @@ fn choice(what: &str) -> Option<(&'static str, &str)> {
     })
 }
 
-/// A file that is right but for what this line of this section says.
+/// A valid file, except for this line of this section.
 fn document(section: &str, line: &str) -> String {
     let key = |line: &str| line.split(':').next().map(str::to_owned);
     let line_of = |name: &str, others: &[&str]| {

@@ -1,6 +1,6 @@
-//! The values of other programs, and what stands for them here.
+//! Values of other programs, and the matching values of rondel.
 
-/// Whose words, those of others, and the one here; or a sentence, where there is none.
+/// The choice, other programs' words, and the word here; or a sentence, if there is none.
 pub(super) const WORDS: &[(&[&str], &str, &str)] = &[
     (
         POLICY,
@@ -17,16 +17,16 @@ pub(super) const WORDS: &[(&[&str], &str, &str)] = &[
     (
         POLICY,
         "first failover active_passive",
-        "let the first one be of `tier: active` and the others of `tier: backup`",
+        "give the first one `tier: active` and the others `tier: backup`",
     ),
     (
         POLICY,
         "uri url_param hdr rdp_cookie cookie",
-        "rondel reads nothing of what is sent: `maglev` goes by the client's address",
+        "rondel does not read what is sent: `maglev` uses the client's address",
     ),
     (&["role"], "master leader writer write rw read_write", "primary"),
     (&["role"], "slave standby secondary follower reader read ro read_only replicas", "replica"),
-    (&["role"], "any all none off false", "leave the key out: then any backend will do"),
+    (&["role"], "any all none off false", "leave the key out: then any backend is eligible"),
     (&["tier"], "standby passive spare secondary slave fallback", "backup"),
     (&["tier"], "main primary master hot default", "active"),
     (&["`failback`"], "off false no never none nopreempt", "manual"),

@@ -1,4 +1,4 @@
-//! Each file of `tests/bad` and the report it gets, as an operator would see it.
+//! Each file of `tests/bad` and the report it gets.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -26,7 +26,7 @@ fn reports() {
     });
 }
 
-/// What people see, then what logs get.
+/// The report for a terminal, then the lines for a log.
 fn report(error: &ConfigError) -> String {
     let mut report = format!("{error}\n\n");
     for line in error.lines() {
@@ -35,7 +35,7 @@ fn report(error: &ConfigError) -> String {
     report
 }
 
-/// Checks what holds for every error: its parts agree, and it draws nothing that steers a terminal.
+/// Checks every error: its parts agree, and it contains nothing that controls a terminal.
 #[track_caller]
 pub(crate) fn consistent(error: &ConfigError, text: &[u8]) {
     let text = String::from_utf8_lossy(text);
@@ -62,7 +62,7 @@ fn files_that_cannot_be_read() {
     for (path, message, help) in [
         (folder.join("nowhere.yaml"), "No such file", "check the path"),
         (folder.clone(), "it is a directory", "name the file in it"),
-        (folder.join("empty.yaml/inside"), "Not a directory", "has not been judged"),
+        (folder.join("empty.yaml/inside"), "Not a directory", "was not checked"),
         (PathBuf::from("/dev/zero"), "it is a device", "into a file"),
     ] {
         let error = Config::load(&path).unwrap_err();
@@ -71,7 +71,7 @@ fn files_that_cannot_be_read() {
         assert!(line.contains(message) && line.contains(help), "{line}");
         assert!(error.to_string().contains(help));
     }
-    // A command that reads once takes what is no regular file, and not without a bound.
+    // A command that reads once accepts other files too, within a bound.
     let text = Config::text_of(Path::new("/dev/zero")).unwrap();
     let error = Config::parse("/dev/zero", &text).unwrap_err();
     assert!(error.to_string().contains("longer than 1024 KiB"), "{error}");
@@ -79,11 +79,11 @@ fn files_that_cannot_be_read() {
     assert!(loaded.lines().next().unwrap().contains("empty.yaml: the file is empty"));
 }
 
-/// Inputs that are small for what they could cost. They take milliseconds; the limit leaves room for a slow
-/// machine and none for what grows with the square. `RONDEL_LONG=1` makes them as long as a file may be.
+/// Small inputs that could be expensive. They take milliseconds; the limit leaves room for a slow machine and none
+/// for quadratic time. `RONDEL_LONG=1` makes them as long as a file may be.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
-fn hopeless_files_are_refused_soon() {
+fn expensive_files_are_rejected_soon() {
     let size = if std::env::var_os("RONDEL_LONG").is_some() { 1 << 20 } else { 1 << 16 };
     let units = "[|{|- |? |a: |a: [|- a\n|&a |!a |\"|'|>\n| |\n|#\n|a,|[a,|{a: |*a |---\n|a\n|\t|é|-|{a|[?|{?|a: b\n|? a\n: b\n|[a,|{a,|[[],|- []\n|- {}\n|- [a]\n|? {}\n|a: []\n|- \"\\n\"\n|- !a\n|!!a |-\n|?\n|a:\n";
     for unit in units.split('|').chain([
@@ -103,7 +103,7 @@ fn hopeless_files_are_refused_soon() {
             let error = Config::parse("rondel.yaml", text.as_bytes()).unwrap_err();
             consistent(&error, text.as_bytes());
             let took = start.elapsed();
-            assert!(took < Duration::from_secs(5), "{prefix:?} and {unit:?} for ever took {took:?}");
+            assert!(took < Duration::from_secs(5), "{prefix:?} and {unit:?} repeated took {took:?}");
         }
     }
 }
@@ -118,19 +118,19 @@ fn aliases_do_not_multiply() {
         )
     };
     check(&text(6), None);
-    // The one too many is a backend of the anchor's list, where aliases are not to be seen.
+    // The one too many is a backend of the anchor's list, where no alias is visible.
     check(&text(7), Some("rondel.yaml:3:64868: more than 65536 backends in all"));
-    // So many that nobody reads on to see what they are.
+    // Too many to parse the rest.
     check(
         &text(1000),
         Some(
-            "rondel.yaml: more than 524288 keys and values; no configuration has as many; look for aliases of aliases, each of which counts",
+            "rondel.yaml: more than 524288 keys and values; no configuration has that many; check for aliases of aliases, each of which counts",
         ),
     );
 }
 
 #[test]
-fn lists_have_an_end() {
+fn lists_have_limits() {
     let pool = "pools: [{ name: web, backends: [{ address: '10.0.0.1:80' }] }]\n";
     let listeners = |count| each(count, |n| format!("  - {{ address: ':{}', pool: web }}\n", n + 1));
     let text = |count| format!("listeners:\n{}{pool}", listeners(count));

@@ -1,4 +1,4 @@
-//! Files that are right: those of `configs/`, and what holds where they say nothing.
+//! Valid files: those of `configs/`, and the defaults.
 
 use std::fs;
 use std::net::IpAddr;
@@ -76,12 +76,12 @@ pools: [{ name: web, backends: [{ address: '10.0.0.1:80' }] }]
     let expected = [
         ("0.0.0.0:80", "0.0.0.0:80"),
         ("named", "0.0.0.0:81"),
-        // Written out, they stay.
+        // An address that is written out stays.
         ("[::]:82", "[::]:82"),
         ("[::1]:83", "[::1]:83"),
         // Kept.
         ("[::]:84", "[::]:84"),
-        // The name is another's.
+        // Another listener has the name.
         ("0.0.0.0:85", "127.0.0.1:86"),
         ("[::]:85", "0.0.0.0:85"),
     ];
@@ -132,7 +132,7 @@ fn minimal_is_named_by_its_addresses() {
 }
 
 #[test]
-fn what_is_written_is_meant() {
+fn every_value_is_read() {
     let config = parse(
         "
 runtime: { workers: 3, max_connections: 1000, drain_timeout: 0s }
@@ -176,7 +176,7 @@ pools:
 }
 
 #[test]
-fn yaml_has_other_ways_to_write_it() {
+fn other_styles_of_yaml_are_read() {
     let plain = parse(
         "listeners: [{ address: '127.0.0.1:8080', pool: '007' }]\npools: [{ name: '007', source: '2001:db8::1', backends: [{ address: '[2001:db8::2%3]:65535' }] }]",
     );
@@ -194,7 +194,7 @@ fn yaml_has_other_ways_to_write_it() {
 }
 
 #[test]
-fn a_short_form_is_the_long_one() {
+fn a_short_form_equals_the_long_one() {
     let long = parse(
         "
 listeners: [{ address: ':8080', pool: tcp }]
@@ -215,7 +215,7 @@ pools:
 }
 
 #[test]
-fn a_null_is_as_good_as_no_key() {
+fn a_null_counts_as_no_key() {
     let bare = "
 listeners: [{ address: ':8080', pool: web }]
 pools: [{ name: web, backends: [{ address: '10.0.0.1:80' }] }]
@@ -223,9 +223,9 @@ pools: [{ name: web, backends: [{ address: '10.0.0.1:80' }] }]
     assert_eq!(Config::load(&corpus().join("nulls.yaml")).unwrap(), parse(bare));
 }
 
-/// Wherever `off`, `on` or a number may be, its spelling and its quotes do not matter.
+/// Wherever `off`, `on` or a number is allowed, its spelling and its quotes make no difference.
 #[test]
-fn off_is_off_however_it_is_spelt() {
+fn every_spelling_of_off_and_on_is_read() {
     let text = |off: &str, on: &str, number: &str| {
         format!(
             "

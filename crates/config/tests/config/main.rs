@@ -1,5 +1,5 @@
-//! The crate from outside: files that are right, files that are wrong, and bytes that are neither.
+//! Tests of the crate from outside: valid files, invalid files, and arbitrary bytes.
 
 mod bad; // Each file of `bad/`, with the report it gets.
-mod good; // The files of `configs/`, and what holds where they say nothing.
-mod mutated; // Whatever comes: an answer, soon, and no panic.
+mod good; // The files of `configs/`, and the defaults.
+mod mutated; // Any input gets an answer, soon, and without a panic.

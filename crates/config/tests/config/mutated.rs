@@ -1,4 +1,4 @@
-//! Whatever comes: an answer, soon, and no panic.
+//! Any input gets an answer, soon, and without a panic.
 
 use std::collections::HashSet;
 use std::env;
@@ -30,7 +30,7 @@ proptest! {
     }
 }
 
-/// The same for a minute: `RONDEL_LONG=1 cargo test -p config`, and `RONDEL_SEED=...` for one input again.
+/// The same for a minute: `RONDEL_LONG=1 cargo test -p config`; `RONDEL_SEED=...` repeats one input.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
 fn slips_for_a_minute() {
@@ -77,7 +77,7 @@ fn parse(text: &[u8]) {
     }
 }
 
-/// Checks what others rely on without asking.
+/// Checks the properties that other crates rely on.
 #[track_caller]
 fn sound(config: &Config) {
     let Config { runtime, admin, access_log, listeners, pools } = config;
@@ -150,7 +150,7 @@ fn distinct<T: Eq + Hash>(items: impl Iterator<Item = T>) {
     }
 }
 
-/// Says which seed it was, if the thread is about to die of it.
+/// Prints the seed if the thread panics.
 struct Announce(u64);
 
 impl Drop for Announce {
@@ -161,7 +161,7 @@ impl Drop for Announce {
     }
 }
 
-/// Some text with a few slips in it.
+/// A text with a few mistakes in it.
 fn mutate(texts: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     let mut text = dice.pick(texts).clone();
     for _ in 0..dice.below(6) {
@@ -180,7 +180,7 @@ fn mutate(texts: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
                 drop(text.splice(at..at, other[from..until].iter().copied()));
             }
             5 => {
-                // A piece of itself, over and over.
+                // A piece of itself, repeated.
                 let piece = text[at..end].to_vec();
                 drop(text.splice(at..at, piece.repeat(dice.below(40))));
             }
@@ -209,13 +209,13 @@ impl Dice {
 }
 
 fn texts() -> Vec<Vec<u8>> {
-    // The good ones are few, and one slip often makes them bad: they are put in as often as the others.
+    // Few inputs are valid, and one mistake often makes them invalid: they are used as often as the others.
     let (bad, good) = (bad::files(), good::files());
     let good = good.iter().cycle().take(bad.len()).cloned().collect::<Vec<_>>();
     bad.into_iter().chain(good).map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// What YAML and the format are made of.
+/// Parts of YAML and of the format.
 const WORDS: &[&str] = &[
     "version",
     "runtime",

@@ -133,7 +133,7 @@ impl Control {
         let written =
             self.writer.reload(config, sockets, |config| monitor.reconfigure(config, now(), event_log));
         if let Some(prepared) = access_log {
-            self.access_log.go_over(prepared);
+            self.access_log.apply(prepared);
         }
         let removed = self.totals.update(&self.writer.table());
         self.on_written(written);

@@ -76,7 +76,7 @@ impl Buffers {
         };
         let ring = Mapping::new(usize::from(POSTED_MAX) * size_of::<BufRingEntry>())?;
         // SAFETY: the ring's memory is zeroed, page aligned, of `POSTED_MAX` entries, and unmapped only when
-        // `Buffers` is dropped, which its owner does after the io_uring is gone.
+        // `Buffers` is dropped, which its owner does after the io_uring is dropped.
         unsafe {
             submitter.register_buf_ring_with_flags(ring.base.as_ptr() as u64, POSTED_MAX, BUFFER_GROUP, 0)?;
         };
@@ -173,8 +173,8 @@ impl Buffers {
     }
 }
 
-/// Where a buffer begins: each a line of the cache further into its pages than the one before, so that their first bytes
-/// do not all fall in the same sets of the cache.
+/// Where a buffer begins: each a line of the cache further into its pages than the one before, so that their first
+/// bytes do not all fall in the same sets of the cache.
 fn offset(buffer: u16) -> usize {
     usize::from(buffer) * BUFFER_STRIDE + usize::from(buffer) % (PAGE / CACHE_LINE) * CACHE_LINE
 }
@@ -214,9 +214,8 @@ impl Mapping {
         let page = rustix::param::page_size();
         let (first, end) = (start.div_ceil(page) * page, (start + length) / page * page);
         if first < end {
-            // It is advice: an error changes nothing but what is saved.
-            // SAFETY: whole pages inside the mapping, which is borrowed for this call alone; what lies in them is no longer
-            // of use to the caller.
+            // It is advice: an error changes nothing but what is saved. SAFETY: whole pages inside the mapping,
+            // which is borrowed for this call alone; what lies in them is no longer of use to the caller.
             unsafe { libc::madvise(self.base.as_ptr().add(first).cast(), end - first, libc::MADV_DONTNEED) };
         }
     }
@@ -224,7 +223,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped in `new` with this length, and nobody holds a reference into it past its owner.
+        // SAFETY: mapped in `new` with this length, and no reference into it outlives its owner.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.length) };
     }
 }

@@ -1,7 +1,7 @@
-//! A deadline that knows when it was this process, rather than the server, that was late.
+//! A deadline that takes delays of this process into account.
 //!
-//! If the thread gets no CPU, the answer and the deadline are both noticed late. Then the answer is looked at first, and if
-//! the next step of the conversation is still to come, it gets the time that was lost.
+//! If the thread gets no CPU, both the answer and the deadline are noticed late. In that case the answer is read
+//! first, and if another step of the conversation is missing, the lost time is added to the deadline.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-/// There was enough time, and nothing came.
+/// The time was sufficient, and no answer came.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Elapsed;
 
-/// Does `work` within `limit` of running time.
+/// Runs `work` within `limit` of running time.
 pub(super) async fn patient<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
     let mut work = pin!(work);
     let mut deadline = Instant::now() + limit;
@@ -31,10 +31,10 @@ pub(super) async fn patient<T>(limit: Duration, work: impl Future<Output = T>) -
     Err(Elapsed)
 }
 
-/// A timer that fires this late was not looked at in time.
+/// If a timer fires this late, the thread had no CPU.
 const STARVED_FROM: Duration = Duration::from_millis(50);
 
-/// How often the lost time is given back. After that something else is wrong, and a probe has to end.
+/// How often lost time is added. After that there is another problem, and a probe has to end.
 const EXTENSIONS_MAX: usize = 3;
 
 #[cfg(test)]
@@ -49,7 +49,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(1);
 
-    /// A probe that waits for an answer; the clock stands still but for `advance`, or when all sleep.
+    /// A probe that waits for an answer; the clock advances only by `advance`, or when all tasks sleep.
     async fn waiting() -> (oneshot::Sender<&'static str>, JoinHandle<Result<&'static str, Elapsed>>) {
         let (answer, answered) = oneshot::channel();
         let probe = tokio::spawn(patient(LIMIT, async { answered.await.unwrap() }));
@@ -60,14 +60,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_noticed_after_the_deadline_counts() {
         let (answer, probe) = waiting().await;
-        // Both before the probe runs again.
+        // Both before the probe is polled again.
         answer.send("well").unwrap();
         advance(10 * LIMIT).await;
         assert_eq!(probe.await.unwrap(), Ok("well"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_time_in_which_the_process_stood_still_does_not_count() {
+    async fn time_without_cpu_does_not_count() {
         let (answer, probe) = waiting().await;
         advance(10 * LIMIT).await;
         yield_now().await;
@@ -78,11 +78,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_says_nothing_in_time_has_failed() {
+    async fn a_silent_server_fails_the_probe() {
         let (_silent, probe) = waiting().await;
         assert_eq!(probe.await.unwrap(), Err(Elapsed));
 
-        // Nor does a process that always stands still wait for ever.
+        // A process without CPU does not wait indefinitely either.
         let (_silent, probe) = waiting().await;
         for _ in 0..10 {
             advance(10 * LIMIT).await;

@@ -1,25 +1,27 @@
-//! What an error that a server reports says of that server.
+//! What an error of a server says about its health.
 //!
-//! Each protocol has one table, which names every error that is not just a wrong answer. An error that no table names counts
-//! against the server: it answers, and not as one that is well.
+//! Each protocol has one table with all errors that are not just a wrong answer. An error that no table lists
+//! counts against the server, as a healthy server would not report it.
 
 use crate::answer::{ProbeError, Role, Text};
 
-/// What an error says of the server that reports it.
+/// What an error of a server says about its health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorClass {
-    /// Nothing. It is about the probe's own account, and accounts replicate: it would take all servers down at once.
+    /// Nothing. It concerns the account of the probe, and accounts are replicated: it would take all servers down
+    /// at once.
     Account,
-    /// Nothing. The server serves its clients, and has no place for one more.
+    /// Nothing. The server serves its clients and is at its connection limit.
     Full,
-    /// It does not serve: it starts, loads, shuts down, has left its group, or lets no client of this host in.
+    /// The server does not serve: it is starting, loading or shutting down, has left its group, or blocks this
+    /// host.
     Down,
-    /// It serves, and takes no writes.
+    /// It serves, and accepts no writes.
     NotPrimary,
 }
 
 impl ErrorClass {
-    /// What a probe makes of an error with this meaning, which the server puts into the words `text`.
+    /// The result of a probe for an error of this class with the server's `text`.
     pub(super) fn of(meaning: Option<Self>, text: Text) -> Result<Role, ProbeError> {
         match meaning {
             Some(Self::Account) => Err(ProbeError::Authentication(text)),

@@ -1,4 +1,4 @@
-//! A probe that sends bytes and waits for others.
+//! A probe that sends bytes and expects others.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -24,24 +24,24 @@ pub(super) async fn ask(target: &Target, exchange: &Exchange, files: &Files) -> 
     Ok(Talk { answer, goodbye })
 }
 
-/// Reads until `expected` has come; a part of it is neither a success nor a failure.
+/// Reads until `expected` has arrived; a part of it is neither a success nor a failure.
 async fn expect(wire: &mut impl Wire, expected: &[u8]) -> Result<Answer, ProbeError> {
     let mut received = Vec::new();
     loop {
-        // It may begin in what came before, but not end there.
+        // It may begin in what arrived before, but not end there.
         let from = received.len().saturating_sub(expected.len().saturating_sub(1));
         match wire.read_buf(&mut received).await {
             Ok(1..) if contains(&received[from..], expected) => return Ok(Answer::default()),
             Ok(1..) if received.len() <= ANSWER_MAX => {}
             Ok(0) if received.is_empty() => return Err(ProbeError::Closed),
             Err(error) if received.is_empty() || !is_end(&error) => return Err(error.into()),
-            // Another answer, and perhaps the end: what it said tells more than that it left.
+            // Another answer, possibly at the end of the connection: its text is the better error.
             Ok(_) | Err(_) => return Err(unexpected(&received)),
         }
     }
 }
 
-/// Whether `bytes` have `part` in them.
+/// Whether `bytes` contain `part`.
 pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
     part.is_empty() || bytes.windows(part.len()).any(|window| window == part)
 }

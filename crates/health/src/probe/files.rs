@@ -1,8 +1,8 @@
-//! The files of this host that a probe needs: a password, the certificates of an authority.
+//! Reads the local files of a probe: a password, the certificates of an authority.
 //!
-//! They are read for each probe, for they may be renewed, and before its time begins: what a disk takes is not the server's
-//! fault. A file system may hang, so a thread of its own reads each file. Probes that need the same file share a read: while one
-//! hangs, no other begins, so there is at most one thread for each file.
+//! They are read for each probe, because they may be renewed, and before its timeout starts, because a slow disk is
+//! not the server's fault. A file system may hang, so each file is read by a separate thread. Probes of one file
+//! share a read: while it hangs, no other read starts, so there is at most one thread for each file.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -17,16 +17,16 @@ use tokio::time::timeout;
 use crate::answer::{ProbeError, Text};
 use config::probe::{Kind, Login, Secret, Tls};
 
-/// What there was in them.
+/// The contents of the files.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     /// The password; none if there is none.
     pub(super) password: Option<String>,
-    /// The certificates of who may sign the server's, PEM; none without TLS.
+    /// The certificates of the authority, PEM; none without TLS.
     pub(super) authority: Option<Content>,
 }
 
-/// What a file has, or why it cannot be read.
+/// The contents of a file, or why it cannot be read.
 pub(super) type Content = Arc<[u8]>;
 type Read = Result<Content, String>;
 
@@ -46,7 +46,7 @@ impl Files {
     }
 }
 
-/// The login and the TLS of a probe of this kind.
+/// The login and the TLS settings of a probe of this kind.
 pub(super) fn needs(kind: &Kind) -> (Option<&Login>, Option<&Tls>) {
     match kind {
         Kind::Tcp => (None, None),
@@ -58,7 +58,7 @@ pub(super) fn needs(kind: &Kind) -> (Option<&Login>, Option<&Tls>) {
     }
 }
 
-/// The password: the first line of its file. It is kept for one probe, and in no message.
+/// The password: the first line of its file. It is kept for one probe, and no message contains it.
 pub(super) async fn password(secret: &Secret) -> Result<Option<String>, ProbeError> {
     let unusable = |place: &dyn std::fmt::Display, what: &dyn std::fmt::Display| {
         unusable(&format_args!("the password in {place}"), what)
@@ -82,7 +82,7 @@ pub(super) async fn password(secret: &Secret) -> Result<Option<String>, ProbeErr
     }
 }
 
-/// The certificates of the authority, as their file has them.
+/// The certificates of the authority, as in their file.
 pub(super) async fn authority(Tls { authority, .. }: &Tls) -> Result<Content, ProbeError> {
     let read = read(authority, AUTHORITY_BYTES_MAX).await;
     read.map_err(|error| unusable(&authority.display(), &error))
@@ -92,7 +92,7 @@ fn unusable(place: &dyn std::fmt::Display, what: &dyn std::fmt::Display) -> Prob
     ProbeError::Local(Text::new(format_args!("{place}: {what}")))
 }
 
-/// What the file at `path` has, by a read that is under way or one that begins.
+/// The contents of the file at `path`, by a running read or a new one.
 async fn read(path: &Path, bytes_max: usize) -> Read {
     let read = || {
         let path = path.to_owned();
@@ -101,14 +101,14 @@ async fn read(path: &Path, bytes_max: usize) -> Read {
     shared(path, read()).await
 }
 
-/// What `read` says of the file at `path`, or a read of it that is under way.
+/// The result of `read` for the file at `path`, or of a running read of it.
 async fn shared(path: &Path, read: impl FnOnce() -> Read + Send + 'static) -> Read {
     let mut under_way = under_way(path, read)?;
     match timeout(READ_TIME_MAX, under_way.wait_for(Option::is_some)).await {
         Ok(Ok(read)) => read.clone().expect("it was waited for"),
         Ok(Err(_)) => Err("the thread that reads it ended".to_owned()),
         Err(_) => Err(format!(
-            "not read within {}: its file system does not answer",
+            "not read within {}: its file system does not respond",
             config::show_duration(READ_TIME_MAX)
         )),
     }
@@ -135,24 +135,24 @@ fn under_way(
     Ok(receiver)
 }
 
-/// Reads that have not ended, by path: at most one for each file that the configurations of this process ever named.
+/// Running reads, by path: at most one for each file that a configuration of this process has named.
 static READS: Mutex<BTreeMap<PathBuf, watch::Receiver<Option<Read>>>> = Mutex::new(BTreeMap::new());
 
 fn reads() -> MutexGuard<'static, BTreeMap<PathBuf, watch::Receiver<Option<Read>>>> {
-    // Nothing that is done while it is locked leaves it half done.
+    // No operation under the lock leaves it inconsistent.
     READS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a probe waits for a file.
+/// The timeout of a read.
 const READ_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// The largest file of a password.
+/// The largest password file.
 const SECRET_BYTES_MAX: usize = 4096;
 
-/// The largest file of certificates: the bundle of a distribution has a quarter of it.
+/// The largest certificate file; the bundle of a distribution has a quarter of it.
 const AUTHORITY_BYTES_MAX: usize = 1 << 20;
 
-/// The stack of a thread that reads a file.
+/// The stack of a reading thread.
 const STACK_BYTES: usize = 128 << 10;
 
 #[cfg(test)]
@@ -165,9 +165,9 @@ mod tests {
 
     use super::{Content, reads, shared};
 
-    /// The clock goes on by itself while all wait.
+    /// The clock advances while all tasks wait.
     #[tokio::test(start_paused = true)]
-    async fn a_read_that_hangs_holds_up_nobody_and_is_the_only_one_of_its_file() {
+    async fn a_hanging_read_blocks_no_other_and_is_the_only_one_of_its_file() {
         let path = Path::new("/hangs");
         let (release, released) = mpsc::channel::<()>();
         let hangs = move || {
@@ -175,12 +175,12 @@ mod tests {
             Ok(Content::from(*b"late"))
         };
         let said = shared(path, hangs).await.unwrap_err();
-        assert_eq!(said, "not read within 1s: its file system does not answer");
-        // Another probe waits for the same read, which goes on.
+        assert_eq!(said, "not read within 1s: its file system does not respond");
+        // Another probe waits for the same read, which continues.
         assert!(reads().contains_key(path));
         let said = shared(path, || panic!("a second read")).await.unwrap_err();
-        assert_eq!(said, "not read within 1s: its file system does not answer");
-        // And another file is read. That takes a thread some time.
+        assert_eq!(said, "not read within 1s: its file system does not respond");
+        // Another file is still read. That takes a thread some time.
         resume();
         assert_eq!(shared(Path::new("/other"), || Ok(Content::from(*b"text"))).await.unwrap()[..], *b"text");
 

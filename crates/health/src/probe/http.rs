@@ -1,8 +1,8 @@
-//! A probe by HTTP/1.1, of the health of a server or of its role.
+//! An HTTP/1.1 probe of the health or the role of a server.
 //!
-//! The first line of an answer decides, and nothing is waited for that decides nothing: only where something is expected of the
-//! body is that read. Many checkers are scripts behind inetd. They answer without having read the request, say no length, and then
-//! close, so that the connection is reset, or never close.
+//! The status line decides, and nothing else is awaited: the body is read only if a part of it is expected. Many
+//! health checkers are scripts behind inetd. They answer without reading the request and without a length, and then
+//! close, which resets the connection, or never close.
 
 mod body;
 
@@ -30,7 +30,7 @@ pub(super) async fn ask(target: &Target, http: &Http, files: &Files) -> Result<T
             } else if body.is_empty() || visit.body_contains(body.as_bytes()).await {
                 Ok(Answer::default())
             } else {
-                Err(ProbeError::UnexpectedAnswer(Text::new("a body without what it should contain")))
+                Err(ProbeError::UnexpectedAnswer(Text::new("the body does not contain the expected text")))
             };
             Ok(Talk { answer, goodbye: visit.end() })
         }
@@ -40,7 +40,7 @@ pub(super) async fn ask(target: &Target, http: &Http, files: &Files) -> Result<T
             match said {
                 Ok(true) => Ok(Talk { answer: answer(Role::Primary(Claim::default())), goodbye }),
                 Ok(false) => {
-                    // A connection for each question: Patroni closes it after one answer.
+                    // One connection for each question: Patroni closes it after one answer.
                     let _ = timeout(GOODBYE_MAX.min(target.probe.rhythm.timeout / 4), goodbye).await;
                     let (said, goodbye) = says_yes(target, http, replica, files).await?;
                     let role = |is_replica| {
@@ -54,8 +54,8 @@ pub(super) async fn ask(target: &Target, http: &Http, files: &Files) -> Result<T
     }
 }
 
-/// Whether a path says yes: any status of success. 503 says no. Any other is no word about the role: a server that is broken, or
-/// has too much to do, must not lose it by one answer.
+/// Whether a path says yes: any status of success. 503 says no. Any other status says nothing about the role: a
+/// server that is broken or overloaded must not lose the role because of one answer.
 async fn says_yes(
     target: &Target,
     http: &Http,
@@ -73,13 +73,13 @@ async fn says_yes(
     Ok((said, visit.end()))
 }
 
-/// A connection on which one question was asked.
+/// A connection with one request.
 struct Visit {
     wire: Box<dyn Wire>,
-    /// What has come and is not looked at yet.
+    /// What has arrived and is not parsed yet.
     received: Vec<u8>,
     method: Method,
-    /// The status of the answer; 0 before it has come.
+    /// The status of the response; 0 before it has arrived.
     status: u16,
     /// Whether the headers were read.
     has_headers: bool,
@@ -95,7 +95,7 @@ impl Visit {
         Ok(Self { wire, received, method: http.method, status: 0, has_headers: false, body })
     }
 
-    /// Reads the first line of the answer.
+    /// Reads the status line.
     async fn status(&mut self) -> Result<u16, ProbeError> {
         loop {
             if let Some((status, length)) = first_line(&self.received)? {
@@ -104,7 +104,7 @@ impl Visit {
                     self.status = status;
                     return Ok(status);
                 }
-                // It says that an answer is to come.
+                // Informational: the response follows.
                 if let Some(length) = head_length(&self.received) {
                     self.received.drain(..length);
                     continue;
@@ -121,20 +121,21 @@ impl Visit {
         }
     }
 
-    /// Reads a first line that the end of the connection has ended.
+    /// Reads a status line that ended with the connection.
     fn last_words(&mut self) -> Result<u16, ProbeError> {
         self.received.push(b'\n');
         let line = first_line(&self.received).ok().flatten();
         line.map(|(status, _)| status).filter(|status| !INTERIM.contains(status)).ok_or(ProbeError::Closed)
     }
 
-    /// Whether the body contains `expected`, of an answer whose first line was read. It is not read further than to that.
+    /// Whether the body contains `expected`, of a response whose status line was read. It is read no further than
+    /// to that.
     async fn body_contains(&mut self, expected: &[u8]) -> bool {
         self.read_headers().await;
         loop {
             let before = self.body.text().len();
             let has_ended = self.body.take(&mut self.received);
-            // It may begin in what came before, but not end there.
+            // It may begin in what arrived before, but not end there.
             let from = before.saturating_sub(expected.len() - 1);
             if contains(&self.body.text()[from..], expected) {
                 return true;
@@ -146,7 +147,7 @@ impl Visit {
         }
     }
 
-    /// Reads how the end of the body is told.
+    /// Reads how the body ends.
     async fn read_headers(&mut self) {
         self.has_headers = true;
         loop {
@@ -162,18 +163,18 @@ impl Visit {
                         return;
                     }
                 }
-                // What comes instead of headers is taken for the body.
+                // What replaces the headers is treated as the body.
                 Ok(Status::Partial) | Err(_) => return,
             }
         }
     }
 
-    /// Waits for more of the answer; false if there is none.
+    /// Waits for more of the response; false if there is none.
     async fn more(&mut self) -> Result<bool, ProbeError> {
         Ok(self.wire.read_buf(&mut self.received).await? > 0)
     }
 
-    /// Hears the server out, so that it does not count a client that broke off, and closes.
+    /// Reads to the end, so that the server does not count an aborted client, and closes.
     fn end(mut self) -> Goodbye {
         Box::pin(async move {
             if !self.has_headers {
@@ -185,7 +186,7 @@ impl Visit {
     }
 }
 
-/// The request. The config has no path and no host with a space or the end of a line in it.
+/// The request. In a config, neither path nor host contains a space or a line end.
 fn request(http: &Http, path: &str) -> String {
     let (host, method) = (
         &http.host,
@@ -198,7 +199,7 @@ fn request(http: &Http, path: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: rondel\r\nConnection: close\r\n\r\n")
 }
 
-/// The status in the first line of an answer, and the line's length with its end; none if there is more to come.
+/// The status in the status line, and the length of the line with its end; none if it is incomplete.
 fn first_line(received: &[u8]) -> Result<Option<(u16, usize)>, ProbeError> {
     let begin = received.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let line = &received[begin..];
@@ -211,14 +212,14 @@ fn first_line(received: &[u8]) -> Result<Option<(u16, usize)>, ProbeError> {
     Ok(response.code.zip(end).map(|(status, end)| (status, begin + end)))
 }
 
-/// The length of the first line, the headers and the empty line below them; none if there is more to come.
+/// The length of the status line, the headers and the empty line after them; none if they are incomplete.
 fn head_length(received: &[u8]) -> Option<usize> {
     let after = |end: &[u8]| Some(received.windows(end.len()).position(|bytes| bytes == end)? + end.len());
     [after(b"\n\r\n"), after(b"\n\n")].into_iter().flatten().min()
 }
 
-/// Statuses of an answer that another one follows, on the same connection.
+/// Informational statuses, after which a response follows on the same connection.
 const INTERIM: std::ops::RangeInclusive<u16> = 100..=199;
 
-/// How many headers are looked at; with more, the body is looked for in them as well.
+/// How many headers are parsed; if there are more, they are searched like the body.
 const HEADERS_MAX: usize = 100;

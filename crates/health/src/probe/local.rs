@@ -1,4 +1,4 @@
-//! What a probe reads on this host before it asks: a password, and certificates.
+//! The local files and variables of a probe: a password, and certificates.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,23 +8,23 @@ use super::tls;
 use crate::answer::ProbeError;
 use config::probe::{Kind, Secret, Tls};
 
-/// Something that a probe reads on this host each time, and whether this process can read it.
+/// A local input that a probe reads each time, and whether this process can read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Local {
-    /// What it is for: `password` or `certificates`.
+    /// Its use: `password` or `certificates`.
     pub what: &'static str,
     /// Where it is.
     pub place: Place,
-    /// Why it is of no use; none if it is.
+    /// Why it cannot be used; none if it can.
     pub error: Option<String>,
 }
 
-/// Where something is that a probe reads.
+/// Where a local input is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In a file.
     File(PathBuf),
-    /// In a variable of the environment, which another process may have other than this one.
+    /// In an environment variable, which another process may have with another value.
     Variable(String),
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What probes of this kind read on this host. It is read now, as a probe does it.
+/// The local inputs of probes of this kind, read now as a probe does.
 pub async fn local(kind: &Kind) -> Vec<Local> {
     let (login, tls) = files::needs(kind);
     let mut local = Vec::new();
@@ -83,14 +83,14 @@ mod tests {
     use super::{Place, local};
 
     #[tokio::test]
-    async fn a_password_is_the_first_line_whatever_ends_it() {
+    async fn a_password_is_the_first_line_of_its_file() {
         for content in ["s3cret", "s3cret\n", "s3cret\r\n", "s3cret\nand a second line\n"] {
             check(content.as_bytes(), None).await;
         }
     }
 
     #[tokio::test]
-    async fn a_password_that_cannot_be_used_is_said_so() {
+    async fn an_unusable_password_is_reported() {
         check(b"", Some("its first line is empty")).await;
         check(b"\n", Some("its first line is empty")).await;
         check(b"\ns3cret\n", Some("its first line is empty")).await;

@@ -1,4 +1,4 @@
-//! A probe of MySQL or MariaDB, which logs in and asks for the role.
+//! A probe of MySQL or MariaDB, which logs in and queries the role.
 
 mod bytes;
 mod errors;
@@ -54,22 +54,22 @@ fn primary(history: History) -> Role {
 }
 
 struct Writable {
-    /// Whether it takes writes from everyone.
+    /// Whether it accepts writes from every account.
     now: bool,
     maker: Maker,
 }
 
-/// Which of the two it is, as far as they are asked in different words.
+/// Which of the two it is, as far as queries differ.
 #[derive(Clone, Copy)]
 enum Maker {
     Oracle,
-    /// Or a MySQL before 5.7.8.
+    /// Or MySQL before 5.7.8.
     MariaDb,
 }
 
 async fn is_writable(session: &mut Session) -> Result<Writable, Failure> {
     let (row, maker) = match session.first_row("SELECT @@global.read_only, @@global.super_read_only").await {
-        // MariaDB has one of them.
+        // MariaDB has only one of them.
         Err(Failure::Said { code: ER_UNKNOWN_SYSTEM_VARIABLE, .. }) => {
             (session.first_row("SELECT @@global.read_only").await?, Maker::MariaDb)
         }
@@ -79,29 +79,29 @@ async fn is_writable(session: &mut Session) -> Result<Writable, Failure> {
     Ok(Writable { now: row.values().all(|value| value.is_some_and(is_off)), maker })
 }
 
-/// Whatever is not off is on: later versions have more values.
+/// Every value but off means on: later versions have more values.
 fn is_off(value: &[u8]) -> bool {
     value == b"0" || value.eq_ignore_ascii_case(b"OFF")
 }
 
-/// Which servers a server is set up to follow.
+/// The servers that it is configured to follow.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
-    /// The probe's user may not see it.
+    /// The account of the probe has no privilege to see it.
     Hidden,
     None,
-    /// One, or several: each has a connection, or channel, of its own.
+    /// One or several, each with its own connection or channel.
     Others {
-        /// How far it is behind the one that it is furthest behind; none while replication from any of them stands still.
+        /// The largest lag; none while replication from any of them is stopped.
         lag: Option<Duration>,
     },
 }
 
 impl Source {
-    /// Takes account of one more connection.
+    /// Adds another connection.
     fn add(&mut self, row: &Row) {
         let lag = match self {
-            // It stands still after it has brought a member of a group up to date, and does not say how far that is.
+            // It stops after it has brought a member of a group up to date, and reports no lag.
             _ if row.value("Channel_Name") == Some(b"group_replication_recovery") => return,
             Self::Others { lag: before } => before.zip(lag(row)).map(|(one, other)| one.max(other)),
             Self::Hidden | Self::None => lag(row),
@@ -110,11 +110,11 @@ impl Source {
     }
 }
 
-/// Asks for all connections. In MariaDB one with a name is not shown without `ALL`.
+/// Queries all connections. MariaDB shows named ones only with `ALL`.
 async fn source(session: &mut Session, maker: Maker) -> Result<Source, Failure> {
     let (first, second) = match maker {
         Maker::MariaDb => ("SHOW ALL SLAVES STATUS", "SHOW SLAVE STATUS"),
-        // Before 8.0.22 it has the second one only.
+        // Versions before 8.0.22 have only the second statement.
         Maker::Oracle => ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS"),
     };
     let mut source = Source::None;
@@ -135,7 +135,7 @@ fn lag(row: &Row) -> Option<Duration> {
 }
 
 impl Failure {
-    /// What a server's refusal says of it.
+    /// The class of a server's error.
     fn class(&self) -> Option<ErrorClass> {
         match self {
             Self::Said { code, .. } => errors::class(*code),
@@ -143,7 +143,7 @@ impl Failure {
         }
     }
 
-    /// The role of a server that answered so, if that tells one.
+    /// The role of a server that failed in this way, if it shows one.
     pub(super) fn role(self) -> Result<Role, ProbeError> {
         let class = self.class();
         match self {
@@ -153,10 +153,11 @@ impl Failure {
     }
 }
 
-/// The port that these servers have unless told otherwise.
+/// The default port of these servers.
 pub(super) const PORT: u16 = 3306;
 
-// Errors that say that a question is of another version, <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>.
+// Errors for a query of another version,
+// <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>.
 const ER_PARSE_ERROR: u16 = 1064;
 const ER_UNKNOWN_SYSTEM_VARIABLE: u16 = 1193;
 
@@ -166,7 +167,7 @@ mod tests {
 
     use super::{Row, Source};
 
-    /// What `Source` makes of connections that each say how many seconds they are behind, or NULL.
+    /// The result of `Source` for connections with these lags in seconds, or NULL.
     fn of(connections: &[Option<&str>]) -> Source {
         let mut source = Source::None;
         for (place, lag) in connections.iter().enumerate() {
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_is_as_far_behind_as_its_worst_connection() {
+    fn the_lag_of_a_replica_is_that_of_its_worst_connection() {
         let behind = |seconds| Source::Others { lag: Some(Duration::from_secs(seconds)) };
         assert_eq!(of(&[]), Source::None);
         assert_eq!(of(&[Some("3")]), behind(3));
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_connection_stands_still_the_lag_is_not_known() {
+    fn the_lag_is_unknown_if_one_connection_is_stopped() {
         for connections in
             [&[None][..], &[None, Some("0")], &[Some("0"), None], &[Some("0"), None, Some("0")]]
         {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_brought_a_member_of_a_group_up_to_date_stands_still_at_no_price() {
+    fn a_finished_group_recovery_is_not_a_stopped_connection() {
         let mut source = Source::None;
         for (name, lag) in [("group_replication_applier", Some("2")), ("group_replication_recovery", None)] {
             source.add(&Row::of(&[("Channel_Name", Some(name)), ("Seconds_Behind_Source", lag)]));

@@ -1,4 +1,4 @@
-//! A probe of PostgreSQL, which logs in and asks for the role.
+//! A probe of PostgreSQL, which logs in and queries the role.
 
 mod errors;
 
@@ -24,10 +24,10 @@ use crate::answer::{Claim, History, Progress, Role, Text};
 use crate::target::Target;
 use config::probe::Postgres;
 
-/// All in one round: a standby may be promoted between two.
+/// One query for everything: a standby may be promoted between two.
 ///
-/// A standby that its primary has cut off has applied all it received, and yet it falls behind; so the lag is 0 only while it
-/// receives.
+/// A standby that is disconnected from its primary has applied all it received, and still falls behind; therefore
+/// the lag is 0 only while it receives.
 const QUERY: &str = "
 SELECT pg_is_in_recovery(),
        current_setting('default_transaction_read_only'),
@@ -70,7 +70,7 @@ where
         Ok((client, connection)) => {
             let mut background = BackgroundIo::new(async { drop(connection.await) });
             let role = background.beside(role(&client)).await;
-            // Without its client the connection says Terminate and closes.
+            // When its client is dropped, the connection sends Terminate and closes.
             drop(client);
             Talk { answer: answer(role), goodbye: Box::pin(background.end()) }
         }
@@ -101,7 +101,7 @@ fn role_of(row: &SimpleQueryRow) -> Option<Role> {
             Some(Role::Replica(Progress { position, lag }))
         }
         ("f", "off") => Some(Role::Primary(Claim { history: history(column(2), column(3)), position })),
-        // Somebody took writes away from it.
+        // Writes are disabled by its settings.
         ("f", _) => Some(Role::Neither),
         _ => None,
     }
@@ -113,7 +113,7 @@ fn history(system: Option<&str>, segment: Option<&str>) -> Option<History> {
     Some(History::Timeline { system: system?.parse().ok()?, timeline })
 }
 
-/// Goes over to TLS when the server has agreed to it.
+/// Switches to TLS when the server has agreed to it.
 struct Secure {
     connector: TlsConnector,
     name: ServerName<'static>,
@@ -130,12 +130,13 @@ impl TlsConnect<Stream> for Secure {
     }
 }
 
-/// A connection in the form that `tokio-postgres` takes.
+/// A connection in the form that `tokio-postgres` accepts.
 struct SecureStream(tokio_rustls::client::TlsStream<Stream>);
 
 impl TlsStream for SecureStream {
     fn channel_binding(&self) -> ChannelBinding {
-        // The certificate was verified against the user's own authority; binding would add a dependency, to parse it.
+        // The certificate was verified against the configured authority; channel binding would need another
+        // dependency, to parse it.
         ChannelBinding::none()
     }
 }

@@ -1,4 +1,4 @@
-//! A probe of Redis or Valkey, which asks for the role.
+//! A probe of Redis or Valkey, which queries the role.
 
 mod ask_first;
 mod errors;
@@ -18,7 +18,7 @@ use config::probe::{Login, Redis};
 pub(super) async fn ask(target: &Target, redis: &Redis, files: &Files) -> Result<Talk, ProbeError> {
     let login = login(redis.login.as_ref(), files.password.as_deref());
     let wire = AskFirst::new(wire(target, redis.tls.as_ref(), files).await?);
-    // The probe has a deadline of its own.
+    // The probe has its own deadline.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let answer = |role: Result<Role, ProbeError>| role.map(|role| Answer { role: Some(role) });
     match MultiplexedConnection::new_with_config(&login, wire, config).await {
@@ -54,12 +54,12 @@ async fn role(connection: &mut MultiplexedConnection) -> Result<Role, ProbeError
     };
     match role_of(&said) {
         Some(Role::Primary(claim)) => {
-            // A user who may not ask for it knows no history; the role stands without.
+            // An account without the privilege sees no history; the role is still valid.
             let history = info(connection).await.and_then(|info| history(&info));
             Ok(Role::Primary(Claim { history, ..claim }))
         }
         Some(Role::Replica(Progress { position: None, .. })) => {
-            // It has no link to its primary. If it ever had one, it has data, and how far that goes.
+            // It has no link to its primary. If it had one before, it has data up to a position.
             let position = info(connection).await.and_then(|info| replicated(&info));
             Ok(position.map_or(Role::Neither, |position| {
                 Role::Replica(Progress { position: Some(position), lag: None })
@@ -70,12 +70,12 @@ async fn role(connection: &mut MultiplexedConnection) -> Result<Role, ProbeError
     }
 }
 
-/// What it says of replication; none to a user who may not ask.
+/// The replication section of `INFO`; none if the account may not read it.
 async fn info(connection: &mut MultiplexedConnection) -> Option<String> {
     cmd("INFO").arg("replication").query_async(connection).await.ok()
 }
 
-/// Reads the answer to `ROLE`, <https://redis.io/docs/latest/commands/role/>.
+/// Parses the answer to `ROLE`, <https://redis.io/docs/latest/commands/role/>.
 fn role_of(said: &[Value]) -> Option<Role> {
     match word(said.first()?)?.as_str() {
         "master" => Some(Role::Primary(Claim { history: None, position: offset(said.get(1)?) })),
@@ -94,8 +94,8 @@ fn offset(value: &Value) -> Option<u64> {
     i64::from_redis_value_ref(value).ok().and_then(|offset| u64::try_from(offset).ok())
 }
 
-/// How far a replica without a link is, as `INFO replication` says; none if it never had its primary's data. Then it says 1,
-/// which is no position of a history: that begins with a `PING` or a `SELECT`.
+/// The position of a replica without a link, by `INFO replication`; none if it never had its primary's data. In
+/// that case it reports 1, which is no position of a history: a history begins with a `PING` or a `SELECT`.
 fn replicated(info: &str) -> Option<u64> {
     field(info, "slave_repl_offset")?.parse().ok().filter(|position| *position > 1)
 }
@@ -105,12 +105,12 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
 }
 
-/// Reads `INFO replication`.
+/// Parses `INFO replication`.
 fn history(info: &str) -> Option<History> {
     let field = |name| field(info, name);
     Some(History::Replication {
         id: field("master_replid")?.to_owned(),
-        // All zeros is none.
+        // All zeros means none.
         continued: field("master_replid2").filter(|id| id.contains(|digit| digit != '0')).map(str::to_owned),
         offset: field("master_repl_offset")?.parse().ok()?,
     })
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_as_servers_say_them() {
+    fn roles_are_parsed() {
         let replica =
             |state, offset| vec![bulk("slave"), bulk("10.0.0.1"), Value::Int(6379), bulk(state), offset];
         let followed = |position| Some(Role::Replica(Progress { position: Some(position), lag: None }));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn how_far_a_replica_without_a_link_is() {
+    fn the_position_of_a_replica_without_a_link_is_parsed() {
         let info = |offset| {
             format!(
                 "role:slave\r\nmaster_link_status:down\r\nslave_repl_offset:{offset}\r\nslave_priority:100\r\n"
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn histories_as_servers_say_them() {
+    fn histories_are_parsed() {
         let (one, two, none) = ("a".repeat(40), "b".repeat(40), "0".repeat(40));
         let info = |continued: &str| {
             format!(

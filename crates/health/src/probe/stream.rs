@@ -1,4 +1,4 @@
-//! A connection to what is probed, which reads no more than is sensible.
+//! A connection of a probe, which reads a bounded number of bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -15,12 +15,12 @@ use crate::answer::{ProbeError, Text};
 use crate::target::Target;
 use config::probe::Tls;
 
-/// Any connection, plain or not.
+/// Any connection, with or without TLS.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// Connects, and goes over to TLS if it is asked for.
+/// Connects, with TLS if it is configured.
 pub(super) async fn wire(
     target: &Target,
     tls: Option<&Tls>,
@@ -45,16 +45,16 @@ pub(super) async fn connect(target: &Target) -> Result<Stream, ProbeError> {
     })?;
     let socket = TcpSocket::from_std_stream(socket.into());
     let tcp = socket.connect(to).await?;
-    // One that has ended already has no peer any more.
+    // A connection that has ended has no peer.
     if is_its_own_peer(&tcp, tcp.peer_addr().unwrap_or(to))? {
-        // Reset, it leaves nothing behind at the port that the server will want.
+        // A reset leaves no TIME_WAIT at the port that the server will use.
         tcp.set_zero_linger()?;
         return Err(ProbeError::Refused);
     }
     Ok(Stream { tcp, left: RECEIVED_MAX })
 }
 
-/// Says FIN and waits for the server's, so that the connection is not reset by what is still on its way.
+/// Sends FIN and waits for the server's, so that outstanding data does not reset the connection.
 pub(super) async fn farewell(mut wire: impl Wire) {
     let mut rest = [0; 4096];
     if wire.shutdown().await.is_ok() {
@@ -62,10 +62,10 @@ pub(super) async fn farewell(mut wire: impl Wire) {
     }
 }
 
-/// A TCP connection that ends with an error when the server has sent more than [`RECEIVED_MAX`].
+/// A TCP connection that fails when the server has sent more than [`RECEIVED_MAX`].
 ///
-/// A server that has closed the connection may have said why. So what is written to it then goes nowhere, and is no error: what
-/// it said is read, and then the end.
+/// A server that closes the connection may have sent a reason. Therefore writes after that are ignored and are not
+/// an error: the reason is read, and then the end.
 #[derive(Debug)]
 pub(super) struct Stream {
     tcp: TcpStream,
@@ -107,11 +107,11 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Whether an error says that the server has ended the connection.
+/// Whether an error means that the server has ended the connection.
 pub(super) fn is_end(error: &io::Error) -> bool {
     matches!(ProbeError::from(error), ProbeError::Closed)
 }
 
-/// How many bytes one probe receives at most; a hostile server could send for ever. It is enough for the status of a replica
-/// that follows 256 servers, which is as many as MySQL allows.
+/// How many bytes one probe receives at most; a hostile server could send without end. It is enough for the status
+/// of a replica that follows 256 servers, the limit of MySQL.
 const RECEIVED_MAX: usize = 8 * ANSWER_MAX;

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use crate::answer::{Answer, ProbeError};
 
-/// A conversation that came to its answer.
+/// A conversation after its answer.
 pub(super) struct Talk {
     pub(super) answer: Result<Answer, ProbeError>,
-    /// Takes leave, so that the server does not count a client that broke off.
+    /// Ends the conversation, so that the server does not count an aborted client.
     pub(super) goodbye: Goodbye,
 }
 
 pub(super) type Goodbye = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What moves the bytes of a library's connection, while something is asked over it and when it is left.
+/// The background I/O of a library's connection, driven during requests and when the connection is closed.
 pub(super) struct BackgroundIo(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl BackgroundIo {
@@ -23,7 +23,8 @@ impl BackgroundIo {
         Self(Some(Box::pin(future)))
     }
 
-    /// Does `work`. If the connection ends first, the work still finds what came over it, or finds it closed.
+    /// Runs `work`. If the connection ends first, the work still gets what was received, or finds the connection
+    /// closed.
     pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         if let Some(io) = &mut self.0 {
@@ -32,13 +33,13 @@ impl BackgroundIo {
                 done = &mut work => return done,
                 () = io => {}
             }
-            // It may not be asked again.
+            // It must not be polled again.
             self.0 = None;
         }
         work.await
     }
 
-    /// Goes on until the connection has ended.
+    /// Runs until the connection has ended.
     pub(super) async fn end(self) {
         if let Some(io) = self.0 {
             io.await;
@@ -46,8 +47,8 @@ impl BackgroundIo {
     }
 }
 
-/// How long a server has to take leave.
+/// How long a server has to close.
 pub(super) const GOODBYE_MAX: Duration = Duration::from_millis(100);
 
-/// How much of an answer is looked at, in bytes.
+/// How much of an answer is read, in bytes.
 pub(super) const ANSWER_MAX: usize = 64 * 1024;

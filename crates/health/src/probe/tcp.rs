@@ -1,8 +1,8 @@
 //! A probe that connects.
 //!
-//! MySQL and MariaDB count each client that goes away before it has tried to log in. After `max_connect_errors` of them, which is
-//! 100 unless told otherwise, they let no client of its host in any more. So where a server greets as they do, the probe tries to
-//! log in, and is refused: that is not counted.
+//! MySQL and MariaDB count each client that disconnects before it has tried to log in. After `max_connect_errors`
+//! of them, by default 100, they block the host. Therefore, if a server greets as they do, the probe attempts a
+//! login, which is rejected and not counted.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ pub(super) async fn ask(target: &Target) -> Result<Talk, ProbeError> {
         };
         return Ok(Talk { answer: Ok(Answer::default()), goodbye: Box::pin(leave) });
     }
-    // One that is busy, or looks up the name of this host, takes its time.
+    // A server that is busy, or resolves the name of this host, needs more time.
     let greeting = timeout(target.probe.rhythm.timeout / 2, session.greeting()).await.ok();
     match greeting {
-        // It refuses whoever comes.
+        // It rejects every client.
         Some(Err(refusal @ Failure::Said { .. })) => {
             let answer = refusal.role().map(|_| Answer::default());
             Ok(Talk { answer, goodbye: Box::pin(session.leave()) })
@@ -36,7 +36,7 @@ pub(super) async fn ask(target: &Target) -> Result<Talk, ProbeError> {
     }
 }
 
-/// Ends a conversation that began with `greeting`, if anything was said.
+/// Ends a conversation that began with `greeting`, if there was one.
 async fn leave(session: Session, greeting: Option<Result<mysql::Greeting, Failure>>) {
     match greeting {
         Some(Ok(greeting)) => session.be_refused(&greeting).await,
@@ -44,5 +44,5 @@ async fn leave(session: Session, greeting: Option<Result<mysql::Greeting, Failur
     }
 }
 
-/// How long a server is given to greet, at a port that is not [the usual one](mysql::PORT).
+/// How long a server has to greet, at a port other than [the default](mysql::PORT).
 const GREETING_MAX: Duration = Duration::from_millis(10);

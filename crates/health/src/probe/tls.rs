@@ -1,4 +1,4 @@
-//! TLS to what is probed. The certificate is always verified, against an authority that the user names.
+//! TLS to the server of a probe. The certificate is always verified, against the configured authority.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::files::Files;
 use crate::answer::{ProbeError, Text};
 use config::probe::Tls;
 
-/// Goes over to TLS.
+/// Switches to TLS.
 pub(super) async fn connect<W>(wire: W, tls: &Tls, files: &Files) -> Result<TlsStream<W>, ProbeError>
 where
     W: AsyncRead + AsyncWrite + Unpin,
@@ -23,7 +23,7 @@ where
     Ok(connector.connect(name, wire).await?)
 }
 
-/// What makes TLS of a connection.
+/// The TLS settings of a connection.
 pub(super) fn connector(tls: &Tls, files: &Files) -> Result<TlsConnector, ProbeError> {
     let unusable = |what: &dyn std::fmt::Display| {
         ProbeError::Local(Text::new(format_args!("{}: {what}", tls.authority.display())))
@@ -44,7 +44,7 @@ pub(super) fn connector(tls: &Tls, files: &Files) -> Result<TlsConnector, ProbeE
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// Whom the certificate has to be of.
+/// The name that the certificate must have.
 pub(super) fn name(tls: &Tls) -> Result<ServerName<'static>, ProbeError> {
     ServerName::try_from(tls.name.clone())
         .map_err(|error| ProbeError::Local(Text::new(format_args!("{}: {error}", tls.name))))

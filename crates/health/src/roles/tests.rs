@@ -1,4 +1,4 @@
-//! Stories of groups of servers, and that a decision holds as long as it says it does.
+//! Scenarios of groups of servers, and that a decision holds for as long as [`Roles::stands`] says so.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::answer::{Claim, History, Progress, Role};
 use crate::rise_fall::Verdict;
 use crate::samples::origin;
 
-/// One group over time: each string is what is known of the servers a, b, c at one time, and who is the writer then.
+/// A group over time: each string has one letter for each of the servers a, b, c, followed by the expected writer.
 ///
-/// `P` primary, `R` replica, `N` neither, `-` never said; `p` and `r` the same, but silent since; `D` down, last a
-/// primary. A `!` says that a conflict is raised.
+/// `P` primary, `R` replica, `N` neither, `-` never answered; `p` and `r` the same, but silent since; `D` down,
+/// last a primary. A `!` means that a conflict is reported.
 #[track_caller]
 fn check(story: &[(&str, &str)]) {
     let mut roles = Roles::new(LagMax::default());
@@ -62,7 +62,7 @@ fn member(key: u8, (verdict, role, fresh): &Server, answered: Instant) -> Member
 }
 
 #[test]
-fn the_one_that_claims_is_the_writer() {
+fn the_only_claim_is_the_writer() {
     check(&[("---", "-"), ("RPR", "b"), ("-P-", "b")]);
     check(&[("RRR", "-"), ("NNN", "-")]);
 }
@@ -75,21 +75,21 @@ fn a_switchover_takes_effect_at_the_first_answer() {
 }
 
 #[test]
-fn silence_takes_effect_when_it_is_down() {
+fn a_silent_writer_keeps_the_role_until_it_is_down() {
     check(&[("PRR", "a"), ("pRR", "a"), ("DRR", "-"), ("DPR", "b")]);
     check(&[("PRR", "a"), ("pPR", "a"), ("DPR", "b")]);
 }
 
 #[test]
-fn of_two_that_claim_the_one_that_held_it_keeps_it() {
+fn of_two_claims_the_holder_keeps_the_role() {
     check(&[("PRR", "a"), ("PPR", "a!"), ("PPP", "a!"), ("PRR", "a")]);
-    // The old one comes back and has not heard of its fall.
+    // The old primary returns and still claims the role.
     check(&[("PRR", "a"), ("DRR", "-"), ("DPR", "b"), ("PPR", "b!"), ("RPR", "b")]);
     check(&[("PPR", "-!"), ("PRR", "a")]);
 }
 
 #[test]
-fn who_leaves_the_group_leaves_the_role() {
+fn a_server_that_leaves_the_group_loses_the_role() {
     check(&[("PPR", "-!"), ("P", "a")]);
     check(&[("RRP", "c"), ("PR", "a")]);
 }
@@ -121,13 +121,14 @@ fn the_newer_history_breaks_a_tie() {
         };
         let decision = decide(&mut roles, &histories.iter().map(claim).collect::<Vec<_>>());
         assert_eq!(decision.writer, writer, "{histories:?}");
-        assert_eq!(decision.conflict.len(), histories.len(), "it is raised all the same");
+        assert_eq!(decision.conflict.len(), histories.len(), "a conflict is reported");
     }
 }
 
-/// Who holds the role is `a`, of the history `x`; what `b` says then and now, and who is the writer then.
+/// The server `a` holds the role with the history `x`; the answers of `b` before and now, and whether it gets the
+/// role.
 #[test]
-fn the_role_passes_to_a_replica_that_was_promoted_out_of_the_history_of_its_holder() {
+fn the_role_passes_to_a_replica_promoted_from_the_history_of_the_holder() {
     let claims = |id: &str, continued: Option<&str>, offset| {
         let history = History::Replication { id: id.into(), continued: continued.map(str::to_owned), offset };
         (Verdict::Up, Some(Role::Primary(Claim { history: Some(history), position: Some(offset) })), true)
@@ -140,10 +141,10 @@ fn the_role_passes_to_a_replica_that_was_promoted_out_of_the_history_of_its_hold
         // It was started from an old snapshot.
         (follows(Some(50)), claims("y", Some("x"), 49), false),
         (follows(None), claims("y", Some("x"), 60), false),
-        // It never followed the one that holds the role.
+        // It never followed the holder of the role.
         (follows(Some(50)), claims("y", Some("z"), 60), false),
         (follows(Some(50)), claims("y", None, 60), false),
-        // Nobody saw when it was promoted.
+        // Its promotion was not seen.
         (down.clone(), claims("y", Some("x"), 60), false),
         ((Verdict::Up, Some(Role::Neither), true), claims("y", Some("x"), 60), false),
         (claims("z", None, 50), claims("y", Some("x"), 60), false),
@@ -155,14 +156,14 @@ fn the_role_passes_to_a_replica_that_was_promoted_out_of_the_history_of_its_hold
         let told = format!("{after:?}");
         let decision = decide(&mut roles, &[held.clone(), after.clone()]);
         assert_eq!(decision.writer, Some(u8::from(passes)), "{told}");
-        assert_eq!(decision.conflict, [0, 1], "it is raised all the same");
-        // However often both say it again.
+        assert_eq!(decision.conflict, [0, 1], "a conflict is reported");
+        // The decision is the same when both claim again.
         assert_eq!(decide(&mut roles, &[held, after]).writer, Some(u8::from(passes)), "{told}");
     }
 }
 
 #[test]
-fn of_two_heirs_neither_inherits() {
+fn of_two_successors_neither_gets_the_role() {
     let claims = |id: &str, continued: Option<&str>| {
         let history =
             History::Replication { id: id.into(), continued: continued.map(str::to_owned), offset: 60 };
@@ -176,13 +177,13 @@ fn of_two_heirs_neither_inherits() {
 }
 
 #[test]
-fn nobody_gets_the_role_before_all_were_asked() {
+fn no_server_gets_the_role_before_all_were_probed() {
     let claims = |timeline| {
         let history = Some(History::Timeline { system: 7, timeline });
         (Verdict::Up, Some(Role::Primary(Claim { history, position: None })), true)
     };
     let (new, old) = (claims(2), claims(1));
-    let unheard = (Verdict::Unknown, None, true);
+    let unprobed = (Verdict::Unknown, None, true);
     let now = origin();
     let mut roles = Roles::new(LagMax::default());
     let mut decide = |first: &Server, second: &Server| {
@@ -191,18 +192,18 @@ fn nobody_gets_the_role_before_all_were_asked() {
             .map(|(key, server)| Member { probed: server.0 != Verdict::Unknown, ..member(key, server, now) });
         roles.decide(&members).writer
     };
-    assert_eq!(decide(&unheard, &unheard), None);
-    assert_eq!(decide(&unheard, &old), None, "the other one may be newer");
+    assert_eq!(decide(&unprobed, &unprobed), None);
+    assert_eq!(decide(&unprobed, &old), None, "the other one may be newer");
     assert_eq!(decide(&new, &old), Some(0));
     // A server that joins does not take the role from its holder.
-    assert_eq!(decide(&new, &unheard), Some(0));
-    assert_eq!(decide(&unheard, &old), None);
-    // It was asked in vain.
+    assert_eq!(decide(&new, &unprobed), Some(0));
+    assert_eq!(decide(&unprobed, &old), None);
+    // Its probe failed.
     assert_eq!(decide(&(Verdict::Down, None, false), &old), Some(1));
 }
 
 #[test]
-fn another_lag_max_takes_the_role_from_nobody() {
+fn a_changed_lag_max_keeps_the_writer() {
     let replica = |lag| {
         let progress = Progress { position: None, lag: Some(Duration::from_secs(lag)) };
         (Verdict::Up, Some(Role::Replica(progress)), true)
@@ -219,10 +220,9 @@ fn another_lag_max_takes_the_role_from_nobody() {
     }
 }
 
-/// The holder `a` has answered nothing but errors of the probe for so long; `b` claims as it says. Who is the
-/// writer then.
+/// Probes of the holder `a` have failed for long, and `b` claims with this history. The expected writer.
 #[test]
-fn a_claim_that_nothing_confirms_loses_to_one_of_a_later_history() {
+fn an_unconfirmed_claim_loses_to_one_with_a_later_history() {
     let timeline = |timeline| Some(History::Timeline { system: 7, timeline });
     let redis = |id: &str, continued: Option<&str>, offset| {
         Some(History::Replication { id: id.into(), continued: continued.map(str::to_owned), offset })
@@ -235,7 +235,7 @@ fn a_claim_that_nothing_confirms_loses_to_one_of_a_later_history() {
         (timeline(1), timeline(1), false),
         (redis("x", None, 90), redis("y", Some("x"), 50), true),
         (redis("y", Some("x"), 50), redis("x", None, 90), false),
-        // How far it was may be long ago.
+        // Its position may be outdated.
         (redis("x", None, 50), redis("x", None, 90), false),
         (redis("x", None, 50), redis("y", Some("z"), 90), false),
         (source(true), source(false), true),
@@ -253,9 +253,9 @@ fn a_claim_that_nothing_confirms_loses_to_one_of_a_later_history() {
                 Member { confirmed: other, ..member(1, &b, now) },
             ];
             let writer = roles.decide(&members).writer;
-            // The holder can be asked again.
+            // The holder answers again.
             let members = [member(0, &a, now), member(1, &b, now)];
-            assert_eq!(roles.decide(&members).writer, writer, "nothing is taken back");
+            assert_eq!(roles.decide(&members).writer, writer, "the role is not taken back");
             writer
         };
         assert_eq!(decided(LongAgo, Now), Some(u8::from(passes)), "{held:?} {other:?}");
@@ -266,10 +266,10 @@ fn a_claim_that_nothing_confirms_loses_to_one_of_a_later_history() {
 }
 
 #[test]
-fn replicas_too_far_behind_are_not_read_from_until_they_caught_up() {
+fn lagging_replicas_are_not_read_from_until_they_caught_up() {
     let lag_max = LagMax { time: Some(Duration::from_secs(10)), bytes: None };
     let mut roles = Roles::new(lag_max);
-    // One lag after the other of the same replica; whether it may be read from.
+    // The lags of one replica in turn, and whether it may be read from.
     for (lag, reads) in [
         (Some(10), true),
         (Some(11), false),
@@ -310,7 +310,7 @@ fn bytes_behind_are_counted_from_the_writer_or_else_the_furthest_replica() {
     }
 }
 
-/// What is known of a server: a letter as for [`check`], and how far it is.
+/// A server: a letter as for [`check`], and its position.
 fn server_at((known, position): (char, u64)) -> Server {
     let (verdict, mut role, fresh) = server(known);
     match &mut role {
@@ -324,7 +324,7 @@ fn server_at((known, position): (char, u64)) -> Server {
 }
 
 proptest! {
-    /// Whoever goes by it decides the same as who decides each time.
+    /// Skipping decisions while `stands` returns true gives the same results as deciding each time.
     #[test]
     fn a_decision_stands_only_if_it_would_be_the_same(
         mut known in prop::collection::vec((prop::sample::select(vec!['P', 'p', 'R', 'R', 'R', 'N', '-', 'D']), 0u64..20), 3),
@@ -346,7 +346,7 @@ proptest! {
         for (number, (who, position)) in (1..).zip(answers) {
             known[who].1 = position;
             let answered = begin + Duration::from_secs(number);
-            // It may have been asked before the others had answered.
+            // Its probe may have begun before the others had answered.
             let asked = begin + Duration::from_secs(number - number % 3);
             at[who] = Times { asked, answered };
             let servers = servers(&known);
@@ -361,9 +361,9 @@ proptest! {
         }
     }
 
-    /// Whatever the servers say: the writer is one that is well and claims, and it changes only when it has to.
+    /// With any answers: the writer claims the role and is not down, and it changes only when it must.
     #[test]
-    fn at_most_one_writer_and_it_keeps_the_role(story in prop::collection::vec("[PpRrND-]{3}", 1..40)) {
+    fn there_is_at_most_one_writer_and_it_keeps_the_role(story in prop::collection::vec("[PpRrND-]{3}", 1..40)) {
         let mut roles = Roles::new(LagMax::default());
         let mut before = None;
         for known in story {

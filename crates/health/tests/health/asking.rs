@@ -1,4 +1,4 @@
-//! What a test asks, with settings that most tests have no opinion on.
+//! Probes with settings that most tests share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use health::{Answer, ProbeError, Role, probe};
 
 use crate::place::PATIENCE;
 
-/// Long enough for a busy machine: only a server that never answers runs into it.
+/// Long enough for a busy machine: only a server that never answers exceeds it.
 pub(crate) const RHYTHM: Rhythm = Rhythm {
     interval: Duration::from_millis(20),
     interval_in_transition: Duration::from_millis(10),
@@ -22,7 +22,7 @@ pub(crate) const RHYTHM: Rhythm = Rhythm {
     jitter_percent: 10,
 };
 
-/// For a server that is meant not to answer in time.
+/// For a server that does not answer in time.
 pub(crate) const SHORT: Rhythm = Rhythm { timeout: Duration::from_millis(200), ..RHYTHM };
 
 pub(crate) fn target(address: SocketAddr, kind: Kind) -> Target {
@@ -45,10 +45,10 @@ pub(crate) async fn ask(address: SocketAddr, kind: Kind) -> Result<Answer, Probe
     probe(&target(address, kind)).await.answer
 }
 
-/// Asks in vain, and says why; the short name of the error.
+/// Probes without success, and returns the short name of the error.
 #[track_caller]
 pub(crate) fn why(answer: Result<Answer, ProbeError>) -> &'static str {
-    answer.expect_err("it should have no answer").name()
+    answer.expect_err("the probe should fail").name()
 }
 
 pub(crate) async fn role(address: SocketAddr, kind: Kind) -> Role {
@@ -64,7 +64,7 @@ pub(crate) fn page(path: &str) -> Http {
     }
 }
 
-/// A page with `body` in it.
+/// A page with `body`.
 pub(crate) fn page_with(body: &str) -> Kind {
     let question = Question::Health { path: "/".into(), statuses: vec![200..=299], body: body.into() };
     Kind::Http(Http { question, ..page("/") })

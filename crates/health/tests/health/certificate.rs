@@ -1,4 +1,4 @@
-//! A certificate authority for one test, and a server's certificate that it signed.
+//! A certificate authority for one test, and a server certificate that it signed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -35,12 +35,12 @@ impl Certificate {
         Self { folder }
     }
 
-    /// What the server shows.
+    /// The certificate of the server.
     pub(crate) fn shown(&self) -> PathBuf {
         self.folder.file("cert.pem")
     }
 
-    /// What the server keeps to itself.
+    /// The private key of the server.
     pub(crate) fn key(&self) -> PathBuf {
         self.folder.file("key.pem")
     }
@@ -49,7 +49,7 @@ impl Certificate {
         self.folder.file("ca.pem")
     }
 
-    /// How a probe trusts in it.
+    /// The TLS settings of a probe that trusts the authority.
     pub(crate) fn tls(&self) -> Tls {
         Tls { authority: self.authority(), name: NAME.into() }
     }

@@ -1,4 +1,4 @@
-//! Small programs that answer by HTTP for a server: scripts behind inetd, and what else speaks half of the protocol.
+//! Small HTTP responders for another server: scripts behind inetd, and others with half of the protocol.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::asking::{SHORT, ask, exchange, page, page_with, role, target, why, wi
 use crate::certificate::Certificate;
 use crate::misbehaving::server;
 
-/// How a checker goes on after its answer.
+/// What a checker does after its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// It closes with the request unread, so that the connection is reset.
+    /// It closes with the request unread, which resets the connection.
     Resets,
     /// It has read the request, and closes.
     Closes,
     /// It answers before there is a request, and closes.
     ClosesEarly,
     StaysOpen,
-    /// It sends more and more.
+    /// It sends more without end.
     NeverEnds,
 }
 
@@ -52,9 +52,9 @@ impl Connection for TlsStream<TcpStream> {
 }
 
 impl Ending {
-    /// Says `answer` on a connection, and ends so. It says nothing of the end of TLS.
+    /// Sends `answer` on a connection, and ends in this way, without a TLS close notification.
     async fn say(self, answer: &str, mut connection: impl Connection) {
-        // Or the kernel keeps the answer back after the last words of the handshake, and a reset loses it.
+        // Otherwise the kernel delays the answer after the last bytes of the handshake, and a reset loses it.
         connection.tcp().set_nodelay(true).unwrap();
         match self {
             // The rest of the request stays unread.
@@ -76,7 +76,7 @@ impl Ending {
     }
 }
 
-/// A checker that says `answer` to every client.
+/// A checker that sends `answer` to every client.
 async fn checker(answer: &'static str, ending: Ending) -> SocketAddr {
     server(move |stream| ending.say(answer, stream)).await
 }
@@ -99,7 +99,7 @@ async fn secure_checker(answer: &'static str, ending: Ending, certificate: &Cert
     .await
 }
 
-/// A probe over TLS instead.
+/// The same probe over TLS.
 fn secure(kind: Kind, certificate: &Certificate) -> Kind {
     let tls = Some(certificate.tls());
     match kind {
@@ -109,7 +109,7 @@ fn secure(kind: Kind, certificate: &Certificate) -> Kind {
     }
 }
 
-/// Has probes of `kind` hear `answer`, which ends in every way, plain and over TLS.
+/// Runs probes of `kind` against `answer` with every ending, with and without TLS.
 async fn heard(answer: &'static str, kind: Kind, mut check: impl FnMut(Result<Answer, ProbeError>, &str)) {
     let certificate = Certificate::new();
     for ending in ENDINGS {
@@ -122,7 +122,7 @@ async fn heard(answer: &'static str, kind: Kind, mut check: impl FnMut(Result<An
 }
 
 #[tokio::test]
-async fn the_first_line_is_the_answer_however_the_connection_ends() {
+async fn the_status_line_is_the_answer_with_any_ending() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nGalera Cluster Node is synced.\r\n",
         "HTTP/1.0 200 OK\nContent-Type: text/plain\n\nwell\n",
@@ -137,7 +137,7 @@ async fn the_first_line_is_the_answer_however_the_connection_ends() {
         })
         .await;
     }
-    // Without the end of its line it is an answer when the connection ends.
+    // Without a line end, the status line ends with the connection.
     for ending in [Ending::Resets, Ending::Closes, Ending::ClosesEarly] {
         let cut = checker("HTTP/1.1 200 OK", ending).await;
         assert_eq!(ask(cut, Kind::Http(page("/"))).await, Ok(Answer::default()), "{ending:?}");
@@ -147,7 +147,7 @@ async fn the_first_line_is_the_answer_however_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_status_that_fails_is_told_however_the_connection_ends() {
+async fn a_failed_status_is_reported_with_any_ending() {
     for kind in [Kind::Http(page("/")), page_with("synced")] {
         let answer =
             "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n\r\nNode is not synced.\r\n";
@@ -159,7 +159,7 @@ async fn a_status_that_fails_is_told_however_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn what_the_body_should_contain_is_found_however_the_connection_ends() {
+async fn the_expected_body_is_found_with_any_ending() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nNode is synced.\r\n",
         "HTTP/1.0 200 OK\n\nsynced",
@@ -167,7 +167,7 @@ async fn what_the_body_should_contain_is_found_however_the_connection_ends() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nsyn\r\n3\r\nced\r\n",
         "HTTP/1.1 200 OK\r\nNode is synced.\r\n",
     ] {
-        // What comes instead of headers has no end until the connection has.
+        // What replaces the headers ends with the connection.
         let headless = answer == "HTTP/1.1 200 OK\r\nNode is synced.\r\n";
         heard(answer, page_with("synced"), |heard, what| {
             if !headless || !what.contains("StaysOpen") {
@@ -179,7 +179,7 @@ async fn what_the_body_should_contain_is_found_however_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_body_without_what_it_should_contain_fails_as_soon_as_that_is_known() {
+async fn a_body_without_the_expected_text_fails_as_soon_as_that_is_known() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nill",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nill\r\n0\r\n\r\n",
@@ -188,7 +188,7 @@ async fn a_body_without_what_it_should_contain_fails_as_soon_as_that_is_known() 
         heard(answer, page_with("well"), |heard, what| assert_eq!(why(heard), "unexpected_answer", "{what}"))
             .await;
     }
-    // Nothing says how long it is.
+    // Its length is unknown.
     for (ending, name) in [
         (Ending::Resets, "unexpected_answer"),
         (Ending::Closes, "unexpected_answer"),
@@ -202,7 +202,7 @@ async fn a_body_without_what_it_should_contain_fails_as_soon_as_that_is_known() 
 }
 
 #[tokio::test]
-async fn bytes_are_found_however_the_connection_ends() {
+async fn bytes_are_found_with_any_ending() {
     let well = exchange("PING\r\n", "+PONG");
     heard("+PONG\r\n", well.clone(), |heard, what| assert_eq!(heard, Ok(Answer::default()), "{what}")).await;
     for ending in [Ending::Resets, Ending::Closes, Ending::ClosesEarly] {
@@ -229,7 +229,7 @@ async fn patroni(primary: &'static str, replica: &'static str) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_role_is_said_by_a_success_or_by_503() {
+async fn a_role_is_shown_by_a_success_or_by_503() {
     let (primary, replica) = (Role::Primary(Claim::default()), Role::Replica(Progress::default()));
     for (said, expected) in [
         (["200 OK", "503 Service Unavailable"], primary.clone()),
@@ -242,7 +242,7 @@ async fn a_role_is_said_by_a_success_or_by_503() {
 }
 
 #[tokio::test]
-async fn any_other_status_says_no_role() {
+async fn any_other_status_shows_no_role() {
     for status in [
         "500 Internal Server Error",
         "404 Not Found",

@@ -1,4 +1,4 @@
-//! Probes against real servers, and against some that misbehave.
+//! Probes of real servers, and of misbehaving ones.
 
 #![expect(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! Roles, as MariaDB says them.
+//! Roles, as MariaDB reports them.
 
 use std::fs;
 use std::io::Read;
@@ -35,7 +35,7 @@ impl MariaDb {
         role(self.at, mysql(self.login("probe"))).await
     }
 
-    /// Replicates from `primary`, by a connection with a name.
+    /// Replicates from `primary`, over a named connection.
     fn follow_as(&self, name: &str, primary: &Self) {
         self.says(&format!(
             "CHANGE MASTER '{name}' TO master_host = '{}', master_port = {}, master_user = 'follower',
@@ -53,7 +53,7 @@ impl MariaDb {
         });
     }
 
-    /// Its role as a user who may not see replication.
+    /// Its role, for an account without the privilege to see replication.
     async fn role_seen_narrowly(&self) -> Role {
         role(self.at, mysql(self.login("narrow"))).await
     }
@@ -67,7 +67,7 @@ fn primary(follows: bool) -> Role {
 async fn a_primary_a_replica_and_a_promotion() {
     let first = MariaDb::start(2306, &[]);
     let second = MariaDb::start(2307, &["--read-only"]);
-    assert_eq!(second.role().await, Role::Neither, "it is read-only and follows nobody");
+    assert_eq!(second.role().await, Role::Neither, "it is read-only and follows no server");
     second.follow(&first);
 
     assert_eq!(first.role().await, primary(false));
@@ -76,11 +76,11 @@ async fn a_primary_a_replica_and_a_promotion() {
     assert_eq!(second.role().await, Role::Replica(in_step));
     assert_eq!(second.role_seen_narrowly().await, Role::Replica(Progress::default()));
 
-    // Replication is broken: nobody knows how far it is behind.
+    // Replication is broken: the lag is unknown.
     second.says("STOP SLAVE SQL_THREAD");
     assert_eq!(second.role().await, Role::Replica(Progress::default()));
 
-    // A replica that nobody made read-only claims, with less to say for it than the primary.
+    // A replica that is not read-only claims the role, with less evidence than the primary.
     second.says("SET GLOBAL read_only = 0");
     assert_eq!(second.role().await, primary(true));
 
@@ -107,7 +107,7 @@ async fn logins() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_locked_or_has_expired_says_nothing_of_the_server() {
+async fn a_locked_or_expired_account_does_not_count_against_the_server() {
     let server = MariaDb::start(2312, &["--max-password-errors=3"]);
     let is_refused = async |code: &str| {
         let error = ask(server.at, mysql(server.login("probe"))).await.unwrap_err();
@@ -117,7 +117,7 @@ async fn an_account_that_is_locked_or_has_expired_says_nothing_of_the_server() {
     server.says("ALTER USER probe ACCOUNT LOCK");
     is_refused("4151").await;
     server.says("ALTER USER probe ACCOUNT UNLOCK PASSWORD EXPIRE");
-    // It is let in, and may do nothing but change it.
+    // It may log in, and only change its password.
     is_refused("1820").await;
     server.says("SET GLOBAL disconnect_on_expired_password = 1");
     is_refused("1862").await;
@@ -132,7 +132,7 @@ async fn an_account_that_is_locked_or_has_expired_says_nothing_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_replica_is_one_by_whatever_name_its_connections_have() {
+async fn a_replica_with_named_connections_is_a_replica() {
     let north = MariaDb::start(2313, &["--gtid-domain-id=1"]);
     let south = MariaDb::start(2314, &["--gtid-domain-id=2"]);
     let replica = MariaDb::start(2315, &["--read-only"]);
@@ -143,7 +143,7 @@ async fn a_replica_is_one_by_whatever_name_its_connections_have() {
     replica.follow_as("south", &south);
     assert_eq!(replica.role().await, in_step);
 
-    // One of two stands still, by either of its threads.
+    // One of two is stopped, by either of its threads.
     for (connection, thread) in [("north", "SQL_THREAD"), ("south", "IO_THREAD")] {
         replica.says(&format!("STOP SLAVE '{connection}' {thread}"));
         assert_eq!(replica.role().await, Role::Replica(Progress::default()), "{connection} {thread}");
@@ -159,12 +159,13 @@ async fn a_replica_is_one_by_whatever_name_its_connections_have() {
     assert_eq!(replica.role().await, primary(false));
 }
 
-/// How many clients of a host the server lets go away before they have logged in.
+/// How many clients of a host may disconnect before they have logged in.
 const ERRORS_MAX: usize = 10;
 
-/// A server that looks up the names of hosts, as it does unless told otherwise, and counts their errors.
+/// A server that resolves host names, as by default, and counts errors by host.
 ///
-/// It does not count those of 127.0.0.1. It does not count those of an address that has no name, if nobody can say so; so it
+/// It does not count those of 127.0.0.1, nor those of an address that cannot be resolved; therefore it has its own
+/// hosts file.
 /// has a list of hosts to itself.
 fn suspicious(port: u16) -> MariaDb {
     let folder = unprivileged_folder();
@@ -193,7 +194,7 @@ impl MariaDb {
         target
     }
 
-    /// How many errors of that address are counted.
+    /// The number of counted errors of that address.
     fn errors(&self) -> String {
         self.says("SELECT sum(sum_connect_errors) FROM performance_schema.host_cache")
             .lines()
@@ -202,7 +203,7 @@ impl MariaDb {
             .into()
     }
 
-    /// Goes away without having logged in.
+    /// Disconnects before it has logged in.
     fn visit(&self) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&address(0).into()).unwrap();
@@ -213,10 +214,10 @@ impl MariaDb {
 }
 
 #[tokio::test]
-async fn probes_by_connect_do_not_have_this_host_blocked() {
+async fn tcp_probes_do_not_get_this_host_blocked() {
     assert_root("binds a file over /etc/hosts");
     let certificate = Certificate::new();
-    // A server of this kind is known by its usual port, and by how it greets at another.
+    // Such a server is recognised by its default port, and at another port by its greeting.
     for port in [3306, 2316] {
         let server = suspicious(port);
         let no_tls = Kind::Mysql(Settings { login: server.login("probe"), tls: Some(certificate.tls()) });
@@ -228,7 +229,7 @@ async fn probes_by_connect_do_not_have_this_host_blocked() {
         assert_eq!(server.errors(), "0", "port {port}");
         assert!(probe(&server.target(mysql(server.login("probe")))).await.answer.is_ok());
 
-        // Others may have it blocked. No client gets through then.
+        // Other clients may block the host. Then no client gets through.
         for _ in 0..=ERRORS_MAX {
             server.visit();
         }
@@ -243,7 +244,7 @@ async fn probes_by_connect_do_not_have_this_host_blocked() {
 }
 
 #[tokio::test]
-async fn a_login_that_cannot_succeed_is_not_broken_off() {
+async fn a_login_that_cannot_succeed_is_completed() {
     let server = MariaDb::start(2311, &[]);
     server.says(
         "INSTALL SONAME 'auth_ed25519'; CREATE USER odd IDENTIFIED VIA ed25519 USING PASSWORD('s3cret')",
@@ -255,13 +256,13 @@ async fn a_login_that_cannot_succeed_is_not_broken_off() {
         assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");
         assert!(error.to_string().contains("client_ed25519"), "{error}");
     }
-    eventually("it has written of the last", || {
+    eventually("the last login is in its log", || {
         server.program.output().matches("Access denied for user 'odd'").count() == 5
     });
     assert_eq!(broken_off(), before);
 }
 
-/// A client of the user `probe`, until it is dropped.
+/// A client with the account `probe`, until it is dropped.
 struct Client(Child);
 
 impl Client {
@@ -287,7 +288,7 @@ impl Drop for Client {
 #[tokio::test]
 async fn many_probes_abort_no_connection() {
     let server = MariaDb::start(2309, &["--max-connect-errors=1"]);
-    // Those that looked whether it listens were aborted.
+    // Clients that only connected were aborted.
     let before = server.aborted();
     for _ in 0..200 {
         assert_eq!(server.role().await, primary(false));
@@ -315,7 +316,7 @@ async fn over_tls() {
     assert!(asks(&certificate).await.is_ok());
     assert_eq!(why(asks(&Certificate::new()).await), "tls");
 
-    // It lets nobody in without, which is ours to know.
+    // It requires a password, and the probe has none.
     server.says("SET GLOBAL require_secure_transport = 1");
     let error = ask(server.at, mysql(server.login("probe"))).await.unwrap_err();
     assert_eq!((error.name(), error.blames_server()), ("authentication", false), "{error}");

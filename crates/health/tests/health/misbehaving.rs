@@ -1,4 +1,4 @@
-//! Servers that are not what they should be. None of them may harm the process, or hold a probe past its deadline.
+//! Misbehaving servers. None of them may harm the process, or delay a probe past its timeout.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::asking::{
 use crate::namespace::Namespace;
 use crate::place::{Folder, address};
 
-/// A server that does `serve` with every client.
+/// A server that runs `serve` for every client.
 pub(crate) async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
@@ -37,7 +37,7 @@ where
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn the_port_is_closed() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for kind in kinds_that_listen().into_iter().chain([Kind::Tcp]) {
         assert_eq!(why(ask(gone, kind.clone()).await), "refused", "{kind:?}");
@@ -61,7 +61,7 @@ async fn the_network_does_not_answer() {
 }
 
 #[tokio::test]
-async fn a_network_that_is_not_there() {
+async fn the_network_is_unreachable() {
     let nowhere = SocketAddr::from(([255, 255, 255, 255], 80));
     let error = ask(nowhere, Kind::Tcp).await.unwrap_err();
     assert_eq!(error.name(), "unreachable");
@@ -69,7 +69,7 @@ async fn a_network_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn it_accepts_and_says_nothing() {
+async fn it_accepts_and_sends_nothing() {
     let silent = server(|stream| async move {
         let _held = stream;
         std::future::pending::<()>().await;
@@ -79,7 +79,7 @@ async fn it_accepts_and_says_nothing() {
         let outcome = probe(&with_rhythm(silent, kind.clone(), SHORT)).await;
         assert_eq!(why(outcome.answer), "timeout", "{kind:?}");
     }
-    // All that a connect can tell.
+    // A connection shows no more.
     assert_eq!(ask(silent, Kind::Tcp).await, Ok(Answer::default()));
 }
 
@@ -127,7 +127,7 @@ async fn it_answers_in_another_protocol() {
     }
 }
 
-/// Beginnings that look right, so that what follows comes deep into the protocol.
+/// Valid beginnings, so that what follows is read deep in the protocol.
 const BEGINNINGS: [&[&[u8]]; 10] = [
     &[],
     &[b"HTTP/1.1 200 OK\r\n\r\n"],
@@ -141,14 +141,14 @@ const BEGINNINGS: [&[&[u8]]; 10] = [
     &[GREETING, LOGGED_IN, b"\x01\0\0\x01\x03\x20\0\0\x02"],
 ];
 
-/// How MySQL greets.
+/// A MySQL greeting.
 const GREETING: &[u8] = b"J\0\0\0\x0a8.0.36\0\x08\0\0\0abcdefgh\0\xff\xf7\xff\x02\0\xff\xdf\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0mysql_native_password\0";
 
-/// How it lets a client in.
+/// A MySQL login that succeeds.
 const LOGGED_IN: &[u8] = b"\x07\0\0\x02\0\0\0\x02\0\0\0";
 
 #[tokio::test]
-async fn it_talks_rubbish_without_end() {
+async fn it_sends_random_bytes_without_end() {
     let mut seeds = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     for beginning in BEGINNINGS {
         for _ in 0..ROUNDS {
@@ -167,7 +167,7 @@ async fn it_talks_rubbish_without_end() {
             let sender = sender.await;
             for kind in kinds_that_listen() {
                 if is_page && matches!(kind, Kind::Http(_)) {
-                    continue; // A page may be any bytes.
+                    continue; // A page may contain any bytes.
                 }
                 let error = ask(sender, kind.clone()).await.unwrap_err();
                 assert_ne!(error, ProbeError::Timeout, "{kind:?}: so much is never read");
@@ -176,11 +176,11 @@ async fn it_talks_rubbish_without_end() {
     }
 }
 
-/// How often each beginning goes on in rubbish of its own.
+/// How often each beginning is followed by random bytes.
 const ROUNDS: usize = 8;
 
 #[tokio::test]
-async fn it_says_the_same_without_end() {
+async fn it_repeats_itself_without_end() {
     for repeated in ["+", "*1\r\n", "a: b\r\n", "x", "S\0\0\0\x08a\0b\0", "N\0\0\0\x05\0"] {
         let sender = server(move |mut stream| async move {
             let block = repeated.repeat(1000);
@@ -191,7 +191,7 @@ async fn it_says_the_same_without_end() {
         for kind in kinds_that_listen().into_iter().chain([page_with("well")]) {
             let answer = ask(sender, kind.clone()).await;
             if kind == Kind::Http(page("/")) {
-                // Its first line is an answer.
+                // Its status line is an answer.
                 assert_eq!(answer, Ok(Answer::default()));
             } else {
                 assert_ne!(answer.unwrap_err(), ProbeError::Timeout, "{kind:?} of {repeated:?}");
@@ -201,10 +201,10 @@ async fn it_says_the_same_without_end() {
 }
 
 #[tokio::test]
-async fn half_of_the_expected_is_waited_for() {
+async fn the_rest_of_the_expected_bytes_is_awaited() {
     let halves = server(|mut stream| async move {
         stream.write_all(b"val").await.unwrap();
-        // The probe has all of it before it gets more.
+        // The probe has all of it before more arrives.
         while stream.read_u8().await.unwrap() != b'\n' {}
         stream.write_all(b"id\r\n").await.unwrap();
         let _ = stream.read_to_end(&mut Vec::new()).await;
@@ -217,7 +217,7 @@ async fn half_of_the_expected_is_waited_for() {
 
 #[tokio::test]
 async fn every_probe_ends_with_a_fin() {
-    // The server greets, which a probe by connect has no interest in, and reports how the connection ended.
+    // The server greets, which a `tcp` probe ignores, and records how the connection ended.
     let (ends, mut ended) = tokio::sync::mpsc::channel::<io::Result<usize>>(1);
     let greeter = server(move |mut stream| {
         let ends = ends.clone();
@@ -238,7 +238,7 @@ async fn every_probe_ends_with_a_fin() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_not_here_says_nothing_of_the_server() {
+async fn a_missing_source_address_does_not_count_against_the_server() {
     let well = server(|stream| async move { drop(stream) }).await;
     let mut target = target(well, Kind::Tcp);
     // 198.51.100.0/24 is for documentation: no host has it.
@@ -261,7 +261,7 @@ async fn the_source_address_is_used() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_not_there_says_nothing_of_the_server() {
+async fn a_missing_password_file_does_not_count_against_the_server() {
     let folder = Folder::new();
     for secret in [
         Secret::File(folder.file("missing")),
@@ -274,7 +274,7 @@ async fn a_secret_that_is_not_there_says_nothing_of_the_server() {
 }
 
 #[tokio::test]
-async fn an_authority_that_is_none_says_nothing_of_the_server() {
+async fn an_invalid_authority_does_not_count_against_the_server() {
     let well = server(|stream| async move { drop(stream) }).await;
     let folder = Folder::new();
     for content in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] {
@@ -286,8 +286,8 @@ async fn an_authority_that_is_none_says_nothing_of_the_server() {
 }
 
 #[tokio::test]
-async fn it_says_why_and_closes_without_being_asked() {
-    // It closes with the question unread, so that the connection is reset.
+async fn it_sends_the_reason_and_closes_before_a_request() {
+    // It closes with the request unread, which resets the connection.
     let full = b"\x17\0\0\0\xff\x10\x04Too many connections";
     for (kind, words, name) in [
         (exchange("PING\r\n", "+PONG"), &b"-ERR go away\r\n"[..], "unexpected_answer"),
@@ -307,8 +307,8 @@ async fn it_says_why_and_closes_without_being_asked() {
 }
 
 #[tokio::test]
-async fn it_says_why_and_resets_before_it_is_answered() {
-    // What it says, with the greeting, of the login that is to come: there are too many connections.
+async fn it_sends_the_reason_and_resets_before_a_response() {
+    // With the greeting it rejects the login to come: there are too many connections.
     let words = [GREETING, b"\x17\0\0\x02\xff\x10\x04Too many connections"].concat();
     let refusing = server(move |mut stream| {
         let words = words.clone();
@@ -323,17 +323,17 @@ async fn it_says_why_and_resets_before_it_is_answered() {
     }
 }
 
-/// How PostgreSQL says that it does not take connections yet.
+/// A PostgreSQL server that does not accept connections yet.
 const STARTING: &[u8] = b"E\0\0\0\x30SFATAL\0C57P03\0Mthe database is starting up\0\0";
 
 #[tokio::test]
-async fn a_password_of_any_number_of_iterations_is_not_computed() {
+async fn the_number_of_scram_iterations_is_bounded() {
     for iterations in ["100001", "4294967295"] {
         let greedy = server(move |mut stream| async move {
             say_and_hear(&mut stream, b"").await;
             let asked = say_and_hear(&mut stream, b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").await;
             let asked = String::from_utf8_lossy(&asked).into_owned();
-            let nonce = asked.split_once("r=").expect("it says a nonce").1.to_owned();
+            let nonce = asked.split_once("r=").expect("it sends a nonce").1.to_owned();
             let words = format!("r={nonce}more,s=c2FsdA==,i={iterations}");
             let length = u32::try_from(words.len() + 8).unwrap().to_be_bytes();
             say_and_hear(&mut stream, &[b"R", &length[..], &[0, 0, 0, 11], words.as_bytes()].concat()).await;
@@ -348,9 +348,9 @@ async fn a_password_of_any_number_of_iterations_is_not_computed() {
 }
 
 #[test]
-fn a_connection_to_itself_is_none() {
+fn a_connection_to_itself_is_refused() {
     Namespace::within(|namespace| {
-        // The one port that the kernel has to give is the one that is connected to, and no server listens there.
+        // The only port that the kernel can assign is the port that is connected to, and no server listens there.
         namespace.set("ipv4/ip_local_port_range", "40000 40000");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for ip in ["127.0.0.1", "127.1.2.3", "::1"] {
@@ -368,7 +368,7 @@ fn a_connection_to_itself_is_none() {
 }
 
 #[tokio::test]
-async fn it_promises_more_columns_than_there_are_bytes() {
+async fn it_announces_more_columns_than_it_sends_bytes() {
     for columns in [u64::MAX, 1 << 40, 1 << 20, 201] {
         let promising = server(move |mut stream| async move {
             let mut columns_follow = vec![9, 0, 0, 1, 0xfe];
@@ -383,8 +383,9 @@ async fn it_promises_more_columns_than_there_are_bytes() {
 }
 
 #[tokio::test]
-async fn a_password_is_not_told_in_clear() {
-    // A server that has not seen the password since it started wants it in full, or with a key that anyone could send.
+async fn a_password_is_not_sent_in_clear() {
+    // A server that has not cached the password since it started requests it in full, or with a key that any host
+    // could send.
     let (heard, mut told) = tokio::sync::mpsc::channel(1);
     let forgetful = server(move |mut stream| {
         let heard = heard.clone();
@@ -404,7 +405,7 @@ async fn a_password_is_not_told_in_clear() {
     assert_eq!(told.recv().await.unwrap(), b"\x01\0\0\x05\0", "a wrong answer, and not a hang-up");
 }
 
-/// Sends `words` and takes what comes back at once; nothing if it was the end.
+/// Sends `words` and returns what arrives at once; empty if that was the end.
 async fn say_and_hear(stream: &mut TcpStream, words: &[u8]) -> Vec<u8> {
     let mut heard = Vec::with_capacity(4096);
     let _ = stream.write_all(words).await;

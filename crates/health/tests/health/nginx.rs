@@ -1,4 +1,4 @@
-//! Pages and roles, as nginx answers.
+//! Pages and roles, as nginx serves them.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ struct Nginx {
     _program: Program,
 }
 
-/// Answers in clear at `port`, and with TLS at the port beside it if there is a certificate.
+/// Serves plain text at `port`, and TLS at the next port if there is a certificate.
 fn nginx(port: u16, certificate: Option<(u16, &Certificate)>) -> Nginx {
     let folder = Folder::new();
     let (at, root) = (address(port), folder.path().display());
@@ -82,7 +82,7 @@ async fn pages() {
     assert_eq!(ask(at, health("/empty", &[200, 204], "")).await, well);
     assert_eq!(ask(at, health("/ill", &[503], "")).await, well);
     assert_eq!(ask(at, health("/host", &[200], "test")).await, well);
-    // More than is looked at.
+    // More than is read.
     assert_eq!(ask(at, health("/big", &[200], "xxx")).await, well);
 
     assert_eq!(why(ask(at, health("/", &[200], "ill")).await), "unexpected_answer");
@@ -95,7 +95,7 @@ async fn pages() {
         assert_eq!(ask(at, Kind::Http(http)).await, well, "{method:?}");
     }
 
-    // A backend that is no web server, with one beside it that speaks for it.
+    // A backend that is no web server, with a health checker beside it.
     let backend = address(1);
     let mut spoken_for = target(backend, Kind::Http(page("/")));
     Arc::make_mut(&mut spoken_for.probe).port = Some(PORT);
@@ -130,6 +130,6 @@ async fn certificates_are_verified() {
     is_tls(asks(at, Some(Tls { name: "other.test".into(), ..right.clone() })).await);
     is_tls(asks(at, Some(other.tls())).await);
     is_tls(asks(address(TLS_PORT + 1), Some(right)).await);
-    // nginx says so in clear, with a status of 400.
+    // nginx answers a plain request there with a status of 400.
     assert_eq!(why(asks(at, None).await), "unexpected_answer");
 }

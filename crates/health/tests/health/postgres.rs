@@ -1,4 +1,4 @@
-//! Roles, as PostgreSQL says them.
+//! Roles, as PostgreSQL reports them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -40,13 +40,13 @@ async fn a_primary_a_standby_and_a_promotion() {
 
     let Role::Primary(claim) = primary.role().await else { panic!("it is the primary") };
     let Some(History::Timeline { system, timeline: 1 }) = claim.history else { panic!("{claim:?}") };
-    let written = claim.position.expect("it says how far it has written");
+    let written = claim.position.expect("it reports its position");
     let Role::Replica(progress) = standby.role().await else { panic!("it is a standby") };
     assert!(progress.position.is_some_and(|position| position > 0));
     assert!(progress.lag.is_some_and(|lag| lag < Duration::from_secs(3600)), "{progress:?}");
     assert!(written > 0);
 
-    // Replay is paused: it receives, does not apply, and says so.
+    // Replay is paused: the standby receives, does not apply, and reports that.
     standby.says("SELECT pg_wal_replay_pause()");
     primary.says("INSERT INTO t SELECT generate_series(1, 10000)");
     eventually("the standby has received more than it applied", || {
@@ -63,11 +63,11 @@ async fn a_primary_a_standby_and_a_promotion() {
 }
 
 #[tokio::test]
-async fn a_primary_that_takes_no_writes_is_none() {
+async fn a_primary_that_accepts_no_writes_is_not_a_primary() {
     let server = Postgres::primary(2434, "");
     server.says("ALTER SYSTEM SET default_transaction_read_only = on");
     server.says("SELECT pg_reload_conf()");
-    eventually("it obeys", || server.says("SHOW default_transaction_read_only").trim() == "on");
+    eventually("the setting applies", || server.says("SHOW default_transaction_read_only").trim() == "on");
     assert_eq!(server.role().await, Role::Neither);
 }
 
@@ -117,7 +117,7 @@ async fn logins() {
 }
 
 #[tokio::test]
-async fn a_password_with_many_iterations_is_told_what_it_is() {
+async fn a_password_with_too_many_iterations_is_reported() {
     let server = Postgres::primary(2440, "");
     // The password s3cret, as PostgreSQL 16 and later store it with another `scram_iterations`.
     let salt = "MDEyMzQ1Njc4OWFiY2RlZg==";

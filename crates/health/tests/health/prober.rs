@@ -1,4 +1,4 @@
-//! All of it together: targets in their rhythm, verdicts, reports.
+//! The whole prober: targets with their schedules, verdicts, reports.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::asking::{RHYTHM, page, target, with_rhythm};
 use crate::place::PATIENCE;
 
-/// A server that answers each request with the status that the test has set last; 0 is no answer at all.
+/// A server that answers each request with the status that the test set last; 0 is no answer.
 struct Server {
     at: SocketAddr,
     status: Arc<AtomicU32>,
@@ -73,7 +73,7 @@ async fn report(prober: &mut Prober, target: &Target) -> Report {
     timeout(PATIENCE, next).await.expect("it is probed again and again")
 }
 
-/// The server of this target, in the one pool there is.
+/// The server of this target, in the only pool.
 fn id(target: &Target) -> ServerId {
     ServerId { pool: "pool".into(), address: target.address }
 }
@@ -138,7 +138,7 @@ async fn verdicts_follow_the_answers() {
 }
 
 #[tokio::test]
-async fn what_stays_the_same_is_said_once() {
+async fn an_unchanged_state_is_reported_once() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let target = target(gone, Kind::Tcp);
     let mut prober = prober(&[&target]);
@@ -150,7 +150,7 @@ async fn what_stays_the_same_is_said_once() {
 }
 
 #[tokio::test]
-async fn a_reload_keeps_what_is_known() {
+async fn a_reload_keeps_the_status() {
     let (kept, gone, new) = (Server::start(200).await, Server::start(200).await, Server::start(200).await);
     let (kept, gone, new) = (kept.target(), gone.target(), new.target());
     let mut prober = prober(&[&kept, &gone]);
@@ -167,14 +167,14 @@ async fn a_reload_keeps_what_is_known() {
         let report = prober.next().await;
         assert!(report.server == id(&kept) || report.server == id(&new));
     }
-    // A server that comes back is another one.
+    // A server that returns is a new one.
     prober.set_targets([&new, &kept, &gone].map(with_id));
     assert_eq!(status(&prober, &gone).verdict, Verdict::Unknown);
 }
 
-/// Whatever key of the probe changes, the server is asked by it soon, and known by what it said before until then.
+/// With any changed key of the probe, the server is probed soon, and keeps its status until it has answered.
 #[tokio::test]
-async fn a_reload_that_changes_the_probe_keeps_what_is_known_until_the_next_answer() {
+async fn a_reload_that_changes_the_probe_keeps_the_status_until_the_next_answer() {
     let server = Server::start(200).await;
     let hour = Duration::from_secs(3600);
     let slow = Rhythm { interval: hour, interval_in_transition: hour, ..RHYTHM };
@@ -205,7 +205,7 @@ async fn a_reload_that_changes_the_probe_keeps_what_is_known_until_the_next_answ
     }
 }
 
-/// The next connection of a probe, which is not answered yet.
+/// The next connection of a probe, without an answer yet.
 async fn accept(prober: &mut Prober, listener: &TcpListener) -> TcpStream {
     tokio::select! {
         _ = prober.next() => panic!("nothing has answered"),
@@ -213,9 +213,9 @@ async fn accept(prober: &mut Prober, listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// What is said to a question that is asked no longer is no answer to the one that is.
+/// An answer to the old probe is not an answer to the new one.
 #[tokio::test]
-async fn an_answer_to_another_question_is_not_heard() {
+async fn an_answer_to_the_old_probe_is_dropped() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let (old, new) = (target(at, Kind::Http(page("/old"))), target(at, Kind::Http(page("/new"))));
@@ -230,7 +230,7 @@ async fn an_answer_to_another_question_is_not_heard() {
     };
     let serve = async {
         answer(&mut first, 503).await;
-        // It has taken leave: the answer is there.
+        // The probe has closed: the answer was received.
         assert_eq!(first.read(&mut [0; 1024]).await.unwrap(), 0);
         answer(&mut second, 200).await;
     };
@@ -240,7 +240,7 @@ async fn an_answer_to_another_question_is_not_heard() {
 }
 
 #[tokio::test]
-async fn the_first_round_hears_all_but_waits_for_none_too_long() {
+async fn the_first_round_waits_for_all_targets_within_its_limit() {
     let (well, ill, silent) = (Server::start(200).await, Server::start(500).await, Server::start(0).await);
     let (well, ill, silent) = (well.target(), ill.target(), silent.target());
     let mut prober = prober(&[&silent, &well, &ill]);
@@ -252,13 +252,13 @@ async fn the_first_round_hears_all_but_waits_for_none_too_long() {
     );
     assert!(reports.iter().any(|report| report.server == id(&well)));
 
-    // With nobody silent it does not take its time.
+    // Without silent targets the round ends at once.
     prober.set_targets([&well, &ill].map(with_id));
-    timeout(PATIENCE, prober.first_round(100 * PATIENCE)).await.expect("all have been heard");
+    timeout(PATIENCE, prober.first_round(100 * PATIENCE)).await.expect("all targets have answered");
 }
 
 #[tokio::test]
-async fn a_silent_server_delays_nobody() {
+async fn a_silent_server_delays_no_other() {
     let (well, silent) = (Server::start(200).await, Server::start(0).await);
     let slow = Rhythm { timeout: 1000 * PATIENCE, ..RHYTHM };
     let silent = with_rhythm(silent.at, Kind::Http(page("/")), slow);
@@ -271,8 +271,8 @@ async fn a_silent_server_delays_nobody() {
 }
 
 #[tokio::test]
-async fn so_many_run_at_once_and_no_more() {
-    // The kernel takes the connections in, and nobody ever answers.
+async fn the_number_of_running_probes_is_bounded() {
+    // The kernel accepts the connections, and no answer is ever sent.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(4096).unwrap();
@@ -289,16 +289,16 @@ async fn so_many_run_at_once_and_no_more() {
     let before = descriptors();
     let mut most = 0;
     let mut heard = BTreeSet::new();
-    // Whoever is well comes last in the line, and comes.
+    // A healthy target is last in the queue, and gets its turn.
     while status(&prober, &well).passed == 0 || heard.len() < 2 * RUNNING_MAX {
-        let report = timeout(PATIENCE, prober.next()).await.expect("those that hang make room");
+        let report = timeout(PATIENCE, prober.next()).await.expect("hanging probes make room");
         most = most.max(descriptors().saturating_sub(before));
         if report.server != id(&well) {
             heard.insert(report.server.pool);
         }
     }
     assert!(most >= RUNNING_MAX / 2, "{most}");
-    // Besides the probes there are the ends that the server holds, of one target.
+    // Besides the probes, the server holds the other ends for one target.
     assert!(most <= RUNNING_MAX + 2, "{most}");
     assert!(status(&prober, &well).late > Duration::ZERO);
 }
@@ -308,13 +308,13 @@ fn descriptors() -> usize {
 }
 
 #[tokio::test]
-async fn a_process_that_stood_still_finds_nobody_dead() {
+async fn a_process_without_cpu_marks_no_server_down() {
     let server = Server::start(200).await;
     let impatient = Rhythm { timeout: Duration::from_millis(100), ..RHYTHM };
     let target = with_rhythm(server.at, Kind::Http(page("/")), impatient);
     let mut prober = prober(&[&target]);
     for _ in 0..10 {
-        // A probe begins, and then the thread gets no CPU for longer than its deadline.
+        // A probe begins, and then the thread gets no CPU for longer than the timeout.
         let begins = timeout(Duration::ZERO, prober.next()).await;
         std::thread::sleep(2 * impatient.timeout);
         drop(begins);
@@ -326,12 +326,12 @@ async fn a_process_that_stood_still_finds_nobody_dead() {
 }
 
 #[tokio::test]
-async fn a_target_that_left_ends_its_probe_in_peace() {
+async fn the_probe_of_a_removed_target_completes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = target(listener.local_addr().unwrap(), Kind::Http(page("/")));
     let mut prober = prober(&[&target]);
     let (mut stream, _) = tokio::select! {
-        _ = prober.next() => panic!("nobody has answered"),
+        _ = prober.next() => panic!("there was no answer"),
         accepted = listener.accept() => accepted.unwrap(),
     };
     prober.set_targets([]);
@@ -346,7 +346,7 @@ async fn a_target_that_left_ends_its_probe_in_peace() {
 }
 
 #[tokio::test]
-async fn roles_are_decided_from_what_is_known() {
+async fn roles_are_decided_from_the_status() {
     let (one, other) = (Server::start(200).await, Server::start(503).await);
     let question = Question::Role { primary: "/primary".into(), replica: "/replica".into() };
     let asks =
@@ -363,7 +363,7 @@ async fn roles_are_decided_from_what_is_known() {
     prober.first_round(PATIENCE).await;
     assert_eq!(decide(&prober).writer, Some(one.at));
 
-    // The other one claims, too: the one that had it keeps it, and it is an error.
+    // The other one claims the role, too: the holder keeps it, and a conflict is reported.
     other.set(200);
     let (_, claims) = changes(&mut prober, &targets[1]).await;
     assert_eq!(claims, [Change::Role { before: Some("neither"), after: Some("primary") }]);
@@ -371,7 +371,7 @@ async fn roles_are_decided_from_what_is_known() {
     assert_eq!(decision.writer, Some(one.at));
     assert_eq!(decision.conflict, [one.at, other.at]);
 
-    // The first answer in which it gives it up takes effect.
+    // The first answer without the claim takes effect.
     one.set(503);
     let (_, gives_up) = changes(&mut prober, &targets[0]).await;
     assert_eq!(gives_up, [Change::Role { before: Some("primary"), after: Some("neither") }]);

@@ -1,4 +1,4 @@
-//! Roles, as Redis says them.
+//! Roles, as Redis reports them.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -41,7 +41,7 @@ async fn a_replica_without_data_is_neither() {
 }
 
 #[tokio::test]
-async fn a_replica_whose_primary_is_gone_is_one_still() {
+async fn a_replica_stays_a_replica_when_its_primary_stops() {
     let primary = Redis::start(2386, &[]);
     let replica = Redis::replica_of(2387, &primary);
     primary.wait_for_replica();
@@ -53,7 +53,7 @@ async fn a_replica_whose_primary_is_gone_is_one_still() {
     eventually("it has noticed", || {
         replica.says(&["INFO", "replication"]).contains("master_link_status:down")
     });
-    let Role::Replica(alone) = role(replica.at, redis(None)).await else { panic!("it is one still") };
+    let Role::Replica(alone) = role(replica.at, redis(None)).await else { panic!("it is still a replica") };
     assert!(alone.position >= linked.position, "{alone:?}, and before {linked:?}");
 }
 
@@ -83,7 +83,7 @@ async fn passwords() {
 async fn a_full_server_is_not_down() {
     let server = Redis::start(2383, &["--maxclients", "1"]);
     let mut client = std::net::TcpStream::connect(server.at).unwrap();
-    // It has a place as soon as whoever looked whether it listens is gone.
+    // It accepts a client as soon as the one that tested the port is gone.
     eventually("the one client is served", || {
         let mut answer = [0; 7];
         let asked = client.write_all(b"PING\r\n").and_then(|()| client.read_exact(&mut answer));
@@ -93,7 +93,7 @@ async fn a_full_server_is_not_down() {
         }
         is_served
     });
-    // It says so and closes at once, in a race with what it is asked.
+    // It sends an error and closes at once, in a race with the request.
     for _ in 0..50 {
         let error = ask(server.at, redis(None)).await.unwrap_err();
         assert_eq!((error.name(), error.blames_server()), ("overloaded", false), "{error}");

@@ -1,11 +1,12 @@
-//! What is known of a host: read from the kernel, tried, or asked.
+//! Facts about a host: read from the kernel, or found by binding addresses and connecting to backends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
 
 use config::{AdminSocket, Config, LogTarget, Warning};
 use driver::{ConnectOptions, Uring, Waker, is_its_own_peer};
@@ -17,87 +18,90 @@ use tokio::time::timeout;
 
 use super::probes::{self, ProbeFact};
 use crate::limits::{Host, holds, sysctl};
-use crate::{own, sockets};
+use crate::own;
+use crate::sizing::{Sizes, TooLittle};
+use crate::sockets;
 
-/// What is known of a host, as far as a config asks for it.
+/// Facts about a host, as far as a configuration needs them.
 #[derive(Debug)]
 pub(super) struct HostFacts {
     /// The release of the kernel.
     pub(super) release: String,
-    /// Whether a ring can be had; otherwise what happened, and what to do.
+    /// Whether a ring can be created; otherwise the error and its cure.
     pub(super) ring: Result<(), (String, String)>,
     pub(super) host: Host,
-    /// How many descriptors the admin interface may use.
+    /// The number of descriptors that the admin interface may use.
     pub(super) admin_descriptors: usize,
-    /// What the cgroups of the process give it, in hundredths of a CPU; none is no bound.
+    /// The CPU quota of the process by its cgroups, in percent of a CPU; `None` if there is no quota.
     pub(super) quota: Option<u64>,
-    /// Connections that the firewall can remember; none where it remembers none.
+    /// The limit of connection tracking; `None` if it is not in use.
     pub(super) conntrack_max: Option<u64>,
-    /// Ports that connections to one backend may have on this side.
+    /// The number of local ports for connections to one backend.
     pub(super) source_ports: u64,
     pub(super) ports: Vec<PortFact>,
-    /// By address, and by the address to connect from, whether it takes connections. Those beyond [`BACKENDS_MAX`] are not in it.
-    pub(super) backends: BTreeMap<Way, Result<(), String>>,
-    /// The addresses to connect from that the host does not hold.
+    /// Whether a backend accepts connections from the pool's source address. At most [`BACKENDS_MAX`] backends
+    /// are checked.
+    pub(super) backends: BTreeMap<Connect, Result<(), String>>,
+    /// Source addresses of pools that the host does not hold.
     pub(super) missing_sources: BTreeSet<IpAddr>,
-    /// What is wrong with backends that are the process itself.
+    /// Errors about backends that are the process itself.
     pub(super) loops: Vec<String>,
-    /// What is likely to be meant otherwise.
+    /// Valid but suspicious settings.
     pub(super) warnings: Vec<Warning>,
-    /// What probes read on this host.
+    /// Local inputs of probes.
     pub(super) probes: Vec<ProbeFact>,
-    /// Where the admin socket is to be; none where it is off.
-    pub(super) admin_folder: Option<AdminFolder>,
-    /// Where the access log is to be; none where it is off, or on stderr.
-    pub(super) access_log: Option<AccessLogPlace>,
+    /// The admin socket; `None` if it is off.
+    pub(super) admin_socket: Option<AdminSocketFact>,
+    /// The access log; `None` if it is off or goes to stderr.
+    pub(super) access_log: Option<AccessLogFact>,
 }
 
-/// The address of a backend, and the one to connect from; none lets the kernel choose.
-pub(super) type Way = (SocketAddr, Option<IpAddr>);
+/// The address of a backend, and the source address; with `None` the kernel chooses it.
+pub(super) type Connect = (SocketAddr, Option<IpAddr>);
 
-/// An address that a listener is to have.
+/// The address of a listener.
 #[derive(Debug)]
 pub(super) struct PortFact {
     pub(super) listener: String,
     pub(super) address: SocketAddr,
-    /// Whether it could be bound, or the number of the error.
+    /// Whether it could be bound; otherwise the error number.
     pub(super) bound: Result<(), i32>,
-    /// Who listens there already, if that can be seen.
-    pub(super) holder: Option<Holder>,
+    /// The process that listens there, if it can be determined.
+    pub(super) holder: Option<PortHolder>,
 }
 
-/// A process that has a port.
+/// A process that listens on a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Holder {
+pub(super) struct PortHolder {
     pub(super) pid: u32,
     pub(super) name: String,
 }
 
-/// The folder of the admin socket.
+/// The path of the admin socket.
 #[derive(Debug)]
-pub(super) struct AdminFolder {
-    pub(super) socket: PathBuf,
-    /// Whether nobody asked for this path.
+pub(super) struct AdminSocketFact {
+    pub(super) path: PathBuf,
+    /// Whether it is the default path.
     pub(super) is_default: bool,
-    /// Why no socket can be made there.
+    /// Why the socket cannot be created there.
     pub(super) error: Option<String>,
 }
 
 /// The file or the socket of the access log.
 #[derive(Debug)]
-pub(super) struct AccessLogPlace {
+pub(super) struct AccessLogFact {
     pub(super) path: PathBuf,
     /// Why it cannot be written.
     pub(super) error: Option<String>,
 }
 
 impl HostFacts {
-    /// Looks at this host. It binds addresses for a moment, and connects to each backend once.
+    /// Examines this host. It binds the listeners' addresses for a moment, and connects to each backend once.
     ///
     /// # Errors
     ///
-    /// There is no runtime to connect with.
-    pub(super) fn read(config: &Config, host: Host, admin_descriptors: usize) -> io::Result<Self> {
+    /// No runtime can be created.
+    pub(super) fn collect(config: &Config, host: Host, admin_descriptors: usize) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -108,7 +112,7 @@ impl HostFacts {
             conntrack_max: sysctl("/proc/sys/net/netfilter/nf_conntrack_max"),
             source_ports: source_ports(),
             ports: config.listeners.iter().map(|listener| port(config, listener)).collect(),
-            backends: runtime.block_on(reach(config)),
+            backends: runtime.block_on(connect_all(config)),
             missing_sources: config
                 .pools
                 .iter()
@@ -117,10 +121,17 @@ impl HostFacts {
                 .collect(),
             loops: own::loops(config),
             warnings: own::warnings(config),
-            probes: runtime.block_on(probes::read(config)),
-            admin_folder: admin_folder(&config.admin.socket),
+            probes: runtime.block_on(probes::collect(config)),
+            admin_socket: admin_socket(&config.admin.socket),
             access_log: config.access_log.as_ref().and_then(|log| access_log(&log.to)),
         })
+    }
+
+    /// The sizes that `rondel run` would use.
+    pub(super) fn sizes(&self, config: &Config) -> Result<Sizes, TooLittle> {
+        let probes =
+            config.pools.iter().filter(|pool| pool.probe.is_some()).map(|pool| pool.backends.len()).sum();
+        Sizes::new(&config.runtime, config.listeners.len(), probes, self.admin_descriptors, &self.host)
     }
 }
 
@@ -133,16 +144,16 @@ fn ring() -> Result<(), (String, String)> {
     }
 }
 
-/// The least that a cgroup of this process, or one around it, gives.
+/// The smallest quota of the cgroup of this process and its ancestors.
 fn quota() -> Option<u64> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let around =
+    let files =
         Path::new(own).ancestors().map(|cgroup| Path::new("/sys/fs/cgroup").join(cgroup).join("cpu.max"));
-    around.filter_map(|file| percent(&fs::read_to_string(file).ok()?)).min()
+    files.filter_map(|file| percent(&fs::read_to_string(file).ok()?)).min()
 }
 
-/// Of `QUOTA PERIOD`, in microseconds; none where the quota is `max`.
+/// Parses `QUOTA PERIOD`, in microseconds; `None` if the quota is `max`.
 fn percent(cpu_max: &str) -> Option<u64> {
     let (quota, period) = cpu_max.trim().split_once(' ')?;
     (quota.parse::<u64>().ok()? * 100).checked_div(period.parse().ok()?)
@@ -161,17 +172,17 @@ fn source_ports() -> u64 {
 fn port(config: &Config, listener: &config::Listener) -> PortFact {
     let options = sockets::options(listener, &config.pools[listener.pool.0]);
     let bound = sockets::probe(options).map_err(|error| error.raw_os_error().unwrap_or(0));
-    let taken = bound == Err(rustix::io::Errno::ADDRINUSE.raw_os_error());
+    let in_use = bound == Err(rustix::io::Errno::ADDRINUSE.raw_os_error());
     PortFact {
         listener: listener.name.clone(),
         address: listener.address,
         bound,
-        holder: taken.then(|| holder(listener.address)).flatten(),
+        holder: in_use.then(|| holder(listener.address)).flatten(),
     }
 }
 
-/// Who listens at an address, or at one that covers it, as far as this user may know: proc(5).
-fn holder(address: SocketAddr) -> Option<Holder> {
+/// The process that listens on an address, or on one that covers it, as far as this user may read it: proc(5).
+fn holder(address: SocketAddr) -> Option<PortHolder> {
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .flat_map(|table| listening(&fs::read_to_string(table).unwrap_or_default(), address))
@@ -186,10 +197,10 @@ fn holder(address: SocketAddr) -> Option<Holder> {
     };
     let pid = processes.find(has_it)?;
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(Holder { pid, name: name.trim().to_owned() })
+    Some(PortHolder { pid, name: name.trim().to_owned() })
 }
 
-/// The inodes of sockets that listen at `address`, or at one that covers it, in a table of proc(5).
+/// The inodes of sockets that listen on `address`, or on one that covers it, in `/proc/net/tcp` or `tcp6`.
 fn listening(table: &str, address: SocketAddr) -> Vec<String> {
     let inode = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -199,7 +210,7 @@ fn listening(table: &str, address: SocketAddr) -> Vec<String> {
     table.lines().filter_map(inode).collect()
 }
 
-/// An address as the kernel writes it there: words of the address in the order of this host's bytes, and the port.
+/// Parses an address of that table: 32-bit words in the byte order of the host, and the port.
 fn local_address(text: &str) -> Option<SocketAddr> {
     let (words, port) = text.split_once(':')?;
     let word =
@@ -213,79 +224,81 @@ fn local_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// Connects to each backend once, as its pool does, some at a time.
-async fn reach(config: &Config) -> BTreeMap<Way, Result<(), String>> {
+/// Connects to each backend once, as its pool does, at most [`CONNECTS_MAX`] at a time.
+async fn connect_all(config: &Config) -> BTreeMap<Connect, Result<(), String>> {
     let limit = Arc::new(Semaphore::new(CONNECTS_MAX));
     let mut connects = JoinSet::new();
     let backends =
         config.pools.iter().flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
     for (pool, backend) in backends.take(BACKENDS_MAX) {
-        let (way, patience) = ((backend.address, pool.source), pool.connect_timeout.min(CONNECT_TIME_MAX));
+        let to_backend = (backend.address, pool.source);
+        let time_max = pool.connect_timeout.min(CONNECT_TIME_MAX);
         let limit = Arc::clone(&limit);
         connects.spawn(async move {
-            let _place = limit.acquire().await;
-            let reached = match timeout(patience, connect(way)).await {
-                // Where nothing listens on this host, the kernel may connect a socket to itself.
-                Ok(Ok(stream)) if is_its_own_peer(&stream, way.0).unwrap_or(false) => {
+            let _permit = limit.acquire().await;
+            let result = match timeout(time_max, connect(to_backend)).await {
+                // If nothing listens on a local port, the kernel may connect the socket to itself.
+                Ok(Ok(stream)) if is_its_own_peer(&stream, to_backend.0).unwrap_or(false) => {
                     Err(io::Error::from(io::ErrorKind::ConnectionRefused).to_string())
                 }
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("no answer within {}", config::show_duration(patience))),
+                Err(_) => Err(format!("no answer within {}", config::show_duration(time_max))),
             };
-            (way, reached)
+            (to_backend, result)
         });
     }
     connects.join_all().await.into_iter().collect()
 }
 
-async fn connect((to, source): Way) -> io::Result<TcpStream> {
+async fn connect((to, source): Connect) -> io::Result<TcpStream> {
     let socket = driver::open(&ConnectOptions { to, source, hold_ack: false }).map_err(io::Error::from)?;
     TcpSocket::from_std_stream(socket.into()).connect(to).await
 }
 
-fn admin_folder(socket: &AdminSocket) -> Option<AdminFolder> {
-    let (socket, is_default) = match socket {
+fn admin_socket(socket: &AdminSocket) -> Option<AdminSocketFact> {
+    let (path, is_default) = match socket {
         AdminSocket::Off => return None,
         AdminSocket::Auto => (Path::new(config::ADMIN_SOCKET_DEFAULT), true),
         AdminSocket::At(path) => (path.as_path(), false),
     };
-    let folder = socket.parent().unwrap_or(Path::new("/"));
-    // The usual folder is made where there is none.
-    let folder = if is_default && !folder.exists() { folder.parent().unwrap_or(folder) } else { folder };
-    let error = rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).err();
-    Some(AdminFolder {
-        socket: socket.to_owned(),
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    // `rondel run` creates the default directory.
+    let directory =
+        if is_default && !directory.exists() { directory.parent().unwrap_or(directory) } else { directory };
+    let error = rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK).err();
+    Some(AdminSocketFact {
+        path: path.to_owned(),
         is_default,
-        error: error.map(|errno| format!("{}: {}", folder.display(), io::Error::from(errno))),
+        error: error.map(|errno| format!("{}: {}", directory.display(), io::Error::from(errno))),
     })
 }
 
-fn access_log(to: &LogTarget) -> Option<AccessLogPlace> {
+fn access_log(to: &LogTarget) -> Option<AccessLogFact> {
     let (path, written) = match to {
         LogTarget::Stderr => return None,
         LogTarget::Syslog(path) => (path, path.as_path()),
-        // A file that is not there yet is made.
+        // A missing file is created.
         LogTarget::File(path) if path.exists() => (path, path.as_path()),
         LogTarget::File(path) => (path, path.parent().unwrap_or(Path::new("/"))),
     };
     let error = rustix::fs::access(written, Access::WRITE_OK).err();
-    Some(AccessLogPlace {
+    Some(AccessLogFact {
         path: path.clone(),
         error: error.map(|errno| format!("{}: {}", written.display(), io::Error::from(errno))),
     })
 }
 
-/// Receive buffers of the ring that is tried: as many as a small worker has.
+/// Receive buffers of the test ring: as many as a small worker has.
 const BUFFERS: u32 = 1024;
 
-/// Backends that are connected to: of more, nobody reads the list.
+/// The maximum number of backends that are connected to, so that the list stays readable.
 pub(super) const BACKENDS_MAX: usize = 256;
 
-/// Connects at a time.
+/// The maximum number of concurrent connects.
 const CONNECTS_MAX: usize = 32;
 
-/// How long a connect may take, whatever `connect_timeout` says.
+/// The time limit of a connect, if `connect_timeout` is longer.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
@@ -293,7 +306,7 @@ mod tests {
     use super::{holder, listening, percent};
 
     #[test]
-    fn quotas_are_read_as_hundredths_of_a_cpu() {
+    fn quotas_are_read_as_percent_of_a_cpu() {
         assert_eq!(percent("max 100000\n"), None);
         assert_eq!(percent("150000 100000\n"), Some(150));
         assert_eq!(percent("50000 0\n"), None);
@@ -301,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_listens_holds_a_port() {
+    fn only_listening_sockets_hold_a_port() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
             0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0 100 0 0 10 0\n\
             1: 0100007F:1F90 0100007F:C000 01 00000000:00000000 00:00000000 00000000     0        0 12 1 0 100 0 0 10 0\n\
@@ -317,7 +330,7 @@ mod tests {
 
     #[track_caller]
     fn check(table: &str, address: &str, inodes: &[&str]) {
-        // What is read is written by a host of this order of bytes.
+        // The tables above are those of a little-endian host.
         if cfg!(target_endian = "little") {
             assert_eq!(listening(table, address.parse().unwrap()), inodes, "{address}");
         }

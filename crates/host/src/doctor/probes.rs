@@ -1,19 +1,19 @@
-//! Whether what probes read on this host is there: passwords and certificates. Without them a probe says nothing of a backend.
+//! Local inputs of probes: passwords and certificates. Without them a probe is inconclusive.
 
 use config::Config;
 use health::{Local, Place, local};
 
-use super::{Finding, Level, finding, ok};
+use super::finding::{Finding, Level, finding, ok};
 
-/// Something that the probes of a pool read.
+/// A local input of the probes of a pool.
 #[derive(Debug)]
 pub(super) struct ProbeFact {
     pub(super) pool: String,
     pub(super) local: Local,
 }
 
-/// Reads them as probes do.
-pub(super) async fn read(config: &Config) -> Vec<ProbeFact> {
+/// Reads the local inputs as probes do.
+pub(super) async fn collect(config: &Config) -> Vec<ProbeFact> {
     let mut facts = Vec::new();
     for pool in &config.pools {
         let Some(probe) = &pool.probe else { continue };
@@ -23,25 +23,26 @@ pub(super) async fn read(config: &Config) -> Vec<ProbeFact> {
     facts
 }
 
-pub(super) fn judge(fact: &ProbeFact) -> Finding {
+pub(super) fn assess(fact: &ProbeFact) -> Finding {
     let ProbeFact { pool, local: Local { what, place, error } } = fact;
     let subject = format!("{what} of pool {pool}");
     match (error, place) {
         (None, _) => ok(subject, format!("{place} can be read")),
-        // Only a unit's own environment says whether it is there.
+        // The unit may set it in an environment that this process does not have.
         (Some(error), Place::Variable(name)) => finding(
             Level::Warn,
             subject,
             error,
             format!(
-                "set {name} where rondel starts (`EnvironmentFile=` in the unit), and for `rondel doctor`, to have it looked at"
+                "set {name} in the environment of rondel (`EnvironmentFile=` in the unit), and in that of `rondel doctor` \
+                 for this check"
             ),
         ),
         (Some(error), Place::File(_)) => finding(
             Level::Fail,
             subject,
             error,
-            "give the user that rondel runs as a file that it can read; until then probes say nothing of the backends",
+            "make the file readable for the user that rondel runs as; until then probes are inconclusive",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The access log: a line for each connection that ended, wherever lines go and whatever is wrong there.
+//! The access log: one line for each connection that ended, with any target and any failure of it.
 
 mod reasons;
 
@@ -21,13 +21,13 @@ use crate::place::{Folder, PATIENCE, eventually};
 use crate::servers::run;
 use crate::setup::Setup;
 
-/// Where a test's access log is, and its admin socket.
+/// The access log and the admin socket of a test.
 pub(crate) struct AccessLog(Folder);
 
 impl AccessLog {
     pub(crate) fn new() -> Self {
         let folder = Folder::new();
-        // Some balancers are another user's.
+        // Some balancers run as another user.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
         Self(folder)
     }
@@ -36,44 +36,44 @@ impl AccessLog {
         self.0.file("access.log")
     }
 
-    /// The setting that writes JSON there.
+    /// The setting that writes JSON to it.
     pub(crate) fn json(&self) -> String {
         format!("{{ to: {}, format: json }}", self.path().display())
     }
 
-    /// Those that are whole. What one write(2) appends, another process may see in parts.
+    /// The complete lines. What one write(2) appends may be visible to another process in parts.
     pub(crate) fn lines(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path()).unwrap_or_default();
         text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
     }
 
-    /// Waits for so many lines.
+    /// Waits for this many lines.
     #[track_caller]
     fn wait_for_lines(&self, number: usize) -> Vec<String> {
-        eventually("so many lines are written", || self.lines().len() >= number);
+        eventually("the lines are written", || self.lines().len() >= number);
         let lines = self.lines();
         assert_eq!(lines.len(), number, "{lines:#?}");
         lines
     }
 
-    /// `setup` with an access log of JSON and an admin socket of its own.
+    /// `setup` with a JSON access log and its own admin socket.
     pub(crate) fn with_all(&self, setup: Setup) -> Setup {
         self.admin(setup).access_log(&self.json())
     }
 
-    /// `setup` with an admin socket of its own.
+    /// `setup` with its own admin socket.
     pub(crate) fn admin(&self, setup: Setup) -> Setup {
         setup.admin(&format!("socket: {}", self.0.file("admin.sock").display()))
     }
 
-    /// Runs `rondel` with these words and its admin socket.
+    /// Runs `rondel` with these arguments and its admin socket.
     #[track_caller]
     fn command(&self, line: &str) -> Said {
         let socket = self.0.file("admin.sock");
         rondel(line.split(' ').chain(["--socket", socket.to_str().unwrap()]))
     }
 
-    /// What the admin socket has at this path.
+    /// The response of the admin socket for this path.
     #[track_caller]
     fn ask(&self, path: &str) -> String {
         let socket = self.0.file("admin.sock");
@@ -81,7 +81,7 @@ impl AccessLog {
         run(Command::new("curl").args(["--silent", "--fail", "--unix-socket"]).arg(socket).arg(url))
     }
 
-    /// What the command with these words says, given to the balancer of that socket.
+    /// The output of this command, run for the balancer of that socket.
     #[track_caller]
     fn rondel<const N: usize>(&self, words: [&str; N]) -> String {
         let socket = self.0.file("admin.sock");
@@ -90,13 +90,13 @@ impl AccessLog {
         said.text
     }
 
-    /// How many lines were `written`, or `lost`.
+    /// The number of lines `written` or `lost`.
     #[track_caller]
     fn counted(&self, result: &str) -> u64 {
         self.metric(&format!("rondel_access_log_lines_total{{result=\"{result}\"}}"))
     }
 
-    /// The number of this series.
+    /// The value of this series.
     #[track_caller]
     pub(crate) fn metric(&self, series: &str) -> u64 {
         let metrics = self.ask("/metrics");
@@ -115,7 +115,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
-/// Says `size` bytes, hears them, and waits until the connection has ended.
+/// Sends `size` bytes, receives them back, and waits until the connection has ended.
 #[track_caller]
 fn visit(lb: &Lb, size: usize) {
     let mut client = lb.connect();
@@ -125,7 +125,7 @@ fn visit(lb: &Lb, size: usize) {
 }
 
 #[test]
-fn a_line_says_who_came_where_it_went_and_how_it_ended() {
+fn a_line_has_the_client_the_backend_and_the_result() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let setup = Setup::to(&[refusing("dead", 9003), backend.target().named("a")]);
@@ -136,7 +136,7 @@ fn a_line_says_who_came_where_it_went_and_how_it_ended() {
     client.finish();
     assert_eq!(client.rest(), b"");
     let line = log.wait_for_lines(1).remove(0);
-    // The client, when, the listener, the pool and the backend, milliseconds, bytes, the two letters, connections, queues.
+    // The client, time, listener, pool and backend, milliseconds, bytes, the code, connections, queues.
     let words: Vec<&str> = line.split(' ').collect();
     let [client, date, listener, backend, times, bytes, code, connections, queues] = words[..] else {
         panic!("{line}")
@@ -152,7 +152,7 @@ fn a_line_says_who_came_where_it_went_and_how_it_ended() {
     assert_eq!(log.lines().len(), 1);
 }
 
-/// Of this process, which the balancer has inherited.
+/// Of this process; the balancer inherits it.
 fn umask() -> u32 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("Umask:")).unwrap();
@@ -160,13 +160,13 @@ fn umask() -> u32 {
 }
 
 #[test]
-fn nothing_is_lost_over_reloads_and_the_end() {
+fn no_line_is_lost_by_reloads_and_shutdown() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let setup = Setup::to(&[backend.target()]);
     let lb = Lb::start(&setup);
     visit(&lb, 1);
-    // SIGUSR1 is nothing to a process without a file.
+    // A process without a file ignores SIGUSR1.
     lb.signal(Signal::USR1);
     let mark = lb.reload(&setup.clone().access_log(&log.json()));
     lb.wait_for("~ access_log: off -> ", mark);
@@ -181,12 +181,12 @@ fn nothing_is_lost_over_reloads_and_the_end() {
 }
 
 #[test]
-fn those_that_ended_last_are_listed_and_may_be_chosen() {
+fn ended_connections_can_be_listed_and_filtered() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let setup = log.admin(Setup::to(&[backend.target().named("a")]));
     let lb = Lb::start(&setup);
-    assert!(log.rondel(["connections", "--ended"]).contains("is remembered: `access_log` is off"));
+    assert!(log.rondel(["connections", "--ended"]).contains("is recorded: `access_log` is off"));
     lb.reload(&setup.access_log(&log.json()));
     (0..120).for_each(|_| visit(&lb, 1));
     log.wait_for_lines(120);
@@ -201,7 +201,7 @@ fn those_that_ended_last_are_listed_and_may_be_chosen() {
 }
 
 #[test]
-fn it_is_refused_where_it_cannot_be() {
+fn an_unusable_target_is_rejected_at_start() {
     let backend = Backend::echo(9001);
     let setup = Setup::to(&[backend.target()]);
     let nowhere = setup.clone().access_log("/nowhere/access.log");
@@ -218,7 +218,7 @@ fn it_is_refused_where_it_cannot_be() {
 }
 
 #[test]
-fn empty_connections_and_listeners_may_be_left_out() {
+fn empty_connections_and_listeners_can_be_excluded() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let to = format!("{{ to: {}, skip_empty: true }}", log.path().display());
@@ -269,7 +269,7 @@ fn a_file_that_is_renamed_under_load_loses_no_line() {
 }
 
 #[test]
-fn a_file_that_was_renamed_is_opened_again_by_a_command() {
+fn a_command_reopens_a_renamed_file() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let setup = log.admin(Setup::to(&[backend.target()]));
@@ -284,13 +284,13 @@ fn a_file_that_was_renamed_is_opened_again_by_a_command() {
     visit(&lb, 1);
     log.wait_for_lines(1);
 
-    // What cannot be opened is said, and lines go on to where they went.
+    // A failure to open is reported, and lines continue to go to the old file.
     let moved = log.0.file("access.log.2");
     fs::rename(log.path(), &moved).unwrap();
     fs::create_dir(log.path()).unwrap();
     let said = log.command("reopen");
     assert_eq!(said.code, 3, "{}", said.text);
-    assert!(said.text.contains("lines go on to where they went"), "{}", said.text);
+    assert!(said.text.contains("lines still go to the old file"), "{}", said.text);
     visit(&lb, 1);
     eventually("both lines are there", || fs::read_to_string(&moved).unwrap().lines().count() == 2);
     lb.reload(&setup);
@@ -299,11 +299,11 @@ fn a_file_that_was_renamed_is_opened_again_by_a_command() {
 }
 
 #[test]
-fn connections_that_ended_are_listed_with_the_latest_end_first() {
+fn ended_connections_are_listed_with_the_latest_end_first() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let lb = Lb::start(&log.admin(Setup::to(&[backend.target()])).access_log(&log.json()));
-    // Over both workers, and not in the order in which they came.
+    // Over both workers, and not in the order in which they began.
     let mut clients: Vec<_> = (0..40).map(|_| lb.connect()).collect();
     for client in &mut clients {
         client.echoes(b"x");
@@ -324,7 +324,7 @@ fn connections_that_ended_are_listed_with_the_latest_end_first() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_loses_lines_and_nothing_else() {
+fn a_pipe_without_a_reader_loses_lines_and_nothing_else() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let pipe = log.path();
@@ -332,12 +332,12 @@ fn a_pipe_that_nobody_reads_loses_lines_and_nothing_else() {
     let setup = log.admin(Setup::to(&[backend.target()])).access_log(&log.json());
     let said = run_with(&[], &setup);
     assert_eq!(said.code, 4, "{}", said.text);
-    assert!(said.text.contains("a FIFO that nobody reads"), "{}", said.text);
+    assert!(said.text.contains("the FIFO has no reader"), "{}", said.text);
 
-    // For both, so that it is open however long the other side takes.
+    // Open for both, so that it stays open regardless of the other side.
     let reader = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
     let lb = Lb::start(&setup);
-    // A page takes some ten lines, so a pipe is full long before a queue is.
+    // A page holds about ten lines, so a pipe is full long before a queue is.
     let (mut visits, mut lost) = (0, 0);
     while lost == 0 {
         (0..500).for_each(|_| lb.connect().reset());
@@ -345,10 +345,10 @@ fn a_pipe_that_nobody_reads_loses_lines_and_nothing_else() {
         lost = log.counted("lost");
         assert!(visits < 100_000, "the pipe takes everything");
     }
-    lb.wait_for("access log: nothing takes its lines", 0);
+    lb.wait_for("access log: the target accepts no data", 0);
     lb.connect().echoes(b"still served");
 
-    // Whoever reads again gets what had waited, and what comes after.
+    // A reader gets what was queued, and what follows.
     let mut own_end = reader.try_clone().unwrap();
     let reading = thread::spawn(move || {
         let lines = BufReader::new(reader).lines().map(Result::unwrap);
@@ -363,11 +363,11 @@ fn a_pipe_that_nobody_reads_loses_lines_and_nothing_else() {
     assert_eq!(reading.join().unwrap(), written);
 }
 
-/// What a test says itself into a pipe, so that whoever reads it has an end.
+/// A test's own line in a pipe, which marks the end for a reader.
 const LAST: &str = "no more";
 
 #[test]
-fn a_disk_that_is_full_loses_lines_and_nothing_else() {
+fn a_full_disk_loses_lines_and_nothing_else() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let lb = Lb::start(&log.admin(Setup::to(&[backend.target()])).access_log("/dev/full"));
@@ -383,7 +383,7 @@ fn a_disk_that_is_full_loses_lines_and_nothing_else() {
 }
 
 #[test]
-fn the_end_waits_for_nobody_who_does_not_read() {
+fn shutdown_does_not_wait_for_a_reader() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     run(Command::new("mkfifo").arg(log.path()));
@@ -391,11 +391,11 @@ fn the_end_waits_for_nobody_who_does_not_read() {
     let lb = Lb::start(&Setup::to(&[backend.target()]).access_log(&log.json()));
     (0..1000).for_each(|_| lb.connect().reset());
     let said = lb.end();
-    assert!(said.contains("the last lines could not be written"), "{said}");
+    assert!(said.contains("the last lines were not written"), "{said}");
 }
 
 #[test]
-fn syslog_gets_a_message_for_each_line_and_may_be_started_anew() {
+fn syslog_gets_a_message_for_each_line_and_can_be_restarted() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let path = log.0.file("syslog");
@@ -427,7 +427,7 @@ fn check_message(daemon: &UnixDatagram, start: &str, contains: &str) {
 }
 
 #[test]
-fn stderr_has_lines_beside_the_log() {
+fn stderr_carries_access_lines_beside_the_log() {
     let backend = Backend::echo(9001);
     let lb = Lb::start(&Setup::to(&[backend.target()]).access_log("{ to: stderr, format: json }"));
     let mark = lb.mark();

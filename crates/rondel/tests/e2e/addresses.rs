@@ -1,4 +1,5 @@
-//! Where it listens and connects: both families, one socket for both, and addresses not held yet.
+//! Addresses of listeners and backends: both families, one socket for both, and addresses that the host does not
+//! have yet.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
@@ -8,7 +9,7 @@ use crate::place::free_v6;
 use crate::setup::{Setup, target, target_at};
 
 #[test]
-fn ipv6_in_front_and_behind() {
+fn clients_and_backends_use_ipv6() {
     let backend = Backend::named_at(target_at("six", free_v6()));
     let listener = free_v6();
     let lb =
@@ -22,7 +23,7 @@ fn ipv6_in_front_and_behind() {
 }
 
 #[test]
-fn ipv6_in_front_of_ipv4() {
+fn ipv6_clients_reach_ipv4_backends() {
     let backend = Backend::named("four", 9001);
     let listener = free_v6();
     let lb =
@@ -33,7 +34,7 @@ fn ipv6_in_front_of_ipv4() {
 }
 
 #[test]
-fn the_ipv6_wildcard_takes_ipv4_too() {
+fn the_ipv6_wildcard_accepts_ipv4_too() {
     let backend = Backend::named("both", 9001);
     let wildcard = free_wildcard();
     let lb =
@@ -46,7 +47,7 @@ fn the_ipv6_wildcard_takes_ipv4_too() {
 }
 
 #[test]
-fn the_ipv6_wildcard_leaves_ipv4_alone_when_told_to() {
+fn with_v6only_the_ipv6_wildcard_excludes_ipv4() {
     let backend = Backend::named("six", 9001);
     let wildcard = free_wildcard();
     let setup = Setup::to(&[backend.target()]).without_listeners();
@@ -58,7 +59,7 @@ fn the_ipv6_wildcard_leaves_ipv4_alone_when_told_to() {
 }
 
 #[test]
-fn an_address_not_held_is_bound_when_told_to_and_else_exits_with_4() {
+fn an_absent_address_is_bound_with_freebind_and_else_exits_with_4() {
     let setup = Setup::to(&[target("a", 9001)]).without_listeners();
     let patient = setup.clone().listen("web", NOT_HELD.into(), "web", "freebind: true");
     drop(Lb::start(&patient));
@@ -66,10 +67,10 @@ fn an_address_not_held_is_bound_when_told_to_and_else_exits_with_4() {
     let said = run_with(&[], &setup.listen("web", NOT_HELD.into(), "web", ""));
     assert_eq!(said.code, 4, "{}", said.text);
     assert!(said.text.contains(&SocketAddr::from(NOT_HELD).to_string()), "{}", said.text);
-    assert!(said.text.contains("freebind"), "it says what to do: {}", said.text);
+    assert!(said.text.contains("freebind"), "the message has no cure: {}", said.text);
 }
 
-/// An address for documentation, RFC 5737, which no host holds.
+/// An address for documentation (RFC 5737), which no host has.
 const NOT_HELD: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 8080);
 
 fn free_wildcard() -> SocketAddr {

@@ -1,4 +1,4 @@
-//! The admin interface: what each command promises, who may give one, and that whoever asks is in nobody's way.
+//! The admin interface: each command, its permissions, and that its clients never delay connections.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -18,7 +18,7 @@ use crate::programs::{Nginx, Reuse, wrk};
 use crate::servers::{run, run_for_bytes};
 use crate::setup::Setup;
 
-/// Where the admin interface of a test's balancer is.
+/// The admin interface of a test's balancer.
 pub(crate) struct Admin(Folder);
 
 impl Admin {
@@ -34,12 +34,12 @@ impl Admin {
         address(9907)
     }
 
-    /// `setup` with this interface, at the socket and at TCP.
+    /// `setup` with this interface, on the socket and over TCP.
     pub(crate) fn of(&self, setup: Setup) -> Setup {
         setup.admin(&format!("socket: {}, http: \"{}\"", self.socket().display(), Self::http()))
     }
 
-    /// Runs `rondel` with these words and this socket.
+    /// Runs `rondel` with these arguments and this socket.
     #[track_caller]
     pub(crate) fn rondel(&self, line: &str) -> Said {
         let socket = self.socket();
@@ -47,7 +47,7 @@ impl Admin {
         rondel(words)
     }
 
-    /// The same, and it is done.
+    /// The same, and it succeeds.
     #[track_caller]
     pub(crate) fn done(&self, line: &str) -> String {
         let said = self.rondel(line);
@@ -55,7 +55,7 @@ impl Admin {
         said.text
     }
 
-    /// The same, and it is refused.
+    /// The same, and it is rejected.
     #[track_caller]
     pub(crate) fn refused(&self, line: &str) -> String {
         let said = self.rondel(line);
@@ -64,7 +64,7 @@ impl Admin {
     }
 }
 
-/// What curl gets from a path over TCP: the status, and the body.
+/// The status and the body that curl gets for a path over TCP.
 #[track_caller]
 pub(crate) fn curl(path: &str, more: &[&str]) -> (String, String) {
     let url = format!("http://{}{path}", Admin::http());
@@ -78,7 +78,7 @@ pub(crate) fn curl(path: &str, more: &[&str]) -> (String, String) {
 }
 
 #[test]
-fn status_and_backends_say_how_everything_is() {
+fn status_and_backends_show_the_current_state() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
@@ -106,7 +106,7 @@ fn status_and_backends_say_how_everything_is() {
 }
 
 #[test]
-fn a_reload_says_what_changed_and_a_broken_file_why_not() {
+fn a_reload_reports_changes_and_a_broken_file_its_problem() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let setup = admin.of(Setup::to(&[a.target()]));
@@ -115,7 +115,7 @@ fn a_reload_says_what_changed_and_a_broken_file_why_not() {
 
     lb.write_config(&admin.of(Setup::to(&[a.target(), b.target()])));
     assert!(admin.done("reload").contains("+ backend b"));
-    // In force when it says so: round robin goes on with the other one.
+    // In force when the command returns: round robin continues with the other backend.
     let names = [lb.connect().line(), lb.connect().line()];
     assert!(names.contains(&"a".to_owned()) && names.contains(&"b".to_owned()), "{names:?}");
 
@@ -158,7 +158,7 @@ fn a_plan_changes_nothing() {
 }
 
 #[test]
-fn a_drained_backend_gets_nothing_new_and_keeps_what_it_has() {
+fn a_drained_backend_gets_no_new_connections_and_keeps_the_old() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let setup = admin.of(Setup::to(&[a.target(), b.target()]));
@@ -187,7 +187,7 @@ fn a_drained_backend_gets_nothing_new_and_keeps_what_it_has() {
     drop(lb);
 }
 
-/// `rondel drain web/a --wait 60` that has said how many connections are left.
+/// `rondel drain web/a --wait 60`, after it has printed how many connections are left.
 #[track_caller]
 fn waiting(admin: &Admin, says: &str) -> Lb {
     let socket = admin.socket();
@@ -195,7 +195,7 @@ fn waiting(admin: &Admin, says: &str) -> Lb {
 }
 
 #[test]
-fn a_drain_is_waited_for_though_a_reload_removes_the_backend() {
+fn drain_waits_even_if_a_reload_removes_the_backend() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let setup = |backends: &[_]| admin.of(Setup::to_with("on_remove: keep", backends));
@@ -212,7 +212,7 @@ fn a_drain_is_waited_for_though_a_reload_removes_the_backend() {
 }
 
 #[test]
-fn a_drain_that_is_taken_back_or_whose_rondel_ends_is_not_done() {
+fn a_drain_fails_if_it_is_undone_or_the_process_ends() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let mut lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
@@ -221,7 +221,7 @@ fn a_drain_that_is_taken_back_or_whose_rondel_ends_is_not_done() {
     let mut first = waiting(&admin, "1 connection left");
     admin.done("undrain web/a");
     assert_eq!(first.ended(), 1);
-    assert!(first.log_text().contains("the backend is drained no more"), "{}", first.log_text());
+    assert!(first.log_text().contains("the backend is no longer drained"), "{}", first.log_text());
 
     let mut second = waiting(&admin, "1 connection left");
     lb.signal(Signal::TERM);
@@ -230,11 +230,14 @@ fn a_drain_that_is_taken_back_or_whose_rondel_ends_is_not_done() {
     lb.ended();
     assert_eq!(second.ended(), 1);
     let said = second.log_text();
-    assert!(said.contains("how many are left is not known") && said.contains("admin.sock"), "{said}");
+    assert!(
+        said.contains("the number of connections left is not known") && said.contains("admin.sock"),
+        "{said}"
+    );
 }
 
 #[test]
-fn a_drain_that_nothing_reads_ends_and_says_nothing() {
+fn drain_with_a_closed_output_ends_silently() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target().weighing(0)])));
@@ -261,7 +264,7 @@ fn a_drain_that_nothing_reads_ends_and_says_nothing() {
 }
 
 #[test]
-fn what_is_said_of_a_backend_is_taken_back_by_enable() {
+fn enable_removes_the_overrides_of_a_backend() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let setup = admin.of(Setup::to(&[a.target(), b.target()]));
@@ -286,7 +289,7 @@ fn what_is_said_of_a_backend_is_taken_back_by_enable() {
     admin.done("enable web/b");
     assert_eq!(picks(4).matches('a').count(), 2);
 
-    for line in ["drain web/nobody", "weight db/a 1", "failback web", "failback nobody"] {
+    for line in ["drain web/none", "weight db/a 1", "failback web", "failback none"] {
         admin.refused(line);
     }
     let said = admin.rondel("weight web/a 257");
@@ -294,7 +297,7 @@ fn what_is_said_of_a_backend_is_taken_back_by_enable() {
 }
 
 #[test]
-fn failback_ends_what_the_backup_tier_had_to_do() {
+fn failback_returns_to_the_active_tier() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let [a_at, b_at] = [&a, &b].map(|backend| backend.target().address);
@@ -311,7 +314,7 @@ fn failback_ends_what_the_backup_tier_had_to_do() {
     assert!(admin.done("status").contains("the backup tier serves"));
     assert!(admin.refused("failback web").contains("too few backends"));
     admin.done("enable web/a");
-    assert_eq!(lb.connect().line(), "b", "it is to be told");
+    assert_eq!(lb.connect().line(), "b", "failback is manual");
     admin.done("failback web");
     assert_eq!(lb.connect().line(), "a");
     assert!(admin.refused("failback web").contains("serves already"));
@@ -334,7 +337,7 @@ fn a_drain_under_load_loses_no_request() {
 }
 
 #[test]
-fn the_chronicle_says_what_happened_as_the_log_does() {
+fn events_report_what_the_log_does() {
     let (mut a, b) = (Nginx::start("a", 9001), Nginx::start("b", 9002));
     let admin = Admin::new();
     let probe = "probe: { tcp: {}, interval: 200ms, timeout: 200ms, fast_interval: 100ms }";
@@ -365,7 +368,7 @@ fn the_chronicle_says_what_happened_as_the_log_does() {
     ] {
         assert!(
             left.any(|line| line.starts_with(expected)),
-            "{expected} is not, or not in its turn: {happened:#?}"
+            "{expected} is missing or out of order: {happened:#?}"
         );
     }
     for (_, text) in &chronicle {
@@ -375,7 +378,7 @@ fn the_chronicle_says_what_happened_as_the_log_does() {
     assert_eq!(lb.ended(), 0);
 }
 
-/// The kind and the text of each record of the chronicle.
+/// The kind and the text of each event.
 #[track_caller]
 fn records() -> Vec<(String, String)> {
     let status: serde_json::Value = serde_json::from_str(&curl("/status.json", &[]).1).unwrap();
@@ -385,7 +388,7 @@ fn records() -> Vec<(String, String)> {
 }
 
 #[test]
-fn only_its_user_and_its_group_get_anything() {
+fn only_its_user_and_group_have_access() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
@@ -401,13 +404,13 @@ fn only_its_user_and_its_group_get_anything() {
     let stranger = ["--regid", "nogroup", "--clear-groups"];
     assert_eq!(as_nobody(&stranger, "/status.json"), "");
 
-    // Where somebody has opened the socket to all, it still asks who comes.
+    // If the socket file is open to every user, the peer is still checked.
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
     for path in ["/status.json", "/metrics", "/healthz", "/command", "/connections"] {
         let said = as_nobody(&stranger, path);
         assert!(said.starts_with("only the user and the group"), "{said}");
     }
-    lb.wait_for("neither the user nor of the group", 0);
+    lb.wait_for("neither the user nor in the group", 0);
     assert!(as_nobody(&["--regid", "root", "--clear-groups"], "/healthz").contains("alive"));
     assert!(as_nobody(&["--regid", "nogroup", "--groups", "root"], "/healthz").contains("alive"));
 }
@@ -458,7 +461,7 @@ fn health_follows_the_drain() {
 }
 
 #[test]
-fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
+fn a_stale_socket_is_replaced_and_one_in_use_is_not() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let setup = admin.of(Setup::to(&[a.target()]));
@@ -469,7 +472,7 @@ fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
         .admin(&format!("socket: {}", admin.socket().display()));
     let said = run_with(&[], &other);
     assert_eq!(said.code, 4, "{}", said.text);
-    assert!(said.text.contains("another process answers there"), "{}", said.text);
+    assert!(said.text.contains("another process listens on it"), "{}", said.text);
 
     lb.kill();
     assert!(admin.socket().exists());
@@ -478,7 +481,7 @@ fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
 }
 
 #[test]
-fn the_log_says_as_much_as_it_is_told_to() {
+fn the_log_level_can_be_changed() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
@@ -494,13 +497,13 @@ fn the_log_says_as_much_as_it_is_told_to() {
 }
 
 #[test]
-fn clients_that_say_nothing_are_in_nobodys_way() {
+fn silent_clients_do_not_delay_others() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
     let mut slow: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(Admin::http()).unwrap()).collect();
     for stream in &mut slow {
-        // The bound has closed the first of them by now.
+        // The limit has closed the first of them by now.
         let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: ");
     }
     let _silent: Vec<UnixStream> = (0..100).map(|_| UnixStream::connect(admin.socket()).unwrap()).collect();
@@ -518,7 +521,7 @@ fn clients_that_say_nothing_are_in_nobodys_way() {
 }
 
 #[test]
-fn a_request_without_an_end_is_refused() {
+fn a_request_without_an_end_is_rejected() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
@@ -541,7 +544,7 @@ fn a_request_without_an_end_is_refused() {
 }
 
 #[test]
-fn metrics_are_what_prometheus_reads_and_forget_what_is_gone() {
+fn metrics_are_valid_for_prometheus_and_drop_removed_items() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to_with("probe: { tcp: {} }", &[a.target(), b.target()])));
@@ -572,7 +575,7 @@ fn metrics_are_what_prometheus_reads_and_forget_what_is_gone() {
     assert!(!metrics.contains("backend=\"b\""), "{metrics}");
 }
 
-/// In the format that promtool checks, where the help of a counter stands under its whole name.
+/// In the format that promtool checks, where the help of a counter uses its whole name.
 fn as_older_format(metrics: &str) -> String {
     let is_counter = |name: &str| metrics.contains(&format!("# TYPE {name} counter\n"));
     let line = |line: &str| match line.splitn(4, ' ').collect::<Vec<_>>()[..] {

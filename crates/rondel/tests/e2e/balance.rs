@@ -1,4 +1,4 @@
-//! Who gets the next connection: exactly the one whose turn it is, whatever worker accepts it.
+//! The backend of the next connection, exactly, whichever worker accepts it.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
@@ -29,7 +29,7 @@ fn weights_are_spread_smoothly() {
 }
 
 #[test]
-fn weight_zero_takes_nothing() {
+fn weight_zero_takes_no_connections() {
     let backends = [Backend::named("a", 9001), Backend::named("b", 9002), Backend::named("c", 9003)];
     let [a, b, c] = backends.each_ref().map(Backend::target);
     let lb = Lb::start(&Setup::to(&[a, b.weighing(0), c]));
@@ -39,7 +39,7 @@ fn weight_zero_takes_nothing() {
 }
 
 #[test]
-fn a_reload_that_keeps_the_pool_goes_on_where_it_was() {
+fn a_reload_that_keeps_the_pool_continues_the_rotation() {
     let backends = [Backend::named("a", 9001), Backend::named("b", 9002), Backend::named("c", 9003)];
     let targets: [Target; 3] = backends.each_ref().map(Backend::target);
     let lb = Lb::start(&Setup::to(&targets));
@@ -60,7 +60,7 @@ fn fewest_connections_is_exact_over_two_workers() {
     let clients: Vec<_> = (0..100).map(|_| lb.connect()).collect();
     let mut served: Vec<_> = clients.into_iter().map(|mut client| (client.line(), client)).collect();
     assert_eq!(backends.each_ref().map(Backend::accepted), [60, 20, 20]);
-    // All of `b` leave: it takes all of the next ones, once their places are free.
+    // All clients of `b` leave: it gets all of the next ones, once its connections are closed.
     served.retain(|(name, _)| name != "b");
     eventually("b takes the next ten", || {
         let next: Vec<_> = (0..10).map(|_| lb.connect()).collect();
@@ -76,19 +76,19 @@ fn two_draws_spread_connections_evenly() {
     for client in &mut clients {
         client.line();
     }
-    // Of one draw it would be about 100 each, give or take 8; of two it is give or take one or two.
+    // With one draw it would be about 100 each, give or take 8; with two it is give or take one or two.
     let each = backends.each_ref().map(Backend::accepted);
     assert!(each.iter().all(|count| count.abs_diff(100) <= 5), "{each:?}");
 }
 
 #[test]
-fn an_attempt_that_fails_gives_its_place_back() {
+fn a_failed_attempt_is_no_longer_counted() {
     let b = Backend::named("b", 9002);
     let targets = [refusing("a", 9001), b.target().weighing(2)];
     let lb = Lb::start(&Setup::to_with("balance: least_connections, eject: off", &targets));
 
-    // The first two find `b` at least as idle for its weight, all others try `a` first. Were its places kept, it would seem as
-    // busy as `b` to half of them.
+    // The first two find `b` at least as idle for its weight, all others try `a` first. If its connections were
+    // still counted, it would seem as busy as `b` to half of them.
     let mut clients = Vec::new();
     for _ in 0..20 {
         let mut client = lb.connect();
@@ -100,7 +100,7 @@ fn an_attempt_that_fails_gives_its_place_back() {
 }
 
 #[test]
-fn a_place_that_becomes_free_goes_to_who_waits_in_the_queue() {
+fn a_queued_client_is_served_when_a_backend_has_room() {
     let a = Backend::named("a", 9001);
     let settings = "queue: { size: 1, timeout: 60s }";
     let lb = Lb::start(&Setup::to_with(settings, &[a.target().with("max_connections: 1")]));
@@ -117,7 +117,7 @@ fn a_place_that_becomes_free_goes_to_who_waits_in_the_queue() {
 }
 
 #[test]
-fn a_client_comes_to_the_same_backend_from_the_same_address() {
+fn a_client_address_always_gets_the_same_backend() {
     let backends = [Backend::named("a", 9001), Backend::named("b", 9002), Backend::named("c", 9003)];
     let lb = Lb::start(&Setup::to_with("balance: maglev", &backends.each_ref().map(Backend::target)));
 
@@ -128,7 +128,7 @@ fn a_client_comes_to_the_same_backend_from_the_same_address() {
     assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 3);
 }
 
-/// A client of this address.
+/// A client with this address.
 #[track_caller]
 fn from(ip: [u8; 4], to: SocketAddr) -> Client {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -137,7 +137,7 @@ fn from(ip: [u8; 4], to: SocketAddr) -> Client {
     Client::over(TcpStream::from(socket))
 }
 
-/// The backends that so many connections, one after the other, are given to.
+/// The backends of this many connections in turn.
 #[track_caller]
 fn picks(lb: &Lb, count: usize) -> String {
     (0..count).map(|_| lb.connect().line()).collect()

@@ -1,4 +1,4 @@
-//! A real browser without a window: Chromium, told what to do over `WebDriver` (W3C), which is JSON over HTTP.
+//! A real browser without a window: Chromium, controlled over `WebDriver` (W3C), which is JSON over HTTP.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -15,7 +15,7 @@ pub(crate) struct Browser {
     driver: Child,
     at: SocketAddr,
     session: String,
-    /// Of its profile.
+    /// The folder of its profile.
     folder: Folder,
 }
 
@@ -55,39 +55,39 @@ impl Browser {
         browser
     }
 
-    /// Goes to a page, and waits until it is loaded.
+    /// Opens a page, and waits until it is loaded.
     #[track_caller]
     pub(crate) fn go(&self, url: &str) {
         self.ask("POST", &self.path("/url"), &json!({ "url": url }));
     }
 
-    /// The text of the first element that a CSS selector finds, as a user sees it; nothing if there is none.
+    /// The text of the first element that matches a CSS selector, as displayed; empty if there is none.
     #[track_caller]
     pub(crate) fn text(&self, selector: &str) -> String {
         let script = "return document.querySelector(arguments[0])?.innerText ?? ''";
         self.run(script, &json!([selector])).as_str().unwrap().to_owned()
     }
 
-    /// What a script returns.
+    /// The result of a script.
     #[track_caller]
     pub(crate) fn run(&self, script: &str, arguments: &Value) -> Value {
         self.ask("POST", &self.path("/execute/sync"), &json!({ "script": script, "args": arguments }))
     }
 
-    /// Waits until the text of the first such element has `word` in it.
+    /// Waits until the text of the first such element contains `word`.
     #[track_caller]
     pub(crate) fn wait_for(&self, selector: &str, word: &str) {
         eventually(&format!("{word:?} in {selector}"), || self.text(selector).contains(word));
     }
 
-    /// Pretends that the user wishes for this: `prefers-color-scheme`, `dark`.
+    /// Sets a preference of the user: `prefers-color-scheme`, `dark`.
     #[track_caller]
     pub(crate) fn prefer(&self, feature: &str, value: &str) {
         let features = json!({ "features": [{ "name": feature, "value": value }] });
         self.devtools("Emulation.setEmulatedMedia", &features);
     }
 
-    /// Keeps a picture of the whole page; says where.
+    /// Saves a picture of the whole page, and returns its path.
     #[track_caller]
     pub(crate) fn keep_picture(&self, name: &str) -> PathBuf {
         let picture = self.devtools("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
@@ -97,7 +97,7 @@ impl Browser {
         path
     }
 
-    /// What the page complained of since this was asked last.
+    /// The errors that the page has logged since the last call.
     #[track_caller]
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = self.ask("POST", &self.path("/se/log"), &json!({ "type": "browser" }));
@@ -153,7 +153,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         if !self.session.is_empty() {
-            // Or Chromium would stay.
+            // Otherwise Chromium would stay.
             let _ = self.try_ask("DELETE", &self.session, &json!({}));
         }
         let _ = self.driver.kill();
@@ -161,7 +161,7 @@ impl Drop for Browser {
     }
 }
 
-/// The port that a driver chose, which it says.
+/// The port that a driver chose and printed.
 fn port(driver: &mut Child) -> u16 {
     let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     let port = lines.map_while(Result::ok).find_map(|line| {
@@ -171,7 +171,7 @@ fn port(driver: &mut Child) -> u16 {
     port.expect("chromedriver says its port")
 }
 
-/// What base64 stands for (RFC 4648), without blanks.
+/// Decodes base64 (RFC 4648) without blanks.
 fn base64(text: &str) -> Vec<u8> {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = text.bytes().take_while(|byte| *byte != b'=');

@@ -1,4 +1,4 @@
-//! PostgreSQL's cancel requests, which are connections of their own and have to come to the server of the session.
+//! PostgreSQL's cancel requests, which are separate connections and have to reach the server of the session.
 
 use std::process::Stdio;
 
@@ -10,7 +10,7 @@ use crate::servers::Postgres;
 use crate::setup::{Setup, target_at};
 
 #[test]
-fn a_cancel_request_comes_to_the_server_of_its_session_by_maglev() {
+fn with_maglev_a_cancel_request_reaches_the_server_of_its_session() {
     let servers = [Postgres::primary(5433, ""), Postgres::primary(5434, "")];
     let backends = [("a", &servers[0]), ("b", &servers[1])].map(|(name, server)| target_at(name, server.at));
     let lb = Lb::start(&Setup::to_with("balance: maglev", &backends));

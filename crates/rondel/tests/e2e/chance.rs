@@ -1,6 +1,6 @@
-//! Chance from a seed: the same seed is the same run.
+//! Random numbers from a seed: the same seed gives the same sequence.
 
-/// The generator `SplitMix64`: small, and good enough to spread sizes and pauses.
+/// The generator `SplitMix64`: small, and good enough for sizes and pauses.
 #[derive(Clone)]
 pub(crate) struct Chance(u64);
 
@@ -25,7 +25,7 @@ impl Chance {
     }
 }
 
-/// The seed of this run: `RONDEL_SEED`, or a new one; printed, so that a failure can be run again.
+/// The seed of this run: `RONDEL_SEED`, or a new one. It is printed, so that a failure can be repeated.
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("RONDEL_SEED").map_or_else(
         |_| mix(u64::from(std::process::id()) ^ since_epoch()),

@@ -1,4 +1,4 @@
-//! The commands besides `run`: each does what its line in the help says.
+//! The commands besides `run`: each does what its help text says.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,7 +12,7 @@ use crate::programs::shell;
 use crate::setup::Setup;
 
 #[test]
-fn check_is_content_with_every_file_in_configs() {
+fn check_accepts_every_file_in_configs() {
     let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     let mut checked = 0;
     for file in fs::read_dir(configs).unwrap().map(|file| file.unwrap().path()) {
@@ -26,7 +26,7 @@ fn check_is_content_with_every_file_in_configs() {
 }
 
 #[test]
-fn check_says_what_is_wrong_and_where() {
+fn check_reports_problems_with_their_place() {
     let folder = Folder::new();
     let file = folder.file("wrong.yaml");
     fs::write(&file, "version: 1\nlisteners:\n  - { name: web, address: nonsense, pool: web }\n").unwrap();
@@ -37,14 +37,14 @@ fn check_says_what_is_wrong_and_where() {
 }
 
 #[test]
-fn check_warns_of_a_probe_by_connect_of_a_database() {
+fn check_warns_of_tcp_probes_of_a_database() {
     let folder = Folder::new();
     let file = folder.file("db.yaml");
     let text = "listeners: [{ address: \"127.0.0.1:80\", pool: db }]\n\
         pools: [{ name: db, probe: { tcp: {} }, backends: [{ address: \"10.0.0.1:3306\" }] }]\n";
     fs::write(&file, text).unwrap();
     let said = rondel(["check".as_ref(), file.as_os_str()]);
-    assert_eq!(said.code, 0, "it is right all the same: {}", said.text);
+    assert_eq!(said.code, 0, "the file is valid: {}", said.text);
     assert!(
         said.text.contains("warning: pool db: ") && said.text.contains("probe: { mysql"),
         "{}",
@@ -53,7 +53,7 @@ fn check_warns_of_a_probe_by_connect_of_a_database() {
 }
 
 #[test]
-fn a_file_that_is_not_there_exits_with_3() {
+fn a_missing_file_exits_with_3() {
     for command in
         [["check", "/nonexistent/rondel.yaml"].as_slice(), &["run", "--config", "/nonexistent/rondel.yaml"]]
     {
@@ -75,15 +75,19 @@ fn wrong_arguments_exit_with_2() {
     ] {
         let said = rondel(line.split_whitespace());
         assert_eq!(said.code, 2, "rondel {line}: {}", said.text);
-        assert!(!said.text.is_empty(), "rondel {line} says nothing");
+        assert!(!said.text.is_empty(), "rondel {line} prints nothing");
     }
 }
 
 #[test]
-fn codes_and_reasons_are_explained_and_what_is_neither_is_refused() {
+fn explain_knows_codes_and_reasons_and_rejects_other_words() {
     let said = rondel(["explain", "sD"]);
     assert_eq!(said.code, 0);
-    assert!(said.text.contains("the backend's turn") && said.text.contains("What to check"), "{}", said.text);
+    assert!(
+        said.text.contains("The backend had to answer") && said.text.contains("What to check"),
+        "{}",
+        said.text
+    );
     let said = rondel(["explain", "idle"]);
     assert_eq!(said.code, 0);
     for word in ["No byte moved", "cD: ", "sD: ", "What to check"] {
@@ -95,7 +99,7 @@ fn codes_and_reasons_are_explained_and_what_is_neither_is_refused() {
 }
 
 #[test]
-fn help_version_completions_and_manual_are_there() {
+fn help_version_completions_and_manual_are_printed() {
     for (line, word) in [
         ("--help", "Usage"),
         ("--version", env!("CARGO_PKG_VERSION")),
@@ -131,7 +135,7 @@ fn the_demo_works_as_printed() {
     let text = lb.log_text();
     let line = text.lines().map(str::trim).find(|line| line.contains("curl")).unwrap();
     assert!(line.contains(&listen), "{line}");
-    // As pasted: it asks six times.
+    // As pasted: it sends six requests.
     let answers = shell(line);
     let names: Vec<&str> = ["backend-1", "backend-2", "backend-3"].into();
     let answered: Vec<&str> =
@@ -140,12 +144,12 @@ fn the_demo_works_as_printed() {
 }
 
 #[test]
-fn top_shows_it_on_a_terminal_until_a_key_ends_it() {
+fn top_runs_on_a_terminal_until_a_key_ends_it() {
     let backend = Backend::named("a", 9001);
     let folder = Folder::new();
     let socket = folder.file("admin.sock");
     let _lb = Lb::start(&Setup::to(&[backend.target()]).admin(&format!("socket: {}", socket.display())));
-    // Without a terminal it says what to do instead.
+    // Without a terminal it names the alternative.
     let said = rondel(["top", "--socket", socket.to_str().unwrap()]);
     assert_eq!(said.code, 1, "{}", said.text);
     assert!(said.text.contains("rondel status"), "{}", said.text);

@@ -1,4 +1,4 @@
-//! When a backend cannot be reached, and when more clients come than are allowed.
+//! Backends that cannot be reached, and clients beyond the limits.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::place::address;
 use crate::setup::Setup;
 
 #[test]
-fn a_client_sees_nothing_of_a_backend_that_refuses() {
+fn a_client_does_not_notice_a_backend_that_refuses() {
     let backend = Backend::named("b", 9002);
     let lb = Lb::start(&Setup::to(&[refusing("a", 9001), backend.target()]));
 
@@ -34,18 +34,18 @@ fn a_client_is_reset_when_every_backend_refuses() {
 }
 
 #[test]
-fn a_backend_is_tried_once_for_each_attempt_and_no_more() {
+fn the_number_of_attempts_is_exact() {
     let backend = Backend::named("c", 9003);
     let backends = [refusing("a", 9001), refusing("b", 9002), backend.target()];
     let lb = Lb::start(&Setup::to_with("attempts: 2", &backends));
 
-    // It begins at `a`, and `b` is the second and last attempt.
+    // It begins with `a`, and `b` is the second and last attempt.
     assert_eq!(lb.turn_away(), End::Reset);
     assert_eq!(closes(&lb.end(), "connect_refused"), 1);
 }
 
 #[test]
-fn a_backend_that_does_not_answer_costs_the_timeout_and_no_connection() {
+fn a_backend_that_does_not_answer_delays_a_client_by_the_timeout() {
     let (unanswering, backend) = (Unanswering::new("a", 9001), Backend::named("b", 9002));
     let lb = Lb::start(&Setup::to_with("connect_timeout: 300ms", &[unanswering.target(), backend.target()]));
 
@@ -65,7 +65,7 @@ fn a_client_is_reset_when_no_backend_answers() {
 }
 
 #[test]
-fn a_pool_whose_backends_take_nothing_resets_its_clients() {
+fn a_pool_whose_backends_have_weight_zero_resets_its_clients() {
     let backend = Backend::named("a", 9001);
     let lb = Lb::start(&Setup::to(&[backend.target().weighing(0)]));
 
@@ -84,7 +84,7 @@ fn a_client_over_the_limit_waits_and_is_served_when_another_leaves() {
     assert_eq!((first.line(), second.line()), ("a".into(), "a".into()));
     for _ in 0..3 {
         let waiting = lb.connect();
-        assert!(waiting.silent(), "served or turned away");
+        assert!(waiting.silent(), "served or rejected");
         let left = Instant::now();
         drop(std::mem::replace(&mut first, waiting));
         assert_eq!(first.line(), "a");
@@ -96,12 +96,12 @@ fn a_client_over_the_limit_waits_and_is_served_when_another_leaves() {
 }
 
 #[test]
-fn a_source_address_is_what_backends_see() {
+fn backends_see_the_source_address_of_the_pool() {
     let backend = Backend::scripted("who", 9001, |mut peer| {
         let from = peer.0.peer_addr().unwrap().ip();
         peer.send(from.to_string().as_bytes());
     });
-    // Left to itself, the kernel would connect from 127.0.0.1.
+    // By default, the kernel would connect from 127.0.0.1.
     let source = address(0).ip();
     let lb = Lb::start(&Setup::to_with(&format!("source: {source}"), &[backend.target()]));
 

@@ -31,7 +31,7 @@ fn totals_are_exact() {
     assert_eq!((web("bytes_to_backend"), web("bytes_to_client")), (bytes, bytes));
     assert_eq!(web("closed_done") + web("closed_client_reset"), 31);
 
-    // Who is after the refusing one takes its turns too: dead a b, dead a b, ...
+    // The backend after the refusing one takes its turns too: dead a b, dead a b, ...
     let of = |backend, key| total(&log, &format!("backend={backend}"), key);
     assert_eq!(of("dead", "connected"), 0);
     assert_eq!(of("dead", "connect_failed"), of("dead", "picked"));
@@ -41,7 +41,7 @@ fn totals_are_exact() {
 }
 
 #[test]
-fn totals_are_there_for_the_asking() {
+fn a_reload_logs_the_totals() {
     let backend = Backend::named("a", 9001);
     let lb = Lb::start(&Setup::to(&[backend.target()]));
 
@@ -55,7 +55,7 @@ fn totals_are_there_for_the_asking() {
 }
 
 #[test]
-fn workers_and_pools_have_numbers_too() {
+fn workers_and_pools_have_counters_too() {
     let backend = Backend::echo(9001);
     let log = AccessLog::new();
     let lb = Lb::start(&log.admin(Setup::to(&[backend.target()]).runtime("workers: 1")));
@@ -67,7 +67,7 @@ fn workers_and_pools_have_numbers_too() {
     }
     let of_pool =
         |name: &str| log.metric(&format!("rondel_pool_{name}_duration_seconds_count{{pool=\"web\"}}"));
-    eventually("their lives are counted", || of_pool("connection") == 5);
+    eventually("their durations are counted", || of_pool("connection") == 5);
     assert_eq!(of_pool("connect"), 5);
     let of_worker = |name: &str| log.metric(&format!("rondel_worker_{name}{{worker=\"0\"}}"));
     assert!(of_worker("turns_total") > 5);

@@ -1,4 +1,5 @@
-//! The dashboard and the stream that it lives on: they tell the truth soon, and whoever watches is in nobody's way.
+//! The dashboard and its event stream: they are accurate soon after each change, and viewers do not delay
+//! connections.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -21,25 +22,25 @@ use crate::setup::{Setup, target};
 const PROBE: &str = "probe: { tcp: {}, interval: 200ms, timeout: 200ms, fast_interval: 100ms }";
 
 #[test]
-fn a_browser_shows_a_death_and_the_loss_of_contact() {
+fn a_browser_shows_a_backend_that_goes_down_and_a_lost_connection() {
     let (mut a, b) = (Nginx::start("alpha", 9001), Nginx::start("beta", 9002));
     let admin = Admin::new();
     let setup = admin.of(Setup::to_with(PROBE, &[a.target(), b.target()]));
     let mut lb = Lb::start(&setup);
     let browser = Browser::start(1400, 900);
     browser.go(&format!("http://{}/", Admin::http()));
-    browser.wait_for("#health-title", "All is well");
+    browser.wait_for("#health-title", "No problems");
     for word in ["alpha", "beta", "UP", "2 of 2 take connections"] {
         browser.wait_for("#pools", word);
     }
-    browser.wait_for("#contact", "Live");
-    // Each number stands below its name.
+    browser.wait_for("#connection", "Live");
+    // Each number is below its name.
     let uneven = "return [...document.querySelectorAll('tr')].filter((row) => row.closest('table').querySelectorAll(\
         'thead tr:last-child th').length !== row.cells.length && !row.matches('thead tr:first-child')).map((row) => row.innerText)";
     assert_eq!(browser.run(uneven, &json!([])), json!([]));
     wrk(lb.address(), 8, 1, Reuse::ConnectionPerRequest).flawless();
     browser.wait_for("#closes", "done");
-    // Some of wrk's may have been reset at its end, and stand there as well.
+    // Some of wrk's may have been reset at its end, and are listed as well.
     let meaning = "return [...document.querySelectorAll('#closes [title]')].find((item) => item.innerText.startsWith('done')).title";
     assert_eq!(browser.run(meaning, &json!([])), CloseReason::Done.meaning());
 
@@ -48,7 +49,7 @@ fn a_browser_shows_a_death_and_the_loss_of_contact() {
     lb.wait_for("backend alpha: is down", mark);
     let known = Instant::now();
     browser.wait_for("#problems", "backend alpha: down");
-    println!("the page shows a death {:?} after the balancer knew of it", known.elapsed());
+    println!("the page shows the backend down {:?} after the balancer does", known.elapsed());
     browser.wait_for("#pools", "DOWN");
     browser.wait_for("#events", "backend alpha: is down");
     admin.done("drain web/beta");
@@ -61,10 +62,10 @@ fn a_browser_shows_a_death_and_the_loss_of_contact() {
 
     lb.signal(Signal::TERM);
     assert_eq!(lb.ended(), 0);
-    browser.wait_for("#contact", "No contact since ");
-    // Another process: the page finds it by itself, and forgets what the one before said.
+    browser.wait_for("#connection", "Disconnected since ");
+    // Another process: the page finds it, and discards the state of the one before.
     let mut lb = Lb::start(&setup);
-    browser.wait_for("#contact", "Live");
+    browser.wait_for("#connection", "Live");
     browser.wait_for("#pools", "1 of 2 take connections");
     drop(browser);
     lb.signal(Signal::TERM);
@@ -72,11 +73,11 @@ fn a_browser_shows_a_death_and_the_loss_of_contact() {
 }
 
 #[test]
-fn words_are_text_whatever_is_in_them() {
+fn text_is_never_interpreted_as_html() {
     let backend = Backend::named("a", 9001);
     let admin = Admin::new();
     let mut lb = Lb::start(&admin.of(Setup::to(&[backend.target()])));
-    // A name has no such signs, but what is said of a wrong file has.
+    // Names cannot contain such characters, but the message about a wrong file can.
     let image = "<img src=x onerror=alert(1)>";
     lb.reload_refused(&admin.of(Setup::to_with(&format!("{image:?}: 1"), &[backend.target()])));
     let browser = Browser::start(390, 844);
@@ -97,7 +98,7 @@ fn words_are_text_whatever_is_in_them() {
 }
 
 #[test]
-fn a_browser_gets_a_page_under_a_strict_policy_and_others_get_text() {
+fn a_browser_gets_a_page_with_a_strict_policy_and_others_get_text() {
     let backend = Backend::named("a", 9001);
     let admin = Admin::new();
     let _lb = Lb::start(&admin.of(Setup::to(&[backend.target()])));
@@ -114,7 +115,7 @@ fn a_browser_gets_a_page_under_a_strict_policy_and_others_get_text() {
         assert!(page.contains(line), "{line}: {page}");
     }
     let (_, text) = curl("/", &[]);
-    assert!(text.contains("/status.json  how everything is"), "{text}");
+    assert!(text.contains("/status.json  the status"), "{text}");
     for path in ["/assets/dashboard.js", "/assets/reasons.js", "/assets/uplot.js", "/assets/dashboard.css"] {
         assert_eq!(curl(path, &[]).0, "200", "{path}");
         assert_eq!(curl(path, &["--data", ""]).0, "405", "{path}");
@@ -123,7 +124,7 @@ fn a_browser_gets_a_page_under_a_strict_policy_and_others_get_text() {
 }
 
 #[test]
-fn viewers_are_told_what_happens_and_one_too_many_is_refused() {
+fn viewers_get_events_and_one_too_many_is_rejected() {
     let mut a = Nginx::start("a", 9001);
     let admin = Admin::new();
     let mut lb = Lb::start(&admin.of(Setup::to_with(PROBE, &[a.target()])));
@@ -133,8 +134,8 @@ fn viewers_are_told_what_happens_and_one_too_many_is_refused() {
     }
     let mut refused = Viewer::watch(Admin::http());
     assert_eq!(refused.status, "503 Service Unavailable");
-    assert!(refused.rest().contains("16 watch already"));
-    // They are not in the way of those who ask, however many.
+    assert!(refused.rest().contains("16 viewers are connected"));
+    // They do not count towards the limit of other requests.
     for _ in 0..2 * VIEWERS_MAX {
         assert_eq!(curl("/healthz", &[]).0, "200");
     }
@@ -144,10 +145,10 @@ fn viewers_are_told_what_happens_and_one_too_many_is_refused() {
         let is_told = |records: &Value| records.to_string().contains("backend a: is down");
         while !is_told(&viewer.next("events")) {}
     }
-    // One leaves, another comes, and is told of what was.
+    // One leaves, another one connects, and gets the past events.
     viewers.pop();
     let mut late = Viewer::watch(Admin::http());
-    eventually("a place is free", || {
+    eventually("a slot is free", || {
         let is_told = late.status == "200 OK";
         if !is_told {
             late = Viewer::watch(Admin::http());
@@ -164,8 +165,8 @@ fn viewers_are_told_what_happens_and_one_too_many_is_refused() {
 }
 
 #[test]
-fn who_does_not_read_is_sent_away_and_the_others_are_told_on() {
-    // So many that what one is told is more than the kernel keeps for it.
+fn a_viewer_that_does_not_read_is_disconnected_and_others_are_not() {
+    // With so many backends, an update exceeds the buffers of the kernel.
     let targets: Vec<_> =
         (0..400).map(|number| target(&format!("backend-{number}"), 10_000 + number)).collect();
     let admin = Admin::new();
@@ -185,14 +186,14 @@ fn who_does_not_read_is_sent_away_and_the_others_are_told_on() {
     });
     reads.next("status");
     drop((reads, idle));
-    // Nobody looks: nothing is taken.
+    // Without viewers nothing is computed.
     lb.does_not_spin();
     lb.signal(Signal::TERM);
     assert_eq!(lb.ended(), 0);
 }
 
 #[test]
-fn a_flood_of_slow_clients_disturbs_neither_traffic_nor_who_asks() {
+fn a_flood_of_slow_clients_delays_neither_traffic_nor_requests() {
     let (a, b) = (Nginx::start("a", 9001), Nginx::start("b", 9002));
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to_with(PROBE, &[a.target(), b.target()])));
@@ -202,7 +203,7 @@ fn a_flood_of_slow_clients_disturbs_neither_traffic_nor_who_asks() {
         for word in ["", "GET /st", "GET /metrics HTTP/1.1\r\nhost: ", "GET /events HTTP/1.0\r\n\r\n"] {
             for _ in 0..100 {
                 let mut stream = TcpStream::connect(Admin::http()).unwrap();
-                // The bound may have closed it by now.
+                // The limit may have closed it by now.
                 let _ = stream.write_all(word.as_bytes());
                 slow.push(stream);
             }
@@ -214,7 +215,7 @@ fn a_flood_of_slow_clients_disturbs_neither_traffic_nor_who_asks() {
     assert!(!lb.log_text().contains("is down: no answer"), "probes were in time: {}", lb.log_text());
 }
 
-/// The bound of README.md.
+/// The bound in docs/admin.md.
 const VIEWERS_MAX: usize = 16;
 
 /// A connection to `/events`.
@@ -251,7 +252,7 @@ impl Viewer {
         line.trim_end().to_owned()
     }
 
-    /// All that comes until the end.
+    /// Everything up to the end.
     fn rest(&mut self) -> String {
         let mut rest = String::new();
         while self.stream.read_line(&mut rest).is_ok_and(|length| length > 0) {}

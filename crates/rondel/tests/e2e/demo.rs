@@ -1,4 +1,4 @@
-//! The demo: a newcomer sees traffic, a death and a recovery, without a key pressed.
+//! The demo shows traffic, a failure and a recovery without a key pressed.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::place::{address, eventually};
 use crate::servers::run;
 
 #[test]
-fn it_shows_traffic_a_death_and_a_recovery() {
+fn it_shows_traffic_a_failure_and_a_recovery() {
     let [listen, dashboard] = [8080, 9907].map(address);
     let [listen, at] = [listen, dashboard].map(|address| address.to_string());
     let script = "1s kill 2, 4s revive 2";
@@ -34,7 +34,7 @@ fn it_shows_traffic_a_death_and_a_recovery() {
     eventually("it has clients again", || backend(dashboard, 1)["connected"].as_u64().unwrap() > before);
 
     let log = lb.log_text();
-    for line in ["demo: backend-2 is dead", "demo: backend-2 lives"] {
+    for line in ["demo: backend-2 is killed", "demo: backend-2 runs"] {
         assert!(log.contains(line), "{line}: {log}");
     }
     lb.signal(Signal::INT);
@@ -42,7 +42,7 @@ fn it_shows_traffic_a_death_and_a_recovery() {
 }
 
 #[test]
-fn it_is_asked_and_steered_by_its_own_socket_and_takes_another_port_if_its_own_is_taken() {
+fn it_has_its_own_socket_and_uses_another_port_if_its_own_is_taken() {
     // One of the two has it, or another process of this host.
     let demo = ["demo", "--traffic", "0"];
     let (first, second) = (Lb::command(&demo, "Ctrl-C ends it"), Lb::command(&demo, "Ctrl-C ends it"));
@@ -67,7 +67,7 @@ fn it_is_asked_and_steered_by_its_own_socket_and_takes_another_port_if_its_own_i
     }
 }
 
-/// What the status says of a backend of the demo, by its index.
+/// The status of a backend of the demo, by its index.
 #[track_caller]
 fn backend(dashboard: SocketAddr, index: usize) -> Value {
     let page = run(Command::new("curl").args(["--silent", &format!("http://{dashboard}/status.json")]));

@@ -1,4 +1,4 @@
-//! `rondel doctor`: what it finds on this host, and on one that lacks something.
+//! `rondel doctor`: its findings on this host, and on one that lacks something.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::peers::{Backend, listen, refusing};
 use crate::place::{Folder, address};
 use crate::setup::Setup;
 
-/// What it says of a file.
+/// Its output for a file.
 #[track_caller]
 fn doctor(wrapper: &[&str], setup: &Setup, more: &[&str]) -> Said {
     let folder = Folder::new();
@@ -25,7 +25,7 @@ fn has(said: &Said, line: &str) {
 }
 
 #[test]
-fn a_host_that_serves_is_well() {
+fn a_host_that_serves_has_no_findings() {
     let backend = Backend::named("a", 9001);
     let setup = Setup::to(&[backend.target()]);
     let said = doctor(&[], &setup, &[]);
@@ -38,7 +38,7 @@ fn a_host_that_serves_is_well() {
     let host = rondel_under(&[], &["doctor"]);
     assert_eq!(host.code, 0, "{}", host.text);
 
-    // Beside the one that runs.
+    // Beside the running process.
     let _lb = Lb::start(&setup);
     let said = doctor(&[], &setup, &[]);
     assert_eq!(said.code, 0, "{}", said.text);
@@ -46,7 +46,7 @@ fn a_host_that_serves_is_well() {
 }
 
 #[test]
-fn what_is_in_the_way_is_named() {
+fn obstacles_are_named() {
     let _other = listen(address(8080));
     let said = doctor(&[], &Setup::to(&[refusing("a", 9001)]).admin("socket: /nowhere/admin.sock"), &[]);
     assert_eq!(said.code, 1, "{}", said.text);
@@ -58,7 +58,7 @@ fn what_is_in_the_way_is_named() {
 }
 
 #[test]
-fn a_password_that_a_probe_cannot_read_is_named() {
+fn an_unreadable_password_of_a_probe_is_named() {
     let (backend, folder) = (Backend::named("a", 9001), Folder::new());
     let file = folder.file("password");
     let asks = |place: &str| {
@@ -79,7 +79,7 @@ fn a_password_that_a_probe_cannot_read_is_named() {
     assert_eq!(said.code, 0, "{}", said.text);
     has(&said, "ok    password of pool web: ");
     assert!(!said.text.contains("s3cret"), "{}", said.text);
-    // Whether the unit sets it is not known here.
+    // Whether the unit sets it is unknown here.
     let said = asks("password_env: RONDEL_TEST_NO_SUCH_PASSWORD");
     assert_eq!(said.code, 0, "{}", said.text);
     has(&said, "warn  password of pool web: the password in $RONDEL_TEST_NO_SUCH_PASSWORD: ");

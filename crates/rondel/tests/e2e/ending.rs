@@ -1,4 +1,4 @@
-//! Signals and exit codes: what an init system and a script rely on.
+//! Signals and exit codes, which init systems and scripts rely on.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::place::{address, eventually};
 use crate::setup::Setup;
 
 #[test]
-fn without_connections_it_ends_at_once() {
+fn without_connections_shutdown_is_immediate() {
     for signal in [Signal::TERM, Signal::INT] {
         let backend = Backend::named("a", 9001);
         let mut lb = Lb::start(&Setup::to(&[backend.target()]));
@@ -26,7 +26,7 @@ fn without_connections_it_ends_at_once() {
 }
 
 #[test]
-fn a_connection_may_finish_while_it_drains() {
+fn a_connection_may_finish_during_the_drain() {
     let backend = Backend::named("a", 9001);
     let mut lb = Lb::start(&Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 20s"));
 
@@ -42,7 +42,7 @@ fn a_connection_may_finish_while_it_drains() {
 }
 
 #[test]
-fn a_connection_that_does_not_finish_is_cut_at_the_drain_timeout() {
+fn a_connection_that_does_not_finish_is_closed_at_the_drain_timeout() {
     let backend = Backend::named("a", 9001);
     let mut lb = Lb::start(&Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 500ms"));
 
@@ -57,24 +57,24 @@ fn a_connection_that_does_not_finish_is_cut_at_the_drain_timeout() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_process_at_once() {
     let backend = Backend::named("a", 9001);
     let mut lb = Lb::start(&Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 1h"));
 
     let mut client = lb.connect();
     assert_eq!(client.line(), "a");
     lb.signal(Signal::TERM);
-    // No connection to see it by: one that is accepted first would be counted, too.
+    // There is no connection to detect it by: one that is accepted before would be counted, too.
     lb.wait_for("draining: ", 0);
     lb.signal(Signal::TERM);
     assert_eq!(client.end(), End::Reset);
-    // It was asked for, so it is no failure.
+    // It was requested, so it is not a failure.
     assert_eq!(lb.ended(), 0, "{}", lb.log_text());
     assert_eq!(closes(&lb.log_text(), "drained"), 1);
 }
 
 #[test]
-fn a_reload_while_it_drains_does_not_open_it_again() {
+fn a_reload_during_the_drain_is_rejected() {
     let backend = Backend::named("a", 9001);
     let setup = Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 20s");
     let mut lb = Lb::start(&setup);
@@ -121,7 +121,7 @@ fn a_second_balancer_on_the_same_port_exits_with_4() {
 }
 
 #[test]
-fn it_starts_again_at_once_on_the_same_port() {
+fn a_restart_on_the_same_port_is_immediate() {
     let backend = Backend::scripted("brief", 9001, |mut peer| {
         peer.send(b"a\n");
     });
@@ -136,7 +136,7 @@ fn it_starts_again_at_once_on_the_same_port() {
 }
 
 #[test]
-fn it_starts_again_at_once_after_it_was_killed() {
+fn a_restart_after_a_kill_is_immediate() {
     let backend = Backend::named("a", 9001);
     for _ in 0..5 {
         let lb = Lb::start(&Setup::to(&[backend.target()]));

@@ -1,4 +1,4 @@
-//! How connections end: each direction by itself, with all its data, and with a reset where there was one.
+//! How connections end: each direction by itself, with all its data, and with a reset if one side reset.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::programs::shell;
 use crate::setup::{Setup, target};
 
 #[test]
-fn a_backend_that_speaks_first_is_heard() {
+fn a_backend_may_send_first() {
     let backend = Backend::scripted("ssh", 9001, |mut peer| {
         peer.send(b"SSH-2.0-example\r\n");
         let _ = peer.echo();
@@ -27,7 +27,7 @@ fn a_backend_that_speaks_first_is_heard() {
 }
 
 #[test]
-fn a_client_that_finished_still_gets_the_whole_answer() {
+fn a_half_closed_client_receives_the_whole_answer() {
     let backend = Backend::scripted("late", 9001, |mut peer| {
         assert_eq!(peer.rest(), b"hello");
         keyed::write(&peer.0, 1, 1_000_000).unwrap();
@@ -43,7 +43,7 @@ fn a_client_that_finished_still_gets_the_whole_answer() {
 }
 
 #[test]
-fn a_backend_that_finished_still_gets_the_whole_request() {
+fn a_half_closed_backend_receives_the_whole_request() {
     let listener = listen(address(9001));
     let lb = Lb::start(&Setup::to(&[target("early", 9001)]));
 
@@ -91,16 +91,16 @@ fn a_backend_that_resets_resets_the_client_after_its_data() {
     assert_eq!(closes(&lb.end(), "backend_reset"), 1);
 }
 
-// The receiver's kernel takes a part of it, and the rest waits in the balancer's kernel, which has its FIN.
+// The receiver's kernel takes a part of it, and the rest waits in the balancer's kernel, followed by its FIN.
 const ANSWER: usize = 600_000;
 
 #[test]
-fn a_client_that_reads_late_gets_the_whole_answer_though_its_time_is_over() {
+fn a_slow_client_receives_the_whole_answer_after_the_timeout() {
     let backend = Backend::scripted("brief", 9001, |peer| keyed::write(&peer.0, 7, ANSWER).unwrap());
     let lb = Lb::start(&Setup::to_with("half_closed_timeout: 500ms", &[backend.target()]));
 
     let mut client = lb.connect();
-    eventually("its time is over", || lb.sockets() == 0);
+    eventually("the timeout has passed", || lb.sockets() == 0);
     let answer = client.rest();
     assert_eq!(answer.len(), ANSWER);
     keyed::check(7, 0, &answer);
@@ -108,7 +108,7 @@ fn a_client_that_reads_late_gets_the_whole_answer_though_its_time_is_over() {
 }
 
 #[test]
-fn a_backend_that_reads_late_gets_the_whole_request_though_its_time_is_over() {
+fn a_slow_backend_receives_the_whole_request_after_the_timeout() {
     let listener = listen(address(9001));
     let lb = Lb::start(&Setup::to_with("half_closed_timeout: 500ms", &[target("late", 9001)]));
 
@@ -117,16 +117,16 @@ fn a_backend_that_reads_late_gets_the_whole_request_though_its_time_is_over() {
     client.finish();
     let mut backend = accept(&listener);
     backend.send(b"begun");
-    eventually("its time is over", || lb.sockets() == 0);
+    eventually("the timeout has passed", || lb.sockets() == 0);
     let request = backend.rest();
     assert_eq!(request.len(), ANSWER);
     keyed::check(8, 0, &request);
     assert_eq!(closes(&lb.end(), "half_closed_timeout"), 1);
 }
 
-/// What the client sends is not wanted, and some of it is not even read: a close would reset the client for that.
+/// The backend does not want what the client sends, and some of it is never read: a close would reset the client.
 #[test]
-fn a_client_that_sent_more_than_was_wanted_gets_the_whole_answer() {
+fn a_client_that_sent_unread_data_receives_the_whole_answer() {
     let listener = listen(address(9001));
     let lb = Lb::start(&Setup::to_with("half_closed_timeout: 3s", &[target("early", 9001)]));
 
@@ -134,8 +134,8 @@ fn a_client_that_sent_more_than_was_wanted_gets_the_whole_answer() {
     let backend = accept(&listener);
     keyed::write(&backend.0, 9, ANSWER).unwrap();
     backend.0.shutdown(std::net::Shutdown::Write).unwrap();
-    // As long as it takes until the balancer's kernel has some that the balancer does not read, and no longer: what comes
-    // only after the end resets the client.
+    // As long as it takes until the balancer's kernel has some data that the balancer does not read, and no longer:
+    // data that arrives after the end resets the client.
     let mut sent = 0;
     let stays_unread = || {
         unread(&client) > 0 && {
@@ -146,14 +146,14 @@ fn a_client_that_sent_more_than_was_wanted_gets_the_whole_answer() {
     while !stays_unread() {
         sent += client.send_now(10, sent, sent + 64 * 1024);
     }
-    eventually("its time is over", || lb.sockets() == 0);
+    eventually("the timeout has passed", || lb.sockets() == 0);
     let answer = client.rest();
     assert_eq!(answer.len(), ANSWER);
     keyed::check(9, 0, &answer);
     assert_eq!(closes(&lb.end(), "half_closed_timeout"), 1);
 }
 
-/// How much the balancer's kernel has of what this client sent, as `/proc/net/tcp` tells it (proc(5)).
+/// How much the balancer's kernel has received from this client, by `/proc/net/tcp` (proc(5)).
 fn unread(client: &Peer) -> u64 {
     let SocketAddr::V4(local) = client.local_address() else { panic!("an IPv4 address") };
     let client = format!("{:08X}:{:04X}", u32::from_le_bytes(local.ip().octets()), local.port());
@@ -166,7 +166,7 @@ fn unread(client: &Peer) -> u64 {
 }
 
 #[test]
-fn a_client_whose_answer_is_complete_gets_all_of_it_when_the_process_ends() {
+fn a_client_receives_a_complete_answer_when_the_process_ends() {
     let backend = Backend::scripted("brief", 9001, |peer| keyed::write(&peer.0, 7, ANSWER).unwrap());
     let setup = Setup::to(&[backend.target()]).runtime("workers: 2, drain_timeout: 500ms");
     let mut lb = Lb::start(&setup);
@@ -182,7 +182,7 @@ fn a_client_whose_answer_is_complete_gets_all_of_it_when_the_process_ends() {
 }
 
 #[test]
-fn a_client_that_finished_and_resets_is_gone_within_a_moment_though_the_backend_is_silent() {
+fn a_reset_of_a_half_closed_client_is_detected_while_the_backend_is_silent() {
     let listener = listen(address(9001));
     let lb = Lb::start(&Setup::to(&[target("silent", 9001)]));
 
@@ -190,12 +190,12 @@ fn a_client_that_finished_and_resets_is_gone_within_a_moment_though_the_backend_
     let mut backend = accept(&listener);
     client.send(b"last").finish();
     assert_eq!(backend.rest(), b"last");
-    is_gone_within_a_moment(&lb, client);
+    is_closed_soon(&lb, client);
     assert_eq!(closes(&lb.end(), "client_reset"), 1);
 }
 
 #[test]
-fn a_backend_that_finished_and_resets_is_gone_within_a_moment_though_the_client_is_silent() {
+fn a_reset_of_a_half_closed_backend_is_detected_while_the_client_is_silent() {
     let listener = listen(address(9001));
     let lb = Lb::start(&Setup::to(&[target("brief", 9001)]));
 
@@ -203,12 +203,12 @@ fn a_backend_that_finished_and_resets_is_gone_within_a_moment_though_the_client_
     let mut backend = accept(&listener);
     backend.send(b"last").finish();
     assert_eq!(client.rest(), b"last");
-    is_gone_within_a_moment(&lb, backend);
+    is_closed_soon(&lb, backend);
     assert_eq!(closes(&lb.end(), "backend_reset"), 1);
 }
 
 #[test]
-fn a_client_that_finished_and_resets_after_a_stream_is_gone_within_a_moment() {
+fn a_reset_of_a_half_closed_client_is_detected_after_a_stream() {
     let listener = listen(address(9001));
     let lb = Lb::start(&Setup::to(&[target("silent", 9001)]));
 
@@ -222,13 +222,13 @@ fn a_client_that_finished_and_resets_after_a_stream_is_gone_within_a_moment() {
         backend.rest()
     });
     assert_eq!(request.len(), 20_000_000);
-    is_gone_within_a_moment(&lb, client);
+    is_closed_soon(&lb, client);
     assert_eq!(closes(&lb.end(), "client_reset"), 1);
 }
 
 #[track_caller]
-fn is_gone_within_a_moment(lb: &Lb, peer: Peer) {
-    // It is at rest until then.
+fn is_closed_soon(lb: &Lb, peer: Peer) {
+    // It is idle until then.
     lb.does_not_spin();
     let left = Instant::now();
     peer.reset();
@@ -237,7 +237,7 @@ fn is_gone_within_a_moment(lb: &Lb, peer: Peer) {
 }
 
 #[test]
-fn two_thousand_clients_that_come_and_leave_at_once_leave_nothing_behind() {
+fn two_thousand_clients_that_disconnect_at_once_leave_nothing_behind() {
     let backend = Backend::named("a", 9001);
     let lb = Lb::start(&Setup::to(&[backend.target()]));
 
@@ -250,7 +250,7 @@ fn two_thousand_clients_that_come_and_leave_at_once_leave_nothing_behind() {
 }
 
 #[test]
-fn closing_and_half_closing_cost_no_kernel_thread() {
+fn closing_and_half_closing_use_no_kernel_thread() {
     let backend = Backend::echo(9001);
     let lb = Lb::start(&Setup::to(&[backend.target()]));
 
@@ -266,10 +266,10 @@ fn closing_and_half_closing_cost_no_kernel_thread() {
     assert_no_kernel_workers(&threads);
 }
 
-// Every poll of io_uring reports a peer's FIN, for as long as the socket lives: who waits to write must not be
-// woken by it again and again, nor have its send handed to a kernel thread.
+// Every poll of io_uring reports a peer's FIN, for the rest of the socket's life: a writer that waits must not be
+// woken by it repeatedly, nor have its send handed to a kernel thread.
 #[test]
-fn a_client_that_finished_and_does_not_read_costs_nothing() {
+fn a_half_closed_client_that_does_not_read_costs_no_cpu() {
     let stream = Backend::source(9001, 6);
     let trickle = Backend::scripted("trickle", 9002, |peer| {
         let mut stream = &peer.0;

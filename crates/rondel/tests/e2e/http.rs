@@ -1,4 +1,4 @@
-//! nginx behind, wrk before: every request is answered, and every backend gets its share of connections.
+//! nginx as backend, wrk as client: every request is answered, and every backend gets its share of connections.
 
 use crate::lb::{Lb, assert_no_kernel_workers};
 use crate::place::eventually;
@@ -39,14 +39,14 @@ fn load(backends: &[Nginx], reuse: Reuse) {
     load.flawless();
     assert_no_kernel_workers(&threads);
 
-    // Strict turns: no backend has two connections more than another. Asking adds one to each.
+    // Strict turns: no backend has two connections more than another. The query itself adds one to each.
     let mut shares = Vec::new();
     eventually("shares are equal", || {
         shares = backends.iter().zip(&before).map(|(nginx, before)| nginx.accepted() - before).collect();
         shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1
     });
     println!("{reuse:?}: {} requests, connections {shares:?}", load.requests);
-    // wrk opens one connection more than it was asked for, to try the address out.
+    // wrk opens one more connection than requested, to test the address.
     let connections: u64 = shares.iter().sum();
     match reuse {
         Reuse::KeepAlive => assert!((60..=70).contains(&connections), "{shares:?}"),

@@ -1,4 +1,4 @@
-//! No byte is lost, doubled, moved or given to another, whatever the sizes and pauses.
+//! No byte is lost, duplicated, moved or sent to the wrong connection, with any sizes and pauses.
 
 use crate::chance::seed;
 use crate::lb::{Lb, assert_no_kernel_workers};
@@ -7,7 +7,7 @@ use crate::setup::Setup;
 use crate::traffic::Traffic;
 
 #[test]
-fn every_byte_arrives_in_its_place_and_nowhere_else() {
+fn every_byte_arrives_at_its_position() {
     let traffic = Traffic::from_seed(seed());
     let backends = [traffic.backend("a", 9001), traffic.backend("b", 9002)];
     let lb = Lb::start(&Setup::to(&backends.each_ref().map(crate::peers::Backend::target)));
@@ -22,11 +22,11 @@ fn every_byte_arrives_in_its_place_and_nowhere_else() {
 }
 
 #[test]
-fn single_bytes_are_neither_held_back_nor_mixed_up() {
+fn single_bytes_are_neither_delayed_nor_mixed_up() {
     let backend = crate::peers::Backend::echo(9001);
     let lb = Lb::start(&Setup::to(&[backend.target()]));
 
-    // Each way and back within what Nagle's algorithm or a delayed acknowledgement alone would take, 40 ms.
+    // A round trip within what Nagle's algorithm or a delayed acknowledgement alone would take, 40 ms.
     let mut client = lb.connect();
     let begun = std::time::Instant::now();
     for byte in crate::keyed::bytes(8, 500) {

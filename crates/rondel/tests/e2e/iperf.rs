@@ -1,4 +1,4 @@
-//! iperf3 behind and before: bulk in each direction, without a kernel thread.
+//! iperf3 as client and backend: bulk transfer in each direction, without a kernel thread.
 
 use std::process::Command;
 
@@ -45,7 +45,7 @@ fn bulk(streams: u32, further: &[&str]) {
     assert_no_kernel_workers(&threads);
 }
 
-/// The sum over all streams that the receiving side counted.
+/// The sum over all streams, counted by the receiving side.
 fn bytes_received(report: &str) -> u64 {
     let sum = report.split_once("\"sum_received\"").unwrap_or_else(|| panic!("no sum in {report}")).1;
     let bytes = sum.split_once("\"bytes\":").unwrap().1;

@@ -33,7 +33,7 @@ fn run_where_io_uring_setup_fails(errno: Errno) -> Said {
     where_io_uring_setup_fails(errno, || run_with(&[], &Setup::to(&[refusing("a", 9001)])))
 }
 
-/// Runs something on a thread, and whatever it starts, for which io_uring fails.
+/// Runs `what`, and every process it starts, on a thread for which io_uring fails.
 pub(crate) fn where_io_uring_setup_fails<R: Send + 'static>(
     errno: Errno,
     what: impl FnOnce() -> R + Send + 'static,
@@ -58,7 +58,7 @@ fn where_refused<R: Send + 'static>(
     let arch = std::env::consts::ARCH.try_into().unwrap();
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).unwrap();
     let filter: BpfProgram = filter.try_into().unwrap();
-    // A filter is for life, and children inherit it: it gets a thread of its own.
+    // A filter is permanent, and children inherit it: it gets a thread of its own.
     let run = move || {
         apply_filter(&filter).unwrap();
         what()

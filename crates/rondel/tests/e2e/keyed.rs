@@ -1,10 +1,11 @@
-//! Streams whose every byte says whose it is and where it stands, so that one lost, doubled, moved or mixed-up byte is seen.
+//! Streams in which every byte depends on its stream and position, so that a lost, duplicated, moved or mixed-up
+//! byte is detected.
 
 use std::io::{ErrorKind, Read, Write};
 
 use crate::chance::{STEP, mix};
 
-/// Writes what the stream `key` holds from `position` on.
+/// Writes the content of the stream `key` from `position` on.
 pub(crate) fn fill(key: u64, position: usize, bytes: &mut [u8]) {
     let (mut at, mut rest) = (position, bytes);
     while !rest.is_empty() {
@@ -24,7 +25,7 @@ pub(crate) fn bytes(key: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Asserts that `received` is what the stream `key` holds from `position` on.
+/// Asserts that `received` is the content of the stream `key` from `position` on.
 #[track_caller]
 pub(crate) fn check(key: u64, position: usize, received: &[u8]) {
     let mut expected = vec![0; received.len()];
@@ -41,7 +42,7 @@ pub(crate) fn check(key: u64, position: usize, received: &[u8]) {
     }
 }
 
-/// Reads the stream `key` from its start to its end, or to `limit` bytes; says how many came, each one right.
+/// Reads the stream `key` from its start to its end, or to `limit` bytes, checks each byte, and returns the count.
 pub(crate) fn read_checked(from: impl Read, key: u64, limit: usize) -> std::io::Result<usize> {
     read_checked_from(from, key, 0, limit)
 }
@@ -70,7 +71,7 @@ pub(crate) fn read_checked_from(
     Ok(read)
 }
 
-/// Writes `length` bytes of the stream `key`, or as many as the other side takes; says how many.
+/// Writes `length` bytes of the stream `key`, or as many as the other side takes, and returns the count.
 pub(crate) fn write(mut to: impl Write, key: u64, length: usize) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut position = 0;

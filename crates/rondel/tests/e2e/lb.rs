@@ -1,6 +1,6 @@
-//! The binary under test: started with a generated configuration, watched, and held to a clean end.
+//! The binary under test: started with a generated configuration, observed, and required to end cleanly.
 //!
-//! Nothing here sleeps to let something happen: the log says when it has.
+//! No test sleeps to let something happen: it waits for the log.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ use crate::place::{Folder, PATIENCE, address, eventually, holds_within};
 use crate::servers::run;
 use crate::setup::PORT;
 
-/// A running `rondel`. Dropping it asks it to end, and fails the test unless it ends well.
+/// A running `rondel`. Dropping it shuts it down, and fails the test unless that succeeds.
 pub(crate) struct Lb {
     child: Child,
     log: Arc<Log>,
@@ -35,7 +35,7 @@ pub(crate) struct Lb {
 /// A line of the log, by its number.
 pub(crate) type Mark = usize;
 
-/// How a command that ends by itself ended, and all that it said.
+/// The exit status and the output of a command.
 pub(crate) struct Said {
     pub(crate) code: i32,
     pub(crate) text: String,
@@ -46,7 +46,7 @@ pub(crate) fn binary() -> PathBuf {
     std::env::var_os("RONDEL_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_rondel").into()).into()
 }
 
-/// Runs `rondel` with these arguments until it ends by itself.
+/// Runs `rondel` with these arguments until it ends.
 #[track_caller]
 pub(crate) fn rondel<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Said {
     Lb::spawn(Command::new(binary()).args(arguments), Folder::new()).said()
@@ -65,7 +65,7 @@ pub(crate) fn rondel_under(wrapper: &[&str], arguments: &[&str]) -> Said {
     Lb::spawn(Command::new(words[0]).args(&words[1..]), Folder::new()).said()
 }
 
-/// Runs `rondel run` with this configuration, for a start that is to fail; the wrapper as in [`Lb::start_under`].
+/// Runs `rondel run` with this configuration, for a start that fails; the wrapper as in [`Lb::start_under`].
 #[track_caller]
 pub(crate) fn run_with(wrapper: &[&str], config: &impl Display) -> Said {
     Lb::run_under(wrapper, config).said()
@@ -78,7 +78,7 @@ impl Lb {
         Self::start_under(&[], config)
     }
 
-    /// The same, run by another command, such as `prlimit --nofile=64`, that becomes it.
+    /// The same, run by another command that becomes it, such as `prlimit --nofile=64`.
     #[track_caller]
     pub(crate) fn start_under(wrapper: &[&str], config: &impl Display) -> Self {
         let lb = Self::run_under(wrapper, config);
@@ -86,7 +86,7 @@ impl Lb {
         lb
     }
 
-    /// The same, not waited for: for one whose log is not to be heard, or that is not to become ready.
+    /// The same without waiting: for a balancer whose log is not read, or that does not become ready.
     #[track_caller]
     pub(crate) fn run_under(wrapper: &[&str], config: &impl Display) -> Self {
         let folder = Folder::new();
@@ -101,7 +101,7 @@ impl Lb {
         Self::spawn(Command::new(words[0]).args(&words[1..]), folder)
     }
 
-    /// `rondel` with these arguments, once it has said `ready`.
+    /// `rondel` with these arguments, once it has logged `ready`.
     #[track_caller]
     pub(crate) fn command(arguments: &[&str], ready: &str) -> Self {
         let lb = Self::spawn(Command::new(binary()).args(arguments), Folder::new());
@@ -126,7 +126,7 @@ impl Lb {
         Self { child, log, readers, folder, status: None }
     }
 
-    /// Where the first listener of most tests is.
+    /// The address of the first listener of most tests.
     #[expect(clippy::unused_self, reason = "an address is the address of a balancer")]
     pub(crate) fn address(&self) -> SocketAddr {
         address(PORT)
@@ -138,7 +138,7 @@ impl Lb {
         Client::connect(self.address())
     }
 
-    /// How a client ends that gets nothing else; a reset may come before the client knows that it is connected.
+    /// The end of a client that gets nothing else; a reset may arrive before the client knows that it is connected.
     #[track_caller]
     pub(crate) fn turn_away(&self) -> End {
         match TcpStream::connect(self.address()) {
@@ -148,19 +148,19 @@ impl Lb {
         }
     }
 
-    /// Replaces the file, asks for a reload and waits until it is done; the log tells of it from the mark on.
+    /// Replaces the file, requests a reload and waits until it is done; its log begins at the mark.
     #[track_caller]
     pub(crate) fn reload(&self, config: &impl Display) -> Mark {
         self.reload_to("reloaded", config)
     }
 
-    /// Replaces the file, asks for a reload and waits until it is refused; the log tells of it from the mark on.
+    /// Replaces the file, requests a reload and waits until it is rejected; its log begins at the mark.
     #[track_caller]
     pub(crate) fn reload_refused(&self, config: &impl Display) -> Mark {
         self.reload_to("reload refused", config)
     }
 
-    /// Asks for a reload of the file as it is, and waits until it is done; the log tells the totals from the mark on.
+    /// Requests a reload of the file as it is, and waits until it is done; the totals are logged from the mark on.
     #[track_caller]
     pub(crate) fn reload_unchanged(&self) -> Mark {
         self.reload_the_file("reloaded: nothing changed")
@@ -182,7 +182,7 @@ impl Lb {
         }
     }
 
-    /// Replaces the configuration file in one step, as an editor does.
+    /// Replaces the configuration file in one step, as editors do.
     pub(crate) fn write_config(&self, config: &impl Display) {
         self.replace_config(|draft| fs::write(draft, config.to_string()).unwrap());
     }
@@ -199,7 +199,7 @@ impl Lb {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Its process is one that we started and have not waited for, so the number is still its own.
+    /// Its process was started here and not waited for, so the number is still its own.
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -210,11 +210,11 @@ impl Lb {
         (0..=usize::MAX).find(is_free).expect("there are not so many")
     }
 
-    /// From now on its descriptors have numbers below `files`; the limit can be raised again as far as it was at first. The
-    /// wrapper as in [`Lb::start_under`]: only its own user may do so.
+    /// Limits its descriptors to numbers below `files`; the limit can be raised again up to the first one. The
+    /// wrapper as in [`Lb::start_under`]: only its own user may do this.
     pub(crate) fn limit_files(&self, wrapper: &[&str], files: usize) {
         let pid = self.child.id().to_string();
-        // With its colon, prlimit(1) leaves the hard limit as it is.
+        // With its colon, prlimit(1) leaves the hard limit unchanged.
         let limit = format!("--nofile={files}:");
         let words = [wrapper, &["prlimit", "--pid", &pid, &limit]].concat();
         run(Command::new(words[0]).args(&words[1..]));
@@ -230,33 +230,33 @@ impl Lb {
         self.log.text(0)
     }
 
-    /// Where the log ends now.
+    /// The current end of the log.
     pub(crate) fn mark(&self) -> Mark {
         self.log.len()
     }
 
-    /// What the log told from the mark on.
+    /// The log from the mark on.
     pub(crate) fn log_from(&self, mark: Mark) -> String {
         self.log.text(mark)
     }
 
-    /// Waits for a line with `word` in it, from the mark on.
+    /// Waits for a line that contains `word`, from the mark on.
     #[track_caller]
     pub(crate) fn wait_for(&self, word: &str, mark: Mark) {
         let found = self.log.wait_for(&[word], mark);
         assert!(found.is_some(), "no line with {word:?} from line {mark} on:\n{}", self.log.text(0));
     }
 
-    // What the kernel says of it.
+    // What the kernel reports about it.
 
-    /// Bytes of memory that are its own: `RssAnon` of proc(5).
+    /// Its private memory in bytes: `RssAnon` of proc(5).
     pub(crate) fn memory(&self) -> usize {
         let status = fs::read_to_string(self.proc("status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
     }
 
-    /// Time that it has run on a CPU, user and system.
+    /// Its CPU time, user and system.
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = fs::read_to_string(self.proc("stat")).unwrap();
         let after_name = stat.rsplit_once(')').unwrap().1;
@@ -266,21 +266,21 @@ impl Lb {
         Duration::from_millis(ticks * 10)
     }
 
-    /// Time that its thread of control has run on a CPU, which is the first one of the process; see `schedstat` in proc(5).
+    /// The CPU time of its control thread, which is the first thread of the process; see `schedstat` in proc(5).
     pub(crate) fn cpu_time_of_control(&self) -> Duration {
         let task = self.proc("task").join(self.child.id().to_string());
         let stat = fs::read_to_string(task.join("schedstat")).unwrap();
         Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
     }
 
-    /// CPU time that it takes over `span` while nothing is asked of it.
+    /// The CPU time that it uses over `span` while it has nothing to do.
     pub(crate) fn cpu_time_over(&self, span: Duration) -> Duration {
         let before = self.cpu_time();
         thread::sleep(span);
         self.cpu_time().saturating_sub(before)
     }
 
-    /// Asserts that it waits, and does not ask the kernel again and again.
+    /// Asserts that it waits, and does not call the kernel in a loop.
     #[track_caller]
     pub(crate) fn does_not_spin(&self) {
         let busy = self.cpu_time_over(Duration::from_secs(1));
@@ -292,7 +292,7 @@ impl Lb {
         thread_names(&self.proc("task"))
     }
 
-    /// The id of its thread of this name.
+    /// The ID of its thread of this name.
     #[track_caller]
     pub(crate) fn thread(&self, name: &str) -> u32 {
         let tasks = fs::read_dir(self.proc("task")).unwrap().map(|task| task.unwrap().path());
@@ -301,7 +301,7 @@ impl Lb {
         task.file_name().unwrap().to_str().unwrap().parse().unwrap()
     }
 
-    /// The names of all threads that it had at any time while `what` ran.
+    /// The names of all threads that it had while `what` ran.
     pub(crate) fn threads_during<R>(&self, what: impl FnOnce() -> R) -> (R, BTreeSet<String>) {
         let tasks = self.proc("task");
         let over = AtomicBool::new(false);
@@ -320,7 +320,7 @@ impl Lb {
         })
     }
 
-    /// How many descriptors it has open, by what they are: `socket`, `pipe`, `anon_inode`, or a file.
+    /// Its open descriptors by kind: `socket`, `pipe`, `anon_inode`, or a file.
     pub(crate) fn descriptors(&self) -> BTreeMap<String, usize> {
         let mut kinds = BTreeMap::new();
         let Ok(files) = fs::read_dir(self.proc("fd")) else { return kinds };
@@ -332,7 +332,7 @@ impl Lb {
         kinds
     }
 
-    /// Its sockets that are not listening: connections, and what is left of them.
+    /// Its sockets except for listening ones: connections, and their remains.
     pub(crate) fn sockets(&self) -> usize {
         let mut others = HashSet::new();
         for table in ["net/tcp", "net/tcp6"] {
@@ -364,7 +364,7 @@ impl Lb {
 
     // The end.
 
-    /// Waits until it has ended; its exit code.
+    /// Waits until it has ended, and returns its exit code.
     #[track_caller]
     pub(crate) fn ended(&mut self) -> i32 {
         let mut status = None;
@@ -385,8 +385,8 @@ impl Lb {
         Said { code, text: self.log_text() }
     }
 
-    /// Asks it to end with nothing left to wait for, and holds it to what it owes at the end of every test: no socket
-    /// left behind, no kernel worker thread, no panic, exit code 0. Returns the log, with the totals in it.
+    /// Shuts it down without open connections, and checks what holds at the end of every test: no socket left, no
+    /// kernel worker thread, no panic, exit code 0. Returns the log, including the totals.
     #[track_caller]
     pub(crate) fn end(mut self) -> String {
         self.end_well();
@@ -402,7 +402,7 @@ impl Lb {
         assert_eq!(code, 0, "the log:\n{}", self.log_text());
     }
 
-    /// Ends it at once and by force, for a test that holds connections it does not care about any more.
+    /// Kills it, for a test that holds connections it no longer needs.
     pub(crate) fn kill(mut self) {
         self.end_by_force();
     }
@@ -424,7 +424,7 @@ impl Drop for Lb {
         if self.status.is_none() {
             let ended = panic::catch_unwind(AssertUnwindSafe(|| self.end_well()));
             if let Err(why) = ended {
-                // Or it would stay when the test is long gone.
+                // Otherwise it would outlive the test.
                 self.end_by_force();
                 panic::resume_unwind(why);
             }
@@ -434,7 +434,7 @@ impl Drop for Lb {
     }
 }
 
-/// Asserts that the kernel never took an operation to a thread of its own.
+/// Asserts that the kernel never handed an operation to a thread of its own.
 #[track_caller]
 pub(crate) fn assert_no_kernel_workers(threads: &BTreeSet<String>) {
     assert!(!threads.iter().any(|name| name.starts_with("iou-wrk")), "kernel workers: {threads:?}");
@@ -446,7 +446,7 @@ pub(crate) fn closes(log: &str, reason: &str) -> u64 {
     total(log, "listener=web", &format!("closed_{reason}"))
 }
 
-/// How many connections of the listener `web` ended, by reason; those that never occurred are left out.
+/// How many connections of the listener `web` ended, by reason; reasons that never occurred are missing.
 #[track_caller]
 pub(crate) fn all_closes(log: &str) -> BTreeMap<String, u64> {
     let closed =
@@ -454,14 +454,14 @@ pub(crate) fn all_closes(log: &str) -> BTreeMap<String, u64> {
     totals(log, "listener=web").filter_map(closed).collect()
 }
 
-/// What the totals logged last say of `key` in the line of `whose`, such as `listener=web`. A reason that never
-/// occurred is left out there.
+/// The value of `key` in the last logged totals, in the line of `whose`, such as `listener=web`. A reason that
+/// never occurred is missing there.
 #[track_caller]
 pub(crate) fn total(log: &str, whose: &str, key: &str) -> u64 {
     totals(log, whose).find(|(name, _)| *name == key).map_or(0, |(_, value)| value.parse().unwrap())
 }
 
-/// The pairs of the line of `whose` in the totals logged last.
+/// The pairs of the line of `whose` in the last logged totals.
 #[track_caller]
 fn totals<'a>(log: &'a str, whose: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let is_of = |line: &&str| line.contains(" totals ") && line.split(' ').any(|word| word == whose);
@@ -477,10 +477,10 @@ fn thread_names(tasks: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// `TCP_LISTEN` as `/proc/net/tcp` writes it.
+/// `TCP_LISTEN` as in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
-/// The lines that a process wrote, and a bell that rings at each.
+/// The lines that a process wrote, and a condition variable that signals each.
 #[derive(Default)]
 struct Log {
     written: Mutex<Written>,
@@ -490,7 +490,7 @@ struct Log {
 #[derive(Default)]
 struct Written {
     lines: Vec<String>,
-    /// Of its two streams, standard output and standard error.
+    /// The number of its open streams, standard output and standard error.
     streams_ended: usize,
 }
 
@@ -515,7 +515,8 @@ impl Log {
         self.written.lock().unwrap().lines[mark..].join("\n")
     }
 
-    /// The first line from the mark on with one of these words in it; none when the process or patience ended.
+    /// The first line from the mark on that contains one of these words; none if the process ended or patience ran
+    /// out.
     fn wait_for(&self, words: &[&str], mark: Mark) -> Option<String> {
         let deadline = Instant::now() + PATIENCE;
         let mut written = self.written.lock().unwrap();

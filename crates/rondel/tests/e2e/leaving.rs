@@ -1,4 +1,4 @@
-//! What becomes of connections whose backend is drained with a deadline, or that a reload removes with their backend or listener.
+//! Connections whose backend is drained with a deadline, or that a reload removes with their backend or listener.
 
 use std::net::TcpStream;
 
@@ -9,7 +9,7 @@ use crate::place::{address, eventually};
 use crate::setup::Setup;
 
 #[test]
-fn connections_of_a_removed_backend_go_within_their_time() {
+fn connections_of_a_removed_backend_end_within_the_timeout() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let setup = |backends: &[_]| admin.of(Setup::to_with("on_remove_timeout: 2s", backends));
@@ -33,13 +33,13 @@ fn connections_of_a_removed_backend_go_within_their_time() {
             _ => client.echoes(b"as before"),
         }
     }
-    eventually("nothing is listed any more", || !admin.done("status").contains("removed backend"));
+    eventually("nothing is listed", || !admin.done("status").contains("removed backend"));
     drop(sessions);
     assert_eq!(closes(&lb.end(), "removed"), 4);
 }
 
 #[test]
-fn a_pool_may_say_that_what_is_removed_keeps_its_connections_or_loses_them_at_once() {
+fn on_remove_can_keep_connections_or_close_them_at_once() {
     for (on_remove, end) in [("keep", None), ("close", Some(End::Reset))] {
         let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
         let settings = format!("on_remove: {on_remove}");
@@ -58,7 +58,7 @@ fn a_pool_may_say_that_what_is_removed_keeps_its_connections_or_loses_them_at_on
 }
 
 #[test]
-fn a_removed_listener_takes_its_connections_with_it() {
+fn a_removed_listener_closes_its_connections() {
     let a = Backend::named("a", 9001);
     let setup = Setup::to_with("on_remove: close", &[a.target()]);
     let lb = Lb::start(&setup.clone().listen("second", address(8081), "web", ""));
@@ -68,7 +68,7 @@ fn a_removed_listener_takes_its_connections_with_it() {
     lb.reload(&setup);
     assert_eq!(goes.end(), End::Reset);
     stays.echoes(b"as before");
-    eventually("nobody listens", || TcpStream::connect(address(8081)).is_err());
+    eventually("the port is closed", || TcpStream::connect(address(8081)).is_err());
     drop(stays);
     assert_eq!(total(&lb.end(), "listener=second", "closed_removed"), 1);
 }
@@ -85,11 +85,11 @@ fn a_backend_that_returns_keeps_its_connections() {
     assert!(admin.done("status").contains("removed backend a"));
     lb.reload(&both);
     assert!(!admin.done("status").contains("removed backend a"));
-    // Its numbers go on: two that it has kept, among all that it ever had.
+    // Its counters continue: two kept connections, among all that it ever had.
     let line = |backends: &str| backends.lines().find(|line| line.starts_with("web/a ")).unwrap().to_owned();
     let words = line(&admin.done("backends"));
     assert_eq!(words.split_whitespace().nth(7), Some("2"), "{words}");
-    // A drain of as long, that begins now, is over after it would have been.
+    // A drain of the same length that begins now ends after it would have.
     admin.done("drain web/b --timeout 2s --wait 20");
     for (name, client) in &mut sessions {
         match name.as_str() {
@@ -103,7 +103,7 @@ fn a_backend_that_returns_keeps_its_connections() {
 }
 
 #[test]
-fn a_drain_with_a_deadline_shows_how_far_it_is_and_is_taken_back() {
+fn a_drain_with_a_deadline_shows_its_progress_and_can_be_undone() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let setup = admin.of(Setup::to(&[a.target(), b.target()]));
@@ -133,7 +133,7 @@ fn a_drain_with_a_deadline_shows_how_far_it_is_and_is_taken_back() {
     assert_eq!(closes(&lb.end(), "backend_drained"), 2);
 }
 
-/// So many clients, and who serves each.
+/// This many clients, and the backend of each.
 fn sessions(lb: &Lb, number: usize) -> Vec<(String, Client)> {
     let session = |_| {
         let mut client = lb.connect();

@@ -1,4 +1,4 @@
-//! When descriptors run out: it neither spins nor gives up.
+//! When descriptors run out, the process neither spins nor ends.
 
 use std::net::TcpStream;
 
@@ -8,14 +8,14 @@ use crate::place::{PATIENCE, eventually};
 use crate::setup::Setup;
 
 #[test]
-fn clients_beyond_what_descriptors_allow_wait_in_the_queue() {
+fn clients_beyond_the_descriptor_limit_wait_in_the_accept_queue() {
     let backend = Backend::named("a", 9001);
     let setup =
         Setup::to(&[backend.target()]).runtime("workers: 2, max_connections: 1000, drain_timeout: 5s");
     let lb = Lb::start_under(&["prlimit", "--nofile=128:128"], &setup);
     lb.wait_for("max_connections", 0);
 
-    // Far more than 128 descriptors can carry; each that is served leaves, so that the next is.
+    // Far more than 128 descriptors can carry. Each served client leaves, so that the next one is served.
     let mut waiting: Vec<Client> = (0..300).map(|_| lb.connect()).collect();
     lb.does_not_spin();
     eventually("each is served in its turn", || {
@@ -32,7 +32,7 @@ fn clients_beyond_what_descriptors_allow_wait_in_the_queue() {
 }
 
 #[test]
-fn descriptors_that_are_taken_away_turn_clients_away_until_they_are_back() {
+fn a_lowered_descriptor_limit_rejects_clients_until_it_is_raised() {
     let backend = Backend::named("a", 9001);
     let lb = Lb::start_under(&["prlimit", "--nofile=1024:1024"], &Setup::to(&[backend.target()]));
     let mut before: Vec<Client> = (0..10).map(|_| lb.connect()).collect();
@@ -40,7 +40,7 @@ fn descriptors_that_are_taken_away_turn_clients_away_until_they_are_back() {
         assert_eq!(client.line(), "a");
     }
 
-    // From now on there are fewer than it was told at the start.
+    // The limit is now lower than at the start.
     lb.limit_files(&[], 60);
     let flood: Vec<TcpStream> =
         (0..200).filter_map(|_| TcpStream::connect_timeout(&lb.address(), PATIENCE).ok()).collect();
@@ -61,11 +61,11 @@ fn descriptors_that_are_taken_away_turn_clients_away_until_they_are_back() {
     drop(before);
     let log = lb.end();
     let refused = |reason: &str| total(&log, "listener=web", &format!("closed_{reason}"));
-    assert!(refused("no_descriptor") > 0, "no client was turned away:\n{log}");
+    assert!(refused("no_descriptor") > 0, "no client was rejected:\n{log}");
 }
 
 #[test]
-fn too_few_descriptors_for_one_connection_are_refused_at_the_start() {
+fn too_few_descriptors_for_one_connection_are_rejected_at_start() {
     let backend = Backend::named("a", 9001);
     let said = run_with(&["prlimit", "--nofile=20:20"], &Setup::to(&[backend.target()]));
     assert_eq!(said.code, 1, "{}", said.text);
@@ -73,7 +73,7 @@ fn too_few_descriptors_for_one_connection_are_refused_at_the_start() {
 }
 
 #[test]
-fn a_limit_of_memory_is_kept_to_or_refused_at_the_start() {
+fn a_memory_limit_is_respected_or_rejected_at_start() {
     let backend = Backend::named("a", 9001);
     let setup = Setup::to(&[backend.target()]);
     for limit in ["--data=24000000", "--data=32000000"] {

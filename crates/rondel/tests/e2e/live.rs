@@ -1,4 +1,4 @@
-//! Connections, one by one: which there are, and an end to some.
+//! Individual connections: listing them, and closing them.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use crate::place::{address, eventually};
 use crate::setup::Setup;
 
 #[test]
-fn each_connection_is_listed_with_what_it_did() {
+fn each_connection_is_listed_with_its_bytes() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
@@ -41,16 +41,16 @@ fn each_connection_is_listed_with_what_it_did() {
     assert!(admin.done("connections --limit 1").contains("and 2 more"));
     let json = admin.done("connections --json");
     assert!(json.contains(r#""bytes_to_backend":12,"bytes_to_client":14,"state":"relaying""#), "{json}");
-    // Who the clients are is not told to everybody.
+    // Client addresses are not public.
     assert_eq!(curl("/connections", &["--data", "{}"]).0, "403");
 
     drop(clients);
-    eventually("nobody is listed", || lines("connections") == 0);
+    eventually("nothing is listed", || lines("connections") == 0);
     drop(lb);
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_refused_with_those_that_do() {
+fn an_unknown_name_is_rejected_with_the_known_ones() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let _lb = Lb::start(&admin.of(Setup::to(&[a.target(), b.target()])));
@@ -80,7 +80,7 @@ fn a_name_that_does_not_exist_is_refused_with_those_that_do() {
 }
 
 #[test]
-fn that_nothing_is_there_is_said_and_is_no_failure() {
+fn an_empty_result_is_reported_and_is_no_failure() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let _lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
@@ -92,19 +92,19 @@ fn that_nothing_is_there_is_said_and_is_no_failure() {
             "there is no connection of listener web to backend web/a now",
         ),
         ("connections --client 192.0.2.1", "there is no connection of client 192.0.2.1 now"),
-        ("connections --ended", "no connection that ended is remembered: `access_log` is off"),
+        ("connections --ended", "no ended connection is recorded: `access_log` is off"),
     ] {
         let answer = admin.done(line);
         assert!(answer.lines().any(|line| line == said), "rondel {line}: {answer}");
     }
     for line in ["connections --json --pool web", "connections --json --ended"] {
-        // Nothing beside it.
+        // Nothing else is printed.
         serde_json::from_str::<serde_json::Value>(&admin.done(line)).unwrap();
     }
 }
 
 #[test]
-fn it_is_said_who_has_finished_and_who_has_no_backend_yet() {
+fn half_closed_and_waiting_connections_are_marked() {
     let (mute, full) = (Backend::mute(9001), Backend::named("full", 9002));
     let admin = Admin::new();
     let setup = Setup::to(&[mute.target()]).listen("second", address(8081), "full", "");
@@ -129,7 +129,7 @@ fn it_is_said_who_has_finished_and_who_has_no_backend_yet() {
 }
 
 #[test]
-fn a_connection_is_closed_by_its_id_and_no_other() {
+fn only_the_connection_with_the_id_is_closed() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
@@ -145,7 +145,7 @@ fn a_connection_is_closed_by_its_id_and_no_other() {
     assert!(admin.done(&format!("close {id}")).contains("1 connection was closed"));
     assert_eq!(clients[0].end(), End::Reset);
     clients[1].echoes(b"as before");
-    // The next tenant of the slot is another connection.
+    // The next connection in the slot is another one.
     let mut next = lb.connect();
     next.line();
     eventually("it has ended", || admin.rondel(&format!("close {id}")).text.contains("it has ended"));
@@ -158,14 +158,14 @@ fn a_connection_is_closed_by_its_id_and_no_other() {
 }
 
 #[test]
-fn all_of_a_backend_or_of_a_client_are_closed_at_once() {
+fn all_connections_of_a_backend_or_a_client_can_be_closed() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let setup = |backends: &[_]| admin.of(Setup::to_with("on_remove: keep", backends));
     let lb = Lb::start(&setup(&[a.target(), b.target()]));
     let mut clients: Vec<_> = (0..6).map(|_| lb.connect()).collect();
     let names: Vec<String> = clients.iter_mut().map(|client| client.line()).collect();
-    // It is found though the file has it no more.
+    // It is found although the file has it no more.
     lb.reload(&setup(&[b.target()]));
     assert!(admin.done("close --backend web/a").contains("3 connections were closed"));
     for (name, client) in names.iter().zip(&mut clients) {
@@ -180,7 +180,7 @@ fn all_of_a_backend_or_of_a_client_are_closed_at_once() {
 }
 
 #[test]
-fn whom_a_client_would_get_is_whom_it_gets() {
+fn route_names_the_backend_that_a_client_gets() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let admin = Admin::new();
     let maglev =
@@ -190,7 +190,7 @@ fn whom_a_client_would_get_is_whom_it_gets() {
         let told = admin.done(&format!("route {client} {listener}"));
         told.lines().next().unwrap().rsplit(": ").next().unwrap().to_owned()
     };
-    // To ask takes no turn.
+    // A query does not advance the rotation.
     for _ in 0..4 {
         let any = address(0).ip();
         let foreseen = told(any, "web");

@@ -1,13 +1,10 @@
-//! What the `rondel` binary promises, from the outside: each test one promise, told as a story.
+//! The promises of the `rondel` binary, from outside: one for each test.
 //!
-//! Every test process has a loopback address of its own (see `place`), so tests run side by side on the same ports.
-//! `RONDEL_BIN` names another binary to hold to the same promises; `RONDEL_LONG=1` asks for the long lane; `RONDEL_SEED`
-//! repeats what a random test printed.
+//! Every test process has its own loopback address (see `place`), so tests run in parallel on the same ports.
+//! `RONDEL_BIN` names another binary to test; `RONDEL_LONG=1` selects the long lane; `RONDEL_SEED` repeats a random
+//! test with the seed that it printed.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests measure what is promised in seconds, and look again after a pause"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests measure promises in seconds, and poll with pauses")]
 
 // The harness.
 mod browser;

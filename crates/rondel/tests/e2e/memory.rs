@@ -1,4 +1,4 @@
-//! What a connection costs: little when idle, and bounded when its reader is slow.
+//! The memory of a connection: little when idle, and bounded when its reader is slow.
 
 use std::io::Read;
 use std::thread;
@@ -11,13 +11,13 @@ use crate::place::{address, holds_within, long_lane};
 use crate::setup::{Setup, target};
 
 #[test]
-fn a_client_that_reads_nothing_costs_nothing_and_loses_nothing() {
+fn a_client_that_does_not_read_costs_little_and_loses_nothing() {
     let backend = Backend::source(9001, 9);
     let lb = Lb::start(&Setup::to(&[backend.target()]));
     let before = lb.memory();
 
     let client = lb.connect();
-    // What this is about: time passes, and the backend would send without end.
+    // The subject of the test: time passes, and the backend would send without end.
     thread::sleep(Duration::from_secs(if long_lane() { 10 } else { 3 }));
     let grown = lb.memory().saturating_sub(before);
     assert!(grown < 4 * MIB, "{grown} bytes");
@@ -28,7 +28,7 @@ fn a_client_that_reads_nothing_costs_nothing_and_loses_nothing() {
 }
 
 #[test]
-fn two_hundred_slow_readers_are_bounded_and_hold_up_nobody() {
+fn two_hundred_slow_readers_are_bounded_and_delay_no_other_client() {
     let backends = [Backend::source(9001, 10), Backend::echo(9002)];
     let [source, echo] = backends.each_ref().map(Backend::target);
     let lb =
@@ -36,7 +36,7 @@ fn two_hundred_slow_readers_are_bounded_and_hold_up_nobody() {
     let before = lb.memory();
 
     let slow: Vec<Peer> = (0..200).map(|_| lb.connect()).collect();
-    // All are stuck once nothing more arrives at any of them.
+    // All are blocked once nothing more arrives at any of them.
     thread::sleep(Duration::from_secs(3));
     let mut client = Peer::connect(address(8081));
     for _ in 0..1_000 {
@@ -53,7 +53,7 @@ fn two_hundred_slow_readers_are_bounded_and_hold_up_nobody() {
 }
 
 #[test]
-fn memory_of_slow_readers_of_the_status_is_given_back() {
+fn memory_of_slow_readers_of_the_status_is_freed() {
     let backends: Vec<_> = (0..6_000).map(|number| target(&format!("b{number}"), 10_000 + number)).collect();
     let lb = Lb::start(&Setup::to(&backends).admin(&format!("socket: off, http: \"{}\"", address(9907))));
     let ask = || {
@@ -61,11 +61,11 @@ fn memory_of_slow_readers_of_the_status_is_given_back() {
         reader.send(b"GET /status.json HTTP/1.0\r\n\r\n");
         reader
     };
-    // One that reads: what a status needs once is there.
+    // One that reads: memory that a status needs once is allocated now.
     assert!(ask().rest().len() > MIB);
     let before = lb.memory();
 
-    // Each takes the first of it, so that all of it was made, and no more. The oldest have to make room for the others.
+    // Each reads the first part, so that all of it was computed. The oldest ones have to make room for the others.
     let slow: Vec<Peer> = (0..100)
         .map(|_| {
             let mut reader = ask();
@@ -80,8 +80,8 @@ fn memory_of_slow_readers_of_the_status_is_given_back() {
 }
 
 #[test]
-fn a_reader_that_comes_back_gets_the_rest_and_the_end() {
-    // See reliability: the sender finishes while its reader is away.
+fn a_reader_that_pauses_gets_the_rest_and_the_end() {
+    // See reliability: the sender finishes while its reader pauses.
     let backend = Backend::scripted("flush", 9001, |peer| {
         let _ = peer.0.set_write_timeout(None);
         keyed::write(&peer.0, 11, 50_000_000).unwrap();
@@ -122,7 +122,7 @@ fn five_thousand_idle_connections_cost_less_than_a_kibibyte_each() {
     }
 }
 
-/// Each says something that only the other end of its own connection may hear.
+/// Each sends something that only the other end of its own connection may receive.
 #[track_caller]
 fn meet(client: &mut Peer, backend: &mut Peer, number: usize) {
     client.send(&number.to_le_bytes());

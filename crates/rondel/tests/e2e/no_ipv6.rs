@@ -1,4 +1,5 @@
-//! A host without IPv6: a port alone is every IPv4 address, and an IPv6 address that is written out is refused with a cure.
+//! A host without IPv6: a port alone means every IPv4 address, and an explicit IPv6 address is rejected with a
+//! cure.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -9,7 +10,7 @@ use crate::peers::{Backend, Client};
 use crate::place::{Folder, address};
 use crate::setup::Setup;
 
-/// A port of every IPv4 address that nothing has.
+/// A free port of every IPv4 address.
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port()
 }
@@ -35,7 +36,7 @@ fn a_port_alone_serves_ipv4_on_a_host_without_ipv6() {
     let mut client = Client::connect(at(port));
     assert_eq!(client.line(), "a");
 
-    // What is the same stays: nothing is bound again, and no setting asks for a restart.
+    // What is equal stays: nothing is bound again, and no setting needs a restart.
     assert_eq!(admin.done("reload"), "nothing changed");
     client.echoes(b"through a reload");
     let folder = Folder::new();
@@ -55,16 +56,16 @@ fn an_ipv6_address_that_is_written_out_exits_with_4_and_the_cure_on_a_host_witho
     let written_out = setup.to_string().replace(&address(8080).to_string(), "[::]:18080");
     let said = where_there_is_no_ipv6(move || run_with(&[], &written_out));
     assert_eq!(said.code, 4, "{}", said.text);
-    assert!(said.text.contains("write `:18080` for every address that the host has"), "{}", said.text);
+    assert!(said.text.contains("use `:18080` for every address of the host"), "{}", said.text);
 
     let http = setup.admin("socket: off, http: \"[::1]:18081\"").to_string();
     let said = where_there_is_no_ipv6(move || run_with(&[], &http));
     assert_eq!(said.code, 4, "{}", said.text);
-    assert!(said.text.contains("or write an IPv4 address"), "{}", said.text);
+    assert!(said.text.contains("or use an IPv4 address"), "{}", said.text);
 }
 
 #[test]
-fn doctor_says_what_a_host_without_ipv6_means() {
+fn doctor_reports_a_host_without_ipv6() {
     let backend = Backend::named("a", 9001);
     let port = free_port();
     let folder = Folder::new();
@@ -87,7 +88,7 @@ fn doctor_says_what_a_host_without_ipv6_means() {
 }
 
 #[test]
-fn tcp_takes_a_port_alone_on_a_host_without_ipv6() {
+fn tcp_accepts_a_port_alone_on_a_host_without_ipv6() {
     let backend = Backend::named("a", 9001);
     let port = free_port();
     let to = backend.target().address.to_string();

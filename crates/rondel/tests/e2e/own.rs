@@ -1,4 +1,4 @@
-//! Backends that are the process itself, and places that it would have twice.
+//! Backends that are the process itself, and addresses that two parts of it would use.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::place::{Folder, address};
 use crate::setup::{Setup, target_at};
 
 #[test]
-fn a_backend_that_is_the_own_listener_is_refused_by_check_run_reload_and_plan() {
+fn a_backend_that_is_the_own_listener_is_rejected_by_check_run_reload_and_plan() {
     let backend = Backend::named("a", 9001);
     let admin = Admin::new();
     let good = admin.of(Setup::to(&[backend.target()]));
@@ -36,16 +36,16 @@ fn a_backend_that_is_the_own_listener_is_refused_by_check_run_reload_and_plan() 
 }
 
 #[test]
-fn tcp_to_itself_is_refused() {
+fn tcp_to_itself_is_rejected() {
     let at = address(8080).to_string();
     let said = rondel(["tcp", "--listen", &at, "--to", &at]);
     assert_eq!(said.code, 3, "{}", said.text);
     assert!(said.text.contains("this process's own listener"), "{}", said.text);
 }
 
-/// The file does not say which addresses the host holds: start, reload, plan and doctor look.
+/// The file does not show which addresses the host has: start, reload, plan and doctor check.
 #[test]
-fn a_backend_at_an_address_of_this_host_that_a_wildcard_listener_takes_is_refused_on_this_host() {
+fn a_backend_that_a_wildcard_listener_covers_is_rejected_on_its_host() {
     Namespace::within(|namespace| {
         let held: SocketAddr = "192.0.2.1:8080".parse().unwrap();
         let wildcard: SocketAddr = "0.0.0.0:8080".parse().unwrap();

@@ -1,4 +1,4 @@
-//! Both ends of a connection, scripted: backends that answer as a test says, and clients that may misbehave.
+//! Both ends of a connection, scripted: backends with behaviour chosen by the test, and clients that may misbehave.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use crate::keyed;
 use crate::place::{PATIENCE, SILENCE};
 use crate::setup::{Target, target};
 
-/// A backend whose connections each run a script on a thread of their own.
+/// A backend that runs a script for each connection, on a separate thread.
 pub(crate) struct Backend {
     target: Target,
     listener: Arc<TcpListener>,
@@ -49,7 +49,7 @@ impl Backend {
         Self { target, listener, accepted, acceptor: Some(acceptor) }
     }
 
-    /// Says its name in a line and goes on as an echo.
+    /// Sends its name in a line and continues as an echo.
     pub(crate) fn named(name: &str, port: u16) -> Self {
         Self::named_at(target(name, port))
     }
@@ -58,12 +58,12 @@ impl Backend {
     pub(crate) fn named_at(target: Target) -> Self {
         let greeting = format!("{}\n", target.name);
         Self::at(target, move |mut peer| {
-            // A client that has left already is none of the backend's business.
+            // A client that has already left is ignored.
             let _ = peer.0.write_all(greeting.as_bytes()).and_then(|()| peer.echo());
         })
     }
 
-    /// Says back what it hears.
+    /// Sends back what it receives.
     pub(crate) fn echo(port: u16) -> Self {
         Self::scripted("echo", port, |mut peer| drop(peer.echo()))
     }
@@ -73,7 +73,7 @@ impl Backend {
         Self::scripted("source", port, move |peer| drop(keyed::write(&peer.0, key, usize::MAX)))
     }
 
-    /// Hears all and says nothing, not even that it has finished.
+    /// Reads everything and sends nothing, not even a FIN.
     pub(crate) fn mute(port: u16) -> Self {
         Self::scripted("mute", port, |peer| {
             let _ = io::copy(&mut &peer.0, &mut io::sink());
@@ -85,7 +85,7 @@ impl Backend {
         self.target.clone()
     }
 
-    /// How many connections it has accepted.
+    /// The number of accepted connections.
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
     }
@@ -100,12 +100,12 @@ impl Drop for Backend {
     }
 }
 
-/// A listening socket with a long queue.
+/// A listening socket with a long accept queue.
 pub(crate) fn listen(address: SocketAddr) -> TcpListener {
     listen_with_backlog(address, 4096)
 }
 
-/// A listening socket with a queue of this length.
+/// A listening socket with an accept queue of this length.
 pub(crate) fn listen_with_backlog(address: SocketAddr, backlog: i32) -> TcpListener {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
@@ -121,12 +121,12 @@ pub(crate) fn accept(listener: &TcpListener) -> Peer {
     Peer::over(listener.accept().expect("a connection comes").0)
 }
 
-/// An address that nobody listens at: connecting to it is refused.
+/// A port without a listener: connections to it are refused.
 pub(crate) fn refusing(name: &str, port: u16) -> Target {
     target(name, port)
 }
 
-/// A backend that does not answer: its queue is full, and the kernel drops what comes.
+/// A backend that does not answer: its accept queue is full, and the kernel drops further SYNs.
 pub(crate) struct Unanswering {
     target: Target,
     _listener: TcpListener,
@@ -138,7 +138,7 @@ impl Unanswering {
         let target = target(name, port);
         let listener = listen_with_backlog(target.address, 0);
         let mut queued = Vec::new();
-        // The first that gets no answer proves that the queue is full.
+        // The first without an answer proves that the queue is full.
         while let Ok(stream) = TcpStream::connect_timeout(&target.address, SILENCE) {
             queued.push(stream);
         }
@@ -153,7 +153,7 @@ impl Unanswering {
 /// A client of the balancer.
 pub(crate) type Client = Peer;
 
-/// One end of a connection, in blocking calls that give up when patience ends.
+/// One end of a connection, with blocking calls that fail when patience runs out.
 pub(crate) struct Peer(pub(crate) TcpStream);
 
 /// How the other side ended its direction.
@@ -179,7 +179,7 @@ impl Peer {
         Self(stream)
     }
 
-    /// Its own end's address.
+    /// The address of its own end.
     pub(crate) fn local_address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
     }
@@ -190,8 +190,8 @@ impl Peer {
         self
     }
 
-    /// Sends the stream `key` until nothing more fits on the way to a peer that does not read, or `limit` bytes are sent;
-    /// says how many.
+    /// Sends the stream `key` until no more fits on the way to a peer that does not read, or `limit` bytes are
+    /// sent; returns the count.
     #[track_caller]
     pub(crate) fn stuff(&self, key: u64, limit: usize) -> usize {
         let mut sent = 0;
@@ -201,7 +201,7 @@ impl Peer {
         sent
     }
 
-    /// Sends of the stream `key` the bytes from one position to another, as far as its socket takes them now; says how many.
+    /// Sends the stream `key` from one position to another, as far as its socket accepts it now; returns the count.
     #[track_caller]
     pub(crate) fn send_now(&self, key: u64, from: usize, to: usize) -> usize {
         let mut bytes = vec![0; to - from];
@@ -213,8 +213,8 @@ impl Peer {
         }
     }
 
-    /// Reads of the stream `key` the bytes from one position to another, as far as they have come, and asserts that they are
-    /// right; says how many.
+    /// Reads the stream `key` from one position to another, as far as it has arrived, checks it, and returns the
+    /// count.
     #[track_caller]
     pub(crate) fn receive_now(&self, key: u64, from: usize, to: usize) -> usize {
         let mut bytes = vec![0; to - from];
@@ -229,13 +229,13 @@ impl Peer {
         }
     }
 
-    /// Ends its own direction; the other one goes on.
+    /// Ends its own direction; the other one continues.
     pub(crate) fn finish(&mut self) -> &mut Self {
         self.0.shutdown(Shutdown::Write).unwrap();
         self
     }
 
-    /// Leaves with a RST.
+    /// Closes with a RST.
     pub(crate) fn reset(self) {
         SockRef::from(&self.0).set_linger(Some(Duration::ZERO)).unwrap();
     }
@@ -265,7 +265,7 @@ impl Peer {
         }
     }
 
-    /// All that still comes, up to a FIN.
+    /// Everything that still arrives, up to a FIN.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -273,7 +273,7 @@ impl Peer {
         bytes
     }
 
-    /// How the other side ends, when nothing comes before that.
+    /// How the other side ends, if nothing arrives before that.
     #[track_caller]
     pub(crate) fn end(&mut self) -> End {
         match self.0.read(&mut [0]) {
@@ -284,9 +284,9 @@ impl Peer {
         }
     }
 
-    /// Waits until the connection is over in both directions, without reading or saying anything.
+    /// Waits until the connection is over in both directions, without reading or sending.
     pub(crate) fn wait_cut(&self) -> bool {
-        // Asked for no event, poll(2) still reports an error and the end of both directions.
+        // Without requested events, poll(2) still reports an error and the end of both directions.
         self.polled(PollFlags::empty(), PATIENCE)
     }
 
@@ -295,14 +295,14 @@ impl Peer {
         poll(&mut [PollFd::new(&self.0, events)], Some(&timeout)).unwrap() == 1
     }
 
-    /// Whether nothing comes for a while: neither a byte nor an end.
+    /// Whether nothing arrives for a while: neither a byte nor an end.
     pub(crate) fn silent(&self) -> bool {
         !self.polled(PollFlags::IN, SILENCE)
     }
 
-    /// Whether a byte or an end is there to be read.
+    /// Whether a byte or an end can be read.
     pub(crate) fn heard(&self) -> bool {
-        // Not peek(2), which would take the news of a reset away from whoever reads next.
+        // Not peek(2), which would consume a reset before the next read.
         self.polled(PollFlags::IN, Duration::ZERO)
     }
 
@@ -313,7 +313,7 @@ impl Peer {
         assert_eq!(self.receive(bytes.len()), bytes);
     }
 
-    /// Says back what it hears until it hears no more, then finishes.
+    /// Sends back what it receives up to the end, then finishes.
     pub(crate) fn echo(&mut self) -> io::Result<()> {
         self.0.set_read_timeout(None)?;
         io::copy(&mut &self.0, &mut &self.0)?;

@@ -1,4 +1,4 @@
-//! Where and how long a test happens: its loopback address, its folder, its patience.
+//! The environment of a test: its loopback address, its folder, its patience.
 
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
@@ -9,40 +9,40 @@ use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 
-/// How long anything that is promised soon may take on a busy machine before the test gives up.
+/// How long anything that is promised soon may take on a busy machine before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a test listens for what must not come.
+/// How long a test waits for something that must not happen.
 pub(crate) const SILENCE: Duration = Duration::from_millis(300);
 
-/// `port` at the loopback address that belongs to this process alone: 127.64.0.0/10 has room for every process id.
+/// `port` at the loopback address of this process alone: 127.64.0.0/10 has room for every process ID.
 pub(crate) fn address(port: u16) -> SocketAddr {
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     SocketAddr::from(([127, 64 | high, middle, low], port))
 }
 
-/// A port of `::1` that nobody has; there is only one `::1`, so ports there are asked for, not fixed.
+/// A free port of `::1`; there is only one `::1`, so its ports are assigned, not fixed.
 pub(crate) fn free_v6() -> SocketAddr {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-/// Whether the long lane was asked for.
+/// Whether the long lane is selected.
 pub(crate) fn long_lane() -> bool {
     std::env::var("RONDEL_LONG").is_ok_and(|long| long == "1")
 }
 
-/// Asserts that this user may do what the test does.
+/// Asserts that this user has the privileges of the test.
 pub(crate) fn assert_root(what: &str) {
     assert!(geteuid().is_root(), "this test {what}: run it as root");
 }
 
-/// Waits until `holds` does, looking often; `what` names it when it never comes.
+/// Waits until `holds` returns true, and polls often; `what` names it if it never does.
 #[track_caller]
 pub(crate) fn eventually(what: &str, holds: impl FnMut() -> bool) {
     assert!(holds_within(PATIENCE, holds), "{what}: not within {PATIENCE:?}");
 }
 
-/// Whether `holds` comes true before `patience` is over.
+/// Whether `holds` returns true before `patience` is over.
 pub(crate) fn holds_within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + patience;
     loop {
@@ -56,7 +56,7 @@ pub(crate) fn holds_within(patience: Duration, mut holds: impl FnMut() -> bool) 
     }
 }
 
-/// A folder that goes away with its owner, and stays for a look when the test fails.
+/// A folder that is removed with its owner, and kept for inspection if the test fails.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -81,7 +81,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("left for a look: {}", self.0.display());
+            eprintln!("kept for inspection: {}", self.0.display());
         } else {
             let _ = fs::remove_dir_all(&self.0);
         }

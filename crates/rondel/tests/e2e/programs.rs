@@ -1,4 +1,4 @@
-//! The programs that people put behind and before a balancer, without a role: nginx, iperf3, wrk, curl.
+//! Programs that are common in front of and behind a balancer, without roles: nginx, iperf3, wrk, curl.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::place::{Folder, PATIENCE, address};
 use crate::servers::{Program, run};
 use crate::setup::{Target, target};
 
-/// One nginx with one address, whose pages are files of its folder and which takes files with PUT.
+/// An nginx with one address, whose pages are files of its folder; it accepts files with PUT.
 pub(crate) struct Nginx {
     program: Program,
     target: Target,
@@ -54,7 +54,7 @@ impl Nginx {
         self.program.signal(signal);
     }
 
-    /// Kills it, and waits until nobody listens any more.
+    /// Kills it, and waits until its port is closed.
     pub(crate) fn kill(&mut self) {
         self.program.end(Signal::KILL);
     }
@@ -63,12 +63,12 @@ impl Nginx {
         self.program.start_again();
     }
 
-    /// Where it keeps the page `/files/<name>`.
+    /// The file of the page `/files/<name>`.
     pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
         self.program.folder().file("files").join(name)
     }
 
-    /// How many connections it has accepted, besides those that asked this.
+    /// The number of accepted connections, without those of the query.
     pub(crate) fn accepted(&self) -> u64 {
         let status = get(status_of(self.target.address.port()));
         let mut numbers = status.lines().nth(2).unwrap().split_whitespace();
@@ -76,18 +76,18 @@ impl Nginx {
     }
 }
 
-/// Where an nginx at `port` says how it does.
+/// The status address of an nginx at `port`.
 fn status_of(port: u16) -> SocketAddr {
     address(port + 1000)
 }
 
-/// The page `/` of who is at `address`.
+/// The page `/` of the server at `address`.
 #[track_caller]
 pub(crate) fn get(address: SocketAddr) -> String {
     try_get(address).unwrap_or_else(|error| panic!("the page of {address}: {error}"))
 }
 
-/// The same of who may not answer.
+/// The same for a server that may not answer.
 pub(crate) fn try_get(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -100,7 +100,7 @@ pub(crate) fn try_get(address: SocketAddr) -> io::Result<String> {
     }
 }
 
-/// The listening side of iperf3.
+/// The server side of iperf3.
 pub(crate) struct Iperf {
     _program: Program,
     target: Target,
@@ -119,7 +119,7 @@ impl Iperf {
     }
 }
 
-/// What wrk saw.
+/// The results of wrk.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) requests: u64,
@@ -127,7 +127,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Asserts that every request got its answer.
+    /// Asserts that every request was answered.
     #[track_caller]
     pub(crate) fn flawless(&self) -> &Self {
         assert!(!self.report.contains("Socket errors"), "{}", self.report);
@@ -170,7 +170,7 @@ pub(crate) fn wrk(to: SocketAddr, connections: u32, seconds: u32, reuse: Reuse) 
     Load { requests, report }
 }
 
-/// A shell command line, its parts joined by pipes, that ends well.
+/// A shell pipeline that succeeds.
 #[track_caller]
 pub(crate) fn shell(line: impl AsRef<OsStr>) -> String {
     run(Command::new("bash").args(["-o", "pipefail", "-e", "-c"]).arg(line))

@@ -1,4 +1,4 @@
-//! Prometheus with the rules of `configs/prometheus`, reading a balancer that runs; and the dashboard for Grafana.
+//! Prometheus with the rules of `configs/prometheus`, scraping a running balancer; and the dashboard for Grafana.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::programs::Nginx;
 use crate::servers::{Program, run};
 use crate::setup::Setup;
 
-/// A Prometheus that reads the balancer five times a second, and for which every alert fires at once.
+/// A Prometheus that scrapes the balancer five times a second, and in which every alert fires at once.
 struct Prometheus {
     _program: Program,
 }
@@ -41,7 +41,7 @@ impl Prometheus {
         Self { _program: Program::start(folder, command, address(9090)) }
     }
 
-    /// The names of the alerts that fire, with what they are about.
+    /// The names of the firing alerts, with their subjects.
     fn firing() -> BTreeSet<String> {
         let query = "http://{}/api/v1/query?query=ALERTS%7Balertstate%3D%22firing%22%7D";
         let url = query.replace("{}", &address(9090).to_string());
@@ -57,7 +57,7 @@ impl Prometheus {
 }
 
 #[test]
-fn alerts_follow_what_happens() {
+fn alerts_follow_the_state() {
     let (mut a, b) = (Nginx::start("a", 9001), Nginx::start("b", 9002));
     let setup = Setup::to_with(
         "probe: { tcp: {}, interval: 200ms, fast_interval: 100ms }",
@@ -79,40 +79,39 @@ fn alerts_follow_what_happens() {
     eventually("it is over", || !Prometheus::firing().contains("RondelBackendDown a"));
 
     lb.reload_refused(&Setup::to_with("balance: randomly", &[a.target()]));
-    eventually("the refusal is told", || Prometheus::firing().contains("RondelReloadRefused"));
+    eventually("the rejected reload fires", || Prometheus::firing().contains("RondelReloadRefused"));
     lb.reload(&setup);
-    eventually("that is over", || !Prometheus::firing().contains("RondelReloadRefused"));
+    eventually("it is resolved", || !Prometheus::firing().contains("RondelReloadRefused"));
 
     let mut lb = lb;
     lb.signal(Signal::TERM);
     assert_eq!(lb.ended(), 0);
-    eventually("the end is told", || Prometheus::firing().contains("RondelDown"));
+    eventually("the end fires", || Prometheus::firing().contains("RondelDown"));
 }
 
 #[test]
-fn rules_do_what_they_are_to() {
+fn rules_pass_their_tests() {
     let rules = config("prometheus/rules.yaml");
     run(Command::new("promtool").args(["check", "rules"]).arg(&rules));
     run(Command::new("promtool").args(["test", "rules"]).arg(config("prometheus/rules_test.yaml")));
-    // Each is told of to whoever is woken by it.
-    let operating = fs::read_to_string(config("../docs/operating.md")).unwrap();
+    let operations = fs::read_to_string(config("../docs/operations.md")).unwrap();
     let text = fs::read_to_string(&rules).unwrap();
     let alerts: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert!(alerts.len() > 10, "{alerts:?}");
     for alert in alerts {
-        assert!(operating.contains(&format!("| `{alert}` |")), "{alert} is not in docs/operating.md");
+        assert!(operations.contains(&format!("| `{alert}` |")), "{alert} is not in docs/operations.md");
     }
 }
 
-/// What the rules and the dashboard ask for is there, asked of a balancer that runs.
+/// The rules and the dashboard use only metrics that a running balancer has.
 #[test]
-fn rules_and_dashboard_ask_for_metrics_that_there_are() {
+fn rules_and_dashboard_use_existing_metrics() {
     let backend = Nginx::start("a", 9001);
     let setup = Setup::to_with("probe: { tcp: {} }", &[backend.target()]);
     let _lb = Lb::start(&setup.admin(&format!("socket: off, http: \"{}\"", address(9907))));
     let metrics =
         run(Command::new("curl").args(["--silent", "--fail", &format!("http://{}/metrics", address(9907))]));
-    // Of those without a sample at the moment, the type is there.
+    // Metrics without a sample at the moment have at least a type.
     let type_of = |line: &str| {
         let mut words = line.strip_prefix("# TYPE ")?.split(' ');
         let (name, kind) = (words.next()?, words.next()?);
@@ -136,9 +135,9 @@ fn rules_and_dashboard_ask_for_metrics_that_there_are() {
     }
 }
 
-/// Each expression of the dashboard is one that Prometheus understands, and its panels stand beside each other.
+/// Prometheus parses each expression of the dashboard, and its panels do not overlap.
 #[test]
-fn the_dashboard_is_right() {
+fn the_dashboard_is_valid() {
     let folder = Folder::new();
     let text = fs::read_to_string(config("grafana/rondel.json")).unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -150,7 +149,7 @@ fn the_dashboard_is_right() {
         for place in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
             assert!(
                 place.0 < 24 && places.insert(place),
-                "{} stands on another at {place:?}",
+                "{} overlaps another panel at {place:?}",
                 panel["title"]
             );
         }

@@ -1,4 +1,4 @@
-//! The file of the configuration: what is no regular file is refused, and nothing waits for it.
+//! The configuration file: only regular files are read, and nothing blocks on it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use crate::place::Folder;
 use crate::setup::Setup;
 
 #[test]
-fn a_fifo_in_place_of_the_file_refuses_the_reload_and_stops_nothing() {
+fn a_fifo_in_place_of_the_file_rejects_the_reload_and_blocks_nothing() {
     let backend = Backend::named("a", 9001);
     let admin = Admin::new();
     let mut lb = Lb::start(&admin.of(Setup::to(&[backend.target()])));
@@ -27,7 +27,7 @@ fn a_fifo_in_place_of_the_file_refuses_the_reload_and_stops_nothing() {
     lb.wait_for("reload refused", mark);
     assert!(admin.done("status").contains("serving"));
     assert_eq!(lb.connect().line(), "a");
-    // The end that was asked for comes.
+    // The requested shutdown completes.
     lb.signal(Signal::TERM);
     assert_eq!(lb.ended(), 0);
 }
@@ -45,7 +45,7 @@ fn a_symbolic_link_to_the_file_is_followed() {
 }
 
 #[test]
-fn run_refuses_a_fifo_and_check_reads_one() {
+fn run_rejects_a_fifo_and_check_reads_one() {
     let backend = Backend::named("a", 9001);
     let setup = Setup::to(&[backend.target()]);
     let folder = Folder::new();
@@ -72,7 +72,7 @@ fn a_reload_that_changes_nothing_logs_one_line() {
     let lb = Lb::start(&Setup::to(&[backend.target()]));
     let mark = lb.reload_unchanged();
     let log = lb.log_from(mark);
-    // Totals are for those who debug.
+    // Totals are logged at the debug level.
     let lines: Vec<&str> = log.lines().filter(|line| !line.contains("DEBUG")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].ends_with("reloaded: nothing changed"), "{log}");

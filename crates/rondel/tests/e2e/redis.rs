@@ -1,4 +1,4 @@
-//! redis behind: many small requests in flight, and one big value.
+//! redis as backend: many small requests in flight, and one big value.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -20,7 +20,7 @@ fn sixteen_requests_at_a_time() {
 }
 
 #[test]
-fn a_value_of_ten_megabytes_comes_back_as_it_went() {
+fn a_value_of_ten_megabytes_comes_back_unchanged() {
     let _redis = Redis::start(9001, &[]);
     let lb = Lb::start(&Setup::to(&[target("redis", 9001)]));
     let folder = Folder::new();
@@ -30,7 +30,7 @@ fn a_value_of_ten_megabytes_comes_back_as_it_went() {
     let client = || client("redis-cli", &lb);
     let set = run(client().args(["-x", "SET", "big"]).stdin(File::open(folder.file("value")).unwrap()));
     assert_eq!(set, "OK\n");
-    // Raw output ends with a line's end of its own.
+    // Raw output ends with an extra line end.
     let mut got = run_for_bytes(client().args(["--raw", "GET", "big"])).stdout;
     assert_eq!(got.pop(), Some(b'\n'));
     assert_eq!(got.len(), value.len());

@@ -1,4 +1,4 @@
-//! Reloads: what changes, what does not, and what is refused as a whole.
+//! Reloads: what changes, what does not, and what is rejected as a whole.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn a_new_listener_is_bound() {
 }
 
 #[test]
-fn a_removed_listener_stops_accepting_and_its_connections_live_on() {
+fn a_removed_listener_stops_accepting_and_its_connections_continue() {
     let backend = Backend::named("a", 9001);
     let setup = Setup::to(&[backend.target()]);
     let lb = Lb::start(&setup.clone().listen("second", address(8081), "web", ""));
@@ -55,7 +55,7 @@ fn a_connection_keeps_its_backend_when_the_pool_changes() {
 }
 
 #[test]
-fn a_listener_goes_to_another_pool() {
+fn a_listener_can_change_its_pool() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let setup = Setup::to(&[a.target()]).pool("other", "", &[b.target()]);
     let lb = Lb::start(&setup);
@@ -66,7 +66,7 @@ fn a_listener_goes_to_another_pool() {
 }
 
 #[test]
-fn one_address_that_cannot_be_bound_refuses_the_whole_reload() {
+fn one_address_that_cannot_be_bound_rejects_the_whole_reload() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let lb = Lb::start(&Setup::to(&[a.target()]));
     let _held = listen(address(8082));
@@ -122,7 +122,7 @@ fn a_broken_file_changes_nothing_and_is_named_by_its_line() {
 }
 
 #[test]
-fn what_needs_a_restart_is_refused_by_its_name() {
+fn settings_that_need_a_restart_are_rejected_by_name() {
     let backend = Backend::named("a", 9001);
     let setup = Setup::to(&[backend.target()]);
     let lb = Lb::start(&setup);
@@ -133,7 +133,7 @@ fn what_needs_a_restart_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_lower_limit_cuts_nobody() {
+fn a_lower_limit_closes_no_connection() {
     let backend = Backend::named("a", 9001);
     let lb = Lb::start(&Setup::to(&[backend.target()]));
 
@@ -147,13 +147,13 @@ fn a_lower_limit_cuts_nobody() {
         client.echoes(b"as before");
     }
     let mut waiting = lb.connect();
-    assert!(waiting.silent(), "served over the new limit, or turned away");
+    assert!(waiting.silent(), "served over the new limit, or rejected");
     drop(clients);
     assert_eq!(waiting.line(), "a");
     drop(waiting);
 }
 
-/// Whether nobody listens at `port`.
+/// Whether the port is closed.
 fn refused(port: u16) -> bool {
     TcpStream::connect(address(port))
         .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)

@@ -1,4 +1,4 @@
-//! A configuration as a test says it, and the YAML that the binary reads.
+//! A configuration as tests write it, and its YAML for the binary.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
@@ -8,18 +8,18 @@ use crate::place::address;
 /// The port of the first listener in most tests.
 pub(crate) const PORT: u16 = 8080;
 
-/// What the generated file says. Settings that a test has no opinion on keep the binary's defaults.
+/// The content of the generated file. Other settings have the defaults of the binary.
 #[derive(Clone, Default)]
 pub(crate) struct Setup {
     runtime: String,
-    /// Settings of the admin interface; off where a test says nothing, as there is one usual socket on a host.
+    /// Settings of the admin interface; off by default, because there is only one default socket on a host.
     admin: Option<String>,
     access_log: Option<String>,
     listeners: Vec<String>,
     pools: Vec<String>,
 }
 
-/// A backend as a pool names it.
+/// A backend of a pool.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) name: String,
@@ -29,7 +29,7 @@ pub(crate) struct Target {
     settings: String,
 }
 
-/// `name`, listening at `port` of this process's address, with weight 1.
+/// `name`, at `port` of this process's address, with weight 1.
 pub(crate) fn target(name: &str, port: u16) -> Target {
     target_at(name, address(port))
 }
@@ -68,7 +68,7 @@ impl Setup {
         Self::to_with("", backends)
     }
 
-    /// The same, with other settings of the pool: `"idle_timeout: 1s, attempts: 2"`.
+    /// The same, with further settings of the pool: `"idle_timeout: 1s, attempts: 2"`.
     pub(crate) fn to_with<'a>(settings: &str, backends: impl IntoIterator<Item = &'a Target>) -> Self {
         Self::empty().listen("web", address(PORT), "web", "").pool("web", settings, backends)
     }
@@ -91,19 +91,19 @@ impl Setup {
         self
     }
 
-    /// One more listener, with further settings: `"max_connections: 2"`.
+    /// Adds a listener, with further settings: `"max_connections: 2"`.
     pub(crate) fn listen(mut self, name: &str, address: SocketAddr, pool: &str, settings: &str) -> Self {
         self.listeners.push(format!("{{ name: {name}, address: \"{address}\", pool: {pool}, {settings} }}"));
         self
     }
 
-    /// Without its listeners, so that a test can say its own.
+    /// Without its listeners, for a test that adds its own.
     pub(crate) fn without_listeners(mut self) -> Self {
         self.listeners.clear();
         self
     }
 
-    /// One more pool.
+    /// Adds a pool.
     pub(crate) fn pool<'a>(
         mut self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Signals, and terminals that close: what ends by them, what goes on, and what a terminal is like then.
+//! Signals, and terminals that close: what ends, what continues, and the state of the terminal afterwards.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use crate::setup::Setup;
 use crate::terminal::{Terminal, wait_for_the_end_of};
 
 #[test]
-fn signals_for_the_access_log_end_no_command_beside_it() {
+fn signals_for_the_access_log_do_not_end_commands() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
@@ -30,13 +30,13 @@ fn signals_for_the_access_log_end_no_command_beside_it() {
     drop(client);
     assert_eq!(waiting.ended(), 0);
     assert!(waiting.log_text().contains("no connection is left"), "{}", waiting.log_text());
-    // As it is for the balancer itself.
+    // The same holds for the balancer.
     lb.signal(Signal::USR2);
     assert_eq!(admin.done("health").trim(), "ready");
 }
 
 #[test]
-fn top_leaves_the_terminal_as_it_was_when_a_signal_ends_it() {
+fn top_restores_the_terminal_when_a_signal_ends_it() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let _lb = Lb::start(&admin.of(Setup::to(&[a.target()])));
@@ -49,7 +49,7 @@ fn top_leaves_the_terminal_as_it_was_when_a_signal_ends_it() {
         terminal.signal(Signal::USR2);
         terminal.signal(signal);
         let seen = terminal.until_the_end();
-        // The screen of before, a cursor, lines and an echo.
+        // The previous screen, a cursor, lines and an echo.
         for expected in ["\u{1b}[?1049l", "\u{1b}[?25h", "code=0", " icanon ", " echo "] {
             assert!(seen.contains(expected), "{signal:?}: {expected:?} is not in\n{seen}");
         }
@@ -78,7 +78,7 @@ fn a_demo_ends_with_its_terminal() {
     TcpStream::connect(backend).unwrap();
     wait_for_the_end_of(terminal.close());
     for left in [address(8080), address(9907), backend] {
-        // The last of its threads has the sockets.
+        // Its last thread has the sockets.
         eventually("nothing listens there", || TcpStream::connect(left).is_err());
     }
 }
@@ -109,7 +109,7 @@ fn a_demo_ends_when_nothing_reads_what_it_prints() {
 }
 
 #[test]
-fn a_balancer_reloads_and_goes_on_when_its_terminal_closes() {
+fn a_balancer_reloads_and_continues_when_its_terminal_closes() {
     let a = Backend::named("a", 9001);
     let admin = Admin::new();
     let folder = Folder::new();
@@ -125,7 +125,7 @@ fn a_balancer_reloads_and_goes_on_when_its_terminal_closes() {
 }
 
 #[test]
-fn a_balancer_without_a_file_goes_on_after_a_hangup() {
+fn a_balancer_without_a_file_continues_after_a_hangup() {
     let a = Backend::named("a", 9001);
     let [listen, to] = [8080, 9001].map(|port| address(port).to_string());
     let lb = Lb::command(&["tcp", "--listen", &listen, "--to", &to], " ready");

@@ -1,5 +1,5 @@
-//! The address that a pool connects from, when this host does not hold it: said once, with what happens to clients, and when it is
-//! back.
+//! The source address of a pool that this host does not have: logged once, with the effect on clients, and again
+//! when it returns.
 
 use crate::access_log::AccessLog;
 use crate::attack::namespace::Namespace;
@@ -9,7 +9,7 @@ use crate::place::{Folder, eventually};
 use crate::setup::Setup;
 
 #[test]
-fn a_source_that_the_host_does_not_hold_is_said_once_and_when_it_is_back() {
+fn a_missing_source_is_logged_once_and_when_it_returns() {
     Namespace::within(|namespace| {
         let backend = Backend::named("a", 9001);
         let setup = Setup::to_with("source: 192.0.2.7, eject: off", &[backend.target()]);
@@ -28,7 +28,7 @@ fn a_source_that_the_host_does_not_hold_is_said_once_and_when_it_is_back() {
         namespace.add_address("192.0.2.7/32");
         lb.wait_for("this host holds 192.0.2.7 again", mark);
         assert_eq!(lb.connect().line(), "a");
-        // Its connection has ended, by the address that it had.
+        // Its connection has ended, because its address was removed.
         eventually("it is logged", || log.lines().len() == 4);
         let mark = lb.mark();
         namespace.remove_address("192.0.2.7/32");

@@ -13,7 +13,7 @@ use crate::setup::{PORT, Setup};
 use crate::traffic::Traffic;
 
 #[test]
-fn two_hundred_reloads_are_not_noticed() {
+fn no_connection_notices_two_hundred_reloads() {
     let traffic = Traffic::from_seed(seed());
     let streams = traffic.backend("streams", 9004);
     let backends = [Nginx::start("a", 9001), Nginx::start("b", 9002), Nginx::start("c", 9003)];
@@ -34,7 +34,7 @@ fn two_hundred_reloads_are_not_noticed() {
             .map(|reuse| scope.spawn(move || wrk(address(PORT), 20, 6, reuse)));
         scope.spawn(|| traffic.run(address(8081), 0..20));
 
-        // The pace is what this is about.
+        // The pace is the subject of the test.
         let begun = Instant::now();
         for number in 1..=200_u32 {
             let due = begun + Duration::from_millis(20) * number;
@@ -51,7 +51,7 @@ fn two_hundred_reloads_are_not_noticed() {
         }
     });
 
-    // A broken file at the end: what was good last still serves.
+    // A broken file at the end: the last valid one still serves.
     lb.reload(&good[1]);
     lb.reload_refused(&broken);
     wrk(lb.address(), 10, 1, Reuse::ConnectionPerRequest).flawless();

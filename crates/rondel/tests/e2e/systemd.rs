@@ -1,4 +1,4 @@
-//! What systemd is told and passes on, and the units in `configs/systemd`.
+//! Notifications to systemd, sockets from it, and the units in `configs/systemd`.
 
 mod booted;
 
@@ -20,7 +20,7 @@ use crate::programs::{Nginx, Reuse, wrk};
 use crate::servers::run;
 use crate::setup::Setup;
 
-/// The end of systemd: it takes what is told.
+/// The systemd end of the notification socket.
 struct Manager {
     folder: Folder,
     socket: UnixDatagram,
@@ -34,13 +34,13 @@ impl Manager {
         Self { folder, socket }
     }
 
-    /// What a balancer is run by, so that it tells this one; with further variables: `"WATCHDOG_USEC=1000000"`.
+    /// The wrapper of a balancer that notifies this one; with further variables: `"WATCHDOG_USEC=1000000"`.
     fn start(&self, more: &[&str], setup: &Setup) -> Lb {
         let socket = format!("NOTIFY_SOCKET={}", self.folder.file("notify").display());
         Lb::start_under(&[&["env", &socket], more].concat(), setup)
     }
 
-    /// The fields of the next message, by their names.
+    /// The fields of the next message, by name.
     #[track_caller]
     fn next(&self) -> BTreeMap<String, String> {
         let mut message = [0; 4096];
@@ -51,10 +51,10 @@ impl Manager {
         message.lines().map(|line| field(line).unwrap_or_else(|| panic!("no field: {message:?}"))).collect()
     }
 
-    /// The next message with this field; those before it are passed over.
+    /// The next message with this field; those before it are skipped.
     #[track_caller]
     fn next_with(&self, name: &str) -> BTreeMap<String, String> {
-        // A message every two seconds at least, so this ends.
+        // There is a message every two seconds at least, so this ends.
         loop {
             let message = self.next();
             if message.contains_key(name) {
@@ -63,7 +63,7 @@ impl Manager {
         }
     }
 
-    /// Waits for a line with these words in it.
+    /// Waits for a line that contains these words.
     #[track_caller]
     fn status_with(&self, words: &str) {
         while !self.next_with("STATUS")["STATUS"].contains(words) {}
@@ -71,7 +71,7 @@ impl Manager {
 }
 
 #[test]
-fn it_hears_of_the_start_of_reloads_and_of_the_drain() {
+fn systemd_is_notified_of_the_start_of_reloads_and_of_the_drain() {
     let backend = Backend::named("a", 9001);
     let manager = Manager::new();
     let setup =
@@ -105,7 +105,7 @@ fn it_hears_of_the_start_of_reloads_and_of_the_drain() {
     lb.signal(Signal::TERM);
     let stopping = manager.next_with("STOPPING");
     assert!(stopping["STATUS"].starts_with("draining: 1 connection left, for "), "{stopping:?}");
-    // More time is asked for, again and again.
+    // The timeout is extended repeatedly.
     for _ in 0..2 {
         assert_eq!(manager.next_with("EXTEND_TIMEOUT_USEC")["EXTEND_TIMEOUT_USEC"], "10000000");
     }
@@ -114,21 +114,22 @@ fn it_hears_of_the_start_of_reloads_and_of_the_drain() {
 }
 
 #[test]
-fn the_watchdog_starves_while_a_worker_stands_still() {
+fn the_watchdog_expires_while_a_worker_is_stopped() {
     let backend = Backend::named("a", 9001);
     let manager = Manager::new();
     let lb = manager.start(&["WATCHDOG_USEC=1000000"], &Setup::to(&[backend.target()]));
-    // Workers with nothing to do live.
+    // Idle workers are alive.
     for _ in 0..3 {
         manager.next_with("WATCHDOG");
     }
     let still = Stopped::thread(&lb, "rondel-1");
     lb.wait_for("worker 1 has not turned for 500ms", 0);
-    // What was told before is read now. On a busy host a worker is late now and then, so that even that line may have come early.
+    // Messages sent before are read now. On a busy host a worker is late now and then, so even that line may be
+    // older.
     manager.socket.set_read_timeout(Some(3 * SILENCE)).unwrap();
     let heard = (0..20).take_while(|_| manager.socket.recv(&mut [0; 4096]).is_ok()).count();
-    assert!(heard < 20, "the watchdog is fed, or told a line that did not change");
-    // It stays so, and is said once.
+    assert!(heard < 20, "the watchdog was notified, or got an unchanged line");
+    // The state is kept, and logged once.
     let mark = lb.mark();
     assert!(manager.socket.recv(&mut [0; 4096]).is_err());
     assert!(!lb.log_from(mark).contains("has not turned"), "{}", lb.log_text());
@@ -137,7 +138,7 @@ fn the_watchdog_starves_while_a_worker_stands_still() {
     manager.next_with("WATCHDOG");
 }
 
-/// A thread that does not run, because each of its waits takes as long as a debugger likes.
+/// A thread that does not run, because each of its waits takes long under a debugger.
 struct Stopped(Child);
 
 impl Stopped {
@@ -155,7 +156,7 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        // With it the delay ends.
+        // The delay ends with it.
         kill_process(Pid::from_child(&self.0), Signal::KILL).unwrap();
         self.0.wait().unwrap();
     }
@@ -168,9 +169,9 @@ fn passed(port: u16) -> TcpListener {
     socket
 }
 
-/// Has a balancer get these sockets, as systemd passes them: from descriptor 3 on.
+/// Passes these sockets to a balancer as systemd does: from descriptor 3 on.
 fn activated(sockets: &[&TcpListener]) -> Vec<String> {
-    // Far up first, as one of them may stand in the way of another.
+    // First to high numbers, as one of them may occupy the number of another.
     let up =
         sockets.iter().zip(50..).map(|(socket, up)| format!("exec {up}<&{0} {0}<&-; ", socket.as_raw_fd()));
     let down = sockets.iter().zip(50..).zip(3..).map(|((_, up), to)| format!("exec {to}<&{up} {up}<&-; "));
@@ -180,7 +181,7 @@ fn activated(sockets: &[&TcpListener]) -> Vec<String> {
 }
 
 #[test]
-fn who_connects_while_it_restarts_waits_for_the_next() {
+fn clients_that_connect_during_a_restart_wait_for_the_next_process() {
     let backend = Backend::named("a", 9001);
     let (socket, other) = (passed(8080), passed(8099));
     let wrapper = activated(&[&socket, &other]);
@@ -205,7 +206,7 @@ fn who_connects_while_it_restarts_waits_for_the_next() {
     let mut waiting = Client::connect(address(8080));
     let next = Lb::start_under(&wrapper, &setup);
     assert_eq!(waiting.line(), "a");
-    // A reload without the listener leaves the socket to systemd, and one with a listener there again finds it.
+    // A reload without the listener leaves the socket to systemd, and one that adds the listener uses it again.
     drop(waiting);
     let mark = next.mark();
     next.reload(&setup.clone().without_listeners().listen("own", address(8081), "web", ""));
@@ -222,7 +223,7 @@ fn who_connects_while_it_restarts_waits_for_the_next() {
 }
 
 #[test]
-fn more_sockets_than_workers_are_refused() {
+fn more_sockets_than_workers_are_rejected() {
     let backend = Backend::named("a", 9001);
     let socket = passed(8080);
     let copy = socket.try_clone().unwrap();
@@ -247,7 +248,7 @@ fn systemd_starts_it_when_the_first_client_comes() {
 }
 
 #[test]
-fn the_units_are_right_and_leave_little_to_an_intruder() {
+fn the_units_are_valid_and_confined() {
     let folder = Folder::new();
     for name in ["rondel.service", "rondel.socket"] {
         let unit = fs::read_to_string(unit(name)).unwrap();
@@ -256,14 +257,14 @@ fn the_units_are_right_and_leave_little_to_an_intruder() {
     }
     let (service, socket) = (folder.file("rondel.service"), folder.file("rondel.socket"));
     let said = run(Command::new("systemd-analyze").args(["verify", "--man=no"]).args([&service, &socket]));
-    assert_eq!(said, "", "a warning is a fault");
+    assert_eq!(said, "", "a warning fails the test");
     // It fails above the threshold, which is in tenths: 1.8 of 10 when this was written.
     run(Command::new("systemd-analyze").args(["security", "--offline=yes", "--threshold=20"]).arg(&service));
 }
 
-/// Every call that it makes while it starts, serves, reloads and ends is among those that the unit allows.
+/// The unit allows every system call that the process makes to start, serve, reload and end.
 #[test]
-fn the_unit_allows_all_that_it_does() {
+fn the_unit_allows_every_system_call_in_use() {
     let allowed = allowed();
     let backend = Nginx::start("a", 9001);
     let folder = Folder::new();
@@ -303,7 +304,7 @@ fn the_unit_allows_all_that_it_does() {
     assert!(forbidden.is_empty(), "{forbidden:?}");
 }
 
-/// The calls that `SystemCallFilter=` of the unit lets through.
+/// The calls that `SystemCallFilter=` of the unit allows.
 fn allowed() -> BTreeSet<String> {
     let unit = fs::read_to_string(unit("rondel.service")).unwrap();
     let filters: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")).collect();
@@ -311,7 +312,7 @@ fn allowed() -> BTreeSet<String> {
     &of_set("@system-service") - &of_set("@privileged")
 }
 
-/// The calls of a set of systemd's, and of the sets in it.
+/// The calls of a systemd set, including nested sets.
 fn of_set(name: &str) -> BTreeSet<String> {
     let text = run(Command::new("systemd-analyze").args(["syscall-filter", name]));
     let words = text

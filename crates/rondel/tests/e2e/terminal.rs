@@ -1,4 +1,4 @@
-//! A terminal that a test sits before: script(1) has its other end.
+//! A terminal for a test: script(1) has its other end.
 
 use std::fs;
 use std::io::Read as _;
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::place::{Folder, eventually};
 
-/// A terminal with one program on it, which leads its session. Dropping it closes it.
+/// A terminal with one program, which leads its session. Dropping it closes it.
 pub(crate) struct Terminal {
     script: Child,
     screen: ChildStdout,
@@ -18,11 +18,12 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Runs a program, with its arguments, on a terminal, and then a line of shell.
+    /// Runs a program with its arguments on a terminal, followed by a line of shell.
     pub(crate) fn run(program: &Path, arguments: &[&str], then: &str) -> Self {
         let folder = Folder::new();
         let pid = folder.file("pid");
-        // The inner shell becomes the program, so that its number is known. The outer one leads the session, or becomes the inner one.
+        // The inner shell becomes the program, so that its number is known. The outer one leads the session, or
+        // becomes the inner one.
         let inner =
             format!("sh -c 'echo $$ >{}; exec {} {}'", pid.display(), program.display(), arguments.join(" "));
         let line =
@@ -38,7 +39,7 @@ impl Terminal {
         Self { script, screen, seen: String::new(), folder }
     }
 
-    /// Waits until it shows this.
+    /// Waits until it shows this text.
     #[track_caller]
     pub(crate) fn shows(&mut self, word: &str) {
         while !self.seen.contains(word) {
@@ -49,7 +50,7 @@ impl Terminal {
         }
     }
 
-    /// All that it showed.
+    /// Everything it has shown.
     pub(crate) fn seen(&self) -> &str {
         &self.seen
     }
@@ -61,13 +62,13 @@ impl Terminal {
         Pid::from_raw(text.trim().parse().unwrap()).unwrap()
     }
 
-    /// Signals the program on it.
+    /// Sends a signal to the program on it.
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Shows all until the last program on it has ended.
+    /// Reads everything until the last program on it has ended.
     #[track_caller]
     pub(crate) fn until_the_end(mut self) -> String {
         self.screen.read_to_string(&mut self.seen).unwrap();
@@ -75,7 +76,7 @@ impl Terminal {
         std::mem::take(&mut self.seen)
     }
 
-    /// Closes it, as a window is closed: nothing is at its other end any more.
+    /// Closes it as a window is closed: its other end is gone.
     #[track_caller]
     pub(crate) fn close(mut self) -> Pid {
         let pid = self.pid();
@@ -99,7 +100,7 @@ impl Drop for Terminal {
 #[track_caller]
 pub(crate) fn wait_for_the_end_of(pid: Pid) {
     let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
-    // Where nothing waits for it, it stays as a zombie.
+    // If no process waits for it, it stays as a zombie.
     let has_ended = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
     eventually("the process has ended", has_ended);
 }

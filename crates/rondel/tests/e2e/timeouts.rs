@@ -1,4 +1,4 @@
-//! Connections that nobody uses any more are closed, on both sides, and counted by their reason.
+//! Connections that are no longer used are closed on both sides, and counted by their reason.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ fn a_trickle_in_one_direction_keeps_a_connection_alive() {
 }
 
 #[test]
-fn a_client_that_stops_reading_is_idle_although_data_waits() {
+fn a_client_that_stops_reading_is_idle_although_data_is_pending() {
     let backend = Backend::source(9001, 4);
     let lb = Lb::start(&Setup::to_with("idle_timeout: 500ms", &[backend.target()]));
 
@@ -51,7 +51,7 @@ fn a_client_that_stops_reading_is_idle_although_data_waits() {
     assert_eq!(closes(&lb.end(), "idle"), 1);
 }
 
-// All of it is in the kernel, and nothing moves here any more; but the client's kernel goes on taking it.
+// Everything is in the kernel, and nothing moves here; but the client's kernel still receives it.
 #[test]
 fn a_client_that_reads_slowly_is_not_idle() {
     let listener = listen(address(9001));
@@ -64,7 +64,7 @@ fn a_client_that_reads_slowly_is_not_idle() {
         thread::sleep(Duration::from_millis(120));
         assert_eq!(client.receive(60_000).len(), 60_000);
     }
-    // Both can go on as if nothing had been.
+    // Both can continue as if nothing had happened.
     client.send(b"more");
     assert_eq!(backend.receive(4), b"more");
     drop((client, backend));
@@ -72,7 +72,7 @@ fn a_client_that_reads_slowly_is_not_idle() {
 }
 
 #[test]
-fn a_direction_left_alone_for_too_long_is_closed() {
+fn a_half_closed_connection_is_closed_after_the_timeout() {
     let backend = Backend::mute(9001);
     let lb = Lb::start(&Setup::to_with("half_closed_timeout: 500ms", &[backend.target()]));
 
@@ -121,7 +121,7 @@ fn both_sockets_have_their_keepalive() {
     client.send(b"once");
     assert_eq!(backend.receive(4), b"once");
     let peers = [client.0.local_addr().unwrap(), backend.0.local_addr().unwrap()];
-    // The backend's gets it when it is first needed: once it has been silent for `idle`.
+    // The backend's socket gets it when it is first needed: once it has been idle for `idle`.
     eventually("both sockets have a keepalive timer", || peers.iter().all(|peer| is_kept_alive(*peer)));
     client.send(b"more");
     assert_eq!(backend.receive(4), b"more");

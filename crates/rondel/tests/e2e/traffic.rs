@@ -1,7 +1,7 @@
-//! Connections of every size and shape at once, both directions keyed and verified to the last byte.
+//! Connections of every size and shape at once, with both directions keyed and verified to the last byte.
 //!
-//! A connection is a number; from it and the seed both ends know, without a word between them, what each sends: how much,
-//! in which pieces, with which pauses, and how it reads.
+//! A connection is a number. From it and the seed both ends derive, without exchanging a word, what each sends: how
+//! much, in which pieces, with which pauses, and how it reads.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ use crate::keyed;
 use crate::peers::{Backend, Peer};
 use crate::place::eventually;
 
-/// Random connections of one seed, and how many of them the backends found right.
+/// Random connections of one seed, and how many of them the backends found correct.
 pub(crate) struct Traffic {
     seed: u64,
     verified: Arc<AtomicUsize>,
@@ -39,7 +39,7 @@ impl Traffic {
         })
     }
 
-    /// Runs the connections `numbers` through `to`, all at once, until both sides of each are satisfied.
+    /// Runs the connections `numbers` through `to`, all at once, until both sides of each are done.
     #[track_caller]
     pub(crate) fn run(&self, to: SocketAddr, numbers: Range<u64>) {
         let before = self.verified.load(Ordering::Relaxed);
@@ -61,17 +61,17 @@ impl Traffic {
     }
 }
 
-/// What goes each way over one connection.
+/// What each side sends over one connection.
 struct Ways {
     to_backend: Way,
     to_client: Way,
 }
 
-/// What goes one way.
+/// One direction.
 struct Way {
     key: u64,
     length: usize,
-    /// Decides on pieces and pauses.
+    /// The seed of pieces and pauses.
     chance: Chance,
 }
 
@@ -92,7 +92,7 @@ impl Ways {
     }
 }
 
-/// Sends one way and receives the other at the same time; each ends with a FIN of its own.
+/// Sends one direction and receives the other at the same time; each ends with its own FIN.
 fn exchange(peer: &Peer, sending: &Way, receiving: &Way) -> io::Result<()> {
     thread::scope(|scope| {
         let small = thread::Builder::new().stack_size(256 * 1024);
@@ -103,7 +103,7 @@ fn exchange(peer: &Peer, sending: &Way, receiving: &Way) -> io::Result<()> {
     })
 }
 
-/// Ends a connection on which something was wrong, so that nobody waits for the rest of it.
+/// Ends a connection that failed, so that the other side does not wait for the rest of it.
 struct CutOnPanic<'a>(&'a TcpStream);
 
 impl Drop for CutOnPanic<'_> {
@@ -114,7 +114,7 @@ impl Drop for CutOnPanic<'_> {
     }
 }
 
-/// Writes in bursts of small and huge pieces, so that the balancer changes how it moves bytes on the way.
+/// Writes in bursts of small and huge pieces, so that the balancer changes the way it relays meanwhile.
 fn send(mut stream: &TcpStream, way: &Way) -> io::Result<()> {
     let mut chance = way.chance.clone();
     let mut buffer = Vec::new();
@@ -133,7 +133,7 @@ fn send(mut stream: &TcpStream, way: &Way) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)
 }
 
-/// Reads in pieces of its own, now and then late, and holds every byte to its place.
+/// Reads in pieces of its own, sometimes late, and checks the position of every byte.
 fn receive(mut stream: &TcpStream, way: &Way) -> io::Result<()> {
     let mut chance = Chance::from_seed(!way.key);
     let mut buffer = vec![0; 256 * 1024];
@@ -157,7 +157,7 @@ fn receive(mut stream: &TcpStream, way: &Way) -> io::Result<()> {
     Ok(())
 }
 
-/// Mostly none; sometimes long enough for the balancer to find nothing to do.
+/// Mostly none; sometimes long enough for the balancer to become idle.
 fn pause(chance: &mut Chance) {
     if chance.below(3) == 0 {
         thread::sleep(Duration::from_micros(chance.below(8_000)));

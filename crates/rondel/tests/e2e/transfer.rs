@@ -1,4 +1,4 @@
-//! Files through the balancer by curl, compared byte by byte with what was sent.
+//! Files through the balancer by curl, compared byte by byte with the original.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -11,7 +11,7 @@ use crate::programs::{Nginx, shell};
 use crate::setup::Setup;
 
 #[test]
-fn a_download_is_the_file() {
+fn a_download_equals_the_file() {
     let nginx = Nginx::start("files", 9001);
     let lb = Lb::start(&Setup::to(&[nginx.target()]));
     let file = nginx.file("big");
@@ -24,7 +24,7 @@ fn a_download_is_the_file() {
 }
 
 #[test]
-fn an_upload_is_the_file() {
+fn an_upload_equals_the_file() {
     let nginx = Nginx::start("files", 9001);
     let lb = Lb::start(&Setup::to(&[nginx.target()]));
     let folder = Folder::new();
@@ -38,7 +38,7 @@ fn an_upload_is_the_file() {
     shell(format!("cmp {} {file}", nginx.file("big").display()));
 }
 
-/// 1 GiB in the long lane, a quarter of it else.
+/// 1 GiB in the long lane, otherwise a quarter of it.
 fn write_big(path: &Path) {
     let length = if long_lane() { 1 << 30 } else { 1 << 28 };
     keyed::write(BufWriter::new(File::create(path).unwrap()), 7, length).unwrap();

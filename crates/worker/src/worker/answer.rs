@@ -9,11 +9,11 @@ use crate::state::{Connection, State};
 
 use super::Worker;
 
-/// How many slots are looked at in a turn.
-const LOOKED_AT_MAX: u32 = 1024;
+/// How many slots are visited in a turn.
+const VISITED_MAX: u32 = 1024;
 
-/// Of them, how many connections are listed, asked for their address, or closed: each is a system call or more. The rest must
-/// wait for the next turn, which comes at once.
+/// Of them, how many connections are listed, asked for their address, or closed: each is a system call or more. The
+/// rest must wait for the next turn, which comes at once.
 const ANSWERED_MAX: usize = 64;
 
 impl<D: Driver> Worker<D> {
@@ -26,20 +26,20 @@ impl<D: Driver> Worker<D> {
             Some(UnderWay { query, next, result: QueryResult::default() })
         });
         let Some(mut under_way) = begun else { return };
-        if self.look_further(&mut under_way) {
+        if self.visit_some(&mut under_way) {
             (under_way.query.answer)(under_way.result);
         } else {
             self.queries.under_way = Some(under_way);
         }
     }
 
-    /// Looks at the next slots; says whether these were the last.
-    fn look_further(&mut self, under_way: &mut UnderWay) -> bool {
+    /// Visits the next slots; says whether these were the last.
+    fn visit_some(&mut self, under_way: &mut UnderWay) -> bool {
         let UnderWay { query, next, result } = under_way;
         let used = self.core.slots.used();
         let end = query.filter.tenant.map_or(used, |(slot, _)| used.min(slot.saturating_add(1)));
         let mut answered = 0;
-        for _ in 0..LOOKED_AT_MAX {
+        for _ in 0..VISITED_MAX {
             if *next >= end || answered == ANSWERED_MAX {
                 break;
             }

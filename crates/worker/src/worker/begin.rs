@@ -1,4 +1,4 @@
-//! Clients are taken in: they become connections here or at another worker, or are turned away.
+//! Clients are taken in: they become connections here or at another worker, or are rejected.
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ impl<D: Driver> Worker<D> {
                 Ok(worker) => self.core.wake(Some(worker)),
                 Err(client) => self.begin(client),
             },
-            Taken::Refused(client, reason) => {
-                self.turn_away(client, reason);
+            Taken::Rejected(client, reason) => {
+                self.reject(client, reason);
                 // It may have had the reserved descriptor.
                 self.acceptors.hold_reserve(&mut self.core.driver);
             }
@@ -57,7 +57,7 @@ impl<D: Driver> Worker<D> {
                 continue;
             }
             let listener = Arc::clone(&client.listener);
-            self.turn_away(client, CloseReason::Drained);
+            self.reject(client, CloseReason::Drained);
             self.balancer.on_end();
             self.core.dismiss(&listener);
         }
@@ -84,7 +84,8 @@ impl<D: Driver> Worker<D> {
         self.open(slot);
     }
 
-    /// Reads what is to be known of a connection before a backend is chosen, which is nothing so far, and goes on to choose one.
+    /// Reads what a connection sends before a backend is chosen for it, which is nothing so far, and goes on
+    /// to choose one.
     fn open(&mut self, slot: u32) {
         let connection = self.core.slots.get(slot);
         connection.state = State::Seeking(Seeking::new(self.core.now));
@@ -95,15 +96,15 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Turns away clients that were accepted and not begun, as the process ends.
-    pub(super) fn turn_away_held(&mut self) {
+    /// Rejects clients that were accepted and not begun, as the process ends.
+    pub(super) fn reject_held(&mut self) {
         while let Some(client) = self.acceptors.next_left(&mut self.core) {
-            self.turn_away(client, CloseReason::Drained);
+            self.reject(client, CloseReason::Drained);
         }
     }
 
     /// Ends a client's connection that never got a slot.
-    fn turn_away(&mut self, client: Client, reason: CloseReason) {
+    fn reject(&mut self, client: Client, reason: CloseReason) {
         let Client { socket, accepted_at, listener } = client;
         let core = &mut self.core;
         let pool = Arc::clone(&listener.pool);

@@ -13,7 +13,7 @@ use crate::token::Kind;
 use super::Worker;
 
 impl Left {
-    /// How each side is let go, by the direction in which its socket is written.
+    /// How each socket ends, by the direction in which its socket is written.
     fn partings(&self, reason: CloseReason) -> [Parting; 2] {
         Direction::BOTH.map(|to| {
             let handed_over = matches!(self, Self::Relay(_, _, relay) if relay.is_handed_over(to));
@@ -103,7 +103,7 @@ impl<D: Driver> Worker<D> {
         }
         // Whether it is wanted or not, or it would be taken for that of the next connection in this slot.
         let client = self.recording.forget_client(slot);
-        // The kernel is asked now for one that came before records were wanted; it may be gone.
+        // The kernel is asked now for one that came before records were wanted; the connection may have ended.
         let client = client.or_else(|| if listener.access_log { core.driver.peer(socket) } else { None });
         core.driver.close(socket);
         if let Some((socket, backend)) = left.backend() {

@@ -1,5 +1,5 @@
-//! A connection begins: a backend is picked and connected to, and another one if that fails. Every pick but the first, which goes
-//! by the listener as it was accepted, goes by the table in force.
+//! A connection begins: a backend is picked and connected to, and another one if that fails. Every pick but the
+//! first, which uses the listener as it was accepted, uses the table in force.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -10,18 +10,16 @@ use driver::{ConnectOptions, Driver, Errno, Op};
 use table::{Backend, BackendIndex, Picked};
 
 use crate::core::Core;
-use crate::held_acks::Ack;
-use crate::state::{Attempt, Connection, Relaying, State, Step};
+use crate::state::{Ack, Attempt, Connection, Relaying, State, Step, WaitFor};
 use crate::token::Kind;
-use crate::waiting::WaitFor;
 
 use super::Worker;
 use super::evict::Eviction;
 
 impl<D> Core<D> {
-    /// Has a connection without a backend go by the table in force; says whether that is another than it went by. One whose
-    /// listener was removed goes on by what it last had.
-    pub(crate) fn go_by_table(&mut self, slot: u32) -> bool {
+    /// Has a connection without a backend use the table in force; says whether that is another than it used.
+    /// One whose listener was removed goes on by what it last had.
+    pub(crate) fn adopt_table(&mut self, slot: u32) -> bool {
         let connection = self.slots.get(slot);
         let Some(listener) = self.table.listener_on(&connection.listener.sockets) else { return false };
         if Arc::ptr_eq(listener, &connection.listener) {
@@ -38,8 +36,8 @@ impl<D> Core<D> {
 impl<D: Driver> Worker<D> {
     /// Finds a backend for a connection that has none: connects it, has it wait, or closes it.
     ///
-    /// It ends. Each round makes an attempt, of which a connection has a bounded number, or goes over to the table in force, which
-    /// a connection does once in a turn.
+    /// It ends. Each round makes an attempt, of which a connection has a bounded number, or goes over to the table
+    /// in force, which a connection does once in a turn.
     pub(super) fn connect(&mut self, slot: u32) {
         loop {
             let wait_for = match self.pick(slot) {
@@ -51,7 +49,7 @@ impl<D: Driver> Worker<D> {
                     Err(reason) => return self.close(slot, reason),
                 },
             };
-            if !self.core.go_by_table(slot) {
+            if !self.core.adopt_table(slot) {
                 return self.wait(slot, wait_for);
             }
         }
@@ -60,7 +58,7 @@ impl<D: Driver> Worker<D> {
     /// Has a newcomer wait behind those that wait for capacity, unless another table is in force than it came by.
     pub(super) fn queue_up(&mut self, slot: u32) {
         self.queues.on_newcomer();
-        if self.core.go_by_table(slot) { self.connect(slot) } else { self.wait(slot, WaitFor::Capacity) }
+        if self.core.adopt_table(slot) { self.connect(slot) } else { self.wait(slot, WaitFor::Capacity) }
     }
 
     fn wait(&mut self, slot: u32, wait_for: WaitFor) {
@@ -96,8 +94,8 @@ impl<D: Driver> Worker<D> {
         let is_missing = !has_candidates && !attempts.is_exhausted(allowed);
         let is_out_of_reach = attempts.failed.is_some_and(is_of_the_backend);
         if matches!(target_role, TargetRole::Primary(_)) && (is_missing || is_out_of_reach) {
-            // The next primary may be one that has failed before. The hold is what bounds attempts: a few by each table, and
-            // those that are an interval apart.
+            // The next primary may be one that has failed before. The hold is what bounds attempts: a few by each
+            // table, and those that are an interval apart.
             attempts.reset();
             return Ok(WaitFor::Primary);
         }
@@ -148,7 +146,8 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// Ends the attempt under way, if that has not been done; what comes of it is told to [`on_connect`](Self::on_connect).
+    /// Ends the attempt under way, if that has not been done; the result is told to
+    /// [`on_connect`](Self::on_connect).
     pub(super) fn give_up(&mut self, slot: u32, reason: CloseReason) {
         self.core.timers.clear(slot);
         let attempt = self.core.slots.get(slot).state.attempt();
@@ -205,17 +204,17 @@ impl<D: Driver> Worker<D> {
         let connection = self.core.slots.get(slot);
         connection.state.seeking().attempts.failed = Some(reason);
         connection.pool.counters.of(self.core.index).failed(reason).add(1);
-        self.core.go_by_table(slot);
+        self.core.adopt_table(slot);
         self.connect(slot);
     }
 
-    /// An attempt was evicted: makes one by the table in force, and the other does not count. That has an end as long as there
-    /// is one to tables.
+    /// An attempt was evicted: makes one by the table in force, and the other does not count. That has an end as
+    /// long as there is one to tables.
     fn attempt_elsewhere(&mut self, slot: u32, reason: CloseReason) {
         self.end_attempt(slot);
         let evicted = self.core.slots.get(slot).state.seeking().attempts.take_back();
-        if !self.core.go_by_table(slot) {
-            // There is none to go by: the pool is the one that named this backend.
+        if !self.core.adopt_table(slot) {
+            // There is no other: the pool is the one that named this backend.
             let attempts = &mut self.core.slots.get(slot).state.seeking().attempts;
             attempts.count(evicted);
             attempts.failed = Some(reason);
@@ -246,8 +245,8 @@ fn is_of_the_backend(reason: CloseReason) -> bool {
     )
 }
 
-/// Why there is no socket to connect with, socket(2) and bind(2). The port is chosen at connect(2), so what bind(2) lacks is the
-/// address.
+/// Why there is no socket to connect with, socket(2) and bind(2). The port is chosen at connect(2), so what bind(2)
+/// lacks is the address.
 fn reason_without_socket(errno: Errno) -> CloseReason {
     match errno {
         Errno::ADDRNOTAVAIL => CloseReason::NoSourceAddress,

@@ -1,5 +1,5 @@
-//! Established connections are closed by policy: those whose backend is no longer what they were given it for, or is removed, and
-//! those whose listener is removed. A few each turn, so that no turn is long.
+//! Established connections are closed by policy: those whose backend is no longer what they were given it for, or
+//! is removed, and those whose listener is removed. A few each turn, so that no turn is long.
 
 use connection::CloseReason;
 use driver::Driver;
@@ -10,8 +10,8 @@ use crate::state::{Seeking, State, Step};
 
 use super::Worker;
 
-/// How many slots are looked at in a turn.
-const LOOKED_AT_MAX: u32 = 1024;
+/// How many slots are visited in a turn.
+const VISITED_MAX: u32 = 1024;
 
 /// Of them, how many connections are closed or given up; the rest must wait for the next turn, which comes at once.
 const EVICTED_MAX: usize = 64;
@@ -47,17 +47,17 @@ impl<D> Core<D> {
 }
 
 impl<D: Driver> Worker<D> {
-    /// Another table is in force: all connections are to be looked at again, if it evicts any.
+    /// Another table is in force: all connections are to be visited, if it evicts any.
     pub(super) fn begin_evicting(&mut self) {
-        // Those that connect later need no second look: `on_connect` has one at each.
+        // Those that connect later are checked by `on_connect`.
         self.evicting = self.core.table.evicts().then_some(0);
     }
 
-    /// Looks at the next slots.
+    /// Visits the next slots.
     pub(super) fn evict_some(&mut self) {
         let Some(from) = self.evicting else { return };
         let end = self.core.slots.used();
-        let until = end.min(from.saturating_add(LOOKED_AT_MAX));
+        let until = end.min(from.saturating_add(VISITED_MAX));
         let mut evicted = 0;
         for slot in from..until {
             if evicted == EVICTED_MAX {

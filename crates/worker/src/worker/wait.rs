@@ -4,7 +4,8 @@ use config::TargetRole;
 use driver::Driver;
 use table::Picked;
 
-use crate::waiting::{WaitFor, reason_at_timeout};
+use crate::state::WaitFor;
+use crate::waiting::reason_at_timeout;
 
 use super::Worker;
 
@@ -12,7 +13,7 @@ impl<D: Driver> Worker<D> {
     /// Tries again for all that wait, because another table is in force.
     pub(super) fn retry_waiting(&mut self) {
         for slot in self.queues.take_all() {
-            self.core.go_by_table(slot);
+            self.core.adopt_table(slot);
             self.connect(slot);
         }
     }

@@ -1,28 +1,28 @@
-//! The body of an answer, as it comes: with a length, in chunks, or as long as the connection.
+//! The body of a response while it arrives: with a length, in chunks, or until the connection ends.
 
 use httparse::{Header, Status, parse_chunk_size};
 
 use super::super::talk::ANSWER_MAX;
 use config::probe::Method;
 
-/// What has come of a body.
+/// The received part of a body.
 pub(super) struct Body {
     framing: Framing,
     text: Vec<u8>,
 }
 
-/// How the end of a body is told.
+/// How the body ends.
 enum Framing {
-    /// So many bytes are to come.
+    /// This many bytes are missing.
     Length(u64),
-    /// So many bytes of a chunk are to come. Then come its end and the length of the next one.
+    /// This many bytes of a chunk are missing. Then its end and the length of the next chunk follow.
     Chunks(u64),
-    /// The connection ends with it.
+    /// With the connection.
     Connection,
 }
 
 impl Body {
-    /// The body below these headers, of the answer to a request by `method`.
+    /// The body after these headers, of the response to a request by `method`.
     pub(super) fn new(method: Method, status: u16, headers: &[Header<'_>]) -> Self {
         let value = |name: &str| {
             let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
@@ -41,17 +41,17 @@ impl Body {
         Self { framing, text: Vec::new() }
     }
 
-    /// A body of which nothing was said.
+    /// A body of unknown length.
     pub(super) fn without_length() -> Self {
         Self { framing: Framing::Connection, text: Vec::new() }
     }
 
-    /// What has come of it, at most [`ANSWER_MAX`].
+    /// The received part, at most [`ANSWER_MAX`].
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Takes what has come of it from the front of `received`. Says whether that was the end.
+    /// Takes the body from the front of `received`, and returns whether that was its end.
     pub(super) fn take(&mut self, received: &mut Vec<u8>) -> bool {
         loop {
             let left = match &mut self.framing {
@@ -80,15 +80,15 @@ impl Body {
                     }
                 }
                 Ok(Status::Partial) if received.len() < ANSWER_MAX => return false,
-                // The rest cannot be told apart.
+                // The rest cannot be parsed.
                 Ok(Status::Partial) | Err(_) => return true,
             }
         }
     }
 }
 
-/// Moves as much of the front of `from` as there is, but at most `most`, to the end of `to`. What `to` has no room for is
-/// dropped. Says how much was moved.
+/// Moves the front of `from`, at most `most` bytes, to the end of `to`, and drops what `to` has no room for.
+/// Returns how many bytes were taken.
 fn append(to: &mut Vec<u8>, from: &mut Vec<u8>, most: u64) -> u64 {
     let count = usize::try_from(most).map_or(from.len(), |most| most.min(from.len()));
     let room = ANSWER_MAX - to.len();
@@ -105,7 +105,7 @@ mod tests {
     use super::Body;
     use config::probe::Method;
 
-    /// What is made of a body that comes in pieces: its text, and whether its end was seen.
+    /// The result of a body that arrives in pieces: its text, and whether its end was seen.
     fn read(headers: &[(&str, &str)], pieces: &[&[u8]]) -> (Vec<u8>, bool) {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
@@ -121,7 +121,7 @@ mod tests {
     const CHUNKED: &[(&str, &str)] = &[("Transfer-Encoding", "gzip, Chunked")];
 
     #[test]
-    fn bodies_as_servers_frame_them() {
+    fn bodies_are_framed_as_servers_do() {
         let text = |text: &str, has_ended| (text.as_bytes().to_vec(), has_ended);
         assert_eq!(read(&[], &[b"we", b"ll"]), text("well", false));
         assert_eq!(read(&[("content-length", " 4")], &[b"we", b"ll, and more"]), text("well", true));
@@ -157,7 +157,7 @@ mod tests {
         }
 
         #[test]
-        fn no_more_is_kept_than_is_looked_at(size in 0..4 * ANSWER_MAX, cut in 1..ANSWER_MAX) {
+        fn no_more_is_kept_than_is_searched(size in 0..4 * ANSWER_MAX, cut in 1..ANSWER_MAX) {
             let bytes = vec![b'x'; size];
             let pieces: Vec<_> = bytes.chunks(cut).collect();
             prop_assert_eq!(read(&[], &pieces).0.len(), size.min(ANSWER_MAX));

@@ -1,6 +1,6 @@
-//! Takes a packet apart. Whatever is not there is `None`.
+//! Parses packets. Missing data is `None`.
 
-/// What is left of a packet.
+/// The rest of a packet.
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -11,7 +11,7 @@ impl<'a> Bytes<'a> {
         Some(taken)
     }
 
-    /// What comes before the next zero, which is taken as well.
+    /// The bytes before the next zero, which is consumed.
     pub(super) fn until_zero(&mut self) -> Option<&'a [u8]> {
         let end = self.0.iter().position(|byte| *byte == 0)?;
         let taken = self.take(end)?;
@@ -19,7 +19,7 @@ impl<'a> Bytes<'a> {
         Some(taken)
     }
 
-    /// A number in as many bytes as it needs.
+    /// A length-encoded integer.
     pub(super) fn length(&mut self) -> Option<u64> {
         let width = match self.take(1)?[0] {
             small @ 0..=0xfa => return Some(u64::from(small)),
@@ -33,7 +33,7 @@ impl<'a> Bytes<'a> {
         Some(u64::from_le_bytes(number))
     }
 
-    /// A string after its length.
+    /// A length-encoded string.
     pub(super) fn string(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.length()?).ok()?;
         self.take(length)
@@ -74,7 +74,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_taken_that_is_not_there(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn missing_bytes_are_none(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let mut rest = Bytes(&bytes);
             while let Some(string) = rest.string() {
                 prop_assert!(string.len() < bytes.len());

@@ -3,13 +3,13 @@
 use super::super::error_class::ErrorClass;
 use super::super::error_class::ErrorClass::{Account, Down, Full, NotPrimary};
 
-/// What the error `code` says of the server.
+/// The class of the error `code`.
 pub(super) fn class(code: u16) -> Option<ErrorClass> {
     ERRORS.iter().find(|(listed, ..)| *listed == code).map(|(_, class, _)| *class)
 }
 
 /// Errors by number, from <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html> and
-/// <https://mariadb.com/docs/server/reference/error-codes>. A number that one of the two does not have is marked.
+/// <https://mariadb.com/docs/server/reference/error-codes>. Numbers that only one of the two has are marked.
 const ERRORS: &[(u16, ErrorClass, &str)] = &[
     (1040, Full, "ER_CON_COUNT_ERROR"),
     // The server cannot resolve the address of this host.
@@ -19,7 +19,7 @@ const ERRORS: &[(u16, ErrorClass, &str)] = &[
     // Galera: the node has no quorum, or is not synchronised yet.
     (1047, Down, "ER_UNKNOWN_COM_ERROR"),
     (1053, Down, "ER_SERVER_SHUTDOWN"),
-    // No client of this host is let in any more, until `FLUSH HOSTS`.
+    // This host is blocked until `FLUSH HOSTS`.
     (1129, Down, "ER_HOST_IS_BLOCKED"),
     (1130, Account, "ER_HOST_NOT_PRIVILEGED"),
     (1135, Full, "ER_CANT_CREATE_THREAD"),
@@ -61,7 +61,7 @@ mod tests {
     use super::{ERRORS, ErrorClass, class};
 
     #[test]
-    fn an_error_of_the_probes_account_says_nothing_of_the_server() {
+    fn errors_of_the_account_do_not_count_against_the_server() {
         for code in [
             1044, 1045, 1130, 1142, 1143, 1227, 1251, 1275, 1370, 1524, 1698, 1820, 1862, 3118, 3159, 3879,
             3955, 4150, 4151,
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_errors_say_of_the_server() {
+    fn other_errors_have_their_class() {
         for (said, codes) in [
             (Some(ErrorClass::Full), &[1040, 1135, 1203, 1226][..]),
             (
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_has_one_meaning_and_the_table_is_in_order() {
+    fn each_error_has_one_class_and_the_table_is_sorted() {
         assert!(ERRORS.is_sorted_by(|(one, ..), (next, ..)| one < next));
         assert!(ERRORS.iter().all(|(.., name)| name.starts_with("ER_")));
     }

@@ -1,20 +1,20 @@
-//! What shows a server that the client has the password, without telling it.
+//! Proves to a server that the client has the password, without sending it.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::answer::{ProbeError, Text};
 
-/// The method that every server knows.
+/// The method that every server supports.
 pub(super) const NATIVE: &[u8] = b"mysql_native_password";
 const SHA2: &[u8] = b"caching_sha2_password";
 
-/// Whether there is a proof by `method`.
+/// Whether `method` is supported.
 pub(super) fn is_known(method: &[u8]) -> bool {
     matches!(method, NATIVE | SHA2)
 }
 
-/// The proof by a method that the server names; empty for an empty password.
+/// The proof by a method that the server requests; empty for an empty password.
 pub(super) fn proof(method: &[u8], password: Option<&str>, nonce: &[u8]) -> Result<Vec<u8>, ProbeError> {
     let password = password.unwrap_or_default().as_bytes();
     match method {
@@ -22,7 +22,7 @@ pub(super) fn proof(method: &[u8], password: Option<&str>, nonce: &[u8]) -> Resu
         NATIVE => Ok(native(password, nonce)),
         SHA2 => Ok(sha2(password, nonce)),
         other => {
-            let text = format_args!("the server asks for {}, which is not known here", other.escape_ascii());
+            let text = format_args!("the server requests {}, which is not supported", other.escape_ascii());
             Err(ProbeError::Authentication(Text::new(text)))
         }
     }
@@ -50,9 +50,9 @@ fn xor(one: &[u8], other: &[u8]) -> Vec<u8> {
 mod tests {
     use super::{NATIVE, SHA2, proof};
 
-    /// Vectors of the tests of `mysql_common`.
+    /// Test vectors of `mysql_common`.
     #[test]
-    fn as_another_implementation_has_it() {
+    fn proofs_equal_those_of_another_implementation() {
         let nonce = b"NR3HP:qIYa_9=db?Sd{`";
         assert_eq!(
             proof(NATIVE, Some("G!ider27"), nonce).unwrap(),
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_method_tells_nothing() {
+    fn an_unknown_method_gives_no_proof() {
         for method in [&b"mysql_clear_password"[..], b"mysql_old_password", b"dialog", b"", b"\xff"] {
             assert!(proof(method, Some("s3cret"), b"nonce").is_err());
         }

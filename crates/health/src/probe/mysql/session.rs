@@ -1,8 +1,8 @@
-//! A conversation with MySQL or MariaDB: greeting, login, queries in text, goodbye.
+//! A session with MySQL or MariaDB: greeting, login, text queries, goodbye.
 //!
-//! `mysql_async` was here first. It reserves memory for as many columns as a server claims to have, indexes into packets
-//! that may be empty, and goes on with a connection that was given up in a task of its own; so a broken or hostile server
-//! could end this process, or fill it. Here every length is checked.
+//! `mysql_async` was used before. It reserves memory for as many columns as a server announces, indexes into
+//! packets that may be empty, and continues with an abandoned connection in a separate task; a broken or hostile
+//! server could end this process, or exhaust its memory. Here every length is checked.
 //!
 //! The protocol: <https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html>.
 
@@ -19,44 +19,44 @@ use super::proof::{NATIVE, is_known, proof};
 use crate::answer::{ProbeError, Text};
 use config::probe::Tls;
 
-/// A client that has logged in.
+/// A session with a server.
 pub(in crate::probe) struct Session {
     wire: Box<dyn Wire>,
-    /// The number of the next packet. Each command begins anew.
+    /// The number of the next packet. It restarts with each command.
     sequence: u8,
 }
 
-/// Why a server did not do what it was asked.
+/// Why a request failed.
 pub(in crate::probe) enum Failure {
-    /// It said why not.
+    /// The server reported an error.
     Said {
-        /// The number of the error.
+        /// Its number.
         code: u16,
-        /// In words.
+        /// Its text.
         text: Text,
     },
-    /// There was no conversation to be had.
+    /// There is no session.
     Probe(ProbeError),
 }
 
-/// One row of a result, in text.
+/// One row of a result, as text.
 pub(super) struct Row {
     columns: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Session {
-    /// A conversation in which nothing was said yet.
+    /// A session on a new connection.
     pub(in crate::probe) fn new(stream: Stream) -> Self {
         Self { wire: Box::new(stream), sequence: 0 }
     }
 
-    /// Hears how the server greets.
+    /// Reads the greeting of the server.
     pub(in crate::probe) async fn greeting(&mut self) -> Result<Greeting, Failure> {
         let packet = self.receive().await?;
         Greeting::parse(&packet).ok_or_else(broken)
     }
 
-    /// Logs in to a server that has greeted.
+    /// Logs in after the greeting.
     pub(in crate::probe) async fn log_in(
         mut self,
         greeting: &Greeting,
@@ -74,7 +74,7 @@ impl Session {
             capabilities |= CAPABILITY_TLS;
             self = self.secure(capabilities, tls, files).await?;
         }
-        // If it is not what this user needs, or is not known here, the server asks for another one.
+        // If this account has another method, or the server does not support it, the server requests another one.
         let method = if is_known(&greeting.method) { &greeting.method } else { NATIVE };
         let proof = proof(method, password, &greeting.nonce)?;
         self.send(&response(capabilities, user, &proof, method)).await?;
@@ -82,8 +82,8 @@ impl Session {
         Ok(self)
     }
 
-    /// Leaves a server that has greeted, by a login that it refuses. A client that just goes away is counted, and after a hundred
-    /// of them (`max_connect_errors`) the server lets no client of this host in.
+    /// Ends the session after the greeting, by a login that the server rejects. A client that just disconnects is
+    /// counted, and after a hundred of them (`max_connect_errors`) the server blocks this host.
     pub(in crate::probe) async fn be_refused(self, greeting: &Greeting) {
         if let Ok(session) = self.log_in(greeting, NOBODY, None, &Files::default()).await {
             session.quit().await;
@@ -96,7 +96,7 @@ impl Session {
         Ok(Self { wire: Box::new(wire), sequence: self.sequence })
     }
 
-    /// Answers what the server asks, until it lets the client in.
+    /// Answers the requests of the server until the login succeeds.
     async fn authenticate(&mut self, password: Option<&str>, is_secure: bool) -> Result<(), Failure> {
         for _ in 0..AUTHENTICATION_PACKETS_MAX {
             let packet = self.receive().await?;
@@ -112,13 +112,14 @@ impl Session {
                     }
                 }
                 Some((&MORE, [SHA2_KNOWN])) => {}
-                // The server has not seen this password since it started, and wants it in full.
+                // The server has not cached this password since it started, and requests it in full.
                 Some((&MORE, [SHA2_FULL])) if is_secure => {
                     let full = [password.unwrap_or_default().as_bytes(), &[0]].concat();
                     self.send(&full).await?;
                 }
                 Some((&MORE, [SHA2_FULL])) => {
-                    let text = Text::new("caching_sha2_password wants the password in full, which needs TLS");
+                    let text =
+                        Text::new("caching_sha2_password requests the password in full, which needs TLS");
                     return Err(self.decline(ProbeError::Authentication(text)).await);
                 }
                 _ => return Err(broken()),
@@ -127,7 +128,8 @@ impl Session {
         Err(broken())
     }
 
-    /// Ends a login that cannot succeed with a wrong answer, for the reason that [`be_refused`](Self::be_refused) gives.
+    /// Ends a login that cannot succeed with a wrong answer, for the reason given at
+    /// [`be_refused`](Self::be_refused).
     async fn decline(&mut self, error: ProbeError) -> Failure {
         if self.send(&[0]).await.is_ok() {
             let _ = self.receive().await;
@@ -135,14 +137,14 @@ impl Session {
         Failure::Probe(error)
     }
 
-    /// Asks, and takes the first row of the answer, if there is any.
+    /// Runs a query and returns the first row of the result, if there is one.
     pub(super) async fn first_row(&mut self, query: &str) -> Result<Option<Row>, Failure> {
         let mut first = None;
         self.rows(query, |row| first = first.take().or(Some(row))).await?;
         Ok(first)
     }
 
-    /// Asks, and hands over one row of the answer after the other. How many they are is bounded by how much a probe receives.
+    /// Runs a query and passes each row of the result on. Their number is bounded by the size of an answer.
     pub(super) async fn rows(&mut self, query: &str, mut take: impl FnMut(Row)) -> Result<(), Failure> {
         self.sequence = 0;
         self.send(&[&[COMMAND_QUERY], query.as_bytes()].concat()).await?;
@@ -168,7 +170,7 @@ impl Session {
         }
     }
 
-    /// Leaves a server that is not one of MySQL.
+    /// Leaves a server that is not a MySQL server.
     pub(in crate::probe) async fn leave(self) {
         farewell(self.wire).await;
     }
@@ -181,7 +183,7 @@ impl Session {
         }
     }
 
-    /// The next packet. One that reports an error is a failure.
+    /// The next packet. A packet with an error is a failure.
     async fn receive(&mut self) -> Result<Vec<u8>, Failure> {
         let mut head = [0; 4];
         self.wire.read_exact(&mut head).await?;
@@ -209,13 +211,13 @@ impl Session {
 }
 
 impl Row {
-    /// The value of a column: none if there is no such column, or it is NULL.
+    /// The value of a column: none if there is no such column, or if it is NULL.
     pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
         let (_, value) = self.columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(name))?;
         value.as_deref()
     }
 
-    /// All values in their order.
+    /// All values in order.
     pub(super) fn values(&self) -> impl Iterator<Item = Option<&[u8]>> {
         self.columns.iter().map(|(_, value)| value.as_deref())
     }
@@ -244,12 +246,12 @@ impl Row {
     }
 }
 
-/// What the server says first.
+/// The greeting of the server.
 pub(in crate::probe) struct Greeting {
     capabilities: u32,
-    /// What the proof of the password is salted with.
+    /// The salt of the password proof.
     nonce: Vec<u8>,
-    /// How it expects the proof.
+    /// The method of the proof.
     method: Vec<u8>,
 }
 
@@ -257,8 +259,8 @@ impl Greeting {
     fn parse(packet: &[u8]) -> Option<Self> {
         let mut rest = Bytes(packet);
         rest.take(1).filter(|version| version[0] == 10)?;
-        rest.until_zero()?; // The server's version.
-        rest.take(4)?; // The number of the connection.
+        rest.until_zero()?; // The version of the server.
+        rest.take(4)?; // The connection number.
         let mut nonce = rest.take(8)?.to_vec();
         rest.take(1)?;
         let low = rest.take(2)?;
@@ -267,7 +269,7 @@ impl Greeting {
         let nonce_length = usize::from(rest.take(1)?[0]);
         rest.take(10)?;
         nonce.extend_from_slice(rest.take(nonce_length.saturating_sub(8).max(13))?);
-        // It ends in a zero that is not part of it.
+        // The last byte is a zero that is not part of it.
         nonce.pop();
         let capabilities = u32::from_le_bytes([low[0], low[1], high[0], high[1]]);
         let method = rest.until_zero().unwrap_or(rest.0).to_vec();
@@ -275,19 +277,19 @@ impl Greeting {
     }
 }
 
-/// The client's answer to the greeting.
+/// The client's response to the greeting.
 fn response(capabilities: u32, user: &str, proof: &[u8], method: &[u8]) -> Vec<u8> {
     let length = u8::try_from(proof.len()).expect("a hash is short");
     [&response_head(capabilities), user.as_bytes(), &[0, length], proof, method, &[0]].concat()
 }
 
-/// The part of it that is sent before TLS as well.
+/// The part that is also sent before TLS.
 fn response_head(capabilities: u32) -> Vec<u8> {
     let packet_max = u32::try_from(ANSWER_MAX).expect("it fits").to_le_bytes();
     [&capabilities.to_le_bytes()[..], &packet_max, &[UTF8MB4], &[0; 23]].concat()
 }
 
-/// Reads what follows the mark of an error. Before the login there is no SQL state in it.
+/// Reads the rest of an error packet. Before the login it has no SQL state.
 fn said(rest: &[u8]) -> Option<Failure> {
     let mut rest = Bytes(rest);
     let code = rest.take(2).map(|code| u16::from_le_bytes([code[0], code[1]]))?;
@@ -298,7 +300,7 @@ fn said(rest: &[u8]) -> Option<Failure> {
     Some(Failure::Said { code, text })
 }
 
-/// The fifth of the strings that describe a column.
+/// The fifth string of a column definition.
 fn column_name(packet: &[u8]) -> Option<String> {
     let mut rest = Bytes(packet);
     for _ in 0..4 {
@@ -307,7 +309,7 @@ fn column_name(packet: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(rest.string()?).into_owned())
 }
 
-/// Whether a packet ends the columns or the rows. A row that begins with the same byte is far longer.
+/// Whether a packet ends the columns or the rows. A row that begins with the same byte is much longer.
 fn is_end(packet: &[u8]) -> bool {
     packet.first() == Some(&SWITCH) && packet.len() < 9
 }
@@ -328,14 +330,14 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// How many packets a login takes at most: it takes two, and three after a switch.
+/// The largest number of packets of a login: it takes two, and three after a switch of the method.
 const AUTHENTICATION_PACKETS_MAX: usize = 8;
 
-/// How many columns a result has at most; the status of a replica has some sixty.
+/// The largest number of columns; the status of a replica has about sixty.
 const COLUMNS_MAX: u64 = 200;
 
-/// What is spoken: 4.1's protocol with its errors (`0x200`), its logins (`0x8000`) and their methods (`0x8_0000`);
-/// and no extension of MariaDB's (`0x1`). All servers of this century can do that.
+/// The capabilities: the protocol of 4.1 with its errors (`0x200`), logins (`0x8000`) and authentication methods
+/// (`0x8_0000`), and none of MariaDB's extensions (`0x1`). All servers of this century support these.
 const CAPABILITIES: u32 = 0x1 | 0x200 | 0x8000 | 0x8_0000;
 const CAPABILITY_TLS: u32 = 0x800;
 
@@ -346,11 +348,12 @@ const NULL: u8 = 0xfb;
 const SWITCH: u8 = 0xfe;
 const ERROR: u8 = 0xff;
 
-// What caching_sha2_password says more.
+// Further bytes of caching_sha2_password.
 const SHA2_KNOWN: u8 = 0x03;
 const SHA2_FULL: u8 = 0x04;
 
-/// A user that should not exist. The server writes its name into its log, if it logs such things, so it says what it is.
+/// An account that should not exist. The server logs its name, if it logs rejected logins, so the name explains
+/// itself.
 const NOBODY: &str = "rondel-tcp-probe";
 
 const COMMAND_QUIT: u8 = 0x01;

@@ -1,7 +1,7 @@
-//! A connection on which nothing is heard before something was asked.
+//! A connection that returns nothing before a request was sent.
 //!
-//! A Redis that is full says so and closes, without being asked. The library takes what comes then for the answer to nothing,
-//! and drops it.
+//! A Redis server at its connection limit sends an error and closes, without a request. The library would drop an
+//! error that precedes its first request.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct AskFirst<W> {
     wire: W,
     asked: bool,
-    /// Who wants to hear.
+    /// The task that waits to read.
     listener: Option<Waker>,
 }
 

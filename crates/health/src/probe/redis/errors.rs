@@ -6,12 +6,12 @@ use super::super::error_class::ErrorClass;
 use super::super::error_class::ErrorClass::{Account, Down, Full, NotPrimary};
 use crate::answer::{ProbeError, Role, Text};
 
-/// The role of a server that answered with this error, if that tells one.
+/// The role of a server that reported this error, if it shows one.
 pub(super) fn role(error: &RedisError) -> Result<Role, ProbeError> {
     let text = Text::new(error);
     match error.kind() {
         _ if error.is_connection_dropped() => Err(ProbeError::Closed),
-        // The library does not tell what the server said of the password.
+        // The library does not return the server's text about the password.
         ErrorKind::AuthenticationFailed => Err(ProbeError::Authentication(text)),
         ErrorKind::Io | ErrorKind::Parse => Err(ProbeError::Protocol(text)),
         _ => {
@@ -21,13 +21,14 @@ pub(super) fn role(error: &RedisError) -> Result<Role, ProbeError> {
     }
 }
 
-/// What an error in these words says of the server.
+/// The class of an error with this text.
 fn class(said: &str) -> Option<ErrorClass> {
     ERRORS.iter().find(|(words, _)| said.starts_with(words)).map(|(_, class)| *class)
 }
 
-/// Errors by the words that they begin with. The first word is the code, and `ERR` is the code of all that have none:
-/// <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>. The words are those of the server's source.
+/// Errors by their first words. The first word is the code, and errors without one have the code `ERR`:
+/// <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>. The texts are from the source of
+/// the servers.
 const ERRORS: &[(&str, ErrorClass)] = &[
     // A script runs for longer than `busy-reply-threshold`: no client is served.
     ("BUSY ", Down),
@@ -53,7 +54,7 @@ mod tests {
 
     use super::{ERRORS, role};
 
-    /// What a probe makes of an error that a server says in these words: a role, or the name of its own error.
+    /// The result of a probe for an error with this text: a role, or the name of an error.
     fn made_of(said: &str) -> &'static str {
         let value = parse_redis_value(format!("-{said}\r\n").as_bytes()).expect("it is one of the protocol");
         let error = value.extract_error().expect_err("it is an error");
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_probes_account_says_nothing_of_the_server() {
+    fn errors_of_the_account_do_not_count_against_the_server() {
         for said in [
             "NOAUTH Authentication required.",
             "WRONGPASS invalid username-password pair or user is disabled.",
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_errors_say_of_the_server() {
+    fn other_errors_have_their_class() {
         for (said, made) in [
             ("ERR max number of clients reached", "overloaded"),
             ("ERR max number of clients + cluster connections reached", "overloaded"),
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_in_order() {
+    fn the_table_is_sorted() {
         assert!(ERRORS.is_sorted_by(|(one, _), (next, _)| one < next));
     }
 }

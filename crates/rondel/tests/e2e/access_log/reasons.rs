@@ -1,6 +1,6 @@
-//! Reasons to end: each is reached, and told of in the metrics, in the access log and in the list of those that ended last alike.
+//! Close reasons: each is reached, and the metrics, the access log and the list of ended connections agree on it.
 //!
-//! What takes packets that are dropped, or a shortage, is reached in `attack`, and held to the same.
+//! Reasons that need dropped packets or a shortage are reached in `attack`, with the same checks.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::place::{PATIENCE, address, eventually, holds_within};
 use crate::setup::{PORT, Setup, Target};
 
 #[test]
-fn what_both_sides_do() {
+fn reasons_caused_by_both_sides() {
     let echo = Backend::echo(9001);
     let resetting = Backend::scripted("resetting", 9002, |mut peer| {
         peer.receive(1);
@@ -46,7 +46,7 @@ fn what_both_sides_do() {
 }
 
 #[test]
-fn what_becomes_of_attempts() {
+fn reasons_of_failed_attempts() {
     let away = |lb: &Lb| assert_eq!(lb.turn_away(), End::Reset);
     check(&Setup::to(&[refusing("a", 9001)]), &[("connect_refused", "SC", 1)], away);
     let unanswering = Unanswering::new("a", 9002);
@@ -56,7 +56,7 @@ fn what_becomes_of_attempts() {
 }
 
 #[test]
-fn what_becomes_of_those_who_wait() {
+fn reasons_of_waiting_clients() {
     let backend = Backend::named("a", 9001);
     let full = |queue: &str| Setup::to_with(queue, &[backend.target().with("max_connections: 1")]);
     check(&full("queue: { size: 0, timeout: 1s }"), &[("done", "--", 1), ("queue_full", "PQ", 1)], |lb| {
@@ -86,7 +86,7 @@ fn what_becomes_of_those_who_wait() {
 }
 
 #[test]
-fn what_becomes_of_those_whose_backend_is_not_what_it_was() {
+fn reasons_of_changed_backends() {
     let setup = |settings: &str, targets: &[Target]| Setup::to_with(&format!("{PROBE}{settings}"), targets);
     let a = Actor::new("a", 9001, Played::Replica);
     check(
@@ -108,7 +108,7 @@ fn what_becomes_of_those_whose_backend_is_not_what_it_was() {
 }
 
 #[test]
-fn what_becomes_of_those_whom_an_operator_ends() {
+fn reasons_caused_by_operators() {
     let (a, b) = (Backend::named("a", 9001), Backend::named("b", 9002));
     let to = |backend: &Backend| Setup::to_with("on_remove: close", &[backend.target()]);
     check_operated(&to(&a), &[("removed", "KD", 1)], |lb, log| {
@@ -122,10 +122,10 @@ fn what_becomes_of_those_whom_an_operator_ends() {
     });
 }
 
-/// In the log and in the totals alone: nobody can be asked for metrics or for the list afterwards. At the deadline of a drain, as
-/// at a second signal, all that is left ends at once, and the process with it.
+/// Only in the log and in the totals: afterwards no process serves metrics or the list. At the deadline of a drain,
+/// as at a second signal, all remaining connections end at once, and the process with them.
 #[test]
-fn what_becomes_of_those_who_are_left_at_the_end() {
+fn reasons_at_shutdown() {
     let echo = Backend::echo(9001);
     let log = AccessLog::new();
     let mut lb = Lb::start(&Setup::to(&[echo.target()]).access_log(&log.json()));
@@ -142,7 +142,7 @@ fn what_becomes_of_those_who_are_left_at_the_end() {
     assert_eq!((text(&termination["code"]), text(&termination["reason"])), ("KD".into(), "drained".into()));
 }
 
-/// A reason that is new does not compile until it is said where it is reached.
+/// A new reason does not compile until the place that reaches it is named.
 #[test]
 fn each_reason_is_reached() {
     // A kernel without memory for sockets cannot be had here; the simulated one is.
@@ -185,7 +185,7 @@ fn reached_in(reason: CloseReason) -> &'static str {
     }
 }
 
-/// What is done resets a session of backend `a`.
+/// The action resets a session of backend `a`.
 #[track_caller]
 fn ends_one<R>(lb: &Lb, done: impl FnOnce() -> R) {
     let mut client = lb.connect();
@@ -194,7 +194,7 @@ fn ends_one<R>(lb: &Lb, done: impl FnOnce() -> R) {
     assert_eq!(client.end(), End::Reset);
 }
 
-/// A session is cut when the actor plays another role.
+/// A session is closed when the actor takes another role.
 #[track_caller]
 fn cut(lb: &Lb, actor: &Actor, played: Played) {
     let (_, mut session) = served(lb);
@@ -202,13 +202,13 @@ fn cut(lb: &Lb, actor: &Actor, played: Played) {
     assert_eq!(session.end(), End::Reset);
 }
 
-/// Does something to a balancer, and asserts that connections ended for these reasons, with these codes, so often each.
+/// Runs an action on a balancer, and asserts that connections ended for these reasons, with these codes and counts.
 #[track_caller]
 fn check(setup: &Setup, expected: &[(&str, &str, u64)], attack: impl FnOnce(&Lb)) {
     check_operated(setup, expected, |lb, _| attack(lb));
 }
 
-/// The same for what its operator does, at the admin socket or with another setup.
+/// The same for an action of the operator, at the admin socket or with another setup.
 #[track_caller]
 fn check_operated(setup: &Setup, expected: &[(&str, &str, u64)], attack: impl FnOnce(&Lb, &AccessLog)) {
     let log = AccessLog::new();
@@ -227,21 +227,22 @@ fn check_operated(setup: &Setup, expected: &[(&str, &str, u64)], attack: impl Fn
 }
 
 impl AccessLog {
-    /// Asserts that connections of the listener `web` ended for these reasons and for no other, as the access log, the metrics and
-    /// the list of those that ended last have it alike; `web` has ended all of them already.
+    /// Asserts that connections of the listener `web` ended for exactly these reasons, by the access log, the
+    /// metrics and the list of ended connections; all connections of `web` have ended.
     #[track_caller]
     pub(crate) fn tells_alike(&self, expected: &BTreeMap<String, u64>) {
         holds_within(PATIENCE, || self.reasons("web") == *expected);
         assert_eq!(self.reasons("web"), *expected, "reasons logged, and expected");
-        eventually("metrics say the same", || self.closes_of_web() == *expected);
-        // Of all listeners, and the last ones only, the latest end first. Lines have the order in which they were written.
-        eventually("the list says the same", || {
+        eventually("the metrics agree", || self.closes_of_web() == *expected);
+        // Of all listeners, only the last ones, with the latest end first. Lines are in the order in which they
+        // were written.
+        eventually("the list agrees", || {
             let mut listed = parse(&self.rondel(["connections", "--ended", "--json"]));
             let listed = listed.as_array_mut().unwrap();
             let lines: Vec<Value> = self.lines().iter().map(|line| parse(line)).collect();
             let ends = listed.iter().map(|one| text(&one["ended_at"]));
             assert!(ends.is_sorted_by(|one, next| one >= next), "{listed:#?}");
-            // Only the list has when one ended.
+            // Only the list has the time of the end.
             for one in listed.iter_mut() {
                 one.as_object_mut().unwrap().remove("ended_at");
             }
@@ -249,13 +250,13 @@ impl AccessLog {
         });
     }
 
-    /// How many lines there are of connections of this listener, by their reason; the log is JSON.
+    /// The number of lines of connections of this listener, by reason; the log is JSON.
     #[track_caller]
     pub(crate) fn reasons(&self, listener: &str) -> BTreeMap<String, u64> {
         self.count(|line| (line["listener"] == listener).then(|| text(&line["termination"]["reason"])))
     }
 
-    /// How many lines there are of each kind, but for those of none.
+    /// The count of each item; items that do not occur are missing.
     #[track_caller]
     fn count<K: Ord>(&self, kind: impl Fn(&Value) -> Option<K>) -> BTreeMap<K, u64> {
         let mut counts = BTreeMap::new();
@@ -265,7 +266,7 @@ impl AccessLog {
         counts
     }
 
-    /// What the metrics count of `web`, by the reason; without those that never occurred.
+    /// The counters of `web` by reason; those at zero are missing.
     #[track_caller]
     fn closes_of_web(&self) -> BTreeMap<String, u64> {
         let metrics = self.ask("/metrics");
@@ -278,5 +279,5 @@ impl AccessLog {
     }
 }
 
-/// How many are listed at most.
+/// The length of the list.
 const LISTED_MAX: usize = 100;

@@ -15,7 +15,7 @@ use crate::place::{PATIENCE, address, eventually, long_lane};
 use crate::setup::{Setup, target_at};
 
 #[test]
-fn a_listener_that_moves_under_load_serves_or_refuses_each_client_and_loses_none_that_it_served() {
+fn a_listener_that_moves_under_load_loses_no_client_that_it_serves() {
     let moves = if long_lane() { 200 } else { 20 };
     on_each_stand(|stand| {
         let backend = Backend::named("a", 9001);
@@ -37,20 +37,20 @@ fn a_listener_that_moves_under_load_serves_or_refuses_each_client_and_loses_none
             }
             over.store(true, Ordering::Relaxed);
             for client in &mut standing {
-                client.echoes(b"of an address that is gone");
+                client.echoes(b"of a removed address");
             }
             load.map(|load| load.join().unwrap()).iter().sum()
         });
         println!("{served} clients were served meanwhile");
         assert!(served > 0);
         lb.reload(&places[0].1);
-        lb.is_where_it_was();
+        lb.is_in_its_state_before();
         lb.serves_others();
     });
 }
 
 #[test]
-fn an_address_that_the_host_loses_and_gets_again_is_served_again() {
+fn an_address_that_is_removed_and_added_again_is_served_again() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let virtual_ip: SocketAddr = "10.77.0.1:8080".parse().unwrap();
@@ -67,14 +67,14 @@ fn an_address_that_the_host_loses_and_gets_again_is_served_again() {
                 namespace.add_address("10.77.0.1/32");
             }
             assert_eq!(Client::connect(virtual_ip).line(), "a");
-            eventually("all are counted off", || total(&lb.totals(), "listener=web", "active") == 0);
+            eventually("no connection is counted", || total(&lb.totals(), "listener=web", "active") == 0);
             lb.recovered(&[("done", 4)]);
         });
     });
 }
 
-/// The kernel picks a port to connect from, and now and then it is the very one that is connected to: where nothing
-/// listens, the connection is then one with itself.
+/// The kernel picks a port to connect from, which may be the port that is connected to: if nothing listens there,
+/// the connection is one with itself.
 #[test]
 fn a_dead_backend_on_an_address_of_this_host_never_gives_a_client_its_own_bytes() {
     const CLIENTS: u64 = 60;
@@ -92,7 +92,7 @@ fn a_dead_backend_on_an_address_of_this_host_never_gives_a_client_its_own_bytes(
                 let dead = target_at("dead", backend.parse().unwrap());
                 let setup = Setup::to_with(&format!("eject: off, {source}"), [&dead]);
                 let lb = stand.start(&setup);
-                // Narrowed only now: what was known at the start does not help.
+                // Limited only now: what was known at the start does not help.
                 namespace.set("ipv4/ip_local_port_range", "20000 20009");
                 for _ in 0..CLIENTS {
                     // It may be reset before it has sent anything.
@@ -103,8 +103,8 @@ fn a_dead_backend_on_an_address_of_this_host_never_gives_a_client_its_own_bytes(
                     let _ = client.read_to_end(&mut own);
                     assert!(own.is_empty(), "a client got its own bytes from {backend}");
                 }
-                // Nothing in TIME_WAIT has the port of the server that is to come back.
-                // SO_REUSEADDR, which std sets, would overlook that.
+                // Nothing in TIME_WAIT occupies the port of the server that returns.
+                // SO_REUSEADDR, which std sets, would hide that.
                 let server = Socket::new(Domain::for_address(dead.address), Type::STREAM, None).unwrap();
                 server.bind(&dead.address.into()).unwrap();
                 namespace.set("ipv4/ip_local_port_range", "32768 60999");
@@ -114,11 +114,12 @@ fn a_dead_backend_on_an_address_of_this_host_never_gives_a_client_its_own_bytes(
     });
 }
 
-/// Connects to `place` again and again: who gets its first line is served to the end; says how many were.
+/// Connects to `place` repeatedly: each client that gets its first line is served to the end; returns how many
+/// were.
 fn serve_until(over: &AtomicBool, place: SocketAddr) -> u64 {
     let mut served = 0;
     while !over.load(Ordering::Relaxed) {
-        // Refused where nobody listens, and reset when it waited in a queue whose listener went.
+        // Refused if the port is closed, and reset if it waited in the queue of a closed listener.
         let Ok(stream) = TcpStream::connect_timeout(&place, PATIENCE) else { continue };
         let mut client = Client::over(stream);
         match client.try_line() {

@@ -17,7 +17,7 @@ use crate::setup::{Setup, target};
 // Before the connect.
 
 #[test]
-fn before_the_connect_each_refusal_has_its_reason_and_passes() {
+fn before_the_connect_each_refusal_has_its_reason() {
     for (verdict, reason) in [
         ("drop", "connect_timed_out"),
         ("reject with tcp reset", "connect_refused"),
@@ -60,11 +60,11 @@ fn before_the_connect_another_backend_takes_over() {
 }
 
 #[test]
-fn a_backend_stopped_before_the_connect_is_left_by_the_idle_timeout() {
+fn a_backend_stopped_before_the_connect_is_closed_by_the_idle_timeout() {
     on_each_stand(|stand| {
         let backend = Nginx::start("a", 9001);
         let lb = stand.start(&Setup::to_with("idle_timeout: 500ms", &[backend.target()]));
-        // Its kernel goes on accepting for it.
+        // Its kernel still accepts for it.
         backend.signal(Signal::STOP);
         let mut clients: Vec<Client> = (0..20).map(|_| lb.connect()).collect();
         for client in &mut clients {
@@ -82,7 +82,7 @@ fn a_backend_stopped_before_the_connect_is_left_by_the_idle_timeout() {
 // During the connect.
 
 #[test]
-fn during_the_connect_a_black_hole_shorter_than_the_timeout_is_not_noticed() {
+fn during_the_connect_a_black_hole_shorter_than_the_timeout_has_no_effect() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
@@ -92,7 +92,7 @@ fn during_the_connect_a_black_hole_shorter_than_the_timeout_is_not_noticed() {
             lb.serves_others();
             assert_eq!(backend.accepted(), 0);
             namespace.let_through();
-            // By the second of the kernel's SYNs.
+            // By the second SYN of the kernel.
             for mut client in clients {
                 client.send(b"early");
                 assert_eq!(client.line(), "a");
@@ -104,12 +104,12 @@ fn during_the_connect_a_black_hole_shorter_than_the_timeout_is_not_noticed() {
 }
 
 #[test]
-fn an_answer_to_a_connect_that_comes_after_the_timeout_leaves_nothing_behind() {
+fn a_syn_ack_after_the_timeout_leaves_nothing_behind() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
             let lb = stand.start(&Setup::to_with("connect_timeout: 300ms", &[backend.target()]));
-            // The backend hears, and is not heard; its kernel repeats its SYN-ACK after a second.
+            // The backend receives, and its packets are dropped; its kernel repeats its SYN-ACK after a second.
             namespace.filter("tcp sport 9001", "drop");
             all_are_reset(&lb, 20);
             namespace.let_through();
@@ -127,14 +127,14 @@ fn a_backend_killed_during_the_connect_is_a_refusal() {
         let mut client = lb.connect();
         eventually("it connects", || lb.sockets() == 2);
         drop(unanswering);
-        // The answer to the second of the kernel's SYNs.
+        // The response to the second SYN of the kernel.
         assert_eq!(client.end(), End::Reset);
         lb.recovered(&[("connect_refused", 1)]);
     });
 }
 
 #[test]
-fn clients_that_leave_during_the_connect_are_gone_by_its_timeout() {
+fn clients_that_leave_during_the_connect_are_closed_by_its_timeout() {
     on_each_stand(|stand| {
         let unanswering = Unanswering::new("a", 9001);
         let lb = stand.start(&Setup::to_with("connect_timeout: 500ms", &[unanswering.target()]));
@@ -170,7 +170,7 @@ fn a_backend_killed_in_mid_transfer_ends_what_it_sent_with_a_fin() {
 }
 
 #[test]
-fn a_backend_stopped_in_mid_transfer_goes_on_where_it_was() {
+fn a_backend_stopped_in_mid_transfer_continues_at_its_position() {
     on_each_stand(|stand| {
         let backend = Nginx::start("a", 9001);
         fs::write(backend.file("big"), keyed::bytes(20, BIG)).unwrap();
@@ -208,7 +208,7 @@ fn a_backend_that_resets_in_mid_transfer_resets_its_clients() {
 }
 
 #[test]
-fn in_mid_transfer_a_black_hole_that_passes_loses_nothing() {
+fn in_mid_transfer_a_temporary_black_hole_loses_nothing() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let backend = Backend::scripted("a", 9001, |peer| {
@@ -229,7 +229,7 @@ fn in_mid_transfer_a_black_hole_that_passes_loses_nothing() {
 }
 
 #[test]
-fn in_mid_transfer_a_black_hole_that_stays_ends_by_the_idle_timeout() {
+fn in_mid_transfer_a_permanent_black_hole_ends_by_the_idle_timeout() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let backends = [Backend::source(9001, 23), Backend::mute(9002)];
@@ -246,14 +246,14 @@ fn in_mid_transfer_a_black_hole_that_stays_ends_by_the_idle_timeout() {
             assert!(flood.join().unwrap().is_err());
             assert!(keyed::read_checked_from(&download.0, 23, HALF_READ, usize::MAX).is_err());
             lb.recovered(&[("idle", 2)]);
-            // What the backends send to nobody any more would keep them for minutes.
+            // Data that the backends still send would keep their sockets for minutes.
             namespace.let_through();
         });
     });
 }
 
 #[test]
-fn in_mid_transfer_a_backend_that_vanished_is_lost_by_retransmissions() {
+fn in_mid_transfer_a_vanished_backend_is_detected_by_retransmissions() {
     on_each_stand_of_the_long_lane(|stand| {
         Namespace::within(|namespace| {
             namespace.set("ipv4/tcp_retries2", "3");
@@ -271,7 +271,7 @@ fn in_mid_transfer_a_backend_that_vanished_is_lost_by_retransmissions() {
 }
 
 #[test]
-fn a_silent_backend_that_vanished_is_lost_by_keepalive() {
+fn a_vanished_idle_backend_is_detected_by_keepalive() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
@@ -304,7 +304,7 @@ fn a_backend_whose_network_resets_it_resets_its_client() {
 }
 
 #[test]
-fn a_pool_whose_backends_all_died_refuses_at_once_and_costs_nothing() {
+fn a_pool_without_live_backends_rejects_clients_at_once() {
     on_each_stand(|stand| {
         let lb = stand.start(&Setup::to(&[refusing("a", 9001), refusing("b", 9002), refusing("c", 9003)]));
         for _ in 0..500 {
@@ -314,7 +314,7 @@ fn a_pool_whose_backends_all_died_refuses_at_once_and_costs_nothing() {
     });
 }
 
-/// So many clients at once get nothing but a reset.
+/// This many clients at once get nothing but a reset.
 #[track_caller]
 fn all_are_reset(lb: &Lb, clients: usize) {
     thread::scope(|scope| {
@@ -337,5 +337,5 @@ fn half_read(lb: &Lb) -> Client {
 /// More than fits on the way from a backend to a client that does not read.
 const BIG: usize = 32 << 20;
 
-/// What a client has read when the fault comes.
+/// How much a client has read when the fault occurs.
 const HALF_READ: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Clients that are killed, stopped, reset or cut off, while they are served.
+//! Clients that are killed, stopped, reset or cut off while they are served.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -28,7 +28,7 @@ fn a_client_killed_in_mid_transfer_resets_its_backend() {
 }
 
 #[test]
-fn a_client_stopped_in_mid_transfer_gets_the_rest_when_it_goes_on() {
+fn a_client_stopped_in_mid_transfer_gets_the_rest_when_it_continues() {
     on_each_stand(|stand| {
         let backend = Nginx::start("a", 9001);
         fs::write(backend.file("big"), keyed::bytes(30, BIG)).unwrap();
@@ -47,7 +47,7 @@ fn a_client_stopped_in_mid_transfer_gets_the_rest_when_it_goes_on() {
 }
 
 #[test]
-fn a_client_stopped_for_longer_than_the_idle_timeout_is_cut_off() {
+fn a_client_stopped_for_longer_than_the_idle_timeout_is_closed() {
     on_each_stand(|stand| {
         let backend = Nginx::start("a", 9001);
         fs::write(backend.file("big"), keyed::bytes(30, BIG)).unwrap();
@@ -56,14 +56,14 @@ fn a_client_stopped_for_longer_than_the_idle_timeout_is_cut_off() {
         let mut client = Curl::fast(&folder);
         client.has_begun();
         client.signal(Signal::STOP);
-        eventually("it is cut off", || lb.sockets() == 0);
+        eventually("it is closed", || lb.sockets() == 0);
         client.kill();
         lb.recovered(&[("idle", 1)]);
     });
 }
 
 #[test]
-fn a_client_that_vanished_is_lost_by_retransmissions() {
+fn a_vanished_client_is_detected_by_retransmissions() {
     on_each_stand_of_the_long_lane(|stand| {
         Namespace::within(|namespace| {
             namespace.set("ipv4/tcp_retries2", "3");
@@ -79,7 +79,7 @@ fn a_client_that_vanished_is_lost_by_retransmissions() {
 }
 
 #[test]
-fn a_silent_client_that_vanished_is_lost_by_keepalive() {
+fn a_vanished_idle_client_is_detected_by_keepalive() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let backend = Backend::named("a", 9001);
@@ -95,7 +95,7 @@ fn a_silent_client_that_vanished_is_lost_by_keepalive() {
 }
 
 #[test]
-fn a_black_hole_before_a_client_that_passes_loses_nothing() {
+fn a_temporary_black_hole_before_a_client_loses_nothing() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let backend = Backend::echo(9001);
@@ -143,7 +143,7 @@ fn clients_that_reset_at_each_point_of_a_connection_leave_nothing_behind() {
     });
 }
 
-/// curl, as a client that is a process.
+/// curl, a client that is a process.
 struct Curl {
     child: Child,
     output: std::path::PathBuf,
@@ -170,7 +170,7 @@ impl Curl {
         Self { child: child.unwrap_or_else(|error| panic!("curl does not start: {error}")), output }
     }
 
-    /// Waits until some of the body has come.
+    /// Waits until some of the body has arrived.
     #[track_caller]
     fn has_begun(&self) {
         eventually("curl has begun", || fs::metadata(&self.output).is_ok_and(|file| file.len() > 0));
@@ -185,7 +185,7 @@ impl Curl {
         self.child.wait().unwrap();
     }
 
-    /// The body, once all of it has come.
+    /// The body, once all of it has arrived.
     #[track_caller]
     fn body(mut self) -> Vec<u8> {
         let status = self.child.wait().unwrap();

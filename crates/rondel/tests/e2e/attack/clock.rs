@@ -1,4 +1,4 @@
-//! A clock that jumps: timeouts keep to the monotonic clock, whatever the time of day does.
+//! A clock that jumps: timeouts use the monotonic clock, whatever the time of day does.
 
 use std::fs;
 use std::path::Path;
@@ -32,10 +32,10 @@ fn a_clock_that_jumps_by_days_moves_no_timeout() {
             let mut client = lb.connect();
             assert_eq!(client.line(), "a");
             let heard_last = Instant::now();
-            client.echoes(b"the last that is said");
+            client.echoes(b"the last line");
             clock.jump(days);
             // The log has the time of day.
-            eventually("it has seen the jump", || {
+            eventually("the jump is in the log", || {
                 let mark = lb.mark();
                 lb.signal(Signal::HUP);
                 lb.wait_for("reloaded", mark);
@@ -53,7 +53,7 @@ fn a_clock_that_jumps_by_days_moves_no_timeout() {
 /// Days from now.
 const JUMPS: [i32; 4] = [1, -1, 0, 365];
 
-/// The time of day of a process, by libfaketime. It leaves the monotonic clock alone, as a kernel does.
+/// The time of day of a process, by libfaketime. It does not affect the monotonic clock, as a kernel does not.
 struct Clock {
     folder: Folder,
 }
@@ -67,7 +67,7 @@ impl Clock {
         clock
     }
 
-    /// What starts a command with this clock.
+    /// The wrapper that starts a command with this clock.
     fn wrapper(&self) -> [String; 5] {
         [
             "env".to_owned(),
@@ -78,9 +78,9 @@ impl Clock {
         ]
     }
 
-    /// From now on it is so many days ahead.
+    /// Sets it this many days ahead.
     fn jump(&self, days: i32) {
-        // In one step, so that nobody reads half of it.
+        // In one step, so that no reader sees half of it.
         let draft = self.folder.file("draft");
         fs::write(&draft, format!("{days:+}d\n")).unwrap();
         fs::rename(draft, self.folder.file("clock")).unwrap();
@@ -91,7 +91,7 @@ fn libfaketime() -> String {
     format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH)
 }
 
-/// The date in so many days, in UTC as the log has it.
+/// The date in this many days, in UTC as in the log.
 fn date_in(days: i32) -> String {
     run(Command::new("date").args(["--utc", "--date", &format!("{days} days"), "+%F"])).trim().to_owned()
 }

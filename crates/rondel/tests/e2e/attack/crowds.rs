@@ -1,4 +1,4 @@
-//! Crowds: slow readers and slow writers by the thousand, no buffer left, and as many connections as there may be.
+//! Crowds: thousands of slow readers and slow writers, no buffer left, and as many connections as allowed.
 
 use super::namespace::Namespace;
 use super::stand::{Attacked, Stand, on_each_stand};
@@ -7,7 +7,7 @@ use crate::place::{address, eventually, long_lane};
 use crate::setup::{Setup, target};
 
 #[test]
-fn slow_readers_by_the_thousand_hold_up_nobody() {
+fn thousands_of_slow_readers_delay_no_other_client() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let mut crowd = Crowd::new(stand, namespace, thousands());
@@ -25,7 +25,7 @@ fn slow_readers_by_the_thousand_hold_up_nobody() {
 }
 
 #[test]
-fn slow_readers_that_reset_take_what_was_on_the_way_with_them() {
+fn slow_readers_that_reset_free_their_pending_data() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let mut crowd = Crowd::new(stand, namespace, thousands());
@@ -38,7 +38,7 @@ fn slow_readers_that_reset_take_what_was_on_the_way_with_them() {
 }
 
 #[test]
-fn slow_writers_by_the_thousand_cost_what_idle_connections_cost() {
+fn thousands_of_slow_writers_cost_as_much_as_idle_connections() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let mut crowd = Crowd::new(stand, namespace, thousands());
@@ -55,10 +55,11 @@ fn slow_writers_by_the_thousand_cost_what_idle_connections_cost() {
 }
 
 #[test]
-fn readers_of_small_messages_that_stand_still_leave_buffers_to_others() {
+fn stalled_readers_of_small_messages_leave_buffers_to_others() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
-            // Each message takes a buffer, and a queue holds 8 of them: that would be more than there are, 1024 for each worker.
+            // Each message takes a buffer, and a queue holds 8 of them: that would be more than there are, 1024 for
+            // each worker.
             let mut crowd = Crowd::limited(stand, namespace, 240, "max_connections: 256");
             for _ in 0..80 {
                 crowd.clients_send(1 << 10);
@@ -73,7 +74,7 @@ fn readers_of_small_messages_that_stand_still_leave_buffers_to_others() {
 }
 
 #[test]
-fn as_many_connections_as_there_may_be_come_and_leave_at_once() {
+fn the_largest_number_of_connections_opens_and_closes_at_once() {
     let size = if long_lane() { 9_000 } else { 500 };
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
@@ -86,15 +87,15 @@ fn as_many_connections_as_there_may_be_come_and_leave_at_once() {
             crowd.lb.serves_others();
             crowd.lb.does_not_spin();
             let lb = crowd.leaves();
-            lb.is_where_it_was();
-            // And once more, all with a reset.
+            lb.is_in_its_state_before();
+            // The same again, with resets.
             let crowd = Crowd::of(lb, size);
             crowd.resets().recovered(&[("done", size as u64), ("client_reset", size as u64)]);
         });
     });
 }
 
-/// Connections of which both ends are ours, and what was sent and not yet read.
+/// Connections with both ends in the test, and what was sent and not yet read.
 struct Crowd {
     lb: Attacked,
     pairs: Vec<Pair>,
@@ -116,13 +117,13 @@ struct Stream {
 }
 
 impl Crowd {
-    /// So many connections; sockets are so small that what nobody reads is with the balancer.
+    /// This many connections; socket buffers are so small that unread data is in the balancer.
     #[track_caller]
     fn new(stand: Stand, namespace: &Namespace, size: usize) -> Self {
         Self::limited(stand, namespace, size, "max_connections: auto")
     }
 
-    /// The same with this limit of connections, and with as many buffers as are due to that.
+    /// The same with this limit of connections, and as many buffers as it implies.
     #[track_caller]
     fn limited(stand: Stand, namespace: &Namespace, size: usize, limit: &str) -> Self {
         namespace.set("ipv4/tcp_rmem", "4096 16384 16384");
@@ -138,7 +139,7 @@ impl Crowd {
             let stream = |key| Stream { key, sent: 0, read: 0 };
             let (mut to_backend, to_client) = (stream(2 * number), stream(2 * number + 1));
             let client = lb.connect();
-            // The backend hears of it with the first byte, not when the held ACK has waited long enough.
+            // The backend is connected with the first byte, not when the held ACK has waited long enough.
             to_backend.send(&client, 1);
             Pair { client, backend: accept(&listener), to_backend, to_client }
         };
@@ -146,7 +147,7 @@ impl Crowd {
         Self { lb, pairs }
     }
 
-    /// Each client sends so many bytes, or what its socket takes of them.
+    /// Each client sends this many bytes, or what its socket accepts of them.
     #[track_caller]
     fn clients_send(&mut self, length: usize) {
         for Pair { client, to_backend, .. } in &mut self.pairs {
@@ -161,8 +162,8 @@ impl Crowd {
         }
     }
 
-    /// Everybody reads what was sent to them, and asserts that it is just that. Nobody waits for another: who reads gives
-    /// back the buffers that another one needs.
+    /// Every end reads what was sent to it, and asserts that it is exactly that. The ends do not wait for each
+    /// other: one that reads releases buffers that another one needs.
     #[track_caller]
     fn reads_all(&mut self) {
         eventually("all is read", || {
@@ -186,13 +187,13 @@ impl Crowd {
         self.lb
     }
 
-    /// All clients reset, and all backends hear of it.
+    /// All clients reset, and all backends receive it.
     #[track_caller]
     fn resets(self) -> Attacked {
         let (clients, backends): (Vec<_>, Vec<_>) =
             self.pairs.into_iter().map(|pair| (pair.client, pair.backend)).unzip();
         clients.into_iter().for_each(Peer::reset);
-        assert!(backends.iter().all(Peer::wait_cut), "a backend was not told");
+        assert!(backends.iter().all(Peer::wait_cut), "a backend did not receive the reset");
         self.lb
     }
 }
@@ -203,7 +204,7 @@ impl Stream {
         self.sent += from.send_now(self.key, self.sent, self.sent + length);
     }
 
-    /// Reads what has come, and says how many bytes are still to come.
+    /// Reads what has arrived, and returns how many bytes are missing.
     #[track_caller]
     fn receive_now(&mut self, to: &Peer) -> usize {
         self.read += to.receive_now(self.key, self.read, self.sent);
@@ -211,16 +212,17 @@ impl Stream {
     }
 }
 
-/// A crowd of this lane.
+/// The size of a crowd in this lane.
 fn thousands() -> usize {
     if long_lane() { 3_000 } else { 200 }
 }
 
-/// What a connection with a slow reader may cost at most, in bytes: a full queue, and the buffer that overfilled it.
+/// The memory of a connection with a slow reader at most, in bytes: a full queue, and the buffer that overfilled
+/// it.
 const HELD_MAX: usize = (64 + 32 + 32) << 10;
 
-/// What a connection that is idle may cost at most, in bytes.
+/// The memory of an idle connection at most, in bytes.
 const IDLE_MAX: usize = 1 << 10;
 
-/// What buffers that all share may cost, in bytes.
+/// The memory of shared buffers, in bytes.
 const HOT: usize = 16 << 20;

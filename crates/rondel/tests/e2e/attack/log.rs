@@ -1,4 +1,4 @@
-//! A log whose reader is stuck: the pipe is full, and nobody waits for it.
+//! A log whose reader is stuck: the pipe is full, and the balancer does not wait.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -18,7 +18,7 @@ use crate::servers::run;
 use crate::setup::Setup;
 
 #[test]
-fn a_log_that_nobody_reads_holds_up_neither_bytes_nor_signals() {
+fn a_log_without_a_reader_delays_neither_bytes_nor_signals() {
     on_each_stand(|stand| {
         let backend = Backend::named("a", 9001);
         let setup = stand.complete("drain_timeout: 5s", &Setup::to(&[backend.target()]));
@@ -28,7 +28,7 @@ fn a_log_that_nobody_reads_holds_up_neither_bytes_nor_signals() {
         let mut lb = Lb::run_under(&wrapper, &setup);
         eventually("it serves", || TcpStream::connect(lb.address()).is_ok());
 
-        // Each logs some hundred bytes, and the pipe holds 4096.
+        // Each logs about a hundred bytes, and the pipe holds 4096.
         for round in 0..30_u16 {
             let port = 8100 + round;
             lb.write_config(&setup.clone().listen("new", address(port), "web", ""));
@@ -38,11 +38,11 @@ fn a_log_that_nobody_reads_holds_up_neither_bytes_nor_signals() {
             assert_eq!(client.line(), "a");
             client.echoes(b"as if nothing was wrong");
         }
-        // Who reads again learns what was lost, and gets all that is logged from then on.
+        // When the log is read again, it reports what was lost, and continues.
         assert!(pipe.read().contains("workers="));
         lb.signal(Signal::HUP);
         let mut told = String::new();
-        eventually("it says that lines were lost", || {
+        eventually("it reports lost lines", || {
             told += &pipe.read();
             told.contains("were lost")
         });
@@ -59,14 +59,14 @@ fn a_log_that_nobody_reads_holds_up_neither_bytes_nor_signals() {
     });
 }
 
-/// A pipe with a name that is open, and read only when a test says so.
+/// A named pipe that is open, and read only when a test does so.
 struct StuckPipe {
     path: String,
     end: File,
 }
 
 impl StuckPipe {
-    /// A small one, which is full soon.
+    /// A small one, which is soon full.
     fn new(folder: &Folder) -> Self {
         let path = folder.file("log");
         run(Command::new("mkfifo").args(["--mode", "666"]).arg(&path));
@@ -76,12 +76,12 @@ impl StuckPipe {
         Self { path: path.to_str().unwrap().to_owned(), end }
     }
 
-    /// What starts a command that logs there.
+    /// The wrapper of a command that logs there.
     fn wrapper(&self) -> [&str; 5] {
         ["sh", "-c", r#"log=$1; shift; exec "$@" 2>"$log""#, "sh", &self.path]
     }
 
-    /// All that is in it.
+    /// Everything in it.
     fn read(&mut self) -> String {
         let mut bytes = Vec::new();
         let end = self.end.read_to_end(&mut bytes).unwrap_err();

@@ -1,4 +1,4 @@
-//! A network of a test's own, in which packets can be dropped: a network namespace with nothing but a loopback.
+//! A network of its own for a test, in which packets can be dropped: a network namespace with only a loopback.
 
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
@@ -10,12 +10,12 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::place::assert_root;
 use crate::servers::run;
 
-/// The namespace that the calling thread is in, with what it starts.
+/// The network namespace of the calling thread and of what it starts.
 pub(crate) struct Namespace(());
 
 impl Namespace {
-    /// Runs `body` in a new one, on a thread of its own. It has no name, and goes with the last thread, process and socket
-    /// in it: nothing can be left behind, however the test ends.
+    /// Runs `body` in a new one, on a separate thread. It has no name, and ends with the last thread, process and
+    /// socket in it: nothing can be left behind, however the test ends.
     pub(crate) fn within<R: Send>(body: impl FnOnce(&Self) -> R + Send) -> R {
         assert_root("makes a network namespace");
         thread::scope(|scope| {
@@ -24,7 +24,7 @@ impl Namespace {
                 let namespace = Self(());
                 run(Command::new("ip").args(["link", "set", "lo", "up"]));
                 namespace.nft("add table inet attack");
-                // What arrives, not what leaves: a sender is told of what is dropped on its way out.
+                // On arrival, not on departure: a sender is notified of what is dropped on its way out.
                 namespace.nft("add chain inet attack input { type filter hook input priority 0; }");
                 body(&namespace)
             });
@@ -32,7 +32,7 @@ impl Namespace {
         })
     }
 
-    /// Does `verdict`, such as `drop`, to all packets that `matches` says, such as `tcp dport 9001`.
+    /// Applies `verdict`, such as `drop`, to all packets that match, such as `tcp dport 9001`.
     pub(crate) fn filter(&self, matches: &str, verdict: &str) {
         self.nft(&format!("add rule inet attack input {matches} {verdict}"));
     }
@@ -43,37 +43,37 @@ impl Namespace {
         self.filter(&format!("tcp sport {port}"), "drop");
     }
 
-    /// Lets all through again.
+    /// Removes all rules.
     pub(crate) fn let_through(&self) {
         self.nft("flush chain inet attack input");
     }
 
-    /// Gives `address` to its loopback.
-    #[expect(clippy::unused_self, reason = "whoever has it is inside")]
+    /// Adds `address` to its loopback.
+    #[expect(clippy::unused_self, reason = "only code inside the namespace has it")]
     pub(crate) fn add_address(&self, address: &str) {
         run(Command::new("ip").args(["address", "add", address, "dev", "lo"]));
     }
 
-    #[expect(clippy::unused_self, reason = "whoever has it is inside")]
+    #[expect(clippy::unused_self, reason = "only code inside the namespace has it")]
     pub(crate) fn remove_address(&self, address: &str) {
         run(Command::new("ip").args(["address", "delete", address, "dev", "lo"]));
     }
 
-    /// Sets a value below `/proc/sys/net`, which each namespace has for itself.
-    #[expect(clippy::unused_self, reason = "whoever has it is inside")]
+    /// Sets a value below `/proc/sys/net`, which each namespace has separately.
+    #[expect(clippy::unused_self, reason = "only code inside the namespace has it")]
     pub(crate) fn set(&self, name: &str, value: &str) {
         fs::write(format!("/proc/sys/net/{name}"), value).unwrap();
     }
 
-    #[expect(clippy::unused_self, reason = "whoever has it is inside")]
+    #[expect(clippy::unused_self, reason = "only code inside the namespace has it")]
     fn nft(&self, command: &str) {
         run(Command::new("nft").arg(command));
     }
 }
 
-/// Takes the calling thread into a new network namespace. What it starts from now on is in there, too.
+/// Moves the calling thread into a new network namespace, and with it what it starts from now on.
 fn enter() {
-    // unshare(2) is no safe call, so a process makes the namespace, and lives until this thread is in it.
+    // unshare(2) is not a safe call, so a process makes the namespace, and lives until this thread is in it.
     let mut maker = Command::new("unshare")
         .args(["--net", "sh", "-c", "echo made; exec cat"])
         .stdin(Stdio::piped())

@@ -1,4 +1,4 @@
-//! What runs out: descriptors, and ports to connect from.
+//! Resources that run out: descriptors, and ports to connect from.
 
 use std::net::TcpStream;
 
@@ -12,7 +12,7 @@ use crate::place::{PATIENCE, address, eventually};
 use crate::setup::{PORT, Setup};
 
 #[test]
-fn the_limit_of_open_files_is_reached_and_left_again() {
+fn the_limit_of_open_files_is_reached_and_raised_again() {
     on_each_stand(|stand| {
         let backend = Backend::named("a", 9001);
         let lb = stand.start(&Setup::to(&[backend.target()]));
@@ -21,10 +21,10 @@ fn the_limit_of_open_files_is_reached_and_left_again() {
             assert_eq!(client.line(), "a");
         }
         lb.limit_files(stand.wrapper(), lb.next_descriptor());
-        // An accept that was armed before goes on by the limit of that time; then it is the backend's socket that cannot be had.
+        // An accept that was armed before uses the limit of that time; then the backend's socket fails.
         let flood: Vec<TcpStream> =
             (0..100).filter_map(|_| TcpStream::connect_timeout(&lb.address(), PATIENCE).ok()).collect();
-        eventually("some are turned away", || turned_away(&lb) > 0);
+        eventually("some are rejected", || rejected(&lb) > 0);
         for client in &mut before {
             client.echoes(b"as before");
         }
@@ -36,17 +36,17 @@ fn the_limit_of_open_files_is_reached_and_left_again() {
             Client::over(stream).try_line().is_ok_and(|line| line == "a")
         });
         drop(before);
-        lb.is_where_it_was();
-        // How many of each is a matter of when the limit was noticed.
+        lb.is_in_its_state_before();
+        // How many of each depends on when the limit is noticed.
         lb.tells_alike(&all_closes(&lb.totals()));
         lb.serves_others();
     });
 }
 
-/// A listener with fewer places than its queue has looks before it takes anyone, and so goes by the limit of the moment: it is the client's
-/// own descriptor that cannot be had.
+/// A listener with fewer free slots than its accept queue checks the limit before each accept, and so uses the
+/// current one: it is the client's own descriptor that cannot be opened.
 #[test]
-fn clients_who_cannot_be_taken_for_want_of_a_descriptor_are_told() {
+fn clients_without_a_descriptor_are_reset() {
     on_each_stand(|stand| {
         let backend = Backend::named("a", 9001);
         let setup = Setup::to(&[backend.target()]).without_listeners();
@@ -66,7 +66,7 @@ fn clients_who_cannot_be_taken_for_want_of_a_descriptor_are_told() {
         lb.limit_files(stand.wrapper(), ENOUGH);
         assert_eq!(lb.connect().line(), "a");
         drop(before);
-        lb.is_where_it_was();
+        lb.is_in_its_state_before();
         let closes = all_closes(&lb.totals());
         let of = |reason: &str| closes.get(reason).copied().unwrap_or(0);
         assert_eq!((of("done"), of("no_descriptor")), (6, 10), "{closes:?}");
@@ -76,7 +76,7 @@ fn clients_who_cannot_be_taken_for_want_of_a_descriptor_are_told() {
 }
 
 #[test]
-fn ports_to_backends_run_out_and_come_back() {
+fn ports_to_backends_run_out_and_become_free() {
     on_each_stand(|stand| {
         Namespace::within(|namespace| {
             let backends = [Backend::named("a", 9001), Backend::named("b", 9002)];
@@ -93,21 +93,21 @@ fn ports_to_backends_run_out_and_come_back() {
             lb.wait_for("(`no_source_port`): no local port was free; add backends", 0);
             lb.serves_others();
             clients.into_iter().for_each(Peer::reset);
-            lb.is_where_it_was();
+            lb.is_in_its_state_before();
             assert_eq!(client_from(30_200, &lb).line(), "a");
             lb.recovered(&[("client_reset", 100), ("no_source_port", 10), ("done", 1)]);
         });
     });
 }
 
-/// How many clients got no connection for want of a descriptor, their own or one for a backend.
+/// How many clients got no connection because no descriptor was free, for them or for a backend.
 #[track_caller]
-fn turned_away(lb: &Attacked) -> u64 {
+fn rejected(lb: &Attacked) -> u64 {
     let closes = all_closes(&lb.totals());
     closes.get("no_descriptor").copied().unwrap_or(0)
 }
 
-/// A client that takes none of the ports that the kernel chooses from.
+/// A client that uses none of the ports that the kernel chooses from.
 #[track_caller]
 fn client_from(port: u16, lb: &Attacked) -> Client {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -116,5 +116,5 @@ fn client_from(port: u16, lb: &Attacked) -> Client {
     Client::over(socket.into())
 }
 
-/// A limit that is none.
+/// An unlimited value.
 const ENOUGH: usize = 20_000;

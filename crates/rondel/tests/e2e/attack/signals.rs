@@ -1,4 +1,4 @@
-//! Signals: a storm of SIGHUPs, and SIGTERM, once and twice, in every state that a connection can be in.
+//! Signals: a storm of SIGHUPs, and SIGTERM, once and twice, in every state of a connection.
 
 use std::any::Any;
 
@@ -11,7 +11,7 @@ use crate::place::{address, eventually, long_lane};
 use crate::setup::{Setup, target};
 
 #[test]
-fn a_thousand_reloads_in_a_row_with_garbage_in_between_are_not_noticed() {
+fn no_connection_notices_a_thousand_reloads_with_broken_files_in_between() {
     let reloads = if long_lane() { 1_000 } else { 200 };
     let deep = "[".repeat(10_000);
     let garbage = ["", "\0\u{1}", "version: 1\nlisteners: [", "a: &a [*a, *a]", "version: 99\n", &deep];
@@ -41,7 +41,7 @@ fn a_thousand_reloads_in_a_row_with_garbage_in_between_are_not_noticed() {
 }
 
 #[test]
-fn what_has_not_finished_at_the_drain_timeout_is_reset_in_every_state() {
+fn unfinished_connections_in_every_state_are_reset_at_the_drain_timeout() {
     on_each_stand(|stand| {
         let mut each = EachState::new(stand, "drain_timeout: 500ms");
         each.lb.signal(Signal::TERM);
@@ -52,7 +52,7 @@ fn what_has_not_finished_at_the_drain_timeout_is_reset_in_every_state() {
 }
 
 #[test]
-fn a_second_signal_ends_what_drains_in_every_state() {
+fn a_second_signal_resets_connections_in_every_state() {
     for second in [Signal::TERM, Signal::INT] {
         on_each_stand(|stand| {
             let mut each = EachState::new(stand, "drain_timeout: 1h");
@@ -67,7 +67,7 @@ fn a_second_signal_ends_what_drains_in_every_state() {
 }
 
 #[test]
-fn a_signal_while_it_starts_ends_it_as_any_other() {
+fn a_signal_during_the_start_ends_the_process() {
     on_each_stand(|stand| {
         for second in [None, Some(Signal::TERM)] {
             let setup = stand.complete("drain_timeout: 5s", &Setup::to(&[target("a", 9001)]));
@@ -84,7 +84,7 @@ fn a_signal_while_it_starts_ends_it_as_any_other() {
 }
 
 #[test]
-fn a_signal_in_a_storm_of_reloads_is_answered() {
+fn a_signal_in_a_storm_of_reloads_is_handled() {
     on_each_stand(|stand| {
         let backend = Backend::named("a", 9001);
         let setup = stand.complete("drain_timeout: 5s", &Setup::to(&[backend.target()]));
@@ -105,7 +105,7 @@ fn a_signal_in_a_storm_of_reloads_is_answered() {
     });
 }
 
-/// A balancer with a connection in each state that one can be in, each of a listener of that name.
+/// A balancer with a connection in each state, each at a listener of that name.
 struct EachState {
     lb: Lb,
     held: Vec<(&'static str, Client)>,
@@ -184,7 +184,7 @@ impl EachState {
         }
     }
 
-    /// All but the one who waited in the kernel's queue, whom nobody had accepted.
+    /// All except for the client in the accept queue, which was never accepted.
     #[track_caller]
     fn are_counted_as_drained(&self) {
         let log = self.lb.log_text();

@@ -1,4 +1,4 @@
-//! Who is attacked: a balancer with so many workers, run by this user or that, and held to where it was before.
+//! The balancer under attack: with a number of workers, run by a user, and required to return to its state before.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -13,19 +13,19 @@ use crate::peers::{Backend, Client};
 use crate::place::{PATIENCE, address, assert_root, eventually, holds_within, long_lane};
 use crate::setup::Setup;
 
-/// In which shape the balancer is attacked.
+/// The shape of the balancer under attack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stand {
     pub(crate) workers: u16,
     user: User,
 }
 
-/// Whose process it is. Limits of locked memory and of pipes, and some errors, are different for root.
+/// The user of the process. Limits of locked memory and of pipes, and some errors, differ for root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum User {
-    /// The one who runs the tests.
+    /// The user that runs the tests.
     Own,
-    /// One without any rights.
+    /// An unprivileged user.
     Nobody,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn on_each_stand(fault: impl Fn(Stand)) {
     }
 }
 
-/// The same for a fault that takes longer than the short lane has time for.
+/// The same for a fault that takes longer than the short lane allows.
 pub(crate) fn on_each_stand_of_the_long_lane(fault: impl Fn(Stand)) {
     if long_lane() {
         on_each_stand(fault);
@@ -63,7 +63,7 @@ impl Stand {
         self.start_with("drain_timeout: 5s", setup)
     }
 
-    /// The same, with other settings of the process than the number of workers.
+    /// The same, with other process settings than the number of workers.
     #[track_caller]
     pub(crate) fn start_with(self, runtime: &str, setup: &Setup) -> Attacked {
         let echo = Backend::echo(9090);
@@ -73,18 +73,18 @@ impl Stand {
             setup.listen("others", address(OTHERS), "others", "").pool("others", "", &[echo.target()]);
         let lb = Lb::start_under(self.wrapper(), &setup);
         let mut attacked = Attacked { lb, access, _echo: echo, setup, before: Held::default(), stand: self };
-        attacked.connect_to_others().echoes(b"the first costs what none costs again");
+        attacked.connect_to_others().echoes(b"the first connection allocates what is kept");
         eventually("the first connection is gone", || attacked.sockets() == 0);
         attacked.before = Held::by(&attacked.lb);
         attacked
     }
 
-    /// A setup with what this stand says.
+    /// A setup with the settings of this stand.
     pub(crate) fn complete(self, runtime: &str, setup: &Setup) -> Setup {
         setup.clone().runtime(&format!("workers: {}, {runtime}", self.workers))
     }
 
-    /// What runs the balancer as the user of this stand.
+    /// The wrapper that runs the balancer as the user of this stand.
     pub(crate) fn wrapper(self) -> &'static [&'static str] {
         match self.user {
             User::Own => &[],
@@ -102,7 +102,7 @@ impl Display for Stand {
     }
 }
 
-/// A balancer that is attacked through its listener `web`, while a second one serves others.
+/// A balancer that is attacked through its listener `web`, while a second listener serves other clients.
 pub(crate) struct Attacked {
     lb: Lb,
     access: AccessLog,
@@ -126,14 +126,14 @@ impl Attacked {
         &self.setup
     }
 
-    /// A client of the listener that is not attacked, which has an echo behind it.
+    /// A client of the other listener, which has an echo behind it.
     #[track_caller]
     #[expect(clippy::unused_self, reason = "an address is the address of a balancer")]
     pub(crate) fn connect_to_others(&self) -> Client {
         Client::connect(address(OTHERS))
     }
 
-    /// Asserts that clients of another listener are served, each request, and notes how long the slowest took.
+    /// Asserts that clients of the other listener are served, each request, and prints how long the slowest took.
     #[track_caller]
     pub(crate) fn serves_others(&self) {
         let mut slowest = Duration::ZERO;
@@ -148,39 +148,39 @@ impl Attacked {
         println!("slowest of 1000 requests of others: {slowest:?}");
     }
 
-    /// What the totals say now, without a change of the configuration.
+    /// The current totals, without a change of the configuration.
     #[track_caller]
     pub(crate) fn totals(&self) -> String {
         let mark = self.lb.mark();
         self.lb.signal(Signal::HUP);
-        // Done or refused, the totals come before.
+        // The totals are logged before the reload is done or rejected.
         self.lb.wait_for("reload", mark);
         self.lb.log_from(mark)
     }
 
-    /// Asserts that it is where it was before, that it serves others, that connections of `web` ended for these reasons and
-    /// for no other, as all who count them have it alike, and that it ends well when it is asked to.
+    /// Asserts that it is back in its state before, that it serves other clients, that connections of `web` ended
+    /// for exactly these reasons, by all counters, and that it shuts down when told to.
     #[track_caller]
     pub(crate) fn recovered(self, reasons: &[(&str, u64)]) {
-        self.is_where_it_was();
+        self.is_in_its_state_before();
         let expected = reasons.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect();
         self.tells_alike(&expected);
         self.serves_others();
         self.lb.end();
     }
 
-    /// Asserts that connections of `web` ended for these reasons and for no other, as the totals, the access log, the metrics and the
-    /// list of those that ended have it alike.
+    /// Asserts that connections of `web` ended for exactly these reasons, by the totals, the access log, the
+    /// metrics and the list of ended connections.
     #[track_caller]
     pub(crate) fn tells_alike(&self, expected: &BTreeMap<String, u64>) {
         assert_eq!(all_closes(&self.totals()), *expected, "reasons counted, and expected");
         self.access.tells_alike(expected);
     }
 
-    /// Asserts that it is where it was before: no connection counted, no socket and no other descriptor more, as much memory
-    /// but for what [`WARM`] and [`MEMORY_SLACK`] allow.
+    /// Asserts that it is back in its state before: no connection counted, no further socket or descriptor, and the
+    /// same memory except for [`WARM`] and [`MEMORY_SLACK`].
     #[track_caller]
-    pub(crate) fn is_where_it_was(&self) {
+    pub(crate) fn is_in_its_state_before(&self) {
         eventually("no socket of an ended connection is left", || self.lb.sockets() == 0);
         let bound = self.before.memory + usize::from(self.stand.workers) * WARM + MEMORY_SLACK;
         let mut held = Held::by(&self.lb);
@@ -193,7 +193,7 @@ impl Attacked {
         assert!(held.memory <= bound, "{} bytes of memory, at most {bound}", held.memory);
         let pipes = 2 * usize::from(self.stand.workers) * self.pipes_per_worker();
         assert!(held.pipes <= self.before.pipes + pipes, "{} ends of pipes, at most {pipes}", held.pipes);
-        // A socket is closed a moment before its connection is counted off.
+        // A socket is closed a moment before its connection is no longer counted.
         for listener in ["listener=web", "listener=others"] {
             eventually("none is active", || total(&self.totals(), listener, "active") == 0);
         }
@@ -209,9 +209,9 @@ impl Attacked {
 /// What the process holds.
 #[derive(Default)]
 struct Held {
-    /// Open descriptors by their kind, pipes aside.
+    /// Open descriptors by kind, without pipes.
     descriptors: BTreeMap<String, usize>,
-    /// Ends of pipes. Those that are empty are kept for the next stream, up to a bound.
+    /// Ends of pipes. Empty ones are kept for the next stream, up to a limit.
     pipes: usize,
     memory: usize,
 }
@@ -224,10 +224,10 @@ impl Held {
     }
 }
 
-/// Where others are served.
+/// The port of the other listener.
 const OTHERS: u16 = 8090;
 
-/// What buffers that a worker keeps warm may cost.
+/// The memory of the buffers that a worker keeps warm.
 const WARM: usize = 36 << 20;
 
 /// How much more memory it may have than before besides: slots and timers that were used once.

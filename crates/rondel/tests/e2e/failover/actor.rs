@@ -1,4 +1,4 @@
-//! A server that plays a role, which its probe learns by HTTP, at the port where it serves.
+//! A server with a role, which its probe reads by HTTP at the port where it serves.
 
 use std::io::{BufRead, BufReader, Write};
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use crate::lb::Lb;
 use crate::peers::{Backend, Client, Peer};
 use crate::setup::Target;
 
-/// It tells clients its name, for each line that they send.
+/// It sends its name to clients, for each line that they send.
 pub(crate) struct Actor {
     backend: Backend,
     played: Arc<AtomicU8>,
 }
 
-/// What it says to probes.
+/// The answer to probes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Played {
     Primary,
     Replica,
-    /// Well, without a role.
+    /// Healthy, without a role.
     Neither,
-    /// It breaks off every probe, and serves its clients all the same.
+    /// It closes every probe without an answer, and still serves clients.
     Ill,
 }
 
@@ -38,12 +38,12 @@ impl Actor {
         Self { backend, played }
     }
 
-    /// From now on it plays this.
+    /// Sets the role.
     pub(crate) fn plays(&self, played: Played) {
         self.played.store(played as u8, Ordering::SeqCst);
     }
 
-    /// How many connections it has accepted, of clients and of probes.
+    /// The number of accepted connections, of clients and of probes.
     pub(crate) fn accepted(&self) -> usize {
         self.backend.accepted()
     }
@@ -61,8 +61,8 @@ fn act(peer: &Peer, played: &AtomicU8, heard: &AtomicU8, said: &str) {
             None => said.to_owned(),
             Some(path) => {
                 while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-                // A probe asks for the replica after the primary, by another connection. Both answers are of one moment: an
-                // actor that changes from replica to primary between them would be neither.
+                // A probe asks for the replica role after the primary role, over another connection. Both answers
+                // are of one moment: an actor that changes from replica to primary between them would be neither.
                 if path != "replica" {
                     heard.store(played.load(Ordering::SeqCst), Ordering::SeqCst);
                 }
@@ -82,7 +82,7 @@ fn act(peer: &Peer, played: &AtomicU8, heard: &AtomicU8, said: &str) {
     }
 }
 
-/// A client of the balancer that has heard from whom it is served.
+/// A client of the balancer that knows the server it got.
 #[track_caller]
 pub(crate) fn served(lb: &Lb) -> (String, Client) {
     let mut client = lb.connect();
@@ -90,7 +90,7 @@ pub(crate) fn served(lb: &Lb) -> (String, Client) {
     (name, client)
 }
 
-/// Asks once more.
+/// Asks again.
 #[track_caller]
 pub(crate) fn asks(client: &mut Client) -> String {
     client.send(b"who?\n").line()
@@ -101,6 +101,6 @@ pub(crate) fn pair(a: Played, b: Played) -> [Actor; 2] {
     [Actor::new("a", 9001, a), Actor::new("b", 9002, b)]
 }
 
-/// How a pool of them is asked: soon, but with a timeout that a busy machine does not run into.
+/// The probe of a pool of them: fast, but with a timeout that a busy machine does not exceed.
 pub(crate) const PROBE: &str =
     "probe: { http: { roles: {} }, interval: 100ms, fast_interval: 100ms, timeout: 5s, rise: 2, fall: 2 }";

@@ -1,4 +1,5 @@
-//! A server of a group that claims what a test says, in the protocol that its probe speaks: PostgreSQL, Redis or MariaDB.
+//! A server of a group that claims a role chosen by the test, in the protocol of its probe: PostgreSQL, Redis or
+//! MariaDB.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -12,7 +13,7 @@ use crate::peers::{Backend, Client};
 use crate::place::eventually;
 use crate::setup::Target;
 
-/// Which protocol it speaks.
+/// Its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Postgres,
@@ -20,17 +21,17 @@ pub(crate) enum Kind {
     MariaDb,
 }
 
-/// What it says to probes.
+/// The answer to probes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Claim {
     Primary,
     Replica,
-    /// It has no connection left for a probe. PostgreSQL alone can say it here.
+    /// It is at its connection limit for probes. Only PostgreSQL reports that here.
     Full,
 }
 
-/// It tells clients its name: in its greeting where the protocol has one, else for each line that they send.
+/// It sends its name to clients: in its greeting if the protocol has one, otherwise for each line that they send.
 pub(crate) struct Claimant {
     backend: Backend,
     state: Arc<State>,
@@ -41,9 +42,9 @@ struct State {
     name: String,
     claim: AtomicU8,
     timeline: AtomicU32,
-    /// How much later than at once it answers a probe, in milliseconds.
+    /// The delay of its answers to probes, in milliseconds.
     delay: AtomicU32,
-    /// How many answers probes have got.
+    /// The number of answers to probes.
     answered: AtomicUsize,
 }
 
@@ -58,7 +59,7 @@ impl Claimant {
             answered: 0.into(),
         });
         let script = Arc::clone(&state);
-        // A peer that has left already is none of the server's business.
+        // A peer that has already left is ignored.
         let backend = Backend::scripted(name, port, move |peer| {
             peer.0.set_read_timeout(None).unwrap();
             drop(script.converse(&peer.0));
@@ -66,22 +67,22 @@ impl Claimant {
         Self { backend, state }
     }
 
-    /// From now on it claims this, on this timeline if it is the primary.
+    /// Sets the claim, and the timeline that it has as the primary.
     pub(crate) fn claims(&self, claim: Claim, timeline: u32) {
         self.state.timeline.store(timeline, Ordering::SeqCst);
         self.state.claim.store(claim as u8, Ordering::SeqCst);
     }
 
-    /// From now on it takes so long to answer a probe.
+    /// Sets the delay of its answers to probes.
     pub(crate) fn takes(&self, delay: Duration) {
         self.state.delay.store(delay.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }
 
-    /// Waits until so many more probes have got an answer.
+    /// Waits until it has answered this many more probes.
     #[track_caller]
     pub(crate) fn answers(&self, more: usize) {
         let until = self.state.answered.load(Ordering::SeqCst) + more;
-        eventually("it is asked again", || self.state.answered.load(Ordering::SeqCst) >= until);
+        eventually("it is probed again", || self.state.answered.load(Ordering::SeqCst) >= until);
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -89,7 +90,7 @@ impl Claimant {
     }
 }
 
-/// A client of the balancer, and by which server it is served.
+/// A client of the balancer, and the server that it got.
 #[track_caller]
 pub(crate) fn served(kind: Kind, lb: &Lb) -> (String, Client) {
     let mut client = lb.connect();
@@ -103,7 +104,7 @@ pub(crate) fn served(kind: Kind, lb: &Lb) -> (String, Client) {
     (String::from_utf8(name.to_vec()).unwrap(), client)
 }
 
-/// The key that says how such servers are asked.
+/// The probe key of such servers.
 pub(crate) fn asked(kind: Kind) -> &'static str {
     match kind {
         Kind::Postgres => "postgres: { user: probe }",
@@ -136,7 +137,7 @@ impl State {
         }
     }
 
-    /// What it claims when it answers a probe.
+    /// The claim in an answer to a probe.
     fn claim(&self) -> (u8, u32) {
         thread::sleep(Duration::from_millis(self.delay.load(Ordering::SeqCst).into()));
         (self.claim.load(Ordering::SeqCst), self.timeline.load(Ordering::SeqCst))
@@ -155,7 +156,7 @@ impl State {
             let fields = b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0";
             return peer.write_all(&message(b'E', fields));
         }
-        // Let in, and ready.
+        // Logged in, and ready.
         peer.write_all(&[message(b'R', &0u32.to_be_bytes()), message(b'Z', b"I")].concat())?;
         loop {
             let [kind, length @ ..]: [u8; 5] = read(peer)?;
@@ -310,7 +311,7 @@ fn skip(peer: &TcpStream, length: u32) -> io::Result<()> {
     io::copy(&mut peer.take(length.into()), &mut io::sink()).map(drop)
 }
 
-/// The next line, without its end. It comes byte by byte: there are few.
+/// The next line, without its end. It reads byte by byte: there are few.
 fn line(from: &mut impl Read) -> io::Result<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {

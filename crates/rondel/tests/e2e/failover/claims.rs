@@ -1,4 +1,5 @@
-//! Two servers that both claim to be the primary: who is written to while the file is reloaded and operators give commands.
+//! Two servers that both claim to be the primary: which one gets writes while the file is reloaded and operators
+//! run commands.
 
 use std::time::Duration;
 
@@ -11,21 +12,22 @@ use crate::place::{address, eventually};
 use crate::setup::{PORT, Setup};
 
 #[test]
-fn a_reload_leaves_the_role_with_the_newer_timeline_of_postgres() {
+fn a_reload_keeps_the_role_with_the_newer_timeline_of_postgres() {
     leaves_the_role(Kind::Postgres);
 }
 
 #[test]
-fn a_reload_leaves_the_role_where_it_is_of_two_redis() {
+fn a_reload_keeps_the_role_of_two_redis() {
     leaves_the_role(Kind::Redis);
 }
 
 #[test]
-fn a_reload_leaves_the_role_where_it_is_of_two_mariadb() {
+fn a_reload_keeps_the_role_of_two_mariadb() {
     leaves_the_role(Kind::MariaDb);
 }
 
-/// The old primary `b` is back and claims; `a` holds the role, and answers a little later. Reloads change one key after the other.
+/// The old primary `b` is back and claims the role; `a` holds it, and answers a little later. Reloads change one
+/// key after another.
 #[track_caller]
 fn leaves_the_role(kind: Kind) {
     let (a, b) = pair(kind);
@@ -56,7 +58,7 @@ fn leaves_the_role(kind: Kind) {
         in_force(&lb);
         assert_eq!(served(kind, &lb).0, "a", "{probe} {pool}");
     }
-    assert!(session.silent(), "it was cut");
+    assert!(session.silent(), "it was closed");
     drop(session);
     let log = lb.end();
     assert_eq!((total(&log, "backend=b", "picked"), closes(&log, "role_lost")), (0, 0), "{log}");
@@ -85,7 +87,7 @@ fn another_claim_gets_the_role_when_its_holder_is_disabled() {
 }
 
 #[test]
-fn another_claim_gets_the_role_once_the_time_of_its_drained_holder_is_up() {
+fn another_claim_gets_the_role_after_the_deadline_of_its_drained_holder() {
     let kind = Kind::Postgres;
     let (a, b) = pair(kind);
     let admin = Admin::new();
@@ -95,7 +97,7 @@ fn another_claim_gets_the_role_once_the_time_of_its_drained_holder_is_up() {
     b.claims(Claim::Primary, 1);
     lb.wait_for("backends b, a all say that they are the primary", mark);
 
-    // Its writers go on, so there is no other one meanwhile.
+    // Its writers stay, so there is no other one meanwhile.
     admin.done("drain web/a");
     let mut held = lb.connect();
     held.send(b"who?\n");
@@ -107,20 +109,20 @@ fn another_claim_gets_the_role_once_the_time_of_its_drained_holder_is_up() {
 }
 
 #[test]
-fn a_primary_that_lets_no_probe_in_loses_the_role_to_a_newer_timeline() {
+fn a_primary_that_rejects_probes_loses_the_role_to_a_newer_timeline() {
     let kind = Kind::Postgres;
     let (a, b) = pair(kind);
     let lb = Lb::start(&setup("interval: 100ms", "", kind, [&b, &a]));
     assert_eq!(served(kind, &lb).0, "a");
     let mark = lb.mark();
     a.claims(Claim::Full, 2);
-    lb.wait_for("backend a: probe failed: no connection left", mark);
+    lb.wait_for("backend a: probe failed: too many connections", mark);
     a.answers(5);
     in_force(&lb);
     assert_eq!(served(kind, &lb).0, "a", "nothing claims beside it");
 
     b.claims(Claim::Primary, 1);
-    lb.wait_for("backend b: role was replica, is primary", mark);
+    lb.wait_for("backend b: role changed from replica to primary", mark);
     b.answers(3);
     in_force(&lb);
     assert_eq!(served(kind, &lb).0, "a", "the other one is older");

@@ -1,4 +1,4 @@
-//! MariaDB, a primary and its replica: the primary is stopped, the replica takes over, and the old primary comes back.
+//! MariaDB, a primary and its replica: the primary is stopped, the replica takes over, and the old primary returns.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::servers::{MariaDb, run};
 use crate::setup::{PORT, Setup, target};
 
 #[test]
-fn writes_go_on_at_the_replica_once_it_is_promoted() {
+fn writes_continue_at_the_replica_once_it_is_promoted() {
     let mut old = MariaDb::start(9001, &[]);
     let new = MariaDb::start(9002, &["--read-only"]);
     new.follow(&old);
@@ -36,17 +36,17 @@ fn writes_go_on_at_the_replica_once_it_is_promoted() {
     old.stop();
     let stopped = Instant::now();
     let detected = heard(&lb, "old", "is down", mark);
-    // All that come now are held, and this one for certain: nobody is promoted before it has come.
+    // Clients that connect now are held, and this one for certain: no server is promoted before it has connected.
     let mut held = lb.connect();
     assert!(held.silent());
     let promoting = Instant::now();
     new.promote();
     let promoted = Instant::now();
-    // The server speaks first: behind its length and number, a greeting of protocol 10.
+    // The server speaks first: after length and number, a greeting of protocol 10.
     assert_eq!(held.receive(5)[4], 10);
     writers.wait_for(50);
 
-    // The old one comes back and has not heard of its fall.
+    // The old primary returns and still claims the role.
     let mark = lb.mark();
     old.start_again();
     lb.wait_for("backends old, new all say that they are the primary", mark);
@@ -54,7 +54,7 @@ fn writes_go_on_at_the_replica_once_it_is_promoted() {
     writers.wait_for(50);
     let visits = writers.leave();
 
-    // Whoever comes while nobody knows yet is held, too.
+    // Clients are also held while the roles are unknown.
     all_served(since(&visits, stopped));
     let read_only = failures(&visits).iter().filter(|error| error.contains("read-only")).count();
     assert_eq!(read_only, 0, "{:?}", failures(&visits));
@@ -66,7 +66,7 @@ fn writes_go_on_at_the_replica_once_it_is_promoted() {
         visits.iter().filter_map(|visit| visit.saw.as_ref().ok().copied()).collect();
     let stored_by_new = stored(&new);
     assert!(acknowledged.is_subset(&stored_by_new), "lost: {:?}", acknowledged.difference(&stored_by_new));
-    // Whatever the old one has, it had before.
+    // The old one has not received writes since.
     let inserted = old.says("SHOW GLOBAL STATUS LIKE 'Com_insert'");
     assert!(inserted.contains("Com_insert\t0"), "{inserted}");
 
@@ -94,12 +94,12 @@ fn start(primary: &MariaDb) -> Lb {
             .listen("readers", address(READERS), "web", "role: replica, fallback: primary")
             .pool("web", &pool, &[target("old", 9001), target("new", 9002)]),
     );
-    lb.wait_for("backend old: role was unknown, is primary", 0);
-    heard(&lb, "new", "role was unknown, is replica", 0);
+    lb.wait_for("backend old: role changed from unknown to primary", 0);
+    heard(&lb, "new", "role changed from unknown to replica", 0);
     lb
 }
 
-/// Clients that write one number after the other, each write by a client program of its own.
+/// Clients that write one number after another, each with a client program of its own.
 fn writers(at: SocketAddr) -> Visitors<u64> {
     let numbers = Arc::new(AtomicU64::new(1));
     Visitors::come(3, move || {
@@ -114,5 +114,5 @@ fn writers(at: SocketAddr) -> Visitors<u64> {
     })
 }
 
-/// Where readers come.
+/// The port of readers.
 const READERS: u16 = PORT + 1;

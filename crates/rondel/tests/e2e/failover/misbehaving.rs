@@ -1,4 +1,4 @@
-//! Servers that are not what they should be, beside a good one: what their clients see, and what the log says, once.
+//! Misbehaving servers beside a good one: what their clients see, and what is logged, once.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,22 +17,22 @@ use crate::servers::Redis;
 use crate::setup::{Setup, Target, target};
 
 #[test]
-fn it_accepts_and_says_nothing() {
+fn it_accepts_and_sends_nothing() {
     is_left_out(Backend::mute(9001), "is down: no answer in time");
 }
 
 #[test]
-fn it_answers_in_no_language() {
+fn it_answers_in_no_protocol() {
     let bad = Backend::scripted("mute", 9001, |mut peer| {
         let _ = peer.0.read(&mut [0; 1024]);
         let _ = peer.0.write_all(b"\x7f\x00HELO\r\n$$$\r\n\r\n\xff\xfe");
     });
-    is_left_out(bad, "is down: not its protocol");
+    is_left_out(bad, "is down: protocol error");
 }
 
-/// Whether it is heard or has closed when it is asked is a race, so it fails in one way or another each time.
+/// Whether the answer or the close is read first is a race, so the error may differ each time.
 #[test]
-fn it_talks_rubbish_unasked() {
+fn it_sends_random_bytes_before_a_request() {
     let bad = Backend::scripted("mute", 9001, |mut peer| {
         let _ = peer.0.write_all(b"\x7f\x00HELO\r\n$$$\r\n\r\n\xff\xfe");
     });
@@ -41,9 +41,9 @@ fn it_talks_rubbish_unasked() {
     heard(&lb, "mute", "is down: ", 0);
     good_serves(&lb);
     let before = bad.accepted();
-    eventually("it is asked again and again", || bad.accepted() >= before + 20);
-    let said = said_of(&lb, "mute");
-    // It is down, not its protocol, or closed: each once.
+    eventually("it is probed repeatedly", || bad.accepted() >= before + 20);
+    let said = lines_of(&lb, "mute");
+    // It is down, violates the protocol, or closed: each once.
     assert!(said.len() <= 3, "{said:?}");
 }
 
@@ -57,7 +57,7 @@ fn it_answers_after_the_timeout() {
     is_left_out(bad, "is down: no answer in time");
 }
 
-/// The server beside it serves everybody, and the log says why, once.
+/// The server beside it serves every client, and the log has the reason, once.
 #[track_caller]
 fn is_left_out(bad: Backend, why: &str) {
     let good = Nginx::start("good", 9002);
@@ -65,9 +65,9 @@ fn is_left_out(bad: Backend, why: &str) {
     heard(&lb, "mute", why, 0);
     good_serves(&lb);
     let before = bad.accepted();
-    eventually("it is asked again and again", || bad.accepted() >= before + 3);
-    assert_eq!(said_of(&lb, "mute").len(), 1, "{}", lb.log_text());
-    // Or some probe would always be waiting for it.
+    eventually("it is probed repeatedly", || bad.accepted() >= before + 3);
+    assert_eq!(lines_of(&lb, "mute").len(), 1, "{}", lb.log_text());
+    // Otherwise some probe would always be waiting for it.
     drop(bad);
 }
 
@@ -78,7 +78,7 @@ fn it_does_not_answer_to_a_syn() {
     let lb = Lb::start(&beside(&bad.target(), &good));
     heard(&lb, "mute", "is down: no answer in time", 0);
     good_serves(&lb);
-    assert_eq!(said_of(&lb, "mute").len(), 1, "{}", lb.log_text());
+    assert_eq!(lines_of(&lb, "mute").len(), 1, "{}", lb.log_text());
     drop(bad);
 }
 
@@ -90,7 +90,7 @@ fn good_serves(lb: &Lb) {
 }
 
 #[test]
-fn who_stops_in_the_middle_is_given_up_and_so_are_its_clients() {
+fn a_server_that_stops_goes_down_and_its_connections_are_closed() {
     let [stopped, good] = [Nginx::start("stopped", 9001), Nginx::start("good", 9002)];
     let probe = format!("{PROBE}, on_down: close");
     let lb = Lb::start(&Setup::to_with(&probe, &[stopped.target(), good.target()]));
@@ -101,7 +101,7 @@ fn who_stops_in_the_middle_is_given_up_and_so_are_its_clients() {
     let mark = lb.mark();
     stopped.signal(Signal::STOP);
     let silent = Instant::now();
-    // Its kernel goes on accepting, so clients are stuck with it until it is known.
+    // Its kernel still accepts, so clients hang until it is detected.
     let detected = heard(&lb, "stopped", "is down: no answer in time", mark);
     visitors.wait_for(50);
     let woken = Instant::now();
@@ -120,7 +120,7 @@ fn who_stops_in_the_middle_is_given_up_and_so_are_its_clients() {
 }
 
 #[test]
-fn a_wrong_password_is_said_once_and_takes_nobody_away() {
+fn a_wrong_password_is_logged_once_and_takes_no_server_down() {
     let redis = Redis::start(9001, &["--requirepass", "right"]);
     let folder = Folder::new();
     let file = folder.file("password");
@@ -131,30 +131,30 @@ fn a_wrong_password_is_said_once_and_takes_nobody_away() {
     );
     let lb = Lb::start(&Setup::to_with(&probe, &[target("redis", 9001)]));
 
-    lb.wait_for("backend redis: probe failed: the probe is not let in", 0);
+    lb.wait_for("backend redis: probe failed: access denied", 0);
     let asked = || denied(&redis);
     let before = asked();
-    eventually("it is asked again and again", || asked() >= before + 10);
-    let said = said_of(&lb, "redis");
+    eventually("it is probed repeatedly", || asked() >= before + 10);
+    let said = lines_of(&lb, "redis");
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("ERROR") && !said[0].contains("wrong"), "{said:?}");
-    // Its clients have a password that is right.
+    // Its clients have the right password.
     assert_eq!(lb.connect().send(b"AUTH right\r\n").line(), "+OK\r");
 
-    // The password is read anew for each probe.
+    // The password is read for each probe.
     fs::write(&file, "right\n").unwrap();
     lb.wait_for("backend redis: is up", 0);
 }
 
-/// How many logins a redis with the password `right` has refused.
+/// How many logins a redis with the password `right` has rejected.
 fn denied(redis: &Redis) -> u64 {
     let stats = redis.says(&["-a", "right", "--no-auth-warning", "INFO", "errorstats"]);
     let count = stats.lines().find_map(|line| line.strip_prefix("errorstat_WRONGPASS:count="));
     count.map_or(0, |count| count.trim().parse().unwrap())
 }
 
-/// The lines that the log has of a backend, but for the totals.
-fn said_of(lb: &Lb, backend: &str) -> Vec<String> {
+/// The log lines of a backend, without the totals.
+fn lines_of(lb: &Lb, backend: &str) -> Vec<String> {
     in_force(lb);
     let log = lb.log_text();
     log.lines().filter(|line| line.contains(&format!("backend {backend}: "))).map(str::to_owned).collect()

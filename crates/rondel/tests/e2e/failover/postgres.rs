@@ -1,5 +1,5 @@
-//! PostgreSQL, a primary and its streaming standby: the primary is stopped, the standby is promoted, and the old primary
-//! comes back.
+//! PostgreSQL, a primary and its streaming standby: the primary is stopped, the standby is promoted, and the old
+//! primary returns.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,17 +20,17 @@ use crate::servers::{Postgres, run};
 use crate::setup::{PORT, Setup, target};
 
 #[test]
-fn writes_go_on_at_the_standby_once_it_is_promoted() {
+fn writes_continue_at_the_standby_once_it_is_promoted() {
     follows("PostgreSQL, stopped and promoted", |_| (), Postgres::stop);
 }
 
 #[test]
-fn writes_go_on_at_the_standby_when_the_primary_was_killed() {
-    // Or the standby would not have all that was acknowledged.
+fn writes_continue_at_the_standby_when_the_primary_was_killed() {
+    // Otherwise the standby would not have everything that was acknowledged.
     let synchronous = |primary: &Postgres| {
         primary.says("ALTER SYSTEM SET synchronous_standby_names = '*'");
         primary.says("SELECT pg_reload_conf()");
-        eventually("the standby is waited for", || {
+        eventually("the standby is synchronous", || {
             primary.says("SELECT sync_state FROM pg_stat_replication").trim() == "sync"
         });
     };
@@ -53,7 +53,7 @@ fn follows(case: &str, prepare: impl FnOnce(&Postgres), end: impl FnOnce(&mut Po
     end(&mut old);
     let stopped = Instant::now();
     let detected = heard(&lb, "old", "is down", mark);
-    // All that come now are held, and this one for certain: nobody is promoted before it has come.
+    // Clients that connect now are held, and this one for certain: no server is promoted before it has connected.
     let mut held = lb.connect();
     held.send(&SSL_REQUEST);
     assert!(held.silent());
@@ -63,7 +63,7 @@ fn follows(case: &str, prepare: impl FnOnce(&Postgres), end: impl FnOnce(&mut Po
     assert_eq!(held.receive(1), b"N");
     writers.wait_for(50);
 
-    // The old one comes back and has not heard of its fall.
+    // The old primary returns and still claims the role.
     let mark = lb.mark();
     let said = old.program.output().len();
     old.start_again();
@@ -72,7 +72,7 @@ fn follows(case: &str, prepare: impl FnOnce(&Postgres), end: impl FnOnce(&mut Po
     writers.wait_for(50);
     let visits = writers.leave();
 
-    // Whoever comes while nobody knows yet is held, too.
+    // Clients are also held while the roles are unknown.
     all_served(since(&visits, stopped));
     let read_only = failures(&visits).iter().filter(|error| error.contains("read-only")).count();
     assert_eq!(read_only, 0, "{:?}", failures(&visits));
@@ -104,7 +104,7 @@ fn a_standby_that_falls_behind_is_not_read_from_until_it_has_caught_up() {
         run(&mut psql).trim().to_owned()
     };
     assert_eq!(read_from(), "9002");
-    // It has all that is written, and shows none of it.
+    // It has received everything, and shows none of it.
     new.says("SELECT pg_wal_replay_pause()");
     old.says("CREATE TABLE much AS SELECT number, repeat('x', 1000) FROM generate_series(1, 4000) AS number");
     eventually("the primary is read from", || read_from() == "9001");
@@ -133,7 +133,7 @@ fn pgbench_writes_to_the_primary_and_reads_from_the_standby_before_and_after() {
     assert_done(&run(&mut pgbench(READERS, &reading)), 80);
     assert!(sessions(&new) >= 80);
 
-    // Sessions on the standby do not notice that it becomes the primary.
+    // Sessions on the standby do not notice its promotion.
     let reading_on = ["--client=2", "--select-only", "--time=4"];
     let before = sessions(&new);
     let readers = thread::spawn(move || run(&mut pgbench(READERS, &reading_on)));
@@ -170,12 +170,12 @@ fn start_with(primary: &Postgres, settings: &str) -> Lb {
             .listen("readers", address(READERS), "web", "role: replica, fallback: primary")
             .pool("web", &pool, &[target("old", 9001), target("new", 9002)]),
     );
-    lb.wait_for("backend old: role was unknown, is primary", 0);
-    heard(&lb, "new", "role was unknown, is replica", 0);
+    lb.wait_for("backend old: role changed from unknown to primary", 0);
+    heard(&lb, "new", "role changed from unknown to replica", 0);
     lb
 }
 
-/// Clients that write one number after the other, each write by a psql of its own.
+/// Clients that write one number after another, each with a psql of its own.
 fn writers(at: SocketAddr) -> Visitors<u64> {
     let numbers = Arc::new(AtomicU64::new(1));
     Visitors::come(3, move || {
@@ -196,12 +196,12 @@ fn psql(at: SocketAddr, query: &str) -> Command {
     command
 }
 
-/// How many sessions of its superuser a server has let in over TCP.
+/// How many sessions of its superuser a server has accepted over TCP.
 fn sessions(server: &Postgres) -> usize {
     server.program.output().matches("connection authorized: user=postgres").count()
 }
 
-/// Asserts that pgbench says it has done so many transactions, and none failed.
+/// Asserts that pgbench reports this many transactions, and no failed one.
 #[track_caller]
 fn assert_done(report: &str, transactions: u32) {
     let done = format!("number of transactions actually processed: {transactions}/{transactions}");
@@ -209,8 +209,8 @@ fn assert_done(report: &str, transactions: u32) {
     assert!(report.contains("number of failed transactions: 0 "), "{report}");
 }
 
-/// Where readers come.
+/// The port of readers.
 const READERS: u16 = PORT + 1;
 
-/// What a client says first that would rather have TLS; the answer is one letter, here `N`.
+/// The first message of a client that prefers TLS; the answer is one letter, here `N`.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];

@@ -1,4 +1,4 @@
-//! Redis, a primary and its replica, and a Sentinel that makes the replica the primary.
+//! Redis, a primary and its replica, and a Sentinel that promotes the replica.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -32,12 +32,12 @@ fn writers_follow_a_failover_of_sentinel() {
     sentinel.fail_over();
     eventually("it is promoted", || new.is_primary());
     let promoted = Instant::now();
-    // The old one goes on and claims to be the primary.
+    // The old one still claims to be the primary.
     lb.wait_for("backends old, new all say that they are the primary; new is written to", mark);
     let followed = in_force(&lb);
     let written = total(&lb.log_from(lb.reload_unchanged()), "backend=old", "picked");
-    // Until Sentinel tells it to follow.
-    heard(&lb, "old", "role was primary, is replica", mark);
+    // Until Sentinel makes it a replica.
+    heard(&lb, "old", "role changed from primary to replica", mark);
     writers.wait_for(50);
     let visits = writers.leave();
 
@@ -68,8 +68,8 @@ fn a_failover_that_the_servers_agree_on_loses_nothing() {
     let told = Instant::now();
     let (host, port) = (new.at.ip().to_string(), new.at.port().to_string());
     assert_eq!(old.says(&["FAILOVER", "TO", &host, &port]).trim(), "OK");
-    heard(&lb, "old", "role was primary, is ", mark);
-    let followed = heard(&lb, "new", "role was replica, is primary", mark);
+    heard(&lb, "old", "role changed from primary to ", mark);
+    let followed = heard(&lb, "new", "role changed from replica to primary", mark);
     writers.wait_for(50);
     let visits = writers.leave();
 
@@ -80,7 +80,7 @@ fn a_failover_that_the_servers_agree_on_loses_nothing() {
     print_time(case, "followed after", followed - told);
 }
 
-/// How many writes of these visits were acknowledged, and are not at `server`.
+/// How many acknowledged writes of these visits are missing at `server`.
 fn lost(server: &Redis, visits: &[Visit<u64>]) -> usize {
     let keys = server.says(&["KEYS", "write:*"]);
     let keys: BTreeSet<&str> = keys.lines().map(str::trim).collect();
@@ -89,7 +89,7 @@ fn lost(server: &Redis, visits: &[Visit<u64>]) -> usize {
 }
 
 #[test]
-fn writers_wait_while_sentinel_replaces_who_was_killed() {
+fn writers_wait_while_sentinel_replaces_a_killed_primary() {
     let mut old = Redis::start(9001, &[]);
     let _new = Redis::replica_of(9002, &old);
     old.wait_for_replica();
@@ -105,12 +105,12 @@ fn writers_wait_while_sentinel_replaces_who_was_killed() {
     let detected = heard(&lb, "old", "is down", mark);
     let mut held = lb.connect();
     held.send(b"PING\r\n");
-    // Meanwhile it has no link to its primary, and is a replica all the same.
-    let promoted = heard(&lb, "new", "role was replica, is primary", mark);
+    // Meanwhile it has no link to its primary, and is still a replica.
+    let promoted = heard(&lb, "new", "role changed from replica to primary", mark);
     assert_eq!(held.line(), "+PONG\r");
     writers.wait_for(50);
 
-    // The old one comes back empty, and is a primary until Sentinel tells it otherwise, which takes a while.
+    // The old one returns empty, and is a primary until Sentinel makes it a replica, which takes a while.
     let before = total(&lb.log_from(lb.reload_unchanged()), "backend=old", "picked");
     let mark = lb.mark();
     old.program.start_again();
@@ -119,7 +119,7 @@ fn writers_wait_while_sentinel_replaces_who_was_killed() {
     writers.wait_for(50);
     let visits = writers.leave();
 
-    // Whoever comes while nobody knows yet is held, too.
+    // Clients are also held while the roles are unknown.
     all_served(since(&visits, killed));
     assert_eq!(total(&lb.log_from(lb.reload_unchanged()), "backend=old", "picked"), before);
     let case = "Redis, killed and replaced by Sentinel";
@@ -130,7 +130,7 @@ fn writers_wait_while_sentinel_replaces_who_was_killed() {
 }
 
 #[test]
-fn a_primary_that_stood_still_gets_nothing_when_it_wakes() {
+fn a_primary_that_was_stopped_gets_no_writes_when_it_continues() {
     let old = Redis::start(9001, &[]);
     let new = Redis::replica_of(9002, &old);
     old.wait_for_replica();
@@ -142,16 +142,16 @@ fn a_primary_that_stood_still_gets_nothing_when_it_wakes() {
     let mark = lb.mark();
     old.program.signal(Signal::STOP);
     let stopped = Instant::now();
-    // Its kernel goes on accepting, so clients are stuck with it until it is known.
+    // Its kernel still accepts, so clients hang until it is detected.
     let detected = heard(&lb, "old", "is down: no answer in time", mark);
-    let promoted = heard(&lb, "new", "role was replica, is primary", mark);
+    let promoted = heard(&lb, "new", "role changed from replica to primary", mark);
     writers.wait_for(50);
 
     let picked = || total(&lb.log_from(lb.reload_unchanged()), "backend=old", "picked");
     let before = picked();
     let mark = lb.mark();
     old.program.signal(Signal::CONT);
-    // Sentinel tells it to follow only after a while.
+    // Sentinel makes it a replica only after a while.
     lb.wait_for("backends old, new all say that they are the primary; new is written to", mark);
     in_force(&lb);
     writers.wait_for(50);
@@ -172,7 +172,7 @@ fn start() -> Lb {
     start_with("5s")
 }
 
-/// The same, where a probe may take so long.
+/// The same with this timeout of probes.
 #[track_caller]
 fn start_with(timeout: &str) -> Lb {
     let pool = format!(
@@ -183,12 +183,12 @@ fn start_with(timeout: &str) -> Lb {
             .listen("web", address(PORT), "web", "role: primary, hold: { connections: 100, timeout: 60s }")
             .pool("web", &pool, &[target("old", 9001), target("new", 9002)]),
     );
-    lb.wait_for("backend old: role was unknown, is primary", 0);
-    heard(&lb, "new", "role was unknown, is replica", 0);
+    lb.wait_for("backend old: role changed from unknown to primary", 0);
+    heard(&lb, "new", "role changed from unknown to replica", 0);
     lb
 }
 
-/// Clients that write one number after the other, each write over a connection of its own.
+/// Clients that write one number after another, each over a connection of its own.
 fn writers(at: SocketAddr) -> Visitors<u64> {
     let numbers = Arc::new(AtomicU64::new(1));
     Visitors::come(3, move || {

@@ -1,4 +1,4 @@
-//! Who is written to and who is read from, while servers change their roles; and what becomes of their clients.
+//! The backends of writers and readers while servers change their roles, and what happens to their connections.
 
 use crate::failover::actor::{Actor, PROBE, Played, asks, pair, served};
 use crate::failover::{heard, in_force};
@@ -8,7 +8,7 @@ use crate::place::address;
 use crate::setup::{PORT, Setup};
 
 #[test]
-fn writers_follow_the_role_and_leave_who_has_lost_it() {
+fn writers_follow_the_role_and_leave_its_old_holder() {
     let [a, b] = pair(Played::Primary, Played::Replica);
     let lb = Lb::start(&writers("", "", &[&a, &b]));
     let (name, mut session) = served(&lb);
@@ -17,15 +17,15 @@ fn writers_follow_the_role_and_leave_who_has_lost_it() {
     let mark = lb.mark();
     a.plays(Played::Replica);
     b.plays(Played::Primary);
-    heard(&lb, "a", "role was primary, is replica", mark);
-    heard(&lb, "b", "role was replica, is primary", mark);
+    heard(&lb, "a", "role changed from primary to replica", mark);
+    heard(&lb, "b", "role changed from replica to primary", mark);
     assert_eq!(session.end(), End::Reset);
     assert_eq!(served(&lb).0, "b");
     assert_eq!(closes(&lb.end(), "role_lost"), 1);
 }
 
 #[test]
-fn sessions_may_be_kept_with_who_has_lost_its_role() {
+fn with_on_role_loss_keep_sessions_stay_with_the_old_primary() {
     let [a, b] = pair(Played::Primary, Played::Replica);
     let lb = Lb::start(&writers("on_role_loss: keep", "", &[&a, &b]));
     let (_, mut session) = served(&lb);
@@ -33,14 +33,14 @@ fn sessions_may_be_kept_with_who_has_lost_its_role() {
     let mark = lb.mark();
     b.plays(Played::Primary);
     a.plays(Played::Replica);
-    heard(&lb, "a", "role was primary, is replica", mark);
-    heard(&lb, "b", "role was replica, is primary", mark);
+    heard(&lb, "a", "role changed from primary to replica", mark);
+    heard(&lb, "b", "role changed from replica to primary", mark);
     assert_eq!(asks(&mut session), "a");
     assert_eq!(served(&lb).0, "b");
 }
 
 #[test]
-fn a_second_one_that_claims_gets_nothing() {
+fn a_second_claim_gets_no_connections() {
     let [a, b] = pair(Played::Primary, Played::Replica);
     let lb = Lb::start(&writers("", "", &[&a, &b]));
     let (_, mut session) = served(&lb);
@@ -58,7 +58,7 @@ fn a_second_one_that_claims_gets_nothing() {
 }
 
 #[test]
-fn readers_go_to_replicas_and_to_the_primary_only_when_there_is_none() {
+fn readers_use_the_primary_only_when_there_is_no_replica() {
     let [a, b] = pair(Played::Primary, Played::Replica);
     let lb = Lb::start(&readers("primary", &[&a, &b]));
     for _ in 0..10 {
@@ -67,14 +67,14 @@ fn readers_go_to_replicas_and_to_the_primary_only_when_there_is_none() {
     let (_, mut session) = served(&lb);
     let mark = lb.mark();
     b.plays(Played::Neither);
-    heard(&lb, "b", "role was replica, is ", mark);
+    heard(&lb, "b", "role changed from replica to ", mark);
     assert_eq!(served(&lb).0, "a");
-    // What it reads is no worse than before.
+    // What it reads is no older than before.
     assert_eq!(asks(&mut session), "b");
 }
 
 #[test]
-fn readers_may_be_refused_rather_than_led_to_the_primary() {
+fn without_a_fallback_readers_are_rejected_when_there_is_no_replica() {
     let [a, b] = pair(Played::Primary, Played::Neither);
     let lb = Lb::start(&readers("none", &[&a, &b]));
     assert_eq!(lb.turn_away(), End::Reset);
@@ -87,14 +87,14 @@ fn writers_are_held_until_there_is_a_primary() {
     let lb = Lb::start(&writers("", "hold: { connections: 10, timeout: 60s }", &[&a, &b]));
     let mut held: Vec<Client> = (0..10).map(|_| lb.connect()).collect();
     for client in &mut held {
-        // What they say early is kept for whoever will be there.
+        // Early data of held clients is kept for the server.
         client.send(b"who?\n");
     }
     assert!(held[0].silent());
 
     let mark = lb.mark();
     b.plays(Played::Primary);
-    lb.wait_for("backend b: role was replica, is primary", mark);
+    lb.wait_for("backend b: role changed from replica to primary", mark);
     for client in &mut held {
         assert_eq!(client.line(), "b");
     }
@@ -105,7 +105,7 @@ fn writers_are_held_until_there_is_a_primary() {
 }
 
 #[test]
-fn no_more_are_held_than_may_be_and_no_longer() {
+fn hold_is_bounded_in_number_and_time() {
     let [a, b] = pair(Played::Replica, Played::Replica);
     let lb = Lb::start(&writers("", "hold: { connections: 1, timeout: 2s }", &[&a, &b]));
     let mut held = lb.connect();
@@ -115,12 +115,12 @@ fn no_more_are_held_than_may_be_and_no_longer() {
     assert_eq!((ends.get("no_primary"), ends.get("hold_full")), (Some(&1), Some(&1)), "{ends:?}");
 }
 
-/// A pool whose writers come to the first listener.
+/// A pool whose writers use the first listener.
 fn writers(pool: &str, listener: &str, servers: &[&Actor]) -> Setup {
     cluster(pool, &format!("role: primary, {listener}"), servers)
 }
 
-/// A pool whose readers come to the first listener.
+/// A pool whose readers use the first listener.
 fn readers(fallback: &str, servers: &[&Actor]) -> Setup {
     cluster("", &format!("role: replica, fallback: {fallback}"), servers)
 }

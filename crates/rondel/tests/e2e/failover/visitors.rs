@@ -1,4 +1,4 @@
-//! Clients that come again and again, each time over a connection of its own, and what each visit saw.
+//! Clients that connect repeatedly, each time over a new connection, and the result of each visit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::place::eventually;
 
-/// Clients, each on a thread of its own.
+/// Clients, each on a separate thread.
 pub(crate) struct Visitors<T> {
     state: Arc<State>,
     clients: Vec<JoinHandle<Vec<Visit<T>>>>,
@@ -20,17 +20,17 @@ struct State {
     served: AtomicUsize,
 }
 
-/// One connection of a client, from its begin to its end.
+/// One connection of a client, from its start to its end.
 #[derive(Debug)]
 pub(crate) struct Visit<T> {
     pub(crate) begun: Instant,
     pub(crate) ended: Instant,
-    /// What it got, or why not.
+    /// The answer, or the error.
     pub(crate) saw: Result<T, String>,
 }
 
 impl<T: Send + 'static> Visitors<T> {
-    /// So many clients come, and come again soon after each visit.
+    /// This many clients, each with a short pause between visits.
     pub(crate) fn come(count: usize, visit: impl Fn() -> Result<T, String> + Clone + Send + 'static) -> Self {
         let state = Arc::new(State::default());
         let client = |_| {
@@ -51,14 +51,14 @@ impl<T: Send + 'static> Visitors<T> {
         Self { state, clients }
     }
 
-    /// Waits until so many more visits were served.
+    /// Waits until this many more visits were served.
     #[track_caller]
     pub(crate) fn wait_for(&self, visits: usize) {
         let enough = self.state.served.load(Ordering::Relaxed) + visits;
         eventually("visits are served", || self.state.served.load(Ordering::Relaxed) >= enough);
     }
 
-    /// They come no more. All visits, in the order in which they began.
+    /// Stops them. Returns all visits, in the order in which they began.
     #[track_caller]
     pub(crate) fn leave(mut self) -> Vec<Visit<T>> {
         self.state.over.store(true, Ordering::Relaxed);
@@ -71,39 +71,39 @@ impl<T: Send + 'static> Visitors<T> {
 }
 
 impl<T> Drop for Visitors<T> {
-    /// A test that fails leaves nobody behind who would come to the next one.
+    /// A test that fails leaves no client for the next one.
     fn drop(&mut self) {
         self.state.over.store(true, Ordering::Relaxed);
     }
 }
 
-/// Those visits that began from one time on.
+/// The visits that began from this time on.
 pub(crate) fn since<T>(visits: &[Visit<T>], begin: Instant) -> &[Visit<T>] {
     &visits[visits.partition_point(|visit| visit.begun < begin)..]
 }
 
-/// Those visits that began from one time on and were over at another.
+/// The visits that began from one time on and ended by another.
 pub(crate) fn within<T>(visits: &[Visit<T>], begin: Instant, end: Instant) -> Vec<&Visit<T>> {
     since(visits, begin).iter().filter(|visit| visit.ended <= end).collect()
 }
 
-/// What visits were refused, in words.
+/// The errors of failed visits.
 pub(crate) fn failures<T>(visits: &[Visit<T>]) -> Vec<&str> {
     visits.iter().filter_map(|visit| visit.saw.as_ref().err()).map(String::as_str).collect()
 }
 
-/// Asserts that all visits were served, and there were some.
+/// Asserts that all visits were served, and that there were some.
 #[track_caller]
 pub(crate) fn all_served<T>(visits: &[Visit<T>]) {
     assert_eq!(failures(visits), Vec::<&str>::new(), "of {} visits", visits.len());
     assert!(!visits.is_empty());
 }
 
-/// When the first visit was served, from one time on.
+/// When the first visit was served, from this time on.
 #[track_caller]
 pub(crate) fn first_served<T>(visits: &[Visit<T>], begin: Instant) -> Instant {
     let served = visits.iter().filter(|visit| visit.saw.is_ok() && visit.ended >= begin);
-    served.map(|visit| visit.ended).min().expect("somebody is served")
+    served.map(|visit| visit.ended).min().expect("no visit was served")
 }
 
 /// How long the slowest visit took.
@@ -111,7 +111,7 @@ pub(crate) fn longest<T>(visits: &[Visit<T>]) -> Duration {
     visits.iter().map(|visit| visit.ended - visit.begun).max().unwrap_or_default()
 }
 
-/// How many visits each server was given.
+/// How many visits each server got.
 pub(crate) fn shares<'a>(visits: impl IntoIterator<Item = &'a Visit<String>>) -> BTreeMap<&'a str, usize> {
     let mut shares = BTreeMap::new();
     for server in visits.into_iter().filter_map(|visit| visit.saw.as_ref().ok()) {
@@ -120,5 +120,5 @@ pub(crate) fn shares<'a>(visits: impl IntoIterator<Item = &'a Visit<String>>) ->
     shares
 }
 
-/// Between two visits of a client, so that the clients leave room on the CPU for those who serve them.
+/// The pause between two visits of a client, which leaves the servers CPU time.
 const PAUSE: Duration = Duration::from_millis(2);

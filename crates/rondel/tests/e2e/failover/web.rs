@@ -1,4 +1,4 @@
-//! nginx, active-active and active-passive: one is killed, and comes back.
+//! nginx, active-active and active-passive: one is killed, and returns.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -30,14 +30,14 @@ fn one_of_three_is_killed_and_gets_its_share_again() {
     visitors.wait_for(300);
     let visits = visitors.leave();
 
-    // Whoever comes while nobody knows yet is brought to another one.
+    // Clients that connect while this is unknown get another server.
     all_served(since(&visits, killed));
     assert!(!shares(within(&visits, detected, revived)).contains_key("a"));
     let after = since(&visits, back);
     let each = after.len() / 3;
     let shares = shares(after);
     assert!(shares.values().all(|share| share.abs_diff(each) <= CLIENTS), "{shares:?}");
-    // No burst: it is a third of all from the first one on. A client that was held up on its way may be out of line.
+    // No burst: it gets a third of all from the first one on. A delayed client may be out of order.
     let most =
         since(&visits, revived).windows(12).map(|some| self::shares(some).get("a").copied().unwrap_or(0));
     assert!(most.max() <= Some(4 + 1 + CLIENTS));
@@ -50,7 +50,7 @@ fn one_of_three_is_killed_and_gets_its_share_again() {
 }
 
 #[test]
-fn a_crowd_does_not_notice_one_that_is_gone_and_comes_back() {
+fn a_crowd_does_not_notice_a_server_that_stops_and_returns() {
     let [mut a, b, c] = ["a", "b", "c"].map(nginx);
     let lb = Lb::start(&Setup::to_with(PROBE, &[a.target(), b.target(), c.target()]));
     let mark = lb.mark();
@@ -73,7 +73,7 @@ fn a_crowd_does_not_notice_one_that_is_gone_and_comes_back() {
     crowd().join().unwrap().flawless();
     let after = picked();
     let given: Vec<u64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
-    // Strictly in turn; what came when it was asked for the numbers may make a difference of one.
+    // Strictly in turn; the query of the counters may make a difference of one.
     assert!(given.iter().all(|share| share.abs_diff(given[0]) <= 1) && given[0] > 100, "{given:?}");
 }
 
@@ -107,7 +107,7 @@ fn the_standby_serves_while_the_active_one_is_down() {
 }
 
 #[test]
-fn connects_that_fail_bring_the_standby_in_before_a_probe_does() {
+fn failed_connects_activate_the_standby_before_a_probe_does() {
     let [mut a, b] = ["a", "b"].map(nginx);
     let probe =
         "probe: { http: {}, interval: 60s, fast_interval: 60s }, eject: { failures: 3, for: 60s, max: 60s }";
@@ -129,7 +129,7 @@ fn connects_that_fail_bring_the_standby_in_before_a_probe_does() {
 }
 
 #[test]
-fn who_was_put_aside_is_tried_again_when_its_time_is_up() {
+fn an_ejected_backend_is_used_again_when_the_ejection_expires() {
     let [mut a, b] = ["a", "b"].map(nginx);
     let lb =
         Lb::start(&Setup::to_with("eject: { failures: 3, for: 1s, max: 1s }", &[a.target(), b.target()]));
@@ -151,7 +151,7 @@ fn who_was_put_aside_is_tried_again_when_its_time_is_up() {
 }
 
 #[test]
-fn the_standby_goes_on_until_it_is_told_otherwise() {
+fn with_manual_failback_the_standby_serves_until_the_command() {
     let [mut a, b] = ["a", "b"].map(nginx);
     let targets = [a.target(), backup(&b)];
     let lb = Lb::start(&Setup::to_with(&format!("{PROBE}, failback: manual"), &targets));
@@ -175,7 +175,7 @@ fn the_standby_goes_on_until_it_is_told_otherwise() {
 }
 
 #[test]
-fn the_active_one_takes_over_again_when_it_was_well_for_so_long() {
+fn the_active_server_takes_over_after_failback_delay() {
     let [mut a, b] = ["a", "b"].map(nginx);
     let targets = [a.target(), backup(&b)];
     let lb = Lb::start(&Setup::to_with(&format!("{PROBE}, failback_delay: 1h"), &targets));
@@ -187,7 +187,7 @@ fn the_active_one_takes_over_again_when_it_was_well_for_so_long() {
     heard(&lb, "a", "is up", mark);
     let visitors = visitors(&lb);
     visitors.wait_for(50);
-    // It counts from when it came up, not from when that was said.
+    // It counts from when it came up, not from when that was logged.
     lb.reload(&Setup::to_with(&format!("{PROBE}, failback_delay: 2s"), &targets));
     eventually("it has taken over", || try_get(lb.address()).is_ok_and(|name| name == "a"));
     visitors.wait_for(50);
@@ -203,12 +203,12 @@ fn the_active_one_takes_over_again_when_it_was_well_for_so_long() {
 }
 
 #[test]
-fn who_comes_up_begins_with_a_tenth_of_its_share() {
+fn with_slow_start_a_server_begins_with_a_tenth_of_its_share() {
     let [mut a, b] = ["a", "b"].map(nginx);
     let targets = [a.target(), b.target()];
     let lb = Lb::start(&Setup::to_with(&format!("{PROBE}, slow_start: 1h"), &targets));
     let given_to_a = |visits: usize| (0..visits).filter(|_| get(lb.address()) == "a").count();
-    // Who was there from the start is not slow.
+    // A server that was there from the start is not slow.
     assert_eq!(given_to_a(20), 10);
     let mark = lb.mark();
     a.kill();
@@ -238,6 +238,6 @@ fn visitors(lb: &Lb) -> Visitors<String> {
 
 const CLIENTS: usize = 4;
 
-/// Soon, but with a timeout that a busy machine does not run into.
+/// Fast, but with a timeout that a busy machine does not exceed.
 const PROBE: &str =
     "probe: { http: {}, interval: 200ms, fast_interval: 100ms, timeout: 5s, rise: 2, fall: 3 }";

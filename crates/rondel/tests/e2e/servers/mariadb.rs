@@ -6,25 +6,26 @@ use std::process::Command;
 use crate::place::{address, eventually};
 use crate::servers::{Program, run, unprivileged, unprivileged_folder};
 
-/// A server with the user `probe`, who may see replication, and the user `narrow`, who may not; their password is `s3cret`.
+/// A server with the account `probe`, which may see replication, and `narrow`, which may not; both with the
+/// password `s3cret`.
 pub(crate) struct MariaDb {
     pub(crate) at: SocketAddr,
     pub(crate) program: Program,
 }
 
 impl MariaDb {
-    /// A primary, which nothing follows yet.
+    /// A primary without replicas.
     #[track_caller]
     pub(crate) fn start(port: u16, settings: &[&str]) -> Self {
         Self::start_by(unprivileged("/usr/sbin/mariadbd"), port, settings)
     }
 
-    /// The same by a command that becomes the server, with the arguments that it is given.
+    /// The same by a command that becomes the server, with the arguments that it gets.
     #[track_caller]
     pub(crate) fn start_by(mut command: Command, port: u16, settings: &[&str]) -> Self {
         let at = address(port);
         let folder = unprivileged_folder();
-        // A server that starts takes away the temporary tables it finds, also those of another one in the same folder.
+        // A server deletes the temporary tables it finds at start, also those of another server in the same folder.
         let temporary = format!("--tmpdir={}", folder.path().display());
         run(unprivileged("/usr/bin/mariadb-install-db")
             .arg("--no-defaults")
@@ -82,26 +83,26 @@ impl MariaDb {
         });
     }
 
-    /// Makes it a replica of nobody that takes writes: a primary.
+    /// Promotes it: it follows no server and accepts writes.
     #[track_caller]
     pub(crate) fn promote(&self) {
         self.says("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0");
     }
 
-    /// Ends it as an operator does: its replica gets all that was written.
+    /// Shuts it down properly: its replica gets everything that was written.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
         self.says("SHUTDOWN WAIT FOR ALL SLAVES");
         self.program.wait();
     }
 
-    /// Starts it again on what it has, as if nothing had happened meanwhile.
+    /// Starts it again on its data, without reconfiguration.
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
         self.program.start_again();
     }
 
-    /// A client program of MariaDB as the user `user`, at this address.
+    /// A MariaDB client program with the account `user`, for this address.
     pub(crate) fn client(at: SocketAddr, user: &str, query: &str) -> Command {
         let mut command = Command::new("/usr/bin/mariadb");
         command
@@ -113,7 +114,7 @@ impl MariaDb {
         command
     }
 
-    /// Asks it over its socket, where root needs no password.
+    /// Queries it over its socket, where root needs no password.
     #[track_caller]
     pub(crate) fn says(&self, query: &str) -> String {
         run(unprivileged("/usr/bin/mariadb")

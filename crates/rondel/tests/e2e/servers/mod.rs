@@ -1,6 +1,6 @@
-//! The servers that people put behind a balancer, as their packages have them: started, asked and ended by a test.
+//! Common servers behind a balancer, as packaged: started, queried and shut down by a test.
 //!
-//! Tests of the crate `health` include this folder, and add to it what only they ask.
+//! Tests of the crate `health` include this folder, and add what only they need.
 
 mod mariadb;
 mod postgres;

@@ -10,14 +10,14 @@ use rustix::process::Signal;
 use crate::place::{Folder, address, eventually};
 use crate::servers::{Program, give_away, run, unprivileged, unprivileged_folder};
 
-/// A server with the superuser `postgres` and the user `probe`, both with the password `s3cret`, over SCRAM.
+/// A server with the superuser `postgres` and the account `probe`, both with the password `s3cret`, over SCRAM.
 pub(crate) struct Postgres {
     pub(crate) at: SocketAddr,
     pub(crate) program: Program,
 }
 
 impl Postgres {
-    /// A primary; `settings` as its file has them.
+    /// A primary; `settings` as in its file.
     #[track_caller]
     pub(crate) fn primary(port: u16, settings: &str) -> Self {
         let folder = unprivileged_folder();
@@ -73,13 +73,13 @@ impl Postgres {
         server
     }
 
-    /// Waits until it says that it answers queries, after `length` bytes of what it said before.
+    /// Waits until it reports that it accepts queries, after the first `length` bytes of its log.
     #[track_caller]
     fn wait_for_service(&self, length: usize) {
         eventually("it answers queries", || self.program.output()[length..].contains("ready to accept"));
     }
 
-    /// Asks it over its socket, where nobody needs a password.
+    /// Queries it over its socket, without a password.
     #[track_caller]
     pub(crate) fn says(&self, query: &str) -> String {
         run(unprivileged(Self::binary("psql"))
@@ -88,19 +88,19 @@ impl Postgres {
             .args(["--username=postgres", "--no-psqlrc", "--tuples-only", "--no-align", "--command", query]))
     }
 
-    /// Makes the standby a primary, and waits until it is one.
+    /// Promotes the standby, and waits until it is the primary.
     #[track_caller]
     pub(crate) fn promote(&self) {
         assert_eq!(self.says("SELECT pg_promote()").trim(), "t");
     }
 
-    /// Ends it as an operator does: sessions are broken off, and its standby gets all that was written.
+    /// Shuts it down properly: sessions are aborted, and its standby gets everything that was written.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
         self.program.end(Signal::INT);
     }
 
-    /// Starts it again on what it has, as if nothing had happened meanwhile.
+    /// Starts it again on its data, without reconfiguration.
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
         let said = self.program.output().len();
@@ -108,7 +108,7 @@ impl Postgres {
         self.wait_for_service(said);
     }
 
-    /// A client program of PostgreSQL as the superuser, at this address.
+    /// A PostgreSQL client program with the superuser, for this address.
     pub(crate) fn client(program: &str, at: SocketAddr) -> Command {
         let mut command = Command::new(Self::binary(program));
         command

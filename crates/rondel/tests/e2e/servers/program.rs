@@ -1,4 +1,4 @@
-//! A server that a test starts, whose files belong to an unprivileged user, because databases refuse to run as root.
+//! A server that a test starts. Its files belong to an unprivileged user, because databases refuse to run as root.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts `command`, its output in files of `folder`, and waits until it accepts connections at `listening`.
+    /// Starts `command`, with its output in files of `folder`, and waits until it accepts connections at
+    /// `listening`.
     #[track_caller]
     pub(crate) fn start(folder: Folder, mut command: Command, listening: SocketAddr) -> Self {
         let output = |name| File::options().create(true).append(true).open(folder.file(name)).unwrap();
@@ -32,7 +33,7 @@ impl Program {
         program
     }
 
-    /// Starts it once more, after [`end`](Self::end), on the same files.
+    /// Starts it again on the same files, after [`end`](Self::end).
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
         self.child = spawn(&mut self.command);
@@ -48,30 +49,30 @@ impl Program {
         });
     }
 
-    /// What it has written.
+    /// Its output.
     pub(crate) fn output(&self) -> String {
         let read = |name| fs::read_to_string(self.folder.file(name)).unwrap_or_default();
         read("stdout") + &read("stderr") + &read("error.log")
     }
 
-    /// Where its files are.
+    /// The folder of its files.
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
 
-    /// Its process is one that we started and have not waited for, so the number is still its own.
+    /// Its process was started here and not waited for, so the number is still its own.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Sends it a signal that ends it, and waits until it has ended: nobody listens any more then.
+    /// Sends it a signal, and waits until it has ended: its port is closed then.
     #[track_caller]
     pub(crate) fn end(&mut self, signal: Signal) {
         self.signal(signal);
         self.wait();
     }
 
-    /// Waits until it has ended, which it was asked to.
+    /// Waits until it has ended, after it was told to.
     #[track_caller]
     pub(crate) fn wait(&mut self) {
         let ended = holds_within(PATIENCE, || self.child.try_wait().unwrap().is_some());
@@ -108,7 +109,7 @@ pub(crate) fn give_away(path: &Path) {
     }
 }
 
-/// A command as a user without rights.
+/// A command run by an unprivileged user.
 pub(crate) fn unprivileged(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     if rustix::process::geteuid().is_root() {
@@ -118,13 +119,13 @@ pub(crate) fn unprivileged(program: impl AsRef<Path>) -> Command {
     command
 }
 
-/// Runs a program that ends well; what it wrote to standard output.
+/// Runs a program that succeeds, and returns its standard output.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&run_for_bytes(command).stdout).into_owned()
 }
 
-/// The same for output that is no text.
+/// The same for binary output.
 #[track_caller]
 pub(crate) fn run_for_bytes(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
@@ -134,5 +135,5 @@ pub(crate) fn run_for_bytes(command: &mut Command) -> Output {
     output
 }
 
-/// `nobody` and `nogroup`, of Debian.
+/// The user `nobody` and the group `nogroup` of Debian.
 const NOBODY: u32 = 65534;

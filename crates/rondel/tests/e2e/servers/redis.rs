@@ -1,4 +1,4 @@
-//! Redis, a primary and its replica, and the Sentinel that watches over them.
+//! Redis, a primary and its replica, and a Sentinel that monitors them.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -7,14 +7,14 @@ use std::process::Command;
 use crate::place::{address, eventually};
 use crate::servers::{Program, give_away, run, unprivileged, unprivileged_folder};
 
-/// A server that keeps nothing on disk.
+/// A server without persistence.
 pub(crate) struct Redis {
     pub(crate) at: SocketAddr,
     pub(crate) program: Program,
 }
 
 impl Redis {
-    /// A primary; `settings` as its command line has them.
+    /// A primary; `settings` as on its command line.
     #[track_caller]
     pub(crate) fn start(port: u16, settings: &[&str]) -> Self {
         let at = address(port);
@@ -22,7 +22,7 @@ impl Redis {
         let mut command = unprivileged("/usr/bin/redis-server");
         command
             .args(["--bind", &at.ip().to_string(), "--port", &port.to_string(), "--protected-mode", "no"])
-            // Or it would be known by the address that it connects from.
+            // Otherwise it would be known by the address that it connects from.
             .args(["--replica-announce-ip", &at.ip().to_string()])
             .args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"])
             .arg("--dir")
@@ -38,22 +38,23 @@ impl Redis {
         Self::start(port, &["--replicaof", &of])
     }
 
-    /// Asks it.
+    /// Queries it.
     #[track_caller]
     pub(crate) fn says(&self, command: &[&str]) -> String {
         ask(self.at, command)
     }
 
-    /// Whether it says that it is the primary. One that is promoted by Sentinel drops its clients, so it may not say anything.
+    /// Whether it reports to be the primary. One that Sentinel promotes drops its clients, so there may be no
+    /// answer.
     pub(crate) fn is_primary(&self) -> bool {
         let answered = client(self.at, &["ROLE"]).output().expect("redis-cli, of the package redis-tools");
         answered.stdout.starts_with(b"master")
     }
 
-    /// Waits until one replica has all that it has.
+    /// Waits until one replica has all of its data.
     ///
-    /// One that is online may yet be sent nothing: where its copy came without a file, the primary waits for its first ACK, which comes
-    /// within a second.
+    /// A replica that is online may still be sent nothing: if its copy came without a file, the primary waits for
+    /// its first ACK, which arrives within a second.
     #[track_caller]
     pub(crate) fn wait_for_replica(&self) {
         assert_eq!(self.says(&["SET", "first", "write"]).trim(), "OK");
@@ -72,12 +73,12 @@ pub(crate) struct Sentinel {
 }
 
 impl Sentinel {
-    /// Watches over `primary` and its replica, and knows both.
+    /// Monitors `primary` and its replica, and knows both.
     #[track_caller]
     pub(crate) fn watching(port: u16, primary: &Redis) -> Self {
         let at = address(port);
         let folder = unprivileged_folder();
-        // It writes what it learns into its file.
+        // It writes its state into its file.
         let file = folder.file("sentinel.conf");
         let (host, dir) = (primary.at.ip(), folder.path().display());
         fs::write(
@@ -100,7 +101,7 @@ impl Sentinel {
         sentinel
     }
 
-    /// Has it make the replica the primary, and the primary the replica.
+    /// Makes the replica the primary, and the primary the replica.
     #[track_caller]
     pub(crate) fn fail_over(&self) {
         assert_eq!(ask(self.at, &["SENTINEL", "FAILOVER", "main"]).trim(), "OK");

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Boots systemd as the first process of a host of its own, which shares nothing with this one but the network and the folder.
+# Boots systemd as the first process of a separate host, which shares only the network and the folder with this one.
 #
-# boot.sh FOLDER BINARY: FOLDER has `units`, which are all the units that there are, and `rondel.yaml`. The binary is installed where the
-# unit has it. What is changed in the host is in FOLDER, or gone with its last process.
+# boot.sh FOLDER BINARY: FOLDER contains `units`, which are all units of the host, and `rondel.yaml`. The binary is
+# installed at the path in the unit. Changes of the host are in FOLDER, or end with its last process.
 set -o errexit -o nounset -o pipefail
 
 folder=$1 binary=$2 within=${3:-nothing}
 
 if [[ $within == nothing ]]; then
   mount --make-rprivate /
-  # A part of the control groups that systemd may take for all of them.
+  # A control group that systemd may use as the root of all groups.
   mkdir "$folder/cgroups"
   mount -t cgroup2 none "$folder/cgroups"
   group=$folder/cgroups/$(basename "$folder")
   mkdir "$group"
   echo $$ >"$group/cgroup.procs"
-  # Whoever ends this process ends all of the host.
+  # Killing this process ends the whole host.
   exec unshare --mount --cgroup --ipc --uts --pid --fork --mount-proc --kill-child -- bash "$0" "$folder" "$binary" host
 fi
 
@@ -28,7 +28,7 @@ cp --archive /etc "$folder/etc"
 mount --bind "$folder/etc" /etc
 mkdir --parents /etc/rondel
 cp "$folder/rondel.yaml" /etc/rondel/rondel.yaml
-# As the unit says to: `useradd` would do the same, with a lock that a host without a boot does not have.
+# As the comment in the unit says: `useradd` would do the same, with a lock that needs a booted host.
 echo 'rondel:x:64999:64999::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
 echo 'rondel:x:64999:' >>/etc/group
 export container=other SYSTEMD_UNIT_PATH=$folder/units

@@ -1,4 +1,4 @@
-//! The unit under a systemd that is the first process of a host, as it will be.
+//! The unit under a systemd that is the first process of a host, as in production.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
@@ -14,7 +14,7 @@ use crate::place::{Folder, PATIENCE, address, assert_root, eventually, holds_wit
 use crate::setup::{PORT, Setup};
 
 #[test]
-fn a_host_runs_the_unit_as_it_stands() {
+fn a_host_runs_the_unit_unchanged() {
     let backend = Backend::echo(9001);
     let setup = Setup::to(&[backend.target()]).runtime("drain_timeout: 1s");
     let setup = setup.admin("socket: /run/rondel/admin.sock");
@@ -45,18 +45,18 @@ fn a_host_runs_the_unit_as_it_stands() {
     held.echoes(b"held");
     host.does(&["stop", "rondel"]);
     assert_eq!(held.end(), End::Reset);
-    // With somebody left at the deadline it ends with a code of its own, which is no failure.
+    // With a client left at the deadline it ends with its own code, which is not a failure.
     assert_eq!(host.tells("ExecMainStatus"), "6");
     assert_eq!((host.tells("ActiveState"), host.tells("Result")), ("inactive".into(), "success".into()));
 }
 
 #[test]
-fn a_host_with_the_socket_unit_refuses_nobody_while_it_restarts() {
+fn a_host_with_the_socket_unit_refuses_no_client_during_restarts() {
     let backend = Backend::echo(9001);
     let host = Host::boot(&Setup::to(&[backend.target()]));
     host.adds_socket();
     host.does(&["start", "rondel.socket"]);
-    // It is started because somebody comes.
+    // It is started because a client connects.
     assert_eq!(host.tells("ActiveState"), "inactive");
     Client::connect(address(PORT)).echoes(b"the first");
 
@@ -70,7 +70,7 @@ fn a_host_with_the_socket_unit_refuses_nobody_while_it_restarts() {
             }
             visits
         });
-        // More at once would be too often for systemd, which then gives up the socket as well.
+        // More at once would exceed the limit of systemd, which then gives up the socket as well.
         for _ in 0..3 {
             host.does(&["restart", "rondel"]);
         }
@@ -80,7 +80,7 @@ fn a_host_with_the_socket_unit_refuses_nobody_while_it_restarts() {
     host.does(&["stop", "rondel.socket", "rondel.service"]);
 }
 
-/// A systemd with the unit, and files and processes of its own.
+/// A systemd with the unit, and its own files and processes.
 struct Host {
     folder: Folder,
     maker: Child,
@@ -94,14 +94,14 @@ impl Host {
         let units = folder.file("units");
         fs::create_dir_all(units.join("rondel.service.d")).unwrap();
         fs::copy(unit("rondel.service"), units.join("rondel.service")).unwrap();
-        // Nobody keeps a journal there.
+        // There is no journal.
         let log = format!(
             "[Service]\nStandardOutput=append:{0}\nStandardError=append:{0}\n",
             folder.file("log").display()
         );
         fs::write(units.join("rondel.service.d/log.conf"), log).unwrap();
         for target in ["default", "sysinit", "basic", "shutdown", "network-online", "sockets"] {
-            // A unit that another names is not forgotten when it has ended.
+            // A unit that another one refers to is kept when it has ended.
             let text = "[Unit]\nDefaultDependencies=no\nBefore=rondel.service\n";
             fs::write(units.join(format!("{target}.target")), text).unwrap();
         }
@@ -137,7 +137,7 @@ impl Host {
         self.does(&["daemon-reload"]);
     }
 
-    /// Does something to the unit, which is to go well.
+    /// Runs a command on the unit, which succeeds.
     #[track_caller]
     fn does(&self, words: &[&str]) {
         let said = self.systemctl(words);
@@ -158,7 +158,7 @@ impl Host {
         }
     }
 
-    /// What systemd says of the unit under this name.
+    /// The properties of the unit.
     #[track_caller]
     fn tells(&self, property: &str) -> String {
         let said = self.systemctl(&["show", "--value", "--property", property, "rondel"]);
@@ -170,13 +170,13 @@ impl Host {
         fs::write(self.folder.file("etc/rondel/rondel.yaml"), text).unwrap();
     }
 
-    /// What the unit has said.
+    /// The output of the unit.
     fn log(&self) -> String {
         let read = |name| fs::read_to_string(self.folder.file(name)).unwrap_or_default();
         read("boot.log") + &read("log")
     }
 
-    /// The id that the first process of the host has here.
+    /// The ID that the first process of the host has here.
     fn first_process(&self) -> Option<String> {
         let maker = self.maker.id();
         let children = fs::read_to_string(format!("/proc/{maker}/task/{maker}/children")).ok()?;
@@ -186,7 +186,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // With it all processes of the host end, and with those all that is mounted there; groups stay.
+        // All processes of the host end with it, and with those all its mounts; the groups stay.
         self.maker.kill().unwrap();
         self.maker.wait().unwrap();
         let groups = self.folder.file("cgroups");
@@ -197,7 +197,7 @@ impl Drop for Host {
             clean_up.args(["--mount", "--", "sh", "-c", clean]).arg(&groups).arg(name);
             clean_up.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
         });
-        // A test that fails says why, and not this: a host that did not boot may have no groups.
+        // A test that fails reports its reason, and not this: a host that did not boot may have no groups.
         assert!(is_clean || thread::panicking(), "a process of the host is left in its groups");
     }
 }

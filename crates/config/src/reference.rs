@@ -1,0 +1,40 @@
+//! Every key of a file with its type, default, range and meaning.
+//!
+//! `docs/reference/configuration.md` is made of it. The parser does not read this table. The tests hold it to the parser
+//! key by key: the keys are those of the sections, each default is what the parser gives, the ends of each range are
+//! accepted, and what is beyond them is refused.
+
+mod key;
+mod pool;
+mod probe;
+mod process;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::key::{Absent, Key, Section, Value};
+
+/// Every section that a file can have, from the outermost to the innermost.
+pub fn sections() -> Vec<Section> {
+    let mut sections = vec![
+        process::file(),
+        process::runtime(),
+        process::admin(),
+        process::access_log(),
+        process::listener(),
+        process::hold(),
+        pool::pool(),
+    ];
+    sections.extend([pool::keepalive(), pool::eject(), pool::queue(), pool::backend(), probe::probe()]);
+    sections.extend([
+        probe::http(),
+        probe::expect(),
+        probe::roles(),
+        probe::exchange(),
+        probe::postgres(),
+        probe::mysql(),
+        probe::redis(),
+        probe::tls(),
+    ]);
+    sections
+}
