@@ -1,5 +1,5 @@
-//! Workers at a semaphore, and at the places of a pool, in every order of their accesses, or in many: nobody sleeps while there is a
-//! place for it. A run in which somebody does ends with everybody asleep, which the scheduler calls a deadlock.
+//! Workers at a semaphore, and at the places of a pool, in every order of their accesses, or in many: no worker sleeps while there is a
+//! place for it. A run in which one does ends with all asleep, which the scheduler calls a deadlock.
 //!
 //! The accesses are sequentially consistent, and that is what the scheduler goes by. It is built in by `--cfg interleave`:
 //! `scripts/interleave`.
@@ -11,18 +11,18 @@ use table::{Semaphore, Waiters};
 
 /// Two workers and one place: all orders there are.
 #[test]
-fn two_workers_at_one_place() {
+fn two_workers_at_one_permit() {
     check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Patient]), None);
 }
 
 #[test]
-fn one_of_two_workers_wants_no_place_any_more() {
+fn one_of_two_workers_needs_no_permit_any_more() {
     check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Hasty]), None);
 }
 
 /// With three, too many to try all.
 #[test]
-fn three_workers_at_a_place_or_two() {
+fn three_workers_at_one_permit_or_two() {
     use Visits::{Hasty, Patient, Twice};
     for (max, workers) in [
         (1, [Patient, Patient, Patient]),
@@ -38,13 +38,13 @@ fn three_workers_at_a_place_or_two() {
 }
 
 #[test]
-fn two_workers_at_the_places_of_a_pool() {
+fn two_workers_at_the_permits_of_a_pool() {
     check_dfs(|| visit_pool(&[&[0], &[0]]), None);
 }
 
-/// Some may go to one backend only, so that one who is named may have no use for the place.
+/// Some may go to one backend only, so that a named one may have no use for the permit.
 #[test]
-fn three_workers_at_the_places_of_a_pool() {
+fn three_workers_at_the_permits_of_a_pool() {
     for may in [[&[0][..], &[0, 1], &[1]], [&[0, 1], &[0, 1], &[0, 1]], [&[0], &[0], &[1]]] {
         check_random(move || visit_pool(&may), RUNS);
         check_pct(move || visit_pool(&may), RUNS, PREEMPTIONS);
@@ -124,7 +124,7 @@ fn visit_pool(may: &[&'static [usize]]) {
                     beds[worker].sleep();
                 }
             });
-            // Nobody waits at this semaphore.
+            // No worker waits at this semaphore.
             assert_eq!(backends[backend].release(), None);
             waiters.claim_all().for_each(|worker| beds[worker].wake());
         })

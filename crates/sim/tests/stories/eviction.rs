@@ -12,7 +12,7 @@ use crate::balancer::{Balancer, DOWN, PRIMARY, REPLICA};
 const CROWD: usize = 150;
 
 #[test]
-fn a_crowd_is_severed_over_several_turns() {
+fn a_crowd_is_evicted_over_several_turns() {
     let mut balancer = Balancer::new(|config| {
         config.pools[0].on_down = OnLoss::Close;
         config.pools[0].on_all_down = OnAllDown::Closed;
@@ -21,12 +21,12 @@ fn a_crowd_is_severed_over_several_turns() {
     balancer.reload(&[(balancer.config.pools[0].backends[0].address, DOWN)]);
     let mut severed = Vec::new();
     assert!(balancer.turn());
-    severed.push(balancer.severed());
-    while balancer.severed() < CROWD as u64 {
+    severed.push(balancer.evicted());
+    while balancer.evicted() < CROWD as u64 {
         // The rest is due at once.
         assert!(balancer.worker.next_deadline().is_some_and(|at| at <= balancer.now()));
         balancer.turn();
-        severed.push(balancer.severed());
+        severed.push(balancer.evicted());
     }
     assert!(severed[0] < CROWD as u64 / 2 && severed.len() <= 4, "{severed:?}");
     balancer.turn_while_there_is_something();
@@ -53,7 +53,7 @@ fn an_attempt_at_what_is_no_longer_the_primary_is_made_at_the_new_one() {
     let mut client = balancer.client();
     assert_eq!(client.send(5), 5);
     assert_eq!(balancer.listener().pool.backends[0].semaphore.active(), 1);
-    // Nobody is, for a while: the client waits.
+    // None is, for a while: the client waits.
     balancer.reload(&[(silent, REPLICA), (serving, REPLICA)]);
     balancer.turn_while_there_is_something();
     assert_eq!(balancer.listener().pool.backends[0].semaphore.active(), 0);
@@ -67,7 +67,7 @@ fn an_attempt_at_what_is_no_longer_the_primary_is_made_at_the_new_one() {
     assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 0);
 }
 
-/// It is the primary once more before the worker knows that its attempt was given up.
+/// It is the primary again before the worker knows that its attempt was given up.
 #[test]
 fn an_attempt_that_was_given_up_for_a_moment_is_made_again() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
@@ -153,7 +153,7 @@ fn an_attempt_of_a_listener_that_has_gone_ends_with_the_last_of_its_pool() {
 }
 
 impl Balancer {
-    fn severed(&self) -> u64 {
+    fn evicted(&self) -> u64 {
         self.listener().counters.of(0).closed(CloseReason::BackendDown).get()
     }
 }

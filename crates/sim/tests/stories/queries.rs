@@ -28,7 +28,7 @@ fn a_crowd_is_listed_over_several_turns() {
     balancer.turn();
     assert!(answer.try_recv().is_err(), "one turn does not do");
     assert!(balancer.worker.next_deadline().is_some_and(|at| at <= balancer.now()), "the next comes at once");
-    // One that ends meanwhile is in nobody's way.
+    // One that ends meanwhile does no harm.
     peers.pop().expect("there is a crowd").0.reset();
     let found = balancer.answered(&answer);
     let mut slots: Vec<u32> = found.listed.iter().map(|listed| listed.view.slot).collect();
@@ -51,7 +51,7 @@ fn what_is_meant_is_closed_and_nothing_else() {
     let client = |number: usize| listed[number].client.expect("it is there").ip();
     let tenant = |number: usize| (listed[number].view.slot, listed[number].view.generation);
 
-    for nobody in [
+    for none in [
         ConnectionFilter { listener: Some("other".to_owned()), ..ConnectionFilter::default() },
         ConnectionFilter { pool: Some("other".to_owned()), ..ConnectionFilter::default() },
         ConnectionFilter { client: Some([10, 8, 0, 99].into()), ..ConnectionFilter::default() },
@@ -61,7 +61,7 @@ fn what_is_meant_is_closed_and_nothing_else() {
         ConnectionFilter { tenant: Some((tenant(0).0, tenant(0).1 + 1)), ..ConnectionFilter::default() },
         ConnectionFilter { tenant: Some(tenant(0)), client: Some(client(1)), ..ConnectionFilter::default() },
     ] {
-        assert_eq!(balancer.asked(nobody.clone(), CLOSE).number, 0, "{nobody:?}");
+        assert_eq!(balancer.asked(none.clone(), CLOSE).number, 0, "{none:?}");
     }
     let meant = ConnectionFilter { tenant: Some(tenant(1)), ..ConnectionFilter::default() };
     assert_eq!(balancer.asked(meant.clone(), CLOSE).number, 1);
@@ -80,7 +80,7 @@ fn what_is_meant_is_closed_and_nothing_else() {
 
 /// One that waits, and one that is being connected.
 #[test]
-fn who_has_no_backend_is_listed_and_closed_as_well() {
+fn a_connection_without_a_backend_is_listed_and_closed() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(60) };
     let mut balancer = Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(hold));
     balancer.reload(&[]);

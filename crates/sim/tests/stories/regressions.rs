@@ -11,7 +11,7 @@ use table::{Phase, Table};
 use crate::balancer::Balancer;
 
 /// A client was told that it is accepted in the very turn in which all connections were to end: its connection began,
-/// and nobody ended it.
+/// and nothing ended it.
 #[test]
 fn a_client_accepted_as_the_process_ends_is_turned_away() {
     let mut balancer = Balancer::new(|_| ());
@@ -41,7 +41,7 @@ fn a_fin_after_long_silence_leaves_the_other_side_its_time() {
 }
 
 /// A half that was found to have stood still for too long, right after it passed a FIN on, while the other half waited
-/// for a buffer: nothing was in flight, the slot was free at once, and looked at once more.
+/// for a buffer: nothing was in flight, the slot was free at once, and used again.
 #[test]
 fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
     // In which order things complete is left to chance; some of these orders are the one.
@@ -98,7 +98,7 @@ fn a_listener_that_goes_passes_its_wake_up_on() {
     balancer.published.publish(Table::build(&config, vec![sockets], 1, None, None));
     let other = &balancer.stage.wakers()[1];
     assert!(!other.clear());
-    // As whoever publishes wakes them all, but for the other.
+    // As the writer wakes them all, but for the other.
     balancer.stage.wakers()[0].wake();
     balancer.stage.notice_wakes();
     balancer.turn();

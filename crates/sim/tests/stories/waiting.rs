@@ -63,7 +63,7 @@ fn a_held_client_that_resets_makes_room_and_one_that_finished_does_not() {
 
 /// A reload may take the demand away, and with it the reason to wait.
 #[test]
-fn who_waits_goes_by_the_table_in_force() {
+fn waiting_clients_go_by_the_table_in_force() {
     let mut balancer = held(2);
     let _client = balancer.client();
     balancer.config.listeners[0].target_role = TargetRole::Any;
@@ -74,7 +74,7 @@ fn who_waits_goes_by_the_table_in_force() {
 }
 
 #[test]
-fn those_who_wait_end_with_the_process() {
+fn waiting_clients_end_with_the_process() {
     let mut balancer = held(2);
     let mut client = balancer.client();
     balancer.publish(Phase::Ending);
@@ -85,7 +85,7 @@ fn those_who_wait_end_with_the_process() {
     assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 }
 
-/// It is dead, and nobody knows yet.
+/// It is dead, which is not known yet.
 #[test]
 fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
     let mut balancer = refused(2);
@@ -97,7 +97,7 @@ fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
     balancer.config.pools[0].backends[1].address = next;
     balancer.reload(&[(balancer.backend(0), standing(Role::Primary))]);
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.listener().hold_semaphore.active(), 1, "it has tried this one once more");
+    assert_eq!(balancer.listener().hold_semaphore.active(), 1, "it has tried this one again");
     balancer.reload(&[(next, standing(Role::Primary))]);
     let mut backend = balancer.next_backend();
     assert_eq!(balancer.read(&mut backend), Read::Bytes(10));
@@ -105,7 +105,7 @@ fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
     assert_eq!(balancer.ended(), []);
 }
 
-/// It restarts, and nobody has missed it.
+/// It restarts, before its end was noticed.
 #[test]
 fn a_client_that_the_primary_refuses_tries_it_again_and_again_but_not_at_once() {
     let mut balancer = refused(2);
@@ -125,7 +125,7 @@ fn a_client_that_the_primary_refuses_tries_it_again_and_again_but_not_at_once() 
 }
 
 #[test]
-fn who_is_refused_by_the_primary_is_so_in_the_end() {
+fn a_client_whose_primary_refuses_ends_refused() {
     let mut balancer = refused(1);
     let mut client = balancer.client();
     // There is no room for another.
@@ -153,7 +153,7 @@ fn a_client_that_the_primary_refuses_may_reset_while_it_is_tried_again() {
 }
 
 #[test]
-fn places_go_to_those_who_wait_in_their_order() {
+fn permits_go_to_waiting_clients_in_their_order() {
     let mut balancer = queued(1, 3);
     let (_first, backend) = balancer.relay();
     let mut second = balancer.client();
@@ -161,7 +161,7 @@ fn places_go_to_those_who_wait_in_their_order() {
     second.send(2);
     third.send(3);
     backend.reset();
-    // Whoever comes in the very moment in which there is a place comes too late.
+    // A client that comes in the very moment in which a permit is free comes too late.
     let mut fourth = balancer.client();
     let mut backend = balancer.next_backend();
     assert_eq!(balancer.read(&mut backend), Read::Bytes(2));
@@ -175,9 +175,9 @@ fn places_go_to_those_who_wait_in_their_order() {
     assert_eq!(balancer.ended(), [(CloseReason::BackendReset, 2), (CloseReason::QueueTimedOut, 1)]);
 }
 
-/// A client that is accepted in the turn in which a place becomes free, but after that, comes behind those who wait.
+/// A client that is accepted in the turn in which a permit becomes free, but after that, comes after the waiting ones.
 #[test]
-fn a_newcomer_is_never_before_those_who_wait() {
+fn a_new_client_is_never_before_waiting_ones() {
     // In which order things complete is left to chance; some of these orders are the one.
     for seed in 0..40 {
         let mut balancer = Balancer::with(seed, 64, 100_000, |config| {
@@ -213,7 +213,7 @@ fn a_queue_is_bounded() {
 
 /// The client at the head has tried the backend that has a place; the one behind has not.
 #[test]
-fn who_has_tried_the_backend_with_a_place_holds_nobody_up() {
+fn a_client_that_tried_the_free_backend_holds_up_no_other() {
     let mut balancer = Balancer::new(|_| ());
     let refusing = balancer.stage.refusing();
     let pool = &mut balancer.config.pools[0];
@@ -233,7 +233,7 @@ fn who_has_tried_the_backend_with_a_place_holds_nobody_up() {
 
 /// Another worker has the place, and says that it is free.
 #[test]
-fn a_place_that_another_worker_gives_back_is_heard_of() {
+fn a_permit_that_another_worker_releases_wakes_this_one() {
     let mut balancer = queued(1, 2);
     // As the other worker's pick does.
     let pool = std::sync::Arc::clone(&balancer.listener().pool);
@@ -278,13 +278,13 @@ const HOLD: Duration = Duration::from_secs(2);
 const REFUSED_HOLD: Duration = Duration::from_secs(5);
 const QUEUE: Duration = Duration::from_secs(3);
 
-/// So many clients are held for a primary; nobody is it.
+/// So many clients are held for a primary; there is none.
 fn held(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: HOLD };
     Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(waiting))
 }
 
-/// So many clients are held who cannot reach the primary, which refuses them; beside it is one who is none.
+/// So many clients are held that cannot reach the primary, which refuses them; beside it is a replica.
 fn refused(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: REFUSED_HOLD };
     let mut balancer = held(most);
@@ -299,7 +299,7 @@ fn refused(most: u32) -> Balancer {
     balancer
 }
 
-/// So many connections at the backend, and so many clients who wait.
+/// So many connections at the backend, and so many waiting clients.
 fn queued(places: u32, most: u32) -> Balancer {
     Balancer::new(|config| {
         config.pools[0].queue = Waiting { connections_max: most, timeout: QUEUE };

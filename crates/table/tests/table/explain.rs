@@ -1,4 +1,4 @@
-//! Whom a client would be given, told before it comes.
+//! Where a client would be routed, before it connects.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn each_backend_is_told_with_what_speaks_against_it() {
 }
 
 #[test]
-fn who_finds_nobody_is_told_what_it_waits_for_or_why_it_is_refused() {
+fn a_client_without_a_backend_is_held_queued_or_refused() {
     let probe = "probe: { redis: {} }; on_all_down: closed";
     check(probe, &["", ""], "xx", TargetRole::Any, "a: Down, b: Down", "Refused(NoBackend)");
     check(

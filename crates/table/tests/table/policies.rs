@@ -109,7 +109,7 @@ fn a_client_stays_with_its_backend() {
 }
 
 #[test]
-fn a_full_backend_is_passed_over_and_all_full_is_not_nobody() {
+fn a_full_backend_is_passed_over_and_all_full_is_not_none() {
     for policy in POLICIES {
         let keys = format!("balance: {policy}");
         let mut story = Story::new(&keys, &["max_connections: 2", "max_connections: 1", "weight: 0"]);
@@ -127,7 +127,7 @@ fn a_full_backend_is_passed_over_and_all_full_is_not_nobody() {
 }
 
 #[test]
-fn places_are_exact_over_threads() {
+fn permits_are_exact_over_threads() {
     for policy in POLICIES {
         let backends = ["max_connections: 100", "max_connections: 250", ""];
         let story = Story::new(&format!("balance: {policy}"), &backends[..2]);
@@ -140,7 +140,7 @@ fn places_are_exact_over_threads() {
 }
 
 #[test]
-fn places_outlive_a_swap() {
+fn permits_outlive_a_swap() {
     let backends = ["max_connections: 2", ""];
     let mut story = Story::new("probe: { tcp: {} }", &backends);
     assert_eq!(story.picks(4), [2, 2]);
@@ -149,7 +149,7 @@ fn places_outlive_a_swap() {
     assert_eq!(story.picks(4), [0, 4]);
     assert_eq!(before.pools[0].backends[0].release().count(), 0);
     assert_eq!(story.picks(4), [1, 3]);
-    // What has no bound is counted all the same, for the file that will have one.
+    // A backend without a bound is counted, too, for a later file that has one.
     story.config = config("probe: { tcp: {} }", &["", ""]);
     story.tell("..");
     assert_eq!(story.picks(4), [2, 2]);
@@ -163,7 +163,7 @@ fn places_outlive_a_swap() {
 }
 
 #[test]
-fn whoever_waits_is_told_of_places() {
+fn waiting_workers_are_named_when_a_permit_is_free() {
     let mut story = Story::new("", &["max_connections: 1", "max_connections: 1"]);
     assert_eq!(story.picks(2), [1, 1]);
     let before = story.table.clone();
@@ -226,7 +226,7 @@ fn backend(picked: Picked) -> Option<BackendIndex> {
 }
 
 proptest! {
-    /// Connections come and go: whoever is picked has the fewest for its weight, and room.
+    /// Connections come and go: the picked backend has the fewest for its weight, and a free permit.
     #[test]
     fn least_connections_is_least(
         weights in prop::collection::vec(1u32..5, 2..6),
@@ -238,8 +238,8 @@ proptest! {
         let each: Vec<&str> = each.iter().map(String::as_str).collect();
         let mut story = Story::new("balance: least_connections", &each);
         let mut active = vec![0; weights.len()];
-        for (comes, who) in steps {
-            let who = who.index(weights.len());
+        for (comes, index) in steps {
+            let index = index.index(weights.len());
             if comes {
                 let open = || (0..active.len()).filter(|index| active[*index] < bound);
                 if let Some(picked) = backend(story.pick_for(TargetRole::Any, &[], 1)) {
@@ -251,9 +251,9 @@ proptest! {
                 } else {
                     prop_assert_eq!(open().count(), 0);
                 }
-            } else if active[who] > 0 {
-                active[who] -= 1;
-                prop_assert_eq!(story.pool().backends[who].release().count(), 0);
+            } else if active[index] > 0 {
+                active[index] -= 1;
+                prop_assert_eq!(story.pool().backends[index].release().count(), 0);
             }
         }
     }

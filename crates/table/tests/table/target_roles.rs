@@ -1,4 +1,4 @@
-//! Who may be picked, by what the listener wants.
+//! Which backends may be picked, by the target role of the listener.
 
 use config::TargetRole;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ const OPEN: &str = "probe: { redis: {} }; on_all_down: open";
 const CLOSED: &str = "probe: { redis: {} }; on_all_down: closed";
 
 #[test]
-fn whoever_wants_anybody_gets_who_is_available() {
+fn without_a_target_role_any_available_backend_serves() {
     for (known, expected) in
         [("....", "abcd"), ("?.x.", "abd"), ("e.x?", "bd"), ("xxx.", "d"), ("xxxx", "abcd"), ("exex", "abcd")]
     {
@@ -32,13 +32,13 @@ fn a_backup_is_picked_when_its_tier_serves() {
         check(TCP, &backends, known, TargetRole::Any, expected);
     }
     check("probe: { tcp: {} }; on_all_down: closed", &backends, "xxxx", TargetRole::Any, "");
-    // The active tier is drained by hand, and its backup is dead: then anybody is better than nobody.
+    // The active tier is drained by hand, and its backup is dead: then any backend is better than none.
     check(TCP, &["weight: 0", "tier: backup"], ".x", TargetRole::Any, "b");
     check("probe: { tcp: {} }; min_active: 2", &backends, "x...", TargetRole::Any, "cd");
 }
 
 #[test]
-fn a_writer_gets_the_primary_or_nobody() {
+fn a_writer_gets_the_primary_or_no_backend() {
     for keys in [OPEN, CLOSED] {
         for (known, expected) in [
             ("RPR", "b"),
@@ -46,7 +46,7 @@ fn a_writer_gets_the_primary_or_nobody() {
             ("...", ""),
             ("???", ""),
             ("xxx", ""),
-            // Nobody else may take its place.
+            // No other backend may take its place.
             ("RpR", "b"),
         ] {
             check(keys, &["", "", ""], known, PRIMARY, expected);
@@ -70,7 +70,7 @@ fn a_reader_gets_a_replica_that_is_not_too_far_behind() {
         check(CLOSED, &["", "", ""], known, REPLICA, none);
         check(CLOSED, &["", "", ""], known, REPLICA_OR_PRIMARY, primary);
     }
-    // Open would rather read old data than none, but from nobody who never said it was a replica.
+    // `open` prefers old data to none, but not from a backend that never reported to be a replica.
     for (known, none, primary) in
         [("PLr", "bc", "a"), ("xLr", "bc", "bc"), ("xL.", "b", "b"), ("x.?", "", ""), ("PLR", "c", "c")]
     {
@@ -111,7 +111,7 @@ fn without_health_everybody_is_well_and_has_no_role() {
 }
 
 #[test]
-fn who_starts_slowly_takes_less() {
+fn a_backend_that_starts_slowly_takes_less() {
     let mut story = Story::new(TCP, &["", "", "weight: 2"]);
     let slow = |permille| BackendState { weight_permille: permille, ..state('.') };
     for (permille, expected) in
@@ -126,7 +126,7 @@ fn who_starts_slowly_takes_less() {
 }
 
 proptest! {
-    /// Whatever is known: a pick is of somebody who may be picked, and every policy may pick the same.
+    /// In any state: a pick is of a candidate, and every policy has the same candidates.
     #[test]
     fn picks_are_sound(known in "[.xe?RrL]{5}", primary in 0usize..6, open in any::<bool>(), drained in 0usize..6) {
         let mut known: Vec<char> = known.chars().collect();

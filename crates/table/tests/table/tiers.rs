@@ -9,7 +9,7 @@ use crate::story::Story;
 
 #[test]
 fn a_backup_serves_while_too_few_are_active() {
-    // A column a second: what is known of two active ones and a backup, and `!` for an order to fail back. Below, who
+    // A column a second: the states of two active ones and a backup, and `!` for an order to fail back. Below, what
     // serves then.
     check("", "... x.. xx. xx. x.. ...", "A A B B A A");
     check("min_active: 2", "... x.. xx. x.. ...", "A B B B A");
@@ -18,9 +18,9 @@ fn a_backup_serves_while_too_few_are_active() {
 }
 
 #[test]
-fn who_has_nobody_serves_only_if_nobody_has() {
+fn a_tier_without_backends_serves_only_if_none_has_any() {
     check("", "xxx xxx xx. xxx xxx x.x", "A A B B B A");
-    // Not fit, but better than nobody.
+    // Not fit, but better than none.
     check("min_active: 2; failback: manual", "xx. x.x ... x.x", "B A A A");
     check("min_active: 2", "x.x ..x x.x", "A A A");
 }
@@ -28,7 +28,7 @@ fn who_has_nobody_serves_only_if_nobody_has() {
 #[test]
 fn failback_waits_for_as_long_as_it_is_told() {
     check("failback_delay: 3s", "... xx. ... ... ... ...", "A B B B B A");
-    // Whoever falters begins anew.
+    // A tier that falters begins again.
     check("failback_delay: 3s", "xx. ... ... xx. ... ... ... ...", "B B B B B B B A");
 }
 
@@ -77,9 +77,9 @@ fn the_tier_outlives_a_reload() {
 }
 
 proptest! {
-    /// Whatever happens: who serves has somebody if anybody has, and who need not change does not.
+    /// In any order: the serving tier has a backend if any tier has, and a tier that need not change does not.
     #[test]
-    fn somebody_serves_if_anybody_can(
+    fn a_tier_serves_if_any_can(
         active_min in 1usize..=3,
         manual in any::<bool>(),
         story in prop::collection::vec(("[.x]{5}", any::<bool>()), 1..50),
