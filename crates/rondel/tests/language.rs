@@ -32,16 +32,15 @@ const PHRASES: &[&str] = &[
 
 /// Areas that are not done, and what is left in each. Folders that files move between share an area.
 const RATCHET: &[Area] = &[
-    Area { paths: &["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs"], phrases: 3, long_lines: 0 },
-    Area { paths: &["crates/table", "crates/sim"], phrases: 335, long_lines: 64 },
-    Area { paths: &["crates/worker", "crates/connection", "crates/driver"], phrases: 197, long_lines: 49 },
+    Area { paths: &["docs/reference"], phrases: 3, long_lines: 0 },
+    Area { paths: &["crates/table", "crates/sim"], phrases: 233, long_lines: 78 },
+    Area { paths: &["crates/worker"], phrases: 1, long_lines: 0 },
     Area {
         paths: &["crates/control", "crates/admin", "crates/access_log", "crates/host", "crates/api"],
-        phrases: 255,
-        long_lines: 64,
+        phrases: 25,
+        long_lines: 74,
     },
-    Area { paths: &["crates/rondel/src"], phrases: 32, long_lines: 9 },
-    Area { paths: &["crates/rondel/tests/e2e/failover/web.rs"], phrases: 5, long_lines: 0 },
+    Area { paths: &["crates/rondel/src"], phrases: 27, long_lines: 7 },
 ];
 
 /// Folders and files of the workspace, and how much of each kind they may still have.
