@@ -33,7 +33,7 @@ const PHRASES: &[&str] = &[
 /// Areas that are not done, and what is left in each. Folders that files move between share an area.
 const RATCHET: &[Area] = &[
     Area { paths: &["docs/reference"], phrases: 3, long_lines: 0 },
-    Area { paths: &["crates/table", "crates/sim"], phrases: 233, long_lines: 78 },
+    Area { paths: &["crates/table", "crates/sim"], phrases: 136, long_lines: 71 },
     Area { paths: &["crates/worker"], phrases: 1, long_lines: 0 },
     Area {
         paths: &["crates/control", "crates/admin", "crates/access_log", "crates/host", "crates/api"],

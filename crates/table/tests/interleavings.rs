@@ -1,7 +1,8 @@
-//! Workers at a semaphore, and at the places of a pool, in every order of their accesses, or in many: nobody sleeps while there is a
-//! place for it. A run in which somebody does ends with everybody asleep, which the scheduler calls a deadlock.
+//! Workers at a semaphore, and at the permits of a pool, in every order of their accesses, or in many: no worker
+//! sleeps while a permit is free for it. A run in which one does ends with all workers asleep, which the scheduler
+//! reports as a deadlock.
 //!
-//! The accesses are sequentially consistent, and that is what the scheduler goes by. It is built in by `--cfg interleave`:
+//! The scheduler explores sequentially consistent accesses. It is built in by `--cfg interleave`:
 //! `scripts/interleave`.
 #![cfg(interleave)]
 
@@ -9,7 +10,7 @@ use shuttle::sync::{Arc, Condvar, Mutex};
 use shuttle::{check_dfs, check_pct, check_random, thread};
 use table::{Semaphore, Waiters};
 
-/// Two workers and one place: all orders there are.
+/// Two workers and one permit: all orders.
 #[test]
 fn two_workers_at_one_place() {
     check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Patient]), None);
@@ -20,7 +21,7 @@ fn one_of_two_workers_wants_no_place_any_more() {
     check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Hasty]), None);
 }
 
-/// With three, too many to try all.
+/// With three workers there are too many orders to try all.
 #[test]
 fn three_workers_at_a_place_or_two() {
     use Visits::{Hasty, Patient, Twice};
@@ -32,7 +33,7 @@ fn three_workers_at_a_place_or_two() {
         (2, [Twice, Hasty, Twice]),
     ] {
         check_random(move || visit_gate(max, &workers), RUNS);
-        // Few preemptions, at any place: what is rare when all orders are alike.
+        // Few preemptions, at any point: what is rare when all orders are equally likely.
         check_pct(move || visit_gate(max, &workers), RUNS, PREEMPTIONS);
     }
 }
@@ -42,7 +43,7 @@ fn two_workers_at_the_places_of_a_pool() {
     check_dfs(|| visit_pool(&[&[0], &[0]]), None);
 }
 
-/// Some may go to one backend only, so that one who is named may have no use for the place.
+/// Some may use only one backend, so a woken worker may be unable to use the permit.
 #[test]
 fn three_workers_at_the_places_of_a_pool() {
     for may in [[&[0][..], &[0, 1], &[1]], [&[0, 1], &[0, 1], &[0, 1]], [&[0], &[0], &[1]]] {
@@ -54,14 +55,14 @@ fn three_workers_at_the_places_of_a_pool() {
 const RUNS: usize = 20_000;
 const PREEMPTIONS: usize = 3;
 
-/// What a worker comes for.
+/// What a worker requests.
 #[derive(Clone, Copy)]
 enum Visits {
-    /// A place, and it waits for it.
+    /// A permit, and it waits for it.
     Patient,
-    /// A place, and then another.
+    /// A permit, and then another one.
     Twice,
-    /// A place; it wants none any more once it has slept.
+    /// A permit; it wants none any more once it has slept.
     Hasty,
 }
 
@@ -83,7 +84,7 @@ fn visit_gate(max: u32, workers: &[Visits]) {
     assert_eq!(semaphore.active(), 0);
 }
 
-/// As `table::Semaphore` tells it.
+/// As reported by `table::Semaphore`.
 fn enter(semaphore: &Semaphore, worker: usize, max: u32, visits: Visits, beds: &[Bed]) -> bool {
     if semaphore.try_acquire(max) {
         return true;
@@ -105,7 +106,7 @@ fn enter(semaphore: &Semaphore, worker: usize, max: u32, visits: Visits, beds: &
     entered
 }
 
-/// Each worker takes one place, at one of the backends that it may go to, and gives it back. Each backend has one.
+/// Each worker takes one permit, at one of its eligible backends, and releases it. Each backend has one.
 fn visit_pool(may: &[&'static [usize]]) {
     let backends: Arc<[Semaphore; 2]> = Arc::new([Semaphore::new(1), Semaphore::new(1)]);
     let waiters = Arc::new(Waiters::new(may.len()));
@@ -114,7 +115,7 @@ fn visit_pool(may: &[&'static [usize]]) {
         let (backends, waiters, beds) = (Arc::clone(&backends), Arc::clone(&waiters), Arc::clone(&beds));
         thread::spawn(move || {
             let pick = || may.iter().copied().find(|&backend| backends[backend].try_acquire(1));
-            // As `table::Pool::waiters` tells it.
+            // As reported by `table::Pool::waiters`.
             let backend = pick().unwrap_or_else(|| {
                 loop {
                     waiters.wait(worker);
@@ -124,7 +125,7 @@ fn visit_pool(may: &[&'static [usize]]) {
                     beds[worker].sleep();
                 }
             });
-            // Nobody waits at this semaphore.
+            // No worker waits at this semaphore.
             assert_eq!(backends[backend].release(), None);
             waiters.claim_all().for_each(|worker| beds[worker].wake());
         })
@@ -138,7 +139,7 @@ fn wake(beds: &[Bed], worker: Option<usize>) {
     }
 }
 
-/// Where a worker sleeps: what an eventfd is to it.
+/// Where a worker sleeps, like an eventfd.
 #[derive(Default)]
 struct Bed {
     woken: Mutex<bool>,

@@ -17,7 +17,7 @@ pub(crate) struct Real {
     wakers: Arc<[Waker]>,
     listening: Vec<TcpListener>,
     serving: Option<TcpListener>,
-    /// Connections that fill the queue of who does not answer.
+    /// Connections that fill the queue of an address that does not answer.
     queued: Vec<TcpStream>,
 }
 
@@ -71,7 +71,7 @@ impl Side for Real {
     }
 
     fn silent(&mut self) -> SocketAddr {
-        // A queue for none holds one; Linux drops who comes then.
+        // A queue of length 0 holds one; Linux drops further clients.
         let silent = listener(0);
         let address = silent.local_addr().unwrap();
         self.queued.push(TcpStream::connect(address).unwrap());
@@ -113,7 +113,7 @@ impl Side for Real {
     }
 
     fn meeting_itself(&mut self) -> (SocketAddr, Fd) {
-        // The kernel picks ports from a range that can change at any time; here, one that is mostly not in it.
+        // The kernel picks ports from a range that can change at any time; this one is mostly not in it.
         let [.., one, other] = std::process::id().to_be_bytes();
         let to = SocketAddr::from(([127, 77, one, other], 2000));
         let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();

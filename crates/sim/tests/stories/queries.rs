@@ -1,4 +1,4 @@
-//! Control asks a worker for its connections, or has some closed.
+//! Control queries the connections of a worker, or closes some.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use worker::{ConnectionAction, ConnectionFilter, ConnectionQuery, QueryResult, S
 
 use crate::balancer::Balancer;
 
-/// So many that one turn does not do.
+/// More than one turn handles.
 const CROWD: usize = 150;
 
 const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
@@ -28,7 +28,7 @@ fn a_crowd_is_listed_over_several_turns() {
     balancer.turn();
     assert!(answer.try_recv().is_err(), "one turn does not do");
     assert!(balancer.worker.next_deadline().is_some_and(|at| at <= balancer.now()), "the next comes at once");
-    // One that ends meanwhile is in nobody's way.
+    // One that ends meanwhile causes no problem.
     peers.pop().expect("there is a crowd").0.reset();
     let found = balancer.answered(&answer);
     let mut slots: Vec<u32> = found.listed.iter().map(|listed| listed.view.slot).collect();
@@ -44,7 +44,7 @@ fn a_crowd_is_listed_over_several_turns() {
 }
 
 #[test]
-fn what_is_meant_is_closed_and_nothing_else() {
+fn only_matching_connections_are_closed() {
     let mut balancer = Balancer::new(|_| ());
     let mut peers: Vec<(Peer, Peer)> = (0..3).map(|_| balancer.relay()).collect();
     let listed = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(3)).listed;
@@ -80,7 +80,7 @@ fn what_is_meant_is_closed_and_nothing_else() {
 
 /// One that waits, and one that is being connected.
 #[test]
-fn who_has_no_backend_is_listed_and_closed_as_well() {
+fn connections_without_a_backend_are_listed_and_closed_as_well() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(60) };
     let mut balancer = Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(hold));
     balancer.reload(&[]);
@@ -118,7 +118,7 @@ impl Balancer {
         answer
     }
 
-    /// Asks, and turns until it is answered and all that comes of it is done.
+    /// Queries, and runs turns until the answer and its effects are complete.
     pub(crate) fn asked(&mut self, meant: ConnectionFilter, errand: ConnectionAction) -> QueryResult {
         let answer = self.ask(meant, errand);
         self.answered(&answer)

@@ -1,4 +1,4 @@
-//! What a connection remembers of its life.
+//! The statistics of a connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use worker::ConnectionStats;
 use crate::balancer::{Balancer, PRIMARY};
 
 #[test]
-fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
+fn a_connection_records_its_durations_and_bytes() {
     let mut silent = None;
     let mut balancer = Balancer::new(|config| {
         let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
@@ -30,7 +30,7 @@ fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
     let accepted_at = balancer.now();
     let mut client = balancer.client();
     balancer.stage.pass(HELD);
-    // The primary is known, and silent; then it is another.
+    // The primary is known, and silent; then another server is the primary.
     balancer.reload(&[(silent, PRIMARY)]);
     balancer.turn_while_there_is_something();
     balancer.reload(&[(serving, PRIMARY)]);
@@ -50,7 +50,7 @@ fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
 }
 
 #[test]
-fn each_end_has_a_record_that_says_how_far_it_was() {
+fn each_end_has_a_record_with_the_state_it_reached() {
     let mut balancer = Balancer::new(|config| {
         config.access_log = Some(LOG);
         config.pools[0].idle_timeout = IDLE;
@@ -64,7 +64,7 @@ fn each_end_has_a_record_that_says_how_far_it_was() {
     balancer.turn_while_there_is_something();
     check_record(&mut balancer, CloseReason::ClientReset, "CL", [10, 20]);
 
-    // Nobody has said anything, then the client has.
+    // Neither side has sent anything; then the client has.
     let _silent = balancer.relay();
     balancer.pass(2 * IDLE);
     check_record(&mut balancer, CloseReason::Idle, "cD", [0, 0]);
@@ -81,9 +81,9 @@ fn each_end_has_a_record_that_says_how_far_it_was() {
     assert!(balancer.records.take().is_none());
 }
 
-/// The log may come and go while clients wait, and with it whether anybody asks who they are.
+/// The log may be switched on and off while clients wait, and with it whether their addresses are read.
 #[test]
-fn nobody_is_taken_for_who_was_in_the_slot_before() {
+fn a_record_never_has_the_address_of_an_earlier_client() {
     let mut balancer = Balancer::new(|config| {
         let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
         config.listeners[0].target_role = TargetRole::Primary(hold);
@@ -131,7 +131,7 @@ fn say(balancer: &mut Balancer, peer: &mut Peer, bytes: u32) {
     balancer.turn_while_there_is_something();
 }
 
-/// Those of the one connection there is.
+/// Those of the only connection.
 fn stats(balancer: &Balancer) -> ConnectionStats {
     let [only] = balancer.worker.inspect().connections[..] else { panic!("there is one") };
     only.stats

@@ -1,4 +1,4 @@
-//! Clients wait for a primary, or for a place.
+//! Clients wait for a primary, or for a permit.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use table::{Availability, BackendState, Phase, Role};
 use crate::balancer::Balancer;
 
 #[test]
-fn a_held_client_gets_the_new_primary_and_all_it_said() {
+fn a_held_client_gets_the_new_primary_with_its_early_data() {
     let mut balancer = held(2);
     let mut client = balancer.client();
     assert_eq!(client.send(10), 10);
@@ -61,9 +61,9 @@ fn a_held_client_that_resets_makes_room_and_one_that_finished_does_not() {
     assert_eq!(balancer.read(&mut another), Read::Nothing);
 }
 
-/// A reload may take the demand away, and with it the reason to wait.
+/// A reload may remove the target role, and with it the reason to wait.
 #[test]
-fn who_waits_goes_by_the_table_in_force() {
+fn waiting_clients_use_the_table_in_force() {
     let mut balancer = held(2);
     let _client = balancer.client();
     balancer.config.listeners[0].target_role = TargetRole::Any;
@@ -74,7 +74,7 @@ fn who_waits_goes_by_the_table_in_force() {
 }
 
 #[test]
-fn those_who_wait_end_with_the_process() {
+fn waiting_clients_end_with_the_process() {
     let mut balancer = held(2);
     let mut client = balancer.client();
     balancer.publish(Phase::Ending);
@@ -85,7 +85,7 @@ fn those_who_wait_end_with_the_process() {
     assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 }
 
-/// It is dead, and nobody knows yet.
+/// It is dead, which is not detected yet.
 #[test]
 fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
     let mut balancer = refused(2);
@@ -97,7 +97,7 @@ fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
     balancer.config.pools[0].backends[1].address = next;
     balancer.reload(&[(balancer.backend(0), standing(Role::Primary))]);
     balancer.turn_while_there_is_something();
-    assert_eq!(balancer.listener().hold_semaphore.active(), 1, "it has tried this one once more");
+    assert_eq!(balancer.listener().hold_semaphore.active(), 1, "it has tried this one again");
     balancer.reload(&[(next, standing(Role::Primary))]);
     let mut backend = balancer.next_backend();
     assert_eq!(balancer.read(&mut backend), Read::Bytes(10));
@@ -105,9 +105,9 @@ fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
     assert_eq!(balancer.ended(), []);
 }
 
-/// It restarts, and nobody has missed it.
+/// It restarts, without being detected as down.
 #[test]
-fn a_client_that_the_primary_refuses_tries_it_again_and_again_but_not_at_once() {
+fn a_client_that_the_primary_refuses_retries_with_a_delay() {
     let mut balancer = refused(2);
     let _client = balancer.client();
     let counters = std::sync::Arc::clone(&balancer.listener().pool.backends[0].counters);
@@ -125,7 +125,7 @@ fn a_client_that_the_primary_refuses_tries_it_again_and_again_but_not_at_once() 
 }
 
 #[test]
-fn who_is_refused_by_the_primary_is_so_in_the_end() {
+fn a_client_that_the_primary_keeps_refusing_is_rejected() {
     let mut balancer = refused(1);
     let mut client = balancer.client();
     // There is no room for another.
@@ -153,7 +153,7 @@ fn a_client_that_the_primary_refuses_may_reset_while_it_is_tried_again() {
 }
 
 #[test]
-fn places_go_to_those_who_wait_in_their_order() {
+fn permits_go_to_waiting_clients_in_order() {
     let mut balancer = queued(1, 3);
     let (_first, backend) = balancer.relay();
     let mut second = balancer.client();
@@ -161,7 +161,7 @@ fn places_go_to_those_who_wait_in_their_order() {
     second.send(2);
     third.send(3);
     backend.reset();
-    // Whoever comes in the very moment in which there is a place comes too late.
+    // A client that arrives in the very moment in which a permit is free is too late.
     let mut fourth = balancer.client();
     let mut backend = balancer.next_backend();
     assert_eq!(balancer.read(&mut backend), Read::Bytes(2));
@@ -175,10 +175,11 @@ fn places_go_to_those_who_wait_in_their_order() {
     assert_eq!(balancer.ended(), [(CloseReason::BackendReset, 2), (CloseReason::QueueTimedOut, 1)]);
 }
 
-/// A client that is accepted in the turn in which a place becomes free, but after that, comes behind those who wait.
+/// A client that is accepted in the turn in which a permit is released, but after that, queues behind those that
+/// wait.
 #[test]
-fn a_newcomer_is_never_before_those_who_wait() {
-    // In which order things complete is left to chance; some of these orders are the one.
+fn a_new_client_is_never_before_waiting_ones() {
+    // The order of completions is random; some of these orders are the critical one.
     for seed in 0..40 {
         let mut balancer = Balancer::with(seed, 64, 100_000, |config| {
             config.pools[0].queue = Waiting { connections_max: 3, timeout: QUEUE };
@@ -188,7 +189,7 @@ fn a_newcomer_is_never_before_those_who_wait() {
         let mut second = balancer.client();
         second.send(2);
         backend.reset();
-        // The connection begins to end, and ends when nothing of it is in flight.
+        // The connection begins to close, and ends when nothing of it is in flight.
         balancer.turn();
         let mut third = balancer.stage.connect(balancer.listener().address);
         third.send(3);
@@ -211,9 +212,9 @@ fn a_queue_is_bounded() {
     assert_eq!(none.ended(), [(CloseReason::QueueFull, 1)]);
 }
 
-/// The client at the head has tried the backend that has a place; the one behind has not.
+/// The client at the head has tried the backend with a free permit; the one behind it has not.
 #[test]
-fn who_has_tried_the_backend_with_a_place_holds_nobody_up() {
+fn a_client_that_has_tried_the_free_backend_blocks_no_other() {
     let mut balancer = Balancer::new(|_| ());
     let refusing = balancer.stage.refusing();
     let pool = &mut balancer.config.pools[0];
@@ -231,9 +232,9 @@ fn who_has_tried_the_backend_with_a_place_holds_nobody_up() {
     assert_eq!(balancer.listener().pool.queue_semaphore.active(), 1);
 }
 
-/// Another worker has the place, and says that it is free.
+/// Another worker has the permit, and releases it with a wake-up.
 #[test]
-fn a_place_that_another_worker_gives_back_is_heard_of() {
+fn a_permit_released_by_another_worker_is_used() {
     let mut balancer = queued(1, 2);
     // As the other worker's pick does.
     let pool = std::sync::Arc::clone(&balancer.listener().pool);
@@ -250,7 +251,7 @@ fn a_place_that_another_worker_gives_back_is_heard_of() {
     balancer.next_backend();
 }
 
-/// `eject` is for control; the worker wakes it when it is time.
+/// Control ejects; the worker wakes it when a limit is reached.
 #[test]
 fn control_is_woken_when_connects_fail_in_a_row() {
     let mut balancer = Balancer::new(|_| ());
@@ -264,11 +265,11 @@ fn control_is_woken_when_connects_fail_in_a_row() {
     assert!(!control.clear());
     balancer.client();
     assert!(control.clear());
-    // It has been told.
+    // It has been reported.
     balancer.client();
     assert!(!control.clear());
     assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 3);
-    // One that succeeds makes all of them forgotten.
+    // One success resets the count.
     balancer.stage.serve(balancer.backend(0));
     let (_client, _backend) = balancer.relay();
     assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 0);
@@ -278,13 +279,13 @@ const HOLD: Duration = Duration::from_secs(2);
 const REFUSED_HOLD: Duration = Duration::from_secs(5);
 const QUEUE: Duration = Duration::from_secs(3);
 
-/// So many clients are held for a primary; nobody is it.
+/// This many clients are held for a primary, and there is none.
 fn held(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: HOLD };
     Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(waiting))
 }
 
-/// So many clients are held who cannot reach the primary, which refuses them; beside it is one who is none.
+/// This many clients are held that the primary refuses; beside it is a server that is not primary.
 fn refused(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: REFUSED_HOLD };
     let mut balancer = held(most);
@@ -299,7 +300,7 @@ fn refused(most: u32) -> Balancer {
     balancer
 }
 
-/// So many connections at the backend, and so many clients who wait.
+/// This many connections at the backend, and this many waiting clients.
 fn queued(places: u32, most: u32) -> Balancer {
     Balancer::new(|config| {
         config.pools[0].queue = Waiting { connections_max: most, timeout: QUEUE };

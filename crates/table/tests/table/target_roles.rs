@@ -1,4 +1,4 @@
-//! Who may be picked, by what the listener wants.
+//! Eligible backends, by the target role of the listener.
 
 use config::TargetRole;
 use proptest::prelude::*;
@@ -11,14 +11,14 @@ const OPEN: &str = "probe: { redis: {} }; on_all_down: open";
 const CLOSED: &str = "probe: { redis: {} }; on_all_down: closed";
 
 #[test]
-fn whoever_wants_anybody_gets_who_is_available() {
+fn without_a_target_role_all_available_backends_are_eligible() {
     for (known, expected) in
         [("....", "abcd"), ("?.x.", "abd"), ("e.x?", "bd"), ("xxx.", "d"), ("xxxx", "abcd"), ("exex", "abcd")]
     {
         check(TCP, &["", "", "", ""], known, TargetRole::Any, expected);
     }
     check(CLOSED, &["", ""], "xe", TargetRole::Any, "");
-    // Weight 0 drains, and is no way out either.
+    // A backend with weight 0 is never a last resort.
     check(TCP, &["", "weight: 0", ""], "x..", TargetRole::Any, "c");
     check(TCP, &["", "weight: 0", ""], "x.x", TargetRole::Any, "ac");
 }
@@ -32,13 +32,13 @@ fn a_backup_is_picked_when_its_tier_serves() {
         check(TCP, &backends, known, TargetRole::Any, expected);
     }
     check("probe: { tcp: {} }; on_all_down: closed", &backends, "xxxx", TargetRole::Any, "");
-    // The active tier is drained by hand, and its backup is dead: then anybody is better than nobody.
+    // The active tier is drained by an operator, and its backup is down: then any backend is better than none.
     check(TCP, &["weight: 0", "tier: backup"], ".x", TargetRole::Any, "b");
     check("probe: { tcp: {} }; min_active: 2", &backends, "x...", TargetRole::Any, "cd");
 }
 
 #[test]
-fn a_writer_gets_the_primary_or_nobody() {
+fn a_writer_gets_the_primary_or_none() {
     for keys in [OPEN, CLOSED] {
         for (known, expected) in [
             ("RPR", "b"),
@@ -46,7 +46,7 @@ fn a_writer_gets_the_primary_or_nobody() {
             ("...", ""),
             ("???", ""),
             ("xxx", ""),
-            // Nobody else may take its place.
+            // No other backend may replace it.
             ("RpR", "b"),
         ] {
             check(keys, &["", "", ""], known, PRIMARY, expected);
@@ -56,7 +56,7 @@ fn a_writer_gets_the_primary_or_nobody() {
 }
 
 #[test]
-fn a_reader_gets_a_replica_that_is_not_too_far_behind() {
+fn a_reader_gets_a_replica_that_does_not_lag() {
     for (known, none, primary) in [
         ("PRR", "bc", "bc"),
         ("PLR", "c", "c"),
@@ -70,7 +70,7 @@ fn a_reader_gets_a_replica_that_is_not_too_far_behind() {
         check(CLOSED, &["", "", ""], known, REPLICA, none);
         check(CLOSED, &["", "", ""], known, REPLICA_OR_PRIMARY, primary);
     }
-    // Open would rather read old data than none, but from nobody who never said it was a replica.
+    // With `open`, old data is better than none, but only from a known replica.
     for (known, none, primary) in
         [("PLr", "bc", "a"), ("xLr", "bc", "bc"), ("xL.", "b", "b"), ("x.?", "", ""), ("PLR", "c", "c")]
     {
@@ -79,7 +79,7 @@ fn a_reader_gets_a_replica_that_is_not_too_far_behind() {
     }
 }
 
-/// The same by every policy.
+/// The same with every policy.
 #[track_caller]
 fn check(keys: &str, backends: &[&str], known: &str, target_role: TargetRole, expected: &str) {
     for policy in POLICIES {
@@ -96,7 +96,7 @@ fn two_primaries_are_never_written_to() {
 }
 
 #[test]
-fn without_health_everybody_is_well_and_has_no_role() {
+fn without_health_every_backend_is_available_and_has_no_role() {
     let mut story = Story::new(OPEN, &["", "", "weight: 0"]);
     for (target_role, expected) in
         [(TargetRole::Any, "ab"), (PRIMARY, ""), (REPLICA, ""), (REPLICA_OR_PRIMARY, "")]
@@ -105,13 +105,13 @@ fn without_health_everybody_is_well_and_has_no_role() {
     }
     assert_eq!(story.table.due, None);
     assert!(!story.table.evicts());
-    // And so is one that nothing is said of.
+    // And so is a backend without an input.
     story.tell_health(PoolInputs::default());
     assert_eq!(story.candidates(TargetRole::Any), "ab");
 }
 
 #[test]
-fn who_starts_slowly_takes_less() {
+fn a_backend_in_slow_start_gets_less() {
     let mut story = Story::new(TCP, &["", "", "weight: 2"]);
     let slow = |permille| BackendState { weight_permille: permille, ..state('.') };
     for (permille, expected) in
@@ -126,7 +126,7 @@ fn who_starts_slowly_takes_less() {
 }
 
 proptest! {
-    /// Whatever is known: a pick is of somebody who may be picked, and every policy may pick the same.
+    /// With any inputs: a pick is an eligible backend, and every policy may pick the same.
     #[test]
     fn picks_are_sound(known in "[.xe?RrL]{5}", primary in 0usize..6, open in any::<bool>(), drained in 0usize..6) {
         let mut known: Vec<char> = known.chars().collect();

@@ -9,8 +9,8 @@ use crate::story::Story;
 
 #[test]
 fn a_backup_serves_while_too_few_are_active() {
-    // A column a second: what is known of two active ones and a backup, and `!` for an order to fail back. Below, who
-    // serves then.
+    // A column per second: the states of two active backends and a backup, and `!` for an order to fail back.
+    // Below, the serving tier.
     check("", "... x.. xx. xx. x.. ...", "A A B B A A");
     check("min_active: 2", "... x.. xx. x.. ...", "A B B B A");
     check("", "xx.", "B");
@@ -18,17 +18,17 @@ fn a_backup_serves_while_too_few_are_active() {
 }
 
 #[test]
-fn who_has_nobody_serves_only_if_nobody_has() {
+fn an_empty_tier_serves_only_if_both_are_empty() {
     check("", "xxx xxx xx. xxx xxx x.x", "A A B B B A");
-    // Not fit, but better than nobody.
+    // Not fit, but better than none.
     check("min_active: 2; failback: manual", "xx. x.x ... x.x", "B A A A");
     check("min_active: 2", "x.x ..x x.x", "A A A");
 }
 
 #[test]
-fn failback_waits_for_as_long_as_it_is_told() {
+fn failback_waits_for_its_delay() {
     check("failback_delay: 3s", "... xx. ... ... ... ...", "A B B B B A");
-    // Whoever falters begins anew.
+    // An interruption restarts the delay.
     check("failback_delay: 3s", "xx. ... ... xx. ... ... ... ...", "B B B B B B B A");
 }
 
@@ -70,16 +70,16 @@ fn the_tier_outlives_a_reload() {
     story.config.pools[0].attempts = 1;
     story.tell("..");
     assert_eq!(story.pool().tier(), Tier::Backup);
-    // The file decides otherwise.
+    // The new file decides otherwise.
     story.config.pools[0].tiers.failback = Failback::Auto(Duration::ZERO);
     story.tell("..");
     assert_eq!(story.pool().tier(), Tier::Active);
 }
 
 proptest! {
-    /// Whatever happens: who serves has somebody if anybody has, and who need not change does not.
+    /// With any inputs: the serving tier has a backend if any tier has one, and it changes only when it must.
     #[test]
-    fn somebody_serves_if_anybody_can(
+    fn a_tier_serves_if_any_can(
         active_min in 1usize..=3,
         manual in any::<bool>(),
         story in prop::collection::vec(("[.x]{5}", any::<bool>()), 1..50),
