@@ -13,8 +13,8 @@ pub(crate) struct LastEnded(VecDeque<(Instant, Ended)>);
 pub(crate) const ENDED_MAX: usize = 100;
 
 impl LastEnded {
-    /// Inserts a connection by the time of its end. Workers deliver their records independently of each other, so records do
-    /// not arrive in order.
+    /// Inserts a connection by the time of its end. Workers deliver their records independently of each other, so
+    /// records do not arrive in order.
     pub(crate) fn insert(&mut self, ended_at: Instant, ended: Ended) {
         let index = self.0.partition_point(|(other, _)| *other <= ended_at);
         self.0.insert(index, (ended_at, ended));

@@ -7,31 +7,33 @@
 //! control ──── target, reopen, end ────┘
 //! ```
 //!
-//! The writer never blocks a worker. While it cannot write, records stay in the queues; when a queue is full, further records
-//! are dropped and counted. At the end of the process control waits for the writer for at most [`END_TIMEOUT`].
+//! The writer never blocks a worker. While it cannot write, records stay in the queues; when a queue is full,
+//! further records are dropped and counted. At the end of the process control waits for the writer for at most
+//! [`END_TIMEOUT`].
 
 mod writer; // The thread. Start here.
 
 mod ended;
 mod line;
 mod open_error;
+mod shared;
 mod sink;
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
 use api::{AccessLogStatus, Ended};
-use config::{AccessLog as Config, LogFormat};
+use config::AccessLog as Config;
 use table::Semaphore;
 use tokio::sync::mpsc;
-use worker::{Recorder, Records};
+use worker::Recorder;
 
-use self::ended::LastEnded;
 pub use self::open_error::OpenError;
+use self::shared::{Orders, Shared, Target, lock};
 use self::sink::Sink;
 use self::writer::LogWriter;
 
@@ -50,39 +52,8 @@ pub struct AccessLog {
 /// A configuration with its sink open, for [`AccessLog::apply`].
 pub struct Prepared(Option<Config>, Option<Target>);
 
-/// The sink and the format of lines.
-struct Target {
-    sink: Sink,
-    format: LogFormat,
-    skip_empty: bool,
-}
-
-/// State that control and the writer share. No lock is held during I/O.
-#[derive(Default)]
-struct Shared {
-    orders: Mutex<Orders>,
-    written: AtomicU64,
-    lost: AtomicU64,
-    /// Why writing fails; `None` if the last write succeeded.
-    error: Mutex<Option<String>>,
-    ended: Mutex<LastEnded>,
-}
-
-/// Orders to the writer. A new order replaces a pending one of its kind, so there is no queue.
-#[derive(Default)]
-struct Orders {
-    /// Queues to read in addition.
-    records: Vec<Records>,
-    /// The new target; `Some(None)` turns the log off.
-    #[expect(clippy::option_option, reason = "no order, and the order to turn the log off")]
-    target: Option<Option<Target>>,
-    /// Reopen the file by its path.
-    reopen: bool,
-    /// Write the records in the queues, then end.
-    end: bool,
-}
-
-/// Warnings that control has not logged yet. When the queue is full, a warning is dropped: those in it report the same.
+/// Warnings that control has not logged yet. When the queue is full, a warning is dropped: those in it report the
+/// same.
 const NOTES_MAX: usize = 4;
 
 /// How long [`AccessLog::end`] waits for the last lines.
@@ -124,7 +95,8 @@ impl AccessLog {
         self.order(|orders| orders.target = Some(target));
     }
 
-    /// Requests that the writer reopens its file, after log rotation has renamed it. A failure becomes a [`note`](Self::note).
+    /// Requests that the writer reopens its file, after log rotation has renamed it. A failure becomes a
+    /// [`note`](Self::note).
     pub fn reopen(&self) {
         self.order(|orders| orders.reopen = true);
     }
@@ -147,8 +119,8 @@ impl AccessLog {
         Ok(Some(to))
     }
 
-    /// Requests that the writer writes the last lines and ends, and waits for it, at most for [`END_TIMEOUT`]. Workers must
-    /// have ended before.
+    /// Requests that the writer writes the last lines and ends, and waits for it, at most for [`END_TIMEOUT`].
+    /// Workers must have ended before.
     pub fn end(&self) {
         self.order(|orders| orders.end = true);
         if self.ended.recv_timeout(END_TIMEOUT).is_err() {
@@ -190,22 +162,4 @@ impl Prepared {
         let target = Target { sink, format: config.format, skip_empty: config.skip_empty };
         Ok(Self(Some(config.clone()), Some(target)))
     }
-}
-
-impl Shared {
-    fn orders(&self) -> MutexGuard<'_, Orders> {
-        lock(&self.orders)
-    }
-
-    /// Takes the pending orders. The order to end persists, because the writer ends only when the queues are empty.
-    fn take_orders(&self) -> Orders {
-        let mut orders = self.orders();
-        let end = orders.end;
-        std::mem::replace(&mut *orders, Orders { end, ..Orders::default() })
-    }
-}
-
-/// Locks, even if another thread panicked while it held the lock: every critical section leaves its data consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -97,8 +97,9 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// `client:port [accept_date] listener pool/backend Tw/Tc/Tt bytes code actconn/feconn/beconn/srv_conn/retries
-    /// srv_queue/backend_queue`, as in HAProxy. A time that does not apply is `-1`; if there is no backend, it is `<NOSRV>`.
+    /// `client:port [accept_date] listener pool/backend Tw/Tc/Tt bytes code
+    /// actconn/feconn/beconn/srv_conn/retries srv_queue/backend_queue`, as in HAProxy. A time that does not apply
+    /// is `-1`; if there is no backend, it is `<NOSRV>`.
     pub(crate) fn write_text(&self, to: &mut Vec<u8>) {
         let ConnectionCounts { process, listener, pool, backend } = self.0.connections;
         let Date { year, month, day, time } = Date::of(self.0.accepted_at);
@@ -140,8 +141,8 @@ pub(crate) struct Clock {
     pub(crate) time: SystemTime,
 }
 
-/// Formats times in UTC, by RFC 3339 with microseconds. It caches the second that was formatted last, because many connections
-/// are accepted in a second.
+/// Formats times in UTC, by RFC 3339 with microseconds. It caches the second that was formatted last, because
+/// many connections are accepted in a second.
 #[derive(Default)]
 pub(crate) struct Calendar {
     /// The cached second since 1970.

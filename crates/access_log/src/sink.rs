@@ -1,4 +1,5 @@
-//! The target of lines: stderr, a file or syslog. Writes take at most the given timeout, except to a file on a disk that hangs.
+//! The target of lines: stderr, a file or syslog. Writes take at most the given timeout, except to a file on a
+//! disk that hangs.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -36,7 +37,8 @@ pub(crate) struct Syslog {
 /// The maximum size of a write, in bytes.
 const WRITE_MAX: usize = 64 * 1024;
 
-/// The maximum size of a write to anything but a regular file: writes of up to `PIPE_BUF` bytes to a pipe are atomic, pipe(7).
+/// The maximum size of a write to anything but a regular file: writes of up to `PIPE_BUF` bytes to a pipe are
+/// atomic, pipe(7).
 const PIPE_WRITE_MAX: usize = 4096;
 
 /// local0.info, the usual facility of HAProxy.
@@ -60,8 +62,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes some of the lines, complete ones where possible, and returns the number of bytes: 0 if nothing could be written
-    /// within `timeout`.
+    /// Writes some of the lines, complete ones where possible, and returns the number of bytes: 0 if nothing
+    /// could be written within `timeout`.
     pub(crate) fn write(&mut self, lines: &[u8], timeout: Duration) -> io::Result<usize> {
         match self {
             // Without the lock of the standard library, which the process's log takes.
@@ -77,7 +79,8 @@ impl Sink {
 
 impl LogFile {
     fn open(path: &Path) -> io::Result<Self> {
-        // With `NONBLOCK`, opening a FIFO without a reader fails instead of blocking. It has no effect on regular files.
+        // With `NONBLOCK`, opening a FIFO without a reader fails instead of blocking. It has no effect on regular
+        // files.
         let flags = OFlags::WRONLY
             | OFlags::APPEND
             | OFlags::CREATE

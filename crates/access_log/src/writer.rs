@@ -17,7 +17,7 @@ use worker::{RECORDS_MAX, Record, Records};
 
 use crate::ended::ENDED_MAX;
 use crate::line::{Calendar, Clock, Line, PoolCounts};
-use crate::{Orders, Shared, Target, lock};
+use crate::shared::{Orders, Shared, Target, lock};
 
 pub(crate) struct LogWriter {
     shared: Arc<Shared>,
@@ -169,7 +169,8 @@ impl LogWriter {
         !gathered.is_empty()
     }
 
-    /// Writes some of the lines within `timeout`. Returns whether to call it again at once: lines are left, and writing works.
+    /// Writes some of the lines within `timeout`. Returns whether to call it again at once: lines are left, and
+    /// writing works.
     fn write(&mut self, timeout: Duration) -> bool {
         let Some(target) = &mut self.target else { return false };
         if self.torn {

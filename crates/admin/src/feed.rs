@@ -1,7 +1,7 @@
 //! `/events`: a stream of the status, once a second, to every viewer.
 //!
-//! Once a second the feed requests one status for all viewers; without viewers it requests none. Each viewer has a queue of
-//! [`FRAMES_MAX`] frames. A viewer whose queue is full is disconnected, so it never delays the others.
+//! Once a second the feed requests one status for all viewers; without viewers it requests none. Each viewer has
+//! a queue of [`FRAMES_MAX`] frames. A viewer whose queue is full is disconnected, so it never delays the others.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use hyper::body::{Body, Frame};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::AdminRequest;
+use crate::request::AdminRequest;
 
 /// The viewers of the stream.
 #[derive(Debug, Default)]
@@ -117,7 +117,8 @@ async fn request_status(requests: &mpsc::Sender<AdminRequest>) -> Option<Box<Sta
     answer.await.ok()
 }
 
-/// Server-sent events: the status without its events, and the events with a number above `last_sent`. Each is one line of JSON.
+/// Server-sent events: the status without its events, and the events with a number above `last_sent`. Each is one
+/// line of JSON.
 fn frame(mut status: Status, last_sent: u64) -> String {
     let json = |value: serde_json::Result<String>| value.expect("maps have strings for keys");
     let mut events = std::mem::take(&mut status.events);

@@ -15,32 +15,11 @@ mod socket;
 mod feed;
 mod metrics;
 mod pages;
+mod request;
 
 #[cfg(test)]
 mod samples;
 
-use api::{Answer, Command, Connections, Ended, Phase, Query, Route, RouteQuery, Status};
-use tokio::sync::oneshot;
-
 pub use crate::metrics::{DescribedMetric, described_metrics};
+pub use crate::request::{AdminRequest, REQUESTS_MAX};
 pub use crate::server::{Admin, ListenError};
-
-/// A request to control, with the channel for its answer. The client may disconnect before it is sent.
-#[derive(Debug)]
-pub enum AdminRequest {
-    /// The phase of the process.
-    Phase(oneshot::Sender<Phase>),
-    /// The state of everything.
-    Status(oneshot::Sender<Box<Status>>),
-    /// The connections that match a query.
-    Connections(Query, oneshot::Sender<Result<Connections, Answer>>),
-    /// The backend that a client would get.
-    Route(RouteQuery, oneshot::Sender<Result<Route, Answer>>),
-    /// The connections that ended last.
-    Ended(oneshot::Sender<Vec<Ended>>),
-    /// A command, with the peer's user and process for the log.
-    Command(Command, String, oneshot::Sender<Answer>),
-}
-
-/// The size of the queue of requests. When it is full, a connection waits with its request.
-pub const REQUESTS_MAX: usize = 16;

@@ -38,20 +38,20 @@ impl Collector for Metrics {
     }
 }
 
-/// What a metric is, for the documentation.
+/// A metric, for the documentation.
 #[derive(Debug)]
 pub struct DescribedMetric {
-    /// As it is asked for in queries.
+    /// The name in queries.
     pub name: String,
     /// The type: `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it counts or measures, as a sentence.
+    /// The description, a sentence.
     pub help: &'static str,
 }
 
-/// Every metric, in the order in which they are shown.
+/// Every metric, in the order of the output.
 pub fn described_metrics() -> impl Iterator<Item = DescribedMetric> {
     METRICS.iter().map(|metric| {
         let (suffix, kind) = match metric.kind {
@@ -66,8 +66,7 @@ pub fn described_metrics() -> impl Iterator<Item = DescribedMetric> {
 
 #[cfg(test)]
 mod tests {
-    use super::encode;
-    use super::{DescribedMetric, described_metrics};
+    use super::{DescribedMetric, described_metrics, encode};
     use crate::samples::status;
 
     #[test]

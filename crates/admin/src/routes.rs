@@ -17,8 +17,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::feed::{Feed, Frames, Purpose, VIEWERS_MAX};
+use crate::metrics;
 use crate::pages::{ASSETS, Asset, DASHBOARD, POLICY};
-use crate::{AdminRequest, metrics};
+use crate::request::AdminRequest;
 
 /// The access of a connection.
 #[derive(Clone, Debug)]

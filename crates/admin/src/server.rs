@@ -1,7 +1,7 @@
 //! Accepts connections of the admin interface, and enforces their limits.
 //!
-//! A connection has one request, and at most [`CONNECTION_TIME_MAX`] in total, so it cannot occupy a slot for long. Viewers of
-//! `/events` have a limit of their own, [`VIEWERS_MAX`], and stay as long as they read.
+//! A connection has one request, and at most [`CONNECTION_TIME_MAX`] in total, so it cannot occupy a slot for
+//! long. Viewers of `/events` have a limit of their own, [`VIEWERS_MAX`], and stay as long as they read.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,8 +23,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::AdminRequest;
 use crate::feed::{Feed, Purpose, VIEWERS_MAX};
+use crate::request::AdminRequest;
 use crate::routes::{self, Access, Peer};
 use crate::socket::{self, SocketFile};
 
@@ -147,8 +147,8 @@ async fn accept_http(listener: TcpListener, requests: mpsc::Sender<AdminRequest>
     }
 }
 
-/// The connections of one listener. When [`CONNECTIONS_MAX`] have a request, a new one replaces the oldest of them, which is one
-/// that does not send or does not read.
+/// The connections of one listener. When [`CONNECTIONS_MAX`] have a request, a new one replaces the oldest of
+/// them, whose client does not send or does not read.
 #[derive(Default)]
 struct Slots(Vec<Slot>);
 

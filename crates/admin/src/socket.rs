@@ -25,7 +25,8 @@ pub(crate) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
             return Err(io::Error::new(ErrorKind::AddrInUse, "another process listens on it"));
         }
     }
-    // It is created under a temporary name and renamed, so that it has its mode and a listener as soon as it is visible.
+    // It is created under a temporary name and renamed, so that it has its mode and a listener as soon as it is
+    // visible.
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);

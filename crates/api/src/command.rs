@@ -25,8 +25,8 @@ pub enum Command {
     Drain {
         /// The backend.
         backend: BackendName,
-        /// The deadline in seconds, at most a day. Connections that are left are closed in the last half of it; without a
-        /// deadline none is closed.
+        /// The deadline in seconds, at most a day. Connections that are left are closed in the last half of it;
+        /// without a deadline none is closed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_seconds: Option<u32>,
     },
@@ -61,7 +61,7 @@ pub enum Command {
     Close(Close),
     /// Change the log level.
     LogLevel {
-        /// The least severe level that is logged.
+        /// The new level.
         level: LogLevel,
     },
 }

@@ -172,7 +172,8 @@ impl Query {
 /// The limit of a query that gives none.
 const LIMIT_DEFAULT: u32 = 1000;
 
-/// The highest limit of a query. A longer list would be several megabytes; a query by listener, pool or backend is shorter.
+/// The highest limit of a query. A longer list would be several megabytes; a query by listener, pool or backend
+/// is shorter.
 pub const LIMIT_MAX: u32 = 10_000;
 
 #[cfg(test)]

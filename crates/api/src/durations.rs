@@ -16,8 +16,8 @@ pub struct Durations {
     pub p90_seconds: Option<f64>,
     /// The 99th percentile, in seconds.
     pub p99_seconds: Option<f64>,
-    /// Buckets: the upper bound in seconds, and how many durations are above the bound before and at most this one. Durations
-    /// above the last bound are the rest of `count`.
+    /// Buckets: the upper bound in seconds, and how many durations are above the bound before and at most this
+    /// one. Durations above the last bound are the rest of `count`.
     pub buckets: Vec<(f64, u64)>,
 }
 

@@ -1,6 +1,7 @@
 //! The types of the admin interface, as JSON: shared by a running rondel and its commands.
 //!
-//! The crate has no logic beyond serialization. States, roles, kinds and results are enums; an unknown word is an error.
+//! The crate has no logic beyond serialization. States, roles, kinds and results are enums; an unknown word is an
+//! error.
 
 #[macro_use]
 mod names;

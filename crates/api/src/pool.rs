@@ -182,7 +182,7 @@ pub struct ProbeStatus {
     pub passed: u64,
     /// Probes that count against the backend.
     pub failed: u64,
-    /// Probes that tell nothing about the backend.
+    /// Probes without a conclusion about the backend.
     pub inconclusive: u64,
     /// Probes that failed or were inconclusive, by the name of the error.
     pub errors: BTreeMap<String, u64>,

@@ -16,12 +16,12 @@ pub struct RouteQuery {
     pub listener: String,
 }
 
-/// What a client would get that connects now.
+/// The result of a [`RouteQuery`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// The result.
     pub outcome: RouteOutcome,
-    /// The names of the backends that it may get: one, or those that are picked from at random.
+    /// The names of the backends that the client may get: one, or the candidates of a random pick.
     pub chosen: Vec<String>,
     /// The reason, in a sentence.
     pub why: String,
@@ -38,7 +38,7 @@ pub struct Route {
 }
 
 names! {
-    /// What a client gets.
+    /// The outcome for the client.
     pub enum RouteOutcome {
         /// A backend.
         Backend = "backend",

@@ -1,4 +1,4 @@
-//! The state of the process at one moment: what `rondel status --json` prints, and what the metrics are made of.
+//! The state of the process at one moment. `rondel status --json` prints it, and metrics are computed from it.
 
 use std::net::SocketAddr;
 
@@ -6,22 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ClosedCounts, Event, PoolStatus};
 
-/// The state of the process. Counts start with the process, or with the listener or the backend if that was added later.
+/// The state of the process. Counts start with the process, or with the listener or the backend if that was added
+/// later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The version of the program.
     pub version: String,
-    /// Where the process is in its life.
+    /// The phase of the process.
     pub phase: Phase,
     /// When the process started, in seconds since 1970.
     pub started_at: f64,
-    /// How long ago that is, in seconds.
+    /// How long the process has been running, in seconds.
     pub uptime_seconds: f64,
     /// Connections of the process.
     pub connections: Permits,
     /// The workers, by number.
     pub workers: Vec<WorkerStatus>,
-    /// The least severe level that is logged.
+    /// The level of the log.
     pub log_level: LogLevel,
     /// The access log.
     pub access_log: AccessLogStatus,
@@ -38,7 +39,7 @@ pub struct Status {
 }
 
 names! {
-    /// Where the process is in its life.
+    /// The phase of the process.
     pub enum Phase {
         /// It accepts connections.
         Serving = "serving",
@@ -50,7 +51,7 @@ names! {
 }
 
 names! {
-    /// How severe a line of the log is, and the least severe one that is logged.
+    /// The severity of a line of the log, and the level of the log.
     pub enum LogLevel {
         /// Nothing is logged.
         Off = "off",
@@ -67,12 +68,12 @@ names! {
     }
 }
 
-/// How many connections exist, and how many may.
+/// A number of connections, and its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permits {
-    /// How many exist.
+    /// Connections that exist.
     pub active: u32,
-    /// How many may exist at once.
+    /// The limit.
     pub max: u32,
 }
 
@@ -89,22 +90,22 @@ pub struct WorkerStatus {
     pub overflows: u64,
     /// Its receive buffers.
     pub buffers: u64,
-    /// Those of them that are free.
+    /// Receive buffers that are free.
     pub buffers_free: u64,
     /// Open pipes for splicing.
     pub pipes_open: u64,
-    /// Those of them that no connection uses.
+    /// Open pipes that no connection uses.
     pub pipes_free: u64,
 }
 
 /// The access log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessLogStatus {
-    /// Where it goes, as the configuration names it: `off`, `stderr`, `syslog`, `syslog:PATH` or a path.
+    /// The target, as in the configuration: `off`, `stderr`, `syslog`, `syslog:PATH` or a path.
     pub to: String,
     /// Lines that were written.
     pub written: u64,
-    /// Lines that were lost: more connections ended than could be written, or writing failed.
+    /// Lines that were lost, because more connections ended than could be written, or because writing failed.
     pub lost: u64,
     /// Why writing fails; `null` if it works.
     pub error: Option<String>,
@@ -144,9 +145,9 @@ pub struct ListenerStatus {
     pub rate: f64,
     /// The most connections accepted in a second.
     pub rate_max: f64,
-    /// How many connections may exist at once.
+    /// The limit of connections.
     pub connections_max: u32,
-    /// Connections among them whose client waits for a primary.
+    /// Connections whose client waits for a primary.
     pub held: u32,
     /// Connections accepted.
     pub accepted: u64,
@@ -173,7 +174,7 @@ names! {
 /// A backend or a listener that a reload removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovedStatus {
-    /// Which of the two it is.
+    /// Whether it is a backend or a listener.
     pub kind: RemovedKind,
     /// The pool that it belonged to.
     pub pool: String,
@@ -183,12 +184,12 @@ pub struct RemovedStatus {
     pub address: SocketAddr,
     /// Connections that it still has.
     pub active: u64,
-    /// How many seconds these may still take; `null` if there is no deadline.
+    /// Seconds until these are closed; `null` if there is no deadline.
     pub seconds_left: Option<u64>,
 }
 
 names! {
-    /// What a reload can remove while it has connections.
+    /// A kind of object that a reload can remove while it has connections.
     pub enum RemovedKind {
         /// A backend.
         Backend = "backend",

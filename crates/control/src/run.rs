@@ -112,7 +112,7 @@ struct Control {
     query_sender: QuerySender,
     /// Workers that have not ended.
     running: usize,
-    /// ListenGroup that systemd passed on.
+    /// Sockets that systemd passed on.
     inherited: Inherited,
     /// The read of the file that is under way.
     reading: Reading,

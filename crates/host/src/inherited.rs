@@ -1,12 +1,13 @@
 //! Socket activation: listening sockets that systemd passes, `sd_listen_fds(3)`, matched to listeners by address.
 //!
-//! All workers accept from one such socket, each through a duplicated descriptor. Adding `SO_REUSEPORT` sockets of this process to
-//! it would lose, at each restart, the clients in the backlogs of those sockets, and is permitted only to the user that created
-//! the first one. The kernel distributes clients between workers; the balancer of workers evens this out.
+//! All workers accept from one such socket, each through a duplicated descriptor. Adding `SO_REUSEPORT` sockets
+//! of this process to it would lose, at each restart, the clients in the backlogs of those sockets, and is
+//! permitted only to the user that created the first one. The kernel distributes clients between workers; the
+//! balancer of workers evens this out.
 //!
-//! The socket belongs to systemd: it is never shut down, so clients that connect during a restart wait for the next process. It
-//! stays open for the lifetime of the process, because a listener that one reload removes and another adds back could not bind
-//! the address otherwise.
+//! The socket belongs to systemd: it is never shut down, so clients that connect during a restart wait for the
+//! next process. It stays open for the lifetime of the process, because a listener that one reload removes and
+//! another adds back could not bind the address otherwise.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -45,11 +46,13 @@ impl Inherited {
         self.0.iter().map(|(address, _)| *address)
     }
 
-    /// The listen group at the address of `options`, with one descriptor for each worker; `None` if no socket was passed for it.
+    /// The listen group at the address of `options`, with one descriptor for each worker; `None` if no socket was
+    /// passed for it.
     ///
     /// # Errors
     ///
-    /// There are more sockets than workers, so clients of the rest would never be accepted; or a socket does not listen.
+    /// There are more sockets than workers, so clients of the rest would never be accepted; or a socket does not
+    /// listen.
     pub fn at(&self, options: ListenOptions, workers: usize) -> io::Result<Option<ListenGroup>> {
         let at_address = self.0.iter().filter(|(address, _)| *address == options.address);
         let passed: Vec<&TcpListener> = at_address.map(|(_, socket)| socket).collect();
@@ -126,7 +129,7 @@ mod tests {
         for socket in sockets.iter() {
             rustix::net::accept(socket).unwrap();
         }
-        // They do not block: a client that one worker accepted is gone from the backlog of the others.
+        // They do not block: every client was accepted once.
         assert_eq!(rustix::net::accept(sockets.get(0)).unwrap_err(), rustix::io::Errno::AGAIN);
     }
 

@@ -18,13 +18,13 @@ pub struct Host {
     pub cpus: Vec<usize>,
     /// The limit of open descriptors.
     pub descriptors_max: u64,
-    /// How many pages the pipes of one user may have before new pipes are made small (`fs.pipe-user-pages-soft`, pipe(7)); 0 is
-    /// no limit.
+    /// How many pages the pipes of one user may have before new pipes are made small (`fs.pipe-user-pages-soft`,
+    /// pipe(7)); 0 is no limit.
     pub pipe_pages_max: u64,
     /// The limit of a listener's backlog (`net.core.somaxconn`).
     pub backlog_max: u32,
-    /// Whether the process can use IPv6. It is determined once, so that the meaning of an address does not change while the
-    /// process runs.
+    /// Whether the process can use IPv6. It is determined once, so that the meaning of an address does not change
+    /// while the process runs.
     pub ipv6: bool,
     /// How many bytes of memory the process may still allocate, by its limits of data and of address space.
     pub memory_left: u64,
@@ -43,15 +43,15 @@ impl Host {
         })
     }
 
-    /// Adapts `config` to this host: without IPv6, an address that is only a port becomes the IPv4 wildcard. An address that
-    /// systemd `passed` a socket for is left as it is.
+    /// Adapts `config` to this host: without IPv6, an address that is only a port becomes the IPv4 wildcard. An
+    /// address that systemd `passed` a socket for is left as it is.
     pub fn adapt(&self, config: Config, passed: impl Fn(SocketAddr) -> bool) -> Config {
         if self.ipv6 { config } else { config.without_ipv6(passed) }
     }
 }
 
-/// A kernel without IPv6, and a filter such as `RestrictAddressFamilies=`, refuse the socket. If IPv6 is only disabled by
-/// `net.ipv6.conf.all.disable_ipv6`, the socket can be opened, and `[::]` accepts IPv4.
+/// A kernel without IPv6, and a filter such as `RestrictAddressFamilies=`, refuse the socket. If IPv6 is only
+/// disabled by `net.ipv6.conf.all.disable_ipv6`, the socket can be opened, and `[::]` accepts IPv4.
 fn has_ipv6() -> bool {
     let socket =
         socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP));
@@ -60,7 +60,8 @@ fn has_ipv6() -> bool {
 
 /// Whether this host has an address; `None` if that cannot be determined.
 ///
-/// Binding the address is no substitute: with `net.ipv4.ip_nonlocal_bind`, as on hosts with a virtual address, every bind succeeds.
+/// Binding the address is no substitute: with `net.ipv4.ip_nonlocal_bind`, as on hosts with a virtual address,
+/// every bind succeeds.
 pub fn holds(ip: IpAddr) -> Option<bool> {
     match ip {
         IpAddr::V4(ip) => {
@@ -78,8 +79,8 @@ pub fn holds(ip: IpAddr) -> Option<bool> {
     }
 }
 
-/// Whether a usable entry of the IPv6 address table has this address. The fields are address, interface, length, scope, flags and
-/// name.
+/// Whether a usable entry of the IPv6 address table has this address. The fields are address, interface, length,
+/// scope, flags and name.
 fn listed(table: &str, ip: Ipv6Addr) -> bool {
     let address = format!("{:032x}", u128::from(ip));
     table.lines().any(|line| {

@@ -1,5 +1,5 @@
-//! Notifies systemd by the protocol of `sd_notify(3)`: ready, reloading and stopping, a status line, and watchdog messages as long
-//! as every worker turns.
+//! Notifies systemd by the protocol of `sd_notify(3)`: ready, reloading and stopping, a status line, and watchdog
+//! messages as long as every worker turns.
 //!
 //! Without `NOTIFY_SOCKET` nothing is sent. A failure to send is logged once and has no other effect.
 
@@ -84,10 +84,11 @@ impl Notify {
         Some(self.watchdog.as_ref().map_or(self.line_due, |watchdog| watchdog.due.min(self.line_due)))
     }
 
-    /// Sends the messages that are due. If `is_stopping`, it extends the stop timeout, so that `TimeoutStopSec=` need not exceed
-    /// `drain_timeout`.
+    /// Sends the messages that are due. If `is_stopping`, it extends the stop timeout, so that `TimeoutStopSec=`
+    /// need not exceed `drain_timeout`.
     ///
-    /// Returns whether the workers must be woken: an idle worker turns only when it is woken, and the watchdog needs turns.
+    /// Returns whether the workers must be woken: an idle worker turns only when it is woken, and the watchdog
+    /// needs turns.
     #[must_use]
     pub fn on_due(&mut self, now: Instant, turns: &[u64], is_stopping: bool, line: String) -> bool {
         if now >= self.line_due {

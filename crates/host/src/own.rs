@@ -8,8 +8,8 @@ use config::{Config, OwnBackend, OwnPlace, Warning};
 
 use crate::limits::holds;
 
-/// Refuses a configuration with a backend whose connections would return to this process endlessly. The error names the backend
-/// and the listener.
+/// Refuses a configuration with a backend whose connections would return to this process endlessly. The error
+/// names the backend and the listener.
 pub fn refuse_loops(config: &Config) -> Result<(), String> {
     loops(config).into_iter().next().map_or(Ok(()), |found| Err(found))
 }

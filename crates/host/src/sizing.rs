@@ -9,8 +9,8 @@ use crate::limits::Host;
 pub struct Sizes {
     /// By worker, the CPU it is pinned to; `None` is not pinned.
     pub cpus: Vec<Option<usize>>,
-    /// The limit of connections of all workers together. Each worker reserves address space for all of them, because the kernel
-    /// distributes connections unevenly; pages that are never touched take no memory.
+    /// The limit of connections of all workers together. Each worker reserves address space for all of them,
+    /// because the kernel distributes connections unevenly; pages that are never touched take no memory.
     pub connections_max: u32,
     /// The limit of splice pipes of each worker. A worker without a free pipe copies.
     pub pipes_per_worker: u32,
@@ -40,8 +40,8 @@ pub enum TooLittle {
 }
 
 impl Sizes {
-    /// The sizes for these settings on this host. `probes` is the number of concurrent probes, `admin` the number of descriptors
-    /// of the admin interface.
+    /// The sizes for these settings on this host. `probes` is the number of concurrent probes, `admin` the number
+    /// of descriptors of the admin interface.
     pub fn new(
         runtime: &Runtime,
         listeners: usize,
@@ -84,8 +84,9 @@ impl Sizes {
     }
 }
 
-/// One worker for each CPU, or the configured number, each pinned to its own CPU in the order of the mask. If there are more
-/// workers than CPUs, none is pinned: two workers pinned to one CPU would share it even while another is idle.
+/// One worker for each CPU, or the configured number, each pinned to its own CPU in the order of the mask. If
+/// there are more workers than CPUs, none is pinned: two workers pinned to one CPU would share it even while
+/// another is idle.
 fn cpus(workers: Workers, mask: &[usize]) -> Vec<Option<usize>> {
     match workers {
         Workers::Auto => mask.iter().copied().take(WORKERS_AUTO_MAX).map(Some).collect(),
@@ -112,8 +113,8 @@ fn buffers(connections_max: u32, workers: u64, left: u64) -> Result<u32, TooLitt
     Ok(u32::try_from(buffers).unwrap_or(u32::MAX))
 }
 
-/// The number of pipes of the process: a small share of the descriptors, and at most half of the pipe pages of the user. A user
-/// above that limit gets pipes of one or two pages, which are slower than copying.
+/// The number of pipes of the process: a small share of the descriptors, and at most half of the pipe pages of
+/// the user. A user above that limit gets pipes of one or two pages, which are slower than copying.
 fn pipes(descriptors: u64, pages_max: u64) -> u64 {
     let by_pages = match pages_max {
         0 => u64::MAX,
@@ -125,8 +126,8 @@ fn pipes(descriptors: u64, pages_max: u64) -> u64 {
 /// The maximum number of workers for `auto`, which is also the maximum in the config.
 const WORKERS_AUTO_MAX: usize = 256;
 
-/// The maximum number of connections for `auto`. The limit of open files may be a billion, and each allowed connection takes
-/// address space. A larger number can be configured.
+/// The maximum number of connections for `auto`. The limit of open files may be a billion, and each allowed
+/// connection takes address space. A larger number can be configured.
 const CONNECTIONS_AUTO_MAX: u32 = 1 << 20;
 
 /// Memory of control, the tables, the admin interface and the access log, with room for reloads.
@@ -138,8 +139,8 @@ const WORKER_BYTES: u64 = 6 << 20;
 /// Memory that a worker reserves for each allowed connection: a slot, its timer, and the entries in lists.
 const CONNECTION_BYTES: u64 = 320;
 
-/// Standard streams; epoll, two wakers and the signal pipe of control; the access log's file and, during a reload, the next one;
-/// and the config file or the probe of an address, one at a time.
+/// Standard streams; epoll, two wakers and the signal pipe of control; the access log's file and, during a
+/// reload, the next one; and the config file or the probe of an address, one at a time.
 const DESCRIPTORS_RESERVED: u64 = 12;
 
 /// A ring, a waker, the reserve descriptor that is closed in order to accept and reset a client, and that client.
@@ -154,15 +155,15 @@ const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 /// The two ends.
 const DESCRIPTORS_PER_PIPE: u64 = 2;
 
-/// The maximum number of spare descriptors, for listeners and probes that reloads add. Beyond them, such additions reduce the
-/// number of possible connections.
+/// The maximum number of spare descriptors, for listeners and probes that reloads add. Beyond them, such
+/// additions reduce the number of possible connections.
 const SPARE_MAX: u64 = 256;
 
 /// One descriptor in this many is spare.
 const DESCRIPTORS_FOR_A_SPARE: u64 = 16;
 
-/// The maximum number of pipes of the process. A half holds a pipe only while there are bytes in it, so few pipes serve many
-/// connections.
+/// The maximum number of pipes of the process. A half holds a pipe only while there are bytes in it, so few pipes
+/// serve many connections.
 const PIPES_MAX: u64 = 512;
 
 /// One pipe for this many descriptors.

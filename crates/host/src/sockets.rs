@@ -46,7 +46,8 @@ pub fn listen(
     listeners.iter().map(listen).collect()
 }
 
-/// The holder of an address in use, if it belongs to this process. It is never a listener: listeners share their address.
+/// The holder of an address in use, if it belongs to this process. It is never a listener: listeners share their
+/// address.
 fn holder(address: SocketAddr, http: Option<SocketAddr>, inherited: &Inherited) -> Option<String> {
     if let Some(http) = http.filter(|http| overlap(address, *http)) {
         return Some(format!("`admin.http` of this process, {http},"));
@@ -81,8 +82,8 @@ fn listen_group(mut options: ListenOptions, workers: usize) -> io::Result<Listen
 
 /// Repeats the probe while the address is in use, until the deadline.
 ///
-/// The kernel destroys a ring after its process has ended, and releases the listening sockets only then: for a moment, the
-/// address of a killed rondel is still in use. No event signals the release.
+/// The kernel destroys a ring after its process has ended, and releases the listening sockets only then: for a
+/// moment, the address of a killed rondel is still in use. No event signals the release.
 #[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
 fn probe_until(deadline: Instant, options: ListenOptions) -> io::Result<()> {
     loop {
@@ -97,11 +98,11 @@ fn probe_until(deadline: Instant, options: ListenOptions) -> io::Result<()> {
 
 /// Fails if a socket listens on the address.
 ///
-/// The sockets of a listen group share an address (`SO_REUSEPORT`), and the kernel lets every process of the same user join: a
-/// second rondel would silently take half of the connections. A socket without that option may not join, so its bind detects
-/// listening sockets. With `SO_REUSEADDR` it conflicts with nothing else: not with established connections of an earlier
-/// process, nor with those in TIME-WAIT. Between the probe and the bind another process may still join; the kernel has no means
-/// against that.
+/// The sockets of a listen group share an address (`SO_REUSEPORT`), and the kernel lets every process of the same
+/// user join: a second rondel would silently take half of the connections. A socket without that option may not
+/// join, so its bind detects listening sockets. With `SO_REUSEADDR` it conflicts with nothing else: not with
+/// established connections of an earlier process, nor with those in TIME-WAIT. Between the probe and the bind
+/// another process may still join; the kernel has no means against that.
 pub(crate) fn probe(options: ListenOptions) -> io::Result<()> {
     let family = match options.address {
         SocketAddr::V4(_) => AddressFamily::INET,
@@ -120,8 +121,9 @@ pub(crate) fn probe(options: ListenOptions) -> io::Result<()> {
 
 /// Whether two addresses may conflict: the same port, and the same IP address or a wildcard that covers it.
 ///
-/// A process may listen on a wildcard and on one address beside it, which the probe cannot tell from another process. An IPv6
-/// wildcard counts as covering IPv4 even with `v6only`: this skips a probe, but refuses no address.
+/// A process may listen on a wildcard and on one address beside it, which the probe cannot tell from another
+/// process. An IPv6 wildcard counts as covering IPv4 even with `v6only`: this skips a probe, but refuses no
+/// address.
 pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let (ip_a, ip_b) = (a.ip().to_canonical(), b.ip().to_canonical());
     a.port() == b.port() && (ip_a == ip_b || covers(ip_a, ip_b) || covers(ip_b, ip_a))

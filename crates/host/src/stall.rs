@@ -40,8 +40,8 @@ impl StallDetector {
         self.workers[worker] = State::Ended;
     }
 
-    /// Compares the turn counts with those of the last check. Every worker must have been woken after that check, so a running
-    /// worker has turned since.
+    /// Compares the turn counts with those of the last check. Every worker must have been woken after that check,
+    /// so a running worker has turned since.
     pub(crate) fn check(&mut self, turns: &[u64]) -> Stalls {
         let mut stalls = Stalls { new: Vec::new(), count: 0 };
         for (worker, (state, &now)) in self.workers.iter_mut().zip(turns).enumerate() {

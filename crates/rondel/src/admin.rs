@@ -1,4 +1,4 @@
-//! How commands reach a rondel that runs: over its Unix socket, by HTTP.
+//! The client of the admin interface: HTTP over the Unix socket of a running rondel.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -18,37 +18,31 @@ use tokio::time::timeout;
 
 use crate::outcome::{Failed, Outcome, print};
 
-/// Which rondel, and how its answer is printed.
+/// The admin socket, and the format of the output.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Reach {
-    /// The admin socket of the rondel that is meant
+pub(crate) struct AdminClient {
+    /// The admin socket of the running rondel
     #[arg(long, value_name = "PATH", env = "RONDEL_SOCKET", default_value = config::ADMIN_SOCKET_DEFAULT)]
     socket: PathBuf,
-    /// Print the answer as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-impl Reach {
-    /// How everything is.
+impl AdminClient {
     pub(crate) fn status(&self) -> Result<Status, Failed> {
-        self.read("/status.json")
+        self.get("/status.json")
     }
 
-    /// What is found at this path.
-    pub(crate) fn read<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failed> {
-        let page = self.ask(Method::GET, path, String::new())?;
+    pub(crate) fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failed> {
+        let page = self.request(Method::GET, path, String::new())?;
         serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))
     }
 
-    /// Asks something that changes nothing; what is refused then names what there is not.
-    pub(crate) fn question<A: DeserializeOwned>(
-        &self,
-        path: &str,
-        question: &impl Serialize,
-    ) -> Result<A, Failed> {
-        let body = serde_json::to_string(question).expect("maps have strings for keys");
-        let page = self.ask(Method::POST, path, body)?;
+    /// Sends a query, which changes nothing. It is refused if it has an unknown name.
+    pub(crate) fn query<A: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<A, Failed> {
+        let body = serde_json::to_string(query).expect("maps have strings for keys");
+        let page = self.request(Method::POST, path, body)?;
         if page.status == StatusCode::CONFLICT {
             let answer: Answer =
                 serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))?;
@@ -59,36 +53,36 @@ impl Reach {
         serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))
     }
 
-    /// Gives a command and prints what came of it, or `nothing` where no line tells of a change.
-    pub(crate) fn command(&self, command: &Command, nothing: &str) -> Outcome {
+    /// Sends a command and prints its changes, or `unchanged` if there are none.
+    pub(crate) fn command(&self, command: &Command, unchanged: &str) -> Outcome {
         let body = serde_json::to_string(command).expect("a command has only strings for keys");
-        let page = self.ask(Method::POST, "/command", body)?;
+        let page = self.request(Method::POST, "/command", body)?;
         let answer: Answer = serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))?;
         if self.json {
             print(&String::from_utf8_lossy(&page.body))?;
         }
         match answer {
             Answer::Done(_) if self.json => Ok(()),
-            Answer::Done(lines) if lines.is_empty() => print(nothing),
+            Answer::Done(lines) if lines.is_empty() => print(unchanged),
             Answer::Done(lines) => print(&lines.join("\n")),
             Answer::Refused(refused) => Err(Failed::Refused(refused.text)),
         }
     }
 
-    /// Whether it serves, and what it says of that.
+    /// Whether the process accepts connections, and its answer in words.
     pub(crate) fn is_ready(&self) -> Result<(bool, String), Failed> {
-        let page = self.ask(Method::GET, "/readyz", String::new())?;
+        let page = self.request(Method::GET, "/readyz", String::new())?;
         Ok((page.status == StatusCode::OK, String::from_utf8_lossy(&page.body).trim_end().to_owned()))
     }
 
-    fn ask(&self, method: Method, path: &str, body: String) -> Result<Page, Failed> {
+    fn request(&self, method: Method, path: &str, body: String) -> Result<Page, Failed> {
         let unreachable = |error: io::Error| Failed::Runtime(self.unreachable(&error));
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unreachable)?;
         let page = runtime.block_on(async {
             timeout(ANSWER_TIME_MAX, self.exchange(method, path, body))
                 .await
-                .unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, "no answer in time")))
+                .unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, no_answer())))
         });
         let page = page.map_err(unreachable)?;
         match page.status {
@@ -106,13 +100,13 @@ impl Reach {
             .uri(path)
             .header(HOST, "rondel")
             .body(Full::new(Bytes::from(body)))
-            .expect("all of it is ours");
+            .expect("the method, the path and the header are valid");
         let answer = async {
             let response = sender.send_request(request).await?;
             let status = response.status();
             Ok(Page { status, body: response.into_body().collect().await?.to_bytes() })
         };
-        // The connection has to be driven, and ends after the one answer.
+        // The connection must be polled too. It ends after the response.
         let (answer, _) = tokio::join!(answer, connection);
         answer.map_err(|error: hyper::Error| io::Error::other(error))
     }
@@ -120,25 +114,29 @@ impl Reach {
     fn unreachable(&self, error: &io::Error) -> String {
         let cure = match error.kind() {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-                "no rondel runs that has this socket; `--socket` names another, as `admin.socket` in the file does"
+                "no rondel listens on this socket; use `--socket` with the path in `admin.socket` of its configuration"
             }
-            ErrorKind::PermissionDenied => "only the user that it runs as, its group and root may ask",
-            _ => "is it rondel that has this socket?",
+            ErrorKind::PermissionDenied => "only root, and the user and the group of the socket have access",
+            _ => "check that this is the socket of a rondel",
         };
         format!("{}: {error}\n  {cure}", self.socket.display())
     }
 }
 
-/// What was answered.
+/// A response.
 struct Page {
     status: StatusCode,
     body: Bytes,
 }
 
-fn unexpected(page: &Page, why: &dyn std::fmt::Display) -> Failed {
-    let body = String::from_utf8_lossy(&page.body);
-    Failed::Runtime(format!("rondel answered: {} ({why})", body.trim_end()))
+fn no_answer() -> String {
+    format!("no answer within {}", config::show_duration(ANSWER_TIME_MAX))
 }
 
-/// Reading a file and binding its listeners are part of an answer.
+fn unexpected(page: &Page, why: &dyn std::fmt::Display) -> Failed {
+    let body = String::from_utf8_lossy(&page.body);
+    Failed::Runtime(format!("unexpected answer of rondel: {} ({why})", body.trim_end()))
+}
+
+/// The time limit of a request. A reload reads a file and binds listeners before it answers.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);

@@ -1,9 +1,9 @@
-//! `rondel backends`: a line for each backend of a running rondel.
+//! `rondel backends`: one line for each backend of a running rondel.
 
 use api::{BackendStatus, RemovedKind, RemovedStatus, Status};
 use config::unknown;
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::{Failed, Outcome, print, print_json};
 use crate::text::{left, overrides, span, table};
 
@@ -14,24 +14,25 @@ Examples:
   rondel backends --pool web
   rondel backends --json | jq '.[].backends[] | select(.state == \"down\")'
 
-STATE comes from the probe and from failed connects; SINCE is the time since the verdict of the probe changed. OVERRIDE is what operators changed:
-drained, disabled, or another weight. Removed backends are listed while they have connections.")]
+STATE combines the verdict of the probe with ejections. SINCE is the time since the verdict changed.
+OVERRIDE lists changes by operators: drained, disabled, or another weight.
+Removed backends are listed while they have connections.")]
 pub(crate) struct Arguments {
-    /// Only those of this pool
+    /// List only the backends of this pool
     #[arg(long, value_name = "POOL")]
     pool: Option<String>,
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn backends(arguments: &Arguments) -> Outcome {
-    let mut status = arguments.reach.status()?;
+    let mut status = arguments.admin.status()?;
     if let Some(wanted) = &arguments.pool {
-        check_pool(&status, [], wanted)?;
+        require_pool(&status, [], wanted)?;
         status.pools.retain(|pool| pool.name == *wanted);
         status.removed.retain(|removed| removed.pool == *wanted);
     }
-    if arguments.reach.json {
+    if arguments.admin.json {
         return print_json(&status.pools);
     }
     let mut rows = vec![COLUMNS.map(str::to_owned)];
@@ -39,13 +40,13 @@ pub(crate) fn backends(arguments: &Arguments) -> Outcome {
         rows.extend(pool.backends.iter().map(|backend| row(&pool.name, backend)));
     }
     rows.extend(
-        status.removed.iter().filter(|removed| removed.kind == RemovedKind::Backend).map(row_of_removed),
+        status.removed.iter().filter(|removed| removed.kind == RemovedKind::Backend).map(removed_row),
     );
     print(table(&rows).trim_end())
 }
 
-/// Whether there is a pool of this name, or one with connections yet that a reload removed, or one of `others`.
-pub(crate) fn check_pool<'a>(
+/// Fails unless a pool has this name, or a removed backend or listener belongs to it, or it is one of `others`.
+pub(crate) fn require_pool<'a>(
     status: &'a Status,
     others: impl IntoIterator<Item = &'a str>,
     name: &str,
@@ -96,7 +97,7 @@ fn row(pool: &str, backend: &BackendStatus) -> [String; COLUMNS.len()] {
     ]
 }
 
-fn row_of_removed(removed: &RemovedStatus) -> [String; COLUMNS.len()] {
+fn removed_row(removed: &RemovedStatus) -> [String; COLUMNS.len()] {
     let mut row = COLUMNS.map(|_| "-".to_owned());
     row[0] = format!("{}/{}", removed.pool, removed.name);
     row[1] = removed.address.to_string();

@@ -1,5 +1,4 @@
-//! `rondel check`: says what a configuration file means, or what is wrong with it, and what is likely to be meant otherwise. It
-//! binds nothing.
+//! `rondel check`: validates a configuration file and prints the result. It binds no address.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ Examples:
   rondel check /etc/rondel/rondel.yaml && rondel reload
   generate | rondel check /dev/stdin
 
-Exit codes: 0 the file is right, 3 it is not.")]
+Exit codes: 0 the file is valid, perhaps with warnings; 3 it is not.")]
 pub(crate) struct Arguments {
     /// The configuration file
     #[arg(value_name = "FILE")]
@@ -33,8 +32,8 @@ pub(crate) fn check(arguments: &Arguments) -> Outcome {
     }
 }
 
-/// Says on stderr what is right and likely to be meant otherwise. Of this host's addresses it knows the loopback alone, for the
-/// file may be another host's.
+/// Prints warnings about valid but suspicious settings to stderr. Only loopback addresses count as own addresses,
+/// because the file may be for another host.
 fn warn(config: &Config) {
     for warning in config.warnings(|ip| ip.is_loopback()) {
         let _ = writeln!(io::stderr(), "warning: {warning}");

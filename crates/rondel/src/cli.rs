@@ -1,4 +1,4 @@
-//! The command line as the user writes it, and what its help says.
+//! The command line and its help.
 
 use std::fmt::Write as _;
 
@@ -21,62 +21,60 @@ use crate::{
     disable_help_subcommand = true
 )]
 pub(crate) struct Cli {
-    /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Balance what a configuration file says
+    /// Run the load balancer with a configuration file
     Run(run::Arguments),
-    /// Say what a configuration file means, or what is wrong with it
+    /// Validate a configuration file and print the result
     Check(check::Arguments),
-    /// Say whether this host has what a configuration file asks of it
+    /// Check whether this host has what a configuration file needs
     Doctor(doctor::Arguments),
-    /// Balance one address over some backends, without a file
+    /// Balance one address over some backends, without a configuration file
     Tcp(tcp::Arguments),
-    /// Show it at work: three HTTP backends built in, and rondel before them
+    /// Run a demo: three built-in HTTP backends behind rondel
     Demo(demo::Arguments),
-    /// Let a running rondel read its file again, and say what came of it
+    /// Reload the configuration file of a running rondel
     Reload(reload::Arguments),
-    /// Let a running rondel open its access log again, which was renamed
+    /// Reopen the access log of a running rondel, after log rotation
     Reopen(reopen::Arguments),
-    /// Say what a reload would change
+    /// Show what a reload would change
     Plan(plan::Arguments),
-    /// Say how a running rondel is
+    /// Show the status of a running rondel
     Status(status::Arguments),
-    /// Say how each backend is
+    /// List the backends with their states
     Backends(backends::Arguments),
-    /// Say which connections there are
+    /// List connections
     Connections(connections::Arguments),
     /// Show which backend a client would get now, and why
     Route(route::Arguments),
     /// Explain a code of the access log or a close reason
     Explain(explain::Arguments),
-    /// End a connection, or those of a backend or of a client
+    /// Close a connection, or all connections of a backend or of a client
     Close(close::Arguments),
-    /// Show a running rondel on the terminal, anew each second
+    /// Show a running rondel on the terminal, updated each second
     #[cfg(feature = "top")]
     Top(crate::top::Arguments),
     /// Send no new connections to a backend
     Drain(drain::Arguments),
-    /// Send connections to a drained backend again
+    /// End the drain of a backend
     Undrain(drain::Undrain),
     /// Treat a backend as down
     Disable(disable::Arguments),
-    /// Treat a backend as the file and its probe say again
+    /// Remove every override of a backend: drain, disable and weight
     Enable(disable::Arguments),
-    /// Give a backend another weight
+    /// Override the weight of a backend
     Weight(weight::Arguments),
-    /// Let the active tier of a pool take over again
+    /// Return a pool to its active tier
     Failback(failback::Arguments),
-    /// Say how much a running rondel logs
+    /// Change the log level of a running rondel
     LogLevel(log_level::Arguments),
-    /// Say whether a running rondel serves, as an exit code
+    /// Report by exit code whether a running rondel accepts connections
     Health(health::Arguments),
-    /// Print completions for a shell
+    /// Print a completion script for a shell
     Completions(completions::Arguments),
     /// Print the manual page, as roff
     Man,
@@ -88,34 +86,34 @@ Examples:
   rondel tcp --listen :5432 --to 10.0.0.1:5432 --to 10.0.0.2:5432
   rondel check rondel.yaml && rondel run --config rondel.yaml";
 
-/// The exit codes, each with what it means.
+/// The exit codes and their meanings.
 pub(crate) const EXIT_CODES: [(&str, &str); 7] = [
-    ("0", "Done as asked; after SIGTERM, the last connection has ended."),
-    ("1", "It failed while running."),
-    ("2", "The command line was wrong."),
-    ("3", "The configuration was wrong, or could not be read; or a command was refused."),
-    ("4", "An address could not be bound, or something was not permitted."),
-    ("5", "The kernel lacks or forbids something that rondel needs, such as io_uring."),
-    ("6", "Connections were left when the drain timeout came, and were cut."),
+    ("0", "Success. After SIGTERM: every connection has finished."),
+    ("1", "A failure at run time."),
+    ("2", "The command line is invalid."),
+    ("3", "The configuration is invalid or cannot be read, or a command was refused."),
+    ("4", "The address of a listener, the admin interface or the access log cannot be opened."),
+    ("5", "The kernel lacks or forbids a feature that rondel needs, such as io_uring."),
+    ("6", "The drain timeout expired, and the connections that were left were closed."),
 ];
 
-/// The signals that `run`, `tcp` and `demo` answer.
+/// The signals that `run`, `tcp` and `demo` handle.
 pub(crate) const SIGNALS: [(&str, &str); 5] = [
-    ("SIGHUP", "Read the file again; one that is wrong changes nothing. It ends `demo`."),
-    ("SIGUSR1", "Open the file of the access log again, which was renamed."),
-    ("SIGTERM, SIGINT", "Drain: accept no more, finish within runtime.drain_timeout."),
-    ("either again", "End at once; the connections that are left are cut."),
-    ("SIGUSR2", "Nothing."),
+    ("SIGHUP", "Reload the configuration file; an invalid file changes nothing. `demo` ends."),
+    ("SIGUSR1", "Reopen the access log file, after log rotation."),
+    ("SIGTERM, SIGINT", "Drain: accept no connections, and end within runtime.drain_timeout."),
+    ("a second one", "End immediately, and close the connections that are left."),
+    ("SIGUSR2", "Ignored."),
 ];
 
-/// The environment variables that are read.
+/// The environment variables.
 pub(crate) const ENVIRONMENT: [(&str, &str); 3] = [
-    ("RONDEL_CONFIG", "The configuration file of `run`, where --config names none."),
-    ("RONDEL_SOCKET", "The admin socket that commands use, where --socket names none."),
-    ("RUST_LOG", "How much is logged: error, warn, info (default), debug, trace."),
+    ("RONDEL_CONFIG", "The configuration file of `run`, unless --config is given."),
+    ("RONDEL_SOCKET", "The admin socket that commands use, unless --socket is given."),
+    ("RUST_LOG", "The log level: error, warn, info (default), debug, trace."),
 ];
 
-/// The tables of the long help, which the manual page has too.
+/// The tables of the long help, which the manual page also has.
 fn after_long_help() -> String {
     let mut help = format!("{EXAMPLES}\n");
     for (title, rows) in [
@@ -153,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn the_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn run_takes_the_file_by_either_name() {
+    fn run_has_a_short_and_a_long_option_for_the_file() {
         for line in ["rondel run --config a.yaml", "rondel run -c a.yaml"] {
             let Command::Run(arguments) = parse(line) else { panic!("{line}") };
             assert_eq!(arguments.config, Path::new("a.yaml"));
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn tcp_takes_backends_one_by_one() {
+    fn tcp_takes_an_option_for_each_backend() {
         let Command::Tcp(arguments) =
             parse("rondel tcp --listen 127.0.0.1:5432 --to 10.0.0.1:5432 --to [2001:db8::1]:5432")
         else {
@@ -190,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_refused_with_what_would_be_right() {
+    fn a_host_name_is_refused_with_an_example() {
         let message = refuse("rondel tcp --listen localhost:80 --to 10.0.0.1:80").to_string();
         assert!(message.contains("names are not resolved"), "{message}");
         assert!(message.contains("127.0.0.1:80"), "{message}");
     }
 
     #[test]
-    fn the_demo_finds_an_address_unless_it_is_told_one() {
+    fn the_address_of_the_demo_is_optional() {
         let Command::Demo(arguments) = parse("rondel demo") else { panic!() };
         assert_eq!(arguments.listen, None);
         let Command::Demo(arguments) = parse("rondel demo --listen :9000") else { panic!() };
@@ -205,12 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_shows_the_help() {
+    fn no_arguments_show_the_help() {
         assert_eq!(refuse("rondel").kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
     }
 
     #[test]
-    fn a_code_is_explained_and_a_client_is_routed() {
+    fn explain_takes_a_code_and_route_takes_a_client_and_a_listener() {
         assert!(matches!(parse("rondel route 192.0.2.7 web"), Command::Route(_)));
         refuse("rondel route 192.0.2.7");
         refuse("rondel explain 192.0.2.7 web");
@@ -218,6 +216,16 @@ mod tests {
             assert!(matches!(parse(&format!("rondel explain {what}")), Command::Explain(_)), "{what}");
         }
         refuse("rondel explain");
+    }
+
+    #[test]
+    fn notes_in_the_help_have_at_most_100_columns() {
+        for command in Cli::command().get_subcommands() {
+            let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in notes.lines() {
+                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+            }
+        }
     }
 
     #[test]

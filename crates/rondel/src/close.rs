@@ -1,10 +1,10 @@
-//! `rondel close`: ends connections of a running rondel.
+//! `rondel close`: closes connections of a running rondel.
 
 use std::net::IpAddr;
 
 use api::{BackendName, Close, Command, ConnectionId};
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -14,20 +14,20 @@ Examples:
   rondel drain web/a && rondel close --backend web/a
   rondel close --client 192.0.2.7
 
-A side that was sent everything, and the FIN, is closed and gets all of it; any other is reset.
-A connection that has ended in the meantime is refused: an ID never means another one.")]
+A side that was already sent all data and a FIN is closed without data loss; another side is reset.
+An ID never refers to another connection: if the connection has ended, the command is refused.")]
 pub(crate) struct Arguments {
-    /// The connection, as `rondel connections` calls it
+    /// The connection, by its ID in `rondel connections`
     #[arg(value_name = "ID", required_unless_present_any = ["backend", "client"])]
     connection: Option<ConnectionId>,
-    /// All that this backend has now
+    /// Every connection of this backend
     #[arg(long, value_name = "POOL/BACKEND", conflicts_with_all = ["connection", "client"])]
     backend: Option<BackendName>,
-    /// All that clients at this address have now
+    /// Every connection of clients with this address
     #[arg(long, value_name = "IP", conflicts_with = "connection")]
     client: Option<IpAddr>,
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn close(arguments: &Arguments) -> Outcome {
@@ -35,5 +35,5 @@ pub(crate) fn close(arguments: &Arguments) -> Outcome {
     let backend = || arguments.backend.clone().map(Close::Backend);
     let client = || arguments.client.map(Close::Client);
     let close = connection.or_else(backend).or_else(client).expect("the command line has one of them");
-    arguments.reach.command(&Command::Close(close), "")
+    arguments.admin.command(&Command::Close(close), "")
 }

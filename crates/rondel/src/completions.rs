@@ -1,9 +1,8 @@
-//! `rondel completions`: prints what a shell needs to complete rondel's command line.
+//! `rondel completions`: prints a completion script for a shell.
 
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::outcome::{Outcome, print};
 
 #[derive(Debug, clap::Args)]
@@ -17,9 +16,9 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(crate) fn completions(arguments: &Arguments) -> Outcome {
-    // By way of memory, because clap_complete panics when it cannot write.
+pub(crate) fn completions(arguments: &Arguments, command: &mut Command) -> Outcome {
+    // Through a buffer, because clap_complete panics if a write fails.
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "rondel", &mut script);
+    clap_complete::generate(arguments.shell, command, "rondel", &mut script);
     print(String::from_utf8_lossy(&script).trim_end())
 }

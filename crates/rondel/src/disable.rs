@@ -1,8 +1,8 @@
-//! `rondel disable` and `rondel enable`: a backend is treated as down, and as the file and its probe say again.
+//! `rondel disable` and `rondel enable`: treats a backend as down, and removes its overrides.
 
 use api::{BackendName, Command};
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -11,20 +11,20 @@ Examples:
   rondel disable web/a
   rondel enable web/a
 
-A disabled backend counts as down, whatever its probe says: backups take over, and `on_down` says what becomes of its
-connections. `enable` takes that back, and a drain and a weight as well.")]
+A disabled backend counts as down, regardless of its probe: the backup tier may take over, and
+`on_down` decides about its connections. `enable` removes all overrides, also a drain or a weight.")]
 pub(crate) struct Arguments {
-    /// The backend: its pool and its name, or its pool and its address
+    /// The backend, by its pool and its name or address
     #[arg(value_name = "POOL/BACKEND")]
     backend: BackendName,
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn disable(arguments: &Arguments) -> Outcome {
-    arguments.reach.command(&Command::Disable { backend: arguments.backend.clone() }, "")
+    arguments.admin.command(&Command::Disable { backend: arguments.backend.clone() }, "")
 }
 
 pub(crate) fn enable(arguments: &Arguments) -> Outcome {
-    arguments.reach.command(&Command::Enable { backend: arguments.backend.clone() }, "")
+    arguments.admin.command(&Command::Enable { backend: arguments.backend.clone() }, "")
 }

@@ -1,4 +1,4 @@
-//! `rondel doctor`: whether this host gives what a configuration asks of it, and what to do where it does not.
+//! `rondel doctor`: checks whether this host has what a configuration needs, with a cure for what it lacks.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -16,10 +16,12 @@ Examples:
   sudo -u rondel rondel doctor /etc/rondel/rondel.yaml
   rondel doctor rondel.yaml --json | jq '.[] | select(.level != \"ok\")'
 
-Run it as the user that rondel runs as, with its limits. It binds the listeners' addresses for a moment and connects to each
-backend once; nothing is changed. Exit codes: 0 nothing fails, 1 something does, 3 the file is wrong.")]
+Run it as the user that rondel runs as, and with the same limits. It changes nothing: it binds the
+listeners' addresses for a moment, and connects to each backend once.
+
+Exit codes: 0 no check fails, perhaps with warnings; 1 a check fails; 3 the file is invalid.")]
 pub(crate) struct Arguments {
-    /// The configuration file; without one only the host is looked at
+    /// The configuration file; without one only the host is checked
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Print the findings as JSON
@@ -33,7 +35,7 @@ pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
             let text = Config::text_of(file).map_err(Failed::Config)?;
             Config::parse(&file.display().to_string(), &text).map_err(Failed::Config)?
         }
-        None => nothing_in_particular(),
+        None => without_pools(),
     };
     let admin_descriptors = control::admin_descriptors(&config);
     let findings = examine(config, admin_descriptors)
@@ -50,8 +52,8 @@ pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
     }
 }
 
-/// A config with every default, and nobody to listen for or connect to.
-fn nothing_in_particular() -> Config {
+/// A configuration with every default, and without listeners and pools.
+fn without_pools() -> Config {
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut config = Config::forward(nowhere, &[nowhere]);
     config.listeners.clear();

@@ -1,4 +1,4 @@
-//! `rondel drain` and `rondel undrain`: no new connections to a backend, and the other way round.
+//! `rondel drain` and `rondel undrain`: stops and resumes sending new connections to a backend.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use api::{BackendName, Command, RemovedKind, Status};
 use config::counted;
 
-use crate::admin::Reach;
-use crate::outcome::{Failed, Outcome, print, print_and_go_on};
+use crate::admin::AdminClient;
+use crate::outcome::{Failed, Outcome, print, print_progress};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -16,23 +16,24 @@ Examples:
   rondel drain web/10.0.0.1:80 --wait 60 && systemctl stop app
   rondel drain web/a --timeout 60s --wait 61
 
-Connections that the backend has go on. With --timeout, those that are left are closed in the last half of that time, a few at
-once. It stays drained over reloads, until `rondel undrain` or `rondel enable`. With --wait, connections of a backend that a reload
-removes meanwhile are waited for too.
-Exit codes: 0 as asked, 1 it is not known what is left: rondel ended, or the drain was taken back; 3 refused, 6 connections were left
-when --wait was over.")]
+Established connections of the backend continue. With --timeout, those that are left are closed
+gradually in the last half of that time. The drain persists over reloads, until `rondel undrain` or
+`rondel enable`. If a reload removes the backend, --wait continues to wait for its connections.
+
+Exit codes: 0 success; 1 the number of connections is not known, because rondel ended or the drain
+was ended; 3 refused; 6 connections were left when --wait expired.")]
 pub(crate) struct Arguments {
-    /// The backend: its pool and its name, or its pool and its address
+    /// The backend, by its pool and its name or address
     #[arg(value_name = "POOL/BACKEND")]
     backend: BackendName,
     /// Close the connections that are left in the last half of this time, such as 30s or 5m
     #[arg(long, value_name = "DURATION", value_parser = config::read_duration)]
     timeout: Option<Duration>,
-    /// Wait until its last connection has ended, for so many seconds at most
+    /// Wait for the last connection to end, at most for this number of seconds
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u32>,
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,37 +41,39 @@ pub(crate) struct Arguments {
 Examples:
   rondel undrain web/a")]
 pub(crate) struct Undrain {
-    /// The backend: its pool and its name, or its pool and its address
+    /// The backend, by its pool and its name or address
     #[arg(value_name = "POOL/BACKEND")]
     backend: BackendName,
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn drain(arguments: &Arguments) -> Outcome {
     let backend = arguments.backend.clone();
     let timeout_seconds = arguments.timeout.map(whole_seconds).transpose()?;
-    arguments.reach.command(&Command::Drain { backend, timeout_seconds }, "")?;
+    arguments.admin.command(&Command::Drain { backend, timeout_seconds }, "")?;
     arguments.wait.map_or(Ok(()), |seconds| wait(arguments, seconds))
 }
 
 pub(crate) fn undrain(arguments: &Undrain) -> Outcome {
-    arguments.reach.command(&Command::Undrain { backend: arguments.backend.clone() }, "")
+    arguments.admin.command(&Command::Undrain { backend: arguments.backend.clone() }, "")
 }
 
-/// Rounded up: nobody is closed sooner than was said.
+/// Rounds up, so that no connection is closed early.
 fn whole_seconds(timeout: Duration) -> Result<u32, Failed> {
     let seconds = timeout.as_millis().div_ceil(1000);
     seconds.try_into().map_err(|_| Failed::Refused("the timeout is too long: it is at most 24h".to_owned()))
 }
 
-/// Looks once a second how many connections are left.
+/// Polls once a second until no connection is left.
 fn wait(arguments: &Arguments, seconds: u32) -> Outcome {
-    let mut told = None;
-    let as_json = arguments.reach.json;
+    let mut last_printed = None;
+    let as_json = arguments.admin.json;
     for second in 0..=seconds {
-        let status = arguments.reach.status().map_err(|failed| match failed {
-            Failed::Runtime(why) => Failed::Runtime(format!("how many are left is not known: {why}")),
+        let status = arguments.admin.status().map_err(|failed| match failed {
+            Failed::Runtime(why) => {
+                Failed::Runtime(format!("the number of connections left is not known: {why}"))
+            }
             other => other,
         })?;
         let (left, end) = match find(&status, &arguments.backend.to_string()) {
@@ -81,9 +84,9 @@ fn wait(arguments: &Arguments, seconds: u32) -> Outcome {
         if left == 0 {
             return if as_json { Ok(()) } else { print(end) };
         }
-        if told != Some(left) && !as_json {
-            print_and_go_on(&format!("{} left", counted(left, "connection")))?;
-            told = Some(left);
+        if last_printed != Some(left) && !as_json {
+            print_progress(&format!("{} left", counted(left, "connection")))?;
+            last_printed = Some(left);
         }
         if second == seconds {
             return Err(Failed::DrainTimedOut(left));
@@ -93,13 +96,13 @@ fn wait(arguments: &Arguments, seconds: u32) -> Outcome {
     Ok(())
 }
 
-/// A backend that is waited for, and how many connections it has.
+/// The progress of a drain, with the number of connections left.
 #[derive(Debug, PartialEq, Eq)]
 enum Drained {
     Drained(u64),
-    /// It gets new ones again.
+    /// The backend gets new connections again.
     Serving,
-    /// The file has it no more.
+    /// A reload removed the backend.
     Removed(u64),
 }
 
@@ -122,11 +125,10 @@ fn find(status: &Status, wanted: &str) -> Drained {
     )
 }
 
-/// What is wrong where a drain is taken back while its end is waited for.
-const NOT_DRAINED: &str =
-    "the backend is drained no more: an operator took that back, or another rondel has the socket now";
+/// The error if a drain is ended during `--wait`.
+const NOT_DRAINED: &str = "the backend is no longer drained: an operator ended the drain, or the socket belongs to another rondel now";
 
-/// A second.
+/// Sleeps for a second.
 pub(crate) fn pause() -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

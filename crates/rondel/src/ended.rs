@@ -1,22 +1,22 @@
-//! `rondel connections --ended`: a line for each of the connections that ended last, as the access log has them, the latest first.
+//! `rondel connections --ended`: one line for each of the connections that ended last, the latest first.
 
 use std::net::SocketAddr;
 
 use api::{Ended, RemovedKind, Status};
 use config::unknown;
 
-use crate::backends::check_pool;
-use crate::connections::{Arguments, wanted};
+use crate::backends::require_pool;
+use crate::connections::{Arguments, filter};
 use crate::outcome::{Failed, Outcome, print, print_json, remark};
 use crate::text::table;
 
 pub(crate) fn ended(arguments: &Arguments) -> Outcome {
-    let mut ended: Vec<Ended> = arguments.reach.read("/ended.json")?;
-    let status = arguments.reach.status()?;
+    let mut ended: Vec<Ended> = arguments.admin.get("/ended.json")?;
+    let status = arguments.admin.status()?;
     check_names(arguments, &status, &ended)?;
-    ended.retain(|connection| is_meant(arguments, connection));
+    ended.retain(|connection| matches_filter(arguments, connection));
     ended.truncate(arguments.limit as usize);
-    if arguments.reach.json {
+    if arguments.admin.json {
         return print_json(&ended);
     }
     let mut rows = vec![COLUMNS.map(str::to_owned)];
@@ -24,16 +24,16 @@ pub(crate) fn ended(arguments: &Arguments) -> Outcome {
     print(&table(&rows))?;
     if ended.is_empty() {
         let is_off = if status.access_log.to == "off" { ": `access_log` is off" } else { "" };
-        remark(&format!("no connection{} that ended is remembered{is_off}", wanted(arguments)));
+        remark(&format!("no ended connection{} is recorded{is_off}", filter(arguments)));
     }
     Ok(())
 }
 
-/// Whether all that is named exists, or is remembered.
+/// Fails unless every name in the filter exists, or occurs in an ended connection.
 fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Result<(), Failed> {
     let Status { pools, listeners, removed, .. } = status;
     if let Some(wanted) = &arguments.pool {
-        check_pool(status, ended.iter().map(|connection| connection.pool.as_str()), wanted)?;
+        require_pool(status, ended.iter().map(|connection| connection.pool.as_str()), wanted)?;
     }
     if let Some(wanted) = &arguments.listener {
         let of_ended = ended.iter().map(|connection| connection.listener.as_str());
@@ -71,7 +71,7 @@ fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Resul
     Ok(())
 }
 
-fn is_meant(arguments: &Arguments, connection: &Ended) -> bool {
+fn matches_filter(arguments: &Arguments, connection: &Ended) -> bool {
     let Arguments { pool, listener, backend, client, .. } = arguments;
     let Ended { pool: of_pool, backend: of_backend, backend_address, .. } = connection;
     let named = |wanted: &str| {
@@ -91,7 +91,7 @@ fn row(connection: &Ended) -> [String; COLUMNS.len()] {
     let end = &connection.termination;
     [
         connection.ended_at.clone().unwrap_or_else(|| "-".to_owned()),
-        connection.client.map_or_else(|| "gone".to_owned(), |client| client.to_string()),
+        connection.client.map_or_else(|| "-".to_owned(), |client| client.to_string()),
         connection.listener.clone(),
         format!("{}/{}", connection.pool, connection.backend.as_deref().unwrap_or("-")),
         connection.duration_ms.to_string(),

@@ -17,21 +17,21 @@ Examples:
 
 The command needs no running rondel. Case matters, as in HAProxy's log.")]
 pub(crate) struct Arguments {
-    /// The two letters of a code in the access log, or a close reason as in the metrics
+    /// A two-letter code of the access log, or a close reason of the metrics
     #[arg(value_name = "CODE|REASON")]
     word: String,
-    /// Print the answer as JSON
+    /// Print the explanation as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn explain(arguments: &Arguments) -> Outcome {
-    tell(&arguments.word, arguments.json)
+    explain_word(&arguments.word, arguments.json)
 }
 
-fn tell(word: &str, as_json: bool) -> Outcome {
+fn explain_word(word: &str, as_json: bool) -> Outcome {
     if let Some(reason) = CloseReason::ALL.into_iter().find(|reason| reason.name() == word) {
-        return tell_reason(reason, as_json);
+        return explain_reason(reason, as_json);
     }
     let Some(termination) = Termination::of_code(word) else {
         let codes = Termination::ALL.iter().map(|known| known.code).collect::<Vec<_>>().join(", ");
@@ -47,7 +47,7 @@ fn tell(word: &str, as_json: bool) -> Outcome {
     if as_json { print_json(&to_json(termination)) } else { print(&to_text(termination)) }
 }
 
-fn tell_reason(reason: CloseReason, as_json: bool) -> Outcome {
+fn explain_reason(reason: CloseReason, as_json: bool) -> Outcome {
     let (name, meaning) = (reason.name(), reason.meaning());
     let codes = Termination::of_reason(reason);
     if as_json {
@@ -68,15 +68,15 @@ fn to_json(Termination { code, text, check }: &Termination) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::tell;
+    use super::explain_word;
     use crate::outcome::Failed;
 
     #[test]
-    fn a_word_is_known_or_those_that_are_are_named() {
-        let Err(Failed::Usage(message)) = tell("XX", false) else { panic!("it is known") };
+    fn an_unknown_word_is_refused_with_the_known_ones() {
+        let Err(Failed::Usage(message)) = explain_word("XX", false) else { panic!("the word is known") };
         assert!(message.contains("codes: --, CQ") && message.contains("reasons: done, "), "{message}");
         for word in ["SC", "--", "no_resources"] {
-            assert!(tell(word, true).is_ok(), "{word}");
+            assert!(explain_word(word, true).is_ok(), "{word}");
         }
     }
 }

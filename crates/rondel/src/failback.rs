@@ -1,8 +1,8 @@
-//! `rondel failback`: lets the active tier of a pool take over again.
+//! `rondel failback`: returns a pool to its active tier.
 
 use api::Command;
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -10,16 +10,16 @@ use crate::outcome::Outcome;
 Examples:
   rondel failback db
 
-For pools with `failback: manual`, and for others before `failback_delay` is over. It is refused while too few of the active
-tier are available.")]
+It is needed for pools with `failback: manual`, and ends the `failback_delay` of other pools early.
+It is refused while too few backends of the active tier are available.")]
 pub(crate) struct Arguments {
     /// The pool
     #[arg(value_name = "POOL")]
     pool: String,
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn failback(arguments: &Arguments) -> Outcome {
-    arguments.reach.command(&Command::Failback { pool: arguments.pool.clone() }, "")
+    arguments.admin.command(&Command::Failback { pool: arguments.pool.clone() }, "")
 }

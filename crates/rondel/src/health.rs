@@ -1,6 +1,6 @@
-//! `rondel health`: whether a running rondel serves, as an exit code.
+//! `rondel health`: reports by exit code whether a running rondel accepts connections.
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::{Failed, Outcome, print};
 
 #[derive(Debug, clap::Args)]
@@ -9,20 +9,20 @@ Examples:
   rondel health
   HEALTHCHECK CMD [\"rondel\", \"health\"]
 
-Exit codes: 0 it serves; 1 it drains, or cannot be reached.")]
+Exit codes: 0 it accepts connections; 1 it drains, or cannot be reached.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn health(arguments: &Arguments) -> Outcome {
-    let (ready, said) = arguments.reach.is_ready()?;
-    match (ready, arguments.reach.json) {
+    let (ready, answer) = arguments.admin.is_ready()?;
+    match (ready, arguments.admin.json) {
         (_, true) => {
             print(&format!("{{\"ready\":{ready}}}"))?;
-            if ready { Ok(()) } else { Err(Failed::Runtime(said)) }
+            if ready { Ok(()) } else { Err(Failed::Runtime(answer)) }
         }
-        (true, false) => print(&said),
-        (false, false) => Err(Failed::Runtime(said)),
+        (true, false) => print(&answer),
+        (false, false) => Err(Failed::Runtime(answer)),
     }
 }

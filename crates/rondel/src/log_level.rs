@@ -1,9 +1,9 @@
-//! `rondel log-level`: says how much a running rondel logs.
+//! `rondel log-level`: changes the log level of a running rondel.
 
 use api::{Command, LogLevel};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -12,21 +12,21 @@ Examples:
   rondel log-level debug
   rondel log-level info
 
-It holds until the process ends, in place of what RUST_LOG said when it started.")]
+The level replaces the one of RUST_LOG until the process ends.")]
 pub(crate) struct Arguments {
-    /// The least severe level that is logged
+    /// The lowest severity that is logged
     #[arg(value_name = "LEVEL", value_parser = level())]
     level: LogLevel,
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn log_level(arguments: &Arguments) -> Outcome {
-    arguments.reach.command(&Command::LogLevel { level: arguments.level }, "")
+    arguments.admin.command(&Command::LogLevel { level: arguments.level }, "")
 }
 
 fn level() -> impl clap::builder::TypedValueParser<Value = LogLevel> {
     PossibleValuesParser::new(LogLevel::ALL.map(LogLevel::name)).map(|word| {
-        LogLevel::ALL.into_iter().find(|level| level.name() == word).expect("it is one of these words")
+        LogLevel::ALL.into_iter().find(|level| level.name() == word).expect("clap accepts only these words")
     })
 }

@@ -1,8 +1,8 @@
-//! The command `rondel`: it reads the arguments, and hands over to the file of the command that was asked for.
+//! The command `rondel`: parses the arguments and calls the module of the subcommand.
 
-mod cli; // What the user may write. Start here.
+mod cli; // The command line. Start here.
 
-mod check; // Commands that balance, or need no balancer.
+mod check; // Commands that run a balancer, or need none.
 mod completions;
 mod demo;
 mod doctor;
@@ -11,7 +11,7 @@ mod man;
 mod run;
 mod tcp;
 
-mod backends; // Commands that ask and steer one that runs.
+mod backends; // Commands that query and control a running balancer.
 mod close;
 mod connections;
 mod disable;
@@ -29,7 +29,7 @@ mod status;
 mod top;
 mod weight;
 
-mod admin; // What the commands share.
+mod admin; // Shared by the commands.
 mod logging;
 mod outcome;
 mod signals;
@@ -37,13 +37,13 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     host::give_back_large_memory();
-    signals::survive_those_of_others();
+    signals::ignore_user_signals();
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(&arguments),
@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),
+        Command::Connections(arguments) if arguments.ended => ended::ended(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
         Command::Route(arguments) => route::route(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
         Command::Failback(arguments) => failback::failback(&arguments),
         Command::LogLevel(arguments) => log_level::log_level(&arguments),
         Command::Health(arguments) => health::health(&arguments),
-        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments, &mut Cli::command()),
         Command::Man => man::man(),
     };
     outcome::exit_code(done)

@@ -24,7 +24,7 @@ fn page() -> std::io::Result<Vec<u8>> {
     page.render_options_section(&mut out)?;
 
     let mut roff = Roff::new();
-    // clap_mangen refers to a page for each command; one page is easier to read, and to install.
+    // clap_mangen would make a page for each command. One page is easier to read and to install.
     roff.control("SH", ["COMMANDS"]);
     for command in command.get_subcommands() {
         subcommand(&mut roff, command);
@@ -33,7 +33,7 @@ fn page() -> std::io::Result<Vec<u8>> {
         ("EXIT STATUS", EXIT_CODES.as_slice()),
         ("SIGNALS", SIGNALS.as_slice()),
         ("ENVIRONMENT", ENVIRONMENT.as_slice()),
-        ("FILES", &[(CONFIG_DEFAULT, "The configuration file that is read when none is named.")]),
+        ("FILES", &[(CONFIG_DEFAULT, "The default configuration file.")]),
     ] {
         roff.control("SH", [title]);
         for (name, meaning) in rows {
@@ -46,7 +46,7 @@ fn page() -> std::io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Appends what one command does, takes, and looks like in use.
+/// Appends the description, the arguments and the examples of a command.
 fn subcommand(roff: &mut Roff, command: &Command) {
     roff.control("SS", [command.get_bin_name().unwrap_or_else(|| command.get_name())]);
     if let Some(about) = command.get_about() {
@@ -67,7 +67,7 @@ fn subcommand(roff: &mut Roff, command: &Command) {
     }
 }
 
-/// An argument as it is written: its names, its value, its default.
+/// The names, the value and the default of an argument.
 fn signature(argument: &Arg) -> Vec<Inline> {
     let mut signature = Vec::new();
     if let Some(short) = argument.get_short() {

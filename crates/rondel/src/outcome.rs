@@ -1,4 +1,4 @@
-//! How a command ends: what it says, and the exit code.
+//! The result of a command: its output and the exit code.
 
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
@@ -10,27 +10,27 @@ use crate::logging;
 
 pub(crate) type Outcome = Result<(), Failed>;
 
-/// Why a command did not do what it was asked to.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// It could not go on.
+    /// A failure at run time.
     Runtime(String),
-    /// The command line was wrong.
+    /// The command line is invalid.
     Usage(String),
-    /// A configuration file is wrong; the diagnostic is for people.
+    /// A configuration file is invalid.
     Config(ConfigError),
-    /// A running rondel refused a command, and nothing changed; the text is for people.
+    /// A running rondel refused the command, and nothing changed.
     Refused(String),
-    /// Nothing has a name that a command was given; the text is for people.
+    /// An argument is an unknown name.
     Unknown(String),
-    /// Nothing reads what a command says that was to say more, so it does not go on.
-    Unread,
-    /// So many connections were left when a drain of a backend had lasted as long as it might.
+    /// Standard output was closed while the command had more to print.
+    OutputClosed,
+    /// This number of connections was left when the time to wait for a drain was over.
     DrainTimedOut(u64),
-    /// The balancer did not start, or did not end well.
+    /// The balancer failed.
     Control(control::Failure),
-    /// The same, and what to do about it in this command.
-    Hinted(control::Failure, String),
+    /// The balancer failed, with a cure for this command.
+    ControlWithCure(control::Failure, String),
 }
 
 impl From<control::Failure> for Failed {
@@ -39,16 +39,16 @@ impl From<control::Failure> for Failed {
     }
 }
 
-/// Says how a command ended, if it did not do what it was asked to.
+/// Prints the error of a command that failed, and returns the exit code.
 pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
     let Err(failed) = outcome else { return ExitCode::SUCCESS };
     match failed {
         Failed::Runtime(message) => {
-            complain(&message);
+            print_error(&message);
             ExitCode::from(1)
         }
         Failed::Usage(message) => {
-            complain(&message);
+            print_error(&message);
             ExitCode::from(2)
         }
         Failed::Refused(text) => {
@@ -56,25 +56,25 @@ pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
             ExitCode::from(3)
         }
         Failed::Unknown(text) => {
-            complain(&text);
+            print_error(&text);
             ExitCode::from(3)
         }
-        Failed::Unread => ExitCode::from(1),
+        Failed::OutputClosed => ExitCode::from(1),
         Failed::DrainTimedOut(connections) => {
             let are = if connections == 1 { "is" } else { "are" };
-            complain(&format!(
+            print_error(&format!(
                 "{} {are} left; the backend stays drained",
                 counted(connections, "connection")
             ));
             ExitCode::from(6)
         }
         Failed::Config(error) => {
-            draw(&error);
+            print_diagnostic(&error);
             ExitCode::from(3)
         }
-        // A drawing is for people; a journal has a line for each problem.
+        // A terminal gets the diagnostic with its excerpt of the file, the journal one line for each error.
         Failed::Control(control::Failure::Config(error)) if !logging::to_journal() => {
-            draw(&error);
+            print_diagnostic(&error);
             ExitCode::from(3)
         }
         Failed::Control(control::Failure::Config(error)) => {
@@ -85,48 +85,48 @@ pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
             log::error!("{failure}");
             ExitCode::from(failure.exit_code())
         }
-        Failed::Hinted(failure, hint) => {
-            log::error!("{failure}\n  {hint}");
+        Failed::ControlWithCure(failure, cure) => {
+            log::error!("{failure}\n  {cure}");
             ExitCode::from(failure.exit_code())
         }
     }
 }
 
-/// Prints `text` and a line's end to standard output, as the last that the command says.
+/// Prints `text` and a newline to standard output, as the last output of the command.
 pub(crate) fn print(text: &str) -> Outcome {
-    match print_and_go_on(text) {
-        // The reader has seen enough, as in `rondel man | head`.
-        Err(Failed::Unread) => Ok(()),
+    match print_progress(text) {
+        // The reader has ended, as in `rondel man | head`.
+        Err(Failed::OutputClosed) => Ok(()),
         printed => printed,
     }
 }
 
-/// Likewise, for a command that goes on and says more: where nothing reads that, it need not.
-pub(crate) fn print_and_go_on(text: &str) -> Outcome {
+/// Prints `text` and a newline to standard output. It fails if the reader has ended, so that the command ends too.
+pub(crate) fn print_progress(text: &str) -> Outcome {
     let mut stdout = io::stdout();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failed::Unread),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failed::OutputClosed),
         Err(error) => Err(Failed::Runtime(format!("standard output: {error}"))),
         Ok(()) => Ok(()),
     }
 }
 
-/// Says something beside a list, which scripts do not read.
+/// Prints a note about a list to stderr, so that scripts do not read it.
 pub(crate) fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Prints a value as JSON, in one line.
+/// Prints a value as one line of JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Outcome {
     print(&serde_json::to_string(value).expect("maps have strings for keys"))
 }
 
-/// The diagnostic, which says `error:` itself.
-fn draw(error: &ConfigError) {
+/// Prints a diagnostic, which starts with `error:` itself.
+fn print_diagnostic(error: &ConfigError) {
     let _ = writeln!(io::stderr(), "{}", error.to_string().trim_end());
 }
 
-/// Not `eprintln!`, which panics when nobody reads.
-fn complain(message: &str) {
+/// `eprintln!` would panic if stderr is closed.
+fn print_error(message: &str) {
     let _ = writeln!(io::stderr(), "error: {message}");
 }

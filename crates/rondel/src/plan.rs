@@ -1,11 +1,11 @@
-//! `rondel plan`: says what a running rondel would change if its file said what this one does. It changes nothing.
+//! `rondel plan`: shows what a reload of a running rondel with this file would change. It changes nothing.
 
 use std::path::PathBuf;
 
 use api::Command;
 use config::Config;
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::{Failed, Outcome};
 
 #[derive(Debug, clap::Args)]
@@ -14,21 +14,22 @@ Examples:
   rondel plan /etc/rondel/rondel.yaml
   rondel plan ./next.yaml
 
-Addresses are not bound for it: a reload may still find that one is taken.
-Exit codes: 0 it could be reloaded, 3 it would be refused.")]
+The command binds no address, so a reload may still fail because an address is in use.
+
+Exit codes: 0 a reload could apply the file; 3 it would be refused.")]
 pub(crate) struct Arguments {
     /// The configuration file
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn plan(arguments: &Arguments) -> Outcome {
-    // Here, because the other process need not be able to read the file, nor be the one to say that it cannot.
+    // The file is read here, because the running rondel may lack permission to read it.
     let text = Config::text_of(&arguments.file).map_err(Failed::Config)?;
     let name = arguments.file.display().to_string();
     Config::parse(&name, &text).map_err(Failed::Config)?;
     let text = String::from_utf8(text).expect("a configuration is UTF-8");
-    arguments.reach.command(&Command::Plan { name, text }, "nothing would change")
+    arguments.admin.command(&Command::Plan { name, text }, "nothing would change")
 }

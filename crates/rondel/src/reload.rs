@@ -1,8 +1,8 @@
-//! `rondel reload`: lets a running rondel read its file again, and says what came of it.
+//! `rondel reload`: reloads the configuration file of a running rondel, and prints the changes.
 
 use api::Command;
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -11,13 +11,15 @@ Examples:
   rondel reload
   rondel reload --json
 
-It waits until the new configuration is in force, and prints what changed; or why it was refused, and then nothing changed.
-Exit codes: 0 it is in force, 3 it was refused.")]
+The command waits until the new configuration is in force, and prints the changes. If the
+configuration is refused, the command prints the reason, and nothing changes.
+
+Exit codes: 0 the configuration is in force; 3 it was refused.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn reload(arguments: &Arguments) -> Outcome {
-    arguments.reach.command(&Command::Reload, "nothing changed")
+    arguments.admin.command(&Command::Reload, "nothing changed")
 }

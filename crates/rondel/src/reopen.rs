@@ -1,8 +1,8 @@
-//! `rondel reopen`: lets a running rondel open the file of its access log again, and says what came of it.
+//! `rondel reopen`: reopens the access log of a running rondel.
 
 use api::Command;
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -10,13 +10,15 @@ use crate::outcome::Outcome;
 Examples:
   mv /var/log/rondel/access.log /var/log/rondel/access.log.1 && rondel reopen
 
-SIGUSR1 does the same, and answers nothing. Where the file cannot be opened, lines go on to the one that was renamed.
-Exit codes: 0 it is open, 3 it is not, or there is no access log.")]
+SIGUSR1 does the same without an answer. If the file cannot be opened, rondel continues to write
+to the renamed one.
+
+Exit codes: 0 the file was reopened; 3 it was not, or the access log is off.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn reopen(arguments: &Arguments) -> Outcome {
-    arguments.reach.command(&Command::Reopen, "")
+    arguments.admin.command(&Command::Reopen, "")
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use api::{Route, RouteBackend, RouteOutcome, RouteQuery};
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::{Outcome, print, print_json};
 use crate::text::table;
 
@@ -13,9 +13,10 @@ use crate::text::table;
 Examples:
   rondel route 192.0.2.7 web
 
-The command changes nothing: the rotation of the pool does not advance, and no connection is made. SHARE is the part of such
-connections that a backend gets; AGAINST IT is why it gets none.
-Exit codes: 0 as asked, 3 there is no such listener.")]
+The command changes nothing: the rotation of the pool does not advance, and no connection is made.
+SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none.
+
+Exit codes: 0 success; 3 there is no such listener.")]
 pub(crate) struct Arguments {
     /// The address of the client
     #[arg(value_name = "CLIENT")]
@@ -24,13 +25,13 @@ pub(crate) struct Arguments {
     #[arg(value_name = "LISTENER")]
     listener: String,
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn route(arguments: &Arguments) -> Outcome {
     let query = RouteQuery { client: arguments.client, listener: arguments.listener.clone() };
-    let route: Route = arguments.reach.question("/route", &query)?;
-    if arguments.reach.json {
+    let route: Route = arguments.admin.query("/route", &query)?;
+    if arguments.admin.json {
         return print_json(&route);
     }
     print(&page(&query, &route))
@@ -45,11 +46,11 @@ fn page(query: &RouteQuery, route: &Route) -> String {
         RouteOutcome::Refused => "refused".to_owned(),
         RouteOutcome::NotAccepted => "not accepted".to_owned(),
     };
-    let wanted = route.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
+    let role = route.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
     let mut rows = vec![COLUMNS.map(str::to_owned)];
-    rows.extend(route.backends.iter().map(|case| row(&route.pool, case)));
+    rows.extend(route.backends.iter().map(|backend| row(&route.pool, backend)));
     format!(
-        "{client} at {listener}, pool {}{wanted}, {}: {chosen}\n  {}\n\n{}",
+        "{client} at {listener}, pool {}{role}, {}: {chosen}\n  {}\n\n{}",
         route.pool,
         route.balance,
         route.why,
@@ -57,11 +58,11 @@ fn page(query: &RouteQuery, route: &Route) -> String {
     )
 }
 
-const COLUMNS: [&str; 8] = ["BACKEND", "SHARE", "STATE", "ROLE", "TIER", "WEIGHT", "ACTIVE", "AGAINST IT"];
+const COLUMNS: [&str; 8] = ["BACKEND", "SHARE", "STATE", "ROLE", "TIER", "WEIGHT", "ACTIVE", "OBSTACLES"];
 
-fn row(pool: &str, case: &RouteBackend) -> [String; COLUMNS.len()] {
-    let RouteBackend { name, share_percent, obstacles, status, .. } = case;
-    let most = status.connections_max.map_or_else(String::new, |most| format!("/{most}"));
+fn row(pool: &str, backend: &RouteBackend) -> [String; COLUMNS.len()] {
+    let RouteBackend { name, share_percent, obstacles, status, .. } = backend;
+    let limit = status.connections_max.map_or_else(String::new, |limit| format!("/{limit}"));
     [
         format!("{pool}/{name}"),
         format!("{share_percent:.0}%"),
@@ -69,7 +70,7 @@ fn row(pool: &str, case: &RouteBackend) -> [String; COLUMNS.len()] {
         status.role.map_or_else(|| "-".to_owned(), |role| role.to_string()),
         status.tier.to_string(),
         status.weight.to_string(),
-        format!("{}{most}", status.active),
+        format!("{}{limit}", status.active),
         if obstacles.is_empty() { "-".to_owned() } else { obstacles.join("; ") },
     ]
 }

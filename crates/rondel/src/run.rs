@@ -1,4 +1,4 @@
-//! `rondel run`: balances what a configuration file says, until a signal ends it.
+//! `rondel run`: runs the balancer with a configuration file, until a signal ends it.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use control::{Ready, Source};
 use crate::logging;
 use crate::outcome::Outcome;
 
-/// The file that is read when none is named.
+/// The default configuration file.
 pub(crate) const CONFIG_DEFAULT: &str = "/etc/rondel/rondel.yaml";
 
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,8 @@ Examples:
   rondel run --config ./rondel.yaml
   RUST_LOG=debug rondel run -c ./rondel.yaml
 
-It stays in the foreground and logs to stderr. SIGHUP reads the file again; SIGTERM drains. See `rondel --help`.")]
+It runs in the foreground and logs to stderr. SIGHUP reloads the file, SIGTERM drains;
+`rondel --help` lists all signals.")]
 pub(crate) struct Arguments {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", env = "RONDEL_CONFIG", default_value = CONFIG_DEFAULT)]
@@ -30,7 +31,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     Ok(())
 }
 
-/// Says in the log what is served, and by how much.
+/// Logs the listeners and the sizes.
 pub(crate) fn log_ready(ready: &Ready) {
     log::info!("ready: {ready}");
 }

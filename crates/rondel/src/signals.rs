@@ -1,26 +1,26 @@
-//! Signals that are meant for a rondel that runs, and reach a command beside it: `pkill -USR1 rondel` signals both.
+//! Signals that also reach commands: `pkill -USR1 rondel` signals the balancer and every command that runs beside it.
 
 use std::fs;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// From now on SIGUSR1 and SIGUSR2 do not end this process. A balancer that it becomes answers SIGUSR1 then.
-pub(crate) fn survive_those_of_others() {
-    // Without a runtime there will be none for the command either, which says so.
+/// Makes SIGUSR1 and SIGUSR2 not end this process. The balancer handles SIGUSR1 later.
+pub(crate) fn ignore_user_signals() {
+    // If no runtime can be created here, the command fails for the same reason and reports it.
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
     let _inside = runtime.enter();
     for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
-        // Its handler stays when nothing listens any more, and does nothing then.
+        // The handler stays installed, and does nothing without a listener.
         drop(signal(kind));
     }
 }
 
-/// Whether the process was started so that SIGHUP does nothing, as nohup(1) starts one.
+/// Whether the process ignores SIGHUP, as under nohup(1).
 pub(crate) fn is_hangup_ignored() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }
 
-/// The same by `/proc/PID/status`, which has a bit for each signal from 1 on.
+/// Whether `/proc/PID/status` has SIGHUP in the mask of ignored signals, in which bit 0 is signal 1.
 fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
@@ -35,7 +35,7 @@ mod tests {
     use super::ignores_hangup;
 
     #[test]
-    fn a_process_that_nohup_started_is_told_from_others() {
+    fn an_ignored_hangup_is_detected() {
         for (mask, ignored) in [
             ("0000000000001000", false),
             ("0000000000001001", true),

@@ -1,11 +1,11 @@
-//! `rondel status`: how a running rondel is, on a page.
+//! `rondel status`: the status of a running rondel on a page.
 
 use std::fmt::Write as _;
 
 use api::{ListenerStatus, PoolStatus, RemovedStatus, Status, Tier};
 use config::counted;
 
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::outcome::{Outcome, print, print_json};
 use crate::text::{left, span};
 
@@ -15,15 +15,15 @@ Examples:
   rondel status
   rondel status --json | jq .pools
 
-`rondel backends` has a line for each backend.")]
+`rondel backends` lists the backends.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn status(arguments: &Arguments) -> Outcome {
-    let status = arguments.reach.status()?;
-    if arguments.reach.json {
+    let status = arguments.admin.status()?;
+    if arguments.admin.json {
         return print_json(&status);
     }
     print(page(&status).trim_end())
@@ -107,7 +107,8 @@ fn pool_lines(pool: &PoolStatus) -> String {
     }
     lines.push('\n');
     if !pool.conflict.is_empty() {
-        let _ = writeln!(lines, "  conflict: {} all say that they are the primary", pool.conflict.join(", "));
+        let _ =
+            writeln!(lines, "  conflict: {} all report that they are the primary", pool.conflict.join(", "));
     }
     lines
 }

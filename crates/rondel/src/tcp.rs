@@ -1,4 +1,4 @@
-//! `rondel tcp`: balances one address over some backends, without a file.
+//! `rondel tcp`: balances one address over some backends, without a configuration file.
 
 use std::net::SocketAddr;
 
@@ -15,12 +15,12 @@ Examples:
   rondel tcp --listen :5432 --to 10.0.0.1:5432 --to 10.0.0.2:5432
   rondel tcp --listen 127.0.0.1:6379 --to [2001:db8::1]:6379
 
-Connections go to the backends in turn. Addresses are literal: names are not resolved.")]
+Connections are distributed in turn (round_robin). Host names are not resolved.")]
 pub(crate) struct Arguments {
-    /// Where to listen; `:PORT` is every address of this host
+    /// The address to listen on; `:PORT` is every address of this host
     #[arg(long, value_name = "[HOST]:PORT", value_parser = config::listen_address)]
     pub(crate) listen: ListenAddress,
-    /// A backend; give it once for each, twice for a double share
+    /// The address of a backend; repeat it for each backend, and twice for a double share
     #[arg(long, value_name = "HOST:PORT", required = true, value_parser = config::backend_address)]
     pub(crate) to: Vec<SocketAddr>,
 }

@@ -1,4 +1,4 @@
-//! Text that several commands print: tables, times, and the words for removals and overrides.
+//! Text that several commands print: tables, durations, removals and overrides.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A time in whole seconds, such as `1m30s`.
+/// A duration in whole seconds, such as `1m30s`.
 pub(crate) fn span(seconds: f64) -> String {
     let whole = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default().as_secs();
     config::show_duration(Duration::from_secs(whole))
 }
 
-/// How long the connections of a removed backend or listener may still take.
+/// The time until the connections of a removed backend or listener are closed; `kept` if they are not.
 pub(crate) fn left(removed: &RemovedStatus) -> String {
     removed.seconds_left.map_or_else(|| "kept".to_owned(), |seconds| format!("{seconds}s left"))
 }
 
-/// What operators changed of a backend.
+/// The overrides of a backend.
 pub(crate) fn overrides(overrides: Override) -> String {
     let mut words = Vec::new();
     let left = overrides.drain_seconds_left.map(|seconds| format!("({seconds}s left)"));
@@ -41,7 +41,7 @@ mod tests {
     use super::table;
 
     #[test]
-    fn columns_stand_below_each_other() {
+    fn columns_are_aligned() {
         let rows = [["A", "B", "C"], ["longer", "1", "the rest, as it is"]].map(|row| row.map(str::to_owned));
         assert_eq!(table(&rows), "A       B  C\nlonger  1  the rest, as it is");
     }

@@ -1,6 +1,6 @@
-//! `rondel top`: a running rondel on a terminal, anew each second.
+//! `rondel top`: a running rondel on a terminal, updated each second.
 
-mod screen; // What is drawn, made of what is known.
+mod screen; // The screen, drawn from statuses.
 
 use std::future::poll_fn;
 use std::io::{self, IsTerminal as _};
@@ -14,7 +14,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::screen::{View, draw};
-use crate::admin::Reach;
+use crate::admin::AdminClient;
 use crate::drain::pause;
 use crate::outcome::{Failed, Outcome, print_json};
 
@@ -25,78 +25,83 @@ Examples:
   rondel top --socket /run/rondel/admin.sock
   rondel top --json | jq .pools
 
-With --json it prints what it would draw once, as `rondel status --json` does, and needs no terminal.
-Keys: q ends it; s sorts backends by their next column; up, down, page up and page down move through them. SIGTERM, SIGHUP and
-SIGINT end it as q does. When the rondel that it shows ends, it keeps the last numbers, says so, and asks again each second.")]
+With --json the command prints the data once, as `rondel status --json` does, and needs no terminal.
+Keys: q ends it; s sorts the backends by the next column; up, down, page up and page down scroll.
+SIGTERM, SIGHUP and SIGINT end it like q. When the connection to rondel is lost, the screen keeps the
+last data, shows the error, and reconnects each second.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    reach: Reach,
+    admin: AdminClient,
 }
 
 pub(crate) fn top(arguments: &Arguments) -> Outcome {
-    if arguments.reach.json {
-        return print_json(&arguments.reach.status()?);
+    if arguments.admin.json {
+        return print_json(&arguments.admin.status()?);
     }
     if !io::stdout().is_terminal() {
         return Err(Failed::Runtime(
-            "top draws on a terminal; `rondel status` and `rondel backends` print the same".to_owned(),
+            "top needs a terminal\n  use `rondel status` and `rondel backends`, or `rondel top --json`"
+                .to_owned(),
         ));
     }
-    // Whatever is wrong with the socket is said before the screen is taken.
-    let view = View::new(arguments.reach.status()?);
-    let (sender, heard) = sync_channel(HEARD_MAX);
-    // Before the terminal is changed: from then on no signal ends it as it is.
-    hear_signals(sender.clone()).map_err(|error| failed(&error))?;
+    // An error of the socket is printed before the terminal is changed.
+    let view = View::new(arguments.admin.status()?);
+    let (sender, inputs) = sync_channel(INPUTS_MAX);
+    // Signals are handled before the terminal is changed, so that it is restored at every end.
+    read_signals(sender.clone()).map_err(|error| failed(&error))?;
     let mut terminal = ratatui::try_init().map_err(|error| failed(&error))?;
     let keys = sender.clone();
-    thread::spawn(move || hear_keys(&keys));
-    let reach = arguments.reach.clone();
-    thread::spawn(move || hear_statuses(&reach, &sender));
-    let watched = watch(&mut terminal, &heard, view);
-    // Not `restore`, which panics where the terminal is gone, and standard error with it.
+    thread::spawn(move || read_keys(&keys));
+    let admin = arguments.admin.clone();
+    thread::spawn(move || poll_status(&admin, &sender));
+    let ended = draw_until_end(&mut terminal, &inputs, view);
+    // Not `restore`, which panics if neither the terminal nor standard error can be written.
     let _ = ratatui::try_restore();
-    watched.map_err(|error| failed(&error))
+    ended.map_err(|error| failed(&error))
 }
 
-/// What there is to hear: the draw loop waits for nothing else.
-enum Heard {
+/// An input of the draw loop.
+enum Input {
     Key(KeyEvent),
-    /// The window has another size.
+    /// The size of the terminal has changed.
     Resized,
-    /// How all of it is now, or why that is not known.
+    /// A newer status, or why there is none.
     Status(Box<Result<Status, Failed>>),
-    /// A signal that ends it.
+    /// A signal to end.
     End,
     /// Keys cannot be read any more.
-    Lost(io::Error),
+    Failed(io::Error),
 }
 
-/// Draws whenever something is heard, until a key or a signal ends it.
-fn watch(terminal: &mut DefaultTerminal, heard: &Receiver<Heard>, mut view: View) -> io::Result<()> {
+/// Draws after each input, until a key or a signal ends it.
+fn draw_until_end(
+    terminal: &mut DefaultTerminal,
+    inputs: &Receiver<Input>,
+    mut view: View,
+) -> io::Result<()> {
     loop {
         terminal.draw(|frame| draw(frame, &mut view))?;
-        // Without a sender there is nothing more to hear.
-        match heard.recv().unwrap_or(Heard::End) {
-            Heard::Key(key) => match wanted(key) {
-                Wanted::End => return Ok(()),
-                Wanted::Sort => view.sort = view.sort.next(),
-                Wanted::Move(by) => view.move_by(by),
-                Wanted::Nothing => {}
+        match inputs.recv().unwrap_or(Input::End) {
+            Input::Key(key) => match action(key) {
+                Action::End => return Ok(()),
+                Action::Sort => view.sort = view.sort.next(),
+                Action::Scroll(lines) => view.scroll(lines),
+                Action::None => {}
             },
-            Heard::Resized => {}
-            Heard::Status(answer) => match *answer {
-                Ok(status) => view.renew(status),
-                Err(Failed::Runtime(why) | Failed::Refused(why)) => view.lose(why),
-                Err(other) => view.lose(format!("{other:?}")),
+            Input::Resized => {}
+            Input::Status(answer) => match *answer {
+                Ok(status) => view.update(status),
+                Err(Failed::Runtime(why) | Failed::Refused(why)) => view.set_error(why),
+                Err(other) => view.set_error(format!("{other:?}")),
             },
-            Heard::End => return Ok(()),
-            Heard::Lost(error) => return Err(error),
+            Input::End => return Ok(()),
+            Input::Failed(error) => return Err(error),
         }
     }
 }
 
-/// Hears signals that end it; the terminal is restored then.
-fn hear_signals(to: SyncSender<Heard>) -> io::Result<()> {
+/// Sends [`Input::End`] at the first signal that ends the command.
+fn read_signals(to: SyncSender<Input>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
     let mut signals = {
@@ -112,55 +117,55 @@ fn hear_signals(to: SyncSender<Heard>) -> io::Result<()> {
     });
     thread::spawn(move || {
         runtime.block_on(any);
-        // When the draw loop has ended, so has the process soon.
-        let _ = to.send(Heard::End);
+        // It fails if the draw loop has ended.
+        let _ = to.send(Input::End);
     });
     Ok(())
 }
 
-/// Hears keys, until there is no terminal any more.
-fn hear_keys(to: &SyncSender<Heard>) {
+/// Sends keys, until the terminal is closed.
+fn read_keys(to: &SyncSender<Input>) {
     loop {
-        let heard = match event::read() {
-            Ok(Event::Key(key)) if key.kind == KeyEventKind::Press => Heard::Key(key),
-            Ok(Event::Resize(..)) => Heard::Resized,
+        let input = match event::read() {
+            Ok(Event::Key(key)) if key.kind == KeyEventKind::Press => Input::Key(key),
+            Ok(Event::Resize(..)) => Input::Resized,
             Ok(_) => continue,
             Err(error) => {
-                let _ = to.send(Heard::Lost(error));
+                let _ = to.send(Input::Failed(error));
                 return;
             }
         };
-        if to.send(heard).is_err() {
+        if to.send(input).is_err() {
             return;
         }
     }
 }
 
-/// Asks each second how all of it is. An answer may take long, and keys and signals do not wait for it.
-fn hear_statuses(reach: &Reach, to: &SyncSender<Heard>) {
-    while pause().is_ok() && to.send(Heard::Status(Box::new(reach.status()))).is_ok() {}
+/// Sends the status each second, from a thread of its own, because an answer may take long.
+fn poll_status(admin: &AdminClient, to: &SyncSender<Input>) {
+    while pause().is_ok() && to.send(Input::Status(Box::new(admin.status()))).is_ok() {}
 }
 
-/// What a key asks for.
-enum Wanted {
+/// The action of a key.
+enum Action {
     End,
-    /// By the next column.
+    /// Sort by the next column.
     Sort,
-    /// So many lines on.
-    Move(isize),
-    Nothing,
+    /// Scroll down this many lines.
+    Scroll(isize),
+    None,
 }
 
-fn wanted(key: KeyEvent) -> Wanted {
+fn action(key: KeyEvent) -> Action {
     match key.code {
-        KeyCode::Char('q') | KeyCode::Esc => Wanted::End,
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Wanted::End,
-        KeyCode::Char('s') => Wanted::Sort,
-        KeyCode::Up => Wanted::Move(-1),
-        KeyCode::Down => Wanted::Move(1),
-        KeyCode::PageUp => Wanted::Move(-PAGE),
-        KeyCode::PageDown => Wanted::Move(PAGE),
-        _ => Wanted::Nothing,
+        KeyCode::Char('q') | KeyCode::Esc => Action::End,
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Action::End,
+        KeyCode::Char('s') => Action::Sort,
+        KeyCode::Up => Action::Scroll(-1),
+        KeyCode::Down => Action::Scroll(1),
+        KeyCode::PageUp => Action::Scroll(-PAGE),
+        KeyCode::PageDown => Action::Scroll(PAGE),
+        _ => Action::None,
     }
 }
 
@@ -168,8 +173,8 @@ fn failed(error: &io::Error) -> Failed {
     Failed::Runtime(format!("the terminal: {error}"))
 }
 
-/// What was heard and is not answered yet. At the bound a thread that hears more waits.
-const HEARD_MAX: usize = 16;
+/// The size of the queue of inputs. When it is full, senders wait.
+const INPUTS_MAX: usize = 16;
 
-/// Lines that a page up or down moves.
+/// How many lines a page has.
 const PAGE: isize = 10;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use driver::Errno;
 
-use crate::links::EndId;
+use crate::link::EndId;
 
 /// The clock, and what is due by it.
 pub(crate) struct Agenda {

@@ -3,7 +3,7 @@
 //! A byte that is lost, doubled, out of order or on another connection is noticed where it goes wrong, and a stream of
 //! any length costs no memory.
 
-use crate::links::EndId;
+use crate::link::EndId;
 
 /// Neighbouring bytes of one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

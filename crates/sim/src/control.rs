@@ -190,6 +190,7 @@ impl Run {
             self.world.borrow_mut().picks.on_table(&effective);
         }
         self.expected.check(&effective, &written.table, &table);
+        self.expected.check_overrides(self.writer.config().overrides());
         self.expected.check_stopped(&written, &table);
         expected::check_tiers(&effective, [&written.table, &table], self.writer.inputs(), made);
         self.coverage.count("writer", phase(written.table.phase), made.name());

@@ -2,7 +2,7 @@
 
 use driver::{Errno, Fd};
 
-use crate::links::EndId;
+use crate::link::EndId;
 
 /// What a descriptor stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use config::{Config, Failback, Tier};
-use table::{BackendKey, DrainWindow, Inputs, Override, Phase, Table, Written};
+use table::{BackendKey, Drain, DrainWindow, Inputs, Override, Overrides, Phase, Table, Written};
 
 use crate::random::Random;
+use crate::scenario::every_backend;
 
 /// What the file says, and the overrides of operators.
 pub(crate) struct Expected {
@@ -69,9 +70,9 @@ impl Command {
     /// As control does it.
     pub(crate) fn apply(self, to: &mut Override, now: Instant) {
         match self {
-            Self::Drain(None) => to.drain = Some(table::Drain::Open),
+            Self::Drain(None) => to.drain = Some(Drain::Open),
             Self::Drain(Some(timeout)) => {
-                to.drain = Some(table::Drain::Until(DrainWindow::drained(now, timeout)));
+                to.drain = Some(Drain::Until(DrainWindow::drained(now, timeout)));
             }
             Self::Undrain => to.drain = None,
             Self::Disable => to.disabled = true,
@@ -156,7 +157,24 @@ impl Expected {
         assert_eq!(table.listeners.len(), effective.listeners.len(), "other listeners");
     }
 
-    /// ListenGroup are stopped when their listener is removed or the process drains, and then once.
+    /// Overrides are those of the operators' last commands, of backends that were not removed since.
+    pub(crate) fn check_overrides(&self, overrides: &Overrides) {
+        for (pool, address) in every_backend() {
+            let it = overrides.of(&pool, address);
+            let window = match it.drain {
+                Some(Drain::Until(window)) => Some((window.since, window.until - window.since)),
+                Some(Drain::Open) | None => None,
+            };
+            let Overridden { weight, disabled, drained, window: expected } = self.of(&pool, address);
+            assert_eq!(
+                (it.weight, it.disabled, it.drain.is_some(), window),
+                (weight, disabled, drained, expected),
+                "another override of {address}"
+            );
+        }
+    }
+
+    /// Listening sockets are stopped when their listener is removed or the process drains, and then once.
     pub(crate) fn check_stopped(&self, written: &Written, table: &Table) {
         let serves = self.phase == Phase::Serving;
         let stays = |address| serves && table.listeners.iter().any(|listener| listener.address == address);

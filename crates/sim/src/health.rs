@@ -13,7 +13,7 @@ use table::{
     Table,
 };
 
-use crate::check::severs;
+use crate::check::evicts;
 use crate::random::Random;
 
 /// The states of all backends at the start.
@@ -123,7 +123,7 @@ impl Told {
 
     /// Whether connections to a server that lost its role are closed.
     pub(crate) fn fences(&self) -> bool {
-        severs(&self.table, CloseReason::RoleLost)
+        evicts(&self.table, CloseReason::RoleLost)
     }
 
     /// Whether some listener of such a target role may have no backend.

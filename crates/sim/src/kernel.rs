@@ -14,7 +14,7 @@ use crate::agenda::{MICROSECOND, MILLISECOND};
 use crate::bytes::Extent;
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
-use crate::links::EndId;
+use crate::link::EndId;
 use crate::pipes;
 use crate::world::World;
 

@@ -10,7 +10,8 @@ mod health; // the states of backends in it,
 mod run; // How a run goes. Start here.
 mod scenario; // What it is made of, // and what control does.
 
-mod check; // What must hold.
+mod check; // What must hold,
+mod check_end; // and what at the end.
 mod coverage;
 mod expected; // What tables must be like.
 
@@ -26,6 +27,7 @@ mod bytes;
 mod descriptors;
 mod drain_windows;
 mod faults;
+mod link;
 mod links;
 mod peers;
 mod picks;

@@ -6,7 +6,7 @@ use driver::Errno;
 
 use crate::agenda::{Event, MILLISECOND, SECOND};
 use crate::bytes::Extent;
-use crate::links::EndId;
+use crate::link::EndId;
 use crate::world::{KNOCK_AGAIN, World};
 
 /// One that sends and reads at its end of a link.

@@ -20,7 +20,7 @@ pub(crate) struct Picks {
     under_way: HashMap<i32, Vec<SocketAddr>>,
     /// What the connection has tried whose attempt failed just now.
     failed: Option<Vec<SocketAddr>>,
-    /// ListenGroup to each backend.
+    /// Sockets to each backend.
     active: HashMap<SocketAddr, u32>,
     /// Who asked for a backend last, where it depends on who asks.
     asked: Option<IpAddr>,

@@ -9,7 +9,7 @@ use worker::{
     WorkerView,
 };
 
-use crate::links::Link;
+use crate::link::Link;
 use crate::random::Random;
 use crate::world::World;
 

@@ -9,7 +9,7 @@ use driver::{Errno, Fd, ListenGroup};
 
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
-use crate::links::EndId;
+use crate::link::EndId;
 use crate::world::World;
 
 /// All listening sockets of a run.
@@ -34,7 +34,7 @@ pub(crate) struct Queue {
 }
 
 impl Queues {
-    /// ListenGroup at `address`, one for each worker, with room for so many clients each.
+    /// Sockets at `address`, one for each worker, with room for so many clients each.
     pub(crate) fn listen(&mut self, address: SocketAddr, sockets: &Arc<ListenGroup>, backlog: u32) {
         for socket in sockets.iter() {
             self.by_number.insert(socket.as_raw_fd(), self.all.len());
@@ -152,7 +152,7 @@ impl World {
         self.stop_where(|queue| queue.owner.ptr_eq(&owner));
     }
 
-    /// ListenGroup that nobody has any more are closed. Their numbers are free for others.
+    /// Sockets that nothing refers to any more are closed. Their numbers are free for others.
     pub(crate) fn close_unowned(&mut self) {
         let all = &self.queues.all;
         self.queues.by_number.retain(|_, number| all[*number].owner.strong_count() > 0);

@@ -11,7 +11,7 @@ use crate::agenda::Answer;
 use crate::buffers::Buffers;
 use crate::descriptors::Thing;
 use crate::faults::Fault;
-use crate::links::EndId;
+use crate::link::EndId;
 use crate::world::World;
 
 #[derive(Debug)]

@@ -46,7 +46,7 @@ pub(crate) struct Run {
     pub(crate) tables: Vec<Arc<Table>>,
     /// When the last of them was, in nanoseconds.
     pub(crate) published_at: u64,
-    /// ListenGroup of listeners that the table in force does not have, to be stopped next.
+    /// Sockets of listeners that the table in force does not have, to be stopped next.
     pub(crate) to_stop: Vec<Arc<ListenGroup>>,
     pub(crate) scenario: Scenario,
     pub(crate) ending_at: Option<u64>,

@@ -311,7 +311,7 @@ fn waiting(random: &mut Random) -> Waiting {
 
 fn pool(random: &mut Random, variety: Variety, like: &Pool, number: u8) -> Pool {
     let mut pool = like.clone();
-    pool.name = format!("pool {number}");
+    pool.name = pool_name(number);
     pool.source = random.chance(300).then_some([10, 0, 0, 1].into());
     if variety.policies {
         pool.balance = random.pick(&[
@@ -432,4 +432,16 @@ pub(crate) fn listener_address(number: usize) -> SocketAddr {
 
 pub(crate) fn backend_address(pool: u8, index: usize) -> SocketAddr {
     SocketAddr::from(([10, pool, 0, u8::try_from(index).expect("few backends")], 80))
+}
+
+/// Each backend that a pool ever has, with the name of the pool.
+pub(crate) fn every_backend() -> impl Iterator<Item = (String, SocketAddr)> {
+    (0..2).flat_map(|pool| {
+        let each = (0..usize::from(BACKENDS_MAX)).map(move |index| backend_address(pool, index));
+        each.map(move |address| (pool_name(pool), address))
+    })
+}
+
+fn pool_name(number: u8) -> String {
+    format!("pool {number}")
 }

@@ -12,7 +12,7 @@ use driver::{Errno, ListenGroup, Owner, Waker};
 use crate::agenda::nanos;
 use crate::bytes::Extent;
 use crate::kernel::Kernel;
-use crate::links::EndId;
+use crate::link::EndId;
 use crate::random::Random;
 use crate::scenario::{Scenario, backend_address, listener_address};
 use crate::trace::Trace;

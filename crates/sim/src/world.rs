@@ -13,7 +13,7 @@ use crate::buffers::Buffers;
 use crate::descriptors::{Descriptors, Socket, Thing};
 use crate::faults::{Fault, Faults};
 use crate::health::Told;
-use crate::links::{EndId, Link};
+use crate::link::{EndId, Link};
 use crate::peers::{Client, Manners, Peer};
 use crate::picks::Picks;
 use crate::pipes::Pipe;

@@ -48,7 +48,7 @@ pub struct Written {
     pub table: Arc<Table>,
     /// The inputs that it was built from.
     pub inputs: Inputs,
-    /// ListenGroup that no listener of the table in force has.
+    /// Sockets that no listener of the table in force has.
     pub stopped: Vec<Arc<ListenGroup>>,
 }
 

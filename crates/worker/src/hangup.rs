@@ -11,18 +11,8 @@ use driver::{Driver, Fd, Op};
 
 use crate::core::Core;
 use crate::relay::{fault_of, reason_of};
-use crate::state::{Connection, Seeking, State, Step};
+use crate::state::{Connection, HangupPoll, Seeking, State, Step};
 use crate::token::Kind;
-
-/// The poll of one side of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum HangupPoll {
-    #[default]
-    Off,
-    On,
-    /// The wait is over, and it is being cancelled.
-    Stopping,
-}
 
 /// How long after the FIN of one side its poll begins.
 const POLL_AFTER: Duration = Duration::from_millis(100);

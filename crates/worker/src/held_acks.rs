@@ -10,18 +10,7 @@ use connection::Direction;
 use driver::Driver;
 
 use crate::core::Core;
-use crate::state::{Connection, State};
-
-/// The ACK that tells a backend that its answer to the connect was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ack {
-    /// It was sent, and nothing is to be learnt from this connection.
-    Sent,
-    /// It waits for the client's first bytes, or for its time to be up.
-    Held,
-    /// Its time was up, and neither side has sent a byte yet.
-    Released,
-}
+use crate::state::{Ack, Connection, State};
 
 /// Connections whose ACK is held back, in the order of their deadlines; those that have sent it since included.
 #[derive(Default)]

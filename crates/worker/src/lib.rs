@@ -7,17 +7,21 @@ mod slots; // the connections in it,
 mod state; // and what is true of each.
 
 mod acceptor; // The parts: where clients come from,
-mod record; // what is recorded of them.
-mod relay; // how bytes go,
-mod waiting; // where they wait,
 
-mod hangup; // Of relays, and of those that wait.
+mod waiting; // where they wait for a backend,
+
+mod relay; // how their bytes go,
+
+mod record; // and what is recorded of them.
+
+mod hangup; // Of relays, and of clients that wait.
 mod held_acks;
 mod idle;
 mod pipes;
 
 mod balancer; // Between workers, and with control.
 mod query;
+mod view;
 
 mod stats;
 mod timers;
@@ -41,10 +45,9 @@ pub use crate::worker::Worker;
 
 // For the simulated kernel: it turns workers itself and looks into them in between.
 pub use crate::acceptor::Mode;
-pub use crate::held_acks::Ack;
 pub use crate::pipes::PIPES_WARM_MAX;
-pub use crate::waiting::WaitFor;
-pub use crate::worker::inspect::{ConnectionView, StateView, WorkerView};
+pub use crate::state::{Ack, WaitFor};
+pub use crate::view::{ConnectionView, StateView, WorkerView};
 
 // For the micro-benchmarks alone.
 pub use crate::timers::Timers;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use connection::CloseReason;
 use table::{Backend, Listener, Pool};
 
-use crate::worker::inspect::ConnectionView;
+use crate::view::ConnectionView;
 
 /// One question about a worker's connections.
 pub struct ConnectionQuery {

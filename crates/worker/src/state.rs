@@ -14,10 +14,7 @@ use connection::{CloseReason, Direction, Relay, Stage};
 use driver::{Fd, Pipe};
 use table::{Backend, BackendIndex, Listener, Pool, Semaphore};
 
-use crate::hangup::HangupPoll;
-use crate::held_acks::Ack;
 use crate::stats::ConnectionStats;
-use crate::waiting::{Ticket, WaitFor};
 
 /// A client that was accepted, and what is done for it.
 pub(crate) struct Connection {
@@ -77,6 +74,15 @@ pub(crate) struct Wait {
     pub(crate) semaphore: Arc<Semaphore>,
 }
 
+/// What a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// A table that knows a primary.
+    Primary,
+    /// A permit of a backend.
+    Capacity,
+}
+
 /// A connection with a backend.
 pub(crate) struct Relaying {
     pub(crate) socket: Fd,
@@ -87,6 +93,17 @@ pub(crate) struct Relaying {
     /// Whether the backend's socket has its keepalive. It is four system calls, which most connections end too
     /// soon to need; the client's socket has inherited its own.
     pub(crate) kept_alive: bool,
+}
+
+/// The ACK that tells a backend that its answer to the connect was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// It was sent, and nothing is to be learnt from this connection.
+    Sent,
+    /// It waits for the client's first bytes, or for its time to be up.
+    Held,
+    /// Its time was up, and neither side has sent a byte yet.
+    Released,
 }
 
 /// A connection that ended.
@@ -125,6 +142,24 @@ pub(crate) struct Attempts {
     pub(crate) ticket: Option<Ticket>,
     /// Until when the connection's time is booked.
     booked_until: Instant,
+}
+
+/// What a client is given that waits for the first time. It keeps it, so that it waits no longer in all than it
+/// may, and loses its turn neither to a permit that came to nothing nor to another table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) number: u64,
+    pub(crate) since: Instant,
+}
+
+/// The poll of one side of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HangupPoll {
+    #[default]
+    Off,
+    On,
+    /// The wait is over, and it is being cancelled.
+    Stopping,
 }
 
 /// How many attempts a connection may make; `config` allows no more.
@@ -251,6 +286,11 @@ impl Attempts {
             ticket: None,
             booked_until: now,
         }
+    }
+
+    /// When the client began to wait for the first time, if it has.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        self.ticket.map(|ticket| ticket.since)
     }
 
     /// The backends that were tried, of the pool that the connection uses.

@@ -30,7 +30,7 @@ use driver::Driver;
 use table::{Listener, Pool};
 
 use crate::core::Core;
-use crate::state::{Attempts, Connection, Step, Wait};
+use crate::state::{Connection, Step, Ticket, Wait, WaitFor};
 
 /// The clients of a worker that wait.
 #[derive(Default)]
@@ -50,30 +50,6 @@ struct WaitQueue {
     wait_for: WaitFor,
     /// Slots by ticket.
     slots: BTreeMap<u64, u32>,
-}
-
-/// What a client waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitFor {
-    /// A table that knows a primary.
-    Primary,
-    /// A permit of a backend.
-    Capacity,
-}
-
-/// What a client is given that waits for the first time. It keeps it, so that it waits no longer in all than it
-/// may, and loses its turn neither to a permit that came to nothing nor to another table.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticket {
-    number: u64,
-    since: Instant,
-}
-
-impl Attempts {
-    /// When the client began to wait for the first time, if it has.
-    pub(crate) fn waits_since(&self) -> Option<Instant> {
-        self.ticket.map(|ticket| ticket.since)
-    }
 }
 
 impl WaitQueue {

@@ -1,13 +1,15 @@
 //! The loop of a worker: one blocking call, one clock read, one table a turn.
 
-mod begin; // A connection begins,
-mod close;
-mod connect; // is given a backend,
-mod evict;
-mod wait; // for which it may have to wait, // and ends, by policy or by itself.
+mod begin; // A client is taken in,
 
-mod answer; // Listed, or closed, when control asks.
-pub(crate) mod inspect; // Seen from outside, by tests.
+mod connect; // given a backend,
+mod wait; // for which it may have to wait,
+
+mod close; // and closed,
+mod evict; // by policy, too.
+
+mod answer; // Queries of control, and views for tests.
+mod inspect;
 
 use std::sync::Arc;
 use std::time::Instant;

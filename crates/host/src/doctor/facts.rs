@@ -39,7 +39,8 @@ pub(super) struct HostFacts {
     /// The number of local ports for connections to one backend.
     pub(super) source_ports: u64,
     pub(super) ports: Vec<PortFact>,
-    /// Whether a backend accepts connections from the pool's source address. At most [`BACKENDS_MAX`] backends are checked.
+    /// Whether a backend accepts connections from the pool's source address. At most [`BACKENDS_MAX`] backends
+    /// are checked.
     pub(super) backends: BTreeMap<Connect, Result<(), String>>,
     /// Source addresses of pools that the host does not hold.
     pub(super) missing_sources: BTreeSet<IpAddr>,
@@ -302,9 +303,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
-    use super::holder;
-    use super::listening;
-    use super::percent;
+    use super::{holder, listening, percent};
 
     #[test]
     fn quotas_are_read_as_percent_of_a_cpu() {

@@ -1,4 +1,4 @@
-//! A backend of the demo: HTTP/1.1, answering every request with its own name; it can be slowed, killed and revived.
+//! A backend of the demo: an HTTP/1.1 server that answers with its name. It can be slowed, killed and revived.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,37 +16,38 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A backend, dead or alive.
+/// A backend, which may be killed.
 #[derive(Debug)]
 pub(super) struct Backend {
     pub(super) name: String,
     pub(super) address: SocketAddr,
-    /// Bound before it runs for the first time.
+    /// The socket until the first start.
     listener: Option<TcpListener>,
-    life: Option<JoinHandle<()>>,
+    /// The server; `None` if it is killed.
+    server: Option<JoinHandle<()>>,
     slow: Arc<AtomicBool>,
 }
 
 impl Backend {
-    /// The backend of this number, from 1 on, at a port of its own; dead, but nobody else gets the port.
+    /// The backend with this number, from 1 on. It is bound to a free port, and not started.
     pub(super) fn new(number: usize) -> io::Result<Self> {
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         Ok(Self {
             name: format!("backend-{number}"),
             address: listener.local_addr()?,
             listener: Some(listener),
-            life: None,
+            server: None,
             slow: Arc::default(),
         })
     }
 
-    pub(super) fn lives(&self) -> bool {
-        self.life.is_some()
+    pub(super) fn is_running(&self) -> bool {
+        self.server.is_some()
     }
 
-    /// It listens, and answers.
+    /// Starts the server, on the same port as before.
     pub(super) fn revive(&mut self) -> io::Result<()> {
-        if self.lives() {
+        if self.is_running() {
             return Ok(());
         }
         let listener = match self.listener.take() {
@@ -55,18 +56,18 @@ impl Backend {
         };
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let name = Bytes::from(format!("{}\n", self.name));
-        self.life = Some(tokio::spawn(serve(listener, name, Arc::clone(&self.slow))));
+        self.server = Some(tokio::spawn(serve(listener, name, Arc::clone(&self.slow))));
         Ok(())
     }
 
-    /// Its connections break off, and whoever connects is refused.
+    /// Closes the listener and all connections.
     pub(super) fn kill(&mut self) {
-        if let Some(life) = self.life.take() {
-            life.abort();
+        if let Some(server) = self.server.take() {
+            server.abort();
         }
     }
 
-    /// From now on each answer takes [`SLOWNESS`], or no time.
+    /// Adds a delay of [`DELAY`] to each answer, or removes it.
     pub(super) fn set_slow(&self, slow: bool) {
         self.slow.store(slow, Ordering::Relaxed);
     }
@@ -79,7 +80,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 async fn serve(listener: tokio::net::TcpListener, name: Bytes, slow: Arc<AtomicBool>) {
-    // They end with it.
+    // Dropping the set aborts the connections.
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -87,19 +88,19 @@ async fn serve(listener: tokio::net::TcpListener, name: Bytes, slow: Arc<AtomicB
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        // Small answers are not held back for the acknowledgement of the one before.
+        // Without Nagle's algorithm, which would delay small answers.
         let _ = stream.set_nodelay(true);
         let (name, slow) = (name.clone(), Arc::clone(&slow));
         let answer = service_fn(move |_| {
             let (name, slow) = (name.clone(), Arc::clone(&slow));
             async move {
                 if slow.load(Ordering::Relaxed) {
-                    tokio::time::sleep(SLOWNESS).await;
+                    tokio::time::sleep(DELAY).await;
                 }
                 Ok::<_, Infallible>(answer(name))
             }
         });
-        // A client that breaks off is its own affair.
+        // Errors of a connection are ignored.
         connections.spawn(async move {
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
@@ -112,8 +113,8 @@ fn answer(name: Bytes) -> Response<Full<Bytes>> {
     response
 }
 
-/// How long a backend waits after it could not accept, most often for want of descriptors.
+/// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a slow one takes for an answer; a probe still passes.
-const SLOWNESS: Duration = Duration::from_millis(300);
+/// The delay of an answer of a slow backend. It is below the probe's timeout.
+const DELAY: Duration = Duration::from_millis(300);

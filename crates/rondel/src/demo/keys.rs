@@ -1,4 +1,4 @@
-//! Keys that break the demo, and mend it. Only where somebody sits before it: stdin is a terminal, and ours.
+//! Keys that control the demo, if stdin is a terminal and this process is in its foreground.
 
 use std::io::Read as _;
 use std::thread;
@@ -8,41 +8,41 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
 
-use super::end;
-use super::show::{BACKENDS, Deed, Show};
+use super::action::{Action, BACKENDS};
+use super::controller::Controller;
+use super::output::end;
 
-/// What the keys do, for people.
 pub(super) const HELP: &str =
-    "  k kills a backend, r revives all, s slows all; 1, 2 and 3 kill or revive that one";
+    "  k kills a backend, r restores all, s slows all; 1, 2 and 3 kill or revive that backend";
 
-/// A terminal that gives each key at once. Dropping it makes it what it was.
+/// A terminal without line buffering and echo. Dropping it restores the settings.
 #[derive(Debug)]
 pub(super) struct Terminal {
     before: Termios,
 }
 
-/// Listens to keys, if there is a terminal to press them at. When that is gone, the demo ends.
-pub(super) fn start(show: Show) -> Option<Terminal> {
+/// Reads keys in a thread of their own, if there is a terminal. When the terminal is closed, the demo ends.
+pub(super) fn start(controller: Controller) -> Option<Terminal> {
     let terminal = Terminal::prepare()?;
     let listen = move || {
         for key in std::io::stdin().lock().bytes().map_while(Result::ok) {
-            if let Some(deed) = deed(key) {
-                show.act(deed);
+            if let Some(action) = action(key) {
+                controller.apply(action);
             }
         }
-        // A terminal that is there always has another key.
+        // Input ends only when the terminal is closed.
         end();
     };
     thread::Builder::new().name("demo-keys".to_owned()).spawn(listen).ok()?;
     Some(terminal)
 }
 
-fn deed(key: u8) -> Option<Deed> {
+fn action(key: u8) -> Option<Action> {
     match key {
-        b'k' => Some(Deed::KillOne),
-        b'r' => Some(Deed::Restore),
-        b's' => Some(Deed::SlowAll),
-        b'1'..=b'9' => Some(usize::from(key - b'0')).filter(|number| *number <= BACKENDS).map(Deed::Toggle),
+        b'k' => Some(Action::KillOne),
+        b'r' => Some(Action::Restore),
+        b's' => Some(Action::SlowAll),
+        b'1'..=b'9' => Some(usize::from(key - b'0')).filter(|number| *number <= BACKENDS).map(Action::Toggle),
         _ => None,
     }
 }
@@ -51,7 +51,7 @@ impl Terminal {
     fn prepare() -> Option<Self> {
         let stdin = std::io::stdin();
         let before = tcgetattr(&stdin).ok()?;
-        // The kernel stops a process that changes a terminal from the background.
+        // The kernel would stop a background process that changes the terminal.
         if tcgetpgrp(&stdin).ok()? != getpgrp() {
             return None;
         }
@@ -67,7 +67,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It has gone: then nothing of it is to be mended.
+        // It fails only if the terminal is closed.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
     }
 }

@@ -1,4 +1,4 @@
-//! Clients of the demo, so that there is something to see: connections with some requests each, at a steady pace.
+//! The clients of the demo: connections with some requests each, at a constant rate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,47 +14,47 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-/// Makes a connection to `to` every `pause`, for ever.
+/// Makes a connection to `to` every `pause`. It never ends.
 pub(super) async fn make(to: SocketAddr, pause: Duration) {
     let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
     let mut ticks = interval(pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     for number in 0.. {
         ticks.tick().await;
-        // All are waiting for answers: the one of this tick is left out.
-        let Ok(place) = Arc::clone(&clients).try_acquire_owned() else { continue };
+        // At the limit this tick is skipped.
+        let Ok(permit) = Arc::clone(&clients).try_acquire_owned() else { continue };
         tokio::spawn(async move {
-            // What goes wrong is for the dashboard to show.
-            let _ = timeout(CLIENT_TIME_MAX, visit(to, 1 + number % REQUESTS_MAX)).await;
-            drop(place);
+            // Errors are ignored; the dashboard shows them.
+            let _ = timeout(CLIENT_TIME_MAX, connect(to, 1 + number % REQUESTS_MAX)).await;
+            drop(permit);
         });
     }
 }
 
-/// One connection with so many requests.
-async fn visit(to: SocketAddr, requests: u32) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// Makes a connection with this number of requests.
+async fn connect(to: SocketAddr, requests: u32) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(TcpStream::connect(to).await?)).await?;
-    let ask = async move {
+    let exchange = async move {
         for _ in 0..requests {
             let request = Request::get("/").header(HOST, "demo").body(Empty::<Bytes>::new())?;
             sender.send_request(request).await?.into_body().collect().await?;
-            sleep(THINKING).await;
+            sleep(THINK_TIME).await;
         }
         Ok(())
     };
-    // The connection has to be driven, and ends after the last answer.
-    let (asked, _) = tokio::join!(ask, connection);
-    asked
+    // The connection must be polled too. It ends after the last response.
+    let (result, _) = tokio::join!(exchange, connection);
+    result
 }
 
-/// Clients at once. At the bound no more come.
+/// The maximum number of concurrent clients.
 const CLIENTS_MAX: usize = 500;
 
-/// Requests of a connection; they go from one to this, and again.
+/// The maximum number of requests of a connection. The number cycles from 1 to this.
 const REQUESTS_MAX: u32 = 20;
 
-/// From an answer to the next request.
-const THINKING: Duration = Duration::from_millis(50);
+/// The pause between an answer and the next request.
+const THINK_TIME: Duration = Duration::from_millis(50);
 
-/// All of a visit. One to slow backends takes six seconds more than another.
+/// The time limit of a client. Slow backends add six seconds.
 const CLIENT_TIME_MAX: Duration = Duration::from_secs(15);

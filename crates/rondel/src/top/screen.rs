@@ -1,4 +1,4 @@
-//! What is drawn: it depends on the last two statuses, and on what keys chose, and on nothing else.
+//! The screen of `rondel top`: a pure function of the last two statuses, the order and the scroll position.
 
 use std::cmp::Reverse;
 
@@ -11,30 +11,30 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
 use crate::text::{overrides, span};
 
-/// What is known, and how it is to be seen.
+/// The data on the screen, and how it is shown.
 pub(super) struct View {
     now: Status,
-    /// The one before, for what is told by the second.
+    /// The previous status, for rates.
     before: Option<Status>,
-    /// Why there is no newer one.
-    lost: Option<String>,
+    /// Why there is no newer status.
+    error: Option<String>,
     pub(super) sort: Sort,
-    /// Backends above the first that is seen.
-    above: usize,
+    /// Backends above the first line.
+    scrolled: usize,
 }
 
-/// What backends are sorted by; those of one value, and all else, by their place in the file.
+/// The order of backends. It is stable: equal backends keep the order of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sort {
-    /// Their place in the file.
+    /// The order of the file.
     File,
-    /// Those that take no connections first.
+    /// Unavailable backends first.
     State,
-    /// Connections, the most first.
+    /// The most connections first.
     Active,
-    /// New connections in a second, the most first.
+    /// The most new connections per second first.
     Rate,
-    /// Connects that failed, the most first.
+    /// The most failed connects first.
     Failed,
 }
 
@@ -62,24 +62,24 @@ impl Sort {
 
 impl View {
     pub(super) fn new(status: Status) -> Self {
-        Self { now: status, before: None, lost: None, sort: Sort::File, above: 0 }
+        Self { now: status, before: None, error: None, sort: Sort::File, scrolled: 0 }
     }
 
-    /// A newer status came.
-    pub(super) fn renew(&mut self, status: Status) {
-        self.lost = None;
-        // A process that was started again counts from 0.
+    /// Shows a newer status.
+    pub(super) fn update(&mut self, status: Status) {
+        self.error = None;
+        // The counters of a restarted process start at 0.
         let same = status.started_at.total_cmp(&self.now.started_at).is_eq();
         self.before = Some(std::mem::replace(&mut self.now, status)).filter(|_| same);
     }
 
-    /// None came; what was known stays to be seen.
-    pub(super) fn lose(&mut self, why: String) {
-        self.lost = Some(why);
+    /// Shows why there is no newer status, beside the last one.
+    pub(super) fn set_error(&mut self, why: String) {
+        self.error = Some(why);
     }
 
-    pub(super) fn move_by(&mut self, lines: isize) {
-        self.above = self.above.saturating_add_signed(lines);
+    pub(super) fn scroll(&mut self, lines: isize) {
+        self.scrolled = self.scrolled.saturating_add_signed(lines);
     }
 
     /// The backends with their pools' names, sorted.
@@ -98,17 +98,17 @@ impl View {
         all
     }
 
-    /// How much a number grew in a second; none before there are two to compare.
-    fn by_second(&self, now: u64, before: impl Fn(&Status) -> Option<u64>) -> Option<f64> {
+    /// The increase of a counter per second; `None` without a previous value.
+    fn per_second(&self, now: u64, before: impl Fn(&Status) -> Option<u64>) -> Option<f64> {
         let earlier = self.before.as_ref()?;
         let grown = now.saturating_sub(before(earlier)?);
         let seconds = self.now.uptime_seconds - earlier.uptime_seconds;
-        #[expect(clippy::cast_precision_loss, reason = "it is shown in three digits")]
+        #[expect(clippy::cast_precision_loss, reason = "it is shown with three digits")]
         (seconds > 0.0).then(|| grown as f64 / seconds)
     }
 }
 
-/// Draws all of it.
+/// Draws the screen.
 pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View) {
     let listeners = u16::try_from(view.now.listeners.len()).unwrap_or(u16::MAX).min(LISTENERS_MAX);
     let [head, upper, middle, lower] = Layout::vertical([
@@ -118,9 +118,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View) {
         Constraint::Length(EVENTS + 1),
     ])
     .areas(frame.area());
-    // No further than to the last.
+    // The last backend is the last line.
     let shown = usize::from(middle.height.saturating_sub(2));
-    view.above = view.above.min(view.backends().len().saturating_sub(shown));
+    view.scrolled = view.scrolled.min(view.backends().len().saturating_sub(shown));
     frame.render_widget(header(view), head);
     draw_listeners(frame, view, upper);
     draw_backends(frame, view, middle);
@@ -139,13 +139,13 @@ fn header(view: &View) -> Paragraph<'_> {
         status.connections.max,
         workers.join(" ")
     );
-    let trouble = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
-    let second = match (&view.lost, &status.config.last_error) {
+    let alert = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+    let second = match (&view.error, &status.config.last_error) {
         (Some(why), _) => {
-            Line::styled(format!("no contact: {}", why.lines().next().unwrap_or_default()), trouble)
+            Line::styled(format!("disconnected: {}", why.lines().next().unwrap_or_default()), alert)
         }
-        (None, Some(why)) => Line::styled(format!("the last reload was refused: {why}"), trouble),
-        (None, None) => Line::raw(format!("sorted by {}   s sorts, arrows move, q ends", view.sort.name())),
+        (None, Some(why)) => Line::styled(format!("the last reload was refused: {why}"), alert),
+        (None, None) => Line::raw(format!("sorted by {}   s sorts, arrows scroll, q ends", view.sort.name())),
     };
     Paragraph::new(vec![Line::styled(first, Modifier::BOLD), second])
 }
@@ -153,7 +153,7 @@ fn header(view: &View) -> Paragraph<'_> {
 fn draw_listeners(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let rows = view.now.listeners.iter().map(|listener| {
         let bytes = |of: fn(&ListenerStatus) -> u64| {
-            view.by_second(of(listener), |before| {
+            view.per_second(of(listener), |before| {
                 before.listeners.iter().find(|other| other.name == listener.name).map(of)
             })
         };
@@ -175,8 +175,8 @@ fn draw_listeners(frame: &mut Frame<'_>, view: &View, area: Rect) {
 
 fn draw_backends(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let backends = view.backends();
-    let rows = backends.into_iter().skip(view.above).map(|(pool, backend)| {
-        let out = view.by_second(backend.bytes_to_client, |before| {
+    let rows = backends.into_iter().skip(view.scrolled).map(|(pool, backend)| {
+        let out = view.per_second(backend.bytes_to_client, |before| {
             let pool = before.pools.iter().find(|other| other.name == pool)?;
             pool.backends
                 .iter()
@@ -218,7 +218,7 @@ fn draw_events(frame: &mut Frame<'_>, view: &View, area: Rect) {
         };
         Line::styled(format!("{:>8} ago  {}", span(now - entry.at), entry.text), style)
     };
-    let block = Block::new().borders(Borders::TOP).title("what happened");
+    let block = Block::new().borders(Borders::TOP).title("events");
     frame.render_widget(Paragraph::new(entries.map(line).collect::<Vec<_>>()).block(block), area);
 }
 
@@ -231,7 +231,7 @@ fn table<'a, const N: usize>(
     Table::new(rows, widths).header(header).block(Block::new().borders(Borders::TOP))
 }
 
-/// The colour of a state, beside its word.
+/// The colour of a state.
 fn colour(state: BackendState) -> Style {
     match state {
         BackendState::Up => Style::new().fg(Color::Green),
@@ -240,7 +240,7 @@ fn colour(state: BackendState) -> Style {
     }
 }
 
-/// Bytes, in three digits or so.
+/// A number of bytes with at most three digits, except for very large ones.
 fn size(bytes: Option<f64>) -> String {
     let Some(mut bytes) = bytes else { return "-".to_owned() };
     let mut units = ["", "K", "M", "G", "T"].into_iter();
@@ -257,7 +257,7 @@ fn size(bytes: Option<f64>) -> String {
     if unit.is_empty() || bytes >= 100.0 { format!("{bytes:.0}{unit}") } else { format!("{bytes:.1}{unit}") }
 }
 
-/// Listeners that are seen at most; those beyond are in `rondel status`.
+/// The maximum number of listeners on the screen. `rondel status` lists all.
 const LISTENERS_MAX: u16 = 8;
 
 /// How many events are shown.
@@ -272,17 +272,17 @@ mod tests {
     use super::{Sort, View, draw, size};
 
     #[test]
-    fn all_that_matters_is_on_the_screen() {
+    fn the_screen_has_rates_of_two_statuses() {
         let mut view = View::new(status());
         let mut later = status();
         later.uptime_seconds += 2.0;
         later.listeners[0].bytes_to_client += 4096;
         later.pools[0].backends[1].bytes_to_client += 2 << 20;
-        view.renew(later);
+        view.update(later);
         let screen = lines(&mut view);
         for (line, words) in [
             (0, "rondel 1.2.3: serving for 1m2s  connections: 12 of 100, by worker 5 7"),
-            (1, "sorted by the file   s sorts, arrows move, q ends"),
+            (1, "sorted by the file   s sorts, arrows scroll, q ends"),
             (3, "LISTENER ADDRESS POOL CONNS NEW/s IN/s OUT/s HELD"),
             (4, "web 0.0.0.0:80 app 12/10000 34 0 2.0K 0"),
             (6, "BACKEND ADDRESS STATE ROLE WEIGHT CONNS NEW/s OUT/s FAILED OVERRIDE ERROR"),
@@ -295,15 +295,15 @@ mod tests {
     }
 
     #[test]
-    fn backends_are_sorted_and_moved_through() {
+    fn backends_are_sorted_and_scrolled() {
         let mut view = View::new(status());
         check(&mut view, Sort::File, "a");
         check(&mut view, Sort::State, "b");
         check(&mut view, Sort::Active, "b");
         check(&mut view, Sort::Rate, "b");
         check(&mut view, Sort::Failed, "b");
-        // No further than to the last one.
-        view.move_by(100);
+        // Scrolling ends at the last backend.
+        view.scroll(100);
         check(&mut view, Sort::File, "a");
     }
 
@@ -315,20 +315,20 @@ mod tests {
     }
 
     #[test]
-    fn lost_contact_is_said_and_a_new_process_is_not_compared_with_the_old() {
+    fn an_error_is_shown_and_rates_start_again_with_another_process() {
         let mut view = View::new(status());
-        view.lose("/run/rondel/admin.sock: connection refused\n  is there a rondel?".to_owned());
-        assert_eq!(lines(&mut view)[1], "no contact: /run/rondel/admin.sock: connection refused");
+        view.set_error("/run/rondel/admin.sock: connection refused\n  check the path".to_owned());
+        assert_eq!(lines(&mut view)[1], "disconnected: /run/rondel/admin.sock: connection refused");
         let mut restarted = status();
         restarted.started_at += 100.0;
-        view.renew(restarted);
+        view.update(restarted);
         assert!(lines(&mut view)[4].ends_with(" 34 - - 0"), "{:#?}", lines(&mut view));
         view.now.config.last_error = Some("rondel.yaml:7: wrong".to_owned());
         assert_eq!(lines(&mut view)[1], "the last reload was refused: rondel.yaml:7: wrong");
     }
 
     #[test]
-    fn a_small_terminal_is_no_fault() {
+    fn a_small_terminal_does_not_panic() {
         for (width, height) in [(1, 1), (20, 5), (80, 10)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             terminal.draw(|frame| draw(frame, &mut View::new(status()))).unwrap();
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(size(None), "-");
     }
 
-    /// The screen of a terminal, with one space between words.
+    /// The lines of the screen, with one space between words.
     fn lines(view: &mut View) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(160, 20)).unwrap();
         terminal.draw(|frame| draw(frame, view)).unwrap();

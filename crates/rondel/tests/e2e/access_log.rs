@@ -186,7 +186,7 @@ fn ended_connections_can_be_listed_and_filtered() {
     let log = AccessLog::new();
     let setup = log.admin(Setup::to(&[backend.target().named("a")]));
     let lb = Lb::start(&setup);
-    assert!(log.rondel(["connections", "--ended"]).contains("is remembered: `access_log` is off"));
+    assert!(log.rondel(["connections", "--ended"]).contains("is recorded: `access_log` is off"));
     lb.reload(&setup.access_log(&log.json()));
     (0..120).for_each(|_| visit(&lb, 1));
     log.wait_for_lines(120);

@@ -221,7 +221,7 @@ fn a_drain_fails_if_it_is_undone_or_the_process_ends() {
     let mut first = waiting(&admin, "1 connection left");
     admin.done("undrain web/a");
     assert_eq!(first.ended(), 1);
-    assert!(first.log_text().contains("the backend is drained no more"), "{}", first.log_text());
+    assert!(first.log_text().contains("the backend is no longer drained"), "{}", first.log_text());
 
     let mut second = waiting(&admin, "1 connection left");
     lb.signal(Signal::TERM);
@@ -230,7 +230,10 @@ fn a_drain_fails_if_it_is_undone_or_the_process_ends() {
     lb.ended();
     assert_eq!(second.ended(), 1);
     let said = second.log_text();
-    assert!(said.contains("how many are left is not known") && said.contains("admin.sock"), "{said}");
+    assert!(
+        said.contains("the number of connections left is not known") && said.contains("admin.sock"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn it_shows_traffic_a_failure_and_a_recovery() {
     eventually("it has clients again", || backend(dashboard, 1)["connected"].as_u64().unwrap() > before);
 
     let log = lb.log_text();
-    for line in ["demo: backend-2 is dead", "demo: backend-2 lives"] {
+    for line in ["demo: backend-2 is killed", "demo: backend-2 runs"] {
         assert!(log.contains(line), "{line}: {log}");
     }
     lb.signal(Signal::INT);

@@ -92,7 +92,7 @@ fn an_empty_result_is_reported_and_is_no_failure() {
             "there is no connection of listener web to backend web/a now",
         ),
         ("connections --client 192.0.2.1", "there is no connection of client 192.0.2.1 now"),
-        ("connections --ended", "no connection that ended is remembered: `access_log` is off"),
+        ("connections --ended", "no ended connection is recorded: `access_log` is off"),
     ] {
         let answer = admin.done(line);
         assert!(answer.lines().any(|line| line == said), "rondel {line}: {answer}");

@@ -10,10 +10,8 @@ use driver::{ConnectOptions, Driver, Errno, Op};
 use table::{Backend, BackendIndex, Picked};
 
 use crate::core::Core;
-use crate::held_acks::Ack;
-use crate::state::{Attempt, Connection, Relaying, State, Step};
+use crate::state::{Ack, Attempt, Connection, Relaying, State, Step, WaitFor};
 use crate::token::Kind;
-use crate::waiting::WaitFor;
 
 use super::Worker;
 use super::evict::Eviction;

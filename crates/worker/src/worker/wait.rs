@@ -4,7 +4,8 @@ use config::TargetRole;
 use driver::Driver;
 use table::Picked;
 
-use crate::waiting::{WaitFor, reason_at_timeout};
+use crate::state::WaitFor;
+use crate::waiting::reason_at_timeout;
 
 use super::Worker;
 

@@ -1,0 +1,211 @@
+//! The keys of the file, of the process and of listeners.
+
+use crate::config::{Fallback, LogFormat};
+use crate::limits;
+use crate::reference::key::Absent::{Otherwise, Required, Written};
+use crate::reference::key::{NAME, Section, Value, key, numbers, words};
+
+pub(super) fn file() -> Section {
+    Section {
+        path: "",
+        about: "The keys of the file itself.",
+        keys: vec![
+            key("version", Value::Text("number", "1"), Written("1"), "The version of the format."),
+            key("runtime", Value::Section, Otherwise("the defaults of its keys"), "Settings of the process."),
+            key(
+                "admin",
+                Value::Section,
+                Otherwise("the defaults of its keys"),
+                "The admin interface. A change needs a restart.",
+            ),
+            key(
+                "access_log",
+                Value::Text(
+                    "`off`, a target, or section",
+                    "`off`, `stderr`, `syslog`, `syslog:PATH`, the absolute path of a file",
+                ),
+                Written("off"),
+                "Where one line for each ended connection is written. A target alone stands for a section \
+                 with that `to`.",
+            ),
+            key(
+                "listeners",
+                Value::List("list of sections", limits::LISTENERS_MAX),
+                Required,
+                "The addresses to accept on.",
+            ),
+            key(
+                "pools",
+                Value::List("list of sections", limits::POOLS_MAX),
+                Required,
+                "The groups of backends.",
+            ),
+        ],
+    }
+}
+
+pub(super) fn runtime() -> Section {
+    Section {
+        path: "runtime",
+        about: "Settings of the process. A change of any key but `drain_timeout` needs a restart.",
+        keys: vec![
+            key(
+                "workers",
+                Value::NumberOrAuto(numbers(limits::WORKERS)),
+                Written("auto"),
+                "Worker threads. `auto` starts one for each CPU the process may run on.",
+            ),
+            key(
+                "max_connections",
+                Value::NumberOrAuto(numbers(limits::CONNECTIONS)),
+                Written("auto"),
+                "Connections at once, over all listeners. `auto` derives the number from the limit of open \
+                 files.",
+            ),
+            key(
+                "drain_timeout",
+                Value::Duration(limits::DRAIN_TIMEOUT),
+                Written("30s"),
+                "How long established connections may continue after SIGTERM or SIGINT.",
+            ),
+        ],
+    }
+}
+
+pub(super) fn admin() -> Section {
+    Section {
+        path: "admin",
+        about: "The admin interface. A change needs a restart.",
+        keys: vec![
+            key(
+                "socket",
+                Value::Text("`auto`, `off` or path", "an absolute path of at most 90 bytes"),
+                Written("auto"),
+                "The Unix socket of the commands. `auto` is `/run/rondel/admin.sock`; if it cannot be \
+                 created there, a warning is logged and the process runs without one. If a path cannot be \
+                 created, the process does not start.",
+            ),
+            key(
+                "http",
+                Value::Text("address or `off`", "`IP:PORT`, `:PORT`"),
+                Written("off"),
+                "The TCP address where metrics, status and the dashboard can be read. Nothing can be \
+                 changed through it.",
+            ),
+        ],
+    }
+}
+
+pub(super) fn access_log() -> Section {
+    Section {
+        path: "access_log",
+        about: "The access log, where more than its target is set.",
+        keys: vec![
+            key(
+                "to",
+                Value::Text(
+                    "target",
+                    "`off`, `stderr`, `syslog`, `syslog:PATH`, the absolute path of a file",
+                ),
+                Required,
+                "Where lines are written. `syslog` is `/dev/log`.",
+            ),
+            key(
+                "format",
+                words(LogFormat::ALL),
+                Written("text"),
+                "`text` has the fields of HAProxy's `option tcplog`; `json` writes one object a line.",
+            ),
+            key(
+                "skip_empty",
+                Value::Switch,
+                Written("false"),
+                "Leaves out connections that moved no byte and that the client ended.",
+            ),
+        ],
+    }
+}
+
+pub(super) fn listener() -> Section {
+    Section {
+        path: "listeners[]",
+        about: "An address to accept on.",
+        keys: vec![
+            key("name", NAME, Otherwise("the address"), "The name in logs, metrics and commands."),
+            key("address", LISTEN, Required, "The address to bind. `:PORT` is every address of the host."),
+            key("pool", NAME, Required, "The pool its connections go to."),
+            key(
+                "role",
+                Value::Word(vec!["primary".into(), "replica".into()]),
+                Written("null"),
+                "Connections go only to backends with this role. The probe of the pool must report roles.",
+            ),
+            key(
+                "hold",
+                Value::Section,
+                Otherwise("the defaults of its keys"),
+                "Clients that wait for a primary. Only with `role: primary`; `off` holds none.",
+            ),
+            key(
+                "fallback",
+                words(Fallback::ALL),
+                Written("none"),
+                "Where readers go while there is no replica. Only with `role: replica`.",
+            ),
+            key(
+                "access_log",
+                Value::Switch,
+                Written("true"),
+                "`false` leaves its connections out of the access log.",
+            ),
+            key(
+                "backlog",
+                Value::Number(numbers(limits::BACKLOG)),
+                Written("4096"),
+                "Connections the kernel queues for each worker; `net.core.somaxconn` limits it.",
+            ),
+            key(
+                "max_connections",
+                Value::Number(numbers(limits::CONNECTIONS)),
+                Written("10000"),
+                "Connections at once. At the limit the listener stops accepting, and clients wait in the \
+                 backlog.",
+            ),
+            key(
+                "freebind",
+                Value::Switch,
+                Written("false"),
+                "Binds an address that the host does not hold yet.",
+            ),
+            key(
+                "v6only",
+                Value::Switch,
+                Written("false"),
+                "Keeps a listener at `[::]` from taking IPv4 connections too.",
+            ),
+        ],
+    }
+}
+
+pub(super) fn hold() -> Section {
+    Section {
+        path: "listeners[].hold",
+        about: "How many clients wait for a primary, and how long.",
+        keys: vec![
+            key(
+                "connections",
+                Value::Number(numbers(limits::WAITING)),
+                Written("1000"),
+                "Clients held at once; beyond it a client is reset.",
+            ),
+            key(
+                "timeout",
+                Value::Duration(limits::WAITING_TIMEOUT),
+                Written("10s"),
+                "How long a client is held before it is reset.",
+            ),
+        ],
+    }
+}
+
+const LISTEN: Value = Value::Text("address", "`IP:PORT`, `:PORT`");
