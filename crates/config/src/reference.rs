@@ -1,8 +1,8 @@
 //! Every key of a file with its type, default, range and meaning.
 //!
-//! `docs/reference/configuration.md` is made of it. The parser does not read this table. The tests hold it to the parser
-//! key by key: the keys are those of the sections, each default is what the parser gives, the ends of each range are
-//! accepted, and what is beyond them is refused.
+//! `docs/reference/configuration.md` is made of it. The parser does not read this table. The tests compare it with the
+//! parser key by key: the keys are those of the sections, each default is what the parser gives, the ends of each
+//! range are accepted, and what is beyond them is rejected.
 
 mod key;
 mod pool;

@@ -34,7 +34,7 @@ pub(crate) struct At<T> {
     pub(crate) span: Span,
 }
 
-/// The number of a node of a [`Tree`](crate::tree::Tree), in the order of the text.
+/// The number of a node of a `Tree`, in the order of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NodeId(pub(crate) usize);
 

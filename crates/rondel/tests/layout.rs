@@ -54,7 +54,8 @@ fn every_listed_circle_exists() {
     }
 }
 
-/// Which file of a crate imports which, by module path such as `run::admin`. The root is left out: it imports all of them.
+/// Which file of a crate imports which, by module path such as `run::admin`. The root is left out: it imports all of
+/// them.
 struct Imports(BTreeMap<String, BTreeSet<String>>);
 
 impl Imports {

@@ -1,8 +1,8 @@
-//! Some thousand runs of the simulated kernel.
+//! Thousands of runs of the simulated kernel.
 
 use sim::{Coverage, run};
 
-/// How many runs the fast lane does.
+/// The number of runs in the fast lane.
 const SEEDS: u64 = 12_000;
 
 #[test]
@@ -18,7 +18,7 @@ fn everything_holds() {
     }
     println!("{coverage}");
     let missing: Vec<String> = coverage.missing().iter().map(ToString::to_string).collect();
-    assert!(one.is_some() || missing.is_empty(), "no run has seen:\n{}", missing.join("\n"));
+    assert!(one.is_some() || missing.is_empty(), "no run covers:\n{}", missing.join("\n"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Workers at a semaphore, and at the places of a pool, in every order of their accesses, or in many: no worker sleeps while there is a
 //! place for it. A run in which one does ends with all asleep, which the scheduler calls a deadlock.
 //!
-//! The accesses are sequentially consistent, and that is what the scheduler goes by. It is built in by `--cfg interleave`:
+//! The scheduler explores sequentially consistent accesses. It is built in by `--cfg interleave`:
 //! `scripts/interleave`.
 #![cfg(interleave)]
 
@@ -9,7 +9,7 @@ use shuttle::sync::{Arc, Condvar, Mutex};
 use shuttle::{check_dfs, check_pct, check_random, thread};
 use table::{Semaphore, Waiters};
 
-/// Two workers and one place: all orders there are.
+/// Two workers and one permit: all orders.
 #[test]
 fn two_workers_at_one_permit() {
     check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Patient]), None);
@@ -20,7 +20,7 @@ fn one_of_two_workers_needs_no_permit_any_more() {
     check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Hasty]), None);
 }
 
-/// With three, too many to try all.
+/// With three workers there are too many orders to try all.
 #[test]
 fn three_workers_at_one_permit_or_two() {
     use Visits::{Hasty, Patient, Twice};
@@ -32,7 +32,7 @@ fn three_workers_at_one_permit_or_two() {
         (2, [Twice, Hasty, Twice]),
     ] {
         check_random(move || visit_gate(max, &workers), RUNS);
-        // Few preemptions, at any place: what is rare when all orders are alike.
+        // Few preemptions, at any point: what is rare when all orders are equally likely.
         check_pct(move || visit_gate(max, &workers), RUNS, PREEMPTIONS);
     }
 }
@@ -54,14 +54,14 @@ fn three_workers_at_the_permits_of_a_pool() {
 const RUNS: usize = 20_000;
 const PREEMPTIONS: usize = 3;
 
-/// What a worker comes for.
+/// What a worker requests.
 #[derive(Clone, Copy)]
 enum Visits {
-    /// A place, and it waits for it.
+    /// A permit, and it waits for it.
     Patient,
-    /// A place, and then another.
+    /// A permit, and then another one.
     Twice,
-    /// A place; it wants none any more once it has slept.
+    /// A permit; it wants none any more once it has slept.
     Hasty,
 }
 
@@ -83,7 +83,7 @@ fn visit_gate(max: u32, workers: &[Visits]) {
     assert_eq!(semaphore.active(), 0);
 }
 
-/// As `table::Semaphore` tells it.
+/// As reported by `table::Semaphore`.
 fn enter(semaphore: &Semaphore, worker: usize, max: u32, visits: Visits, beds: &[Bed]) -> bool {
     if semaphore.try_acquire(max) {
         return true;
@@ -105,7 +105,7 @@ fn enter(semaphore: &Semaphore, worker: usize, max: u32, visits: Visits, beds: &
     entered
 }
 
-/// Each worker takes one place, at one of the backends that it may go to, and gives it back. Each backend has one.
+/// Each worker takes one permit, at one of its eligible backends, and releases it. Each backend has one.
 fn visit_pool(may: &[&'static [usize]]) {
     let backends: Arc<[Semaphore; 2]> = Arc::new([Semaphore::new(1), Semaphore::new(1)]);
     let waiters = Arc::new(Waiters::new(may.len()));
@@ -114,7 +114,7 @@ fn visit_pool(may: &[&'static [usize]]) {
         let (backends, waiters, beds) = (Arc::clone(&backends), Arc::clone(&waiters), Arc::clone(&beds));
         thread::spawn(move || {
             let pick = || may.iter().copied().find(|&backend| backends[backend].try_acquire(1));
-            // As `table::Pool::waiters` tells it.
+            // As reported by `table::Pool::waiters`.
             let backend = pick().unwrap_or_else(|| {
                 loop {
                     waiters.wait(worker);
@@ -138,7 +138,7 @@ fn wake(beds: &[Bed], worker: Option<usize>) {
     }
 }
 
-/// Where a worker sleeps: what an eventfd is to it.
+/// Where a worker sleeps, like an eventfd.
 #[derive(Default)]
 struct Bed {
     woken: Mutex<bool>,

@@ -1,4 +1,4 @@
-//! ListenGroup are closed, or reset.
+//! Sockets are closed, or reset.
 
 use driver::Driver;
 use sim::Read;
@@ -8,9 +8,9 @@ use crate::{Side, close, connected, fill, read_all};
 scripts! {
     resets_on_close
     resets_what_was_not_read
-    goes_on_delivering_after_the_close
+    continues_to_deliver_after_the_close
     discards_what_was_not_delivered_by_a_reset
-    goes_on_delivering_if_nothing_is_left_unread
+    continues_to_deliver_if_nothing_is_left_unread
 }
 
 fn resets_on_close(side: &mut impl Side) {
@@ -27,7 +27,7 @@ fn resets_what_was_not_read(side: &mut impl Side) {
     assert_eq!(side.read(&mut client, 1), Read::Reset);
 }
 
-fn goes_on_delivering_after_the_close(side: &mut impl Side) {
+fn continues_to_deliver_after_the_close(side: &mut impl Side) {
     let (mut client, socket) = connected(side);
     let sent = fill(side, socket);
     side.kernel().shutdown_write(socket).unwrap();
@@ -45,7 +45,7 @@ fn discards_what_was_not_delivered_by_a_reset(side: &mut impl Side) {
     assert!(read_until_the_reset(side, &mut client) < sent);
 }
 
-fn goes_on_delivering_if_nothing_is_left_unread(side: &mut impl Side) {
+fn continues_to_deliver_if_nothing_is_left_unread(side: &mut impl Side) {
     for discards in [false, true] {
         let (mut client, socket) = connected(side);
         let sent = fill(side, socket);
@@ -63,7 +63,7 @@ fn goes_on_delivering_if_nothing_is_left_unread(side: &mut impl Side) {
     }
 }
 
-/// Reads all that had arrived before the reset; says how much.
+/// Reads everything that arrived before the reset, and returns the count.
 fn read_until_the_reset<S: Side>(side: &mut S, peer: &mut S::Peer) -> u64 {
     let mut read = 0;
     loop {

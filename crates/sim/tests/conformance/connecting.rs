@@ -1,4 +1,4 @@
-//! ListenGroup are connected.
+//! Sockets are connected.
 
 use driver::{Driver, Errno, Op};
 use sim::Read;
@@ -10,7 +10,7 @@ use crate::{
 scripts! {
     connects
     is_refused
-    gives_a_connect_up
+    cancels_a_connect
     is_refused_by_itself
 }
 
@@ -33,7 +33,7 @@ fn is_refused(side: &mut impl Side) {
     close(side, socket);
 }
 
-fn gives_a_connect_up(side: &mut impl Side) {
+fn cancels_a_connect(side: &mut impl Side) {
     let to = side.silent();
     let socket = open(side, to);
     side.kernel().submit(Op::Connect { socket, to }, token(CONNECT));

@@ -1,7 +1,7 @@
-//! What the simulated kernel does is what Linux does: one script, played to both.
+//! The simulated kernel behaves like Linux: one script is run on both.
 //!
-//! Each test is a script over [`Side`], run on the simulated kernel, and on a real ring with real sockets on loopback,
-//! where what is sent has arrived when the call returns.
+//! Each test is a script over [`Side`], run on the simulated kernel, and on a real ring with real sockets on
+//! loopback, where everything sent has arrived when the call returns.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use driver::{BUFFER_SIZE, BufferId, Bytes, Completion, ConnectOptions, Driver, Errno, Fd, Op, Token};
 use sim::Read;
 
-/// A kernel, and those at the other ends of its sockets.
+/// A kernel, and the peers of its sockets.
 trait Side {
     type Kernel: Driver;
     type Peer;
@@ -27,12 +27,12 @@ trait Side {
     fn finish(&mut self, peer: &mut Self::Peer);
     fn reset(&mut self, peer: Self::Peer);
     fn read(&mut self, peer: &mut Self::Peer, most: u32) -> Read;
-    /// A socket to connect with, and the address where it meets itself.
+    /// A socket to connect with, and the address at which it connects to itself.
     fn meeting_itself(&mut self) -> (SocketAddr, Fd);
     fn wake(&mut self);
 }
 
-/// Plays a script on both sides.
+/// Runs a script on both sides.
 macro_rules! scripts {
     ($($script:ident)*) => {
         mod simulated { $(#[test] fn $script() { super::$script(&mut crate::simulated::Simulated::new()); })* }
@@ -64,7 +64,7 @@ fn token(kind: u8) -> Token {
     Token::new(kind, 1, 2)
 }
 
-/// A client, and the socket that it was accepted as.
+/// A client, and the socket it was accepted as.
 fn connected<S: Side>(side: &mut S) -> (S::Peer, Fd) {
     let (address, listener) = side.listen();
     let client = side.connect(address);
@@ -98,7 +98,7 @@ fn give_back(side: &mut impl Side, completion: &Completion) {
     side.kernel().give_back(completion.buffer.expect("bytes come in a buffer"));
 }
 
-/// A buffer with so many bytes in it.
+/// A buffer with this many bytes.
 fn buffer_of(side: &mut impl Side, length: u32) -> BufferId {
     let (mut client, socket) = connected(side);
     side.send(&mut client, length);
@@ -113,7 +113,7 @@ fn buffer_of(side: &mut impl Side, length: u32) -> BufferId {
     completion.buffer.unwrap()
 }
 
-/// Sends until the socket takes no more; says how much it took.
+/// Sends until the socket takes no more, and returns the count.
 fn fill(side: &mut impl Side, socket: Fd) -> u64 {
     fn fill_from<S: Side>(side: &mut S, client: &mut S::Peer, source: Fd, socket: Fd) -> u64 {
         let mut filled = 0;
@@ -162,14 +162,14 @@ fn fd(accepted: &Completion) -> Fd {
 }
 
 fn wait(side: &mut impl Side, done: &mut Vec<Completion>) {
-    // So that a script that waits for what never comes fails.
+    // So that a script that waits for an event that never comes fails.
     let deadline = side.kernel().now() + Duration::from_secs(10);
     let before = done.len();
     side.kernel().wait(Some(deadline), done).unwrap();
     assert!(done.len() > before || side.kernel().now() < deadline, "nothing completes; so far {done:?}");
 }
 
-/// The next completion, which is this operation's.
+/// The next completion, which is that of this operation.
 fn completes(side: &mut impl Side, kind: u8) -> Completion {
     PENDING.with_borrow_mut(|pending| {
         while pending.is_empty() {
@@ -181,7 +181,7 @@ fn completes(side: &mut impl Side, kind: u8) -> Completion {
     })
 }
 
-/// The last completions of two operations, in whatever order.
+/// The last completions of two operations, in either order.
 fn both_complete(side: &mut impl Side, one: u8, other: u8) -> [Completion; 2] {
     PENDING.with_borrow_mut(|pending| {
         while pending.len() < 2 {
@@ -208,6 +208,6 @@ fn nothing_completes(side: &mut impl Side) {
 }
 
 thread_local! {
-    /// What completed together with what was waited for. A test is a thread.
+    /// What completed together with the awaited event. A test is a thread.
     static PENDING: std::cell::RefCell<Vec<Completion>> = const { std::cell::RefCell::new(Vec::new()) };
 }

@@ -1,4 +1,4 @@
-//! Polls tell when there is something to do.
+//! Polls report readiness.
 
 use driver::{Driver, Errno, Op};
 
@@ -20,7 +20,7 @@ fn polls_for_reading(side: &mut impl Side) {
     side.send(&mut client, 1);
     let readable = completes(side, POLL);
     assert!(readable.result.is_ok() && !readable.more);
-    // It is there still.
+    // It is still there.
     side.kernel().submit(Op::PollReadable { socket }, token(POLL));
     assert!(completes(side, POLL).result.is_ok());
     let (mut client, other) = connected(side);
@@ -62,7 +62,7 @@ fn polls_for_writing_past_a_fin(side: &mut impl Side) {
     nothing_completes(side);
     read_all(side, &mut client);
     assert!(!completes(side, POLL).more);
-    // And when the FIN comes while it waits.
+    // And when the FIN arrives during the poll.
     let (mut client, other) = connected(side);
     fill(side, other);
     side.kernel().submit(Op::PollWritable { socket: other }, token(POLL));

@@ -113,7 +113,7 @@ impl Side for Real {
     }
 
     fn meeting_itself(&mut self) -> (SocketAddr, Fd) {
-        // The kernel picks ports from a range that can change at any time; here, one that is mostly not in it.
+        // The kernel picks ports from a range that can change at any time; this one is mostly not in it.
         let [.., one, other] = std::process::id().to_be_bytes();
         let to = SocketAddr::from(([127, 77, one, other], 2000));
         let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();

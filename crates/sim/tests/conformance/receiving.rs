@@ -32,7 +32,7 @@ fn receives_until_the_fin(side: &mut impl Side) {
     side.finish(&mut client);
     let last = completes(side, RECEIVE);
     assert_eq!((last.result, last.more, last.buffer), (Ok(0), false, None));
-    // The end stays the end.
+    // The end stays.
     receive(side, socket, LIMIT);
     assert_eq!(completes(side, RECEIVE).result, Ok(0));
     close(side, socket);
@@ -40,7 +40,7 @@ fn receives_until_the_fin(side: &mut impl Side) {
 
 fn receives_up_to_a_limit(side: &mut impl Side) {
     let (mut client, socket) = connected(side);
-    // A part that began below the limit may go beyond it.
+    // A part that begins below the limit may exceed it.
     let limit = BUFFER_SIZE + 100;
     side.send(&mut client, 2 * BUFFER_SIZE + 50);
     receive(side, socket, limit);
@@ -66,14 +66,14 @@ fn receives_from_an_end_that_resets(side: &mut impl Side) {
     let (mut client, socket) = connected(side);
     side.send(&mut client, 5);
     side.reset(client);
-    // What had arrived before is still there.
+    // What arrived before is still there.
     receive(side, socket, LIMIT);
     let first = completes(side, RECEIVE);
     assert_eq!((first.result, first.more), (Ok(5), true));
     give_back(side, &first);
     let last = completes(side, RECEIVE);
     assert_eq!((last.result, last.more), (Err(Errno::CONNRESET), false));
-    // It is said once.
+    // It is reported once.
     receive(side, socket, LIMIT);
     assert_eq!(completes(side, RECEIVE).result, Ok(0));
     close(side, socket);

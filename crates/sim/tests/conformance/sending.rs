@@ -37,7 +37,7 @@ fn sends_bytes_of_its_own(side: &mut impl Side) {
     let (mut client, socket) = connected(side);
     let buffer = buffer_of(side, 10);
     assert_eq!(side.kernel().send(socket, Bytes::Own(b"PROXY"), true), Ok(5));
-    // What follows goes with it, in the order of the calls.
+    // What follows is sent with it, in the order of the calls.
     let received = Bytes::Received { buffer, start: 2, length: 8 };
     assert_eq!(side.kernel().send(socket, received, false), Ok(8));
     side.kernel().give_back(buffer);
@@ -71,7 +71,7 @@ fn sends_to_an_end_that_reset(side: &mut impl Side) {
     assert_eq!(side.kernel().send(socket, bytes, false), Err(Errno::PIPE));
     assert_eq!(side.kernel().shutdown_write(socket), Err(Errno::NOTCONN));
     close(side, socket);
-    // After its FIN, the reset has another name.
+    // After its FIN, the reset has another error.
     let (mut client, socket) = connected(side);
     side.finish(&mut client);
     side.reset(client);
@@ -86,7 +86,7 @@ fn sends_a_fin(side: &mut impl Side) {
     let (mut client, socket) = connected(side);
     side.kernel().shutdown_write(socket).unwrap();
     assert_eq!(side.read(&mut client, 1), Read::Fin);
-    // The other direction lives.
+    // The other direction still works.
     side.send(&mut client, 3);
     receive(side, socket, LIMIT);
     let part = completes(side, RECEIVE);
@@ -100,7 +100,7 @@ fn sends_a_fin(side: &mut impl Side) {
 fn tells_when_the_peer_took_bytes(side: &mut impl Side) {
     let (mut client, socket) = connected(side);
     fill(side, socket);
-    // The client's window is shut soon, and probes of it are no bytes.
+    // The client's window is soon closed, and window probes are not bytes.
     pass(side, 1_500);
     let untouched = side.kernel().taken_ago(socket).unwrap();
     assert!(untouched >= Duration::from_millis(950), "{untouched:?}");
@@ -115,7 +115,7 @@ fn tells_why_a_connection_failed(side: &mut impl Side) {
     assert_eq!(side.kernel().failure(socket), None);
     side.reset(client);
     assert_eq!(side.kernel().failure(socket), Some(Errno::CONNRESET));
-    // It is said once.
+    // It is reported once.
     assert_eq!(side.kernel().failure(socket), None);
     close(side, socket);
 

@@ -1,4 +1,4 @@
-//! Bytes go through a pipe.
+//! Bytes are moved through a pipe.
 
 use driver::{Driver, Errno};
 use sim::Read;
@@ -38,7 +38,7 @@ fn splices_until_the_pipe_is_full(side: &mut impl Side) {
     let (mut client, from) = connected(side);
     let (mut backend, to) = connected(side);
     let pipe = side.kernel().open_pipe().unwrap();
-    // A socket may hold less than a pipe; and a pipe more than it was sized for, if it came in large pieces.
+    // A socket may hold less than a pipe, and a pipe more than its size if data arrived in large pieces.
     let mut filled = 0;
     loop {
         side.send(&mut client, 16 * 1024);

@@ -16,7 +16,7 @@ fn a_waker_ends_a_wait(side: &mut impl Side) {
     let mut done = Vec::new();
     side.kernel().wait(None, &mut done).unwrap();
     assert_eq!(done, []);
-    // It ended one wait.
+    // It ends one wait.
     nothing_completes(side);
 }
 

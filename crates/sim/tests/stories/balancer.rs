@@ -1,4 +1,4 @@
-//! One worker on a simulated kernel, with one listener, and backends that the test has.
+//! One worker on a simulated kernel, with one listener, and backends controlled by the test.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use table::{
 };
 use worker::{QuerySender, Recorder, Records, Settings, Worker};
 
-/// What is known of a backend that is down, of the primary and of a replica.
+/// The state of a backend that is down, of the primary, and of a replica.
 pub(crate) const DOWN: BackendState =
     BackendState { availability: Availability::Down, role: None, weight_permille: 1000 };
 pub(crate) const PRIMARY: BackendState =
@@ -31,10 +31,10 @@ pub(crate) struct Balancer {
     pub(crate) worker: Worker<Kernel>,
     pub(crate) published: Arc<Published>,
     pub(crate) config: Config,
-    /// Of connections that ended, if the config has an access log.
+    /// Of ended connections, if the config has an access log.
     pub(crate) records: Records,
     sockets: Arc<ListenGroup>,
-    /// Places for two workers, of which the second is not there.
+    /// Permits for two workers, the second of which is absent.
     pub(crate) gate: Arc<Semaphore>,
     pub(crate) query_sender: QuerySender,
 }
@@ -78,7 +78,7 @@ impl Balancer {
         Arc::clone(&self.published.load_full().listeners[0])
     }
 
-    /// Control builds another table from the config, and what is known of backends.
+    /// Control builds another table from the config and the state of backends.
     pub(crate) fn reload(&mut self, known: &[(SocketAddr, BackendState)]) {
         let backends: HashMap<_, _> = known.iter().copied().collect();
         let pool = PoolInputs { backends, ..PoolInputs::default() };
@@ -90,7 +90,7 @@ impl Balancer {
         self.stage.wakers()[0].wake();
     }
 
-    /// Has the config's listener at another address, so that the next reload removes the one that there is.
+    /// Gives the config's listener another address, so that the next reload removes the current one.
     pub(crate) fn move_listener(&mut self) {
         let (address, sockets) = self.stage.listen();
         self.config.listeners[0].address = address;
@@ -111,13 +111,13 @@ impl Balancer {
         }
     }
 
-    /// A client and a backend that are relayed between.
+    /// A client and a backend with a relay between them.
     pub(crate) fn relay(&mut self) -> (Peer, Peer) {
         let client = self.client();
         (client, self.next_backend())
     }
 
-    /// The backend's side of the connection that the worker makes next, or has made.
+    /// The backend's side of the next connection of the worker, or of the one it has just made.
     pub(crate) fn next_backend(&mut self) -> Peer {
         let backend = loop {
             if let Some(backend) = self.stage.accepted() {
@@ -134,14 +134,14 @@ impl Balancer {
         self.stage.kernel().now()
     }
 
-    /// A client that is accepted, and whatever comes of that.
+    /// A client that is accepted, and the turns that follow.
     pub(crate) fn client(&mut self) -> Peer {
         let client = self.stage.connect(self.listener().address);
         self.turn_while_there_is_something();
         client
     }
 
-    /// Lets time pass, and the worker see it.
+    /// Advances the clock, and lets the worker see it.
     pub(crate) fn pass(&mut self, time: Duration) {
         self.stage.pass(time);
         self.turn();
@@ -153,7 +153,7 @@ impl Balancer {
         peer.read(1000)
     }
 
-    /// Why connections ended, and how many.
+    /// The reasons of ended connections, with their counts.
     pub(crate) fn ended(&self) -> Vec<(CloseReason, u64)> {
         let listener = self.listener();
         let closed = CloseReason::ALL.map(|reason| (reason, listener.counters.of(0).closed(reason).get()));

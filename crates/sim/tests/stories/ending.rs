@@ -1,4 +1,4 @@
-//! How each side is let go when a connection ends, and when a relay in which nothing seems to move ends.
+//! How each side is closed when a connection ends, and when a relay without visible progress ends.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ const ANSWER: u32 = 160 * 1024;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What ends a connection in which one side has finished: what is done, and the reason.
+/// What ends a half-closed connection: the action, and the reason.
 type Ending = (fn(&mut Balancer, Option<Peer>), CloseReason);
 
-/// Each ends a connection whose other side is given along.
+/// Each ends a connection, given with its other side.
 const ENDINGS: [Ending; 5] = [
     (|balancer, _| balancer.pass(TIMEOUT + Duration::from_millis(10)), CloseReason::HalfClosedTimeout),
     (|balancer, _| balancer.end(), CloseReason::Drained),
@@ -30,7 +30,7 @@ const ENDINGS: [Ending; 5] = [
 const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
 
 #[test]
-fn a_client_that_reads_slowly_gets_the_whole_answer_whatever_ends_the_connection() {
+fn a_slow_client_receives_the_whole_answer_whatever_ends_the_connection() {
     for (end, reason) in ENDINGS {
         let mut balancer = balancer();
         let (mut client, mut backend) = balancer.relay();
@@ -46,7 +46,7 @@ fn a_client_that_reads_slowly_gets_the_whole_answer_whatever_ends_the_connection
 }
 
 #[test]
-fn a_backend_that_reads_slowly_gets_the_whole_request_whatever_ends_the_connection() {
+fn a_slow_backend_receives_the_whole_request_whatever_ends_the_connection() {
     for (end, reason) in ENDINGS {
         let reason = if reason == CloseReason::BackendReset { CloseReason::ClientReset } else { reason };
         let mut balancer = balancer();
@@ -62,7 +62,7 @@ fn a_backend_that_reads_slowly_gets_the_whole_request_whatever_ends_the_connecti
     }
 }
 
-/// It was given no FIN: what it got could be a part.
+/// It gets no FIN: what it received could be incomplete.
 #[test]
 fn a_side_that_was_not_given_the_fin_is_reset_whatever_ends_the_connection() {
     for (end, reason) in ENDINGS {
@@ -83,9 +83,10 @@ fn a_side_that_was_not_given_the_fin_is_reset_whatever_ends_the_connection() {
     }
 }
 
-/// A writer's request that waits in the kernel is no longer for that server, however late it would read it.
+/// A writer's request that waits in the kernel must not reach a server that lost the role, however late the server
+/// reads.
 #[test]
-fn a_server_that_lost_the_role_gets_no_more_of_what_a_writer_sent() {
+fn a_server_that_lost_the_role_gets_no_pending_writes() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|config| {
         config.listeners[0].target_role = TargetRole::Primary(hold);
@@ -105,10 +106,10 @@ fn a_server_that_lost_the_role_gets_no_more_of_what_a_writer_sent() {
     assert!(length < ANSWER && end == Read::Reset, "{length} bytes, {end:?}");
 }
 
-/// The client sends more than the backend takes, so some of it is unread when the connection ends: closed as it is,
-/// its socket would reset the client.
+/// The client sends more than the backend takes, so some of it is unread when the connection ends: a plain close
+/// would reset the client.
 #[test]
-fn a_client_that_sent_more_than_was_wanted_gets_the_whole_answer() {
+fn a_client_that_sent_unread_data_receives_the_whole_answer() {
     let mut balancer = balancer();
     let (mut client, mut backend) = balancer.relay();
     backend.send(ANSWER);
@@ -134,7 +135,7 @@ fn a_relay_in_which_the_kernel_still_delivers_is_not_idle() {
             backend.finish();
             balancer.turn_while_there_is_something();
         }
-        // Nothing moves at the worker meanwhile.
+        // The worker sees no progress meanwhile.
         for _ in 0..20 {
             balancer.pass(TIMEOUT * 3 / 4);
             assert!(matches!(client.read(4096), Read::Bytes(_)));
@@ -150,7 +151,7 @@ fn a_relay_in_which_the_kernel_still_delivers_is_not_idle() {
 }
 
 #[test]
-fn a_side_that_finished_and_resets_is_gone_within_a_moment() {
+fn a_reset_of_a_half_closed_side_is_detected_soon() {
     for (finishes, reason) in
         [(Direction::ToBackend, CloseReason::ClientReset), (Direction::ToClient, CloseReason::BackendReset)]
     {
@@ -168,7 +169,7 @@ fn a_side_that_finished_and_resets_is_gone_within_a_moment() {
             one.reset();
             balancer.pass(Duration::from_millis(10));
             assert_eq!(balancer.ended(), [(reason, 1)], "splices: {splices}");
-            // It has had everything, and may read it at its leisure.
+            // It has received everything, and may read it later.
             assert_eq!(balancer.read(&mut other), Read::Fin);
         }
     }
@@ -176,7 +177,7 @@ fn a_side_that_finished_and_resets_is_gone_within_a_moment() {
 
 /// Most relays end right after the first FIN.
 #[test]
-fn nothing_is_armed_for_a_reset_until_a_half_closed_relay_has_lived_for_a_moment() {
+fn no_poll_is_armed_until_a_half_closed_relay_has_lived_for_a_moment() {
     let mut balancer = balancer();
     let (mut client, _backend) = balancer.relay();
     let in_flight = |balancer: &Balancer| balancer.worker.inspect().connections[0].in_flight;
@@ -202,7 +203,7 @@ fn balancer() -> Balancer {
     })
 }
 
-/// Has so much go one way that it is spliced.
+/// Sends so much in one direction that it is spliced.
 fn stream(balancer: &mut Balancer, from: &mut Peer, to: &mut Peer) {
     for _ in 0..8 {
         from.send(128 * 1024);
@@ -246,7 +247,7 @@ impl Balancer {
         self.stage.wakers()[0].wake();
     }
 
-    /// The one backend is known to be so.
+    /// Sets the state of the only backend.
     fn lose(&mut self, standing: BackendState) {
         let address = self.config.pools[0].backends[0].address;
         self.reload(&[(address, standing)]);

@@ -1,4 +1,4 @@
-//! A table severs connections.
+//! A table evicts connections.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sim::{Peer, Read};
 
 use crate::balancer::{Balancer, DOWN, PRIMARY, REPLICA};
 
-/// So many that one turn does not do.
+/// More than one turn handles.
 const CROWD: usize = 150;
 
 #[test]
@@ -37,9 +37,9 @@ fn a_crowd_is_evicted_over_several_turns() {
     assert!(balancer.worker.next_deadline().is_none());
 }
 
-/// The primary changes while a client is being connected to it: that one never gets it.
+/// The primary changes while a client is being connected to it: the old one never gets that client.
 #[test]
-fn an_attempt_at_what_is_no_longer_the_primary_is_made_at_the_new_one() {
+fn an_attempt_at_the_old_primary_moves_to_the_new_one() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|_| ());
     let (silent, serving) = (balancer.stage.silent(), balancer.stage.serving());
@@ -63,13 +63,13 @@ fn an_attempt_at_what_is_no_longer_the_primary_is_made_at_the_new_one() {
     let mut backend = balancer.next_backend();
     assert_eq!(balancer.read(&mut backend), Read::Bytes(5));
     assert_eq!(balancer.ended(), []);
-    // It was none of the backend's failures.
+    // It does not count as a failure of the backend.
     assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 0);
 }
 
 /// It is the primary again before the worker knows that its attempt was given up.
 #[test]
-fn an_attempt_that_was_given_up_for_a_moment_is_made_again() {
+fn a_cancelled_attempt_is_made_again() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|_| ());
     let silent = balancer.stage.silent();
@@ -87,16 +87,16 @@ fn an_attempt_that_was_given_up_for_a_moment_is_made_again() {
     assert_eq!(balancer.ended(), []);
 }
 
-/// The backend answers in the very turn in which the worker sees that it is the primary no longer.
+/// The backend answers in the very turn in which the worker learns that it has lost the role.
 #[test]
-fn a_connect_that_came_about_too_late_is_none() {
+fn a_connect_that_completes_too_late_is_dropped() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };
     let mut balancer = Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(hold));
     let address = balancer.config.pools[0].backends[0].address;
     balancer.reload(&[(address, PRIMARY)]);
     balancer.turn_while_there_is_something();
     let mut client = balancer.stage.connect(balancer.listener().address);
-    // Accepted, and the connect is on its way.
+    // Accepted, and the connect is in progress.
     balancer.turn();
     while balancer.listener().pool.backends[0].semaphore.active() == 0 {
         balancer.turn();
@@ -109,10 +109,10 @@ fn a_connect_that_came_about_too_late_is_none() {
     assert_eq!(balancer.read(&mut client), Read::Nothing);
 }
 
-/// A client is being connected when its listener goes and the backend goes down: there is no table to go by any more, but the one
-/// that named this backend names others.
+/// A client is being connected when its listener is removed and the backend goes down: no table has the listener
+/// any more, and the last one that had it has another backend.
 #[test]
-fn an_attempt_of_a_listener_that_has_gone_is_made_at_the_next_of_its_pool() {
+fn an_attempt_of_a_removed_listener_moves_to_the_next_backend() {
     let mut balancer = Balancer::new(|config| config.pools[0].on_down = OnLoss::Close);
     let (silent, serving) = (balancer.stage.silent(), balancer.stage.serving());
     let pool = &mut balancer.config.pools[0];
@@ -132,9 +132,9 @@ fn an_attempt_of_a_listener_that_has_gone_is_made_at_the_next_of_its_pool() {
     assert_eq!(balancer.ended(), []);
 }
 
-/// The same where there is no other: why it ends is said.
+/// The same without another backend: the connection ends with the reason.
 #[test]
-fn an_attempt_of_a_listener_that_has_gone_ends_with_the_last_of_its_pool() {
+fn an_attempt_of_a_removed_listener_ends_with_the_last_backend() {
     let mut balancer = Balancer::new(|config| {
         config.pools[0].on_down = OnLoss::Close;
         config.pools[0].on_all_down = OnAllDown::Closed;

@@ -1,4 +1,4 @@
-//! Stories of one worker on a simulated kernel, whose peers the test moves by hand.
+//! Scenarios of one worker on a simulated kernel, whose peers the test controls.
 
 mod balancer;
 
@@ -6,6 +6,6 @@ mod ending;
 mod eviction;
 mod pipes;
 mod queries;
-mod regressions; // Faults that runs have found.
+mod regressions; // Faults that random runs have found.
 mod stats;
 mod waiting;

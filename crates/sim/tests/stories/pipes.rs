@@ -1,4 +1,4 @@
-//! The pipes of streams: how many stay open when the streams are over.
+//! The pipes of streams: how many stay open when the streams have ended.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use worker::{PIPES_WARM_MAX, StateView};
 
 use crate::balancer::Balancer;
 
-/// How many streams there are, each with one pipe: more than are closed in a turn, beyond those that are kept.
+/// The number of streams, each with one pipe: more pipes beyond the kept ones than one turn closes.
 const STREAMS: u32 = 100;
 
 #[test]
@@ -16,12 +16,12 @@ fn pipes_of_a_crowd_of_streams_are_closed_once_they_are_idle() {
     let mut balancer = Balancer::new(|_| ());
     let peers: Vec<_> = (0..STREAMS).map(|_| stream(&mut balancer)).collect();
     assert_eq!(pipes(&balancer), (STREAMS, 0));
-    // A stream that is idle for a second gives its pipe back.
+    // A stream that is idle for a second releases its pipe.
     balancer.pass(Duration::from_millis(1_100));
     assert_eq!(pipes(&balancer), (STREAMS, STREAMS as usize));
     balancer.pass(Duration::from_millis(9_900));
     assert_eq!(pipes(&balancer), (STREAMS, STREAMS as usize), "they are kept for ten seconds");
-    // They are counted every ten seconds; the count before was of the first that came back.
+    // They are counted every ten seconds; the previous count was of the first that was released.
     balancer.pass(Duration::from_millis(200));
     balancer.pass(Duration::from_secs(10));
     while balancer.worker.next_deadline().is_some_and(|deadline| deadline <= balancer.now()) {
@@ -45,7 +45,7 @@ fn pipes_that_were_needed_meanwhile_are_not_idle() {
     }
     assert_eq!(pipes(&balancer), (20, 17));
     balancer.pass(Duration::from_secs(6));
-    // Of the four beyond those that are kept, three were needed within the ten seconds.
+    // Of the four beyond the kept ones, three were needed within the ten seconds.
     assert_eq!(pipes(&balancer), (19, 19));
     balancer.pass(Duration::from_secs(11));
     balancer.pass(Duration::from_secs(10));
@@ -85,7 +85,7 @@ fn splicing(balancer: &Balancer) -> usize {
     to_backend.filter(|half| matches!(half, HalfView::Splicing { .. })).count()
 }
 
-/// How many pipes are open, and how many of them no stream has.
+/// The number of open pipes, and how many of them no stream uses.
 fn pipes(balancer: &Balancer) -> (u32, usize) {
     let view = balancer.worker.inspect();
     (view.pipes_open, view.pipes_free)

@@ -1,4 +1,4 @@
-//! Control asks a worker for its connections, or has some closed.
+//! Control queries the connections of a worker, or closes some.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use worker::{ConnectionAction, ConnectionFilter, ConnectionQuery, QueryResult, S
 
 use crate::balancer::Balancer;
 
-/// So many that one turn does not do.
+/// More than one turn handles.
 const CROWD: usize = 150;
 
 const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
@@ -44,7 +44,7 @@ fn a_crowd_is_listed_over_several_turns() {
 }
 
 #[test]
-fn what_is_meant_is_closed_and_nothing_else() {
+fn only_matching_connections_are_closed() {
     let mut balancer = Balancer::new(|_| ());
     let mut peers: Vec<(Peer, Peer)> = (0..3).map(|_| balancer.relay()).collect();
     let listed = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(3)).listed;
@@ -118,7 +118,7 @@ impl Balancer {
         answer
     }
 
-    /// Asks, and turns until it is answered and all that comes of it is done.
+    /// Queries, and runs turns until the answer and its effects are complete.
     pub(crate) fn asked(&mut self, meant: ConnectionFilter, errand: ConnectionAction) -> QueryResult {
         let answer = self.ask(meant, errand);
         self.answered(&answer)

@@ -1,4 +1,4 @@
-//! Faults of the data plane that runs have found, each told again as a story of one worker.
+//! Faults of the data plane that random runs have found, each as a scenario of one worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::balancer::Balancer;
 /// A client was told that it is accepted in the very turn in which all connections were to end: its connection began,
 /// and nothing ended it.
 #[test]
-fn a_client_accepted_as_the_process_ends_is_turned_away() {
+fn a_client_accepted_as_the_process_ends_is_rejected() {
     let mut balancer = Balancer::new(|_| ());
     let mut client = balancer.stage.connect(balancer.listener().address);
     balancer.publish(Phase::Ending);
@@ -23,9 +23,9 @@ fn a_client_accepted_as_the_process_ends_is_turned_away() {
     assert_eq!(balancer.ended(), [(CloseReason::Drained, 1)]);
 }
 
-/// A relay that had stood still for longer than a half-closed one may was reset as soon as one side finished.
+/// A relay that had been idle for longer than `half_closed_timeout` was reset as soon as one side finished.
 #[test]
-fn a_fin_after_long_silence_leaves_the_other_side_its_time() {
+fn a_fin_after_long_idle_time_leaves_the_other_side_its_timeout() {
     let mut balancer = Balancer::new(|config| config.pools[0].half_closed_timeout = Duration::from_secs(5));
     let (mut client, mut backend) = balancer.relay();
     balancer.stage.pass(Duration::from_secs(60));
@@ -44,15 +44,15 @@ fn a_fin_after_long_silence_leaves_the_other_side_its_time() {
 /// for a buffer: nothing was in flight, the slot was free at once, and used again.
 #[test]
 fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
-    // In which order things complete is left to chance; some of these orders are the one.
+    // The order of completions is random; some of these orders reproduce the fault.
     for seed in 0..40 {
         let mut balancer = Balancer::with(seed, 1, 100_000, |config| {
-            // It cannot be so short in a file. A worker that was stopped for longer than the timeout sees the same.
+            // A file cannot set it this short. A worker that is stopped for longer than the timeout sees the same.
             config.pools[0].half_closed_timeout = Duration::ZERO;
         });
         let (mut client, mut backend) = balancer.relay();
         let (mut other_client, _other_backend) = balancer.relay();
-        // The one buffer is for the other connection or for this one, whose FIN needs none.
+        // The only buffer goes to the other connection or to this one, whose FIN needs none.
         other_client.send(1);
         client.send(1);
         backend.finish();
@@ -62,9 +62,10 @@ fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
     }
 }
 
-/// Another table and the drain came between two turns: a client accepted in the next one went by the table before both.
+/// Another table and the drain arrived between two turns: a client accepted in the next one used the previous
+/// table.
 #[test]
-fn a_client_accepted_as_a_drain_begins_goes_by_the_table_in_force() {
+fn a_client_accepted_as_a_drain_begins_uses_the_table_in_force() {
     let mut balancer = Balancer::new(|_| ());
     balancer.stage.connect(balancer.listener().address);
     let before = balancer.published.load_full();
@@ -78,12 +79,12 @@ fn a_client_accepted_as_a_drain_begins_goes_by_the_table_in_force() {
     assert_eq!((picked(&before), picked(&table)), (0, 1));
 }
 
-/// A listener that goes while it waits for a place may have been woken for one that is free: the wake-up is another's then.
-/// (No run had noticed when it was kept.)
+/// A listener that is removed while it waits for a permit may have been woken for a free one: another one must get
+/// the wake-up. (No run had noticed when it was kept.)
 #[test]
-fn a_listener_that_goes_passes_its_wake_up_on() {
+fn a_removed_listener_passes_its_wake_up_on() {
     let mut balancer = Balancer::with(0, 64, 1, |_| ());
-    // The other worker has the one place, and two more clients.
+    // The other worker has the only permit, and two more clients.
     assert!(balancer.gate.try_acquire(1));
     balancer.gate.wait(1);
     balancer.stage.connect(balancer.listener().address);
@@ -91,7 +92,7 @@ fn a_listener_that_goes_passes_its_wake_up_on() {
     assert_eq!(balancer.gate.release(), Some(1));
     assert!(balancer.gate.try_acquire(1));
     balancer.gate.wait(1);
-    // It gives the place back, and this one is woken, as it is its turn.
+    // It releases the permit, and this worker is woken, as it is its turn.
     assert_eq!(balancer.gate.release(), Some(0));
     let (address, sockets) = balancer.stage.listen();
     let config = Config::forward(address, &[balancer.stage.serving()]);
@@ -103,5 +104,5 @@ fn a_listener_that_goes_passes_its_wake_up_on() {
     balancer.stage.notice_wakes();
     balancer.turn();
     balancer.turn_while_there_is_something();
-    assert!(other.clear(), "a place is free, and the other worker sleeps on");
+    assert!(other.clear(), "a permit is free, and the other worker still sleeps");
 }

@@ -1,4 +1,4 @@
-//! What a connection remembers of its life.
+//! The statistics of a connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use worker::ConnectionStats;
 use crate::balancer::{Balancer, PRIMARY};
 
 #[test]
-fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
+fn a_connection_records_its_durations_and_bytes() {
     let mut silent = None;
     let mut balancer = Balancer::new(|config| {
         let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
@@ -30,7 +30,7 @@ fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
     let accepted_at = balancer.now();
     let mut client = balancer.client();
     balancer.stage.pass(HELD);
-    // The primary is known, and silent; then it is another.
+    // The primary is known, and silent; then another server is the primary.
     balancer.reload(&[(silent, PRIMARY)]);
     balancer.turn_while_there_is_something();
     balancer.reload(&[(serving, PRIMARY)]);
@@ -50,7 +50,7 @@ fn a_connection_knows_what_it_did_with_its_time_and_its_bytes() {
 }
 
 #[test]
-fn each_end_has_a_record_that_says_how_far_it_was() {
+fn each_end_has_a_record_with_the_state_it_reached() {
     let mut balancer = Balancer::new(|config| {
         config.access_log = Some(LOG);
         config.pools[0].idle_timeout = IDLE;
@@ -131,7 +131,7 @@ fn say(balancer: &mut Balancer, peer: &mut Peer, bytes: u32) {
     balancer.turn_while_there_is_something();
 }
 
-/// Those of the one connection there is.
+/// Those of the only connection.
 fn stats(balancer: &Balancer) -> ConnectionStats {
     let [only] = balancer.worker.inspect().connections[..] else { panic!("there is one") };
     only.stats

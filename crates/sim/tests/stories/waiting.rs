@@ -1,4 +1,4 @@
-//! Clients wait for a primary, or for a place.
+//! Clients wait for a primary, or for a permit.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use table::{Availability, BackendState, Phase, Role};
 use crate::balancer::Balancer;
 
 #[test]
-fn a_held_client_gets_the_new_primary_and_all_it_said() {
+fn a_held_client_gets_the_new_primary_with_its_early_data() {
     let mut balancer = held(2);
     let mut client = balancer.client();
     assert_eq!(client.send(10), 10);
@@ -61,7 +61,7 @@ fn a_held_client_that_resets_makes_room_and_one_that_finished_does_not() {
     assert_eq!(balancer.read(&mut another), Read::Nothing);
 }
 
-/// A reload may take the demand away, and with it the reason to wait.
+/// A reload may remove the target role, and with it the reason to wait.
 #[test]
 fn waiting_clients_go_by_the_table_in_force() {
     let mut balancer = held(2);
@@ -107,7 +107,7 @@ fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
 
 /// It restarts, before its end was noticed.
 #[test]
-fn a_client_that_the_primary_refuses_tries_it_again_and_again_but_not_at_once() {
+fn a_client_that_the_primary_refuses_retries_with_a_delay() {
     let mut balancer = refused(2);
     let _client = balancer.client();
     let counters = std::sync::Arc::clone(&balancer.listener().pool.backends[0].counters);
@@ -188,7 +188,7 @@ fn a_new_client_is_never_before_waiting_ones() {
         let mut second = balancer.client();
         second.send(2);
         backend.reset();
-        // The connection begins to end, and ends when nothing of it is in flight.
+        // The connection begins to close, and ends when nothing of it is in flight.
         balancer.turn();
         let mut third = balancer.stage.connect(balancer.listener().address);
         third.send(3);
@@ -211,7 +211,7 @@ fn a_queue_is_bounded() {
     assert_eq!(none.ended(), [(CloseReason::QueueFull, 1)]);
 }
 
-/// The client at the head has tried the backend that has a place; the one behind has not.
+/// The client at the head has tried the backend with a free permit; the one behind it has not.
 #[test]
 fn a_client_that_tried_the_free_backend_holds_up_no_other() {
     let mut balancer = Balancer::new(|_| ());
@@ -231,7 +231,7 @@ fn a_client_that_tried_the_free_backend_holds_up_no_other() {
     assert_eq!(balancer.listener().pool.queue_semaphore.active(), 1);
 }
 
-/// Another worker has the place, and says that it is free.
+/// Another worker has the permit, and releases it with a wake-up.
 #[test]
 fn a_permit_that_another_worker_releases_wakes_this_one() {
     let mut balancer = queued(1, 2);
@@ -250,7 +250,7 @@ fn a_permit_that_another_worker_releases_wakes_this_one() {
     balancer.next_backend();
 }
 
-/// `eject` is for control; the worker wakes it when it is time.
+/// Control ejects; the worker wakes it when a limit is reached.
 #[test]
 fn control_is_woken_when_connects_fail_in_a_row() {
     let mut balancer = Balancer::new(|_| ());
@@ -264,11 +264,11 @@ fn control_is_woken_when_connects_fail_in_a_row() {
     assert!(!control.clear());
     balancer.client();
     assert!(control.clear());
-    // It has been told.
+    // It has been reported.
     balancer.client();
     assert!(!control.clear());
     assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 3);
-    // One that succeeds makes all of them forgotten.
+    // One success resets the count.
     balancer.stage.serve(balancer.backend(0));
     let (_client, _backend) = balancer.relay();
     assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 0);

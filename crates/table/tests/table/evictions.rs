@@ -23,7 +23,7 @@ fn on_down_closes_connections_to_a_backend_that_is_down() {
     check(keys, &["", "", ""], &["?e."], TargetRole::Any, "kkk");
     check(keys, &["", "", ""], &["RRx"], REPLICA, "kkd");
     check(keys, &["", "", ""], &["RxP"], PRIMARY, "ldk");
-    // All are down and may be picked: they keep their connections.
+    // All are down and still eligible: they keep their connections.
     check(keys, &["", "", ""], &["xxx"], TargetRole::Any, "kkk");
     check(&format!("{keys}; on_all_down: closed"), &["", "", ""], &["xxx"], TargetRole::Any, "ddd");
 }
@@ -123,7 +123,7 @@ fn evictions(story: &Story, target_role: TargetRole) -> String {
 }
 
 proptest! {
-    /// A backend that may be picked keeps its connections; otherwise they would be opened and closed in turns.
+    /// An eligible backend keeps its connections; otherwise they would be opened and closed in turns.
     #[test]
     fn a_backend_that_may_be_picked_keeps_its_connections(
         story in prop::collection::vec(("[.xe?RrL]{4}", 0usize..5), 1..10),

@@ -14,7 +14,7 @@ use crate::story::{
 };
 
 #[test]
-fn each_backend_is_told_with_what_speaks_against_it() {
+fn each_backend_is_listed_with_its_obstacles() {
     let tiers = &["", "weight: 0", "tier: backup", "max_connections: 1"];
     check("probe: { tcp: {} }", tiers, "....", TargetRole::Any, "a: -, b: NoWeight, c: OtherTier, d: -", "a");
     check(
@@ -85,7 +85,7 @@ fn check(
     assert_eq!(found, outcome);
 }
 
-/// A table with a listener of this target role, what it was built from, and what was known then.
+/// A table with a listener of this target role, its config, and the inputs.
 fn table(config: &Config, target_role: TargetRole, known: &str) -> (Table, config::Pool, PoolInputs) {
     let mut config = config.clone();
     let like = Config::forward(address(9), &[address(0)]).listeners.remove(0);
@@ -109,16 +109,16 @@ fn client(number: u32) -> IpAddr {
 }
 
 proptest! {
-    /// What is foreseen is what comes, as often as it is asked.
+    /// A peek shows the next pick, however often it is repeated.
     #[test]
-    fn the_next_pick_is_the_one_that_was_foreseen(
+    fn the_next_pick_is_the_one_that_peek_shows(
         policy in 0..POLICIES.len(),
         known in "[.xe?PRrL]{4}",
         bounds in prop::collection::vec(0_u8..3, 4),
         target_role in 0..TARGET_ROLES.len(),
         clients in prop::collection::vec(0_u32..50, 1..20),
     ) {
-        // One primary at most.
+        // At most one primary.
         let first = known.find('P');
         let known: String = known.char_indices().map(|(at, of)| if of == 'P' && Some(at) != first { 'R' } else { of }).collect();
         let bounds: Vec<String> = bounds.iter().map(|most| format!("max_connections: {most}")).collect();

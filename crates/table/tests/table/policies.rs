@@ -12,7 +12,7 @@ use table::{BackendIndex, Dice, Picked, Pool};
 use crate::story::{POLICIES, Story, config, letter};
 
 #[test]
-fn the_neighbour_of_a_dead_one_has_no_double_share() {
+fn the_neighbour_of_a_down_backend_has_no_double_share() {
     let mut story = Story::new("probe: { tcp: {} }", &["", "", "", "weight: 3"]);
     assert_eq!(story.picks(600), [100, 100, 100, 300]);
     story.tell(".x..");
@@ -24,7 +24,7 @@ fn the_neighbour_of_a_dead_one_has_no_double_share() {
 }
 
 #[test]
-fn the_rotation_goes_on_when_health_changes() {
+fn the_rotation_continues_when_health_changes() {
     let mut story = Story::new("probe: { tcp: {} }", &["", "", ""]);
     let mut picked = |known: &str, number: usize| {
         story.tell(known);
@@ -42,7 +42,7 @@ fn fewest_connections_for_the_weight() {
     // Equals take turns.
     let first: String = (0..6).map(|_| letter(story.pick())).collect();
     assert_eq!(first, "abcabc");
-    // Two leave `b`: it takes the next two.
+    // Two connections of `b` end: it gets the next two.
     for _ in 0..2 {
         assert_eq!(story.pool().backends[1].release().count(), 0);
     }
@@ -60,7 +60,7 @@ fn fewest_connections_is_exact_over_threads() {
 }
 
 #[test]
-fn two_by_chance_are_nearly_even() {
+fn two_random_draws_are_nearly_even() {
     let mut story = Story::new("balance: random", &[""; 10]);
     let picks = story.picks(10_000);
     assert!(picks.iter().all(|picks| (990..=1010).contains(picks)), "{picks:?}");
@@ -69,7 +69,7 @@ fn two_by_chance_are_nearly_even() {
     for (picks, expected) in picks.iter().zip([3000, 1000, 0, 6000_u32]) {
         assert!(picks.abs_diff(expected) <= 50, "{picks:?}");
     }
-    // Chance comes from the dice alone.
+    // Only the dice are random.
     let order = || {
         let mut story = Story::new("balance: random", &[""; 10]);
         (0..100).map(|_| story.pick()).collect::<Vec<_>>()
@@ -171,14 +171,14 @@ fn waiting_workers_are_named_when_a_permit_is_free() {
     story.tell(".");
     let waiters = &story.pool().waiters;
     waiters.wait(1);
-    // Also of one whose backend is the pool's no longer, and each once.
+    // Also of one whose backend is no longer in the pool, and each once.
     assert_eq!(before.pools[0].backends[1].release().collect::<Vec<_>>(), [1]);
     assert!(!waiters.waits(1));
     assert_eq!(before.pools[0].backends[0].release().count(), 0);
 }
 
 #[test]
-fn failures_in_a_row_are_told_of_once_and_outlive_a_swap() {
+fn failures_in_a_row_are_reported_once_and_outlive_a_swap() {
     let mut story = Story::new("eject: { failures: 3 }", &[""]);
     let fails = |story: &Story| story.pool().backends[0].on_connect_failed();
     assert!(!fails(&story) && !fails(&story));
@@ -193,7 +193,7 @@ fn failures_in_a_row_are_told_of_once_and_outlive_a_swap() {
     assert!((0..10).all(|_| !fails(&never)));
 }
 
-/// What eight threads pick, so many each, for clients of their own; and how often all were full.
+/// The picks of eight threads, this many each, for separate clients; and how often all were full.
 fn in_threads(pool: &Pool, picks: u32) -> (Vec<u32>, u32) {
     let picked: Vec<AtomicU32> = pool.backends.iter().map(|_| AtomicU32::new(0)).collect();
     let full = AtomicU32::new(0);

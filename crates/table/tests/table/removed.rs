@@ -131,7 +131,7 @@ fn a_backend_that_returns_is_the_same_as_before() {
         assert_eq!(removal.evicted(&a, CloseReason::Removed), 0);
         let returned = removal.backend(0);
         assert_eq!(returned.semaphore.active(), 1);
-        // A client that waits for a permit there is served at the end of a connection from before.
+        // A client that waits for a permit there is served when a connection from before ends.
         removal.table().pools[0].waiters.wait(1);
         drop(connection);
         assert_eq!(returned.semaphore.active(), 0);
@@ -179,7 +179,7 @@ fn connections_of_a_removed_listener_are_evicted_though_their_backend_stays() {
     assert_eq!(removal.table().removed.listeners().count(), 0);
 }
 
-/// A pool of `a` and `b`, and what operators drain.
+/// A pool of `a` and `b`, and the drains of operators.
 struct Removal {
     story: Story,
     sockets: Vec<Arc<ListenGroup>>,
@@ -187,7 +187,7 @@ struct Removal {
     begun: std::time::Instant,
 }
 
-/// A connection to a backend, as workers count them.
+/// A connection to a backend, as workers count it.
 struct Connection(Arc<Backend>);
 
 impl Removal {
@@ -258,7 +258,7 @@ fn removed(table: &Table) -> Vec<(String, u32)> {
     each.filter(|(_, connections)| *connections > 0).collect()
 }
 
-/// The buckets of many connections, in slots of two workers and over their tenants.
+/// The buckets of many connections, in slots of two workers and over the connections of each slot.
 fn buckets() -> impl Iterator<Item = DrainBucket> {
     (0..2).flat_map(|worker| {
         (0..1_600).flat_map(move |slot| (0..10).map(move |tenant| DrainBucket::of(worker, slot, tenant)))

@@ -1,4 +1,4 @@
-//! A pool over time, in few words: one letter for what is known of each backend.
+//! A pool over time, in few words: one letter for the state of each backend.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -23,8 +23,8 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    /// Of a pool with these keys and these backends, before anything is known. A backend is what the file says of it but for its
-    /// address: `a` is 10.0.0.1:80, and so on.
+    /// Of a pool with these keys and these backends, before anything is known. Backends are as in the file, except
+    /// for their addresses: `a` is 10.0.0.1:80, and so on.
     pub(crate) fn new(keys: &str, backends: &[&str]) -> Self {
         let config = config(keys, backends);
         let table = Table::build(&config, Vec::new(), WORKERS, None, None);
@@ -35,10 +35,10 @@ impl Story {
         &self.table.pools[0]
     }
 
-    /// The next table: what is known now, a letter for each backend, and `!` for an order to fail back.
+    /// The next table: the current states, a letter for each backend, and `!` for an order to fail back.
     ///
-    /// `.` up, `x` down, `e` ejected, `?` unknown; `P` the primary, `p` the same ejected, `R` a replica, `r` the same ejected, `L`
-    /// one that lags.
+    /// `.` up, `x` down, `e` ejected, `?` unknown; `P` the primary, `p` the same ejected, `R` a replica, `r` the same
+    /// ejected, `L` a replica that lags.
     pub(crate) fn tell(&mut self, known: &str) {
         let backends = &self.config.pools[0].backends;
         let addresses = backends.iter().map(|backend| backend.address);
@@ -59,7 +59,7 @@ impl Story {
         self.now += Duration::from_secs(seconds);
     }
 
-    /// A pick of a client, the place kept.
+    /// The pick of a client; its permit is kept.
     pub(crate) fn pick_for(
         &mut self,
         target_role: TargetRole,
@@ -78,7 +78,7 @@ impl Story {
         }
     }
 
-    /// How often each is picked in so many picks.
+    /// How often each is picked in this many picks.
     pub(crate) fn picks(&mut self, number: u32) -> Vec<u32> {
         let mut counts = vec![0; self.pool().backends.len()];
         for _ in 0..number {
@@ -87,7 +87,7 @@ impl Story {
         counts
     }
 
-    /// The letters of all that may be picked.
+    /// The letters of all eligible backends.
     pub(crate) fn candidates(&mut self, target_role: TargetRole) -> String {
         let mut tried = Vec::new();
         while let Picked::Backend(index) = self.pick_for(target_role, &tried, 1) {
@@ -110,7 +110,7 @@ pub(crate) fn config(keys: &str, backends: &[&str]) -> Config {
         each.concat()
     );
     let mut config = Config::parse("story.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-    // What is told of needs no sockets.
+    // These tests need no sockets.
     config.listeners.clear();
     config
 }
@@ -144,7 +144,7 @@ pub(crate) fn state(known: char) -> BackendState {
     BackendState { availability, role, ..BackendState::default() }
 }
 
-/// Some time to count from.
+/// A time to count from.
 #[expect(clippy::disallowed_methods, reason = "there is no other way to come by an `Instant`")]
 pub(crate) fn origin() -> Instant {
     Instant::now()

@@ -18,7 +18,7 @@ fn without_a_target_role_any_available_backend_serves() {
         check(TCP, &["", "", "", ""], known, TargetRole::Any, expected);
     }
     check(CLOSED, &["", ""], "xe", TargetRole::Any, "");
-    // Weight 0 drains, and is no way out either.
+    // A backend with weight 0 is never a last resort.
     check(TCP, &["", "weight: 0", ""], "x..", TargetRole::Any, "c");
     check(TCP, &["", "weight: 0", ""], "x.x", TargetRole::Any, "ac");
 }
@@ -56,7 +56,7 @@ fn a_writer_gets_the_primary_or_no_backend() {
 }
 
 #[test]
-fn a_reader_gets_a_replica_that_is_not_too_far_behind() {
+fn a_reader_gets_a_replica_that_does_not_lag() {
     for (known, none, primary) in [
         ("PRR", "bc", "bc"),
         ("PLR", "c", "c"),
@@ -79,7 +79,7 @@ fn a_reader_gets_a_replica_that_is_not_too_far_behind() {
     }
 }
 
-/// The same by every policy.
+/// The same with every policy.
 #[track_caller]
 fn check(keys: &str, backends: &[&str], known: &str, target_role: TargetRole, expected: &str) {
     for policy in POLICIES {
@@ -96,7 +96,7 @@ fn two_primaries_are_never_written_to() {
 }
 
 #[test]
-fn without_health_everybody_is_well_and_has_no_role() {
+fn without_health_every_backend_is_available_and_has_no_role() {
     let mut story = Story::new(OPEN, &["", "", "weight: 0"]);
     for (target_role, expected) in
         [(TargetRole::Any, "ab"), (PRIMARY, ""), (REPLICA, ""), (REPLICA_OR_PRIMARY, "")]
@@ -105,7 +105,7 @@ fn without_health_everybody_is_well_and_has_no_role() {
     }
     assert_eq!(story.table.due, None);
     assert!(!story.table.evicts());
-    // And so is one that nothing is said of.
+    // And so is a backend without an input.
     story.tell_health(PoolInputs::default());
     assert_eq!(story.candidates(TargetRole::Any), "ab");
 }

@@ -26,7 +26,7 @@ fn a_tier_without_backends_serves_only_if_none_has_any() {
 }
 
 #[test]
-fn failback_waits_for_as_long_as_it_is_told() {
+fn failback_waits_for_its_delay() {
     check("failback_delay: 3s", "... xx. ... ... ... ...", "A B B B B A");
     // A tier that falters begins again.
     check("failback_delay: 3s", "xx. ... ... xx. ... ... ... ...", "B B B B B B B A");
@@ -70,7 +70,7 @@ fn the_tier_outlives_a_reload() {
     story.config.pools[0].attempts = 1;
     story.tell("..");
     assert_eq!(story.pool().tier(), Tier::Backup);
-    // The file decides otherwise.
+    // The new file decides otherwise.
     story.config.pools[0].tiers.failback = Failback::Auto(Duration::ZERO);
     story.tell("..");
     assert_eq!(story.pool().tier(), Tier::Active);

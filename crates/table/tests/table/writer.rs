@@ -55,7 +55,7 @@ fn check_stopped(previous: &[&str], next: &[&str], expected: &[usize]) {
     };
     assert_eq!(written.stopped.iter().map(index).collect::<Vec<_>>(), expected);
     assert!(Arc::ptr_eq(&written.table, &before));
-    // The table in force, which workers see before sockets are stopped, has none of them.
+    // The table in force, which workers read before sockets are stopped, has none of them.
     let table = writing.table();
     assert!(written.stopped.iter().all(|sockets| table.listener_on(sockets).is_none()));
 }
@@ -70,7 +70,7 @@ fn a_phase_stops_all_sockets_once() {
 }
 
 #[test]
-fn a_draining_process_drains_on_whatever_changes() {
+fn a_draining_process_keeps_draining_through_changes() {
     let mut writing = Writing::new(&["a 1.1.1.1:1"], &["1", "1"]);
     drop(writing.writer.enter_phase(Phase::Draining));
     assert!(writing.tell(&[(0, Availability::Down)]));
@@ -132,7 +132,7 @@ fn a_table_is_made_of_other_inputs_or_of_time_and_of_nothing_else() {
     writing.now += Duration::from_secs(1000);
     assert!(!writing.tell(&[(0, Availability::Down)]));
     assert!(writing.tell(&[]));
-    // A drain takes steps, and each is due.
+    // A drain has steps, and each is due.
     let window = DrainWindow::drained(writing.now, Duration::from_secs(64));
     drop(writing.change(0, |it| it.drain = Some(Drain::Until(window))));
     assert!(!writing.tell(&[]));
@@ -174,7 +174,7 @@ fn an_order_to_fail_back_counts_once() {
     let tier = |writing: &Writing| writing.table().pools[0].tier();
     assert!(writing.tell(&[(0, Availability::Down)]));
     assert_eq!(tier(&writing), config::Tier::Backup);
-    // The active tier is not fit: the order is without effect, now and later.
+    // The active tier is not fit: the order has no effect, now or later.
     writing.fail_back(&[(0, Availability::Down)]);
     assert_eq!(tier(&writing), config::Tier::Backup);
     assert!(writing.tell(&[]));
@@ -203,7 +203,7 @@ fn a_replaced_table_is_freed_by_the_sweep_after_its_last_reader() {
     assert!(!writing.writer.has_retired());
 }
 
-/// A writer, and what its driver has.
+/// A writer, and the state of its driver.
 struct Writing {
     writer: TableWriter,
     now: Instant,
@@ -230,7 +230,7 @@ impl Writing {
         Inputs { now: self.now, pools: self.writer.inputs().pools.clone() }
     }
 
-    /// These backends have a state, and no other has; says whether another table was made.
+    /// Only these backends have a state; returns whether another table was made.
     fn tell(&mut self, known: &[(usize, Availability)]) -> bool {
         let inputs = self.states(known);
         self.writer.refresh(inputs).is_some()
