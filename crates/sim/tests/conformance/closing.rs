@@ -1,4 +1,4 @@
-//! ListenGroup are closed, or reset.
+//! Sockets are closed, or reset.
 
 use driver::Driver;
 use sim::Read;

@@ -1,4 +1,4 @@
-//! ListenGroup are connected.
+//! Sockets are connected.
 
 use driver::{Driver, Errno, Op};
 use sim::Read;
