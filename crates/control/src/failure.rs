@@ -122,7 +122,7 @@ mod tests {
             &bind("web", libc_errno::ADDRNOTAVAIL),
             "listener web: cannot listen on 10.0.0.1:80: Cannot assign requested address (os error 99)\n  \
              this host does not have the address (`ip address` lists those it has); \
-             if it comes later, say `freebind: true` at the listener",
+             if the address is added later, set `freebind: true` for the listener",
             4,
         );
         check(

@@ -50,7 +50,7 @@ impl Peaks {
         self.looked_at + INTERVAL
     }
 
-    /// Looks at all that `table` has, and forgets what it has not.
+    /// Reads all that `table` has, and forgets what it does not have.
     pub(crate) fn read(&mut self, table: &Table, now: Instant) {
         let seconds = now.saturating_duration_since(self.looked_at).as_secs_f64();
         self.looked_at = now;

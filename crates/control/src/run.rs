@@ -55,7 +55,7 @@ pub enum Source {
     File(PathBuf),
     /// From the caller, once.
     Fixed(Config),
-    /// Likewise, for a process that is not to outlive its terminal: SIGHUP ends it as SIGTERM does.
+    /// From the caller, once, for a process that ends with its terminal: SIGHUP ends it as SIGTERM does.
     Attached(Config),
 }
 

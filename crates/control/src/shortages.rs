@@ -43,7 +43,7 @@ struct Felt {
 }
 
 impl Shortages {
-    /// Looks at the counters of `table`; the lines to log.
+    /// Reads the counters of `table`; returns the lines to log.
     pub(crate) fn check(&mut self, table: &Table, sources: &Sources, now: Instant) -> Vec<String> {
         let pools = table.pools.iter().flat_map(|pool| {
             OF_POOLS.iter().map(|&reason| Felt {

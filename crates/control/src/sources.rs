@@ -28,7 +28,7 @@ pub(crate) struct Line {
 }
 
 impl Sources {
-    /// Looks at the sources of all pools of `config`, and forgets the others.
+    /// Checks the sources of all pools of `config`, and forgets the others.
     pub(crate) fn check(
         &mut self,
         config: &Config,
