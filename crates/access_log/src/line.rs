@@ -249,7 +249,7 @@ pub(crate) mod tests {
         check(
             &record(CloseReason::Done, RELAYED, true),
             "192.0.2.7:4711 [25/Nov/2026:20:15:00.123] web app/a 3/12/1500 20 -- 0/1/0/0/+1 0/2\n",
-            r#"{"accepted_at":"2026-11-25T20:15:00.123456Z","client":"192.0.2.7:4711","listener":"web","pool":"app","backend":"a","backend_address":"10.0.0.1:80","waited_ms":3.25,"connect_ms":12.0,"duration_ms":1500.001,"bytes_to_backend":10,"bytes_to_client":20,"termination":{"code":"--","reason":"done","text":"Both sides finished, and all they sent was delivered."},"retries":1,"waited_behind":2,"connections":{"process":0,"listener":1,"pool":0,"backend":0},"worker":1}
+            r#"{"accepted_at":"2026-11-25T20:15:00.123456Z","client":"192.0.2.7:4711","listener":"web","pool":"app","backend":"a","backend_address":"10.0.0.1:80","waited_ms":3.25,"connect_ms":12.0,"duration_ms":1500.001,"bytes_to_backend":10,"bytes_to_client":20,"termination":{"code":"--","reason":"done","text":"Both sides finished, and everything they sent was delivered."},"retries":1,"waited_behind":2,"connections":{"process":0,"listener":1,"pool":0,"backend":0},"worker":1}
 "#,
         );
     }
