@@ -1,4 +1,4 @@
-//! What is going to happen, in the order of its time. Time passes only when somebody says so.
+//! What is going to happen, in the order of its time. Time passes only when the run lets it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -39,7 +39,7 @@ pub(crate) enum Event {
         worker: usize,
         /// The worker's end.
         end: EndId,
-        /// Whom it is to.
+        /// Where it connects to.
         to: SocketAddr,
         /// What becomes of it.
         answer: Answer,

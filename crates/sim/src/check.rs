@@ -28,7 +28,7 @@ const HALF_BUFFERS_MAX: u64 = QUEUE_BUFFERS_MAX as u64 + 2 * PARTS_MAX;
 /// How much later than it should a connection may end, in nanoseconds: ticks of timers, turns, slow workers.
 pub(crate) const LATE_MAX: u64 = SECOND;
 
-/// How long a stream may keep its pipe though nothing moves, in nanoseconds: it is looked at every second.
+/// How long a stream may keep its pipe though nothing moves, in nanoseconds: it is checked every second.
 const QUIET_MAX: u64 = 3 * SECOND;
 
 impl Run {
@@ -73,7 +73,7 @@ impl Run {
         }
     }
 
-    /// Connections of what leaves end no sooner than they have been told, and no later.
+    /// Connections of what is drained or removed are closed within its drain window, no sooner and no later.
     fn check_drain_windows(&self) {
         if !self.scenario.variety.leaving {
             return;
@@ -85,8 +85,8 @@ impl Run {
             assert!(may || closed(&listeners, reason) == 0, "{} came too soon", reason.name());
         }
         let world = self.world.borrow();
-        let is_over = |notice: Option<DrainWindow>| {
-            notice.is_some_and(|notice| world.agenda.nanos(notice.until) + LATE_MAX < now)
+        let is_over = |window: Option<DrainWindow>| {
+            window.is_some_and(|window| world.agenda.nanos(window.until) + LATE_MAX < now)
         };
         let table = self.tables.last().expect("there is one");
         // Workers need a moment for each table: a primary keeps its connections, and its drain window may be long over when it loses
@@ -94,23 +94,26 @@ impl Run {
         if table.phase == Phase::Ending || self.published_at + LATE_MAX > now {
             return;
         }
-        let removed =
-            table.removed.backends().map(|(_, gone)| (gone.drain_window, u64::from(gone.connections())));
+        let removed = table
+            .removed
+            .backends()
+            .map(|(_, removed)| (removed.drain_window, u64::from(removed.connections())));
         let drained =
             table.pools.iter().flat_map(|pool| &pool.backends).filter(|backend| backend.weight == 0);
         let drained = drained.map(|backend| (backend.drain_window, u64::from(backend.semaphore.active())));
-        let listeners = table.removed.listeners().map(|gone| (gone.drain_window, gone.connections()));
-        let overdue = removed.chain(drained).chain(listeners).filter(|(notice, _)| is_over(*notice));
+        let listeners =
+            table.removed.listeners().map(|removed| (removed.drain_window, removed.connections()));
+        let overdue = removed.chain(drained).chain(listeners).filter(|(window, _)| is_over(*window));
         let Some(most) = overdue.map(|(_, connections)| connections).max() else { return };
         // A connection that is being connected, or waits, may be of a table that had them.
         let views = self.workers.iter().flatten().map(Worker::inspect);
         let others = views
             .flat_map(|view| view.connections)
             .filter(|connection| !matches!(connection.state, StateView::Relaying(_)));
-        assert!(most <= others.count() as u64, "{most} connections outlive their notice");
+        assert!(most <= others.count() as u64, "{most} connections outlive their drain window");
     }
 
-    /// Nobody waits for longer than clients may.
+    /// No client waits for longer than clients may.
     fn check_waiting(&self, view: &WorkerView) {
         let world = self.world.borrow();
         let holds = self.tables.iter().flat_map(|table| &table.listeners).map(|listener| {
@@ -129,7 +132,7 @@ impl Run {
         }
     }
 
-    /// No more wait, and no backend has more connections, than may. A reload that lowers a bound lets those be who are in.
+    /// No more clients wait, and no backend has more connections, than may. A reload that lowers a bound closes none.
     fn check_bounds(&self) {
         let [only] = &self.tables[..] else { return };
         for pool in &only.pools {
@@ -186,10 +189,10 @@ impl Run {
         }
     }
 
-    /// What must hold when nothing will happen any more, and the process serves: nobody waits.
+    /// What must hold when nothing will happen any more, and the process serves: no client waits.
     pub(crate) fn check_quiet(&self) {
         let world = self.world.borrow();
-        assert_eq!(world.queues.waiting(), 0, "clients wait, and nobody accepts them");
+        assert_eq!(world.queues.waiting(), 0, "clients wait, and are not accepted");
         let mut pipes = 0;
         for worker in self.workers.iter().flatten() {
             let view = worker.inspect();
@@ -216,7 +219,7 @@ impl Run {
 }
 
 impl World {
-    /// That a side is gone which has finished is noticed soon, though nothing is received from it any more.
+    /// A side that has finished and then died is noticed soon, though nothing is received from it any more.
     fn check_noticed(&self, end: EndId, until: u64) {
         let link = &self.links[end.link];
         let Some(partner) = link.partner.map(|partner| &self.links[partner]) else { return };
@@ -226,7 +229,7 @@ impl World {
         let side = 1 - end.side;
         if link.ways[side].is_read_to_the_end() && partner.ways[side].is_finished() {
             let unnoticed = until.saturating_sub(died_at.max(partner.moved_at));
-            assert!(unnoticed <= LATE_MAX, "{end:?} is gone, unnoticed for {} ms", unnoticed / MILLISECOND);
+            assert!(unnoticed <= LATE_MAX, "{end:?} is dead, unnoticed for {} ms", unnoticed / MILLISECOND);
         }
     }
 }
@@ -237,13 +240,13 @@ pub(crate) fn closed(listeners: &[Arc<Listener>], reason: CloseReason) -> u64 {
 
 /// Whether a table closes connections for this reason.
 pub(crate) fn evicts(table: &Table, reason: CloseReason) -> bool {
-    let demands = table.listeners.iter().map(|listener| listener.target_role);
+    let target_roles = table.listeners.iter().map(|listener| listener.target_role);
     let backends = || table.pools.iter().flat_map(|pool| &pool.backends);
-    // Connections may be of a listener that the table does not have, and then of any demand.
+    // Connections may be of a listener that the table does not have, and then of any target role.
     let any = [TargetRole::Any, TargetRole::Replica(Fallback::None)];
     let hold = TargetRole::Primary(config::Waiting { connections_max: 0, timeout: Duration::ZERO });
-    demands
+    target_roles
         .chain(any)
         .chain([hold])
-        .any(|demand| backends().any(|backend| table.eviction(demand, backend) == Some(reason)))
+        .any(|target_role| backends().any(|backend| table.eviction(target_role, backend) == Some(reason)))
 }

@@ -13,7 +13,7 @@ use crate::agenda::{MILLISECOND, nanos};
 use crate::check::{LATE_MAX, closed, evicts};
 use crate::descriptors::Thing;
 use crate::faults::Fault;
-use crate::health::Told;
+use crate::health::Snapshot;
 use crate::link::Trouble;
 use crate::peers::Saw;
 use crate::run::Run;
@@ -111,15 +111,15 @@ impl Run {
             Termination::of(*reason, *stage);
             bytes = [0, 1].map(|direction| bytes[direction] + stats.bytes[direction]);
             let lived = ended_at.duration_since(stats.accepted_at);
-            let told = Duration::from(stats.waited) + Duration::from(stats.connecting);
-            assert!(told <= lived, "more time was told of than there was");
-            assert_eq!(stats.attempts > 0, backend.is_some(), "whom was it tried to connect to?");
+            let known = Duration::from(stats.waited) + Duration::from(stats.connecting);
+            assert!(known <= lived, "a record has more time than there was");
+            assert_eq!(stats.attempts > 0, backend.is_some(), "attempts without a backend");
             match stage {
                 Stage::Relaying { .. } => {}
                 Stage::Accepted | Stage::Waiting | Stage::Connecting => {
                     assert_eq!(stats.bytes, [0, 0], "bytes went nowhere");
-                    let unknown = nanos(lived.saturating_sub(told));
-                    assert!(unknown <= LATE_MAX, "{} ms are not told of", unknown / MILLISECOND);
+                    let unknown = nanos(lived.saturating_sub(known));
+                    assert!(unknown <= LATE_MAX, "{} ms are in no record", unknown / MILLISECOND);
                 }
             }
         }
@@ -133,10 +133,11 @@ impl Run {
         let reset = |trouble: Trouble| trouble.reset || trouble.lost;
         let lost = |trouble: Trouble| trouble.lost;
         let still = of_clients(|trouble| trouble.still) + of_backends(|trouble| trouble.still);
-        // Those who wait for a buffer that one who stands still has wait as long.
+        // A connection that waits for a buffer of one that stands still waits as long.
         let still = if world.starved && still > 0 { u64::MAX } else { still };
-        let lacks =
-            |demand: fn(TargetRole) -> bool| any_number_if(world.told.iter().any(|told| told.lacks(demand)));
+        let lacks = |demand: fn(TargetRole) -> bool| {
+            any_number_if(world.snapshots.iter().any(|snapshot| snapshot.lacks(demand)))
+        };
         let is_bounded = |table: &Arc<Table>| {
             let mut backends = table.pools.iter().flat_map(|pool| &pool.backends);
             backends.any(|backend| backend.connections_max.is_some())
@@ -177,7 +178,7 @@ impl Run {
         }
     }
 
-    /// A connection whose peers both meant well was relayed to its end, unless it was drained.
+    /// A connection whose peers both behaved was relayed to its end, unless it was drained.
     fn check_links(&self, world: &World, listeners: &[Arc<Listener>]) {
         let still =
             world.troubled(false, |trouble| trouble.still) + world.troubled(true, |trouble| trouble.still);
@@ -196,7 +197,7 @@ impl Run {
                 cut += 1;
                 continue;
             }
-            assert_eq!(peer.saw, Saw::Fin, "{:?} and its partner meant well", peer.end);
+            assert_eq!(peer.saw, Saw::Fin, "{:?} and its partner behaved", peer.end);
             let source = &partner.ways[peer.end.other().side];
             assert_eq!(peer.read, source.sent, "{:?} did not get all", peer.end);
             relayed += 1;
@@ -241,7 +242,7 @@ impl World {
             if !way.is_finished() || link.trouble.over || link.trouble.lost || link.trouble.unheard {
                 continue;
             }
-            let fenced = link.is_to_backend() && self.told.iter().any(Told::fences);
+            let fenced = link.is_to_backend() && self.snapshots.iter().any(Snapshot::fences);
             if fenced && (peer.saw == Saw::Reset || way.is_cut()) {
                 continue;
             }

@@ -11,7 +11,7 @@ use worker::Worker;
 
 use crate::agenda::nanos;
 use crate::expected::{self, Command, Made};
-use crate::health::{self, Told};
+use crate::health::{self, Snapshot};
 use crate::run::Run;
 use crate::scenario::{self, Change, Drain};
 use crate::world::World;
@@ -204,8 +204,8 @@ impl Run {
 
     /// The world knows what workers may do.
     pub(crate) fn tell(&mut self) {
-        let told = Told { table: self.writer.table(), inputs: self.writer.inputs().clone() };
-        self.world.borrow_mut().told.push(told);
+        let snapshot = Snapshot { table: self.writer.table(), inputs: self.writer.inputs().clone() };
+        self.world.borrow_mut().snapshots.push(snapshot);
     }
 
     /// Ends listening for good, as control does once a table without the listeners is in force.

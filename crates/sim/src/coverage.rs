@@ -40,7 +40,7 @@ impl Coverage {
         expected().filter(|transition| !self.0.contains_key(transition)).collect()
     }
 
-    /// Transitions that were seen and that nobody expects.
+    /// Transitions that were seen and are not expected.
     pub fn unexpected(&self) -> Vec<Transition> {
         self.0.keys().copied().filter(|seen| !expected().any(|expected| expected == *seen)).collect()
     }
@@ -49,18 +49,18 @@ impl Coverage {
         *self.0.entry(Transition { machine, from, to }).or_default() += 1;
     }
 
-    pub(crate) fn look(&mut self, seen: &mut Seen, view: &WorkerView) {
+    pub(crate) fn observe(&mut self, seen: &mut Seen, view: &WorkerView) {
         let mut connections = HashMap::new();
         for now in &view.connections {
             let before = seen.connections.remove(&now.slot);
             let before = before.filter(|before| before.generation == now.generation);
             let last = seen.generations.insert(now.slot, now.generation);
             assert!(before.is_some() || last != Some(now.generation), "a tenant has another's generation");
-            self.look_at(before.as_ref(), now);
+            self.observe_connection(before.as_ref(), now);
             connections.insert(now.slot, *now);
         }
-        for gone in seen.connections.values() {
-            self.count("connection", state(gone.state), NONE);
+        for removed in seen.connections.values() {
+            self.count("connection", state(removed.state), NONE);
         }
         seen.connections = connections;
         let mut acceptors = HashMap::new();
@@ -69,13 +69,13 @@ impl Coverage {
             self.step("acceptor", before, mode(*now));
             acceptors.insert(*number, mode(*now));
         }
-        for gone in seen.acceptors.values() {
-            self.count("acceptor", gone, NONE);
+        for removed in seen.acceptors.values() {
+            self.count("acceptor", removed, NONE);
         }
         seen.acceptors = acceptors;
     }
 
-    fn look_at(&mut self, before: Option<&ConnectionView>, now: &ConnectionView) {
+    fn observe_connection(&mut self, before: Option<&ConnectionView>, now: &ConnectionView) {
         self.step("connection", before.map_or(NONE, |before| state(before.state)), state(now.state));
         self.step("ack", before.map_or(NONE, |before| ack(before.ack)), ack(now.ack));
         if let (Some(StateView::Relaying(before)), StateView::Relaying(now)) =

@@ -1,4 +1,4 @@
-//! The numbers of a process for what it has open: each is closed once, and is nobody's after that.
+//! The numbers of a process for what it has open: each is closed once, and is not used after that.
 
 use driver::{Errno, Fd};
 

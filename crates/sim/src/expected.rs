@@ -1,4 +1,4 @@
-//! What the table in force must be like after what control was told: worked out a second time, without the writer.
+//! What the table in force must be like after what control did: worked out a second time, without the writer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -189,7 +189,7 @@ impl Expected {
     }
 }
 
-/// The active tier takes over from the backups when it is fit and may, or when they are gone; and an order is obeyed, once.
+/// The active tier takes over from the backups when it is fit and may, or when none of them is left; and an order is obeyed, once.
 pub(crate) fn check_tiers(effective: &Config, [before, table]: [&Table; 2], inputs: &Inputs, made: &Made) {
     for settings in &effective.pools {
         let tier = |table: &Table| table.pool(&settings.name).map(|pool| pool.tier());

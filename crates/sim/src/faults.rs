@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     NoBuffers,
     /// A multishot operation ends early, with its bytes or its client.
     EndsEarly,
-    /// What is cancelled completes all the same before it ends.
+    /// What is cancelled still completes before it ends.
     LateCancel,
     /// What is ready is not told of yet.
     Delay,
@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     NoPort,
     /// Accepting fails: EMFILE, ENFILE, ENOBUFS, ENOMEM.
     NoAccept,
-    /// A client was gone before it was accepted.
+    /// A client aborted before it was accepted.
     Aborted,
     /// There is no pipe.
     NoPipe,

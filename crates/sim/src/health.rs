@@ -92,12 +92,12 @@ fn of_pool<'a>(config: &Config, states: &'a mut Inputs, pool: usize) -> &'a mut 
 
 /// A table, and what it was built from.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Snapshot {
     pub(crate) table: Arc<Table>,
     pub(crate) inputs: Inputs,
 }
 
-impl Told {
+impl Snapshot {
     /// Whether a connection from these sockets may be given this backend, if it goes by this table; none if the table does not have
     /// the sockets.
     pub(crate) fn allows(&self, sockets: &Weak<ListenGroup>, backend: SocketAddr) -> Option<bool> {

@@ -211,7 +211,7 @@ impl Driver for Kernel {
 impl World {
     /// Lets time pass until the worker's wait ends: something completes, it is woken, or its deadline comes.
     ///
-    /// Whoever turns a worker that has something to do does not get here any further than the first look.
+    /// A worker that has something to do gets no further here than the first check.
     fn sleep(&mut self, worker: usize, deadline: Option<u64>) {
         let entering = self.random.between(1, ENTER_MAX);
         self.agenda.pass_until(self.agenda.now() + entering);

@@ -89,14 +89,14 @@ pub(crate) enum Fin {
 pub(crate) struct End {
     /// The peer that acts here; a worker's socket has none.
     pub(crate) peer: Option<usize>,
-    /// What to tell whoever uses it next.
+    /// The error of its next operation.
     pub(crate) error: Option<Errno>,
     /// The connection is no more: it was reset by either, or given up.
     pub(crate) dead: bool,
     /// When it was found to be, by no doing of its own, in nanoseconds.
     pub(crate) died_at: Option<u64>,
     pub(crate) closed: bool,
-    /// It neither sends nor hears any more, and nobody was told.
+    /// It neither sends nor receives any more, and no error says so.
     pub(crate) vanished: bool,
 }
 

@@ -9,7 +9,7 @@ use driver::Errno;
 use crate::agenda::{Event, MILLISECOND};
 use crate::bytes::Extent;
 use crate::faults::Fault;
-use crate::health::Told;
+use crate::health::Snapshot;
 use crate::link::{End, EndId, Fin, Way};
 use crate::world::World;
 
@@ -65,18 +65,18 @@ impl World {
         }
         self.check_pair(one, other);
         let way = self.way(from);
-        assert_eq!(*way.stream.get_or_insert(extent.stream), extent.stream, "bytes go back to who sent them");
+        assert_eq!(*way.stream.get_or_insert(extent.stream), extent.stream, "bytes go back to their sender");
         assert_eq!(way.sent, extent.from, "bytes are lost, doubled or out of order");
     }
 
-    /// Who knocked there may be given that backend, by the table that was in force when it was.
+    /// A client that knocked there may be given that backend, by the table that was in force when it was.
     fn check_pair(&self, one: usize, other: usize) {
         let (client, backend) = if self.links[one].to_backend { (other, one) } else { (one, other) };
         let (to, tables) = self.links[backend].picked.expect("a worker connected it");
         let sockets = &self.links[client].knocked_at;
-        let (present, before) = self.told[..tables].split_last().expect("there is a table at first");
-        // One whose listener is gone goes by one that had it, the last that the worker has seen.
-        let by_another = || before.iter().any(|told| told.allows(sockets, to) == Some(true));
+        let (present, before) = self.snapshots[..tables].split_last().expect("there is a table at first");
+        // A client whose listener is removed goes by a table that had it, the last that the worker has seen.
+        let by_another = || before.iter().any(|snapshot| snapshot.allows(sockets, to) == Some(true));
         let allowed = present.allows(sockets, to).unwrap_or_else(by_another);
         assert!(allowed, "link {client} was given {to}, which may not have it");
     }
@@ -161,7 +161,7 @@ impl World {
         let link = &self.links[from.link];
         let sent = link.ways[from.side].sent;
         let Some(partner) = link.partner else {
-            assert_eq!(sent, 0, "bytes of nobody");
+            assert_eq!(sent, 0, "bytes without a partner");
             return;
         };
         // The worker connects to backends and is connected to by clients: its partner's peer is on the same side.
@@ -170,7 +170,7 @@ impl World {
         assert_eq!(sent, source.sent, "a FIN is passed on before the last byte");
     }
 
-    /// close(2). The end is gone; what it sent still arrives, unless it resets.
+    /// close(2). The end is closed; what it sent still arrives, unless it resets.
     pub(crate) fn link_close(&mut self, at: EndId, resets: bool) {
         let end = self.end(at);
         assert!(!end.closed);
@@ -180,13 +180,13 @@ impl World {
             return;
         }
         let incoming = self.way(at.other());
-        // Who closes with bytes unread resets, RFC 2525 2.17.
+        // A close with bytes unread resets, RFC 2525 2.17.
         if resets || incoming.arrived > incoming.read {
             self.check_reset(at);
             return self.link_reset(at);
         }
         if self.end(at).peer.is_none() && !self.way(at).is_finished() {
-            // Of a connect that was given up nobody knows whether it came about.
+            // It is unknown whether a connect that was given up came about.
             if self.links[at.link].taken {
                 self.check_finish(at);
             }
@@ -203,7 +203,7 @@ impl World {
     fn check_reset(&mut self, at: EndId) {
         let is_worker = self.end(at).peer.is_none() && !self.manners.by_hand;
         if is_worker && self.way(at).is_finished() {
-            let fenced = self.links[at.link].to_backend && self.told.iter().any(Told::fences);
+            let fenced = self.links[at.link].to_backend && self.snapshots.iter().any(Snapshot::fences);
             assert!(fenced, "{at:?} is reset though its peer was to get all");
         }
     }
@@ -314,7 +314,7 @@ impl World {
         self.random.between(0, latency)
     }
 
-    /// A worker's end that nobody is at the other end of any more finds out some time, or never.
+    /// A worker's end whose other end vanished finds out some time, or never.
     pub(crate) fn link_vanish(&mut self, at: EndId) {
         self.end(at).vanished = true;
         self.links[at.link].trouble.still = true;

@@ -28,7 +28,7 @@ pub(crate) struct Peer {
     due: bool,
 }
 
-/// What a peer was told of the other side's end.
+/// What a peer saw of the other side's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Saw {
     Nothing,
@@ -67,7 +67,7 @@ enum Ending {
     Close,
     /// It stands still for good.
     Stall,
-    /// It is gone, and the network does not say so.
+    /// It vanished, and the network does not say so.
     Vanish,
 }
 
@@ -105,10 +105,10 @@ impl Manners {
     }
 }
 
-/// Someone who connects to a listener.
+/// A client that connects to a listener.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
-    /// Whom it knocks at.
+    /// Where it knocks.
     pub(crate) to: SocketAddr,
     /// How often it has.
     knocked: u32,

@@ -1,10 +1,10 @@
-//! Who is picked, told again.
+//! Which backend must be picked, worked out a second time.
 //!
 //! The kernel sees every pick that came to something, as the attempt to open a socket. What its connection had tried
 //! before, it sees as well: after an attempt failed a worker picks again before it asks the kernel for anything else.
 //!
 //! Round robin is followed pick by pick, where nothing but the configuration decides: which backend each must have gone to. Where health or
-//! bounds have a say, a pick that gave nobody shows nowhere; there it is checked what is promised of each pick: that
+//! bounds decide, too, a pick that gave no backend shows nowhere; there it is checked what is promised of each pick: that
 //! the backend may take it (`tables`), has a place, has the fewest connections, or is the client's own.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +22,7 @@ pub(crate) struct Picks {
     failed: Option<Vec<SocketAddr>>,
     /// Sockets to each backend.
     active: HashMap<SocketAddr, u32>,
-    /// Who asked for a backend last, where it depends on who asks.
+    /// The client of the last pick, where the pick depends on it.
     asked: Option<IpAddr>,
     /// Where clients were sent by the present table.
     affinity: HashMap<(SocketAddr, IpAddr), SocketAddr>,
@@ -30,9 +30,9 @@ pub(crate) struct Picks {
     moved: bool,
     /// The pool of each listener, by its address.
     listeners: BTreeMap<SocketAddr, String>,
-    /// Whether a connection that had failed somewhere may wait for others: whom it has tried nobody sees once it goes on.
+    /// Whether a connection that had failed somewhere may wait for others: what it has tried does not show once it goes on.
     waits: bool,
-    /// Whether anything was ever known of backends, or some left, so that attempts may have been severed, which do not count.
+    /// Whether backends ever had states, or some were removed, so that attempts may have been evicted, which do not count.
     pub(crate) severs: bool,
 }
 
@@ -76,7 +76,7 @@ impl Picks {
         known.versions.push(version);
     }
 
-    /// A worker asked who a client is.
+    /// A worker asked for the address of a client.
     pub(crate) fn on_peer(&mut self, client: IpAddr) {
         self.asked = Some(client);
     }
@@ -126,7 +126,7 @@ impl Picks {
         }
         let is_alone = pool.versions.len() == 1 && !last.is_bounded() && !severs;
         if last.balance == Balance::Maglev && tried.is_empty() && is_alone {
-            let client = client.expect("where clients go depends on who they are");
+            let client = client.expect("where clients go depends on their address");
             let any = *last.backends.keys().next().expect("a pool has a backend");
             let before = *self.affinity.entry((any, client)).or_insert(to);
             assert_eq!(before, to, "{client} was sent to another backend than before");
@@ -134,7 +134,7 @@ impl Picks {
         self.active = active;
     }
 
-    /// A worker closed a socket. If it had been told that the connect failed, it picks another backend.
+    /// A worker closed a socket. If the connect had failed, it picks another backend.
     pub(crate) fn on_close(&mut self, fd: Fd, failed: bool) {
         self.settle();
         let Some(tried) = self.under_way.remove(&fd.0) else { return };
@@ -146,7 +146,7 @@ impl Picks {
     /// A worker does something else: if an attempt had failed before, it makes no other.
     pub(crate) fn settle(&mut self) {
         let Some(tried) = self.failed.take() else { return };
-        // After a move, who found nobody may have looked in another pool than where it had failed first.
+        // After a move, a pick without a result may have been of another pool than where it had failed first.
         let (moved, severs) = (self.moved, self.severs);
         for pool in self.pools.iter_mut().filter(|pool| moved || pool.has(tried[0])) {
             if severs || !pool.is_exact() {
@@ -164,7 +164,7 @@ impl Picks {
             }
             pool.taken.sort_unstable();
             pool.taken.dedup();
-            assert!(!pool.taken.is_empty(), "of pool {}, nobody was picked after {tried:?}", pool.name);
+            assert!(!pool.taken.is_empty(), "of pool {}, no backend was picked after {tried:?}", pool.name);
         }
     }
 
@@ -179,13 +179,13 @@ impl Rotations {
         self.versions.iter().any(|version| version.backends.contains_key(&backend))
     }
 
-    /// Whether nothing has a say in its picks but the configuration, as long as nobody is severed.
+    /// Whether its picks depend on nothing but the configuration, as long as nothing is evicted.
     fn is_exact(&self) -> bool {
         let mut versions = self.versions.iter();
         versions.all(|version| version.balance == Balance::RoundRobin && !version.is_bounded())
     }
 
-    /// Whom a client that has tried these may not be given again, at the least. A backend that a table had not is another one when
+    /// Which backends a client that has tried these may not be given again, at the least. A backend that a table had not is another one when
     /// it comes back, and so are all of a pool when a listener comes back to it.
     fn remembered(&self, tried: &[SocketAddr]) -> Vec<SocketAddr> {
         let elsewhere = tried.iter().rposition(|backend| !self.has(*backend));
@@ -206,9 +206,9 @@ impl Version {
                 .collect()
         };
         let active = weights(&|tier| tier == Tier::Active);
-        // With nobody who is well, everybody is better than nobody.
-        let nobody = active.iter().all(|weight| *weight == 0);
-        let weights = if nobody && pool.on_all_down == OnAllDown::Open { weights(&|_| true) } else { active };
+        // Without an available backend, any backend is better than none.
+        let none = active.iter().all(|weight| *weight == 0);
+        let weights = if none && pool.on_all_down == OnAllDown::Open { weights(&|_| true) } else { active };
         let backends = pool.backends.iter().map(|backend| {
             (
                 backend.address,
@@ -243,7 +243,7 @@ impl Version {
             })
     }
 
-    /// Who is picked as the how manieth by who has tried these: the place of that number, or a stand-in.
+    /// The pick of this number after these were tried: the place of that number, or a substitute.
     fn pick(&self, number: u64, tried: &[SocketAddr]) -> Option<SocketAddr> {
         if tried.len() >= self.attempts {
             return None;
@@ -254,16 +254,16 @@ impl Version {
             return Some(place);
         }
         let untried: Vec<_> = self.rotation.iter().filter(|backend| !tried.contains(backend)).collect();
-        let stand_in = (number / length).checked_rem(untried.len() as u64)?;
-        Some(*untried[index(stand_in)])
+        let substitute = (number / length).checked_rem(untried.len() as u64)?;
+        Some(*untried[index(substitute)])
     }
 
-    /// How many places are taken once nobody was found, if nobody is to be found.
+    /// How many places are taken once no backend was found, if none is to be found.
     fn give_up(&self, number: u64, tried: &[SocketAddr]) -> Option<u64> {
         if tried.len() >= self.attempts || self.rotation.is_empty() {
             return Some(number);
         }
-        // To look takes a place, too.
+        // A pick without a result takes a place, too.
         self.pick(number, tried).is_none().then_some(number + 1)
     }
 }

@@ -51,7 +51,7 @@ impl Queries {
         }
         let answer = Arc::new(Mutex::new(None));
         let to = Arc::clone(&answer);
-        let answer_to = move |result| *to.lock().expect("nobody panics with it") = Some(result);
+        let answer_to = move |result| *to.lock().expect("no panic with it") = Some(result);
         let query = ConnectionQuery { filter, action, answer: Box::new(answer_to) };
         assert!(self.query_sender.ask(worker, query), "one at a time is not too many");
         self.asked.insert(worker, Asked { action, lived: lived.into_iter().collect(), answer });
@@ -61,12 +61,12 @@ impl Queries {
     /// A worker that looks like this had a turn: if it has answered, that must be so.
     pub(crate) fn check(&mut self, world: &World, worker: usize, view: &WorkerView) {
         let Some(asked) = self.asked.get(&worker) else { return };
-        let Some(result) = asked.answer.lock().expect("nobody panics with it").take() else { return };
+        let Some(result) = asked.answer.lock().expect("no panic with it").take() else { return };
         let asked = self.asked.remove(&worker).expect("it was result");
         match asked.action {
             ConnectionAction::Close(_) => {
                 self.closed += result.number;
-                assert!(result.listed.is_empty(), "nobody asked for a list");
+                assert!(result.listed.is_empty(), "a list for an order to close");
             }
             ConnectionAction::List(_) => {
                 assert_eq!(result.number, result.listed.len() as u64);
@@ -90,10 +90,10 @@ fn check_list(world: &World, listed: &[Listed], lived: &HashSet<(u32, u32)>, vie
     }
 }
 
-/// It is the client's whom its address says, has its bytes and its backend. Runs have so few connections that they are listed in the
-/// turn in which they are looked at.
+/// It is the connection of the client at its address, with its bytes and its backend. Runs have so few connections that they are
+/// listed within one turn.
 fn check_bytes(world: &World, listed: &Listed) {
-    let client = listed.client.expect("the simulated kernel knows everybody");
+    let client = listed.client.expect("the simulated kernel knows every client");
     let link = &world.links[usize::from(client.port() - crate::kernel::PORT_FIRST)];
     assert!(!link.is_to_backend());
     let [to_backend, to_client] =

@@ -26,7 +26,7 @@ pub(crate) struct Queues {
 #[derive(Debug)]
 pub(crate) struct Queue {
     address: SocketAddr,
-    /// Who keeps the socket open.
+    /// What keeps the socket open.
     owner: Weak<ListenGroup>,
     waiting: VecDeque<EndId>,
     waiting_max: usize,
@@ -130,13 +130,13 @@ impl World {
         if self.happens(Fault::Aborted) {
             return Err(self.random.pick(&[Errno::CONNABORTED, Errno::PROTO]));
         }
-        let end = self.queues.all[number].waiting.pop_front().expect("looked at above");
+        let end = self.queues.all[number].waiting.pop_front().expect("it is not empty, as checked above");
         let socket = Socket {
             end: Some(end),
             hold_ack: false,
             resets: false,
             unconfirmed: None,
-            tables: self.told.len(),
+            tables: self.snapshots.len(),
         };
         self.links[end.link].taken = true;
         self.accepted += 1;
@@ -146,7 +146,7 @@ impl World {
         Ok(fd)
     }
 
-    /// Ends listening: by shutdown(2), or because nobody has the sockets any more.
+    /// Ends listening: by shutdown(2), or because nothing refers to the sockets any more.
     pub(crate) fn stop_listening(&mut self, sockets: &Arc<ListenGroup>) {
         let owner = Arc::downgrade(sockets);
         self.stop_where(|queue| queue.owner.ptr_eq(&owner));

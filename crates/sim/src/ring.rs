@@ -110,7 +110,7 @@ impl World {
             Op::Connect { socket, to } => self.begin_connect(worker, socket, to).err().map(Err),
             Op::Receive { socket, later, .. } => {
                 self.descriptors.end(socket);
-                // A buffer is chosen before the socket is looked at.
+                // A buffer is chosen before the socket is read.
                 let starves = !later && !self.rings[worker].buffers.is_posted();
                 self.starved |= starves;
                 starves.then_some(Err(Errno::NOBUFS))
@@ -148,7 +148,7 @@ impl World {
         if found > 0 { Ok(found) } else { Err(Errno::NOENT) }
     }
 
-    /// A connect of this worker's came to an end; says whether anybody still waits for it.
+    /// A connect of this worker's ended; says whether it is still waited for.
     ///
     /// The token would not tell: after one that was given up, the next has the same.
     pub(crate) fn answer_connect(&mut self, worker: usize, end: EndId, answer: Answer) -> bool {

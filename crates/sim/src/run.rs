@@ -217,7 +217,7 @@ impl Run {
         let lives = worker.turn().expect("the simulated kernel breaks no ring");
         let view = worker.inspect();
         self.ended.extend(std::iter::from_fn(|| self.records[number].take()));
-        self.coverage.look(&mut self.seen[number], &view);
+        self.coverage.observe(&mut self.seen[number], &view);
         self.queries.check(&self.world.borrow(), number, &view);
         self.check_turn(number, &view);
         if !lives {

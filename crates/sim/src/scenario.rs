@@ -1,4 +1,4 @@
-//! What a seed stands for: how large things are, who is there, what goes wrong, and what control does when.
+//! What a seed stands for: how large things are, which peers there are, what goes wrong, and what control does when.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -41,7 +41,7 @@ pub(crate) struct Scenario {
     pub(crate) drain_timeout: u64,
 }
 
-/// What control is told.
+/// What control does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
     /// Another configuration.
@@ -52,7 +52,7 @@ pub(crate) enum Change {
     Failback,
     /// An operator's override of a backend, or the end of one.
     Override,
-    /// A query: a worker is asked for its connections, or told to close some.
+    /// A query: a worker lists its connections, or closes some.
     ConnectionQuery,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Variety {
     pub(crate) policies: bool,
     /// Bounds of backends, and queues.
     pub(crate) bounds: bool,
-    /// Verdicts, tiers and roles, and listeners that demand them.
+    /// Verdicts, tiers and roles, and listeners with a target role.
     pub(crate) health: bool,
     /// Overrides of backends, and an end to connections of what reloads remove.
     pub(crate) leaving: bool,
@@ -177,7 +177,7 @@ impl Scenario {
 }
 
 impl Scenario {
-    /// Nothing goes wrong and nothing is decided: one worker, links without latency, peers that do what they are told.
+    /// Nothing goes wrong and nothing is decided: one worker, links without latency, peers that a test moves.
     pub(crate) fn quiet(buffers: u16) -> Self {
         Self {
             workers: 1,
@@ -208,7 +208,7 @@ impl Scenario {
 }
 
 impl Scenario {
-    /// With many clients for few places, over all workers, and nobody who stands still in one.
+    /// With many clients for few permits, over all workers, and none that keeps one for long.
     fn with_a_crowd(self, random: &mut Random) -> Self {
         let mut config = self.config;
         for listener in &mut config.listeners {
@@ -254,7 +254,7 @@ fn manners(random: &mut Random) -> Manners {
         trouble: random.pick(&[0, 0, 100, 300, 1000]),
         slow: random.pick(&[0, 0, 0, 300]),
         answering,
-        // Who waits for the other's first byte can wait for its FIN, but not the other for theirs.
+        // A peer that waits for the other's first byte can wait for its FIN, but not the other way round.
         pausing: random.pick(&[None, Some(answering.map_or(0, |answering| 1 - answering))]),
         by_hand: false,
     }
@@ -281,7 +281,7 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         address: listener_address(number),
         every_address: false,
         pool: PoolIndex(random.index(2)),
-        target_role: if variety.health { demand(random) } else { TargetRole::Any },
+        target_role: if variety.health { target_role(random) } else { TargetRole::Any },
         access_log: true,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
@@ -290,7 +290,7 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
     }
 }
 
-fn demand(random: &mut Random) -> TargetRole {
+fn target_role(random: &mut Random) -> TargetRole {
     let hold = waiting(random);
     random.pick(&[
         TargetRole::Any,

@@ -1,4 +1,4 @@
-//! A simulated kernel for one test that says itself what happens: nothing goes wrong, and peers do what they are told.
+//! A simulated kernel for one test that says itself what happens: nothing goes wrong, and the test moves the peers.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -111,7 +111,7 @@ impl Stage {
     ///
     /// # Panics
     ///
-    /// Nobody listens there, or the queue is full.
+    /// Nothing listens there, or the queue is full.
     pub fn connect(&mut self, to: SocketAddr) -> Peer {
         let mut world = self.world.borrow_mut();
         let queue = world.queues.at(to)[0];

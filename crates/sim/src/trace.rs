@@ -1,4 +1,4 @@
-//! What happened last, in lines for whoever looks for a bug.
+//! What happened last, in lines, to find a bug by.
 
 use std::collections::VecDeque;
 use std::fmt::Arguments;

@@ -12,7 +12,7 @@ use crate::agenda::{Agenda, Answer, Event, MILLISECOND, SECOND};
 use crate::buffers::Buffers;
 use crate::descriptors::{Descriptors, Socket, Thing};
 use crate::faults::{Fault, Faults};
-use crate::health::Told;
+use crate::health::Snapshot;
 use crate::link::{EndId, Link};
 use crate::peers::{Client, Manners, Peer};
 use crate::picks::Picks;
@@ -33,14 +33,14 @@ pub(crate) struct World {
     pub(crate) descriptors: Descriptors,
     pub(crate) pipes: Vec<Pipe>,
     pub(crate) rings: Vec<Ring>,
-    /// Backends by their address. One that is missing refuses everybody.
+    /// Backends by their address. One that is missing refuses every connect.
     pub(crate) hosts: BTreeMap<SocketAddr, Host>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) clients: Vec<Client>,
     pub(crate) manners: Manners,
     pub(crate) picks: Picks,
     /// Every table that was published.
-    pub(crate) told: Vec<Told>,
+    pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) network: Network,
     /// Clients that were accepted.
     pub(crate) accepted: u64,
@@ -51,7 +51,7 @@ pub(crate) struct World {
     /// Whether a receive found no buffer.
     pub(crate) starved: bool,
     pub(crate) answered: Answered,
-    /// Workers' ends whose last ACK of the handshake waits, whom they are connected to, and since when.
+    /// Workers' ends whose last ACK of the handshake waits, what they are connected to, and since when.
     pub(crate) held_acks: Vec<(EndId, SocketAddr, u64)>,
 }
 
@@ -68,19 +68,19 @@ pub(crate) struct Network {
     pub(crate) pipe_capacity: u32,
 }
 
-/// A backend, as those find it who connect to it.
+/// A backend, as it answers connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     Well,
     /// So many connects of a thousand it does not answer as it should.
     Sick(u32),
-    /// It answers nobody.
+    /// It answers no connect.
     Silent,
-    /// There is none, and who connects there meets itself.
+    /// There is none, and a socket that connects there meets itself.
     Itself,
 }
 
-/// How often a worker's attempt to get somewhere failed, by what it was told.
+/// How often a worker's attempt to get somewhere failed, by the error.
 #[derive(Debug, Default)]
 pub(crate) struct Answered {
     pub(crate) refused: u64,
@@ -146,7 +146,7 @@ impl World {
             clients,
             manners: scenario.manners,
             picks: Picks::default(),
-            told: Vec::new(),
+            snapshots: Vec::new(),
             network: scenario.network,
             accepted: 0,
             moved: 0,
@@ -235,7 +235,7 @@ impl World {
             }
             return Err(errno);
         }
-        let (hold_ack, tables) = (options.hold_ack, self.told.len());
+        let (hold_ack, tables) = (options.hold_ack, self.snapshots.len());
         let socket = Socket { end: None, hold_ack, resets: false, unconfirmed: None, tables };
         Ok(self.descriptors.open(Thing::Socket(socket)))
     }

@@ -1,6 +1,6 @@
-//! Chance from a seed. Whoever picks holds it, so that the same seed is the same run.
+//! Chance from a seed. The worker that picks holds it, so that the same seed is the same run.
 
-/// Draws numbers. Not for secrets: whoever sees some can tell the rest.
+/// Draws numbers. Not for secrets: from some of them the rest can be computed.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 

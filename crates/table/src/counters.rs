@@ -98,7 +98,7 @@ impl<T: Default> PerWorker<T> {
 }
 
 impl<T> PerWorker<T> {
-    /// What tells whose these are from all others, over swaps, for as long as anybody has them.
+    /// Tells their owner from all others, over swaps, for as long as anything refers to them.
     pub(crate) fn identity(self: &Arc<Self>) -> usize {
         Arc::as_ptr(self).addr()
     }
@@ -161,7 +161,7 @@ impl Counter {
 
     /// Makes it `n`, which is no less than it was. Only the one writer may call this.
     pub fn reach(&self, n: u64) {
-        // Most often it stays, and a line of the cache that nobody writes stays with all who read it.
+        // Most often it stays, and a cache line that is not written stays with all its readers.
         if self.get() != n {
             self.0.store(n, Ordering::Relaxed);
         }

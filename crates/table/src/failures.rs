@@ -1,4 +1,4 @@
-//! Counts connects to a backend that failed in a row, for whoever puts it aside.
+//! Counts connects to a backend that failed in a row, for its ejection.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,6 +1,6 @@
 //! Builds and publishes the immutable table that every worker reads, and picks a backend from it.
 //!
-//! It does no I/O, reads no clock and draws no random number. It does not find out who is healthy, it is told; and it
+//! It does no I/O, reads no clock and draws no random number. It does not probe backends, it is given their states; and it
 //! binds nothing: listening sockets are handed to it.
 
 mod table; // What is frozen. Start here.
@@ -10,9 +10,9 @@ mod effective;
 mod overrides;
 
 mod listener;
-mod pool; // Who may be picked, and how one is.
+mod pool; // Which backends may be picked, and how one is.
 
-// Who may be picked, of what is known.
+// Which backends may be picked, by their states.
 mod candidates;
 mod evictions;
 mod state;

@@ -13,7 +13,7 @@ use crate::backend::BackendIndex;
 use crate::chance::mix;
 use crate::picked::Picked;
 
-/// Who is picked for which client.
+/// Which backend is picked for which client.
 #[derive(Clone, Debug)]
 pub(crate) struct Maglev {
     /// The backend of each slot; empty if there is none.
@@ -62,7 +62,7 @@ impl Maglev {
 /// Hands the slots out. A round gives the backend of the largest share one slot, and the others as often one as their
 /// shares are of that.
 ///
-/// Bound: a backend looks at each slot once at most, and in all they look at `slots * ln(slots)` of them, about a million for
+/// Bound: a backend tries each slot once at most, and in all they try `slots * ln(slots)` of them, about a million for
 /// the smaller table and seven for the larger. There are `slots` rounds at most, and fewer than that divided by what
 /// the mean share is of the largest.
 fn fill(members: &[Member], slots: usize) -> Vec<BackendIndex> {
@@ -72,7 +72,7 @@ fn fill(members: &[Member], slots: usize) -> Vec<BackendIndex> {
     let mut free = slots;
     for round in 0_u64.. {
         for (member, order) in members.iter().zip(&mut orders) {
-            // On its own and not against the others, so that nobody's turn comes at another time when one of them leaves.
+            // On its own and not against the others, so that no turn comes at another time when one of them is removed.
             // Rounded up, so that each has a slot of the first round.
             let turns = |rounds: u64| (rounds * u64::from(member.share)).div_ceil(largest);
             if turns(round) == turns(round + 1) {
@@ -115,7 +115,7 @@ impl Order {
     }
 }
 
-/// With no key: it has to be the same on every node. Whoever can choose its address can choose its backend, and could as well
+/// With no key: it has to be the same on every node. A client that can choose its address can choose its backend, and could as well
 /// send it everything from one address.
 fn hash(ip: IpAddr) -> u64 {
     // A client is the same whether it came to an address of IPv4 or to one that takes both.
@@ -140,7 +140,7 @@ const SLOTS: [usize; 2] = [65_537, 524_287];
 /// So that shares are right to about two percent.
 const SLOTS_PER_BACKEND_MIN: usize = 50;
 
-/// How many slots are looked at for one pick, before it looks through all members. More than a connection makes attempts.
+/// How many slots are tried for one pick, before it goes through all members. More than a connection makes attempts.
 const LOOKS_MAX: usize = 24;
 
 /// Any number will do, but the same for all.

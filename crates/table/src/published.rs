@@ -1,4 +1,4 @@
-//! The cell that drives workers: control puts tables in, workers look once per turn.
+//! The cell that drives workers: control puts tables in, workers read it once per turn.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use arc_swap::{ArcSwap, Cache};
 
 use crate::table::Table;
 
-/// The table that is in force. Only control publishes.
+/// The table that is in force. Only the writer publishes.
 #[derive(Debug)]
 pub struct Published(Arc<ArcSwap<Table>>);
 
-/// One worker's view of [`Published`]; a look costs one load while nothing changed.
+/// One worker's view of [`Published`]; reading costs one load while nothing changed.
 pub struct Reader(Cache<Arc<ArcSwap<Table>>, Arc<Table>>);
 
 impl Published {
@@ -20,7 +20,7 @@ impl Published {
         Self(Arc::new(ArcSwap::from_pointee(table)))
     }
 
-    /// Puts `table` in force. Workers see it at their next turn; whoever publishes wakes them.
+    /// Puts `table` in force. Workers see it at their next turn; the writer wakes them.
     pub fn publish(&self, table: Table) {
         self.0.store(Arc::new(table));
     }
@@ -37,7 +37,7 @@ impl Published {
 }
 
 impl Reader {
-    /// The table in force. It keeps the last one alive between looks: look again to let it go.
+    /// The table in force. It keeps the last one alive between reads: read again to drop it.
     pub fn read(&mut self) -> &Arc<Table> {
         self.0.load()
     }
@@ -68,7 +68,7 @@ mod tests {
         published.publish(table.in_phase(Phase::Draining));
         assert_eq!(one.read().phase, Phase::Draining);
         assert!(Arc::ptr_eq(one.read(), &published.load_full()));
-        // A table lives until the last reader has looked again.
+        // A table lives until the last reader has read again.
         assert_eq!(Arc::strong_count(&first), 2);
         other.read();
         assert_eq!(Arc::strong_count(&first), 1);

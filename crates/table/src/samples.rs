@@ -49,7 +49,7 @@ fn defaults() -> Config {
     Config::forward(address("a"), &[address("a")])
 }
 
-/// A pick for whoever wants any, with the place kept.
+/// A pick without a target role, with the permit kept.
 pub(crate) fn pick(pool: &crate::Pool, tried: &[BackendIndex]) -> Option<BackendIndex> {
     match pool.pick(TargetRole::Any, tried, &mut Dice::new(0), || unreachable!("only maglev asks")) {
         Picked::Backend(index) => Some(index),
@@ -57,7 +57,7 @@ pub(crate) fn pick(pool: &crate::Pool, tried: &[BackendIndex]) -> Option<Backend
     }
 }
 
-/// The pool of this config, all backends well.
+/// The pool of this config, all backends in an unknown state.
 pub(crate) fn build(pool: &Pool) -> crate::Pool {
     let sources =
         PoolSources { workers: 1, inputs: None, drain_timeout: Duration::ZERO, before: None, removed: &[] };

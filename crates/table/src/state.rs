@@ -1,4 +1,4 @@
-//! What is known of backends when a table is built. It is decided elsewhere; a table only goes by it.
+//! The states of backends that a table is built from. They are decided elsewhere.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,39 +6,39 @@ use std::time::Instant;
 
 use crate::drain_window::DrainWindow;
 
-/// What is known of all backends, at one time.
+/// The states of all backends, at one time, and what is ordered of their pools.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// When.
     pub now: Instant,
-    /// By the names of pools. Of a pool that is not here nothing is known.
+    /// By the names of pools. The backends of a pool that is not here are in an unknown state.
     pub pools: HashMap<String, PoolInputs>,
 }
 
-/// What is known of the backends of a pool.
+/// The states of the backends of a pool, and what is ordered of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolInputs {
     /// By their addresses; [`BackendState::default`] for those that are not here. One is the primary at most.
     pub backends: HashMap<SocketAddr, BackendState>,
-    /// Whether somebody says that the active tier is to take over again. It counts once, and if the tier is fit to.
+    /// Whether the active tier is ordered to take over again. The order counts once, and if the tier is fit to.
     pub failback: bool,
-    /// By when connections are to be gone of backends that an operator drains. Of a backend that may be picked it is ignored.
+    /// The drain windows of backends that an operator drains. That of a backend that may be picked is ignored.
     pub drains: HashMap<SocketAddr, DrainWindow>,
 }
 
-/// What is known of a backend.
+/// The state of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackendState {
     /// Whether it can take connections.
     pub availability: Availability,
-    /// Its role in its group; none if it has none or nobody knows it.
+    /// Its role in its group; none if it has none or it is unknown.
     pub role: Option<Role>,
     /// How much of its weight it takes while it starts slowly, 1 to 1000 thousandths.
     pub weight_permille: u16,
 }
 
 impl Default for BackendState {
-    /// Of whom nothing is known.
+    /// Unknown, without a role, with its whole weight.
     fn default() -> Self {
         Self { availability: Availability::Unknown, role: None, weight_permille: WEIGHT_PERMILLE_MAX }
     }
@@ -47,13 +47,13 @@ impl Default for BackendState {
 /// Whether a backend can take connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Availability {
-    /// Nobody knows yet, or asks. It counts as available.
+    /// It is not known yet, or not probed. It counts as available.
     Unknown,
     /// Its probe passes.
     Up,
     /// Its probe fails.
     Down,
-    /// It was put aside because clients' connections failed to reach it.
+    /// It is ejected because connects of clients to it failed.
     Ejected,
 }
 

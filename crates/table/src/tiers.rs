@@ -6,7 +6,7 @@
 //!      ▲                                                             │
 //!      └─────────────────────────────────────────────────────────────┘
 //!       no backup is available; or the active tier is fit again, and was for
-//!       `failback_delay` (auto), or somebody says so (manual)
+//!       `failback_delay` (auto), or an operator orders it (manual)
 //! ```
 //!
 //! Only one tier serves. What it was is part of the table, and is handed on from table to table.

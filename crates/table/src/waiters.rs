@@ -13,7 +13,7 @@ pub struct Waiters {
 }
 
 impl Waiters {
-    /// Nobody waits, of so many workers.
+    /// None of so many workers waits.
     pub fn new(workers: usize) -> Self {
         assert!(workers > 0);
         Self {
@@ -22,7 +22,7 @@ impl Waiters {
         }
     }
 
-    /// Notes that `worker` waits. It must look once more for what it waits for before it sleeps.
+    /// Notes that `worker` waits. It must check again for what it waits for before it sleeps.
     pub fn wait(&self, worker: usize) {
         self.flags[worker / WORD].fetch_or(bit(worker), Ordering::SeqCst);
     }
@@ -54,7 +54,7 @@ impl Waiters {
     /// Names all workers that wait. They no longer count as waiting.
     pub fn claim_all(&self) -> impl Iterator<Item = usize> {
         self.flags.iter().enumerate().flat_map(|(index, flags)| {
-            // Mostly nobody waits, and to look costs less than to write.
+            // Mostly no worker waits, and reading costs less than writing.
             let word = if flags.load(Ordering::SeqCst) == 0 { 0 } else { flags.swap(0, Ordering::SeqCst) };
             (0..WORD).filter(move |bit| word & 1 << bit != 0).map(move |bit| index * WORD + bit)
         })
@@ -88,7 +88,7 @@ mod tests {
     use super::Waiters;
 
     #[test]
-    fn all_who_wait_are_named_once() {
+    fn all_waiting_workers_are_named_once() {
         let waiters = Waiters::new(130);
         assert_eq!(waiters.claim_all().count(), 0);
         for worker in [129, 0, 63, 64, 0] {

@@ -12,18 +12,18 @@ use table::{Semaphore, Waiters};
 
 /// Two workers and one permit: all orders.
 #[test]
-fn two_workers_at_one_place() {
+fn two_workers_at_one_permit() {
     check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Patient]), None);
 }
 
 #[test]
-fn one_of_two_workers_wants_no_place_any_more() {
+fn one_of_two_workers_needs_no_permit_any_more() {
     check_dfs(|| visit_gate(1, &[Visits::Patient, Visits::Hasty]), None);
 }
 
 /// With three workers there are too many orders to try all.
 #[test]
-fn three_workers_at_a_place_or_two() {
+fn three_workers_at_one_permit_or_two() {
     use Visits::{Hasty, Patient, Twice};
     for (max, workers) in [
         (1, [Patient, Patient, Patient]),
@@ -39,13 +39,13 @@ fn three_workers_at_a_place_or_two() {
 }
 
 #[test]
-fn two_workers_at_the_places_of_a_pool() {
+fn two_workers_at_the_permits_of_a_pool() {
     check_dfs(|| visit_pool(&[&[0], &[0]]), None);
 }
 
 /// Some may use only one backend, so a woken worker may be unable to use the permit.
 #[test]
-fn three_workers_at_the_places_of_a_pool() {
+fn three_workers_at_the_permits_of_a_pool() {
     for may in [[&[0][..], &[0, 1], &[1]], [&[0, 1], &[0, 1], &[0, 1]], [&[0], &[0], &[1]]] {
         check_random(move || visit_pool(&may), RUNS);
         check_pct(move || visit_pool(&may), RUNS, PREEMPTIONS);

@@ -21,12 +21,12 @@ fn a_crowd_is_evicted_over_several_turns() {
     balancer.reload(&[(balancer.config.pools[0].backends[0].address, DOWN)]);
     let mut severed = Vec::new();
     assert!(balancer.turn());
-    severed.push(balancer.severed());
-    while balancer.severed() < CROWD as u64 {
+    severed.push(balancer.evicted());
+    while balancer.evicted() < CROWD as u64 {
         // The rest is due at once.
         assert!(balancer.worker.next_deadline().is_some_and(|at| at <= balancer.now()));
         balancer.turn();
-        severed.push(balancer.severed());
+        severed.push(balancer.evicted());
     }
     assert!(severed[0] < CROWD as u64 / 2 && severed.len() <= 4, "{severed:?}");
     balancer.turn_while_there_is_something();
@@ -153,7 +153,7 @@ fn an_attempt_of_a_removed_listener_ends_with_the_last_backend() {
 }
 
 impl Balancer {
-    fn severed(&self) -> u64 {
+    fn evicted(&self) -> u64 {
         self.listener().counters.of(0).closed(CloseReason::BackendDown).get()
     }
 }

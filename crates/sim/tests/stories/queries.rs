@@ -51,7 +51,7 @@ fn only_matching_connections_are_closed() {
     let client = |number: usize| listed[number].client.expect("it is there").ip();
     let tenant = |number: usize| (listed[number].view.slot, listed[number].view.generation);
 
-    for nobody in [
+    for none in [
         ConnectionFilter { listener: Some("other".to_owned()), ..ConnectionFilter::default() },
         ConnectionFilter { pool: Some("other".to_owned()), ..ConnectionFilter::default() },
         ConnectionFilter { client: Some([10, 8, 0, 99].into()), ..ConnectionFilter::default() },
@@ -61,7 +61,7 @@ fn only_matching_connections_are_closed() {
         ConnectionFilter { tenant: Some((tenant(0).0, tenant(0).1 + 1)), ..ConnectionFilter::default() },
         ConnectionFilter { tenant: Some(tenant(0)), client: Some(client(1)), ..ConnectionFilter::default() },
     ] {
-        assert_eq!(balancer.asked(nobody.clone(), CLOSE).number, 0, "{nobody:?}");
+        assert_eq!(balancer.asked(none.clone(), CLOSE).number, 0, "{none:?}");
     }
     let meant = ConnectionFilter { tenant: Some(tenant(1)), ..ConnectionFilter::default() };
     assert_eq!(balancer.asked(meant.clone(), CLOSE).number, 1);

@@ -238,8 +238,8 @@ proptest! {
         let each: Vec<&str> = each.iter().map(String::as_str).collect();
         let mut story = Story::new("balance: least_connections", &each);
         let mut active = vec![0; weights.len()];
-        for (comes, who) in steps {
-            let who = who.index(weights.len());
+        for (comes, index) in steps {
+            let index = index.index(weights.len());
             if comes {
                 let open = || (0..active.len()).filter(|index| active[*index] < bound);
                 if let Some(picked) = backend(story.pick_for(TargetRole::Any, &[], 1)) {
@@ -251,9 +251,9 @@ proptest! {
                 } else {
                     prop_assert_eq!(open().count(), 0);
                 }
-            } else if active[who] > 0 {
-                active[who] -= 1;
-                prop_assert_eq!(story.pool().backends[who].release().count(), 0);
+            } else if active[index] > 0 {
+                active[index] -= 1;
+                prop_assert_eq!(story.pool().backends[index].release().count(), 0);
             }
         }
     }
