@@ -61,6 +61,10 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl AccessLog {
     /// Starts the writer. `connections` is the semaphore of the process.
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be created.
     pub fn start(Prepared(config, target): Prepared, connections: Arc<Semaphore>) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.orders().target = Some(target);
@@ -111,6 +115,10 @@ impl AccessLog {
     }
 
     /// Opens the target again and applies it. Returns the target; `None` if the log is off.
+    ///
+    /// # Errors
+    ///
+    /// The target cannot be opened. The writer keeps the old one.
     pub fn try_reopen(&mut self) -> Result<Option<String>, OpenError> {
         let Some(config) = &self.config else { return Ok(None) };
         let to = config.to.to_string();
@@ -156,6 +164,10 @@ impl Prepared {
     }
 
     /// Opens the target of `config`; `None` turns the log off.
+    ///
+    /// # Errors
+    ///
+    /// The target cannot be opened.
     pub fn new(config: Option<&Config>) -> Result<Self, OpenError> {
         let Some(config) = config else { return Ok(Self::none()) };
         let sink = Sink::open(&config.to).map_err(|error| OpenError { to: config.to.to_string(), error })?;

@@ -106,9 +106,7 @@ async fn route(
         }
         ("/status.json", _) => Ok(json(&call(&requests, AdminRequest::Status).await?)),
         ("/ended.json", Access::Full(_)) => Ok(json(&call(&requests, AdminRequest::Ended).await?)),
-        ("/ended.json", _) => {
-            Err(text(StatusCode::FORBIDDEN, "data about clients is available on the Unix socket only"))
-        }
+
         ("/command" | "/connections" | "/route", Access::Full(_)) if request.method() != Method::POST => {
             Err(only("POST"))
         }
@@ -133,7 +131,7 @@ async fn route(
             Ok(result_page(call(&requests, |answer| AdminRequest::Route(query, answer)).await?))
         }
         ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are accepted on the Unix socket only")),
-        ("/connections" | "/route", _) => {
+        ("/ended.json" | "/connections" | "/route", _) => {
             Err(text(StatusCode::FORBIDDEN, "data about clients is available on the Unix socket only"))
         }
         _ => match found {

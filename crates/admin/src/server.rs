@@ -48,6 +48,10 @@ pub struct ListenError {
 
 impl Admin {
     /// Starts the interface with these settings. Its requests go to `requests`.
+    ///
+    /// # Errors
+    ///
+    /// A configured socket or address cannot be listened on. For the default socket this is only a warning.
     pub fn start(
         settings: &config::Admin,
         requests: &mpsc::Sender<AdminRequest>,

@@ -32,6 +32,10 @@ pub struct Host {
 
 impl Host {
     /// Raises the limit of descriptors to the hard limit, and reads the rest.
+    ///
+    /// # Errors
+    ///
+    /// The CPU affinity cannot be read.
     pub fn prepare() -> io::Result<Self> {
         Ok(Self {
             cpus: cpus()?,

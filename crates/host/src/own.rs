@@ -8,10 +8,13 @@ use config::{Config, OwnBackend, OwnPlace, Warning};
 
 use crate::limits::holds;
 
-/// Refuses a configuration with a backend whose connections would return to this process endlessly. The error
-/// names the backend and the listener.
+/// Refuses a configuration with a backend whose connections would return to this process endlessly.
+///
+/// # Errors
+///
+/// There is such a backend. The error names it and the listener.
 pub fn refuse_loops(config: &Config) -> Result<(), String> {
-    loops(config).into_iter().next().map_or(Ok(()), |found| Err(found))
+    loops(config).into_iter().next().map_or(Ok(()), Err)
 }
 
 /// One line for each backend that is this process itself and leads nowhere else.

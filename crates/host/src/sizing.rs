@@ -42,6 +42,10 @@ pub enum TooLittle {
 impl Sizes {
     /// The sizes for these settings on this host. `probes` is the number of concurrent probes, `admin` the number
     /// of descriptors of the admin interface.
+    ///
+    /// # Errors
+    ///
+    /// A limit of the process does not allow a single connection.
     pub fn new(
         runtime: &Runtime,
         listeners: usize,

@@ -14,6 +14,10 @@ use crate::inherited::Inherited;
 /// Opens the listen groups of these listeners, with `inherited` sockets or new ones; all or none.
 ///
 /// `held` are addresses where this process listens already; `http` is the address of the admin interface.
+///
+/// # Errors
+///
+/// An address is in use or cannot be bound.
 #[expect(clippy::disallowed_methods, reason = "at start and at a reload, not on the data path")]
 pub fn listen(
     listeners: &[(&str, ListenOptions)],

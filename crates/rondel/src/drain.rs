@@ -77,9 +77,9 @@ fn wait(arguments: &Arguments, seconds: u32) -> Outcome {
             other => other,
         })?;
         let (left, end) = match find(&status, &arguments.backend.to_string()) {
-            Drained::Drained(left) => (left, "no connection is left"),
-            Drained::Removed(left) => (left, "no connection is left, and a reload removed the backend"),
-            Drained::Serving => return Err(Failed::Runtime(NOT_DRAINED.to_owned())),
+            Progress::Drained(left) => (left, "no connection is left"),
+            Progress::Removed(left) => (left, "no connection is left, and a reload removed the backend"),
+            Progress::Serving => return Err(Failed::Runtime(NOT_DRAINED.to_owned())),
         };
         if left == 0 {
             return if as_json { Ok(()) } else { print(end) };
@@ -98,7 +98,7 @@ fn wait(arguments: &Arguments, seconds: u32) -> Outcome {
 
 /// The progress of a drain, with the number of connections left.
 #[derive(Debug, PartialEq, Eq)]
-enum Drained {
+enum Progress {
     Drained(u64),
     /// The backend gets new connections again.
     Serving,
@@ -106,7 +106,7 @@ enum Drained {
     Removed(u64),
 }
 
-fn find(status: &Status, wanted: &str) -> Drained {
+fn find(status: &Status, wanted: &str) -> Progress {
     let is_it = |pool: &str, name: &str, address: SocketAddr| {
         wanted == format!("{pool}/{name}") || wanted == format!("{pool}/{address}")
     };
@@ -114,10 +114,10 @@ fn find(status: &Status, wanted: &str) -> Drained {
         status.pools.iter().flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
     let mut found = backends.filter(|(pool, backend)| is_it(&pool.name, &backend.name, backend.address));
     if let Some((_, backend)) = found.next() {
-        return if backend.overrides.drained { Drained::Drained(backend.active) } else { Drained::Serving };
+        return if backend.overrides.drained { Progress::Drained(backend.active) } else { Progress::Serving };
     }
     let removed = status.removed.iter().filter(|removed| removed.kind == RemovedKind::Backend);
-    Drained::Removed(
+    Progress::Removed(
         removed
             .filter(|removed| is_it(&removed.pool, &removed.name, removed.address))
             .map(|removed| removed.active)

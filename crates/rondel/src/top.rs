@@ -27,8 +27,8 @@ Examples:
 
 With --json the command prints the data once, as `rondel status --json` does, and needs no terminal.
 Keys: q ends it; s sorts the backends by the next column; up, down, page up and page down scroll.
-SIGTERM, SIGHUP and SIGINT end it like q. When the connection to rondel is lost, the screen keeps the
-last data, shows the error, and reconnects each second.")]
+SIGTERM, SIGHUP and SIGINT end it like q. When the connection to rondel is lost, the screen keeps
+the last data, shows the error, and reconnects each second.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     admin: AdminClient,

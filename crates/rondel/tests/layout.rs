@@ -153,7 +153,7 @@ fn expand(path: &str) -> Vec<Vec<String>> {
     let path = path.trim_start();
     if let Some(group) = path.strip_prefix('{') {
         let group = group.split_once('}').map_or(group, |(group, _)| group);
-        return group.split(',').flat_map(|path| expand(path)).collect();
+        return group.split(',').flat_map(expand).collect();
     }
     let first = name(path);
     match path[first.len()..].strip_prefix("::") {

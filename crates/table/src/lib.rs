@@ -45,6 +45,9 @@ mod samples;
 mod semaphore;
 mod waiters;
 
+// What a listener needs; the data plane knows the configuration by the table alone.
+pub use config::TargetRole;
+
 pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;

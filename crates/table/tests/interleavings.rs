@@ -1,6 +1,5 @@
-//! Workers at a semaphore, and at the permits of a pool, in every order of their accesses, or in many: no worker
-//! sleeps while a permit is free for it. A run in which one does ends with all workers asleep, which the scheduler
-//! reports as a deadlock.
+//! Workers at a semaphore, and at the places of a pool, in every order of their accesses, or in many: no worker sleeps while there is a
+//! place for it. A run in which one does ends with all asleep, which the scheduler calls a deadlock.
 //!
 //! The scheduler explores sequentially consistent accesses. It is built in by `--cfg interleave`:
 //! `scripts/interleave`.
@@ -43,7 +42,7 @@ fn two_workers_at_the_permits_of_a_pool() {
     check_dfs(|| visit_pool(&[&[0], &[0]]), None);
 }
 
-/// Some may use only one backend, so a woken worker may be unable to use the permit.
+/// Some may go to one backend only, so that a named one may have no use for the permit.
 #[test]
 fn three_workers_at_the_permits_of_a_pool() {
     for may in [[&[0][..], &[0, 1], &[1]], [&[0, 1], &[0, 1], &[0, 1]], [&[0], &[0], &[1]]] {

@@ -24,10 +24,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::TargetRole;
 use connection::{CloseReason, Direction};
 use driver::Driver;
-use table::{Listener, Pool};
+use table::{Listener, Pool, TargetRole};
 
 use crate::core::Core;
 use crate::state::{Connection, Step, Ticket, Wait, WaitFor};

@@ -105,12 +105,12 @@ impl Control {
         }
     }
 
-    /// Opens the access log again; where that fails, lines go on to where they went.
+    /// Reopens the access log. If this fails, lines still go to the old file.
     fn reopen(&mut self) -> Answer {
         match self.access_log.try_reopen() {
             Ok(Some(to)) => Answer::done(format!("access log: {to} was opened again")),
             Ok(None) => Answer::refused("there is no access log: `access_log` is off"),
-            Err(error) => Answer::refused(format!("{error}; lines go on to where they went")),
+            Err(error) => Answer::refused(format!("{error}; lines still go to the old file")),
         }
     }
 

@@ -457,7 +457,7 @@ fn health_follows_the_drain() {
     assert!(!admin.socket().exists());
     let said = admin.rondel("health");
     assert_eq!(said.code, 1);
-    assert!(said.text.contains("no rondel runs"), "{}", said.text);
+    assert!(said.text.contains("no rondel listens"), "{}", said.text);
 }
 
 #[test]

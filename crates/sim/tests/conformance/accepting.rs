@@ -50,7 +50,7 @@ fn a_listener_that_stopped(side: &mut impl Side) {
     assert!(!ended.more);
     assert_eq!(side.kernel().accept_now(listener), Err(Errno::INVAL));
 
-    // Clients in its queue are reset.
+    // A client that waited in its queue is reset.
     let (address, _) = side.listen();
     let mut waiting = side.connect(address);
     side.stop_listening();

@@ -198,7 +198,7 @@ fn both_complete(side: &mut impl Side, one: u8, other: u8) -> [Completion; 2] {
 
 fn nothing_completes(side: &mut impl Side) {
     PENDING.with_borrow_mut(|pending| {
-        // Once to submit, and again for what the first turn found.
+        // Once to hand over, and again for what the first found.
         for _ in 0..2 {
             let now = side.kernel().now();
             side.kernel().wait(Some(now), pending).unwrap();

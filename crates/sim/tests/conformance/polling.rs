@@ -84,7 +84,7 @@ fn polls_for_a_reset(side: &mut impl Side) {
     nothing_completes(side);
     side.reset(client);
     assert!(!completes(side, POLL).more);
-    // It still is, also for a later poll.
+    // It is still so, also for a poll that begins now.
     side.kernel().submit(Op::PollReset { socket }, token(POLL));
     assert!(!completes(side, POLL).more);
     close(side, socket);

@@ -17,7 +17,7 @@ pub(crate) struct Real {
     wakers: Arc<[Waker]>,
     listening: Vec<TcpListener>,
     serving: Option<TcpListener>,
-    /// Connections that fill the queue of an address that does not answer.
+    /// Connections that fill the queue of a listener that does not answer.
     queued: Vec<TcpStream>,
 }
 
@@ -71,7 +71,7 @@ impl Side for Real {
     }
 
     fn silent(&mut self) -> SocketAddr {
-        // A queue of length 0 holds one; Linux drops further clients.
+        // A queue for none holds one; Linux drops the ones after it.
         let silent = listener(0);
         let address = silent.local_addr().unwrap();
         self.queued.push(TcpStream::connect(address).unwrap());

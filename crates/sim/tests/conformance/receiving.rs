@@ -10,7 +10,7 @@ use crate::{
 scripts! {
     receives_until_the_fin
     receives_up_to_a_limit
-    receives_from_a_peer_that_resets
+    receives_from_an_end_that_resets
     receives_no_more_when_cancelled
     has_no_buffer
     cancels_what_is_done
@@ -62,7 +62,7 @@ fn receives_up_to_a_limit(side: &mut impl Side) {
     stop_receiving(side, socket);
 }
 
-fn receives_from_a_peer_that_resets(side: &mut impl Side) {
+fn receives_from_an_end_that_resets(side: &mut impl Side) {
     let (mut client, socket) = connected(side);
     side.send(&mut client, 5);
     side.reset(client);
@@ -107,7 +107,7 @@ fn has_no_buffer(side: &mut impl Side) {
     side.send(&mut client, 1);
     let starved = completes(side, RECEIVE);
     assert_eq!((starved.result, starved.more, starved.buffer), (Err(Errno::NOBUFS), false, None));
-    // A receive that tries at once reports that even if nothing is there; one that waits first does not.
+    // A receive that tries at once ends even if nothing is there; one that waits first does not.
     for part in taken.drain(..1) {
         give_back(side, &part);
     }

@@ -14,7 +14,7 @@ scripts! {
     sends_what_fits
     sends_bytes_of_its_own
     fills_a_socket_with_bytes_of_its_own
-    sends_to_a_peer_that_reset
+    sends_to_an_end_that_reset
     sends_a_fin
     tells_when_the_peer_took_bytes
     tells_why_a_connection_failed
@@ -62,7 +62,7 @@ fn fills_a_socket_with_bytes_of_its_own(side: &mut impl Side) {
     close(side, socket);
 }
 
-fn sends_to_a_peer_that_reset(side: &mut impl Side) {
+fn sends_to_an_end_that_reset(side: &mut impl Side) {
     let (client, socket) = connected(side);
     let buffer = buffer_of(side, 10);
     side.reset(client);

@@ -53,7 +53,7 @@ fn an_attempt_at_the_old_primary_moves_to_the_new_one() {
     let mut client = balancer.client();
     assert_eq!(client.send(5), 5);
     assert_eq!(balancer.listener().pool.backends[0].semaphore.active(), 1);
-    // There is no primary for a while: the client waits.
+    // None is, for a while: the client waits.
     balancer.reload(&[(silent, REPLICA), (serving, REPLICA)]);
     balancer.turn_while_there_is_something();
     assert_eq!(balancer.listener().pool.backends[0].semaphore.active(), 0);
@@ -67,7 +67,7 @@ fn an_attempt_at_the_old_primary_moves_to_the_new_one() {
     assert_eq!(balancer.listener().pool.backends[0].failures_in_a_row(), 0);
 }
 
-/// It is the primary again before the worker knows that its attempt was cancelled.
+/// It is the primary again before the worker knows that its attempt was given up.
 #[test]
 fn a_cancelled_attempt_is_made_again() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(1) };

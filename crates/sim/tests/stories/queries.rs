@@ -28,7 +28,7 @@ fn a_crowd_is_listed_over_several_turns() {
     balancer.turn();
     assert!(answer.try_recv().is_err(), "one turn does not do");
     assert!(balancer.worker.next_deadline().is_some_and(|at| at <= balancer.now()), "the next comes at once");
-    // One that ends meanwhile causes no problem.
+    // One that ends meanwhile does no harm.
     peers.pop().expect("there is a crowd").0.reset();
     let found = balancer.answered(&answer);
     let mut slots: Vec<u32> = found.listed.iter().map(|listed| listed.view.slot).collect();
@@ -80,7 +80,7 @@ fn only_matching_connections_are_closed() {
 
 /// One that waits, and one that is being connected.
 #[test]
-fn connections_without_a_backend_are_listed_and_closed_as_well() {
+fn a_connection_without_a_backend_is_listed_and_closed() {
     let hold = Waiting { connections_max: 1, timeout: Duration::from_secs(60) };
     let mut balancer = Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(hold));
     balancer.reload(&[]);

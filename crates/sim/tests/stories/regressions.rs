@@ -10,8 +10,8 @@ use table::{Phase, Table};
 
 use crate::balancer::Balancer;
 
-/// A client's accept completed in the very turn in which all connections were to end: its connection began, and was
-/// never closed.
+/// A client was told that it is accepted in the very turn in which all connections were to end: its connection began,
+/// and nothing ended it.
 #[test]
 fn a_client_accepted_as_the_process_ends_is_rejected() {
     let mut balancer = Balancer::new(|_| ());
@@ -40,8 +40,8 @@ fn a_fin_after_long_idle_time_leaves_the_other_side_its_timeout() {
     assert_eq!(balancer.ended(), [(CloseReason::Done, 1)]);
 }
 
-/// A half was found idle for too long right after it passed a FIN on, while the other half waited for a buffer:
-/// nothing was in flight, so the slot was freed at once, and then used again.
+/// A half that was found to have stood still for too long, right after it passed a FIN on, while the other half waited
+/// for a buffer: nothing was in flight, the slot was free at once, and used again.
 #[test]
 fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
     // The order of completions is random; some of these orders reproduce the fault.
@@ -99,7 +99,7 @@ fn a_removed_listener_passes_its_wake_up_on() {
     balancer.published.publish(Table::build(&config, vec![sockets], 1, None, None));
     let other = &balancer.stage.wakers()[1];
     assert!(!other.clear());
-    // The publisher wakes all workers, except for the other one here.
+    // As the writer wakes them all, but for the other.
     balancer.stage.wakers()[0].wake();
     balancer.stage.notice_wakes();
     balancer.turn();

@@ -64,7 +64,7 @@ fn each_end_has_a_record_with_the_state_it_reached() {
     balancer.turn_while_there_is_something();
     check_record(&mut balancer, CloseReason::ClientReset, "CL", [10, 20]);
 
-    // Neither side has sent anything; then the client has.
+    // Neither side has sent anything, then the client has.
     let _silent = balancer.relay();
     balancer.pass(2 * IDLE);
     check_record(&mut balancer, CloseReason::Idle, "cD", [0, 0]);
@@ -81,9 +81,9 @@ fn each_end_has_a_record_with_the_state_it_reached() {
     assert!(balancer.records.take().is_none());
 }
 
-/// The log may be switched on and off while clients wait, and with it whether their addresses are read.
+/// The log may come and go while clients wait, and with it whether their addresses are asked for.
 #[test]
-fn a_record_never_has_the_address_of_an_earlier_client() {
+fn a_tenant_is_not_taken_for_the_one_before_it() {
     let mut balancer = Balancer::new(|config| {
         let hold = Waiting { connections_max: 2, timeout: Duration::from_secs(60) };
         config.listeners[0].target_role = TargetRole::Primary(hold);

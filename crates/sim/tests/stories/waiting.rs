@@ -63,7 +63,7 @@ fn a_held_client_that_resets_makes_room_and_one_that_finished_does_not() {
 
 /// A reload may remove the target role, and with it the reason to wait.
 #[test]
-fn waiting_clients_use_the_table_in_force() {
+fn waiting_clients_go_by_the_table_in_force() {
     let mut balancer = held(2);
     let _client = balancer.client();
     balancer.config.listeners[0].target_role = TargetRole::Any;
@@ -85,7 +85,7 @@ fn waiting_clients_end_with_the_process() {
     assert_eq!(balancer.listener().hold_semaphore.active(), 0);
 }
 
-/// It is dead, which is not detected yet.
+/// It is dead, which is not known yet.
 #[test]
 fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
     let mut balancer = refused(2);
@@ -105,7 +105,7 @@ fn a_client_that_the_primary_refuses_is_held_for_the_next_one() {
     assert_eq!(balancer.ended(), []);
 }
 
-/// It restarts, without being detected as down.
+/// It restarts, before its end was noticed.
 #[test]
 fn a_client_that_the_primary_refuses_retries_with_a_delay() {
     let mut balancer = refused(2);
@@ -125,7 +125,7 @@ fn a_client_that_the_primary_refuses_retries_with_a_delay() {
 }
 
 #[test]
-fn a_client_that_the_primary_keeps_refusing_is_rejected() {
+fn a_client_whose_primary_refuses_ends_refused() {
     let mut balancer = refused(1);
     let mut client = balancer.client();
     // There is no room for another.
@@ -153,7 +153,7 @@ fn a_client_that_the_primary_refuses_may_reset_while_it_is_tried_again() {
 }
 
 #[test]
-fn permits_go_to_waiting_clients_in_order() {
+fn permits_go_to_waiting_clients_in_their_order() {
     let mut balancer = queued(1, 3);
     let (_first, backend) = balancer.relay();
     let mut second = balancer.client();
@@ -161,7 +161,7 @@ fn permits_go_to_waiting_clients_in_order() {
     second.send(2);
     third.send(3);
     backend.reset();
-    // A client that arrives in the very moment in which a permit is free is too late.
+    // A client that comes in the very moment in which a permit is free comes too late.
     let mut fourth = balancer.client();
     let mut backend = balancer.next_backend();
     assert_eq!(balancer.read(&mut backend), Read::Bytes(2));
@@ -175,11 +175,10 @@ fn permits_go_to_waiting_clients_in_order() {
     assert_eq!(balancer.ended(), [(CloseReason::BackendReset, 2), (CloseReason::QueueTimedOut, 1)]);
 }
 
-/// A client that is accepted in the turn in which a permit is released, but after that, queues behind those that
-/// wait.
+/// A client that is accepted in the turn in which a permit becomes free, but after that, comes after the waiting ones.
 #[test]
 fn a_new_client_is_never_before_waiting_ones() {
-    // The order of completions is random; some of these orders are the critical one.
+    // In which order things complete is left to chance; some of these orders are the one.
     for seed in 0..40 {
         let mut balancer = Balancer::with(seed, 64, 100_000, |config| {
             config.pools[0].queue = Waiting { connections_max: 3, timeout: QUEUE };
@@ -214,7 +213,7 @@ fn a_queue_is_bounded() {
 
 /// The client at the head has tried the backend with a free permit; the one behind it has not.
 #[test]
-fn a_client_that_has_tried_the_free_backend_blocks_no_other() {
+fn a_client_that_tried_the_free_backend_holds_up_no_other() {
     let mut balancer = Balancer::new(|_| ());
     let refusing = balancer.stage.refusing();
     let pool = &mut balancer.config.pools[0];
@@ -234,7 +233,7 @@ fn a_client_that_has_tried_the_free_backend_blocks_no_other() {
 
 /// Another worker has the permit, and releases it with a wake-up.
 #[test]
-fn a_permit_released_by_another_worker_is_used() {
+fn a_permit_that_another_worker_releases_wakes_this_one() {
     let mut balancer = queued(1, 2);
     // As the other worker's pick does.
     let pool = std::sync::Arc::clone(&balancer.listener().pool);
@@ -279,13 +278,13 @@ const HOLD: Duration = Duration::from_secs(2);
 const REFUSED_HOLD: Duration = Duration::from_secs(5);
 const QUEUE: Duration = Duration::from_secs(3);
 
-/// This many clients are held for a primary, and there is none.
+/// So many clients are held for a primary; there is none.
 fn held(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: HOLD };
     Balancer::new(|config| config.listeners[0].target_role = TargetRole::Primary(waiting))
 }
 
-/// This many clients are held that the primary refuses; beside it is a server that is not primary.
+/// So many clients are held that cannot reach the primary, which refuses them; beside it is a replica.
 fn refused(most: u32) -> Balancer {
     let waiting = Waiting { connections_max: most, timeout: REFUSED_HOLD };
     let mut balancer = held(most);
@@ -300,7 +299,7 @@ fn refused(most: u32) -> Balancer {
     balancer
 }
 
-/// This many connections at the backend, and this many waiting clients.
+/// So many connections at the backend, and so many waiting clients.
 fn queued(places: u32, most: u32) -> Balancer {
     Balancer::new(|config| {
         config.pools[0].queue = Waiting { connections_max: most, timeout: QUEUE };

@@ -1,4 +1,4 @@
-//! The route of a client, explained before it connects.
+//! Where a client would be routed, before it connects.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn each_backend_is_listed_with_its_obstacles() {
 }
 
 #[test]
-fn without_a_backend_the_outcome_is_a_wait_or_a_rejection() {
+fn a_client_without_a_backend_is_held_queued_or_refused() {
     let probe = "probe: { redis: {} }; on_all_down: closed";
     check(probe, &["", ""], "xx", TargetRole::Any, "a: Down, b: Down", "Refused(NoBackend)");
     check(

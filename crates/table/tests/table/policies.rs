@@ -109,7 +109,7 @@ fn a_client_stays_with_its_backend() {
 }
 
 #[test]
-fn a_full_backend_is_skipped_and_all_full_is_not_none() {
+fn a_full_backend_is_passed_over_and_all_full_is_not_none() {
     for policy in POLICIES {
         let keys = format!("balance: {policy}");
         let mut story = Story::new(&keys, &["max_connections: 2", "max_connections: 1", "weight: 0"]);
@@ -149,7 +149,7 @@ fn permits_outlive_a_swap() {
     assert_eq!(story.picks(4), [0, 4]);
     assert_eq!(before.pools[0].backends[0].release().count(), 0);
     assert_eq!(story.picks(4), [1, 3]);
-    // Without a limit permits are still counted, for a reload that adds one.
+    // A backend without a bound is counted, too, for a later file that has one.
     story.config = config("probe: { tcp: {} }", &["", ""]);
     story.tell("..");
     assert_eq!(story.picks(4), [2, 2]);
@@ -163,7 +163,7 @@ fn permits_outlive_a_swap() {
 }
 
 #[test]
-fn waiting_workers_are_woken_for_permits() {
+fn waiting_workers_are_named_when_a_permit_is_free() {
     let mut story = Story::new("", &["max_connections: 1", "max_connections: 1"]);
     assert_eq!(story.picks(2), [1, 1]);
     let before = story.table.clone();
@@ -226,7 +226,7 @@ fn backend(picked: Picked) -> Option<BackendIndex> {
 }
 
 proptest! {
-    /// Connections come and go: the picked backend has the fewest for its weight, and room.
+    /// Connections come and go: the picked backend has the fewest for its weight, and a free permit.
     #[test]
     fn least_connections_is_least(
         weights in prop::collection::vec(1u32..5, 2..6),

@@ -69,7 +69,7 @@ impl Story {
         self.table.pools[0].pick(target_role, tried, &mut self.dice, || IpAddr::from(client.to_be_bytes()))
     }
 
-    /// A pick for any role, which must succeed.
+    /// A pick without a target role, which is to give a backend.
     #[track_caller]
     pub(crate) fn pick(&mut self) -> BackendIndex {
         match self.pick_for(TargetRole::Any, &[], 1) {

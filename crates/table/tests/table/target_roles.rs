@@ -1,4 +1,4 @@
-//! Eligible backends, by the target role of the listener.
+//! Which backends may be picked, by the target role of the listener.
 
 use config::TargetRole;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ const OPEN: &str = "probe: { redis: {} }; on_all_down: open";
 const CLOSED: &str = "probe: { redis: {} }; on_all_down: closed";
 
 #[test]
-fn without_a_target_role_all_available_backends_are_eligible() {
+fn without_a_target_role_any_available_backend_serves() {
     for (known, expected) in
         [("....", "abcd"), ("?.x.", "abd"), ("e.x?", "bd"), ("xxx.", "d"), ("xxxx", "abcd"), ("exex", "abcd")]
     {
@@ -32,13 +32,13 @@ fn a_backup_is_picked_when_its_tier_serves() {
         check(TCP, &backends, known, TargetRole::Any, expected);
     }
     check("probe: { tcp: {} }; on_all_down: closed", &backends, "xxxx", TargetRole::Any, "");
-    // The active tier is drained by an operator, and its backup is down: then any backend is better than none.
+    // The active tier is drained by hand, and its backup is dead: then any backend is better than none.
     check(TCP, &["weight: 0", "tier: backup"], ".x", TargetRole::Any, "b");
     check("probe: { tcp: {} }; min_active: 2", &backends, "x...", TargetRole::Any, "cd");
 }
 
 #[test]
-fn a_writer_gets_the_primary_or_none() {
+fn a_writer_gets_the_primary_or_no_backend() {
     for keys in [OPEN, CLOSED] {
         for (known, expected) in [
             ("RPR", "b"),
@@ -46,7 +46,7 @@ fn a_writer_gets_the_primary_or_none() {
             ("...", ""),
             ("???", ""),
             ("xxx", ""),
-            // No other backend may replace it.
+            // No other backend may take its place.
             ("RpR", "b"),
         ] {
             check(keys, &["", "", ""], known, PRIMARY, expected);
@@ -70,7 +70,7 @@ fn a_reader_gets_a_replica_that_does_not_lag() {
         check(CLOSED, &["", "", ""], known, REPLICA, none);
         check(CLOSED, &["", "", ""], known, REPLICA_OR_PRIMARY, primary);
     }
-    // With `open`, old data is better than none, but only from a known replica.
+    // `open` prefers old data to none, but not from a backend that never reported to be a replica.
     for (known, none, primary) in
         [("PLr", "bc", "a"), ("xLr", "bc", "bc"), ("xL.", "b", "b"), ("x.?", "", ""), ("PLR", "c", "c")]
     {
@@ -111,7 +111,7 @@ fn without_health_every_backend_is_available_and_has_no_role() {
 }
 
 #[test]
-fn a_backend_in_slow_start_gets_less() {
+fn a_backend_that_starts_slowly_takes_less() {
     let mut story = Story::new(TCP, &["", "", "weight: 2"]);
     let slow = |permille| BackendState { weight_permille: permille, ..state('.') };
     for (permille, expected) in
@@ -126,7 +126,7 @@ fn a_backend_in_slow_start_gets_less() {
 }
 
 proptest! {
-    /// With any inputs: a pick is an eligible backend, and every policy may pick the same.
+    /// In any state: a pick is of a candidate, and every policy has the same candidates.
     #[test]
     fn picks_are_sound(known in "[.xe?RrL]{5}", primary in 0usize..6, open in any::<bool>(), drained in 0usize..6) {
         let mut known: Vec<char> = known.chars().collect();

@@ -9,8 +9,8 @@ use crate::story::Story;
 
 #[test]
 fn a_backup_serves_while_too_few_are_active() {
-    // A column per second: the states of two active backends and a backup, and `!` for an order to fail back.
-    // Below, the serving tier.
+    // A column a second: the states of two active ones and a backup, and `!` for an order to fail back. Below, what
+    // serves then.
     check("", "... x.. xx. xx. x.. ...", "A A B B A A");
     check("min_active: 2", "... x.. xx. x.. ...", "A B B B A");
     check("", "xx.", "B");
@@ -18,7 +18,7 @@ fn a_backup_serves_while_too_few_are_active() {
 }
 
 #[test]
-fn an_empty_tier_serves_only_if_both_are_empty() {
+fn a_tier_without_backends_serves_only_if_none_has_any() {
     check("", "xxx xxx xx. xxx xxx x.x", "A A B B B A");
     // Not fit, but better than none.
     check("min_active: 2; failback: manual", "xx. x.x ... x.x", "B A A A");
@@ -28,7 +28,7 @@ fn an_empty_tier_serves_only_if_both_are_empty() {
 #[test]
 fn failback_waits_for_its_delay() {
     check("failback_delay: 3s", "... xx. ... ... ... ...", "A B B B B A");
-    // An interruption restarts the delay.
+    // A tier that falters begins again.
     check("failback_delay: 3s", "xx. ... ... xx. ... ... ... ...", "B B B B B B B A");
 }
 
@@ -77,7 +77,7 @@ fn the_tier_outlives_a_reload() {
 }
 
 proptest! {
-    /// With any inputs: the serving tier has a backend if any tier has one, and it changes only when it must.
+    /// In any order: the serving tier has a backend if any tier has, and a tier that need not change does not.
     #[test]
     fn a_tier_serves_if_any_can(
         active_min in 1usize..=3,

@@ -4,17 +4,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use config::TargetRole;
 use connection::{CloseReason, Relay};
 use driver::{ConnectOptions, Driver, Errno, Op};
-use table::{Backend, BackendIndex, Picked};
-
-use crate::core::Core;
-use crate::state::{Ack, Attempt, Connection, Relaying, State, Step, WaitFor};
-use crate::token::Kind;
+use table::{Backend, BackendIndex, Picked, TargetRole};
 
 use super::Worker;
 use super::evict::Eviction;
+use crate::core::Core;
+use crate::state::{Ack, Attempt, Connection, Relaying, State, Step, WaitFor};
+use crate::token::Kind;
 
 impl<D> Core<D> {
     /// Has a connection without a backend use the table in force; says whether that is another than it used.

@@ -1,13 +1,11 @@
 //! Clients that wait are served: another table is in force, a permit of a backend is free, or the time is up.
 
-use config::TargetRole;
 use driver::Driver;
-use table::Picked;
-
-use crate::state::WaitFor;
-use crate::waiting::reason_at_timeout;
+use table::{Picked, TargetRole};
 
 use super::Worker;
+use crate::state::WaitFor;
+use crate::waiting::reason_at_timeout;
 
 impl<D: Driver> Worker<D> {
     /// Tries again for all that wait, because another table is in force.
