@@ -131,8 +131,8 @@ fn is_kept_alive(peer: SocketAddr) -> bool {
     keepalive_left(peer).is_some()
 }
 
-/// The time left on the keepalive timer of the socket connected to `peer`, if it runs, by `/proc/net/tcp` (proc(5); the
-/// timer has number 2, and a unit of 10 ms).
+/// The time left on the keepalive timer of the socket connected to `peer`, if it runs, by `/proc/net/tcp` (proc(5);
+/// the timer has number 2, and a unit of 10 ms).
 pub(crate) fn keepalive_left(peer: SocketAddr) -> Option<Duration> {
     let SocketAddr::V4(peer) = peer else { panic!("an IPv4 address") };
     let ip = u32::from_le_bytes(peer.ip().octets());
