@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::{Backend, BackendIndex};
-use crate::least_connections::Load;
+use crate::load::Load;
 use crate::picked::Picked;
 
 /// One pick.

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::counters::{BackendCounters, PerWorker};
+use crate::counter::PerWorker;
+use crate::counters::BackendCounters;
 use crate::drain_window::DrainWindow;
 use crate::failures::Failures;
 use crate::semaphore::Semaphore;

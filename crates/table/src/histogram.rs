@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::counters::{Counter, PerWorker};
+use crate::counter::{Counter, PerWorker};
 
 /// Durations of one kind, as one worker counts them.
 #[derive(Debug)]
@@ -124,7 +124,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{LONG, SHORT};
-    use crate::counters::{PerWorker, PoolCounters};
+    use crate::counter::PerWorker;
+    use crate::counters::PoolCounters;
 
     #[test]
     fn bounds_grow() {

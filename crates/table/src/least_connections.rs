@@ -2,6 +2,7 @@
 
 use crate::attempt::Attempt;
 use crate::backend::BackendIndex;
+use crate::load::Load;
 use crate::picked::Picked;
 
 /// Picks among `members`. Of equals, `number` says which is first.
@@ -22,24 +23,6 @@ pub(crate) fn pick(members: &[BackendIndex], number: u64, attempt: &Attempt<'_>)
         }
     }
     attempt.substitute(members, number)
-}
-
-/// How busy a backend is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    pub(crate) index: BackendIndex,
-    /// Connections that it has, over all workers.
-    pub(crate) active: u32,
-    /// What it is to have of all connections, against the others; not 0.
-    pub(crate) share: u32,
-}
-
-impl Load {
-    /// The one for which another connection is less, for its share; itself if they are equal.
-    pub(crate) fn lighter(self, other: Self) -> Self {
-        let weigh = |load: Self, share: u32| (u64::from(load.active) + 1) * u64::from(share);
-        if weigh(other, self.share) < weigh(self, other.share) { other } else { self }
-    }
 }
 
 /// How often a pick starts over because another worker was quicker. Each such loss is another's gain; beyond it the pick

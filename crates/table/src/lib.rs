@@ -23,6 +23,7 @@ mod attempt;
 mod chance;
 mod explain; // Foretold, and why.
 mod least_connections;
+mod load;
 mod maglev;
 mod picked;
 mod random;
@@ -33,6 +34,7 @@ mod round_robin;
 mod ack_hold;
 mod atomics;
 mod backend;
+mod counter;
 mod counters;
 mod drain_window;
 mod failures;
@@ -51,9 +53,8 @@ pub use config::TargetRole;
 pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
-pub use crate::counters::{
-    BackendCounters, Counter, Gauge, ListenerCounters, PerWorker, PoolCounters, WorkerCounters,
-};
+pub use crate::counter::{Counter, Gauge, PerWorker};
+pub use crate::counters::{BackendCounters, ListenerCounters, PoolCounters, WorkerCounters};
 pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::effective::EffectiveConfig;
 pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use driver::ListenGroup;
 
-use crate::counters::{ListenerCounters, PerWorker};
+use crate::counter::PerWorker;
+use crate::counters::ListenerCounters;
 use crate::pool::Pool;
 use crate::semaphore::Semaphore;
 

@@ -3,7 +3,7 @@
 use crate::attempt::Attempt;
 use crate::backend::BackendIndex;
 use crate::chance::Dice;
-use crate::least_connections::Load;
+use crate::load::Load;
 use crate::picked::Picked;
 
 /// Picks from `rotation`, which has each backend as often as its share says.

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use config::OnRemove;
 
 use crate::backend::Backend;
-use crate::counters::{ListenerCounters, PerWorker};
+use crate::counter::PerWorker;
+use crate::counters::ListenerCounters;
 use crate::drain_window::{DrainWindow, DrainedBuckets};
 use crate::listener::Listener;
 use crate::pool::Pool;

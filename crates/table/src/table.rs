@@ -8,7 +8,7 @@ use connection::CloseReason;
 use driver::ListenGroup;
 
 use crate::backend::Backend;
-use crate::counters::PerWorker;
+use crate::counter::PerWorker;
 use crate::drain_window::{DrainBucket, DrainedBuckets};
 use crate::evictions::Evictions;
 use crate::listener::Listener;
