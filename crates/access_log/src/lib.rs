@@ -9,7 +9,7 @@
 //!
 //! The writer never blocks a worker. While it cannot write, records stay in the queues; when a queue is full,
 //! further records are dropped and counted. At the end of the process control waits for the writer for at most
-//! [`END_TIMEOUT`].
+//! `END_TIMEOUT`.
 
 mod writer; // The thread. Start here.
 
@@ -127,7 +127,7 @@ impl AccessLog {
         Ok(Some(to))
     }
 
-    /// Requests that the writer writes the last lines and ends, and waits for it, at most for [`END_TIMEOUT`].
+    /// Requests that the writer writes the last lines and ends, and waits for it, at most for `END_TIMEOUT`.
     /// Workers must have ended before.
     pub fn end(&self) {
         self.order(|orders| orders.end = true);

@@ -28,7 +28,7 @@ pub(crate) fn query(
     let mut answers = Answers { asked: Vec::new(), busy: Vec::new() };
     for worker in workers {
         let (sender, answer) = oneshot::channel();
-        // Whoever asked may have left: then there is nobody to tell.
+        // The client may have disconnected.
         let tell = move |found| drop(sender.send(found));
         if query_sender
             .ask(worker, ConnectionQuery { filter: filter.clone(), action, answer: Box::new(tell) })
@@ -42,8 +42,8 @@ pub(crate) fn query(
 }
 
 impl Answers {
-    /// Waits for them, for [`ANSWER_TIME_MAX`] in all. Says what each worker found, and which have not answered. One that has ended
-    /// has no connections.
+    /// Waits for them, for [`ANSWER_TIME_MAX`] in all. Says what each worker found, and which have not answered.
+    /// One that has ended has no connections.
     async fn wait(self) -> (Vec<(usize, QueryResult)>, Vec<usize>) {
         let deadline = tokio::time::Instant::now() + ANSWER_TIME_MAX;
         let (mut found, mut silent) = (Vec::new(), self.busy);
@@ -114,5 +114,6 @@ fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
     }
 }
 
-/// How long workers may take. A turn takes a few milliseconds at worst, and a list of a million connections a thousand of them.
+/// How long workers may take. A turn takes a few milliseconds at worst, and a list of a million connections a
+/// thousand of them.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);

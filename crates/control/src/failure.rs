@@ -1,4 +1,4 @@
-//! Why the process ended when nobody asked it to, or not the way it was asked to.
+//! Why the process ended unexpectedly, or not the way it was asked to.
 
 use std::fmt;
 

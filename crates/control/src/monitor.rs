@@ -17,8 +17,8 @@ use crate::event_log::EventLog;
 
 /// Monitors the backends of every pool.
 ///
-/// Its driver waits for [`next`](Self::next), reports what happened, and has it [evaluate](Self::evaluate) the backends if that
-/// matters. Most reports do not, and cost one look-up.
+/// Its driver waits for [`next`](Self::next), reports what happened, and has it [evaluate](Self::evaluate) the
+/// backends if that matters. Most reports do not, and cost one look-up.
 pub(crate) struct HealthMonitor {
     prober: Prober,
     /// By the names of pools.
@@ -36,12 +36,13 @@ impl HealthMonitor {
         monitor
     }
 
-    /// Goes over to another config, evaluates, and returns what the next table is to be built from. That decides nothing: the
-    /// state of a backend stays for as long as the name of its pool and its address stay, until its next answer, whatever key of
-    /// the pool or of its probe is another. What holds a role holds it, what is ejected is ejected, and the answers that were
-    /// counted count.
+    /// Goes over to another config, evaluates, and returns what the next table is to be built from. That decides
+    /// nothing: the state of a backend stays for as long as the name of its pool and its address stay, until its
+    /// next answer, whatever key of the pool or of its probe is another. What holds a role holds it, what is
+    /// ejected is ejected, and the answers that were counted count.
     ///
-    /// Without a probe the state is unknown, and by one that does not query roles the role is; so that is dropped with it.
+    /// Without a probe the state is unknown, and by one that does not query roles the role is; so that is dropped
+    /// with it.
     pub(crate) fn reconfigure(
         &mut self,
         config: &EffectiveConfig,
@@ -76,7 +77,7 @@ impl HealthMonitor {
         }
     }
 
-    /// Waits until a probe ended, which [`on_report`](Self::on_report) is to be told. Without probes it waits for ever.
+    /// Waits until a probe ended, for [`on_report`](Self::on_report). Without probes it never returns.
     pub(crate) async fn next(&mut self) -> Report {
         self.prober.next().await
     }
@@ -95,8 +96,8 @@ impl HealthMonitor {
         pool.on_report(&released, status, now, event_log)
     }
 
-    /// Ejects backends of `table` to which too many connects in a row have failed, and says so in the event log. Says whether the
-    /// backends are to be [evaluated](Self::evaluate).
+    /// Ejects backends of `table` to which too many connects in a row have failed, and says so in the event log.
+    /// Says whether the backends are to be [evaluated](Self::evaluate).
     pub(crate) fn on_failures(&mut self, table: &Table, now: Instant, event_log: &mut EventLog) -> bool {
         let mut any = false;
         let backends = table.pools.iter().flat_map(|pool| pool.backends.iter().map(move |of| (pool, of)));
@@ -160,7 +161,7 @@ impl HealthMonitor {
     }
 }
 
-/// The time, on the clock that probes go by.
+/// The time, on the clock of the probes.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

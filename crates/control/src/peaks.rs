@@ -1,6 +1,7 @@
 //! How fast connections came and how many there were at most, as seen once a second while the process runs.
 //!
-//! Workers count what happens and know no time; what is between two looks, such as a moment of more connections, is not seen.
+//! Workers count what happens and know no time; what is between two looks, such as a moment of more connections,
+//! is not seen.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -98,7 +99,8 @@ impl Peaks {
 
 impl Peak {
     fn after(before: Option<&Self>, total: u64, active: u64, seconds: f64, now: Instant) -> Self {
-        // One that was not there before began at 0 at some time since; what it had done before this process knew it is none.
+        // One that was not there before began at 0 at some time since; what it had done before this process knew
+        // it is none.
         let before = before.copied().unwrap_or_default();
         let new = u32::try_from(total.saturating_sub(before.total)).unwrap_or(u32::MAX);
         let rate = if seconds > 0.0 { f64::from(new) / seconds } else { before.rate };

@@ -9,8 +9,8 @@
 //!     Late
 //! ```
 //!
-//! One read is under way at most. Requests that come while one is count as one, and get a read of their own, because the file may
-//! have changed since.
+//! One read is under way at most. Requests that come while one is count as one, and get a read of their own,
+//! because the file may have changed since.
 
 use std::fs;
 use std::io;
@@ -126,7 +126,7 @@ impl<T: Send + 'static> Reading<T> {
         Done::Read { read, begun, askers, next }
     }
 
-    /// The requests that wait, to be told that nothing comes of it.
+    /// The requests that wait, to be refused.
     pub(crate) fn give_up(&mut self) -> Vec<Asker> {
         let Some(under_way) = &mut self.0 else { return Vec::new() };
         let askers = std::mem::take(&mut under_way.askers);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_that_wait_are_given_back_when_nothing_comes_of_it() {
+    async fn waiting_requests_are_returned_when_the_read_is_given_up() {
         let mut reading = Reading::new();
         let (release, released) = mpsc::channel();
         let waits = move || Ok(released.recv().is_ok());

@@ -12,7 +12,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
     Answer::Refused(Refused { lines: refusal.lines(), text })
 }
 
-/// How often the file was read again, and what came of it last.
+/// How often the file was read again, and the last result.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reloads {
     status: ReloadStatus,

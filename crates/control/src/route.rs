@@ -49,7 +49,7 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
             (RouteOutcome::OneOf, names(indices), by_policy(listener).to_owned())
         }
         (None, Outcome::Held) => {
-            (RouteOutcome::Held, Vec::new(), "nobody is the primary: it waits for one".to_owned())
+            (RouteOutcome::Held, Vec::new(), "there is no primary: it waits for one".to_owned())
         }
         (None, Outcome::Queued) => {
             let waiting = counted(pool.queue_semaphore.active(), "client");
@@ -74,10 +74,10 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
     })
 }
 
-/// Why nobody is accepted, if nobody is.
+/// Why no client is accepted, if none is.
 fn not_accepted(known: &StatusSources<'_>, listener: &Listener) -> Option<String> {
     if known.table.phase != Phase::Serving {
-        return Some("the process drains: nobody listens any more".to_owned());
+        return Some("the process drains and does not listen".to_owned());
     }
     let waits = "it waits in the kernel's queue";
     if listener.semaphore.active() >= listener.connections_max {

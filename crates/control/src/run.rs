@@ -59,7 +59,8 @@ pub enum Source {
     Attached(Config),
 }
 
-/// Balances until a signal or a failure ends the process. Calls `ready` once, when every listener is bound and every worker runs.
+/// Balances until a signal or a failure ends the process. Calls `ready` once, when every listener is bound and
+/// every worker runs.
 ///
 /// # Errors
 ///
@@ -143,7 +144,7 @@ impl Control {
         self.swept_at = Instant::now();
     }
 
-    /// Puts a table in force that goes by the backend states of now, if that is another one.
+    /// Publishes a table for the current states of backends, if it differs.
     fn refresh(&mut self) {
         let now = now();
         if !self.monitor.evaluate(now, &mut self.event_log) && !self.writer.is_due(now) {

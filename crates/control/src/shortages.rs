@@ -1,5 +1,5 @@
-//! What this host lacks and connections fail for: logged with the cure, at once when it begins, and then once a minute with the
-//! number since.
+//! What this host lacks and connections fail for: logged with the cure, at once when it begins, and then once a
+//! minute with the number since.
 //!
 //! Workers count what fails, and the counts are read once a second: it costs the data plane nothing.
 
@@ -90,7 +90,7 @@ impl Shortages {
 fn line(Key { is_pool, name, reason }: &Key, number: u64) -> String {
     let what = if *is_pool { "pool" } else { "listener" };
     let s = if number == 1 { "" } else { "s" };
-    let felt = if *is_pool { format!("connect{s} failed") } else { format!("client{s} turned away") };
+    let felt = if *is_pool { format!("connect{s} failed") } else { format!("client{s} rejected") };
     let (why, cure) = cure(reason);
     format!("{what} {name}: {number} {felt} (`{reason}`): {why}; {cure}")
 }
@@ -117,7 +117,7 @@ fn cure(reason: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// Why connects fail for want of something here, and not for the backend's sake.
+/// Why connects fail for a lack on this host, and not because of the backend.
 const OF_POOLS: [CloseReason; 5] = [
     CloseReason::NoSourceAddress,
     CloseReason::NoSourcePort,

@@ -1,4 +1,5 @@
-//! Whether this host holds the addresses that pools connect from. While it does not, no connect of such a pool succeeds.
+//! Whether this host holds the addresses that pools connect from. While it does not, no connect of such a pool
+//! succeeds.
 //!
 //! A missing address is logged once, and once when it is back: it may move between hosts.
 

@@ -25,7 +25,7 @@ pub(crate) struct StatusSources<'a> {
     pub(crate) table: &'a Table,
     /// As the file says it.
     pub(crate) config: &'a Config,
-    /// The same, with what operators said laid over it: what the table was built from.
+    /// The same with the overrides: what the table was made from.
     pub(crate) effective: &'a Config,
     pub(crate) overrides: &'a Overrides,
     pub(crate) inputs: &'a Inputs,

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_removed_is_told_of_until_its_last_connection_is_gone() {
+    fn what_was_removed_is_reported_until_its_last_connection_has_ended() {
         let before = table(&["web 127.0.0.1:80", "old 127.0.0.1:81"], None);
         let mut totals = Totals::default();
         totals.update(&before);

@@ -1,6 +1,6 @@
 //! `rondel doctor`: whether this host has what a configuration needs.
 //!
-//! [`HostFacts`] are collected first. `assess` compares them with the configuration and touches nothing.
+//! `HostFacts` are collected first. `assess` compares them with the configuration and touches nothing.
 
 mod facts; // What is collected. Start here.
 

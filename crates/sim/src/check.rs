@@ -18,7 +18,7 @@ use crate::ring::PARTS_MAX;
 use crate::run::Run;
 use crate::world::World;
 
-/// Bytes that a half may have queued where receives know limits: a receive begins with a quarter of the most at hand,
+/// Bytes that a half may have queued where receives know limits: a receive begins with a quarter of the limit,
 /// and its last part may go beyond its limit.
 const HALF_BYTES_MAX: u32 = QUEUE_BYTES_MAX + QUEUE_BYTES_MAX / 4 + BUFFER_SIZE;
 
@@ -73,7 +73,7 @@ impl Run {
         }
     }
 
-    /// Connections of what is drained or removed are closed within its drain window, no sooner and no later.
+    /// Connections of what is drained or removed are closed within its drain window, neither before nor after.
     fn check_drain_windows(&self) {
         if !self.scenario.variety.leaving {
             return;
@@ -89,8 +89,8 @@ impl Run {
             window.is_some_and(|window| world.agenda.nanos(window.until) + LATE_MAX < now)
         };
         let table = self.tables.last().expect("there is one");
-        // Workers need a moment for each table: a primary keeps its connections, and its drain window may be long over when it loses
-        // the role.
+        // Workers need a moment for each table: a primary keeps its connections, and its drain window may be long
+        // over when it loses the role.
         if table.phase == Phase::Ending || self.published_at + LATE_MAX > now {
             return;
         }
@@ -152,7 +152,7 @@ impl Run {
         }
     }
 
-    /// What must hold when nothing happens until then: no connection stands still for longer than it may.
+    /// What must hold when nothing happens until then: no connection makes no progress for longer than its timeout.
     pub(crate) fn check_stillness(&self, until: u64) {
         let world = self.world.borrow();
         let pools = || self.tables.iter().flat_map(|table| &table.pools);
@@ -183,7 +183,7 @@ impl Run {
             for view in self.workers.iter().flatten().map(Worker::inspect) {
                 for connection in view.connections {
                     let StateView::Relaying(halves) = connection.state else { continue };
-                    assert!(!halves.into_iter().any(keeps_pipe), "a stream stands still and keeps its pipe");
+                    assert!(!halves.into_iter().any(keeps_pipe), "a stalled stream keeps its pipe");
                 }
             }
         }
@@ -196,8 +196,8 @@ impl Run {
         let mut pipes = 0;
         for worker in self.workers.iter().flatten() {
             let view = worker.inspect();
-            assert!(view.connections.is_empty(), "connections wait for ever: {:?}", view.connections);
-            assert!(view.acceptors.iter().all(|(.., held)| *held == 0), "clients are held for ever");
+            assert!(view.connections.is_empty(), "connections wait without end: {:?}", view.connections);
+            assert!(view.acceptors.iter().all(|(.., held)| *held == 0), "clients are held without end");
             assert_eq!(view.load, 0, "connections that ended count as a worker's load");
             assert_eq!(view.pipes_open as usize, view.pipes_free, "pipes were not given back");
             let kept = PIPES_WARM_MAX.min(self.scenario.pipes_max / 2);

@@ -98,7 +98,8 @@ impl Run {
         assert!(connected <= taken as u64, "connects were counted that were none");
     }
 
-    /// Each connection that was accepted has one record, which says why it ended, where its time went and what it moved.
+    /// Each connection that was accepted has one record, which says why it ended, where its time went and what it
+    /// moved.
     fn check_records(&self, world: &World, listeners: &[Arc<Listener>]) {
         assert_eq!(self.ended.len() as u64, world.accepted, "not every connection has one record");
         for reason in CloseReason::ALL {
@@ -133,7 +134,7 @@ impl Run {
         let reset = |trouble: Trouble| trouble.reset || trouble.lost;
         let lost = |trouble: Trouble| trouble.lost;
         let still = of_clients(|trouble| trouble.still) + of_backends(|trouble| trouble.still);
-        // A connection that waits for a buffer of one that stands still waits as long.
+        // A connection that waits for a buffer of a stalled one waits as long.
         let still = if world.starved && still > 0 { u64::MAX } else { still };
         let lacks = |demand: fn(TargetRole) -> bool| {
             any_number_if(world.snapshots.iter().any(|snapshot| snapshot.lacks(demand)))

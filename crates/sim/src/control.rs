@@ -1,5 +1,5 @@
-//! What control does in a run. It drives the same writer as in production; what must come of that is worked out a second time, by
-//! [`Expected`](crate::expected::Expected).
+//! What control does in a run. It drives the same writer as in production; what must come of that is worked out a
+//! second time, by [`Expected`](crate::expected::Expected).
 
 use std::fs::File;
 use std::sync::Arc;
@@ -146,7 +146,7 @@ impl Run {
         self.on_written(written, &Made::Failback(pool));
     }
 
-    /// Something else is known of backends, or time alone changed something.
+    /// The inputs changed, or a time is due.
     fn refresh(&mut self) {
         let inputs = self.inputs();
         if let Some(written) = self.writer.refresh(inputs) {
@@ -208,7 +208,7 @@ impl Run {
         self.world.borrow_mut().snapshots.push(snapshot);
     }
 
-    /// Ends listening for good, as control does once a table without the listeners is in force.
+    /// Stops listening, as control does once a table without the listeners is in force.
     pub(crate) fn stop(&mut self) {
         for sockets in self.to_stop.drain(..) {
             self.world.borrow_mut().stop_listening(&sockets);

@@ -1,4 +1,5 @@
-//! The drain windows of a run, worked out a second time: when, at the earliest, connections may be closed for each reason.
+//! The drain windows of a run, worked out a second time: when, at the earliest, connections may be closed for each
+//! reason.
 
 use config::{Config, OnRemove};
 use connection::CloseReason;

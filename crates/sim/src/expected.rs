@@ -189,7 +189,8 @@ impl Expected {
     }
 }
 
-/// The active tier takes over from the backups when it is fit and may, or when none of them is left; and an order is obeyed, once.
+/// The active tier takes over from the backups when it is fit and may, or when none of them is left; and an order
+/// is obeyed, once.
 pub(crate) fn check_tiers(effective: &Config, [before, table]: [&Table; 2], inputs: &Inputs, made: &Made) {
     for settings in &effective.pools {
         let tier = |table: &Table| table.pool(&settings.name).map(|pool| pool.tier());

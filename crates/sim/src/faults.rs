@@ -23,7 +23,7 @@ pub(crate) enum Fault {
     EndsEarly,
     /// What is cancelled still completes before it ends.
     LateCancel,
-    /// What is ready is not told of yet.
+    /// A completion is delayed.
     Delay,
     /// A wait ends for nothing.
     Spurious,

@@ -36,8 +36,8 @@ pub(crate) fn change(random: &mut Random, config: &Config, states: &mut Inputs) 
     set(random, config, states, (pool, index));
 }
 
-/// What a table goes by from now on, in place of the monitor: a backend that is disabled is down and has no role, and one whose drain
-/// is over has no role.
+/// What later tables are made from, in place of the monitor: a backend that is disabled is down and has no role,
+/// and one whose drain is over has no role.
 pub(crate) fn inputs(states: &Inputs, config: &EffectiveConfig, now: Instant) -> Inputs {
     let mut inputs = Inputs { now, ..states.clone() };
     for pool in &config.effective().pools {
@@ -98,8 +98,8 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether a connection from these sockets may be given this backend, if it goes by this table; none if the table does not have
-    /// the sockets.
+    /// Whether a connection from these sockets may be given this backend by this table; none if the
+    /// table does not have the sockets.
     pub(crate) fn allows(&self, sockets: &Weak<ListenGroup>, backend: SocketAddr) -> Option<bool> {
         let of_sockets =
             |listener: &&Arc<Listener>| Weak::ptr_eq(&Arc::downgrade(&listener.sockets), sockets);

@@ -222,7 +222,7 @@ impl World {
             match (self.agenda.next(), deadline) {
                 (Some(next), deadline) if deadline.is_none_or(|deadline| next < deadline) => self.happen(),
                 (_, Some(deadline)) => self.agenda.pass_until(deadline),
-                (_, None) => panic!("worker {worker} waits for ever"),
+                (_, None) => panic!("worker {worker} waits without end"),
             }
         }
     }
@@ -232,7 +232,8 @@ impl World {
         self.moved += 1;
         let failed = !self.links[end.link].taken || socket.unconfirmed.is_some();
         self.picks.on_close(fd, failed && !socket.resets);
-        // A backend that was not told yet that it was heard hears a FIN, but a connection that was reset was never one.
+        // A backend that was not told yet that it was heard hears a FIN, but a connection that was reset was never
+        // one.
         if socket.resets {
             self.held_acks.retain(|(held, ..)| *held != end);
         } else {

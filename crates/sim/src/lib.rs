@@ -1,9 +1,9 @@
 //! A kernel that is made of one number: the worker's, its clients' and its backends' world, simulated.
 //!
-//! From a seed come a configuration, peers and what they do, faults of the kernel and the network, reloads and the end;
-//! and the order of all that. The workers are the real ones, on [`Kernel`] in place of a ring. A reference model, spread
-//! over what it watches (`links`, `picks`, `descriptors`, `check`), says whether every byte, FIN, RST, descriptor, buffer
-//! and count came out right. The same seed is the same run, bit for bit.
+//! From a seed come a configuration, peers and what they do, faults of the kernel and the network, reloads and the
+//! end; and the order of all that. The workers are the real ones, on [`Kernel`] in place of a ring. A reference
+//! model, spread over what it watches (`links`, `picks`, `descriptors`, `check`), says whether every byte, FIN,
+//! RST, descriptor, buffer and count came out right. The same seed is the same run, bit for bit.
 
 mod control;
 mod health; // the states of backends in it,

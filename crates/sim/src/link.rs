@@ -43,7 +43,7 @@ pub(crate) struct Trouble {
     pub(crate) reset: bool,
     /// Its peer was given up.
     pub(crate) lost: bool,
-    /// Its peer stands still for good, or for so long at times.
+    /// Its peer stalls, permanently or for a while.
     pub(crate) still: bool,
     /// Its peer acts no more, so it does not get what is yet to come.
     pub(crate) over: bool,
@@ -159,7 +159,7 @@ impl Way {
         self.fin == Fin::Cut
     }
 
-    /// Whether the reader was told of the FIN.
+    /// Whether the reader received the FIN.
     pub(crate) fn is_read_to_the_end(&self) -> bool {
         self.fin == Fin::Read
     }

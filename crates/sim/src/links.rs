@@ -75,7 +75,7 @@ impl World {
         let (to, tables) = self.links[backend].picked.expect("a worker connected it");
         let sockets = &self.links[client].knocked_at;
         let (present, before) = self.snapshots[..tables].split_last().expect("there is a table at first");
-        // A client whose listener is removed goes by a table that had it, the last that the worker has seen.
+        // A client whose listener is removed uses a table that had it, the last that the worker has seen.
         let by_another = || before.iter().any(|snapshot| snapshot.allows(sockets, to) == Some(true));
         let allowed = present.allows(sockets, to).unwrap_or_else(by_another);
         assert!(allowed, "link {client} was given {to}, which may not have it");

@@ -65,7 +65,7 @@ enum Ending {
     Regret,
     /// It closes, whatever may still come.
     Close,
-    /// It stands still for good.
+    /// It stalls permanently.
     Stall,
     /// It vanished, and the network does not say so.
     Vanish,
@@ -361,12 +361,12 @@ impl World {
     }
 }
 
-/// A stream is sent in so many parts or fewer, so that it is done long before a timeout of a pool, the way a slow peer's
-/// window is: nothing moves at a worker while that peer reads a third of it.
+/// A stream is sent in so many parts or fewer, so that it is done long before a timeout of a pool, the way a slow
+/// peer's window is: nothing moves at a worker while that peer reads a third of it.
 pub(crate) const PARTS_USUAL: u32 = 200;
 
-/// The longest that a peer is still before its FIN, in nanoseconds: longer than the half that it ends may be still once
-/// it has ended, and less than a connection may be still before.
+/// The longest that a peer is still before its FIN, in nanoseconds: longer than the half that it ends may be still
+/// once it has ended, and less than a connection may be still before.
 const PAUSE_MAX: u64 = 6 * SECOND;
 
 /// The longest rest of the slowest peer, in nanoseconds: far less than any timeout of a pool.

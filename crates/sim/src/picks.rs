@@ -3,9 +3,10 @@
 //! The kernel sees every pick that came to something, as the attempt to open a socket. What its connection had tried
 //! before, it sees as well: after an attempt failed a worker picks again before it asks the kernel for anything else.
 //!
-//! Round robin is followed pick by pick, where nothing but the configuration decides: which backend each must have gone to. Where health or
-//! bounds decide, too, a pick that gave no backend shows nowhere; there it is checked what is promised of each pick: that
-//! the backend may take it (`tables`), has a place, has the fewest connections, or is the client's own.
+//! Round robin is followed pick by pick, where nothing but the configuration decides: which backend each must have
+//! gone to. Where health or bounds decide, too, a pick that gave no backend shows nowhere; there it is checked
+//! what is promised of each pick: that the backend may take it (`tables`), has a place, has the fewest
+//! connections, or is the client's own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -30,9 +31,11 @@ pub(crate) struct Picks {
     moved: bool,
     /// The pool of each listener, by its address.
     listeners: BTreeMap<SocketAddr, String>,
-    /// Whether a connection that had failed somewhere may wait for others: what it has tried does not show once it goes on.
+    /// Whether a connection that had failed somewhere may wait for others: what it has tried does not show once it
+    /// goes on.
     waits: bool,
-    /// Whether backends ever had states, or some were removed, so that attempts may have been evicted, which do not count.
+    /// Whether backends ever had states, or some were removed, so that attempts may have been evicted, which do
+    /// not count.
     pub(crate) severs: bool,
 }
 
@@ -41,7 +44,7 @@ pub(crate) struct Picks {
 struct Rotations {
     name: String,
     versions: Vec<Version>,
-    /// How many places may have been taken. One number, unless it matters which table a connection went by.
+    /// How many places may have been taken. One number, unless it matters which table a connection used.
     taken: Vec<u64>,
 }
 
@@ -185,8 +188,8 @@ impl Rotations {
         versions.all(|version| version.balance == Balance::RoundRobin && !version.is_bounded())
     }
 
-    /// Which backends a client that has tried these may not be given again, at the least. A backend that a table had not is another one when
-    /// it comes back, and so are all of a pool when a listener comes back to it.
+    /// Which backends a client that has tried these may not be given again, at the least. A backend that a table
+    /// had not is another one when it comes back, and so are all of a pool when a listener comes back to it.
     fn remembered(&self, tried: &[SocketAddr]) -> Vec<SocketAddr> {
         let elsewhere = tried.iter().rposition(|backend| !self.has(*backend));
         let here = &tried[elsewhere.map_or(0, |last| last + 1)..];

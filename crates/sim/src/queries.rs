@@ -34,7 +34,8 @@ impl Queries {
         Self { query_sender, asked: BTreeMap::new(), closed: 0 }
     }
 
-    /// Asks a worker that looks like this, unless it has something to answer; says whether connections may be closed for it.
+    /// Asks a worker that looks like this, unless it has something to answer; says whether connections may be
+    /// closed for it.
     pub(crate) fn ask(&mut self, random: &mut Random, worker: usize, view: &WorkerView) -> bool {
         if self.asked.contains_key(&worker) {
             return false;
@@ -90,8 +91,8 @@ fn check_list(world: &World, listed: &[Listed], lived: &HashSet<(u32, u32)>, vie
     }
 }
 
-/// It is the connection of the client at its address, with its bytes and its backend. Runs have so few connections that they are
-/// listed within one turn.
+/// It is the connection of the client at its address, with its bytes and its backend. Runs have so few connections
+/// that they are listed within one turn.
 fn check_bytes(world: &World, listed: &Listed) {
     let client = listed.client.expect("the simulated kernel knows every client");
     let link = &world.links[usize::from(client.port() - crate::kernel::PORT_FIRST)];

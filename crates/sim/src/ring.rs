@@ -17,7 +17,7 @@ use crate::world::World;
 #[derive(Debug)]
 pub(crate) struct Ring {
     queued: Vec<(Op, Token)>,
-    /// What the kernel has and has not answered for good.
+    /// What the kernel has not completed.
     in_flight: Vec<InFlight>,
     /// Completions beyond the room of a wait's queue.
     overflow: VecDeque<Completion>,
@@ -69,13 +69,13 @@ impl Ring {
         !self.queued.is_empty()
     }
 
-    /// Whether an operation on this descriptor was not answered for good.
+    /// Whether an operation on this descriptor is not completed.
     pub(crate) fn uses(&self, fd: Fd) -> bool {
         let on = |op: &Op| fd_of(op) == Some(fd);
         self.queued.iter().any(|(op, _)| on(op)) || self.in_flight.iter().any(|other| on(&other.op))
     }
 
-    /// Operations, cancels aside, that were not answered for good.
+    /// Operations, except cancels, that are not completed.
     pub(crate) fn unanswered(&self) -> usize {
         let ops = self.queued.iter().map(|(op, _)| op).chain(self.in_flight.iter().map(|other| &other.op));
         ops.filter(|op| !matches!(op, Op::Cancel { .. } | Op::CancelAll { .. })).count()
@@ -228,7 +228,7 @@ impl World {
         done.push(completion);
     }
 
-    /// Completes an operation once or more; says whether for good.
+    /// Completes an operation once or more; returns whether it is done.
     fn complete(&mut self, worker: usize, op: &mut InFlight, done: &mut Vec<Completion>) -> bool {
         let ended = |result| Completion { token: op.token, result, more: false, buffer: None };
         if let Some(answer) = op.answer {

@@ -266,7 +266,7 @@ impl Run {
                 self.check_quiet();
                 self.drain();
             }
-            phase @ (Phase::Draining | Phase::Ending) => panic!("a worker waits for ever, {phase:?}"),
+            phase @ (Phase::Draining | Phase::Ending) => panic!("a worker waits without end, {phase:?}"),
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Scenario {
     pub(crate) hosts: Vec<(SocketAddr, Host)>,
     /// When each client knocks, and where.
     pub(crate) clients: Vec<(u64, SocketAddr)>,
-    /// When the configuration changes, or what is known of backends.
+    /// When the configuration or the states of backends change.
     pub(crate) changes: Vec<(u64, Change)>,
     pub(crate) drain: Drain,
     pub(crate) drain_timeout: u64,
@@ -227,7 +227,7 @@ impl Scenario {
     }
 }
 
-/// Few or enough; but a waiting client can be turned away with what is left when every pipe is open.
+/// Few or enough; but a waiting client can be rejected with what is left when every pipe is open.
 fn files_max(random: &mut Random, workers: usize, pipes_max: u32) -> usize {
     let pipes = 2 * workers * usize::try_from(pipes_max).expect("a small number");
     pipes + 2 * workers + random.pick(&[2, 6, 1000, 1000])

@@ -72,8 +72,8 @@ impl Stage {
         Kernel::new(Rc::clone(&self.world), 0)
     }
 
-    /// What ends the worker's wait, once [`notice_wakes`](Self::notice_wakes) was called; and the waker of a second worker, which
-    /// is not there.
+    /// What ends the worker's wait, once [`notice_wakes`](Self::notice_wakes) was called; and the waker of a
+    /// second worker, which is not there.
     pub fn wakers(&self) -> Arc<[Waker]> {
         Arc::clone(&self.wakers)
     }

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_never_given_up_for_good() {
+    fn it_is_tried_again() {
         let learnt = AckHold::default();
         let held = (0..100 * GAP_MAX).filter(|_| connection(&learnt, 'x') == 'y').count();
         assert!((90..120).contains(&held), "{held}");

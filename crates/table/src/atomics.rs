@@ -1,4 +1,5 @@
-//! The atomics of gates and waiters: the standard ones, or those of a scheduler that tries their orders (`scripts/interleave`).
+//! The atomics of gates and waiters: the standard ones, or those of a scheduler that tries their orders
+//! (`scripts/interleave`).
 
 #[cfg(interleave)]
 pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! What every policy goes by when it picks: which backends were tried, and which have a free permit.
+//! What every policy needs for a pick: which backends were tried, and which have a free permit.
 
 use std::sync::Arc;
 
@@ -59,7 +59,8 @@ impl<'a> Attempt<'a> {
     ///
     /// Bound: it visits each place four times at most.
     pub(crate) fn substitute(&self, places: &[BackendIndex], number: u64) -> Picked {
-        // Read once and not for each place, from a copy: where no backend has a bound, this is a walk over numbers alone.
+        // Read once and not for each place, from a copy: where no backend has a bound, this is a walk over numbers
+        // alone.
         let tried = self.tried;
         let next = if self.bounded {
             turn(places, number, |index| self.is_open(index))

@@ -72,15 +72,15 @@ impl Backend {
         }
     }
 
-    /// Releases the permit that a pick acquired at this backend; names the workers that wait for one at any backend of the
-    /// pool, and must be woken.
+    /// Releases the permit that a pick acquired at this backend; names the workers that wait for one at any
+    /// backend of the pool, and must be woken.
     pub fn release(&self) -> impl Iterator<Item = usize> {
         self.semaphore.release_unawaited();
         self.waiters.claim_all()
     }
 
-    /// A connect to it failed, and not for lack of something on this host; says whether control is to be told: as many have
-    /// failed in a row now as its pool ejects it for.
+    /// A connect to it failed, and not for lack of something on this host; says whether control is to be told: as
+    /// many have failed in a row now as its pool ejects it for.
     pub fn on_connect_failed(&self) -> bool {
         self.failures_max == Some(self.failures.add())
     }

@@ -38,7 +38,8 @@ impl From<TargetRole> for TargetRoleKind {
 /// The backends that may be picked for one target role.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidates {
-    /// The share of each backend of the pool of all connections, relative to the others; 0 for those that may not be picked.
+    /// The share of each backend of the pool of all connections, relative to the others; 0 for those that may not
+    /// be picked.
     pub(crate) shares: Box<[u32]>,
     pub(crate) policy: Policy,
 }

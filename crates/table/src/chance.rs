@@ -19,8 +19,8 @@ impl Dice {
     }
 }
 
-/// Spreads the bits of a number over all of it (the finalizer of splitmix64). The same on every node and in every build,
-/// as std's hashers do not promise to be.
+/// Spreads the bits of a number over all of it (the finalizer of splitmix64). The same on every node and in every
+/// build, as std's hashers do not promise to be.
 pub(crate) fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

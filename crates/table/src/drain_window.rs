@@ -1,13 +1,14 @@
-//! The time that connections of a drained or removed backend or listener have to finish. For the first half none is closed; over the
-//! second half they are closed step by step, so that their clients do not all reconnect at once.
+//! The time that connections of a drained or removed backend or listener have to finish. For the first half none
+//! is closed; over the second half they are closed step by step, so that their clients do not all reconnect at
+//! once.
 //!
 //! ```text
 //!   since                      half                       until
 //!     ├──────── none ──────────┼── 1/32, 2/32, ... ─────────┤ all
 //! ```
 //!
-//! Workers have no clock for it: each step is another table, with one more *drained bucket*. A connection is in one bucket for life,
-//! and is closed when that is drained.
+//! Workers have no clock for it: each step is another table, with one more *drained bucket*. A connection is in
+//! one bucket for life, and is closed when that is drained.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -6,7 +6,8 @@ use crate::overrides::{BackendKey, Override, Overrides, has};
 
 /// The config in force, in its layers. They change together or not at all.
 ///
-/// A later source of settings, such as one that discovers the backends of a pool, is another layer here, between the two.
+/// A later source of settings, such as one that discovers the backends of a pool, is another layer here, between
+/// the two.
 #[derive(Clone, Debug)]
 pub struct EffectiveConfig {
     written: Config,

@@ -1,4 +1,5 @@
-//! Which established connections are closed because of the state of their backends, by the target role of their listener.
+//! Which established connections are closed because of the state of their backends, by the target role of their
+//! listener.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -73,8 +74,8 @@ impl EvictionRules<'_> {
                 (!serves && closes).then_some(CloseReason::Demoted)
             }
             TargetRoleKind::Primary => {
-                // A backend in an unknown state is not known to have lost its role, nor is any backend after a reload to a
-                // probe that does not query roles.
+                // A backend in an unknown state is not known to have lost its role, nor is any backend after a
+                // reload to a probe that does not query roles.
                 let asked = self.pool.probe.as_ref().is_none_or(|probe| probe.tells_roles());
                 let known = state.availability != Availability::Unknown && asked;
                 let lost = known && state.role != Some(Role::Primary);

@@ -69,8 +69,8 @@ pub enum Obstacle {
     Full,
 }
 
-/// Where a client at this address that connects to `listener` would be routed. The table was built from `settings` and `inputs` of
-/// its pool.
+/// Where a client at this address that connects to `listener` would be routed. The table was built from `settings`
+/// and `inputs` of its pool.
 ///
 /// # Panics
 ///

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How many connects to a backend have failed in a row, over all workers.
 ///
-/// Relaxed accesses, as nothing is published with the number. A success beside failures may come first or last; either was so.
+/// Relaxed accesses, as nothing is published with the number. A success beside failures may come first or last;
+/// either was so.
 #[derive(Debug, Default)]
 pub(crate) struct Failures(AtomicU32);
 

@@ -95,8 +95,8 @@ impl<T> PerWorker<T> {
 }
 
 impl Durations {
-    /// How long the shortest `permille` thousandths of them took at most, if those of a bucket lie evenly between its bounds;
-    /// none if there are none. Beyond every bound it is the last bound: at least so long.
+    /// How long the shortest `permille` thousandths of them took at most, if those of a bucket lie evenly between
+    /// its bounds; none if there are none. Beyond every bound it is the last bound: at least so long.
     pub fn quantile(&self, permille: u16) -> Option<Duration> {
         if self.count == 0 {
             return None;

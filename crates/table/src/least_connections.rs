@@ -25,6 +25,6 @@ pub(crate) fn pick(members: &[BackendIndex], number: u64, attempt: &Attempt<'_>)
     attempt.substitute(members, number)
 }
 
-/// How often a pick starts over because another worker was quicker. Each such loss is another's gain; beyond it the pick
-/// takes any free permit, and is not exact.
+/// How often a pick starts over because another worker was quicker. Each such loss is another's gain; beyond it
+/// the pick takes any free permit, and is not exact.
 const RACES_MAX: usize = 16;

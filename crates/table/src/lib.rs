@@ -1,7 +1,7 @@
 //! Builds and publishes the immutable table that every worker reads, and picks a backend from it.
 //!
-//! It does no I/O, reads no clock and draws no random number. It does not probe backends, it is given their states; and it
-//! binds nothing: listening sockets are handed to it.
+//! It does no I/O, reads no clock and draws no random number. It does not probe backends, it is given their
+//! states; and it binds nothing: listening sockets are handed to it.
 
 mod table; // What is frozen. Start here.
 mod writer; // What makes the next one, and from what.

@@ -1,9 +1,9 @@
 //! Picks by the client's address: the same backend each time, on every node that has the same pool.
 //!
-//! The table of "Maglev: A Fast and Reliable Software Network Load Balancer" (2016), with weights: each backend has an order of
-//! its own in which it would like to have the slots, and they take turns. When a backend leaves, its slots go to the
-//! others, and few of theirs move. All of it comes from addresses and weights, neither from the order of the file nor from
-//! chance.
+//! The table of "Maglev: A Fast and Reliable Software Network Load Balancer" (2016), with weights: each backend
+//! has an order of its own in which it would like to have the slots, and they take turns. When a backend leaves,
+//! its slots go to the others, and few of theirs move. All of it comes from addresses and weights, neither from
+//! the order of the file nor from chance.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub(crate) struct Member {
 }
 
 impl Maglev {
-    /// For these members, of the `backends` that the pool has: the number of slots depends on those alone, or clients would
-    /// move whenever one of them is down.
+    /// For these members, of the `backends` that the pool has: the number of slots depends on those alone, or
+    /// clients would move whenever one of them is down.
     pub(crate) fn build(mut members: Vec<Member>, backends: usize) -> Self {
         members.sort_by_key(|member| member.address);
         let slots = if members.is_empty() { Arc::default() } else { fill(&members, slots(backends)).into() };
@@ -72,8 +72,8 @@ fn fill(members: &[Member], slots: usize) -> Vec<BackendIndex> {
     let mut free = slots;
     for round in 0_u64.. {
         for (member, order) in members.iter().zip(&mut orders) {
-            // On its own and not against the others, so that no turn comes at another time when one of them is removed.
-            // Rounded up, so that each has a slot of the first round.
+            // On its own and not against the others, so that no turn comes at another time when one of them is
+            // removed. Rounded up, so that each has a slot of the first round.
             let turns = |rounds: u64| (rounds * u64::from(member.share)).div_ceil(largest);
             if turns(round) == turns(round + 1) {
                 continue;
@@ -115,8 +115,8 @@ impl Order {
     }
 }
 
-/// With no key: it has to be the same on every node. A client that can choose its address can choose its backend, and could as well
-/// send it everything from one address.
+/// With no key: it has to be the same on every node. A client that can choose its address can choose its backend,
+/// and could as well send it everything from one address.
 fn hash(ip: IpAddr) -> u64 {
     // A client is the same whether it came to an address of IPv4 or to one that takes both.
     let bits = match ip.to_canonical() {
@@ -133,8 +133,8 @@ fn slots(backends: usize) -> usize {
     enough.unwrap_or(SLOTS[SLOTS.len() - 1])
 }
 
-/// Two sizes, both prime: 128 KiB for a pool of up to 1310 backends, 1 MiB beyond. A pool that grows past that moves nearly all its
-/// clients, once.
+/// Two sizes, both prime: 128 KiB for a pool of up to 1310 backends, 1 MiB beyond. A pool that grows past that
+/// moves nearly all its clients, once.
 const SLOTS: [usize; 2] = [65_537, 524_287];
 
 /// So that shares are right to about two percent.

@@ -54,11 +54,12 @@ pub struct Pool {
     pub queue_semaphore: Arc<Semaphore>,
     /// Workers whose clients wait for a permit of any backend; outlives swaps.
     ///
-    /// A worker notes that it waits and *then* picks for its clients again, before it sleeps. [`Backend::release`] counts a
-    /// permit as free and *then* names every waiting worker. Those accesses are sequentially consistent, so all of them are in
-    /// one total order: either the pick came after the permit was free, and got it, or the worker was noted when `release`
-    /// read the flags, and was named. So no wake-up is lost. All are named, not one as at a [`Semaphore`]: some of the clients
-    /// may not go to that backend, for their target role or because they have tried it, and the one named may be of those.
+    /// A worker notes that it waits and *then* picks for its clients again, before it sleeps. [`Backend::release`]
+    /// counts a permit as free and *then* names every waiting worker. Those accesses are sequentially consistent,
+    /// so all of them are in one total order: either the pick came after the permit was free, and got it, or the
+    /// worker was noted when `release` read the flags, and was named. So no wake-up is lost. All are named, not
+    /// one as at a [`Semaphore`]: some of the clients may not go to that backend, for their target role or because
+    /// they have tried it, and the one named may be of those.
     pub waiters: Arc<Waiters>,
     /// The backends, in the order of the config.
     pub backends: Vec<Arc<Backend>>,
@@ -95,8 +96,8 @@ pub(crate) struct PoolSources<'a> {
 }
 
 impl Pool {
-    /// The pool that `config` asks for, with what outlives a swap taken from the pool it was before. Adds the evictions of its
-    /// connections to `evictions`, and says when time alone changes something.
+    /// The pool that `config` asks for, with what outlives a swap taken from the pool it was before. Adds the
+    /// evictions of its connections to `evictions`, and says when time alone changes something.
     pub(crate) fn build(
         config: &config::Pool,
         sources: &PoolSources<'_>,
@@ -168,7 +169,8 @@ impl Pool {
 
     /// Picks a backend for `target_role` that is not among `tried`, by the pool's policy.
     ///
-    /// Round robin is strict: the n-th pick of the pool, over all workers and all tables that kept the pool, goes to place
+    /// Round robin is strict: the n-th pick of the pool, over all workers and all tables that kept the pool, goes
+    /// to place
     /// `n % len` of the rotation. A pick after a failed attempt takes a place of its own as well, so that
     /// the share of a dead backend does not go to the one after it alone.
     ///
@@ -183,8 +185,8 @@ impl Pool {
         self.attempt(target_role, tried, true, dice, client, || self.next_number())
     }
 
-    /// What [`pick`](Self::pick) would give this client next: no permit is acquired and the cursor stays. Of a pool that picks by
-    /// chance it is one of the possible results, as `dice` have it.
+    /// What [`pick`](Self::pick) would give this client next: no permit is acquired and the cursor stays. Of a
+    /// pool that picks by chance it is one of the possible results, as `dice` have it.
     pub fn peek(&self, target_role: TargetRole, dice: &mut Dice, client: IpAddr) -> Picked {
         self.attempt(target_role, &[], false, dice, || client, || self.cursor.0.load(Ordering::Relaxed))
     }
@@ -215,7 +217,8 @@ impl Pool {
         self.candidates[TargetRoleKind::from(target_role) as usize].shares.iter().any(|share| *share > 0)
     }
 
-    /// What the backend of this index is to have of all connections for `target_role`, against the others; 0 if it may not be picked.
+    /// What the backend of this index is to have of all connections for `target_role`, against the others; 0 if it
+    /// may not be picked.
     pub fn share(&self, target_role: TargetRole, index: BackendIndex) -> u32 {
         self.candidates[TargetRoleKind::from(target_role) as usize].shares[usize::from(index.0)]
     }

@@ -1,5 +1,5 @@
-//! Backends and listeners that reloads removed and that still have connections: handed on from table to table, until the last of
-//! those is closed, or a reload adds them again.
+//! Backends and listeners that reloads removed and that still have connections: handed on from table to table,
+//! until the last of those is closed, or a reload adds them again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::table::Table;
 
 /// What reloads removed.
 ///
-/// Bound: [`REMOVED_MAX`] of each kind. What is removed beyond it keeps its connections, as with `on_remove: keep`.
+/// Bound: `REMOVED_MAX` of each kind. What is removed beyond it keeps its connections, as with `on_remove: keep`.
 #[derive(Clone, Debug, Default)]
 pub struct Removed {
     /// Backends, by the name of their pool.
@@ -175,6 +175,6 @@ fn drain_window(on_remove: OnRemove, now: Instant) -> Option<DrainWindow> {
 /// How many removed backends, and how many removed listeners, are remembered: as many as a pool may have backends.
 const REMOVED_MAX: usize = 10_000;
 
-/// How long one without connections is remembered: a worker may be in the middle of a turn that began with an older table, and
-/// give it one.
+/// How long one without connections is remembered: a worker may be in the middle of a turn that began with an
+/// older table, and give it one.
 const LINGER: Duration = Duration::from_secs(10);

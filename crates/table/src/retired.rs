@@ -1,7 +1,7 @@
 //! Tables that were replaced, kept until no worker has them, so that no worker frees one.
 //!
-//! Freeing a table of 10 000 backends takes over a millisecond. Whatever drops it last frees it, and that would be a worker
-//! in the middle of a turn, or at the end of the last connection that began with it.
+//! Freeing a table of 10 000 backends takes over a millisecond. Whatever drops it last frees it, and that would be
+//! a worker in the middle of a turn, or at the end of the last connection that began with it.
 
 use std::sync::Arc;
 

@@ -137,7 +137,7 @@ mod tests {
         shares
     }
 
-    /// nginx's `ngx_http_upstream_get_peer`, as it stands there, over one period.
+    /// nginx's `ngx_http_upstream_get_peer`, unchanged, over one period.
     fn nginx(weights: &[u32]) -> Vec<u16> {
         let total: i64 = weights.iter().map(|&weight| i64::from(weight)).sum();
         let mut current = vec![0; weights.len()];

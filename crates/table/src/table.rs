@@ -52,10 +52,11 @@ pub enum Phase {
 impl Table {
     /// The table that `config` asks for, serving.
     ///
-    /// `sockets` are the listening sockets by index of the config's listener. `inputs` are what is known of backends; without them
-    /// the state of each is the default. What must outlive a swap is taken from `previous`: a pool's cursor, counters, queue and
-    /// serving tier by the pool's name; a backend's counters, semaphore and failures by the pool's name and the backend's address,
-    /// those of a removed backend that returns included; a listener's semaphores and counters by its sockets being the very same.
+    /// `sockets` are the listening sockets by index of the config's listener. `inputs` are the states of backends;
+    /// without them each has the default. What must outlive a swap is taken from `previous`: a pool's cursor,
+    /// counters, queue and serving tier by the pool's name; a backend's counters, semaphore and failures by the
+    /// pool's name and the backend's address, those of a removed backend that returns included; a listener's
+    /// semaphores and counters by its sockets being the very same.
     ///
     /// Without `inputs` no time passes: what is removed keeps its connections.
     ///
@@ -101,13 +102,14 @@ impl Table {
         !self.evictions.is_empty() || !self.drained_buckets.is_empty()
     }
 
-    /// Why an established connection of a listener of this target role may not keep `backend`, which may be another table's,
-    /// because of the state of that.
+    /// Why an established connection of a listener of this target role may not keep `backend`, which may be
+    /// another table's, because of the state of that.
     pub fn eviction(&self, target_role: TargetRole, backend: &Backend) -> Option<CloseReason> {
         self.evictions.of(target_role, backend)
     }
 
-    /// Why the connection in this bucket may not keep `backend`, which may be another table's, because that is drained or removed.
+    /// Why the connection in this bucket may not keep `backend`, which may be another table's, because that is
+    /// drained or removed.
     pub fn backend_drained(&self, backend: &Backend, bucket: DrainBucket) -> Option<CloseReason> {
         self.drained_buckets.of(backend.identity(), bucket)
     }

@@ -2,8 +2,8 @@
 
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 
-/// A flag for each worker: whether it waits. All accesses are sequentially consistent; what that is good for, [`Semaphore`](crate::Semaphore)
-/// and [`Pool::waiters`](crate::Pool::waiters) tell.
+/// A flag for each worker: whether it waits. All accesses are sequentially consistent; what that is good for,
+/// [`Semaphore`](crate::Semaphore) and [`Pool::waiters`](crate::Pool::waiters) tell.
 #[derive(Debug)]
 pub struct Waiters {
     /// A bit for each worker that waits.

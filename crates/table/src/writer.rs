@@ -10,8 +10,8 @@
 //!  previous Table, phase ─────────────────┘
 //! ```
 //!
-//! What else a table is to depend on, such as access rules or certificates, comes in as part of the config or of the inputs, and
-//! goes out as part of the table; so it is published in the same step, and is whole or not at all.
+//! What else a table is to depend on, such as access rules or certificates, comes in as part of the config or of
+//! the inputs, and goes out as part of the table; so it is published in the same step, and is whole or not at all.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,12 +28,13 @@ use crate::table::{Phase, Table};
 
 /// The one writer of tables. Every operation publishes the table that it makes, and says what changed.
 ///
-/// After each, workers are to be woken, and then [sockets](Written::stopped) to be stopped: a worker that sees the end of a socket
-/// must find a table without it, or it takes that for an error.
+/// After each, workers are to be woken, and then [sockets](Written::stopped) to be stopped: a worker that sees the
+/// end of a socket must find a table without it, or it takes that for an error.
 #[derive(Debug)]
 pub struct TableWriter {
     config: EffectiveConfig,
-    /// What the table in force was built from, beside the config. It holds no order to fail back: such an order counts once.
+    /// What the table in force was built from, beside the config. It holds no order to fail back: such an order
+    /// counts once.
     inputs: Inputs,
     published: Arc<Published>,
     retired: Retired,
@@ -112,7 +113,8 @@ impl TableWriter {
         next.listeners.iter().map(origin).collect()
     }
 
-    /// Goes over to another config. `sockets` are by index of its listeners: those of the table in force where they are kept.
+    /// Goes over to another config. `sockets` are by index of its listeners: those of the table in force where
+    /// they are kept.
     /// `inputs` gives the backend states by the config that is in force from now on.
     ///
     /// # Panics
@@ -130,7 +132,8 @@ impl TableWriter {
         self.write(sockets, inputs, None)
     }
 
-    /// Changes the override of a backend. `inputs` gives the backend states by the config that is in force from now on.
+    /// Changes the override of a backend. `inputs` gives the backend states by the config that is in force from
+    /// now on.
     ///
     /// # Panics
     ///

@@ -1,5 +1,6 @@
-//! Workers at a semaphore, and at the places of a pool, in every order of their accesses, or in many: no worker sleeps while there is a
-//! place for it. A run in which one does ends with all asleep, which the scheduler calls a deadlock.
+//! Workers at a semaphore, and at the places of a pool, in every order of their accesses, or in many: no worker
+//! sleeps while there is a place for it. A run in which one does ends with all asleep, which the scheduler calls a
+//! deadlock.
 //!
 //! The scheduler explores sequentially consistent accesses. It is built in by `--cfg interleave`:
 //! `scripts/interleave`.

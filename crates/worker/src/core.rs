@@ -38,8 +38,8 @@ impl<D> Core<D> {
     /// # Errors
     ///
     /// The semaphore that has no permit left. An acceptor must wait at that one only: if it waited at both, it
-    /// would be woken by the permit that its own attempt gives back, and two workers could wake each other for
-    /// ever.
+    /// would be woken by the permit that its own attempt gives back, and two workers could wake each other
+    /// without end.
     pub(crate) fn admit<'a>(&'a self, listener: &'a Listener) -> Result<(), &'a Semaphore> {
         if !self.semaphore.try_acquire(self.connections_max) {
             return Err(&self.semaphore);

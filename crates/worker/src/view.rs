@@ -62,7 +62,7 @@ pub enum StateView {
         /// Since when it has, its attempts in between included.
         since: Instant,
     },
-    /// It relays; its halves, by [`Direction`].
+    /// It relays; its halves, by [`Direction`](connection::Direction).
     Relaying([HalfView; 2]),
     /// It ended, and waits for the last of what is in flight.
     Closing,

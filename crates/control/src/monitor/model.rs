@@ -1,5 +1,5 @@
-//! The monitor and the writer together, against a model: three servers with any state, reloads of every key of the pool and of its
-//! probe, and every command, in any order.
+//! The monitor and the writer together, against a model: three servers with any state, reloads of every key of the
+//! pool and of its probe, and every command, in any order.
 
 mod file;
 
@@ -87,7 +87,7 @@ impl Server {
     }
 }
 
-/// What came of it, of each server.
+/// The result, for each server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Seen {
     verdict: Option<Verdict>,
@@ -129,7 +129,7 @@ impl Model {
         Self { file, writer, monitor, event_log: EventLog::default(), now, servers }
     }
 
-    /// Does it, as control does, and checks what came of it.
+    /// Performs the step, as control does, and checks the result.
     fn step(&mut self, step: Step) {
         let was = Was { seen: self.seen(), servers: self.servers, told_roles: self.file.tells_roles() };
         match step {

@@ -160,8 +160,9 @@ impl Pool {
         })
     }
 
-    /// Whether the role that this backend reports counts. A disabled backend is out of service. A drained one serves its writers
-    /// until its drain ends, and no other backend may meanwhile; then it is out of service, too.
+    /// Whether the role that this backend reports counts. A disabled backend is out of service. A drained one
+    /// serves its writers until its drain ends, and no other backend may meanwhile; then it is out of service,
+    /// too.
     fn role_counts(&self, address: SocketAddr, now: Instant) -> bool {
         !self.disabled.contains(&address) && self.drained.get(&address).is_none_or(|until| now < *until)
     }
@@ -286,7 +287,7 @@ impl Pool {
         };
         let writer = decision.writer.map_or_else(|| "none".to_owned(), |writer| names(&[writer]));
         let text = format!(
-            "pool {name}: backends {} all say that they are the primary; {writer} is written to",
+            "pool {name}: backends {} all report that they are the primary; {writer} is written to",
             names(&decision.conflict)
         );
         event_log.note(Level::Error, EventKind::Primaries, text);

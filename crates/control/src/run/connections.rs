@@ -1,4 +1,5 @@
-//! Workers are asked for their connections, or told to close some. A task waits for their answers, and control goes on.
+//! Workers are asked for their connections, or told to close some. A task waits for their answers, and control
+//! goes on.
 
 use std::net::SocketAddr;
 

@@ -148,7 +148,7 @@ impl Control {
     }
 }
 
-/// Waits until then; for ever without a time.
+/// Waits until that time; without one it never returns.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

@@ -135,7 +135,7 @@ impl Control {
         self.change(backend, &format!("of weight {weight}"), |it| it.weight = Some(weight))
     }
 
-    /// Changes the override of a backend, and puts a table in force that goes by it.
+    /// Changes the override of a backend, and publishes a table with it.
     fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Override)) -> Answer {
         if !self.is_serving() {
             return Answer::refused(DRAINING);

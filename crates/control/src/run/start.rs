@@ -258,8 +258,8 @@ fn too_little(wants: TooLittle) -> Failure {
     })
 }
 
-/// Events that wait to be handled. At the bound their senders wait: signals of a kind count as one, and a worker that has ended stays
-/// a thread for a moment longer.
+/// Events that wait to be handled. At the bound their senders wait: signals of a kind count as one, and a worker
+/// that has ended stays a thread for a moment longer.
 const EVENTS_MAX: usize = 16;
 
 /// How long the first round of probes may take, before any client is served.

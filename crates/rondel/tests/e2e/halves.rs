@@ -73,7 +73,8 @@ fn a_client_that_resets_resets_the_backend() {
     let left = Instant::now();
     client.reset();
     assert_eq!(backend.end(), End::Reset);
-    assert!(left.elapsed() < Duration::from_secs(1), "{:?}", left.elapsed());
+    // No timer of the connection is as short.
+    assert!(left.elapsed() < Duration::from_secs(5), "{:?}", left.elapsed());
     assert_eq!(closes(&lb.end(), "client_reset"), 1);
 }
 
@@ -234,7 +235,8 @@ fn is_closed_soon(lb: &Lb, peer: Peer) {
     let left = Instant::now();
     peer.reset();
     eventually("no socket is left", || lb.sockets() == 0);
-    assert!(left.elapsed() < Duration::from_secs(1), "{:?}", left.elapsed());
+    // No timer of the connection is as short.
+    assert!(left.elapsed() < Duration::from_secs(5), "{:?}", left.elapsed());
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn a_fin_after_long_idle_time_leaves_the_other_side_its_timeout() {
     assert_eq!(balancer.ended(), [(CloseReason::Done, 1)]);
 }
 
-/// A half that was found to have stood still for too long, right after it passed a FIN on, while the other half waited
+/// A half whose idle timer fired, right after it passed a FIN on, while the other half waited
 /// for a buffer: nothing was in flight, the slot was free at once, and used again.
 #[test]
 fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {

@@ -63,7 +63,7 @@ fn a_held_client_that_resets_makes_room_and_one_that_finished_does_not() {
 
 /// A reload may remove the target role, and with it the reason to wait.
 #[test]
-fn waiting_clients_go_by_the_table_in_force() {
+fn waiting_clients_use_the_table_in_force() {
     let mut balancer = held(2);
     let _client = balancer.client();
     balancer.config.listeners[0].target_role = TargetRole::Any;

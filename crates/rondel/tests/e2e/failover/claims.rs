@@ -36,7 +36,7 @@ fn leaves_the_role(kind: Kind) {
     assert_eq!(name, "a");
     let mark = lb.mark();
     b.claims(Claim::Primary, 1);
-    lb.wait_for("backends b, a all say that they are the primary", mark);
+    lb.wait_for("backends b, a all report that they are the primary", mark);
     a.takes(Duration::from_millis(50));
 
     let lag = if kind == Kind::MariaDb { "1h" } else { "1GiB" };
@@ -74,7 +74,7 @@ fn another_claim_gets_the_role_when_its_holder_is_disabled() {
         assert_eq!(name, "a");
         let mark = lb.mark();
         b.claims(Claim::Primary, 1);
-        lb.wait_for("backends b, a all say that they are the primary", mark);
+        lb.wait_for("backends b, a all report that they are the primary", mark);
 
         admin.done("disable web/a");
         assert_eq!(served(kind, &lb).0, "b", "{kind:?}");
@@ -95,7 +95,7 @@ fn another_claim_gets_the_role_after_the_deadline_of_its_drained_holder() {
     let (_, mut session) = served(kind, &lb);
     let mark = lb.mark();
     b.claims(Claim::Primary, 1);
-    lb.wait_for("backends b, a all say that they are the primary", mark);
+    lb.wait_for("backends b, a all report that they are the primary", mark);
 
     // Its writers stay, so there is no other one meanwhile.
     admin.done("drain web/a");

@@ -49,7 +49,7 @@ fn writes_continue_at_the_replica_once_it_is_promoted() {
     // The old primary returns and still claims the role.
     let mark = lb.mark();
     old.start_again();
-    lb.wait_for("backends old, new all say that they are the primary", mark);
+    lb.wait_for("backends old, new all report that they are the primary", mark);
     in_force(&lb);
     writers.wait_for(50);
     let visits = writers.leave();

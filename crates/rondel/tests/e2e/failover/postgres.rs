@@ -67,7 +67,7 @@ fn follows(case: &str, prepare: impl FnOnce(&Postgres), end: impl FnOnce(&mut Po
     let mark = lb.mark();
     let said = old.program.output().len();
     old.start_again();
-    lb.wait_for("backends old, new all say that they are the primary", mark);
+    lb.wait_for("backends old, new all report that they are the primary", mark);
     in_force(&lb);
     writers.wait_for(50);
     let visits = writers.leave();

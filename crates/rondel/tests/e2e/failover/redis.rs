@@ -33,7 +33,7 @@ fn writers_follow_a_failover_of_sentinel() {
     eventually("it is promoted", || new.is_primary());
     let promoted = Instant::now();
     // The old one still claims to be the primary.
-    lb.wait_for("backends old, new all say that they are the primary; new is written to", mark);
+    lb.wait_for("backends old, new all report that they are the primary; new is written to", mark);
     let followed = in_force(&lb);
     let written = total(&lb.log_from(lb.reload_unchanged()), "backend=old", "picked");
     // Until Sentinel makes it a replica.
@@ -114,7 +114,7 @@ fn writers_wait_while_sentinel_replaces_a_killed_primary() {
     let before = total(&lb.log_from(lb.reload_unchanged()), "backend=old", "picked");
     let mark = lb.mark();
     old.program.start_again();
-    lb.wait_for("backends old, new all say that they are the primary", mark);
+    lb.wait_for("backends old, new all report that they are the primary", mark);
     in_force(&lb);
     writers.wait_for(50);
     let visits = writers.leave();
@@ -152,7 +152,7 @@ fn a_primary_that_was_stopped_gets_no_writes_when_it_continues() {
     let mark = lb.mark();
     old.program.signal(Signal::CONT);
     // Sentinel makes it a replica only after a while.
-    lb.wait_for("backends old, new all say that they are the primary; new is written to", mark);
+    lb.wait_for("backends old, new all report that they are the primary; new is written to", mark);
     in_force(&lb);
     writers.wait_for(50);
     let visits = writers.leave();

@@ -47,7 +47,7 @@ fn a_second_claim_gets_no_connections() {
 
     let mark = lb.mark();
     b.plays(Played::Primary);
-    lb.wait_for("backends a, b all say that they are the primary", mark);
+    lb.wait_for("backends a, b all report that they are the primary", mark);
     in_force(&lb);
     for _ in 0..10 {
         assert_eq!(served(&lb).0, "a");
