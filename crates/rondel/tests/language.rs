@@ -1,7 +1,7 @@
 //! The language of comments, documents, messages and test names, as far as a machine can check it.
 //!
-//! A component is *it*: pronouns of persons and the set phrases of [`PHRASES`] are counted, and so are lines of prose
-//! that reach column 120. Each area has its bound in [`RATCHET`], which may only go down; elsewhere none is allowed.
+//! A component is *it*: pronouns of persons and the set phrases of [`PHRASES`] are errors, and so are lines of
+//! prose that reach column 120.
 //!
 //! Code is not prose. Of Rust, comments, names of functions and string literals with a space in them are read; what is
 //! between backquotes is not.
@@ -30,65 +30,27 @@ const PHRASES: &[&str] = &[
     "for_ever for_good in_vain rubbish",
 ];
 
-/// Areas that are not done, and what is left in each. Folders that files move between share an area.
-const RATCHET: &[Area] = &[
-    Area { paths: &["crates/table", "crates/sim"], phrases: 0, long_lines: 0 },
-    Area { paths: &["crates/worker"], phrases: 0, long_lines: 0 },
-    Area { paths: &["crates/control"], phrases: 0, long_lines: 0 },
-];
-
-/// Folders and files of the workspace, and how much of each kind they may still have.
-struct Area {
-    paths: &'static [&'static str],
-    phrases: usize,
-    long_lines: usize,
-}
-
-/// One finding: where, and what.
-struct Finding {
-    path: String,
-    line: usize,
-    what: String,
-}
-
 #[test]
 fn prose_speaks_plain_technical_english() {
-    check(|area| area.phrases, phrases);
+    check(phrases);
 }
 
 #[test]
 fn lines_of_prose_end_before_column_120() {
-    check(|area| area.long_lines, long_lines);
+    check(long_lines);
 }
 
-/// Compares what `find` finds in each area with its bound, and reports every finding of an area that exceeds it.
+/// Reports all that `find` finds in the files of the workspace.
 #[track_caller]
-fn check(bound: impl Fn(&Area) -> usize, find: fn(&str, &str) -> Vec<(usize, String)>) {
-    let mut left: Vec<Finding> = Vec::new();
+fn check(find: fn(&str, &str) -> Vec<(usize, String)>) {
+    let mut report = String::new();
     for file in files() {
         let Ok(text) = fs::read_to_string(root().join(&file)) else { continue };
-        let found = find(&file, &text).into_iter();
-        left.extend(found.map(|(line, what)| Finding { path: file.clone(), line, what }));
-    }
-    let mut report = String::new();
-    for area in RATCHET {
-        let is_within =
-            |finding: &Finding| area.paths.iter().any(|path| Path::new(&finding.path).starts_with(path));
-        let (within, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(is_within);
-        left = rest;
-        if within.len() > bound(area) {
-            writeln!(report, "{:?}: {} found, {} allowed", area.paths, within.len(), bound(area)).unwrap();
-            list(&mut report, &within);
+        for (line, what) in find(&file, &text) {
+            writeln!(report, "{file}:{line}: {what}").unwrap();
         }
     }
-    list(&mut report, &left);
     assert!(report.is_empty(), "\n{report}");
-}
-
-fn list(report: &mut String, findings: &[Finding]) {
-    for Finding { path, line, what } in findings {
-        writeln!(report, "{path}:{line}: {what}").unwrap();
-    }
 }
 
 /// Phrases of the list in a file, by line.
