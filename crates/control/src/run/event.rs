@@ -28,7 +28,7 @@ pub(super) enum Event {
     WorkerEnded { worker: usize, result: Result<(), WorkerError> },
     /// The time of a drain, or of the end, is over.
     StageOver,
-    /// Systemd is to be notify something.
+    /// A notification of systemd is due.
     NotifyDue,
     /// A probe ended.
     Probed(Report),
