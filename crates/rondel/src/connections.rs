@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use api::{BackendName, ConnectionStatus, Connections, Query};
+use api::{BackendName, ConnectionStatus, Connections, LIMIT_MAX, Query};
 
 use crate::admin::AdminClient;
 
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "IP")]
     pub(crate) client: Option<IpAddr>,
     /// The maximum number of connections to list
-    #[arg(long, value_name = "NUMBER", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "NUMBER", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIMIT_MAX)))]
     pub(crate) limit: u32,
     /// List the connections that ended last, of listeners with an access log
     #[arg(long)]
@@ -67,7 +67,7 @@ pub(crate) fn connections(arguments: &Arguments) -> Outcome {
     }
     if answer.left_out > 0 {
         remark(&format!(
-            "and {} more: raise --limit, at most 10000, or use a filter such as --pool",
+            "and {} more: raise --limit, at most {LIMIT_MAX}, or use a filter such as --pool",
             answer.left_out
         ));
     }

@@ -5,8 +5,19 @@ use proptest::prelude::*;
 
 use super::{NAMES, address};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+/// The keys, each once: as an enum, and as a list to choose from.
+macro_rules! keys {
+    ($($key:ident,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Key {
+            $($key,)*
+        }
+
+        const KEYS: &[Key] = &[$(Key::$key,)*];
+    };
+}
+
+keys! {
     Kind,
     Port,
     Interval,
@@ -25,13 +36,13 @@ pub(super) enum Key {
     WeightOfA,
     Order,
     HasC,
-    /// Another pool, of the same servers.
+    // Another pool, of the same servers.
     Other,
 }
 
 /// Which value each key has: an index into those that it may have.
 #[derive(Clone, Debug, Default)]
-pub(super) struct File(pub(super) [usize; 19]);
+pub(super) struct File(pub(super) [usize; KEYS.len()]);
 
 impl File {
     pub(super) fn of<'a>(&self, key: Key, values: &[&'a str]) -> &'a str {
@@ -123,28 +134,7 @@ impl File {
 }
 
 pub(super) fn key() -> impl Strategy<Value = Key> {
-    use Key::*;
-    prop::sample::select(vec![
-        Kind,
-        Port,
-        Interval,
-        FastInterval,
-        Timeout,
-        Jitter,
-        Rise,
-        Fall,
-        MaxLag,
-        Eject,
-        SlowStart,
-        OnDown,
-        OnRoleLoss,
-        IdleTimeout,
-        Balance,
-        WeightOfA,
-        Order,
-        HasC,
-        Other,
-    ])
+    prop::sample::select(KEYS)
 }
 
 const KINDS: &[&str] = &["postgres: { user: u }", "postgres: { user: v }", "http: { roles: {} }", "tcp: {}"];
