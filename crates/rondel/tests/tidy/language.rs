@@ -8,7 +8,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::workspace::{each_file, extension, root};
 
 /// One word for each phrase, whose own words are separated by `_`, so that this list does not find itself.
 const PHRASES: &[&str] = &[
@@ -44,8 +46,7 @@ fn lines_of_prose_end_before_column_120() {
 #[track_caller]
 fn check(find: fn(&str, &str) -> Vec<(usize, String)>) {
     let mut report = String::new();
-    for file in files() {
-        let Ok(text) = fs::read_to_string(root().join(&file)) else { continue };
+    for (file, text) in files() {
         for (line, what) in find(&file, &text) {
             writeln!(report, "{file}:{line}: {what}").unwrap();
         }
@@ -72,7 +73,7 @@ fn phrases(path: &str, text: &str) -> Vec<(usize, String)> {
 
 /// Lines of prose of 120 characters and more. Tables of Markdown have no other way to be written.
 fn long_lines(path: &str, text: &str) -> Vec<(usize, String)> {
-    let is_prose = |line: &str| match extension(path) {
+    let is_prose = |line: &str| match extension(Path::new(path)) {
         "rs" => line.starts_with("//"),
         "md" => !line.starts_with('|'),
         "js" | "css" | "html" => line.starts_with("//") || line.starts_with("/*") || line.starts_with("<!--"),
@@ -94,7 +95,7 @@ struct Word {
 
 /// The prose of a file, in runs that phrases do not cross.
 fn prose(path: &str, text: &str) -> Vec<Vec<Word>> {
-    if extension(path) == "rs" {
+    if extension(Path::new(path)) == "rs" {
         return rust::prose(text);
     }
     let mut words = Vec::new();
@@ -279,46 +280,34 @@ impl<const N: usize> ToSorted for [(usize, String); N] {
     }
 }
 
-fn extension(path: &str) -> &str {
-    Path::new(path).extension().and_then(|extension| extension.to_str()).unwrap_or_default()
-}
-
-/// Every file that is written by hand and has prose, by its path in the workspace.
-fn files() -> Vec<String> {
+/// Every file that is written by hand and has prose: its path in the workspace, and its text.
+fn files() -> Vec<(String, String)> {
     let mut files = Vec::new();
-    for entry in ["crates", "benches", "configs", "scripts", "docs"] {
-        walk(Path::new(entry), &mut files);
+    let mut add = |path: &Path, text: &str| {
+        let path = path.strip_prefix(root()).unwrap();
+        if is_prose(path) {
+            files.push((path.to_str().expect("our names are of ASCII").to_owned(), text.to_owned()));
+        }
+    };
+    for folder in ["crates", "benches", "configs", "scripts", "docs"] {
+        each_file(&root().join(folder), &mut add);
     }
-    let documents =
-        fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    files.extend(documents.filter(|name| ["md", "toml"].contains(&extension(name))));
+    let documents = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+    documents
+        .filter(|path| ["md", "toml"].contains(&extension(path)))
+        .for_each(|path| each_file(&path, &mut add));
     files.sort();
     assert!(files.len() > 300, "only {} files found", files.len());
     files
 }
 
-fn walk(folder: &Path, files: &mut Vec<String>) {
-    for entry in fs::read_dir(root().join(folder)).unwrap() {
-        let entry = entry.unwrap();
-        let path = folder.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            // Results are records, and made by a program.
-            if path != Path::new("benches/results") && entry.file_name() != "target" {
-                walk(&path, files);
-            }
-            continue;
-        }
-        let path = path.to_str().expect("our names are of ASCII").to_owned();
-        let is_prose = ["rs", "md", "sh", "yaml", "js", "css", "html", "toml", "service", "socket", ""];
-        // Not written here, made by a program, or with examples of what is found.
-        let is_skipped =
-            ["/uplot.js", "/uplot.css", "/golden.md", "/language.rs"].iter().any(|end| path.ends_with(end));
-        if is_prose.contains(&extension(&path)) && !is_skipped {
-            files.push(path);
-        }
-    }
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+/// Whether a file has prose, and is written by hand here.
+fn is_prose(path: &Path) -> bool {
+    let prose = ["rs", "md", "sh", "yaml", "js", "css", "html", "toml", "service", "socket", ""];
+    // Not written here, made by a program, or with examples of what is found.
+    let skipped = ["uplot.js", "uplot.css", "golden.md", "language.rs"];
+    let is_skipped = skipped.iter().any(|name| path.file_name().is_some_and(|file| file == *name))
+        || path.starts_with("benches/results")
+        || path.iter().any(|part| part == "target");
+    prose.contains(&extension(path)) && !is_skipped
 }

@@ -1,8 +1,9 @@
 //! The layout of the sources: short files, and no circle of imports between the files of a crate.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::workspace::{crates, each_source, root};
 
 /// No source file has more lines, except for tables.
 const LINES_MAX: usize = 500;
@@ -207,25 +208,6 @@ fn sources() -> Vec<(PathBuf, String)> {
         each_source(&krate.join("src"), &mut |path, text| sources.push((path.to_owned(), text.to_owned())));
     }
     sources
-}
-
-fn crates() -> Vec<PathBuf> {
-    fs::read_dir(root().join("crates")).unwrap().map(|folder| folder.unwrap().path()).collect()
-}
-
-fn each_source(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            each_source(&path, look);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            look(&path, &fs::read_to_string(&path).unwrap());
-        }
-    }
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 #[test]

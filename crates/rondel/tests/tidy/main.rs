@@ -1,9 +1,15 @@
 //! Rules of the project that a machine can check.
 
+mod language;
+mod layout;
+mod workspace;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::workspace::{crates, each_file, each_source, extension, root};
 
 /// The table of the crates in `docs/internals.md` says what each may import of ours.
 #[test]
@@ -93,12 +99,8 @@ fn nothing_unfinished_is_left_in_the_sources() {
 /// `scripts/mutate` makes them, which takes longer than to see that it can.
 #[test]
 fn every_fault_made_on_purpose_can_still_be_made() {
-    let entries = fs::read_dir(root().join("crates/sim/mutations")).unwrap().map(|file| file.unwrap().path());
-    let patches: Vec<_> =
-        entries.filter(|path| path.extension().is_some_and(|extension| extension == "patch")).collect();
-    assert!(patches.len() >= 15, "they are elsewhere");
     let table = fs::read_to_string(root().join("crates/sim/mutations/README.md")).unwrap();
-    for patch in patches {
+    for patch in patches() {
         let applied = Command::new("git")
             .args(["apply", "--check", "--recount"])
             .arg(&patch)
@@ -117,9 +119,11 @@ fn every_fault_made_on_purpose_can_still_be_made() {
 /// A filter that matches no test would pass with any fault.
 #[test]
 fn every_fault_names_tests_that_exist() {
-    let sources = sources(&root().join("crates"));
-    let entries = fs::read_dir(root().join("crates/sim/mutations")).unwrap().map(|file| file.unwrap().path());
-    for patch in entries.filter(|path| path.extension().is_some_and(|extension| extension == "patch")) {
+    let mut sources = Vec::new();
+    each_source(&root().join("crates"), &mut |path, text| {
+        sources.push((path.display().to_string(), text.to_owned()));
+    });
+    for patch in patches() {
         let text = fs::read_to_string(&patch).unwrap();
         let Some(arguments) = text.lines().find_map(|line| line.strip_prefix("Tests: ")) else { continue };
         let filter = arguments.split_whitespace().next_back().unwrap();
@@ -138,36 +142,26 @@ fn every_fault_names_tests_that_exist() {
     }
 }
 
-/// Every source file below a folder, with its path.
-fn sources(folder: &Path) -> Vec<(String, String)> {
-    let mut sources = BTreeMap::<String, String>::new();
-    each_line(folder, &mut |path, _, line| {
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = sources.entry(path.display().to_string()).or_default();
-            text.push_str(line);
-            text.push('\n');
-        }
-    });
-    sources.into_iter().collect()
+/// The faults that are made on purpose.
+fn patches() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("crates/sim/mutations")).unwrap().map(|file| file.unwrap().path());
+    let patches: Vec<_> = entries.filter(|path| extension(path) == "patch").collect();
+    assert!(patches.len() >= 15, "they are elsewhere");
+    patches
 }
 
 #[test]
 fn every_example_is_named_as_yaml() {
     let entries = fs::read_dir(root().join("configs")).unwrap().map(|file| file.unwrap().path());
     for file in entries.filter(|path| path.is_file()) {
-        assert!(file.extension().is_some_and(|extension| extension == "yaml"), "{}", file.display());
+        assert!(extension(&file) == "yaml", "{}", file.display());
     }
-}
-
-/// The root of the workspace.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The manifest of every crate of ours, by the crate's name.
 fn manifests() -> BTreeMap<String, String> {
-    let crates = fs::read_dir(root().join("crates")).unwrap().map(|folder| folder.unwrap().path());
-    crates
+    crates()
+        .into_iter()
         .chain([root().join("benches")])
         .filter_map(|folder| {
             let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
@@ -194,14 +188,8 @@ fn section<'a>(manifest: &'a str, header: &'a str) -> impl Iterator<Item = &'a s
 }
 
 /// Shows every line of a text file, or of every one below a folder.
-fn each_line(path: &Path, look: &mut impl FnMut(&Path, usize, &str)) {
-    if path.is_dir() {
-        for entry in fs::read_dir(path).unwrap() {
-            each_line(&entry.unwrap().path(), look);
-        }
-    } else if let Ok(text) = fs::read_to_string(path) {
-        text.lines().enumerate().for_each(|(number, line)| look(path, number + 1, line));
-    } else {
-        assert!(path.exists(), "{}", path.display());
-    }
+fn each_line(path: &Path, show: &mut impl FnMut(&Path, usize, &str)) {
+    each_file(path, &mut |path, text| {
+        text.lines().enumerate().for_each(|(number, line)| show(path, number + 1, line));
+    });
 }
