@@ -1,6 +1,5 @@
 //! How connections end: each direction by itself, with all its data, and with a reset if one side reset.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -154,20 +153,10 @@ fn a_client_that_sent_unread_data_receives_the_whole_answer() {
     assert_eq!(closes(&lb.end(), "half_closed_timeout"), 1);
 }
 
-/// How much the balancer's kernel has received from this client, by `/proc/net/tcp` (proc(5)). Both addresses tell the
-/// socket: one of an earlier test in TIME-WAIT may have had the same port of a client.
+/// How many bytes of this client the balancer's kernel has that the balancer has not read.
 fn unread(client: &Peer) -> u64 {
-    let hex = |address: SocketAddr| {
-        let SocketAddr::V4(address) = address else { panic!("an IPv4 address") };
-        format!("{:08X}:{:04X}", u32::from_le_bytes(address.ip().octets()), address.port())
-    };
-    let ends = [hex(client.0.peer_addr().unwrap()), hex(client.local_address())];
-    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
-    let rows = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let mut queues =
-        rows.filter(|fields| fields.get(1..3).is_some_and(|found| found == ends)).map(|fields| fields[4]);
-    let queues = queues.next().expect("it is connected");
-    u64::from_str_radix(queues.split_once(':').expect("two queues").1, 16).unwrap()
+    let row = client.row_of_other_end().expect("it is connected");
+    u64::from_str_radix(row[4].split_once(':').expect("two queues").1, 16).unwrap()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Both ends of a connection, scripted: backends with behaviour chosen by the test, and clients that may misbehave.
 
+use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -227,6 +228,20 @@ impl Peer {
             Err(Errno::AGAIN) => 0,
             Err(errno) => panic!("after {from} bytes: {errno}"),
         }
+    }
+
+    /// The row of `/proc/net/tcp` (proc(5)) of the socket at the other end. Both addresses tell it: a socket of an
+    /// earlier test in TIME-WAIT may have had the same port on this side.
+    pub(crate) fn row_of_other_end(&self) -> Option<Vec<String>> {
+        let hex = |address: SocketAddr| {
+            let SocketAddr::V4(address) = address else { panic!("an IPv4 address") };
+            format!("{:08X}:{:04X}", u32::from_le_bytes(address.ip().octets()), address.port())
+        };
+        let ends = [hex(self.0.peer_addr().unwrap()), hex(self.0.local_addr().unwrap())];
+        let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut rows =
+            sockets.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        rows.find(|row| row.get(1..3).is_some_and(|found| found == ends))
     }
 
     /// Ends its own direction; the other one continues.

@@ -96,7 +96,7 @@ fn a_refused_reload_leaves_the_sockets_of_listeners_as_they_are() {
     lb.reload_refused(&pool("1h").listen("bad", address(8082), "web", ""));
     let mut client = lb.connect();
     assert_eq!(client.line(), "a");
-    let left = keepalive_left(client.0.local_addr().unwrap());
+    let left = keepalive_left(&client);
     assert!(left.is_some_and(|left| left <= Duration::from_secs(10)), "{left:?} until it is probed");
     drop(client);
 }

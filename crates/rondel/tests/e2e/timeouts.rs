@@ -1,11 +1,10 @@
 //! Connections that are no longer used are closed on both sides, and counted by their reason.
 
-use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use crate::lb::{Lb, closes};
-use crate::peers::{Backend, accept, listen};
+use crate::peers::{Backend, Peer, accept, listen};
 use crate::place::{address, eventually};
 use crate::setup::{Setup, target};
 
@@ -120,26 +119,18 @@ fn both_sockets_have_their_keepalive() {
     let mut backend = accept(&listener);
     client.send(b"once");
     assert_eq!(backend.receive(4), b"once");
-    let peers = [client.0.local_addr().unwrap(), backend.0.local_addr().unwrap()];
     // The backend's socket gets it when it is first needed: once it has been idle for `idle`.
-    eventually("both sockets have a keepalive timer", || peers.iter().all(|peer| is_kept_alive(*peer)));
+    eventually("both sockets have a keepalive timer", || {
+        [&client, &backend].into_iter().all(|peer| keepalive_left(peer).is_some())
+    });
     client.send(b"more");
     assert_eq!(backend.receive(4), b"more");
 }
 
-fn is_kept_alive(peer: SocketAddr) -> bool {
-    keepalive_left(peer).is_some()
-}
-
-/// The time left on the keepalive timer of the socket connected to `peer`, if it runs, by `/proc/net/tcp` (proc(5);
-/// the timer has number 2, and a unit of 10 ms).
-pub(crate) fn keepalive_left(peer: SocketAddr) -> Option<Duration> {
-    let SocketAddr::V4(peer) = peer else { panic!("an IPv4 address") };
-    let ip = u32::from_le_bytes(peer.ip().octets());
-    let remote = format!("{ip:08X}:{:04X}", peer.port());
-    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
-    let mut sockets = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let socket = sockets.find(|fields| fields.get(2) == Some(&remote.as_str()))?;
-    let left = socket.get(5)?.strip_prefix("02:")?;
+/// The time left on the keepalive timer of the socket connected to `peer`, if it runs; the timer has number 2, and a
+/// unit of 10 ms (proc(5)).
+pub(crate) fn keepalive_left(peer: &Peer) -> Option<Duration> {
+    let row = peer.row_of_other_end()?;
+    let left = row[5].strip_prefix("02:")?;
     Some(Duration::from_millis(10 * u64::from_str_radix(left, 16).unwrap()))
 }
