@@ -96,6 +96,24 @@ fn nothing_unfinished_is_left_in_the_sources() {
     }
 }
 
+/// `scripts/test --long` takes hours to find out.
+#[test]
+fn scripts_and_faults_name_crates_that_exist() {
+    let manifests = manifests();
+    for folder in ["scripts", "crates/sim/mutations"] {
+        each_line(&root().join(folder), &mut |file, number, line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let options = words.windows(2).filter(|pair| matches!(pair[0], "--package" | "--packages"));
+            let folders = line.split("crates/").skip(1).filter_map(|rest| rest.split_once('/'));
+            let options = options.map(|pair| pair[1].trim_matches('"'));
+            for name in options.chain(folders.map(|(name, _)| name)) {
+                let exists = manifests.contains_key(name) || name.contains('$');
+                assert!(exists, "{}:{number}: no crate is called {name}", file.display());
+            }
+        });
+    }
+}
+
 /// `scripts/mutate` makes them, which takes longer than to see that it can.
 #[test]
 fn every_fault_made_on_purpose_can_still_be_made() {
