@@ -30,6 +30,7 @@ mod top;
 mod weight;
 
 mod admin; // Shared by the commands.
+mod file;
 mod logging;
 mod outcome;
 mod signals;

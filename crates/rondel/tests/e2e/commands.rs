@@ -53,6 +53,45 @@ fn check_warns_of_tcp_probes_of_a_database() {
 }
 
 #[test]
+fn commands_read_a_file_from_standard_input() {
+    let with = |arguments: &[&str], text: &str| {
+        let mut command = Command::new(binary());
+        let mut process = command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may end before it has read everything.
+        let _ = process.stdin.take().unwrap().write_all(text.as_bytes());
+        let output = process.wait_with_output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    };
+    let folder = Folder::new();
+    let socket = folder.file("admin.sock").display().to_string();
+    let backend = Backend::named("a", 9001);
+    let setup = Setup::to(&[backend.target()]).admin(&format!("socket: {socket}"));
+    let _lb = Lb::start(&setup);
+    let next = setup.pool("next", "", &[backend.target()]).to_string();
+    let wrong = next.replace("version: 1", "version: 1\nlistner: 1");
+
+    let (code, text) = with(&["check", "-"], &next);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = with(&["plan", "-", "--socket", &socket], &next);
+    assert!(code == 0 && text.contains("next"), "{text}");
+    for arguments in [&["check", "-"][..], &["plan", "-", "--socket", &socket], &["doctor", "-"]] {
+        let (code, text) = with(arguments, &wrong);
+        assert_eq!(code, 3, "{arguments:?}: {text}");
+        assert!(text.contains("<stdin>:2:1") && text.contains("listeners"), "{arguments:?}: {text}");
+    }
+    let (code, text) = with(&["run", "--config", "-"], &next);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("standard input") && text.contains("a reload reads the file again"), "{text}");
+}
+
+#[test]
 fn a_missing_file_exits_with_3() {
     for command in
         [["check", "/nonexistent/rondel.yaml"].as_slice(), &["run", "--config", "/nonexistent/rondel.yaml"]]
