@@ -14,8 +14,8 @@ Examples:
   rondel backends --pool web
   rondel backends --json | jq '.[].backends[] | select(.state == \"down\")'
 
-STATE combines the verdict of the probe with ejections. SINCE is the time since the verdict changed.
-OVERRIDE lists changes by operators: drained, disabled, or another weight.
+STATE combines the verdict of the probe with ejections. SINCE is the time since the verdict changed. \
+OVERRIDE lists changes by operators: drained, disabled, or another weight. \
 Removed backends are listed while they have connections.")]
 pub(crate) struct Arguments {
     /// List only the backends of this pool

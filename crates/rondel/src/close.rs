@@ -14,7 +14,7 @@ Examples:
   rondel drain web/a && rondel close --backend web/a
   rondel close --client 192.0.2.7
 
-A side that was already sent all data and a FIN is closed without data loss; another side is reset.
+A side that was already sent all data and a FIN is closed without data loss; another side is reset. \
 An ID never refers to another connection: if the connection has ended, the command is refused.")]
 pub(crate) struct Arguments {
     /// The connection, by its ID in `rondel connections`

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use api::{BackendName, ConnectionStatus, Connections, LIMIT_MAX, Query};
 
 use crate::admin::AdminClient;
-
 use crate::outcome::{Outcome, print, print_json, remark};
 use crate::text::{span, table};
 
@@ -17,10 +16,10 @@ Examples:
   rondel connections --ended
   rondel connections --json | jq '.connections[] | select(.state == \"half_closed\")'
 
-The oldest connections come first; with --ended, those that ended last. ID is for `rondel close`.
-TO-BACKEND and TO-CLIENT are bytes. STATE is connecting, held (waiting for a primary), queued
-(waiting for a backend that is not full), relaying, half_closed or closing; `spliced` is added
-while the kernel moves data without copying. Standard output has only the list; a note about an
+The oldest connections come first; with --ended, those that ended last. ID is for `rondel close`. \
+TO-BACKEND and TO-CLIENT are bytes. STATE is connecting, held (waiting for a primary), queued \
+(waiting for a backend that is not full), relaying, half_closed or closing; `spliced` is added \
+while the kernel moves data without copying. Standard output has only the list; a note about an \
 empty or incomplete list goes to standard error.
 
 Exit codes: 0 success; 3 there is no such pool, listener or backend.")]

@@ -11,7 +11,7 @@ Examples:
   rondel disable web/a
   rondel enable web/a
 
-A disabled backend counts as down, regardless of its probe: the backup tier may take over, and
+A disabled backend counts as down, regardless of its probe: the backup tier may take over, and \
 `on_down` decides about its connections. `enable` removes all overrides, also a drain or a weight.")]
 pub(crate) struct Arguments {
     /// The backend, by its pool and its name or address

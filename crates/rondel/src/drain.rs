@@ -16,11 +16,11 @@ Examples:
   rondel drain web/10.0.0.1:80 --wait 60 && systemctl stop app
   rondel drain web/a --timeout 60s --wait 61
 
-Established connections of the backend continue. With --timeout, those that are left are closed
-gradually in the last half of that time. The drain persists over reloads, until `rondel undrain` or
+Established connections of the backend continue. With --timeout, those that are left are closed \
+gradually in the last half of that time. The drain persists over reloads, until `rondel undrain` or \
 `rondel enable`. If a reload removes the backend, --wait continues to wait for its connections.
 
-Exit codes: 0 success; 1 the number of connections is not known, because rondel ended or the drain
+Exit codes: 0 success; 1 the number of connections is not known, because rondel ended or the drain \
 was ended; 3 refused; 6 connections were left when --wait expired.")]
 pub(crate) struct Arguments {
     /// The backend, by its pool and its name or address

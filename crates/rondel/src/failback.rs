@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 Examples:
   rondel failback db
 
-It is needed for pools with `failback: manual`, and ends the `failback_delay` of other pools early.
+It is needed for pools with `failback: manual`, and ends the `failback_delay` of other pools early. \
 It is refused while too few backends of the active tier are available.")]
 pub(crate) struct Arguments {
     /// The pool

@@ -30,6 +30,7 @@ mod top;
 mod weight;
 
 mod admin; // Shared by the commands.
+mod conventions;
 mod file;
 mod logging;
 mod outcome;
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
         Command::LogLevel(arguments) => log_level::log_level(&arguments),
         Command::Health(arguments) => health::health(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments, &mut Cli::command()),
-        Command::Man => man::man(),
+        Command::Man(arguments) => man::man(&arguments, Cli::command()),
     };
     outcome::exit_code(done)
 }

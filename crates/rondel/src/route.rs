@@ -13,7 +13,7 @@ use crate::text::table;
 Examples:
   rondel route 192.0.2.7 web
 
-The command changes nothing: the rotation of the pool does not advance, and no connection is made.
+The command changes nothing: the rotation of the pool does not advance, and no connection is made. \
 SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none.
 
 Exit codes: 0 success; 3 there is no such listener.")]

@@ -25,9 +25,9 @@ Examples:
   rondel top --socket /run/rondel/admin.sock
   rondel top --json | jq .pools
 
-With --json the command prints the data once, as `rondel status --json` does, and needs no terminal.
-Keys: q ends it; s sorts the backends by the next column; up, down, page up and page down scroll.
-SIGTERM, SIGHUP and SIGINT end it like q. When the connection to rondel is lost, the screen keeps
+With --json the command prints the data once, as `rondel status --json` does, and needs no terminal. \
+Keys: q ends it; s sorts the backends by the next column; up, down, page up and page down scroll. \
+SIGTERM, SIGHUP and SIGINT end it like q. When the connection to rondel is lost, the screen keeps \
 the last data, shows the error, and reconnects each second.")]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -92,6 +92,28 @@ fn commands_read_a_file_from_standard_input() {
 }
 
 #[test]
+fn manual_pages_render_without_a_warning() {
+    for page in ["rondel", "rondel.yaml"] {
+        let said = rondel(["man", page]);
+        let folder = Folder::new();
+        let file = folder.file(page);
+        fs::write(&file, &said.text).unwrap();
+        for line in [
+            ["mandoc", "-T", "lint", "-W", "warning"].as_slice(),
+            &["groff", "-man", "-ww", "-z", "-K", "utf8"],
+        ] {
+            let said = Command::new(line[0])
+                .args(&line[1..])
+                .arg(&file)
+                .output()
+                .unwrap_or_else(|error| panic!("{}, see scripts/test: {error}", line[0]));
+            let text = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+            assert!(said.status.success() && text.is_empty(), "{page}, {line:?}:\n{text}");
+        }
+    }
+}
+
+#[test]
 fn a_missing_file_exits_with_3() {
     for command in
         [["check", "/nonexistent/rondel.yaml"].as_slice(), &["run", "--config", "/nonexistent/rondel.yaml"]]
@@ -145,7 +167,8 @@ fn help_version_completions_and_manual_are_printed() {
         ("completions bash", "complete"),
         ("completions zsh", "#compdef"),
         ("completions fish", "complete"),
-        ("man", ".TH"),
+        ("man", ".TH rondel 8"),
+        ("man rondel.yaml", ".TH rondel.yaml 5"),
     ] {
         let said = rondel(line.split_whitespace());
         assert_eq!(said.code, 0, "rondel {line}: {}", said.text);
