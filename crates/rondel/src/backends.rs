@@ -4,6 +4,7 @@ use api::{BackendStatus, RemovedKind, RemovedStatus, Status};
 use config::unknown;
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::{Failed, Outcome, print, print_json};
 use crate::text::{left, overrides, span, table};
 
@@ -19,7 +20,7 @@ OVERRIDE lists changes by operators: drained, disabled, or another weight. \
 Removed backends are listed while they have connections.")]
 pub(crate) struct Arguments {
     /// List only the backends of this pool
-    #[arg(long, value_name = "POOL")]
+    #[arg(long, value_name = "POOL", add = names::pools())]
     pool: Option<String>,
     #[command(flatten)]
     admin: AdminClient,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use api::{BackendName, Close, Command, ConnectionId};
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "ID", required_unless_present_any = ["backend", "client"])]
     connection: Option<ConnectionId>,
     /// Every connection of this backend
-    #[arg(long, value_name = "POOL/BACKEND", conflicts_with_all = ["connection", "client"])]
+    #[arg(long, value_name = "POOL/BACKEND", add = names::backends_and_removed(), conflicts_with_all = ["connection", "client"])]
     backend: Option<BackendName>,
     /// Every connection of clients with this address
     #[arg(long, value_name = "IP", conflicts_with = "connection")]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use api::{BackendName, ConnectionStatus, Connections, LIMIT_MAX, Query};
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::{Outcome, print, print_json, remark};
 use crate::text::{span, table};
 
@@ -25,13 +26,13 @@ empty or incomplete list goes to standard error.
 Exit codes: 0 success; 3 there is no such pool, listener or backend.")]
 pub(crate) struct Arguments {
     /// List only connections of this pool
-    #[arg(long, value_name = "POOL")]
+    #[arg(long, value_name = "POOL", add = names::pools())]
     pub(crate) pool: Option<String>,
     /// List only connections of this listener
-    #[arg(long, value_name = "LISTENER")]
+    #[arg(long, value_name = "LISTENER", add = names::listeners())]
     pub(crate) listener: Option<String>,
     /// List only connections to this backend
-    #[arg(long, value_name = "POOL/BACKEND")]
+    #[arg(long, value_name = "POOL/BACKEND", add = names::backends_and_removed())]
     pub(crate) backend: Option<BackendName>,
     /// List only connections of clients with this address
     #[arg(long, value_name = "IP")]

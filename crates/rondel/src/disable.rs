@@ -3,6 +3,7 @@
 use api::{BackendName, Command};
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -15,7 +16,7 @@ A disabled backend counts as down, regardless of its probe: the backup tier may 
 `on_down` decides about its connections. `enable` removes all overrides, also a drain or a weight.")]
 pub(crate) struct Arguments {
     /// The backend, by its pool and its name or address
-    #[arg(value_name = "POOL/BACKEND")]
+    #[arg(value_name = "POOL/BACKEND", add = names::backends())]
     backend: BackendName,
     #[command(flatten)]
     admin: AdminClient,

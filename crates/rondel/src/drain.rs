@@ -7,6 +7,7 @@ use api::{BackendName, Command, RemovedKind, Status};
 use config::counted;
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::{Failed, Outcome, print, print_progress};
 
 #[derive(Debug, clap::Args)]
@@ -24,7 +25,7 @@ Exit codes: 0 success; 1 the number of connections is not known, because rondel 
 was ended; 3 refused; 6 connections were left when --wait expired.")]
 pub(crate) struct Arguments {
     /// The backend, by its pool and its name or address
-    #[arg(value_name = "POOL/BACKEND")]
+    #[arg(value_name = "POOL/BACKEND", add = names::backends())]
     backend: BackendName,
     /// Close the connections that are left in the last half of this time, such as 30s or 5m
     #[arg(long, value_name = "DURATION", value_parser = config::read_duration)]
@@ -42,7 +43,7 @@ Examples:
   rondel undrain web/a")]
 pub(crate) struct Undrain {
     /// The backend, by its pool and its name or address
-    #[arg(value_name = "POOL/BACKEND")]
+    #[arg(value_name = "POOL/BACKEND", add = names::backends())]
     backend: BackendName,
     #[command(flatten)]
     admin: AdminClient,

@@ -3,6 +3,7 @@
 use api::Command;
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -14,7 +15,7 @@ It is needed for pools with `failback: manual`, and ends the `failback_delay` of
 It is refused while too few backends of the active tier are available.")]
 pub(crate) struct Arguments {
     /// The pool
-    #[arg(value_name = "POOL")]
+    #[arg(value_name = "POOL", add = names::pools())]
     pool: String,
     #[command(flatten)]
     admin: AdminClient,

@@ -44,6 +44,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    completions::complete_if_asked(Cli::command);
     host::give_back_large_memory();
     signals::ignore_user_signals();
     let done = match Cli::parse().command {
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
         Command::Failback(arguments) => failback::failback(&arguments),
         Command::LogLevel(arguments) => log_level::log_level(&arguments),
         Command::Health(arguments) => health::health(&arguments),
-        Command::Completions(arguments) => completions::completions(&arguments, &mut Cli::command()),
+        Command::Completions(arguments) => completions::completions(&arguments),
         Command::Man(arguments) => man::man(&arguments, Cli::command()),
     };
     outcome::exit_code(done)

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use api::{Route, RouteBackend, RouteOutcome, RouteQuery};
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::{Outcome, print, print_json};
 use crate::text::table;
 
@@ -22,7 +23,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "CLIENT")]
     client: IpAddr,
     /// The name of the listener that it connects to
-    #[arg(value_name = "LISTENER")]
+    #[arg(value_name = "LISTENER", add = names::listeners())]
     listener: String,
     #[command(flatten)]
     admin: AdminClient,

@@ -27,6 +27,7 @@ mod attack;
 mod balance;
 mod cancel;
 mod commands;
+mod completions;
 mod connect;
 mod counters;
 mod dashboard;
