@@ -211,7 +211,7 @@ mod tests {
             for command in Cli::command().term_width(width).get_subcommands_mut() {
                 let name = command.get_name().to_owned();
                 let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-                let help = command.clone().term_width(width).render_long_help().to_string();
+                let help = command.clone().term_width(width).render_help().to_string();
                 for line in help.lines() {
                     // A URL or a list of words in an option has no place to be broken.
                     assert!(line.chars().count() <= width, "{name}: {line}");

@@ -15,7 +15,7 @@ Examples:
   rondel connections
   rondel connections --backend web/a --limit 20
   rondel connections --ended
-  rondel connections --json | jq '.connections[] | select(.state == \"half_closed\")'
+  rondel connections --json | jq '.connections[] | select(.spliced)'
 
 The oldest connections come first; with --ended, those that ended last. ID is for `rondel close`. \
 TO-BACKEND and TO-CLIENT are bytes. STATE is connecting, held (waiting for a primary), queued \

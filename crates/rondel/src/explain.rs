@@ -70,7 +70,6 @@ fn to_json(Termination { code, text, check }: &Termination) -> Value {
 #[cfg(test)]
 mod tests {
     use super::explain_word;
-    use crate::completions::names;
     use crate::outcome::Failed;
 
     #[test]

@@ -1,7 +1,7 @@
 //! The commands besides `run`: each does what its help text says.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -203,40 +203,4 @@ fn the_demo_works_as_printed() {
     let answered: Vec<&str> =
         answers.match_indices("backend-").map(|(at, _)| &answers[at..at + "backend-1".len()]).collect();
     assert_eq!(answered, names.repeat(2), "{answers}");
-}
-
-#[test]
-fn top_runs_on_a_terminal_until_a_key_ends_it() {
-    let backend = Backend::named("a", 9001);
-    let folder = Folder::new();
-    let socket = folder.file("admin.sock");
-    let _lb = Lb::start(&Setup::to(&[backend.target()]).admin(&format!("socket: {}", socket.display())));
-    // Without a terminal it names the alternative.
-    let said = rondel(["top", "--socket", socket.to_str().unwrap()]);
-    assert_eq!(said.code, 1, "{}", said.text);
-    assert!(said.text.contains("rondel status"), "{}", said.text);
-    let said = rondel(["top", "--json", "--socket", socket.to_str().unwrap()]);
-    assert_eq!(said.code, 0, "{}", said.text);
-    let status: serde_json::Value = serde_json::from_str(&said.text).unwrap();
-    assert_eq!(status["pools"][0]["backends"][0]["name"], "a", "{status:#}");
-
-    let top = format!("stty rows 40 cols 140; {} top --socket {}", binary().display(), socket.display());
-    let mut terminal = Command::new("script")
-        .args(["--quiet", "--return", "--command", &top, "/dev/null"])
-        .env("TERM", "xterm")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("script, of the package bsdutils: {error}"));
-    let mut screen = terminal.stdout.take().unwrap();
-    let mut seen = String::new();
-    while !seen.contains("web/a") {
-        let mut bytes = [0; 4096];
-        let length = screen.read(&mut bytes).unwrap();
-        assert!(length > 0, "it ended:\n{seen}");
-        seen += &String::from_utf8_lossy(&bytes[..length]);
-    }
-    terminal.stdin.take().unwrap().write_all(b"q").unwrap();
-    screen.read_to_string(&mut seen).unwrap();
-    assert!(terminal.wait().unwrap().success(), "{seen}");
 }

@@ -55,4 +55,5 @@ mod source;
 mod storm;
 mod systemd;
 mod timeouts;
+mod top;
 mod transfer;

@@ -50,6 +50,11 @@ impl Terminal {
         }
     }
 
+    /// Forgets what it has shown, so that only what comes is looked for.
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+    }
+
     /// Types these keys.
     #[track_caller]
     pub(crate) fn keys(&mut self, keys: &str) {
