@@ -33,12 +33,12 @@ pub mod kind {
 pub struct Tlvs<'a>(&'a [u8]);
 
 impl<'a> Tlvs<'a> {
-    /// Fields as they stand in a header. What cannot be one ends them.
+    /// Fields as a header has them. What cannot be one ends them.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes as they stand in the header.
+    /// The bytes, as the header has them.
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
     }
