@@ -69,7 +69,7 @@ impl<'c> Fitted<'c> {
             chosen.remove(least);
         }
         let rest = width.saturating_sub(total(&chosen) + GAP);
-        let text = columns.iter().enumerate().last().filter(|(_, column)| column.kind == Kind::Text);
+        let text = columns.iter().enumerate().next_back().filter(|(_, column)| column.kind == Kind::Text);
         if let Some((index, column)) = text {
             let natural = natural(index, column);
             if natural > 0 && rest >= natural.min(TEXT_MIN) {
