@@ -154,7 +154,7 @@ fn a_screen_of_80_columns_has_the_most_important_ones() {
     ];
     let found: Vec<_> = lines[..expected.len()].iter().map(String::as_str).collect();
     assert_eq!(found, expected, "{lines:#?}");
-    assert!(lines[23].ends_with("ago  pool app, backend b: down"), "{lines:#?}");
+    assert!(lines[23].ends_with("10s ago  pool app, backend b: down: connection refused"), "{lines:#?}");
     let wide = screen(&mut view, 200, 50);
     assert!(wide[5].ends_with("OUT/s  IN/s  FAILED  ERROR"), "{wide:#?}");
     assert!(wide[7].ends_with("connection refused"), "{wide:#?}");
