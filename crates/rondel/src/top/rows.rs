@@ -322,3 +322,19 @@ fn rate(pool: &PoolStatus) -> f64 {
 fn bytes(rate: Option<f64>) -> String {
     rate.map_or_else(|| "-".to_owned(), size)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::POOLS;
+
+    #[test]
+    fn the_documentation_has_the_order_in_which_columns_are_left_out() {
+        let mut columns: Vec<_> = POOLS.iter().filter(|column| column.rank > 0).collect();
+        columns.sort_by_key(|column| std::cmp::Reverse(column.rank));
+        let titles: Vec<_> = columns.iter().map(|column| column.title).collect();
+        let page = include_str!("../../../../docs/admin.md");
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        let order = format!("They are left out in this order: {}.", titles.join(", "));
+        assert!(page.contains(&order), "docs/admin.md does not say: {order}");
+    }
+}
