@@ -174,7 +174,6 @@ fn rules_and_dashboard_use_existing_metrics() {
         let mut words = line.strip_prefix("# TYPE ")?.split(' ');
         let (name, kind) = (words.next()?, words.next()?);
         let endings: &[&str] = match kind {
-            "counter" => &["_total"],
             "histogram" => &["_bucket", "_sum", "_count"],
             _ => &[""],
         };
