@@ -77,6 +77,6 @@ fn without_pools() -> Config {
 fn line(finding: &Finding) -> String {
     let Finding { level, subject, found, run, cure, .. } = finding;
     let run = run.as_ref().map(|run| format!("`rondel run` {run}"));
-    let more: String = run.iter().chain(cure).map(|line| format!("\n      {line}")).collect();
-    format!("{level:<4}  {subject}: {found}{more}")
+    let more: Vec<_> = run.iter().chain(cure).map(|line| format!("\n      {line}")).collect();
+    format!("{level:<4}  {subject}: {found}{}", more.concat())
 }

@@ -61,9 +61,9 @@ fn answers(config: &Config, number: usize, facts: &HostFacts) -> Vec<Finding> {
     let pool = &config.pools[number];
     let asked: Vec<_> =
         (0..pool.backends.len()).map(|index| facts.found.backends.get(&(number, index))).collect();
-    let fails = |asked: &Option<&Asked>| asked.is_some_and(|asked| failure(asked).is_some());
+    let fails = |asked: &Asked| failure(asked).is_some();
     let failing = Failing {
-        level: if asked.iter().all(fails) { Level::Fail } else { Level::Warn },
+        level: if asked.iter().all(|asked| asked.is_some_and(fails)) { Level::Fail } else { Level::Warn },
         all_down: asked.iter().all(|asked| asked.is_some_and(is_down)),
     };
     let backends = pool.backends.iter().zip(&asked);
@@ -208,8 +208,8 @@ fn primaries(config: &Config, number: usize, asked: &[Option<&Asked>]) -> Option
         _ => None,
     })?;
     let role = |asked: &Asked| asked.probe.as_ref()?.as_ref().ok()?.role;
-    let is_primary = |asked: &Option<&Asked>| asked.and_then(role) == Some("primary");
-    let backends = pool.backends.iter().zip(asked).filter(|(_, asked)| is_primary(asked));
+    let is_primary = |asked: Option<&Asked>| asked.and_then(role) == Some("primary");
+    let backends = pool.backends.iter().zip(asked).filter(|(_, asked)| is_primary(**asked));
     let primaries: Vec<_> = backends.map(|(backend, _)| backend.name.as_str()).collect();
     let subject = format!("primary of pool {}", pool.name);
     match primaries[..] {

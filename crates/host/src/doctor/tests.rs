@@ -72,7 +72,7 @@ fn each_deficiency_has_a_finding_with_a_cure() {
         facts.found.backends.insert((0, 0), connects(Err(ProbeError::Refused)));
     });
     check(Warn, "backend 10.0.0.1:80/10.0.0.1:80", "rondel backends", |_, facts| {
-        facts.found.backends.clear()
+        facts.found.backends.clear();
     });
     check(Warn, "admin socket", "RuntimeDirectory", |_, facts| {
         facts.found.admin_socket.as_mut().unwrap().error = Some("not permitted".to_owned());
