@@ -56,8 +56,19 @@ pub enum Source {
     File(PathBuf),
     /// From the caller, once.
     Fixed(Config),
-    /// From the caller, once, for a process that ends with its terminal: SIGHUP ends it as SIGTERM does.
-    Attached(Config),
+    /// From this file, for a process that ends with its terminal: SIGHUP ends it as SIGTERM does, and only a command
+    /// reloads the file.
+    Attached(PathBuf),
+}
+
+impl Source {
+    /// The file, if there is one.
+    fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) | Self::Attached(path) => Some(path),
+            Self::Fixed(_) => None,
+        }
+    }
 }
 
 /// Balances until a signal or a failure ends the process. Calls `ready` once, when every listener is bound and

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use crate::demo;
 use crate::outcome::{Failed, Outcome, print};
 
 /// The admin socket, and the format of the output.
@@ -135,10 +136,18 @@ impl AdminClient {
     fn unreachable(&self, error: &io::Error) -> String {
         let cure = match error.kind() {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-                "no rondel listens on this socket; use `--socket` with the path in `admin.socket` of its configuration"
+                let demo = demo::sockets()
+                    .into_iter()
+                    .next()
+                    .map(|socket| format!("a demo runs: `export RONDEL_SOCKET=\"{}\"`", socket.display()));
+                let elsewhere =
+                    "use `--socket` with the path in `admin.socket` of its configuration".to_owned();
+                format!("no rondel listens on this socket; {}", demo.unwrap_or(elsewhere))
             }
-            ErrorKind::PermissionDenied => "only root, and the user and the group of the socket have access",
-            _ => "check that this is the socket of a rondel",
+            ErrorKind::PermissionDenied => {
+                "only root, and the user and the group of the socket have access".to_owned()
+            }
+            _ => "check that this is the socket of a rondel".to_owned(),
         };
         format!("{}: {error}\n  {cure}", self.socket.display())
     }

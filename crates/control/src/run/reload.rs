@@ -10,9 +10,9 @@ use driver::ListenGroup;
 use log::Level;
 use table::Origin;
 
+use super::Control;
 use super::logging::{log_lines, warn_of, warn_of_backlogs};
 use super::start::bind;
-use super::{Control, Source};
 use crate::failure::Failure;
 use crate::monitor::now;
 use crate::reading::{self, Asked, Asker, Done, Loaded, READ_TIME_MAX};
@@ -32,7 +32,7 @@ pub(super) struct Prepared {
 impl Control {
     /// Begins to read the file again. [`on_read`](Self::on_read) goes over to it.
     pub(super) fn reload(&mut self, asker: Option<Asker>) {
-        let Source::File(path) = &self.source else {
+        let Some(path) = self.source.file() else {
             log::warn!("reload: {NO_FILE}; the configuration stays");
             return tell(asker, &Answer::refused(NO_FILE));
         };
@@ -53,7 +53,7 @@ impl Control {
 
     /// A read of the file has ended, or takes too long.
     pub(super) fn on_read(&mut self, done: Done) {
-        let Source::File(path) = &self.source else { return };
+        let Some(path) = self.source.file() else { return };
         if !self.is_serving() {
             // Those that asked have been told.
             return;
@@ -92,7 +92,7 @@ impl Control {
 
     /// Begins another read for those that asked while the last one was under way.
     fn read_again(&mut self, askers: Vec<Asker>) {
-        let Source::File(path) = &self.source else { return };
+        let Some(path) = self.source.file() else { return };
         let read = reading::load(path.clone(), self.access_log.config().cloned());
         self.notify.reloading();
         self.reading.ask(askers, read);

@@ -168,8 +168,8 @@ impl Control {
 /// The config at the start. Signals that come meanwhile are answered after it.
 async fn load(source: &Source) -> Result<Loaded, Failure> {
     let path = match source {
-        Source::File(path) => path,
-        Source::Fixed(config) | Source::Attached(config) => {
+        Source::File(path) | Source::Attached(path) => path,
+        Source::Fixed(config) => {
             return Ok(Loaded { config: config.clone(), access_log: None });
         }
     };
