@@ -1,7 +1,7 @@
 //! The types of the admin interface, as JSON: shared by a running rondel and its commands.
 //!
-//! The crate has no logic beyond serialization. States, roles, kinds and results are enums; an unknown word is an
-//! error.
+//! States, roles, kinds and results are enums; an unknown word is an error. The crate has no logic beyond
+//! serialization, except for what derives the problems of a status, which every view of it shows.
 
 #[macro_use]
 mod names;
@@ -16,6 +16,7 @@ mod durations;
 mod ended;
 mod event;
 mod pool;
+mod problem;
 mod route;
 
 pub use crate::answer::{Answer, Refused};
@@ -31,8 +32,9 @@ pub use crate::pool::{
     BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Override, PoolStatus, ProbeStatus, Tier,
     Verdict,
 };
+pub use crate::problem::{Problem, ProblemKind, Severity, problems};
 pub use crate::route::{Route, RouteBackend, RouteOutcome, RouteQuery};
 pub use crate::status::{
-    AccessLogStatus, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ReloadStatus, RemovedKind,
-    RemovedStatus, Status, WorkerStatus,
+    AccessLogStatus, FileDifference, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ReloadStatus,
+    RemovedKind, RemovedStatus, ShortageStatus, Status, WorkerStatus,
 };
