@@ -27,7 +27,7 @@ pub use crate::connections::{
 };
 pub use crate::durations::Durations;
 pub use crate::ended::{ConnectionCounts, Ended, Termination};
-pub use crate::event::{EVENT_CHARS_MAX, Event, EventKind};
+pub use crate::event::{EVENT_CHARS_MAX, EVENT_DETAILS_MAX, Event, EventKind};
 pub use crate::pool::{
     BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Override, PoolStatus, ProbeStatus, Tier,
     Verdict,

@@ -6,6 +6,8 @@
 mod group; // Backends that have the same problem.
 mod pool; // The problems of a pool.
 
+use std::fmt::Write as _;
+
 use config::{counted, show_duration};
 use serde::{Deserialize, Serialize};
 
@@ -97,14 +99,15 @@ impl Problem {
     /// The problem as a line. `clock` formats a time in seconds since 1970: its zone is that of the reader.
     pub fn sentence(&self, clock: impl Fn(f64) -> String) -> String {
         let mut line = self.text.clone();
+        // Writing to a `String` does not fail.
         if let Some(since) = self.since {
-            line.push_str(&format!(" since {}", clock(since)));
+            let _ = write!(line, " since {}", clock(since));
         }
         if let Some(latest) = self.latest {
-            line.push_str(&format!(", the last since {}", clock(latest)));
+            let _ = write!(line, ", the last since {}", clock(latest));
         }
         if let Some(why) = &self.why {
-            line.push_str(&format!(": {why}"));
+            let _ = write!(line, ": {why}");
         }
         line
     }

@@ -159,7 +159,7 @@ pub struct ShortageStatus {
     pub pool: Option<String>,
     /// The listener whose clients are rejected; `null` if it is a pool's.
     pub listener: Option<String>,
-    /// What fails: `pool web: connects fail (`no_source_port`)`.
+    /// What fails, with the close reason: `pool web: connects fail`.
     pub text: String,
     /// The cause and the remedy.
     pub why: String,

@@ -6,8 +6,10 @@
 mod connections;
 mod event_log;
 mod failure;
+mod file_check;
 mod find;
 mod monitor;
+mod override_change;
 mod peaks;
 mod reading;
 mod ready;
