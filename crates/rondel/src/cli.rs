@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    backends, check, close, completions, connections, demo, disable, doctor, drain, explain, failback,
-    health, log_level, plan, reload, reopen, route, run, status, tcp, weight,
+    backends, check, close, completions, connections, demo, disable, doctor, drain, events, explain,
+    failback, health, log_level, plan, reload, reopen, route, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Status(status::Arguments),
     /// List the backends with their states
     Backends(backends::Arguments),
+    /// List events: reloads and what they changed, commands, roles, states of backends
+    Events(events::Arguments),
     /// List connections
     Connections(connections::Arguments),
     /// Show which backend a client would get now, and why
@@ -72,7 +74,7 @@ pub(crate) enum Command {
     Failback(failback::Arguments),
     /// Change the log level of a running rondel
     LogLevel(log_level::Arguments),
-    /// Report by exit code whether a running rondel accepts connections
+    /// Report by exit code whether a running rondel, a pool or a listener takes connections
     Health(health::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
