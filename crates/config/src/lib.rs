@@ -34,6 +34,10 @@ mod scalar;
 mod size;
 mod tokens;
 
+// Addresses in sets: prefixes, and the rules of a list made searchable.
+mod prefix;
+mod ranges;
+
 // Problems: while they are collected, the guesses about them, and the report.
 mod problem;
 mod span;
@@ -71,7 +75,9 @@ pub use crate::error::{ConfigError, Position, Problem};
 pub use crate::forward::{TextError, backend_address, listen_address, read_duration};
 pub use crate::named::listener_named;
 pub use crate::own::{OwnBackend, OwnPlace};
+pub use crate::prefix::Prefix;
 pub use crate::probe::Probe;
+pub use crate::ranges::{RULES_MAX, Ranges};
 pub use crate::regular::read_file;
 pub use crate::sentences::{counted, listed, unknown};
 pub use crate::size::show as show_size;

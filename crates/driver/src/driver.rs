@@ -67,6 +67,34 @@ pub trait Driver {
     /// The address that the other end of a connected socket has; none if the connection has ended already.
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr>;
 
+    /// The address that this end of a connected socket has: what its client connected to, if it was accepted. None if
+    /// the connection has ended already.
+    fn local(&mut self, socket: Fd) -> Option<SocketAddr>;
+
+    /// How many bytes must have arrived for [`Op::PollReadable`] to complete (`SO_RCVLOWAT`); 1 at first. The end of
+    /// the stream and a reset complete it whatever has arrived. It stays set, and holds for every read that waits: it
+    /// must be 1 again before the socket is relayed.
+    fn low_water(&mut self, socket: Fd, bytes: u32);
+
+    /// Copies what has arrived to `into`, as far as it fits, and leaves it in the socket (`MSG_PEEK`); 0 is the end of
+    /// the stream.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if nothing has arrived; otherwise what recv(2) says.
+    fn peek(&mut self, socket: Fd, into: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Takes exactly `bytes`, which have arrived, out of the socket and throws them away, such as those of a header
+    /// that [`peek`](Self::peek) has shown.
+    ///
+    /// # Errors
+    ///
+    /// What recv(2) says; `EAGAIN` if less has arrived.
+    fn skip(&mut self, socket: Fd, bytes: u32) -> Result<(), Errno>;
+
+    /// Random bytes that cannot be foreseen, such as those of an identifier.
+    fn random(&mut self) -> [u8; 16];
+
     /// How long ago the kernel last sent bytes to the peer: it holds what it was given until the peer has room, so a
     /// peer that reads slowly takes bytes long after they were given. None if that is not known, or the last were sent
     /// a second time only, as no acknowledgement came.
@@ -165,7 +193,7 @@ pub enum Op {
         /// Whether to wait before the first look, as nothing is expected to be there yet.
         later: bool,
     },
-    /// Completes when the socket can be read, has ended or failed.
+    /// Completes when the socket can be read, has ended or failed; see [`Driver::low_water`].
     PollReadable {
         /// The socket.
         socket: Fd,

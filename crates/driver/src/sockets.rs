@@ -205,21 +205,42 @@ pub fn open(options: &ConnectOptions) -> Result<OwnedFd, Errno> {
     open().map_err(|error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
-/// `IP_BIND_ADDRESS_NO_PORT`, which neither socket2 nor rustix offers; it serves IPv6 sockets too.
+/// Takes so many bytes and throws them away; [`Driver::skip`](crate::Driver::skip).
+pub(crate) fn skip(socket: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
+    let mut left = bytes as usize;
+    let mut untouched = [0; 4096];
+    while left > 0 {
+        let part = &mut untouched[..left.min(4096)];
+        match rustix::net::recv(socket, part, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+            Ok((_, 0)) => return Err(Errno::AGAIN),
+            Ok((_, taken)) => left -= taken,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes make a socket readable; [`Driver::low_water`](crate::Driver::low_water).
+pub(crate) fn set_low_water(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    set_option(socket, (libc::SOL_SOCKET, libc::SO_RCVLOWAT), bytes.cast_signed())
+}
+
+/// `IP_BIND_ADDRESS_NO_PORT`; it serves IPv6 sockets too.
 fn set_bind_address_no_port(socket: &Socket) -> io::Result<()> {
+    set_option(socket.as_fd(), (libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT), 1)
+}
+
+/// An option that neither socket2 nor rustix offers, by its level and name.
+fn set_option(
+    socket: BorrowedFd<'_>,
+    (level, name): (libc::c_int, libc::c_int),
+    value: libc::c_int,
+) -> io::Result<()> {
     #[expect(clippy::cast_possible_truncation, reason = "an int has 4 bytes")]
     const LENGTH: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
-    let on: libc::c_int = 1;
-    // SAFETY: the option's value is a C int, read during the call only.
-    let set = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_BIND_ADDRESS_NO_PORT,
-            (&raw const on).cast(),
-            LENGTH,
-        )
-    };
+    // SAFETY: the options' values are a C int, read during the call only.
+    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), LENGTH) };
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

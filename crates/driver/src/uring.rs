@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use io_uring::types::{self, CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use socket2::SockAddr;
 
@@ -302,6 +302,32 @@ impl Driver for Uring {
 
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr> {
         socket2::SockRef::from(&borrow(socket)).peer_addr().ok()?.as_socket()
+    }
+
+    fn local(&mut self, socket: Fd) -> Option<SocketAddr> {
+        socket2::SockRef::from(&borrow(socket)).local_addr().ok()?.as_socket()
+    }
+
+    fn low_water(&mut self, socket: Fd, bytes: u32) {
+        // It cannot fail on a TCP socket; one that has none waits for its first byte and is asked more often.
+        let _ = sockets::set_low_water(borrow(socket), bytes);
+    }
+
+    fn peek(&mut self, socket: Fd, into: &mut [u8]) -> Result<usize, Errno> {
+        let (_, length) = rustix::net::recv(borrow(socket), into, RecvFlags::DONTWAIT | RecvFlags::PEEK)?;
+        Ok(length)
+    }
+
+    fn skip(&mut self, socket: Fd, bytes: u32) -> Result<(), Errno> {
+        sockets::skip(borrow(socket), bytes)
+    }
+
+    fn random(&mut self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        // So few bytes come at once and whole, once the kernel has gathered randomness, random(7); that is long before
+        // a service starts.
+        let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+        bytes
     }
 
     fn taken_ago(&mut self, socket: Fd) -> Option<Duration> {

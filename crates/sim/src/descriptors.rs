@@ -27,6 +27,8 @@ pub(crate) struct Socket {
     pub(crate) unconfirmed: Option<Errno>,
     /// How many tables there had been when it was opened.
     pub(crate) tables: usize,
+    /// How many bytes make it readable.
+    pub(crate) low_water: u32,
 }
 
 #[derive(Debug)]

@@ -11,7 +11,6 @@ use driver::{
 };
 
 use crate::agenda::{MICROSECOND, MILLISECOND};
-use crate::bytes::Extent;
 use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
 use crate::link::EndId;
@@ -110,6 +109,42 @@ impl Driver for Kernel {
         Some(address)
     }
 
+    fn local(&mut self, socket: Fd) -> Option<SocketAddr> {
+        let mut world = self.world.borrow_mut();
+        let end = world.descriptors.end(socket);
+        Some(local_address(end))
+    }
+
+    fn low_water(&mut self, socket: Fd, bytes: u32) {
+        let mut world = self.world.borrow_mut();
+        world.note(format_args!("worker {} waits for {bytes} bytes at {socket:?}", self.worker));
+        world.descriptors.socket(socket).low_water = bytes;
+    }
+
+    fn peek(&mut self, socket: Fd, into: &mut [u8]) -> Result<usize, Errno> {
+        let mut world = self.world.borrow_mut();
+        let end = world.descriptors.end(socket);
+        let peeked = world.link_peek(end, into);
+        world.note(format_args!("worker {} peeks at {socket:?} {end:?}: {peeked:?}", self.worker));
+        peeked
+    }
+
+    fn skip(&mut self, socket: Fd, bytes: u32) -> Result<(), Errno> {
+        let mut world = self.world.borrow_mut();
+        let end = world.descriptors.end(socket);
+        world.note(format_args!("worker {} skips {bytes} bytes at {socket:?} {end:?}", self.worker));
+        world.link_skip(end, bytes)
+    }
+
+    fn random(&mut self) -> [u8; 16] {
+        let mut world = self.world.borrow_mut();
+        [world.random.next(), world.random.next()]
+            .map(u64::to_be_bytes)
+            .as_flattened()
+            .try_into()
+            .expect("16 bytes")
+    }
+
     fn keep_alive(&mut self, socket: Fd, _keepalive: SocketKeepalive) {
         self.world.borrow_mut().descriptors.end(socket);
     }
@@ -123,18 +158,19 @@ impl Driver for Kernel {
     fn send(&mut self, socket: Fd, bytes: Bytes<'_>, _more: bool) -> Result<u32, Errno> {
         let mut world = self.world.borrow_mut();
         let end = world.descriptors.end(socket);
-        let extent = match bytes {
+        let sent = match bytes {
             Bytes::Received { buffer, start, length } => {
-                world.rings[self.worker].buffers.bytes(buffer, start, length)
+                let extent = world.rings[self.worker].buffers.bytes(buffer, start, length);
+                let sent = world.link_send(end, extent);
+                world.delivered[end.side] += sent.map_or(0, u64::from);
+                sent
             }
-            Bytes::Own(bytes) => world.own_bytes(end, bytes),
+            Bytes::Own(bytes) => world.link_say(end, bytes),
         };
-        let sent = world.link_send(end, extent);
-        if let Ok(length) = sent {
-            world.delivered[end.side] += u64::from(length);
+        if sent.is_ok() {
             world.send_ack(end);
         }
-        world.note(format_args!("worker {} sends {extent:?} to {socket:?} {end:?}: {sent:?}", self.worker));
+        world.note(format_args!("worker {} sends {bytes:?} to {socket:?} {end:?}: {sent:?}", self.worker));
         sent
     }
 
@@ -242,14 +278,6 @@ impl World {
         self.link_close(end, socket.resets);
     }
 
-    /// Bytes that a worker sends of its own: they are the next of a stream that begins at this end.
-    fn own_bytes(&mut self, end: EndId, bytes: &[u8]) -> Extent {
-        assert!(self.manners.by_hand, "the peers of a run expect no bytes of a worker's own");
-        assert!(!bytes.is_empty(), "nothing is sent by a call that sends bytes");
-        let length = u32::try_from(bytes.len()).expect("few bytes are sent at once");
-        Extent { stream: end, from: self.way(end).sent, length }
-    }
-
     fn splice(&mut self, from: Fd, to: Fd, length: u32) -> Result<u32, Errno> {
         match (*self.descriptors.get(from), *self.descriptors.get(to)) {
             (Thing::Socket(_), Thing::PipeWrite(pipe)) => self.splice_in(from, pipe, length),
@@ -286,6 +314,18 @@ impl World {
         self.delivered[end.side] += u64::from(sent);
         self.send_ack(end);
         Ok(sent)
+    }
+}
+
+/// The address of a worker's own end.
+pub(crate) fn local_address(end: EndId) -> SocketAddr {
+    match end.side {
+        // It connected.
+        0 => SocketAddr::from((
+            [10, 7, 0, 1],
+            PORT_FIRST + u16::try_from(end.link).expect("runs have few links"),
+        )),
+        _ => SocketAddr::from(([10, 9, 0, 1], 80)),
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct Way {
     /// When the last of them arrived, in nanoseconds; at first, when the link began.
     pub(crate) taken_at: u64,
     pub(crate) fin: Fin,
+    /// The first bytes, where these have values: a header. The others are known by their stream alone.
+    pub(crate) literal: Vec<u8>,
     /// Whether a delivery is on the agenda.
     pub(crate) delivering: bool,
 }
@@ -145,6 +147,7 @@ impl Way {
             window,
             taken_at: now,
             fin: Fin::No,
+            literal: Vec::new(),
             delivering: false,
         }
     }
@@ -166,6 +169,11 @@ impl Way {
 
     pub(crate) fn free(&self) -> u64 {
         self.room - (self.sent - self.read)
+    }
+
+    /// How many bytes come before those of the stream.
+    pub(crate) fn before(&self) -> u64 {
+        self.literal.len() as u64
     }
 
     /// Forgets what is still on its way.

@@ -47,15 +47,69 @@ impl World {
             self.on_moved(from.link);
         }
         let way = self.way(from);
-        way.stream = Some(extent.stream);
+        if way.stream.is_none() || extent.stream != from {
+            way.stream = Some(extent.stream);
+        }
         way.sent += u64::from(length);
         self.deliver_later(from);
         Ok(length)
     }
 
+    /// Sends bytes that have values: they are the first of this way, unless a test says otherwise.
+    pub(crate) fn link_say(&mut self, from: EndId, bytes: &[u8]) -> Result<u32, Errno> {
+        let by_hand = self.manners.by_hand;
+        let way = self.way(from);
+        assert!(!bytes.is_empty(), "nothing is sent by a call that sends bytes");
+        let is_first = way.sent == way.before();
+        assert!(is_first || by_hand, "bytes with values come after others");
+        let length = u32::try_from(bytes.len()).expect("few bytes are sent at once");
+        let (stream, sent) = (way.stream.unwrap_or(from), way.sent);
+        let taken = self.link_send(from, Extent { stream, from: sent, length })?;
+        if is_first {
+            self.way(from).literal.extend(&bytes[..taken as usize]);
+        }
+        Ok(taken)
+    }
+
+    /// recv(2) with `MSG_PEEK`.
+    pub(crate) fn link_peek(&mut self, at: EndId, into: &mut [u8]) -> Result<usize, Errno> {
+        let dead = self.end(at).dead;
+        let way = self.way(at.other());
+        let there = usize::try_from(way.arrived - way.read).expect("windows are small").min(into.len());
+        if there > 0 {
+            let literal = way.literal.iter().copied().chain(std::iter::repeat(b'x'));
+            let from = usize::try_from(way.read).expect("runs are short");
+            into.iter_mut().zip(literal.skip(from)).take(there).for_each(|(to, byte)| *to = byte);
+            return Ok(there);
+        }
+        if matches!(way.fin, Fin::Arrived | Fin::Read) {
+            return Ok(0);
+        }
+        match self.end(at).error.take() {
+            Some(errno) => Err(errno),
+            None if dead => Ok(0),
+            None => Err(Errno::AGAIN),
+        }
+    }
+
+    /// recv(2) of bytes that have arrived, into nothing.
+    pub(crate) fn link_skip(&mut self, at: EndId, bytes: u32) -> Result<(), Errno> {
+        let way = self.way(at.other());
+        if way.arrived - way.read < u64::from(bytes) {
+            return Err(Errno::AGAIN);
+        }
+        match self.link_receive(at, bytes)? {
+            Some(extent) if extent.length == bytes => {
+                self.on_moved(at.link);
+                Ok(())
+            }
+            _ => Err(Errno::AGAIN),
+        }
+    }
+
     /// A worker sends the next bytes of a stream, and of no other: two links are the two sides of one connection.
     fn check_send(&mut self, from: EndId, extent: Extent) {
-        if self.manners.by_hand {
+        if self.manners.by_hand || extent.stream == from {
             return;
         }
         let (one, other) = (from.link, extent.stream.link);
@@ -64,9 +118,11 @@ impl World {
             assert_eq!(partner_before, partner, "bytes of one connection go to another");
         }
         self.check_pair(one, other);
+        let before = self.way(extent.stream).before();
+        let position = extent.from.checked_sub(before).expect("a header goes to the other side");
         let way = self.way(from);
         assert_eq!(*way.stream.get_or_insert(extent.stream), extent.stream, "bytes go back to their sender");
-        assert_eq!(way.sent, extent.from, "bytes are lost, doubled or out of order");
+        assert_eq!(way.sent - way.before(), position, "bytes are lost, doubled or out of order");
     }
 
     /// A client that knocked there may be given that backend, by the table that was in force when it was.
@@ -116,9 +172,14 @@ impl World {
 
     /// Whether a receive would answer.
     pub(crate) fn is_readable(&self, at: EndId) -> bool {
+        self.has_arrived(at, 1)
+    }
+
+    /// Whether so many bytes wait to be read, or fewer and the end.
+    pub(crate) fn has_arrived(&self, at: EndId, low_water: u32) -> bool {
         let link = &self.links[at.link];
         let (way, end) = (&link.ways[1 - at.side], &link.ends[at.side]);
-        way.arrived > way.read
+        way.arrived - way.read >= u64::from(low_water)
             || matches!(way.fin, Fin::Arrived | Fin::Read)
             || end.error.is_some()
             || end.dead
@@ -159,7 +220,7 @@ impl World {
             return;
         }
         let link = &self.links[from.link];
-        let sent = link.ways[from.side].sent;
+        let sent = link.ways[from.side].sent - link.ways[from.side].before();
         let Some(partner) = link.partner else {
             assert_eq!(sent, 0, "bytes without a partner");
             return;
@@ -167,7 +228,7 @@ impl World {
         // The worker connects to backends and is connected to by clients: its partner's peer is on the same side.
         let source = &self.links[partner].ways[from.side];
         assert!(source.is_read_to_the_end(), "a FIN is passed on that never came");
-        assert_eq!(sent, source.sent, "a FIN is passed on before the last byte");
+        assert_eq!(sent, source.sent - source.before(), "a FIN is passed on before the last byte");
     }
 
     /// close(2). The end is closed; what it sent still arrives, unless it resets.

@@ -9,7 +9,7 @@ use driver::{BUFFER_SIZE, Completion, Errno, Fd, Op, Token};
 
 use crate::agenda::Answer;
 use crate::buffers::Buffers;
-use crate::descriptors::Thing;
+use crate::descriptors::{Socket, Thing};
 use crate::faults::Fault;
 use crate::link::EndId;
 use crate::world::World;
@@ -177,9 +177,12 @@ impl World {
         match *op {
             Op::Accept { listener } => self.queues.is_ready(listener),
             Op::PollReadable { socket } if self.queues.is_listening(socket) => self.queues.is_ready(socket),
-            Op::Receive { socket, .. } | Op::PollReadable { socket } => {
-                self.end_of(socket).is_some_and(|end| self.is_readable(end))
-            }
+            Op::Receive { socket, .. } | Op::PollReadable { socket } => match self.descriptors.peek(socket) {
+                Some(Thing::Socket(Socket { end: Some(end), low_water, .. })) => {
+                    self.has_arrived(end, low_water)
+                }
+                _ => false,
+            },
             Op::PollWritable { socket } => self.end_of(socket).is_some_and(|end| self.is_writable(end)),
             Op::PollReset { socket } => self.end_of(socket).is_some_and(|end| self.is_reset(end)),
             Op::Connect { .. } => false,

@@ -196,6 +196,19 @@ impl Peer {
         world.link_send(self.end, Extent { stream: self.end, from, length }).unwrap_or(0)
     }
 
+    /// Sends these bytes, the first of all that it sends; returns how many the socket took.
+    pub fn say(&mut self, bytes: &[u8]) -> u32 {
+        self.world.borrow_mut().link_say(self.end, bytes).unwrap_or(0)
+    }
+
+    /// The bytes with values that the other side sent, as far as they have arrived: a header.
+    pub fn heard(&self) -> Vec<u8> {
+        let mut world = self.world.borrow_mut();
+        let way = world.way(self.end.other());
+        let arrived = usize::try_from(way.arrived).expect("few bytes are sent");
+        way.literal[..way.literal.len().min(arrived)].to_owned()
+    }
+
     /// Sends the FIN.
     pub fn finish(&mut self) {
         let _ = self.world.borrow_mut().link_finish(self.end);

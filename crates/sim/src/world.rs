@@ -236,7 +236,7 @@ impl World {
             return Err(errno);
         }
         let (hold_ack, tables) = (options.hold_ack, self.snapshots.len());
-        let socket = Socket { end: None, hold_ack, resets: false, unconfirmed: None, tables };
+        let socket = Socket { end: None, hold_ack, resets: false, unconfirmed: None, tables, low_water: 1 };
         Ok(self.descriptors.open(Thing::Socket(socket)))
     }
 

@@ -47,6 +47,10 @@ mod samples;
 mod semaphore;
 mod waiters;
 
+// How much one client may have, and how fast clients may come.
+mod rate;
+mod sources;
+
 // What a listener needs; the data plane knows the configuration by the table alone.
 pub use config::TargetRole;
 
@@ -64,8 +68,13 @@ pub use crate::overrides::{BackendKey, Drain, Override, Overrides};
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
+pub use crate::rate::Rate;
 pub use crate::removed::{Removed, RemovedBackend, RemovedListener};
 pub use crate::semaphore::Semaphore;
+pub use crate::sources::{
+    BURST_TIME_MAX, Entry, Pace, Place, SWEEP_INTERVAL, SWEEP_PARTS, SourceBounds, SourceHash, SourceState,
+    Sources,
+};
 pub use crate::state::{Availability, BackendState, Inputs, PoolInputs, Role};
 pub use crate::table::{Phase, Table};
 pub use crate::waiters::Waiters;

@@ -1,14 +1,18 @@
-//! Workers at a semaphore, and at the places of a pool, in every order of their accesses, or in many: no worker
-//! sleeps while there is a place for it. A run in which one does ends with all asleep, which the scheduler calls a
-//! deadlock.
+//! Workers at a semaphore, at the places of a pool, and at the word of a source, in every order of their accesses, or
+//! in many: no worker sleeps while there is a place for it, and a source has no more connections than it may. A run in
+//! which a worker sleeps too long ends with all asleep, which the scheduler calls a deadlock.
 //!
 //! The scheduler explores sequentially consistent accesses. It is built in by `--cfg interleave`:
 //! `scripts/interleave`.
 #![cfg(interleave)]
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU16;
+use std::time::Instant;
+
 use shuttle::sync::{Arc, Condvar, Mutex};
 use shuttle::{check_dfs, check_pct, check_random, thread};
-use table::{Semaphore, Waiters};
+use table::{Entry, Semaphore, SourceBounds, Sources, Waiters};
 
 /// Two workers and one permit: all orders.
 #[test]
@@ -50,6 +54,56 @@ fn three_workers_at_the_permits_of_a_pool() {
         check_random(move || visit_pool(&may), RUNS);
         check_pct(move || visit_pool(&may), RUNS, PREEMPTIONS);
     }
+}
+
+/// Two workers accept a client of one source, which may have one connection, while another source leaves one of the
+/// two places: all orders. One of the two clients is let in, and one source has one word.
+#[test]
+fn two_workers_at_one_source() {
+    check_dfs(|| visit_source(2), None);
+}
+
+/// What three workers can do in the same moment is one more for each, and no more.
+#[test]
+fn three_workers_at_one_source() {
+    check_random(|| visit_source(3), RUNS);
+    check_pct(|| visit_source(3), RUNS, PREEMPTIONS);
+}
+
+/// Two sets of one word: with one of them taken, newcomers go to the other one; the first worker frees it.
+fn visit_source(workers: usize) {
+    let epoch = now();
+    let sources = Arc::new(Sources::of_words([1, 2], 2, epoch));
+    let bounds = SourceBounds { connections: NonZeroU16::new(1), pace: None };
+    let ip = |number| IpAddr::from(Ipv4Addr::from_bits(number));
+    let enter =
+        move |sources: &Sources, number| sources.enter(sources.hash(0, ip(number), [32, 64]), epoch, &bounds);
+    let Entry::Entered { place: of_other, .. } = enter(&sources, 1) else { panic!("the table is empty") };
+    let threads = (0..workers).map(|worker| {
+        let sources = Arc::clone(&sources);
+        thread::spawn(move || {
+            if worker == 0 {
+                sources.leave(of_other);
+            }
+            match enter(&sources, 2) {
+                Entry::Entered { place, .. } => Some(place),
+                Entry::TooMany => None,
+                other => panic!("{other:?}"),
+            }
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    let inside: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect();
+    let most = if workers == 2 { 1 } else { workers - 1 };
+    assert!((1..=most).contains(&inside.len()), "{} of a source that may have one", inside.len());
+    assert_eq!(sources.connections(), inside.len() as u64);
+    inside.into_iter().for_each(|place| sources.leave(place));
+    assert_eq!(sources.connections(), 0);
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
+    Instant::now()
 }
 
 const RUNS: usize = 20_000;

@@ -24,6 +24,8 @@ trait Side {
     fn silent(&mut self) -> SocketAddr;
     fn accepted(&mut self) -> Self::Peer;
     fn send(&mut self, peer: &mut Self::Peer, length: u32);
+    /// Sends these bytes, the first of all that it sends.
+    fn say(&mut self, peer: &mut Self::Peer, bytes: &[u8]);
     fn finish(&mut self, peer: &mut Self::Peer);
     fn reset(&mut self, peer: Self::Peer);
     fn read(&mut self, peer: &mut Self::Peer, most: u32) -> Read;
@@ -43,6 +45,7 @@ macro_rules! scripts {
 mod accepting;
 mod closing;
 mod connecting;
+mod peeking;
 mod polling;
 mod receiving;
 mod sending;

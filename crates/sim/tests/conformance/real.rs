@@ -91,6 +91,12 @@ impl Side for Real {
         peer.set_nonblocking(true).unwrap();
     }
 
+    fn say(&mut self, peer: &mut TcpStream, bytes: &[u8]) {
+        peer.set_nonblocking(false).unwrap();
+        peer.write_all(bytes).unwrap();
+        peer.set_nonblocking(true).unwrap();
+    }
+
     fn finish(&mut self, peer: &mut TcpStream) {
         peer.shutdown(Shutdown::Write).unwrap();
     }

@@ -69,6 +69,10 @@ impl Side for Simulated {
         peer.send(length);
     }
 
+    fn say(&mut self, peer: &mut sim::Peer, bytes: &[u8]) {
+        assert_eq!(peer.say(bytes) as usize, bytes.len());
+    }
+
     fn finish(&mut self, peer: &mut sim::Peer) {
         peer.finish();
     }

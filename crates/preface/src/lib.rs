@@ -1,0 +1,19 @@
+//! What stands before the bytes of a connection: headers of the PROXY protocol, versions 1 and 2, read and written.
+//!
+//! Nothing here does I/O or asks for memory. [`read`] is given all that has arrived so far, and says how much more is
+//! needed at least, so that a caller that peeks waits for exactly that.
+
+mod read; // The header that a proxy sent. Start here.
+mod v1;
+mod v2;
+
+mod write; // The header that is sent on.
+
+mod crc32c;
+mod ends;
+mod tlv;
+
+pub use crate::ends::Ends;
+pub use crate::read::{Fault, HEADER_BYTES_MAX, Header, Kind, Step, Versions, read};
+pub use crate::tlv::{Tlv, Tlvs, kind};
+pub use crate::write::{Item, SENT_BYTES_MAX, Written};

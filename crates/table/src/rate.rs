@@ -1,0 +1,105 @@
+//! How fast a listener may accept, over all workers: a generic cell rate algorithm in one number.
+
+use std::time::{Duration, Instant};
+
+use crate::atomics::{AtomicU64, Ordering};
+
+/// When the next connection would come if all came evenly.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct Rate {
+    epoch: Instant,
+    /// Nanoseconds since `epoch`.
+    arrival: AtomicU64,
+}
+
+/// So much of a rate may come at once.
+const BURST: Duration = Duration::from_millis(100);
+
+impl Rate {
+    /// Nothing has come so far; the clock does not go behind `epoch`.
+    pub fn new(epoch: Instant) -> Self {
+        Self { epoch, arrival: AtomicU64::new(0) }
+    }
+
+    /// Lets one connection more come, when one may come every `interval`; a tenth of a second's may come at once.
+    ///
+    /// # Errors
+    ///
+    /// It may not come yet; this is when.
+    pub fn take(&self, interval: Duration, now: Instant) -> Result<(), Instant> {
+        let now = nanos(now.saturating_duration_since(self.epoch));
+        let (interval, burst) = (nanos(interval), nanos(BURST));
+        let next = |arrival: u64| {
+            let next = arrival.max(now) + interval;
+            // The first of a quiet time always may.
+            (arrival <= now || next <= now + burst).then_some(next)
+        };
+        let taken = self.arrival.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        taken.map(|_| ()).map_err(|arrival| {
+            let until = arrival.min((arrival + interval).saturating_sub(burst).max(now + 1));
+            self.epoch + Duration::from_nanos(until)
+        })
+    }
+
+    /// Takes back what [`take`](Self::take) took, as no connection came.
+    pub fn give_back(&self, interval: Duration) {
+        let before = self.arrival.fetch_sub(nanos(interval), Ordering::SeqCst);
+        debug_assert!(before >= nanos(interval), "more was given back than taken");
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4)
+}
+
+#[cfg(all(test, not(interleave)))]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Rate;
+
+    /// Those that may come within `time`, if one tries as soon as it may.
+    fn come(interval: Duration, time: Duration) -> usize {
+        let epoch = now();
+        let rate = Rate::new(epoch);
+        let mut at = epoch + Duration::from_secs(5);
+        let end = at + time;
+        let mut come = 0;
+        while at < end {
+            match rate.take(interval, at) {
+                Ok(()) => come += 1,
+                Err(until) => {
+                    assert!(until > at, "it is to wait, and not in vain");
+                    at = until;
+                }
+            }
+        }
+        come
+    }
+
+    #[test]
+    fn no_more_come_than_may_and_no_fewer() {
+        let second = Duration::from_secs(1);
+        assert_eq!(come(Duration::from_micros(200), 10 * second), 50_000 + 499);
+        assert_eq!(come(Duration::from_millis(100), 10 * second), 100);
+        assert_eq!(come(Duration::from_secs(6), 60 * second), 10);
+    }
+
+    #[test]
+    fn what_did_not_come_is_given_back() {
+        let epoch = now();
+        let (rate, interval) = (Rate::new(epoch), Duration::from_secs(1));
+        for _ in 0..100 {
+            assert_eq!(rate.take(interval, epoch), Ok(()));
+            rate.give_back(interval);
+        }
+        assert_eq!(rate.take(interval, epoch), Ok(()));
+        assert_eq!(rate.take(interval, epoch), Err(epoch + interval));
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+}
