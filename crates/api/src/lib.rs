@@ -17,6 +17,7 @@ mod ended;
 mod event;
 mod pool;
 mod problem;
+mod problems; // Derived from a status.
 mod route;
 
 pub use crate::answer::{Answer, Refused};
@@ -32,7 +33,8 @@ pub use crate::pool::{
     BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Override, PoolStatus, ProbeStatus, Tier,
     Verdict,
 };
-pub use crate::problem::{Problem, ProblemKind, Severity, problems};
+pub use crate::problem::{Problem, ProblemKind, Severity};
+pub use crate::problems::problems;
 pub use crate::route::{Route, RouteBackend, RouteOutcome, RouteQuery};
 pub use crate::status::{
     AccessLogStatus, FileDifference, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ReloadStatus,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Problem, problems};
+use super::problems;
+use crate::Problem;
 use crate::{
     AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Durations,
     FileDifference, ListenerRole, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus,
@@ -10,7 +11,7 @@ use crate::{
 };
 
 #[test]
-fn all_is_well() {
+fn nothing_is_wrong() {
     check(&["a", "b"], |_| (), &[]);
     // A weight of 0 in the file is no problem, as long as another backend takes connections.
     check(&["a", "b weight:0"], |_| (), &[]);

@@ -2,7 +2,7 @@
 
 use config::listed;
 
-use super::{Problem, ProblemKind, Severity};
+use crate::problem::{Problem, ProblemKind, Severity};
 use crate::{BackendStatus, PoolStatus};
 
 /// Backends of a pool.

@@ -3,8 +3,10 @@
 use config::{counted, listed, show_duration};
 
 use super::group::Group;
-use super::{Problem, ProblemKind, Severity, needs_primary};
-use crate::{BackendRole, BackendState, BackendStatus, ListenerStatus, PoolStatus, Status, Tier};
+use crate::problem::{Problem, ProblemKind, Severity};
+use crate::{
+    BackendRole, BackendState, BackendStatus, ListenerRole, ListenerStatus, PoolStatus, Status, Tier,
+};
 
 pub(super) fn problems(status: &Status, pool: &PoolStatus) -> Vec<Problem> {
     let now = status.started_at + status.uptime_seconds;
@@ -83,6 +85,12 @@ fn no_primary(status: &Status, pool: &PoolStatus) -> Option<Problem> {
     let text = "there is no primary";
     let problem = Problem::of_pool(Severity::Error, ProblemKind::NoPrimary, &pool.name, text);
     Some(if held > 0 { problem.because(format!("{} for one", wait(held))) } else { problem })
+}
+
+/// Whether a listener of this pool needs a primary.
+fn needs_primary(status: &Status, pool: &str) -> bool {
+    let needs = |listener: &&ListenerStatus| listener.role == Some(ListenerRole::Primary);
+    status.listeners.iter().filter(needs).any(|listener| listener.pool == pool)
 }
 
 /// Clients that wait for a backend, or backends that are full.
