@@ -8,6 +8,7 @@ mod event_log;
 mod failure;
 mod file_check;
 mod find;
+mod history;
 mod monitor;
 mod override_change;
 mod peaks;

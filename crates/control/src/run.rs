@@ -39,6 +39,7 @@ use self::phases::Stage;
 use crate::event_log::EventLog;
 use crate::failure::Failure;
 use crate::file_check::FileCheck;
+use crate::history::History;
 use crate::monitor::{HealthMonitor, now};
 use crate::peaks::Peaks;
 use crate::reading::Reading;
@@ -98,6 +99,7 @@ struct Control {
     workers: Arc<PerWorker<WorkerCounters>>,
     event_log: EventLog,
     peaks: Peaks,
+    history: History,
     sources: Sources,
     shortages: Shortages,
     swept_at: Instant,

@@ -5,6 +5,7 @@ use api::{Event, Status};
 use crate::admin::AdminClient;
 use crate::backends::require_pool;
 use crate::clock::{Clock, Since};
+use crate::completions::names;
 use crate::outcome::{Failed, Outcome, print, print_json, print_progress, remark};
 
 #[derive(Debug, clap::Args)]
@@ -15,11 +16,11 @@ Examples:
   rondel events --since 10m --pool web --follow
   rondel events --since '2026-11-30 14:00' --json | jq '.[] | select(.kind == \"reload\")'
 
-The oldest event comes first, with the changes of each reload below it. Times are local; an event of
-another day has a date. A time such as 23:00 that is still to come today is that of yesterday.
-rondel keeps the last 256 events of each of three classes: start, reloads, commands and drains;
-roles and tiers; states of backends and shortages of the host. Events end with the process; the
-log has them for longer. --follow prints new events within a second of when they occur, with --json
+The oldest event comes first, with the changes of each reload below it. Times are local; an event of \
+another day has a date. A time such as 23:00 that is still to come today is that of yesterday. \
+rondel keeps the last 256 events of each of three classes: start, reloads, commands and drains; \
+roles and tiers; states of backends and shortages of the host. Events end with the process; the \
+log has them for longer. --follow prints new events within a second of when they occur, with --json \
 one JSON object a line.
 
 Exit codes: 0 success; 1 rondel cannot be reached, or --follow has lost it; 3 there is no such pool.")]
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = Since::read)]
     since: Option<Since>,
     /// List only events of this pool, and reloads that changed it
-    #[arg(long, value_name = "POOL")]
+    #[arg(long, value_name = "POOL", add = names::pools())]
     pool: Option<String>,
     /// Continue with new events until the command is ended
     #[arg(long, short)]

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::admin::AdminClient;
 use crate::backends::require_pool;
+use crate::completions::names;
 use crate::outcome::{Failed, Outcome, print};
 
 #[derive(Debug, clap::Args)]
@@ -18,18 +19,18 @@ Examples:
   rondel health --listener :5432
   HEALTHCHECK CMD [\"rondel\", \"health\"]
 
-A pool takes connections if at least one backend of it is neither down nor ejected and has a weight.
-A listener takes connections if a client that connects now gets such a backend, of the role that the
+A pool takes connections if at least one backend of it is neither down nor ejected and has a weight. \
+A listener takes connections if a client that connects now gets such a backend, of the role that the \
 listener needs. With --pool and --listener it is also required that rondel itself serves.
 
-Exit codes: 0 it takes connections; 1 it does not, rondel drains, or it cannot be reached; 3 there
+Exit codes: 0 it takes connections; 1 it does not, rondel drains, or it cannot be reached; 3 there \
 is no such pool or listener.")]
 pub(crate) struct Arguments {
     /// Report whether this pool takes connections
-    #[arg(long, value_name = "POOL", conflicts_with = "listener")]
+    #[arg(long, value_name = "POOL", conflicts_with = "listener", add = names::pools())]
     pool: Option<String>,
     /// Report whether clients of this listener get a backend
-    #[arg(long, value_name = "LISTENER")]
+    #[arg(long, value_name = "LISTENER", add = names::listeners())]
     listener: Option<String>,
     #[command(flatten)]
     admin: AdminClient,

@@ -17,11 +17,11 @@ Examples:
   rondel status --json | jq .problems
   rondel status --json | jq -e '[.problems[] | select(.severity == \"error\")] == []'
 
-The page begins with what is wrong: errors (clients are rejected or wait, or the file is not in
-force), then warnings. Notes are what operators and reloads have caused, such as drains. Backends
+The page begins with what is wrong: errors (clients are rejected or wait, or the file is not in \
+force), then warnings. Notes are what operators and reloads have caused, such as drains. Backends \
 of a pool with the same problem are one line; `rondel backends POOL` lists them.
 
-Exit codes: 0 whatever the problems are; 1 rondel cannot be reached. `rondel health` exits with 1 if
+Exit codes: 0 whatever the problems are; 1 rondel cannot be reached. `rondel health` exits with 1 if \
 rondel, a pool or a listener takes no connections.")]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -134,6 +134,7 @@ impl Control {
     fn read_counters(&mut self) {
         let table = self.writer.table();
         self.peaks.read(&table, now());
+        self.history.read(&table, now());
         self.check_sources();
         for (pool, line) in self.shortages.check(&table, &self.sources, now()) {
             match pool {

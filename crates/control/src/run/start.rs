@@ -27,6 +27,7 @@ use super::{Control, Source};
 use crate::event_log::EventLog;
 use crate::failure::Failure;
 use crate::file_check::FileCheck;
+use crate::history::History;
 use crate::monitor::{HealthMonitor, now};
 use crate::peaks::Peaks;
 use crate::reading::{self, Done, Loaded, READ_TIME_MAX, Reading};
@@ -94,6 +95,7 @@ impl Control {
             workers: Arc::new(PerWorker::new(workers)),
             event_log,
             peaks: Peaks::new(now),
+            history: History::default(),
             sources: Sources::default(),
             shortages: Shortages::default(),
             swept_at: Instant::now(),
