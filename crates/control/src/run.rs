@@ -38,6 +38,7 @@ use self::event::Event;
 use self::phases::Stage;
 use crate::event_log::EventLog;
 use crate::failure::Failure;
+use crate::file_check::FileCheck;
 use crate::history::History;
 use crate::monitor::{HealthMonitor, now};
 use crate::peaks::Peaks;
@@ -130,6 +131,8 @@ struct Control {
     inherited: Inherited,
     /// The read of the file that is under way.
     reading: Reading,
+    /// Whether the file differs from the config in force.
+    file_check: FileCheck,
     /// Tells systemd.
     notify: Notify,
     admin: Admin,

@@ -30,6 +30,7 @@ use crate::logging;
 use crate::outcome::{Failed, Outcome};
 use crate::run::log_ready;
 use crate::signals::is_hangup_ignored;
+use crate::text::number;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -51,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "[HOST]:PORT", value_parser = config::listen_address)]
     pub(crate) dashboard: Option<ListenAddress>,
     /// Connections per second that the demo makes itself, 0 to 1000
-    #[arg(long, value_name = "RATE", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    #[arg(long, value_name = "RATE", default_value_t = 20, value_parser = number(0..=1000_u32))]
     pub(crate) traffic: u32,
     /// Actions with their time since the start: "10s kill 2, 25s revive 2, 40s slow 1, 50s fast 1"
     #[arg(long, value_name = "SCRIPT", default_value = "")]

@@ -39,7 +39,8 @@ fn source_ports(config: &Config, pool: &Pool, connections_max: u32, facts: &Host
         Level::Warn,
         subject,
         format!(
-            "{ports} for up to {each} connections to each backend: further connects fail (`no_source_port`)"
+            "{ports} for up to {} to each backend: further connects fail (`no_source_port`)",
+            counted(each, "connection")
         ),
         "`sysctl -w net.ipv4.ip_local_port_range='1024 65535'`, more backends, or a smaller `max_connections`",
     )

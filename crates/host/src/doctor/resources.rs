@@ -55,7 +55,8 @@ fn files(sizes: &Result<Sizes, TooLittle>, facts: &HostFacts) -> Finding {
             Level::Warn,
             "open files",
             format!(
-                "the limit of {limit} allows {connections_max} of the {wanted} connections of `runtime.max_connections`"
+                "the limit of {limit} allows {connections_max} of {} of `runtime.max_connections`",
+                counted(*wanted, "connection")
             ),
             raise,
         )
@@ -107,14 +108,17 @@ fn conntrack(sizes: &Result<Sizes, TooLittle>, facts: &HostFacts) -> Option<Find
     // One entry for the client's side of a connection, one for the backend's.
     let needed = 2 * u64::from(connections);
     Some(if entries >= needed {
-        ok("nf_conntrack_max", format!("{entries} entries are enough for {connections} connections"))
+        ok(
+            "nf_conntrack_max",
+            format!("{entries} entries are enough for {}", counted(connections, "connection")),
+        )
     } else {
         finding(
             Level::Warn,
             "nf_conntrack_max",
             format!(
-                "{entries} entries, and {connections} connections need {needed}: when the table is full, the firewall \
-                 drops packets"
+                "{entries} entries for {}, which need {needed}: when the table is full, the firewall drops packets",
+                counted(connections, "connection")
             ),
             format!("`sysctl -w net.netfilter.nf_conntrack_max={needed}`, or exempt these ports (`notrack`)"),
         )
@@ -143,7 +147,7 @@ fn backlogs(config: &Config, facts: &HostFacts) -> Finding {
             format!("the kernel limits a `backlog` of {backlog} to {max}"),
             format!("`sysctl -w net.core.somaxconn={backlog}`"),
         ),
-        _ => ok("somaxconn", format!("backlogs of up to {max} clients")),
+        _ => ok("somaxconn", format!("backlogs of up to {}", counted(max, "client"))),
     }
 }
 
