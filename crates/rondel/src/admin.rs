@@ -130,7 +130,7 @@ impl AdminClient {
         // The connection must be polled too. It ends with the runtime.
         tokio::spawn(connection);
         let request = request(Method::GET, "/events", String::new());
-        let silent = |_| unreachable(io::Error::new(ErrorKind::TimedOut, no_answer()));
+        let silent = |_| unreachable(io::Error::new(ErrorKind::TimedOut, no_answer(ANSWER_TIME_MAX)));
         let answer = timeout(ANSWER_TIME_MAX, sender.send_request(request)).await;
         let response = answer.map_err(silent)?.map_err(refused)?;
         let status = response.status();
