@@ -16,8 +16,8 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
     let listeners = &known.table.listeners;
     let addresses: Vec<_> =
         listeners.iter().map(|listener| (listener.name.as_str(), listener.address)).collect();
-    let named = listener_named(&addresses, &query.listener);
-    let Some(listener) = listeners.iter().find(|listener| Some(listener.name.as_str()) == named) else {
+    let wanted = listener_named(&addresses, &query.listener);
+    let Some(listener) = listeners.iter().find(|listener| Some(listener.name.as_str()) == wanted) else {
         let known: Vec<&str> = addresses.iter().map(|(name, _)| *name).collect();
         return Err(unknown("listener", &query.listener, &known));
     };
