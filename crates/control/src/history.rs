@@ -54,7 +54,7 @@ impl History {
     /// Takes a sample of all that `table` has, if one is due, and forgets what it does not have.
     pub(crate) fn read(&mut self, table: &Table, now: Instant) {
         let seconds = self.read_at.map(|read_at| now.saturating_duration_since(read_at).as_secs_f32());
-        if seconds.is_some_and(|seconds| seconds < INTERVAL.as_secs_f32()) {
+        if seconds.is_some_and(|seconds| seconds < DUE_AFTER.as_secs_f32()) {
             return;
         }
         self.read_at = Some(now);
@@ -172,8 +172,9 @@ fn float(number: u64) -> f32 {
     number as f32
 }
 
-/// The minimum time between two samples. Control reads counters once a second, so every second reading is kept.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// The minimum time between two samples. Control reads counters once a second and not to the millisecond, so every
+/// second reading is kept, even if it is a little early.
+const DUE_AFTER: Duration = Duration::from_millis(1500);
 
 /// Samples of one listener or pool, 16 bytes each: five minutes. At the bound the oldest is dropped. 100 listeners and
 /// 100 pools take 0.5 MiB, and as many as a file can have take 5 MiB.
@@ -183,9 +184,13 @@ const SAMPLES_MAX: usize = 150;
 mod tests {
     use std::collections::HashMap;
     use std::net::SocketAddr;
+    use std::time::Duration;
 
-    use super::{Counts, History, INTERVAL, SAMPLES_MAX, Trace, update};
+    use super::{Counts, History, SAMPLES_MAX, Trace, update};
     use crate::totals::tests::table;
+
+    /// The time between two samples, if every reading is in time.
+    const INTERVAL: Duration = Duration::from_secs(2);
 
     /// The sum of a pool with these backends at each reading, as `PORT:CONNECTIONS`, is this many per second.
     #[track_caller]
@@ -224,6 +229,19 @@ mod tests {
         update(&mut traces, [("c", counts("1:0")), ("a", counts("2:0"))].into_iter(), Some(2.0));
         assert_eq!(traces["a"].samples.len(), SAMPLES_MAX);
         assert_eq!((traces.len(), traces["c"].samples.len()), (2, 0));
+    }
+
+    #[test]
+    fn every_second_reading_is_kept_even_if_readings_are_early_or_late() {
+        let table = table(&["web 127.0.0.1:80"], None);
+        let start = crate::monitor::now();
+        let mut history = History::default();
+        let readings = [0.0, 1.002, 1.9992, 3.001, 3.9989, 4.9989, 6.0, 6.9999, 7.9998];
+        for seconds in readings {
+            history.read(&table, start + Duration::from_secs_f64(seconds));
+        }
+        let kept = history.to_api(&table, start + Duration::from_secs(8), 8.0);
+        assert_eq!(kept.times, [1.999, 3.999, 6.0, 8.0]);
     }
 
     #[test]
