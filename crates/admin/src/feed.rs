@@ -73,19 +73,30 @@ impl Feed {
     pub(crate) async fn run(self: Arc<Self>, requests: mpsc::Sender<AdminRequest>) {
         loop {
             self.subscribed.notified().await;
-            let mut seconds = interval(INTERVAL);
-            seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            // The first tick completes immediately; the new viewer has its first frame already.
-            seconds.tick().await;
-            // The first viewer has got the events before it subscribed, and skips those with a known number.
-            let mut last_sent = 0;
-            while self.has_viewers() {
-                seconds.tick().await;
-                let Some(status) = request_status(&requests).await else { return };
-                let last = status.events.last().map_or(last_sent, |event| event.number);
-                self.send(&frame(*status, last_sent).into());
-                last_sent = last;
+            if self.send_to_viewers(&requests).await.is_none() {
+                return;
             }
+        }
+    }
+
+    /// Sends the status to all viewers once a second while there are viewers. `None`: control has ended.
+    async fn send_to_viewers(&self, requests: &mpsc::Sender<AdminRequest>) -> Option<()> {
+        let mut seconds = interval(INTERVAL);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first viewer has got the events before it subscribed, and skips those with a known number.
+        let mut last_sent = 0;
+        // The first tick completes immediately; the new viewer has its first frame already.
+        seconds.tick().await;
+        loop {
+            seconds.tick().await;
+            // After the tick, so that no status is requested for a viewer that has left since the last one.
+            if !self.has_viewers() {
+                return Some(());
+            }
+            let status = request_status(requests).await?;
+            let last = status.events.last().map_or(last_sent, |event| event.number);
+            self.send(&frame(*status, last_sent).into());
+            last_sent = last;
         }
     }
 
@@ -157,9 +168,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::watch;
+    use std::pin::pin;
+
+    use tokio::sync::{mpsc, watch};
 
     use super::{FRAMES_MAX, Feed, Full, Purpose, VIEWERS_MAX, frame};
+    use crate::request::AdminRequest;
     use crate::samples::status;
 
     #[test]
@@ -198,5 +212,29 @@ mod tests {
         assert!(feed.has_viewers());
         drop(reads);
         assert!(!feed.has_viewers());
+    }
+    #[tokio::test]
+    async fn no_status_is_requested_after_the_last_viewer_has_left() {
+        let feed = Feed::default();
+        let (sender, mut requests) = mpsc::channel(1);
+        let mut viewer = feed.subscribe(status(), watch::channel(Purpose::Request).0).unwrap();
+        let mut sends = pin!(feed.send_to_viewers(&sender));
+        for _ in 0..2 {
+            // The first frame is that of the subscription.
+            let frame = async {
+                viewer.0.recv().await.unwrap();
+                let Some(AdminRequest::Status(answer)) = requests.recv().await else { panic!("a status") };
+                answer.send(Box::new(status())).unwrap();
+            };
+            tokio::select! {
+                _ = &mut sends => panic!("there is a viewer"),
+                () = frame => {}
+            }
+        }
+        drop(viewer);
+        tokio::select! {
+            ended = &mut sends => assert_eq!(ended, Some(())),
+            _ = requests.recv() => panic!("a status is requested for no viewer"),
+        }
     }
 }

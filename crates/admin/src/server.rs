@@ -276,3 +276,37 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::UnixStream;
+    use tokio::sync::{mpsc, watch};
+    use tokio::time::timeout;
+
+    use super::{CONNECTION_TIME_MAX, serve};
+    use crate::feed::{Feed, Purpose};
+    use crate::request::AdminRequest;
+    use crate::routes::{Access, Peer};
+    use crate::samples::status;
+
+    #[tokio::test]
+    async fn a_viewer_that_closes_its_connection_has_left_at_once() {
+        let (client, stream) = UnixStream::pair().unwrap();
+        let (requests, mut received) = mpsc::channel(1);
+        let (sender, purpose) = watch::channel(Purpose::Request);
+        // The feed does not run, so no frame is sent that could fail.
+        let feed = Arc::new(Feed::default());
+        let peer = Peer { access: Access::Read, requests, feed, purpose: sender };
+        let mut watched = purpose.clone();
+        let connection = tokio::spawn(serve(stream, peer, purpose));
+        client.writable().await.unwrap();
+        client.try_write(b"GET /events HTTP/1.0\r\n\r\n").unwrap();
+        let Some(AdminRequest::Status(answer)) = received.recv().await else { panic!("a status") };
+        answer.send(Box::new(status())).unwrap();
+        watched.wait_for(|purpose| *purpose == Purpose::Stream).await.unwrap();
+        drop(client);
+        timeout(CONNECTION_TIME_MAX, connection).await.expect("the connection has ended").unwrap();
+    }
+}
