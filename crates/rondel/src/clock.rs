@@ -28,6 +28,11 @@ impl Clock {
         Self { now: Timestamp::now().to_zoned(TimeZone::system()) }
     }
 
+    /// The clock at a time in seconds since 1970.
+    pub(crate) fn at(now: f64, zone: TimeZone) -> Self {
+        Self { now: timestamp(now).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone) }
+    }
+
     /// A time in seconds since 1970, in minutes: `16:09`, or `2026-11-29 16:09` if that is not today.
     pub(crate) fn minute(&self, seconds: f64) -> String {
         self.show(seconds, "%H:%M")
@@ -39,8 +44,7 @@ impl Clock {
     }
 
     fn show(&self, seconds: f64, format: &str) -> String {
-        let since_1970 = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default();
-        let Ok(then) = Timestamp::UNIX_EPOCH.checked_add(since_1970) else { return "-".to_owned() };
+        let Some(then) = timestamp(seconds) else { return "-".to_owned() };
         let then = then.to_zoned(self.now.time_zone().clone());
         let date = if then.date() == self.now.date() { "" } else { "%Y-%m-%d " };
         then.strftime(&format!("{date}{format}")).to_string()
@@ -59,6 +63,12 @@ impl Clock {
         let then = then.map_err(|error| error.to_string())?;
         Ok(then.timestamp().as_duration().as_secs_f64())
     }
+}
+
+/// A time in seconds since 1970; none if it is too far away.
+fn timestamp(seconds: f64) -> Option<Timestamp> {
+    let since_1970 = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default();
+    Timestamp::UNIX_EPOCH.checked_add(since_1970).ok()
 }
 
 impl Since {

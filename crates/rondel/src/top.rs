@@ -5,12 +5,11 @@ mod view; // What is shown, and how keys change it.
 mod screen; // The screen, drawn from the view.
 
 mod columns;
-mod problems;
 mod rows; // The tables.
 
-mod clock; // What these use.
-mod colours;
+mod colours; // What these use.
 mod rates;
+mod units;
 
 use std::env;
 use std::future::poll_fn;
@@ -40,7 +39,7 @@ Examples:
   rondel top --socket /run/rondel/admin.sock
   rondel top --json | jq .pools
 
-Problems come first, one line for each kind and pool. Then a line for each pool; enter opens one to show its \
+Problems come first, as in `rondel status`, one line for each kind and pool. Then a line for each pool; enter opens one to show its \
 backends, and lists the connections of a backend. On a narrow terminal the least important columns are left out. \
 The key ? lists all keys, q ends it. SIGTERM, SIGHUP and SIGINT end it like q.
 

@@ -9,11 +9,9 @@ let before = null; // The one before it, for rates.
 
 function show() {
   if (latest === null) return;
-  const listeners = new Map(latest.listeners.map((listener) => [listener.name, judgeListener(listener)]));
-  const pools = new Map(latest.pools.map((pool) => [pool.name, judge(pool, latest)]));
   showFacts(latest);
-  showProblems(problems(latest, { pool: pools, listener: listeners }));
-  showPools(latest, pools);
+  showProblems(latest.problems);
+  showPools(latest, judge(latest));
   showListeners(latest);
   showCloses(latest);
   showWorkers(latest);
@@ -32,20 +30,24 @@ function showFacts(status) {
 
 let areAllShown = false; // All problems, not only the first ones.
 
-function showProblems(found) {
-  const wrong = found.filter((problem) => problem.severity !== "info");
+function showProblems(problems) {
+  const wrong = problems.filter((problem) => problem.severity !== "note");
   const title = byId("health-title");
   title.className = wrong[0]?.severity ?? "good";
-  const number = plural(sum(wrong, (problem) => problem.names?.length ?? 1), "problem");
+  const number = plural(wrong.length, "problem");
   setText(title, wrong.length === 0 ? "No problems" : number);
   document.title = wrong.length === 0 ? "rondel: no problems" : `rondel: ${number}`;
+  const found = joined(problems);
   const shown = areAllShown ? found : found.slice(0, PROBLEMS_SHOWN);
-  const keyOf = ({ kind, names, text }) => (kind ? `${kind} ${names.join()}` : text.replace(/\d+[smhd.,\d]*/g, ""));
+  // Numbers in a text may change each second; several problems of a pool may be of one kind.
+  const known = new Map();
+  const keyOf = ({ severity, kind, of, pool, names }) => {
+    const key = [severity, kind, of, pool, ...names].join();
+    known.set(key, (known.get(key) ?? 0) + 1);
+    return `${key} ${known.get(key)}`;
+  };
   const items = reconcile(byId("problems"), shown, keyOf, problemItem);
-  items.forEach((item, index) => {
-    item.className = shown[index].severity;
-    setText(item.querySelector(".text"), shown[index].text);
-  });
+  items.forEach((item, index) => setText(item.querySelector(".text"), sentence(shown[index])));
   const more = byId("more-problems");
   more.hidden = found.length <= PROBLEMS_SHOWN;
   setText(more, areAllShown ? `Show the first ${PROBLEMS_SHOWN}` : `Show ${found.length - PROBLEMS_SHOWN} more`);
@@ -53,17 +55,21 @@ function showProblems(found) {
 
 const NAMES_LINKED = 5;
 
-// `web: ...`, a link to the row of the pool; or `web, api and 13 more: ...`, each a link.
-function problemItem({ kind, names }) {
+// `pool web: ...`, a link to the row of the pool; or `pools web, api and 13 more: ...`, each a link.
+function problemItem({ severity, of, pool, listener, names }) {
   const text = make("span", { className: "text" });
-  if (!kind) return make("li", {}, text);
-  const link = (name, ...more) => make("a", { href: fragmentOf({ [kind]: name }) }, make("b", { textContent: name }), ...more);
-  const item = make("li", {}, kind === "listener" ? "listener " : "");
-  if (names.length === 1) item.append(link(names[0], ": ", text));
+  const item = make("li", { className: severity }, make("span", { className: "severity", textContent: severity }), " ");
+  const link = (row, ...content) => make("a", { href: fragmentOf(row) }, ...content);
+  const toName = (name, ...more) => link({ [of]: name }, make("b", { textContent: name }), ...more);
+  if (of === "" && pool === null) item.append(text);
+  else if (of === "") item.append(link({ pool }, text));
+  else if (names.length === 1) item.append(`${of} `, toName(names[0], ": ", text));
   else {
-    names.slice(0, NAMES_LINKED).forEach((name, index) => item.append(index > 0 ? ", " : "", link(name)));
-    const rest = names.length - NAMES_LINKED;
-    if (rest > 0) item.append(" and ", make("a", { href: fragmentOf({ state: "problem" }), textContent: `${rest} more` }));
+    item.append(`${of}s `);
+    names.slice(0, NAMES_LINKED).forEach((name, index) => item.append(index > 0 ? ", " : "", toName(name)));
+    const more = `${names.length - NAMES_LINKED} more`;
+    const state = severity === "note" ? "changed" : "problem";
+    if (names.length > NAMES_LINKED) item.append(" and ", of === "pool" ? link({ state }, more) : more);
     item.append(": ", text);
   }
   return item;

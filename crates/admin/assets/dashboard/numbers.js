@@ -57,13 +57,13 @@ function span(seconds) {
 }
 
 const clock = (date) => date.toLocaleTimeString("en-GB");
-const DAY = 86400;
 
-// The time of day of what began `seconds` before `now`, with the date if that is more than half a day ago.
-function since(seconds, now) {
-  const at = new Date((now - seconds) * 1000);
-  const time = clock(at).slice(0, 5);
-  return seconds < DAY / 2 ? time : `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${time}`;
+// A time in seconds since 1970, in minutes: `16:09`, or `2026-11-29 16:09` if that is not today.
+function minute(seconds) {
+  const at = new Date(seconds * 1000);
+  const two = (number) => String(number).padStart(2, "0");
+  const date = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
+  return `${at.toDateString() === new Date().toDateString() ? "" : `${date} `}${clock(at).slice(0, 5)}`;
 }
 
 const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;

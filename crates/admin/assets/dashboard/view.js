@@ -7,7 +7,7 @@ const DEFAULTS = { ...view };
 const FILTERS = {
   all: () => true,
   problem: (judgement) => judgement.rank >= rankOf("warning"),
-  changed: (judgement) => judgement.severity === "info",
+  changed: (judgement) => judgement.severity === "note",
   good: (judgement) => judgement.severity === "good",
 };
 

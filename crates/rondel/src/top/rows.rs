@@ -1,18 +1,19 @@
 //! The rows of the pages: pools with their backends, listeners, connections.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use api::{
-    BackendState, BackendStatus, ConnectionId, ConnectionStatus, ListenerStatus, PoolStatus, Status, Tier,
+    BackendState, BackendStatus, ConnectionId, ConnectionStatus, ListenerStatus, PoolStatus, Problem,
+    Severity, Status, Tier,
 };
 use ratatui::style::Style;
 
 use crate::text::overrides;
-use crate::top::clock::{age, size};
 use crate::top::colours::Colours;
 use crate::top::columns::{Column, Kind, Row, column};
-use crate::top::problems::is_sick;
 use crate::top::rates::Rates;
+use crate::top::units::{age, size};
 
 /// What a row is about. A selected row stays selected while others come and go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,10 +115,13 @@ pub(super) struct Shown<'s> {
 
 /// The pools, each followed by its backends if it is open. A filter shows the backends that match it.
 pub(super) fn pools(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, colours: Colours) -> Rows {
+    // Problems of a listener are not of its pool.
+    let severities =
+        Severities::new(status, |problem| problem.pool.as_deref().filter(|_| problem.listener.is_none()));
     let mut pools: Vec<&PoolStatus> = status.pools.iter().collect();
     match shown.sort {
         Sort::File => {}
-        Sort::Problems => pools.sort_by_key(|pool| sickness(pool)),
+        Sort::Problems => pools.sort_by_key(|pool| severities.rank(&pool.name)),
         Sort::Connections => pools.sort_by_key(|pool| Reverse(sum(pool, |backend| backend.active))),
         Sort::Rate => pools.sort_by(|a, b| rate(b).total_cmp(&rate(a))),
         Sort::Failed => pools.sort_by_key(|pool| Reverse(sum(pool, |backend| backend.connect_failed))),
@@ -138,7 +142,10 @@ pub(super) fn pools(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, colou
         }
         let sign = if backends.is_empty() { '+' } else { '-' };
         sort(&mut backends, shown.sort);
-        rows.push((Subject::Pool(pool.name.clone()), pool_row(pool, sign, rates, colours)));
+        rows.push((
+            Subject::Pool(pool.name.clone()),
+            pool_row(pool, severities.of(&pool.name), sign, rates, colours),
+        ));
         rows.extend(backends.into_iter().map(|backend| {
             let subject = Subject::Backend { pool: pool.name.clone(), backend: backend.name.clone() };
             (subject, backend_row(pool, backend, rates, colours))
@@ -157,16 +164,42 @@ fn sort(backends: &mut [&BackendStatus], sort: Sort) {
     }
 }
 
-/// 0 for a pool that serves nothing, 1 for one with a problem, 2 for others.
-fn sickness(pool: &PoolStatus) -> u8 {
-    match pool.backends.iter().any(BackendStatus::is_available) {
-        false => 0,
-        true if is_sick(pool) => 1,
-        true => 2,
+/// The most severe problem of each pool or listener that has one, by its name.
+struct Severities<'s>(HashMap<&'s str, Severity>);
+
+impl<'s> Severities<'s> {
+    fn new(status: &'s Status, subject: impl Fn(&'s Problem) -> Option<&'s str>) -> Self {
+        let mut severities = HashMap::new();
+        for problem in &status.problems {
+            if let Some(name) = subject(problem) {
+                // The first is the most severe.
+                severities.entry(name).or_insert(problem.severity);
+            }
+        }
+        Self(severities)
+    }
+
+    fn of(&self, name: &str) -> Option<Severity> {
+        self.0.get(name).copied()
+    }
+
+    /// Its place in the order by problems: 0 for an error. A note is no problem.
+    fn rank(&self, name: &str) -> u8 {
+        match self.of(name) {
+            Some(Severity::Error) => 0,
+            Some(Severity::Warning) => 1,
+            Some(Severity::Note) | None => 2,
+        }
     }
 }
 
-fn pool_row(pool: &PoolStatus, sign: char, rates: &Rates<'_>, colours: Colours) -> Row {
+fn pool_row(
+    pool: &PoolStatus,
+    severity: Option<Severity>,
+    sign: char,
+    rates: &Rates<'_>,
+    colours: Colours,
+) -> Row {
     let total = pool.backends.len();
     let up = pool.backends.iter().filter(|backend| backend.is_available()).count();
     let unknown = pool.backends.iter().filter(|backend| backend.state == BackendState::Unknown).count();
@@ -175,11 +208,11 @@ fn pool_row(pool: &PoolStatus, sign: char, rates: &Rates<'_>, colours: Colours) 
         (up, _) if up == total => format!("{total} up"),
         (up, _) => format!("{up} of {total} up"),
     };
-    let style = match sickness(pool) {
-        0 => colours.error(),
-        1 => colours.warning(),
-        _ if unknown == total => Style::new(),
-        _ => colours.good(),
+    let style = match severity {
+        Some(Severity::Error) => colours.error(),
+        Some(Severity::Warning) => colours.warning(),
+        Some(Severity::Note) | None if unknown == total => Style::new(),
+        Some(Severity::Note) | None => colours.good(),
     };
     let tier = if pool.serving == Tier::Backup { "backup serves".to_owned() } else { String::new() };
     let queued = if pool.queue_size > 0 { pool.queued.to_string() } else { String::new() };
@@ -245,8 +278,7 @@ fn backend_row(pool: &PoolStatus, backend: &BackendStatus, rates: &Rates<'_>, co
 
 /// The listeners. Only those with a problem can come first; failed connects are of backends.
 pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, colours: Colours) -> Rows {
-    let is_full = |listener: &ListenerStatus| listener.active >= u64::from(listener.connections_max);
-    let is_sick = |listener: &ListenerStatus| is_full(listener) || listener.held > 0;
+    let severities = Severities::new(status, |problem| problem.listener.as_deref());
     let found = |listener: &&ListenerStatus| {
         matches(
             shown.filter,
@@ -256,7 +288,7 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
     let mut listeners: Vec<_> = status.listeners.iter().filter(found).collect();
     match shown.sort {
         Sort::File | Sort::Failed => {}
-        Sort::Problems => listeners.sort_by_key(|listener| !is_sick(listener)),
+        Sort::Problems => listeners.sort_by_key(|listener| severities.rank(&listener.name)),
         Sort::Connections => listeners.sort_by_key(|listener| Reverse(listener.active)),
         Sort::Rate => listeners.sort_by(|a, b| b.rate.total_cmp(&a.rate)),
     }
@@ -272,7 +304,11 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
             bytes(rates.of_listener(listener, |listener| listener.bytes_to_client)),
             bytes(rates.of_listener(listener, |listener| listener.bytes_to_backend)),
         ];
-        let style = if is_sick(listener) { colours.error() } else { Style::new() };
+        let style = match severities.of(&listener.name) {
+            Some(Severity::Error) => colours.error(),
+            Some(Severity::Warning) => colours.warning(),
+            Some(Severity::Note) | None => Style::new(),
+        };
         (Subject::Listener(listener.name.clone()), Row { cells, style })
     };
     listeners.into_iter().map(row).collect()

@@ -1,6 +1,7 @@
 //! The screen: a heading, problems, the page and the latest events. It is a pure function of the view and the size.
 
-use api::{Connections, LogLevel, Status};
+use api::{Connections, LogLevel, Problem, Severity, Status};
+use config::counted;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -8,10 +9,9 @@ use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
 use crate::text::wrapped;
-use crate::top::clock::{age, size};
 use crate::top::columns::{Column, Fitted, cut};
-use crate::top::problems::Severity;
 use crate::top::rows::{CONNECTIONS, LISTENERS, POOLS, Rows};
+use crate::top::units::{age, size};
 use crate::top::view::{Asked, Page, View};
 
 /// Draws the screen.
@@ -74,7 +74,7 @@ fn heading(status: &Status, view: &View, width: usize) -> Line<'static> {
 fn second_line(view: &View, width: usize) -> Line<'static> {
     if let Some(why) = &view.error {
         let why = why.lines().next().unwrap_or_default();
-        let text = format!("no answer since {}: {why}", view.clock().now());
+        let text = format!("no answer since {}: {why}", view.clock().second(view.time()));
         return Line::styled(cut(&text, width), view.colours.error().add_modifier(Modifier::REVERSED));
     }
     if view.is_typing {
@@ -95,24 +95,50 @@ fn second_line(view: &View, width: usize) -> Line<'static> {
 
 /// As many problems as have room; the page of problems has all.
 fn some_problems(view: &View, width: usize, room: usize) -> Vec<Line<'static>> {
-    let mut lines = all_problems(view, width);
-    if lines.len() > room {
-        let more = lines.len() - (room - 1);
-        lines.truncate(room - 1);
-        lines.push(Line::raw(cut(&format!("  and {more} more problems: ! lists them"), width)));
+    let problems = &view.now.problems;
+    let shown = if problems.len() > room { room - 1 } else { problems.len() };
+    let clock = view.clock();
+    let line = |problem: &Problem| {
+        let (sign, style) = mark(problem.severity, view);
+        // The parts of a text of several lines are in one.
+        let text = problem.sentence(|seconds| clock.minute(seconds)).replace('\n', " ");
+        Line::styled(cut(&format!("{sign} {text}"), width), style)
+    };
+    let mut lines: Vec<_> = problems.iter().take(shown).map(line).collect();
+    if shown < problems.len() {
+        let wrong = problems.iter().skip(shown).filter(|problem| problem.severity != Severity::Note).count();
+        let more = match (wrong, problems.len() - shown - wrong) {
+            (wrong, 0) => counted(wrong, "more problem"),
+            (0, notes) => counted(notes, "more note"),
+            (wrong, notes) => format!("{} and {}", counted(wrong, "more problem"), counted(notes, "note")),
+        };
+        lines.push(Line::raw(cut(&format!("  and {more}: ! lists all"), width)));
     }
     lines
 }
 
+/// Every problem, whole.
 fn all_problems(view: &View, width: usize) -> Vec<Line<'static>> {
-    let lines = view.problems().into_iter().map(|problem| {
-        let (sign, style) = match problem.severity {
-            Severity::Outage | Severity::Error => ('!', view.colours.error()),
-            Severity::Warning => ('-', view.colours.warning()),
-        };
-        Line::styled(cut(&format!("{sign} {}", problem.text), width), style)
-    });
-    lines.collect()
+    let clock = view.clock();
+    let mut lines = Vec::new();
+    for problem in &view.now.problems {
+        let (mut sign, style) = mark(problem.severity, view);
+        let text = problem.sentence(|seconds| clock.minute(seconds));
+        for line in wrapped(&text, width.saturating_sub(2)) {
+            lines.push(Line::styled(cut(&format!("{sign} {line}"), width), style));
+            sign = ' ';
+        }
+    }
+    if lines.is_empty() { vec![Line::raw("  none")] } else { lines }
+}
+
+/// How a problem begins and looks. A note is no alarm.
+fn mark(severity: Severity, view: &View) -> (char, Style) {
+    match severity {
+        Severity::Error => ('!', view.colours.error()),
+        Severity::Warning => ('-', view.colours.warning()),
+        Severity::Note => (' ', Style::new()),
+    }
 }
 
 /// A title, the names of the columns and the rows in sight; the selected one is marked.
@@ -191,7 +217,7 @@ fn filter(view: &View) -> Option<String> {
 
 /// The latest events, the latest first.
 fn events(view: &View, width: usize, number: usize) -> Vec<Line<'static>> {
-    let now = view.now.started_at + view.now.uptime_seconds;
+    let now = view.time();
     let lines = view.now.events.iter().rev().take(number).map(|event| {
         let style = match event.level {
             LogLevel::Error => view.colours.error(),
@@ -249,7 +275,10 @@ const KEYS: [(&str, &str); 15] = [
     ("?, h", "this page"),
     ("q, ctrl-c", "end"),
     ("", ""),
-    ("!  and  -", "before a problem: an error, and a warning. Times of day are those of this host"),
+    (
+        "!  and  -",
+        "before a problem: an error, and a warning; a note has neither. Times of day are those of this host",
+    ),
 ];
 
 const KEYS_WIDTH: usize = 16;

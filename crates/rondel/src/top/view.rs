@@ -6,9 +6,8 @@ use api::{BackendName, Connections, Query, Status};
 use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::top::clock::Clock;
+use crate::clock::Clock;
 use crate::top::colours::Colours;
-use crate::top::problems::{Problem, problems};
 use crate::top::rates::Rates;
 use crate::top::rows::{Rows, Shown, Sort, Subject, connections, listeners, pools};
 
@@ -106,16 +105,17 @@ impl View {
         }
     }
 
+    /// When the status was made, in seconds since 1970.
+    pub(super) fn time(&self) -> f64 {
+        self.now.started_at + self.now.uptime_seconds
+    }
+
     pub(super) fn clock(&self) -> Clock {
-        Clock::new(&self.now, self.zone.clone())
+        Clock::at(self.time(), self.zone.clone())
     }
 
     pub(super) fn rates(&self) -> Rates<'_> {
         Rates::new(&self.now, self.before.as_ref())
-    }
-
-    pub(super) fn problems(&self) -> Vec<Problem> {
-        problems(&self.now, &self.clock())
     }
 
     /// The rows of the page; none for a page of text.

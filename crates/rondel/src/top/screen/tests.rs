@@ -1,6 +1,6 @@
 //! Screens of sizes from 80x24 to 200x50, of 1 to 100 pools, drawn on a terminal in memory.
 
-use api::{BackendState, Connections, Query, Status};
+use api::{BackendState, Connections, Query, Severity, Status, problems};
 use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -9,6 +9,7 @@ use ratatui::style::Color;
 
 use super::draw;
 use crate::top::colours::Colours;
+use crate::top::columns::cut;
 use crate::top::view::{Effect, View};
 
 /// How many backends are down.
@@ -53,8 +54,14 @@ fn status(pools: usize, backends: usize, sick: Sick) -> Status {
     status
 }
 
+/// The status with its problems, as control answers it.
+fn answered(mut status: Status) -> Status {
+    status.problems = problems(&status);
+    status
+}
+
 fn view(status: Status) -> View {
-    View::new(status, TimeZone::UTC, Colours::On)
+    View::new(answered(status), TimeZone::UTC, Colours::On)
 }
 
 /// The lines of the screen, without spaces at their ends.
@@ -111,17 +118,20 @@ fn what_matters_is_whole_at_every_size() {
                 assert!(row.contains(&format!(" {state} ")), "{context}");
                 assert!(words.contains(&active.to_string().as_str()), "{context}");
                 // Problems are above, one line a pool.
-                let expected = match sick {
-                    Sick::No => None,
-                    Sick::Most => Some(format!("! pool-0: {} of {backends} down since 00:17", backends - 1)),
-                    Sick::Every => Some(format!("! pool-0: {backends} of {backends} down since 00:17")),
+                let expected = match (sick, backends) {
+                    (Sick::No, _) => None,
+                    (Sick::Most, 3) => Some("- pool pool-0: backends b1 and b2, 2 of 3, are down".to_owned()),
+                    (Sick::Most, _) => Some("- pool pool-0: 59 of 60 backends are down".to_owned()),
+                    (Sick::Every, _) => Some(format!("! pool pool-0: all {backends} backends are down")),
                 };
-                assert_eq!(text.matches("! pool-0: ").count(), usize::from(expected.is_some()), "{context}");
+                assert_eq!(
+                    text.matches(" pool pool-0: ").count(),
+                    usize::from(expected.is_some()),
+                    "{context}"
+                );
                 if let Some(expected) = expected {
-                    assert!(
-                        lines[2].starts_with(&expected) && lines[2].ends_with("connection refused"),
-                        "{context}"
-                    );
+                    let whole = format!("{expected} since 00:17: connection refused");
+                    assert_eq!(lines[2], cut(&whole, width.into()), "{context}");
                 }
                 assert_eq!(text.contains("more problems"), sick == Sick::Every && pools > 10, "{context}");
             }
@@ -138,13 +148,13 @@ fn a_screen_of_80_columns_has_the_most_important_ones() {
     later.uptime_seconds += 2.0;
     later.listeners[0].bytes_to_client += 4096;
     later.pools[0].backends[0].bytes_to_client += 2 << 20;
-    view.update(later);
+    view.update(answered(later));
     let lines = screen(&mut view, 80, 24);
     let expected = [
         "rondel 1.2.3: serving for 1m2s   12 of 100 connections   34 new/s",
         "? help   q ends   / filter   s sort   enter opens   c connections   l listeners",
-        "! pool-0: 2 of 3 down since 00:17, connection refused",
-        "- pool-0/b1: drained by an operator",
+        "- pool pool-0: backend b2, 1 of 3, is down since 00:17: connection refused",
+        "  pool pool-0: backend b1, 1 of 3, is drained: it has 1 connection",
         "pools 1, backends 1 of 3 up   sorted by problems",
         "POOL/BACKEND  STATE      OVERRIDE  ADDRESS        CONNS  NEW/s  OUT/s  IN/s",
         "- pool-0      1 of 3 up                               3     30   1.0M     0",
@@ -185,7 +195,7 @@ fn pools_are_opened_and_the_selection_follows_its_row() {
     press(&mut view, "vv");
     let mut later = view.now.clone();
     later.pools[1].backends[2].state = BackendState::Down;
-    view.update(later);
+    view.update(answered(later));
     screen(&mut view, 80, 24);
     assert_eq!(press(&mut view, "\n"), asked(|query| query.backend = Some("pool-1/b1".parse().unwrap())));
     // And is selected after the way back.
@@ -308,7 +318,7 @@ fn every_page_is_reached_by_its_key() {
     }
     press(&mut view, "!");
     let lines = screen(&mut view, 80, 24);
-    assert_eq!(lines.iter().filter(|line| line.starts_with("! pool-")).count(), 15, "{lines:#?}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("! pool pool-")).count(), 15, "{lines:#?}");
     press(&mut view, "?");
     let lines = screen(&mut view, 80, 24).join("\n");
     for keys in ["enter, space", "q, ctrl-c", "esc"] {
@@ -335,9 +345,48 @@ fn an_error_is_shown_with_the_time_of_the_data() {
 }
 
 #[test]
+fn a_problem_is_the_sentence_of_the_status_and_a_note_is_no_alarm() {
+    let mut status = status(3, 3, Sick::No);
+    // The pools are sick in the reverse of their order in the file.
+    status.pools[0].backends[0].overrides.drained = true;
+    status.pools[1].backends[0].state = BackendState::Down;
+    status.pools[2].backends.iter_mut().for_each(|backend| backend.state = BackendState::Down);
+    status.config.last_error = Some(format!("rondel.yaml:7:1: wrong{}\nand more", " and long".repeat(20)));
+    let mut view = view(status);
+    let severities: Vec<_> = view.now.problems.iter().map(|problem| problem.severity).collect();
+    assert_eq!(severities, [Severity::Error, Severity::Error, Severity::Warning, Severity::Note]);
+    let clock = view.clock();
+    let sentences: Vec<_> =
+        view.now.problems.iter().map(|problem| problem.sentence(|at| clock.minute(at))).collect();
+    let lines = screen(&mut view, 80, 24);
+    assert!(lines[2].starts_with("! the last reload was refused") && lines[2].ends_with('…'), "{lines:#?}");
+    for (line, sentence) in lines[3..6].iter().zip(&sentences[1..]) {
+        assert_eq!(line[2..], *sentence);
+    }
+    let signs: Vec<_> = lines[2..6].iter().map(|line| line.chars().next().unwrap()).collect();
+    assert_eq!(signs, ['!', '!', '-', ' ']);
+    let order: Vec<_> =
+        lines.iter().filter_map(|line| line.strip_prefix("+ pool-")?.chars().next()).collect();
+    assert_eq!(order, ['2', '1', '0'], "{lines:#?}");
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    terminal.draw(|frame| draw(frame, &mut view)).unwrap();
+    let colours = [2, 3, 4, 5].map(|y| terminal.backend().buffer()[(2, y)].fg);
+    assert_eq!(colours, [Color::Red, Color::Red, Color::Yellow, Color::Reset]);
+    // Where all of them are listed, they are whole.
+    press(&mut view, "!");
+    let lines = screen(&mut view, 80, 24);
+    let words: Vec<_> = lines[3..].iter().flat_map(|line| line.split_whitespace()).collect();
+    let all = sentences.iter().zip(["!", "!", "-", ""]).map(|(sentence, sign)| format!("{sign} {sentence}"));
+    assert_eq!(
+        words.join(" "),
+        all.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+    );
+}
+
+#[test]
 fn without_colours_everything_is_said_in_words() {
     let coloured = |colours| {
-        let mut view = View::new(status(1, 3, Sick::Most), TimeZone::UTC, colours);
+        let mut view = View::new(answered(status(1, 3, Sick::Most)), TimeZone::UTC, colours);
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| draw(frame, &mut view)).unwrap();
         terminal.backend().buffer().content().iter().filter(|cell| cell.fg != Color::Reset).count()

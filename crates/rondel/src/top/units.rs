@@ -1,44 +1,4 @@
-//! The time of day, in the zone of the host.
-
-use api::Status;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
-/// The time of a status.
-pub(super) struct Clock {
-    /// In seconds since 1970.
-    now: f64,
-    zone: TimeZone,
-}
-
-impl Clock {
-    pub(super) fn new(status: &Status, zone: TimeZone) -> Self {
-        Self { now: status.started_at + status.uptime_seconds, zone }
-    }
-
-    #[cfg(test)]
-    pub(super) fn utc(status: &Status) -> Self {
-        Self::new(status, TimeZone::UTC)
-    }
-
-    /// The time of day that was so many seconds ago, with the date if that was another day.
-    pub(super) fn ago(&self, seconds: f64) -> String {
-        let (then, now) = (self.at(self.now - seconds), self.at(self.now));
-        let format = if then.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
-        then.strftime(format).to_string()
-    }
-
-    /// The time of the status, with seconds.
-    pub(super) fn now(&self) -> String {
-        self.at(self.now).strftime("%H:%M:%S").to_string()
-    }
-
-    fn at(&self, seconds: f64) -> jiff::Zoned {
-        #[expect(clippy::cast_possible_truncation, reason = "seconds are exact enough")]
-        let timestamp = Timestamp::from_second(seconds as i64).unwrap_or(Timestamp::UNIX_EPOCH);
-        timestamp.to_zoned(self.zone.clone())
-    }
-}
+//! Durations and bytes in few characters.
 
 /// A duration in its two largest units, such as `2d3h` or `5m20s`.
 pub(super) fn age(seconds: f64) -> String {
@@ -72,15 +32,7 @@ pub(super) fn size(bytes: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, age, size};
-
-    #[test]
-    fn a_time_of_another_day_has_its_date() {
-        let status: api::Status = serde_json::from_str(include_str!("status.json")).unwrap();
-        let clock = Clock::utc(&status);
-        assert_eq!(clock.ago(0.0), "00:17");
-        assert_eq!(clock.ago(3600.0), "1969-12-31 23:17");
-    }
+    use super::{age, size};
 
     #[test]
     fn an_age_has_two_units() {
