@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use api::{
     AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Durations, Event,
-    EventKind, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus, ProbeStatus, ReloadStatus,
-    RemovedKind, RemovedStatus, Status, Tier, Verdict, WorkerStatus,
+    EventKind, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus, ProbeStatus, ProxyHeaders,
+    ReloadStatus, RemovedKind, RemovedStatus, Status, Tier, Verdict, WorkerStatus,
 };
 use connection::CloseReason;
 
@@ -69,6 +69,9 @@ pub(crate) fn status() -> Status {
             rate_max: 4.0,
             connections_max: 10,
             held: 1,
+            openings: 1,
+            openings_max: 1000,
+            proxy_headers: ProxyHeaders { v1: 1, v2: 2, local: 3 },
             accepted: 5,
             accept_errors: 0,
             bytes_to_backend: 10,
@@ -82,6 +85,7 @@ pub(crate) fn status() -> Status {
             queued: 0,
             queued_max: 2,
             queue_size: 100,
+            proxy_fields_left_out: 4,
             conflict: Vec::new(),
             connect: Durations {
                 count: 5,

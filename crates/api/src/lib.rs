@@ -33,6 +33,6 @@ pub use crate::pool::{
 };
 pub use crate::route::{Route, RouteBackend, RouteOutcome, RouteQuery};
 pub use crate::status::{
-    AccessLogStatus, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ReloadStatus, RemovedKind,
-    RemovedStatus, Status, WorkerStatus,
+    AccessLogStatus, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ProxyHeaders, ReloadStatus,
+    RemovedKind, RemovedStatus, Status, WorkerStatus,
 };

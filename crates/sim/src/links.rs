@@ -36,7 +36,7 @@ impl World {
             return Err(Errno::AGAIN);
         }
         let mut length = free.min(extent.length);
-        if self.end(from).peer.is_none() {
+        if self.end(from).peer.is_none() && extent.stream != from {
             if self.happens(Fault::SendAgain) {
                 return Err(Errno::AGAIN);
             }
@@ -63,8 +63,8 @@ impl World {
         let is_first = way.sent == way.before();
         assert!(is_first || by_hand, "bytes with values come after others");
         let length = u32::try_from(bytes.len()).expect("few bytes are sent at once");
-        let (stream, sent) = (way.stream.unwrap_or(from), way.sent);
-        let taken = self.link_send(from, Extent { stream, from: sent, length })?;
+        let sent = way.sent;
+        let taken = self.link_send(from, Extent { stream: from, from: sent, length })?;
         if is_first {
             self.way(from).literal.extend(&bytes[..taken as usize]);
         }
@@ -118,10 +118,12 @@ impl World {
             assert_eq!(partner_before, partner, "bytes of one connection go to another");
         }
         self.check_pair(one, other);
+        self.check_headers(one, other);
         let before = self.way(extent.stream).before();
         let position = extent.from.checked_sub(before).expect("a header goes to the other side");
         let way = self.way(from);
-        assert_eq!(*way.stream.get_or_insert(extent.stream), extent.stream, "bytes go back to their sender");
+        let stream = way.stream.filter(|stream| *stream != from).unwrap_or(extent.stream);
+        assert_eq!(stream, extent.stream, "bytes go back to their sender");
         assert_eq!(way.sent - way.before(), position, "bytes are lost, doubled or out of order");
     }
 
@@ -183,6 +185,12 @@ impl World {
             || matches!(way.fin, Fin::Arrived | Fin::Read)
             || end.error.is_some()
             || end.dead
+    }
+
+    /// Whether no more arrives than has.
+    pub(crate) fn has_ended(&self, at: EndId) -> bool {
+        let link = &self.links[at.link];
+        matches!(link.ways[1 - at.side].fin, Fin::Arrived | Fin::Read) || link.ends[at.side].dead
     }
 
     /// Whether a poll says that it can be written: with a third of the room free, tcp(7), or to hear that it cannot.

@@ -62,10 +62,15 @@ pub(super) const KEYS: &[Foreign] = &[
         TRAFFIC,
         "rondel does not have TLS yet: what clients and backends send is relayed unchanged, TLS too",
     ),
-    not_yet(
-        "send_proxy send_proxy_v2 proxy_protocol accept_proxy check_send_proxy use_proxy_proto proxy_protocol_version",
+    other(
+        "accept_proxy use_proxy_proto proxy_protocol",
+        TRAFFIC,
+        "headers of proxies in front are `proxy_protocol` of a listener, those for backends `send_proxy` of a pool",
+    ),
+    other(
+        "send_proxy send_proxy_v2 check_send_proxy proxy_protocol_version",
         &[&FILE, &LISTENER, &POOL, &BACKEND, &PROBE],
-        "rondel does not have the PROXY protocol yet: backends see its address as the client's",
+        "write `send_proxy` in the pool, as in `send_proxy: v2`: its probes send the header too",
     ),
     not_yet(
         "allow deny acl acls rbac whitelist blacklist allowlist allow_list denylist deny_list source_ranges \
