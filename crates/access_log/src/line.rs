@@ -294,12 +294,11 @@ pub(crate) mod tests {
         let mut record = record(CloseReason::Done, RELAYED, true);
         let mut opening = Micros::default();
         opening.add(record.stats.accepted_at, record.stats.accepted_at + Duration::from_micros(1_500));
-        record.introduction = Some(Box::new(Introduction {
-            via: Some("10.0.0.9:4711".parse().unwrap()),
-            opening: Some(opening),
-            unique_id: Some([0xa5; 16]),
-            ..Introduction::default()
-        }));
+        let mut introduction: Box<Introduction> = Box::default();
+        introduction.via = Some("10.0.0.9:4711".parse().unwrap());
+        introduction.opening = Some(opening);
+        introduction.unique_id = Some([0xa5; 16]);
+        record.introduction = Some(introduction);
         let (text, json) = lines(&record);
         assert_eq!(
             text,

@@ -35,13 +35,25 @@ macro_rules! file {
 pub(crate) static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
     [
         file!("dashboard.css", STYLE),
-        file!("dashboard.js", SCRIPT),
+        Asset { path: "/assets/dashboard.js", media_type: SCRIPT, text: DASHBOARD_SCRIPT },
         file!("icon.svg", "image/svg+xml"),
         file!("uplot.css", STYLE),
         file!("uplot.js", SCRIPT),
         Asset { path: "/assets/reasons.js", media_type: SCRIPT, text: &REASONS },
     ]
 });
+
+/// The script of the page, in the order of what it needs.
+const DASHBOARD_SCRIPT: &str = concat!(
+    include_str!("../assets/dashboard/elements.js"),
+    include_str!("../assets/dashboard/numbers.js"),
+    include_str!("../assets/dashboard/charts.js"),
+    include_str!("../assets/dashboard/states.js"),
+    include_str!("../assets/dashboard/backends.js"),
+    include_str!("../assets/dashboard/view.js"),
+    include_str!("../assets/dashboard/overview.js"),
+    include_str!("../assets/dashboard/dashboard.js"),
+);
 
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";

@@ -1,6 +1,6 @@
 //! Requests of the admin interface to control.
 
-use api::{Answer, Command, Connections, Ended, Phase, Query, Route, RouteQuery, Status};
+use api::{Answer, Command, Connections, Ended, History, Phase, Query, Route, RouteQuery, Status};
 use tokio::sync::oneshot;
 
 /// A request to control, with the channel for its answer. The client may disconnect before it is sent.
@@ -10,6 +10,8 @@ pub enum AdminRequest {
     Phase(oneshot::Sender<Phase>),
     /// The state of everything.
     Status(oneshot::Sender<Box<Status>>),
+    /// The last minutes of every listener and pool.
+    History(oneshot::Sender<History>),
     /// The connections that match a query.
     Connections(Query, oneshot::Sender<Result<Connections, Answer>>),
     /// The backend that a client would get.

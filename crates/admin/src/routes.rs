@@ -87,7 +87,9 @@ async fn route(
     let is_read = is_read(&request);
     let found = ASSETS.iter().find(|asset| asset.path == request.uri().path());
     match (request.uri().path(), access) {
-        ("/healthz" | "/readyz" | "/metrics" | "/status.json" | "/ended.json" | "/", _) if !is_read => {
+        ("/healthz" | "/readyz" | "/metrics" | "/status.json" | "/history.json" | "/ended.json" | "/", _)
+            if !is_read =>
+        {
             Err(only("GET, HEAD"))
         }
         ("/", _) => {
@@ -105,6 +107,7 @@ async fn route(
             Ok(page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(*status)))
         }
         ("/status.json", _) => Ok(json(&call(&requests, AdminRequest::Status).await?)),
+        ("/history.json", _) => Ok(json(&call(&requests, AdminRequest::History).await?)),
         ("/ended.json", Access::Full(_)) => Ok(json(&call(&requests, AdminRequest::Ended).await?)),
 
         ("/command" | "/connections" | "/route", Access::Full(_)) if request.method() != Method::POST => {
@@ -222,6 +225,7 @@ const INDEX: &str = "\
 /events       the status once a second, and new events, as server-sent events
 /metrics      metrics for Prometheus
 /status.json  the status
+/history.json connections and bytes of the last five minutes
 /ended.json   the connections that ended last; on the Unix socket only
 /healthz      200 while the process runs
 /readyz       200 while it accepts connections, 503 during a drain

@@ -15,6 +15,7 @@ mod connections;
 mod durations;
 mod ended;
 mod event;
+mod history;
 mod pool;
 mod route;
 
@@ -27,6 +28,7 @@ pub use crate::connections::{
 pub use crate::durations::Durations;
 pub use crate::ended::{ConnectionCounts, Ended, Termination};
 pub use crate::event::{EVENT_CHARS_MAX, Event, EventKind};
+pub use crate::history::{History, Series};
 pub use crate::pool::{
     BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Override, PoolStatus, ProbeStatus, Tier,
     Verdict,

@@ -1,7 +1,7 @@
 //! From a path or bytes to a configuration: the entry points.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,6 +37,16 @@ impl Config {
     /// If the file cannot be read.
     pub fn text_of(path: &Path) -> Result<Vec<u8>, ConfigError> {
         readable(path, File::open(path))
+    }
+
+    /// The text that `reader` has until its end, such as standard input, for [`parse`](Self::parse). Messages call it
+    /// `name`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn text_from(name: &str, reader: impl Read) -> Result<Vec<u8>, ConfigError> {
+        readable(Path::new(name), Ok(reader))
     }
 
     /// The error for a file that was not read within `time`.
@@ -88,7 +98,7 @@ impl Config {
 }
 
 /// The bytes of a file, if it could be opened.
-fn readable(path: &Path, file: io::Result<File>) -> Result<Vec<u8>, ConfigError> {
+fn readable(path: &Path, file: io::Result<impl Read>) -> Result<Vec<u8>, ConfigError> {
     let text = file.and_then(|file| regular::read(file, FILE_BYTES_MAX));
     text.map_err(|error| of_file(path, unreadable(&error)))
 }

@@ -36,7 +36,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// The bytes of a file, one more than `bytes_max` if it has that many: a pipe may have no end.
-pub(crate) fn read(file: File, bytes_max: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read(file: impl Read, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -7,6 +7,7 @@ mod connections;
 mod event_log;
 mod failure;
 mod find;
+mod history;
 mod monitor;
 mod peaks;
 mod reading;

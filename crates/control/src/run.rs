@@ -38,6 +38,7 @@ use self::event::Event;
 use self::phases::Stage;
 use crate::event_log::EventLog;
 use crate::failure::Failure;
+use crate::history::History;
 use crate::monitor::{HealthMonitor, now};
 use crate::peaks::Peaks;
 use crate::reading::Reading;
@@ -97,6 +98,7 @@ struct Control {
     workers: Arc<PerWorker<WorkerCounters>>,
     event_log: EventLog,
     peaks: Peaks,
+    history: History,
     sources: Sources,
     shortages: Shortages,
     swept_at: Instant,

@@ -136,7 +136,7 @@ fn pair(line: &mut String, key: &str, value: impl std::fmt::Display) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use connection::CloseReason;
@@ -200,7 +200,8 @@ mod tests {
         }
     }
 
-    fn table(listeners: &[&str], previous: Option<&Table>) -> Table {
+    /// A table of two workers with these listeners and the pool `app`.
+    pub(crate) fn table(listeners: &[&str], previous: Option<&Table>) -> Table {
         let sockets =
             listeners.iter().map(|_| Arc::new(ListenGroup::new(Vec::new(), Owner::Process))).collect();
         Table::build(&config(listeners), sockets, 2, None, previous)

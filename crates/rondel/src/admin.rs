@@ -30,8 +30,19 @@ pub(crate) struct AdminClient {
 }
 
 impl AdminClient {
+    /// The client of the admin socket at this path.
+    pub(crate) fn at(socket: PathBuf) -> Self {
+        Self { socket, json: false }
+    }
+
     pub(crate) fn status(&self) -> Result<Status, Failed> {
         self.get("/status.json")
+    }
+
+    /// The status, if it comes within `time`.
+    pub(crate) fn status_within(&self, time: Duration) -> Result<Status, Failed> {
+        let page = self.request_within(time, Method::GET, "/status.json", String::new())?;
+        serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))
     }
 
     pub(crate) fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failed> {
@@ -76,13 +87,23 @@ impl AdminClient {
     }
 
     fn request(&self, method: Method, path: &str, body: String) -> Result<Page, Failed> {
+        self.request_within(ANSWER_TIME_MAX, method, path, body)
+    }
+
+    fn request_within(
+        &self,
+        time: Duration,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<Page, Failed> {
         let unreachable = |error: io::Error| Failed::Runtime(self.unreachable(&error));
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unreachable)?;
         let page = runtime.block_on(async {
-            timeout(ANSWER_TIME_MAX, self.exchange(method, path, body))
+            timeout(time, self.exchange(method, path, body))
                 .await
-                .unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, no_answer())))
+                .unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, no_answer(time))))
         });
         let page = page.map_err(unreachable)?;
         match page.status {
@@ -129,8 +150,8 @@ struct Page {
     body: Bytes,
 }
 
-fn no_answer() -> String {
-    format!("no answer within {}", config::show_duration(ANSWER_TIME_MAX))
+fn no_answer(time: Duration) -> String {
+    format!("no answer within {}", config::show_duration(time))
 }
 
 fn unexpected(page: &Page, why: &dyn std::fmt::Display) -> Failed {

@@ -4,6 +4,7 @@ use api::{BackendStatus, RemovedKind, RemovedStatus, Status};
 use config::unknown;
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::{Failed, Outcome, print, print_json};
 use crate::text::{left, overrides, span, table};
 
@@ -14,12 +15,12 @@ Examples:
   rondel backends --pool web
   rondel backends --json | jq '.[].backends[] | select(.state == \"down\")'
 
-STATE combines the verdict of the probe with ejections. SINCE is the time since the verdict changed.
-OVERRIDE lists changes by operators: drained, disabled, or another weight.
+STATE combines the verdict of the probe with ejections. SINCE is the time since the verdict changed. \
+OVERRIDE lists changes by operators: drained, disabled, or another weight. \
 Removed backends are listed while they have connections.")]
 pub(crate) struct Arguments {
     /// List only the backends of this pool
-    #[arg(long, value_name = "POOL")]
+    #[arg(long, value_name = "POOL", add = names::pools())]
     pool: Option<String>,
     #[command(flatten)]
     admin: AdminClient,

@@ -5,31 +5,27 @@ use std::path::PathBuf;
 
 use config::Config;
 
-use crate::outcome::{Failed, Outcome, print};
+use crate::file::Given;
+use crate::outcome::{Outcome, print};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rondel check rondel.yaml
   rondel check /etc/rondel/rondel.yaml && rondel reload
-  generate | rondel check /dev/stdin
+  generate | rondel check -
 
 Exit codes: 0 the file is valid, perhaps with warnings; 3 it is not.")]
 pub(crate) struct Arguments {
-    /// The configuration file
+    /// The configuration file; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
 
 pub(crate) fn check(arguments: &Arguments) -> Outcome {
-    let text = Config::text_of(&arguments.file).map_err(Failed::Config)?;
-    match Config::parse(&arguments.file.display().to_string(), &text) {
-        Ok(config) => {
-            warn(&config);
-            print(config.to_string().trim_end())
-        }
-        Err(error) => Err(Failed::Config(error)),
-    }
+    let config = Given::read(&arguments.file)?.parse()?;
+    warn(&config);
+    print(config.to_string().trim_end())
 }
 
 /// Prints warnings about valid but suspicious settings to stderr. Only loopback addresses count as own addresses,

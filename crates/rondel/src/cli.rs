@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use clap::{Parser, Subcommand};
 
+use crate::conventions::TABLES;
+use crate::text::wrapped;
 use crate::{
     backends, check, close, completions, connections, demo, disable, doctor, drain, explain, failback,
-    health, log_level, plan, reload, reopen, route, run, status, tcp, weight,
+    health, log_level, man, plan, reload, reopen, route, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -18,7 +20,8 @@ use crate::{
     after_long_help = after_long_help(),
     arg_required_else_help = true,
     subcommand_value_name = "COMMAND",
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    max_term_width = WIDTH_MAX
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -76,8 +79,8 @@ pub(crate) enum Command {
     Health(health::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
-    /// Print the manual page, as roff
-    Man,
+    /// Print a manual page, as roff
+    Man(man::Arguments),
 }
 
 const EXAMPLES: &str = "\
@@ -86,50 +89,34 @@ Examples:
   rondel tcp --listen :5432 --to 10.0.0.1:5432 --to 10.0.0.2:5432
   rondel check rondel.yaml && rondel run --config rondel.yaml";
 
-/// The exit codes and their meanings.
-pub(crate) const EXIT_CODES: [(&str, &str); 7] = [
-    ("0", "Success. After SIGTERM: every connection has finished."),
-    ("1", "A failure at run time."),
-    ("2", "The command line is invalid."),
-    ("3", "The configuration is invalid or cannot be read, or a command was refused."),
-    ("4", "The address of a listener, the admin interface or the access log cannot be opened."),
-    ("5", "The kernel lacks or forbids a feature that rondel needs, such as io_uring."),
-    ("6", "The drain timeout expired, and the connections that were left were closed."),
-];
-
-/// The signals that `run`, `tcp` and `demo` handle.
-pub(crate) const SIGNALS: [(&str, &str); 5] = [
-    ("SIGHUP", "Reload the configuration file; an invalid file changes nothing. `demo` ends."),
-    ("SIGUSR1", "Reopen the access log file, after log rotation."),
-    ("SIGTERM, SIGINT", "Drain: accept no connections, and end within runtime.drain_timeout."),
-    ("a second one", "End immediately, and close the connections that are left."),
-    ("SIGUSR2", "Ignored."),
-];
-
-/// The environment variables.
-pub(crate) const ENVIRONMENT: [(&str, &str); 3] = [
-    ("RONDEL_CONFIG", "The configuration file of `run`, unless --config is given."),
-    ("RONDEL_SOCKET", "The admin socket that commands use, unless --socket is given."),
-    ("RUST_LOG", "The log level: error, warn, info (default), debug, trace."),
-];
-
 /// The tables of the long help, which the manual page also has.
 fn after_long_help() -> String {
-    let mut help = format!("{EXAMPLES}\n");
-    for (title, rows) in [
-        ("Exit codes", EXIT_CODES.as_slice()),
-        ("Signals", SIGNALS.as_slice()),
-        ("Environment", ENVIRONMENT.as_slice()),
-    ] {
-        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let width = terminal_width();
+    let mut help = EXAMPLES.to_owned();
+    for (title, rows) in TABLES {
         // Writing to a `String` does not fail.
-        let _ = writeln!(help, "\n{title}:");
+        let _ = write!(help, "\n\n{title}:");
+        let indent = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 4;
         for (name, meaning) in rows {
-            let _ = writeln!(help, "  {name:width$}  {meaning}");
+            let lines = wrapped(meaning, width.saturating_sub(indent));
+            for (index, line) in lines.iter().enumerate() {
+                let name = if index == 0 { name } else { "" };
+                let _ = write!(help, "\n  {name:width$}{line}", width = indent - 2);
+            }
         }
     }
     help
 }
+
+/// The width that clap wraps help to. It breaks lines, but does not indent the rest of a row.
+fn terminal_width() -> usize {
+    let terminal = rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.filter(|width| *width > 0).or_else(variable).map_or(WIDTH_MAX, |width| width.min(WIDTH_MAX))
+}
+
+/// The widest line of a help. A longer one is hard to read.
+const WIDTH_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -219,11 +206,25 @@ mod tests {
     }
 
     #[test]
-    fn notes_in_the_help_have_at_most_100_columns() {
-        for command in Cli::command().get_subcommands() {
-            let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            for line in notes.lines() {
-                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+    fn help_is_wrapped_once() {
+        for width in [80, 100] {
+            for command in Cli::command().term_width(width).get_subcommands_mut() {
+                let name = command.get_name().to_owned();
+                let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let help = command.clone().term_width(width).render_help().to_string();
+                for line in help.lines() {
+                    // A URL or a list of words in an option has no place to be broken.
+                    assert!(line.chars().count() <= width, "{name}: {line}");
+                }
+                for paragraph in notes.lines().filter(|line| !line.is_empty()) {
+                    // An example is pasted, so it stays on one line.
+                    let lines = if paragraph.starts_with(' ') {
+                        vec![paragraph.to_owned()]
+                    } else {
+                        crate::text::wrapped(paragraph, width)
+                    };
+                    assert!(help.contains(&lines.join("\n")), "{name}, {width} columns: {lines:#?}\n{help}");
+                }
             }
         }
     }
@@ -236,9 +237,9 @@ mod tests {
     #[test]
     fn the_long_help_names_every_exit_code_and_signal() {
         let help = Cli::command().render_long_help().to_string();
-        for (name, meaning) in super::EXIT_CODES.iter().chain(&super::SIGNALS).chain(&super::ENVIRONMENT) {
-            assert!(help.contains(name), "{name}");
-            assert!(help.contains(meaning), "{meaning}");
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (name, meaning) in super::TABLES.iter().flat_map(|(_, rows)| *rows) {
+            assert!(help.contains(&format!("{name} {meaning}")), "{name}: {help}");
         }
     }
 }

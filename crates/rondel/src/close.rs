@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use api::{BackendName, Close, Command, ConnectionId};
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -14,14 +15,14 @@ Examples:
   rondel drain web/a && rondel close --backend web/a
   rondel close --client 192.0.2.7
 
-A side that was already sent all data and a FIN is closed without data loss; another side is reset.
+A side that was already sent all data and a FIN is closed without data loss; another side is reset. \
 An ID never refers to another connection: if the connection has ended, the command is refused.")]
 pub(crate) struct Arguments {
     /// The connection, by its ID in `rondel connections`
     #[arg(value_name = "ID", required_unless_present_any = ["backend", "client"])]
     connection: Option<ConnectionId>,
     /// Every connection of this backend
-    #[arg(long, value_name = "POOL/BACKEND", conflicts_with_all = ["connection", "client"])]
+    #[arg(long, value_name = "POOL/BACKEND", add = names::backends_and_removed(), conflicts_with_all = ["connection", "client"])]
     backend: Option<BackendName>,
     /// Every connection of clients with this address
     #[arg(long, value_name = "IP", conflicts_with = "connection")]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use api::{BackendName, ConnectionStatus, Connections, LIMIT_MAX, Query};
 
 use crate::admin::AdminClient;
-
+use crate::completions::names;
 use crate::outcome::{Outcome, print, print_json, remark};
 use crate::text::{span, table};
 
@@ -15,24 +15,24 @@ Examples:
   rondel connections
   rondel connections --backend web/a --limit 20
   rondel connections --ended
-  rondel connections --json | jq '.connections[] | select(.state == \"half_closed\")'
+  rondel connections --json | jq '.connections[] | select(.spliced)'
 
-The oldest connections come first; with --ended, those that ended last. ID is for `rondel close`.
-TO-BACKEND and TO-CLIENT are bytes. STATE is connecting, held (waiting for a primary), queued
-(waiting for a backend that is not full), relaying, half_closed or closing; `spliced` is added
-while the kernel moves data without copying. Standard output has only the list; a note about an
+The oldest connections come first; with --ended, those that ended last. ID is for `rondel close`. \
+TO-BACKEND and TO-CLIENT are bytes. STATE is connecting, held (waiting for a primary), queued \
+(waiting for a backend that is not full), relaying, half_closed or closing; `spliced` is added \
+while the kernel moves data without copying. Standard output has only the list; a note about an \
 empty or incomplete list goes to standard error.
 
 Exit codes: 0 success; 3 there is no such pool, listener or backend.")]
 pub(crate) struct Arguments {
     /// List only connections of this pool
-    #[arg(long, value_name = "POOL")]
+    #[arg(long, value_name = "POOL", add = names::pools())]
     pub(crate) pool: Option<String>,
     /// List only connections of this listener
-    #[arg(long, value_name = "LISTENER")]
+    #[arg(long, value_name = "LISTENER", add = names::listeners())]
     pub(crate) listener: Option<String>,
     /// List only connections to this backend
-    #[arg(long, value_name = "POOL/BACKEND")]
+    #[arg(long, value_name = "POOL/BACKEND", add = names::backends_and_removed())]
     pub(crate) backend: Option<BackendName>,
     /// List only connections of clients with this address
     #[arg(long, value_name = "IP")]

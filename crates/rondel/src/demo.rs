@@ -36,7 +36,7 @@ Examples:
   rondel demo --listen 127.0.0.1:9000
   rondel demo --script \"10s kill 2, 25s revive 2\"
 
-The demo ends when its terminal or the reader of its output is closed; `nohup rondel demo &` does
+The demo ends when its terminal or the reader of its output is closed; `nohup rondel demo &` does \
 not end with the terminal.")]
 pub(crate) struct Arguments {
     /// The address of the balancer; by default 127.0.0.1:8080, or another port if that is in use

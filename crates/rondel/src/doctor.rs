@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use config::Config;
 use host::doctor::{Finding, Level, examine};
 
+use crate::file::Given;
 use crate::outcome::{Failed, Outcome, print, print_json};
 
 #[derive(Debug, clap::Args)]
@@ -16,12 +17,12 @@ Examples:
   sudo -u rondel rondel doctor /etc/rondel/rondel.yaml
   rondel doctor rondel.yaml --json | jq '.[] | select(.level != \"ok\")'
 
-Run it as the user that rondel runs as, and with the same limits. It changes nothing: it binds the
+Run it as the user that rondel runs as, and with the same limits. It changes nothing: it binds the \
 listeners' addresses for a moment, and connects to each backend once.
 
 Exit codes: 0 no check fails, perhaps with warnings; 1 a check fails; 3 the file is invalid.")]
 pub(crate) struct Arguments {
-    /// The configuration file; without one only the host is checked
+    /// The configuration file, `-` for standard input; without one only the host is checked
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Print the findings as JSON
@@ -31,10 +32,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
     let config = match &arguments.file {
-        Some(file) => {
-            let text = Config::text_of(file).map_err(Failed::Config)?;
-            Config::parse(&file.display().to_string(), &text).map_err(Failed::Config)?
-        }
+        Some(file) => Given::read(file)?.parse()?,
         None => without_pools(),
     };
     let admin_descriptors = control::admin_descriptors(&config);

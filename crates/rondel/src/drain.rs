@@ -7,6 +7,7 @@ use api::{BackendName, Command, RemovedKind, Status};
 use config::counted;
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::{Failed, Outcome, print, print_progress};
 
 #[derive(Debug, clap::Args)]
@@ -16,15 +17,15 @@ Examples:
   rondel drain web/10.0.0.1:80 --wait 60 && systemctl stop app
   rondel drain web/a --timeout 60s --wait 61
 
-Established connections of the backend continue. With --timeout, those that are left are closed
-gradually in the last half of that time. The drain persists over reloads, until `rondel undrain` or
+Established connections of the backend continue. With --timeout, those that are left are closed \
+gradually in the last half of that time. The drain persists over reloads, until `rondel undrain` or \
 `rondel enable`. If a reload removes the backend, --wait continues to wait for its connections.
 
-Exit codes: 0 success; 1 the number of connections is not known, because rondel ended or the drain
+Exit codes: 0 success; 1 the number of connections is not known, because rondel ended or the drain \
 was ended; 3 refused; 6 connections were left when --wait expired.")]
 pub(crate) struct Arguments {
     /// The backend, by its pool and its name or address
-    #[arg(value_name = "POOL/BACKEND")]
+    #[arg(value_name = "POOL/BACKEND", add = names::backends())]
     backend: BackendName,
     /// Close the connections that are left in the last half of this time, such as 30s or 5m
     #[arg(long, value_name = "DURATION", value_parser = config::read_duration)]
@@ -42,7 +43,7 @@ Examples:
   rondel undrain web/a")]
 pub(crate) struct Undrain {
     /// The backend, by its pool and its name or address
-    #[arg(value_name = "POOL/BACKEND")]
+    #[arg(value_name = "POOL/BACKEND", add = names::backends())]
     backend: BackendName,
     #[command(flatten)]
     admin: AdminClient,

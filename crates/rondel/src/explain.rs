@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use connection::{CloseReason, Termination};
 use serde_json::{Value, json};
 
+use crate::completions::names;
 use crate::outcome::{Failed, Outcome, print, print_json};
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +19,7 @@ Examples:
 The command needs no running rondel. Case matters, as in HAProxy's log.")]
 pub(crate) struct Arguments {
     /// A two-letter code of the access log, or a close reason of the metrics
-    #[arg(value_name = "CODE|REASON")]
+    #[arg(value_name = "CODE|REASON", add = names::codes_and_reasons())]
     word: String,
     /// Print the explanation as JSON
     #[arg(long)]

@@ -30,6 +30,8 @@ mod top;
 mod weight;
 
 mod admin; // Shared by the commands.
+mod conventions;
+mod file;
 mod logging;
 mod outcome;
 mod signals;
@@ -42,6 +44,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    completions::complete_if_asked(Cli::command);
     host::give_back_large_memory();
     signals::ignore_user_signals();
     let done = match Cli::parse().command {
@@ -70,8 +73,8 @@ fn main() -> ExitCode {
         Command::Failback(arguments) => failback::failback(&arguments),
         Command::LogLevel(arguments) => log_level::log_level(&arguments),
         Command::Health(arguments) => health::health(&arguments),
-        Command::Completions(arguments) => completions::completions(&arguments, &mut Cli::command()),
-        Command::Man => man::man(),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => man::man(&arguments, Cli::command()),
     };
     outcome::exit_code(done)
 }

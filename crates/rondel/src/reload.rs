@@ -11,7 +11,7 @@ Examples:
   rondel reload
   rondel reload --json
 
-The command waits until the new configuration is in force, and prints the changes. If the
+The command waits until the new configuration is in force, and prints the changes. If the \
 configuration is refused, the command prints the reason, and nothing changes.
 
 Exit codes: 0 the configuration is in force; 3 it was refused.")]

@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 Examples:
   mv /var/log/rondel/access.log /var/log/rondel/access.log.1 && rondel reopen
 
-SIGUSR1 does the same without an answer. If the file cannot be opened, rondel continues to write
+SIGUSR1 does the same without an answer. If the file cannot be opened, rondel continues to write \
 to the renamed one.
 
 Exit codes: 0 the file was reopened; 3 it was not, or the access log is off.")]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use api::{Route, RouteBackend, RouteOutcome, RouteQuery};
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::{Outcome, print, print_json};
 use crate::text::table;
 
@@ -13,7 +14,7 @@ use crate::text::table;
 Examples:
   rondel route 192.0.2.7 web
 
-The command changes nothing: the rotation of the pool does not advance, and no connection is made.
+The command changes nothing: the rotation of the pool does not advance, and no connection is made. \
 SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none.
 
 Exit codes: 0 success; 3 there is no such listener.")]
@@ -22,7 +23,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "CLIENT")]
     client: IpAddr,
     /// The name of the listener that it connects to
-    #[arg(value_name = "LISTENER")]
+    #[arg(value_name = "LISTENER", add = names::listeners())]
     listener: String,
     #[command(flatten)]
     admin: AdminClient,

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use control::{Ready, Source};
 
+use crate::file::is_stdin;
 use crate::logging;
-use crate::outcome::Outcome;
+use crate::outcome::{Failed, Outcome};
 
 /// The default configuration file.
 pub(crate) const CONFIG_DEFAULT: &str = "/etc/rondel/rondel.yaml";
@@ -17,15 +18,22 @@ Examples:
   rondel run --config ./rondel.yaml
   RUST_LOG=debug rondel run -c ./rondel.yaml
 
-It runs in the foreground and logs to stderr. SIGHUP reloads the file, SIGTERM drains;
+It runs in the foreground and logs to stderr. SIGHUP reloads the file, SIGTERM drains; \
 `rondel --help` lists all signals.")]
 pub(crate) struct Arguments {
-    /// The configuration file
+    /// The configuration file; a reload reads it again, so it cannot be standard input
     #[arg(short, long, value_name = "FILE", env = "RONDEL_CONFIG", default_value = CONFIG_DEFAULT)]
     pub(crate) config: PathBuf,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Outcome {
+    if is_stdin(&arguments.config) {
+        return Err(Failed::Usage(
+            "run cannot read its configuration from standard input, because a reload reads the file again\n  write it \
+             into a file, and check it by `rondel check -`"
+                .to_owned(),
+        ));
+    }
     logging::start();
     control::run(Source::File(arguments.config), log_ready)?;
     Ok(())

@@ -1,21 +1,36 @@
 //! `rondel top`: a running rondel on a terminal, updated each second.
 
-mod screen; // The screen, drawn from statuses.
+mod view; // What is shown, and how keys change it.
 
+mod screen; // The screen, drawn from the view.
+
+mod columns;
+mod problems;
+mod rows; // The tables.
+
+mod clock; // What these use.
+mod colours;
+mod rates;
+
+use std::env;
 use std::future::poll_fn;
 use std::io::{self, IsTerminal as _};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::thread;
+use std::time::Duration;
 
-use api::Status;
+use api::{Connections, Query, Status};
+use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::screen::{View, draw};
+use self::colours::Colours;
+use self::screen::draw;
+use self::view::{Effect, View};
 use crate::admin::AdminClient;
-use crate::drain::pause;
 use crate::outcome::{Failed, Outcome, print_json};
 
 #[derive(Debug, clap::Args)]
@@ -25,10 +40,13 @@ Examples:
   rondel top --socket /run/rondel/admin.sock
   rondel top --json | jq .pools
 
-With --json the command prints the data once, as `rondel status --json` does, and needs no terminal.
-Keys: q ends it; s sorts the backends by the next column; up, down, page up and page down scroll.
-SIGTERM, SIGHUP and SIGINT end it like q. When the connection to rondel is lost, the screen keeps
-the last data, shows the error, and reconnects each second.")]
+Problems come first, one line for each kind and pool. Then a line for each pool; enter opens one to show its \
+backends, and lists the connections of a backend. On a narrow terminal the least important columns are left out. \
+The key ? lists all keys, q ends it. SIGTERM, SIGHUP and SIGINT end it like q.
+
+When rondel does not answer, the screen keeps the last data, shows their time and the error, and asks again each \
+second. NO_COLOR switches colours off. With --json the command prints the data once, as `rondel status --json` \
+does, and needs no terminal.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     admin: AdminClient,
@@ -45,16 +63,18 @@ pub(crate) fn top(arguments: &Arguments) -> Outcome {
         ));
     }
     // An error of the socket is printed before the terminal is changed.
-    let view = View::new(arguments.admin.status()?);
+    let colours = Colours::of(env::var_os("NO_COLOR").as_deref());
+    let view = View::new(arguments.admin.status()?, TimeZone::system(), colours);
     let (sender, inputs) = sync_channel(INPUTS_MAX);
     // Signals are handled before the terminal is changed, so that it is restored at every end.
     read_signals(sender.clone()).map_err(|error| failed(&error))?;
     let mut terminal = ratatui::try_init().map_err(|error| failed(&error))?;
     let keys = sender.clone();
     thread::spawn(move || read_keys(&keys));
+    let (wanted, polled) = wanted();
     let admin = arguments.admin.clone();
-    thread::spawn(move || poll_status(&admin, &sender));
-    let ended = draw_until_end(&mut terminal, &inputs, view);
+    thread::spawn(move || poll(&admin, &polled, &sender));
+    let ended = draw_until_end(&mut terminal, &inputs, &wanted, view);
     // Not `restore`, which panics if neither the terminal nor standard error can be written.
     let _ = ratatui::try_restore();
     ended.map_err(|error| failed(&error))
@@ -67,6 +87,8 @@ enum Input {
     Resized,
     /// A newer status, or why there is none.
     Status(Box<Result<Status, Failed>>),
+    /// The answer to a query.
+    Connections(Query, Box<Result<Connections, Failed>>),
     /// A signal to end.
     End,
     /// Keys cannot be read any more.
@@ -77,26 +99,33 @@ enum Input {
 fn draw_until_end(
     terminal: &mut DefaultTerminal,
     inputs: &Receiver<Input>,
+    wanted: &Wanted,
     mut view: View,
 ) -> io::Result<()> {
     loop {
         terminal.draw(|frame| draw(frame, &mut view))?;
         match inputs.recv().unwrap_or(Input::End) {
-            Input::Key(key) => match action(key) {
-                Action::End => return Ok(()),
-                Action::Sort => view.sort = view.sort.next(),
-                Action::Scroll(lines) => view.scroll(lines),
-                Action::None => {}
+            Input::Key(key) => match view.key(key) {
+                Effect::End => return Ok(()),
+                Effect::Ask(query) => wanted.set(query),
+                Effect::Nothing => {}
             },
             Input::Resized => {}
             Input::Status(answer) => match *answer {
                 Ok(status) => view.update(status),
-                Err(Failed::Runtime(why) | Failed::Refused(why)) => view.set_error(why),
-                Err(other) => view.set_error(format!("{other:?}")),
+                Err(failed) => view.error = Some(in_words(failed)),
             },
+            Input::Connections(query, answer) => view.answer(&query, answer.map_err(in_words)),
             Input::End => return Ok(()),
             Input::Failed(error) => return Err(error),
         }
+    }
+}
+
+fn in_words(failed: Failed) -> String {
+    match failed {
+        Failed::Runtime(why) | Failed::Refused(why) | Failed::Unknown(why) => why,
+        other => format!("{other:?}"),
     }
 }
 
@@ -141,31 +170,52 @@ fn read_keys(to: &SyncSender<Input>) {
     }
 }
 
-/// Sends the status each second, from a thread of its own, because an answer may take long.
-fn poll_status(admin: &AdminClient, to: &SyncSender<Input>) {
-    while pause().is_ok() && to.send(Input::Status(Box::new(admin.status()))).is_ok() {}
+/// The connections to ask for, beside the status.
+struct Wanted {
+    query: Arc<Mutex<Option<Query>>>,
+    changed: SyncSender<()>,
 }
 
-/// The action of a key.
-enum Action {
-    End,
-    /// Sort by the next column.
-    Sort,
-    /// Scroll down this many lines.
-    Scroll(isize),
-    None,
+/// The same, for the thread that asks.
+struct Polled {
+    query: Arc<Mutex<Option<Query>>>,
+    changed: Receiver<()>,
 }
 
-fn action(key: KeyEvent) -> Action {
-    match key.code {
-        KeyCode::Char('q') | KeyCode::Esc => Action::End,
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Action::End,
-        KeyCode::Char('s') => Action::Sort,
-        KeyCode::Up => Action::Scroll(-1),
-        KeyCode::Down => Action::Scroll(1),
-        KeyCode::PageUp => Action::Scroll(-PAGE),
-        KeyCode::PageDown => Action::Scroll(PAGE),
-        _ => Action::None,
+fn wanted() -> (Wanted, Polled) {
+    let query = Arc::new(Mutex::new(None));
+    let (sender, changed) = sync_channel(1);
+    (Wanted { query: query.clone(), changed: sender }, Polled { query, changed })
+}
+
+impl Wanted {
+    fn set(&self, query: Option<Query>) {
+        *self.query.lock().unwrap_or_else(PoisonError::into_inner) = query;
+        // If one notice waits already, it serves for this change too.
+        let _ = self.changed.try_send(());
+    }
+}
+
+/// Sends answers each second, and connections as soon as they are wanted, from a thread of its own, because an answer
+/// may take long.
+fn poll(admin: &AdminClient, wanted: &Polled, to: &SyncSender<Input>) {
+    loop {
+        match wanted.changed.recv_timeout(INTERVAL) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                if to.send(Input::Status(Box::new(admin.status()))).is_err() {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let query = wanted.query.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(query) = query {
+            let answer = admin.query("/connections", &query);
+            if to.send(Input::Connections(query, Box::new(answer))).is_err() {
+                return;
+            }
+        }
     }
 }
 
@@ -176,5 +226,5 @@ fn failed(error: &io::Error) -> Failed {
 /// The size of the queue of inputs. When it is full, senders wait.
 const INPUTS_MAX: usize = 16;
 
-/// How many lines a page has.
-const PAGE: isize = 10;
+/// The time between two queries.
+const INTERVAL: Duration = Duration::from_secs(1);

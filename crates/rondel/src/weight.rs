@@ -3,6 +3,7 @@
 use api::{BackendName, Command};
 
 use crate::admin::AdminClient;
+use crate::completions::names;
 use crate::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -13,7 +14,7 @@ Examples:
 The override persists over reloads, until `rondel enable` removes it.")]
 pub(crate) struct Arguments {
     /// The backend, by its pool and its name or address
-    #[arg(value_name = "POOL/BACKEND")]
+    #[arg(value_name = "POOL/BACKEND", add = names::backends())]
     backend: BackendName,
     /// Its share of new connections; 0 takes none
     #[arg(value_name = "0-256", value_parser = clap::value_parser!(u16).range(0..=256))]

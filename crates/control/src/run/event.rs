@@ -128,6 +128,7 @@ impl Control {
     fn read_counters(&mut self) {
         let table = self.writer.table();
         self.peaks.read(&table, now());
+        self.history.read(&table, now());
         self.check_sources();
         for line in self.shortages.check(&table, &self.sources, now()) {
             self.event_log.note(Level::Warn, EventKind::Host, line);

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::find::{Unknown, find};
 use crate::monitor::now;
 use crate::reload::Refusal;
-use crate::reloads::refused;
+use crate::reloads::{refused, unix_seconds};
 use crate::route::route;
 use crate::status::{StatusSources, take};
 use crate::wire;
@@ -29,6 +29,10 @@ impl Control {
             AdminRequest::Phase(answer) => drop(answer.send(wire::phase(self.writer.table().phase))),
             AdminRequest::Ended(answer) => drop(answer.send(self.access_log.ended())),
             AdminRequest::Status(answer) => drop(answer.send(Box::new(self.status()))),
+            AdminRequest::History(answer) => {
+                let history = self.history.to_api(&self.writer.table(), now(), unix_seconds());
+                drop(answer.send(history));
+            }
             AdminRequest::Route(query, answer) => {
                 let found = route(&self.status_sources(&self.writer.table()), &query);
                 drop(answer.send(found.map_err(Answer::refused)));

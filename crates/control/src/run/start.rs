@@ -24,6 +24,7 @@ use super::phases::Stage;
 use super::{Control, Source};
 use crate::event_log::EventLog;
 use crate::failure::Failure;
+use crate::history::History;
 use crate::monitor::{HealthMonitor, now};
 use crate::peaks::Peaks;
 use crate::reading::{self, Done, Loaded, READ_TIME_MAX, Reading};
@@ -87,6 +88,7 @@ impl Control {
             workers: Arc::new(PerWorker::new(workers)),
             event_log,
             peaks: Peaks::new(now),
+            history: History::default(),
             sources: Sources::default(),
             shortages: Shortages::default(),
             swept_at: Instant::now(),

@@ -80,6 +80,16 @@ impl Browser {
         eventually(&format!("{word:?} in {selector}"), || self.text(selector).contains(word));
     }
 
+    /// Presses and releases each of these keys, in the element that has the focus.
+    #[track_caller]
+    pub(crate) fn press(&self, keys: &str) {
+        let action = |kind: &str, key: char| json!({ "type": kind, "value": key.to_string() });
+        let actions: Vec<_> =
+            keys.chars().flat_map(|key| [action("keyDown", key), action("keyUp", key)]).collect();
+        let keyboard = json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] });
+        self.ask("POST", &self.path("/actions"), &keyboard);
+    }
+
     /// Sets a preference of the user: `prefers-color-scheme`, `dark`.
     #[track_caller]
     pub(crate) fn prefer(&self, feature: &str, value: &str) {
@@ -160,6 +170,10 @@ impl Drop for Browser {
         let _ = self.driver.wait();
     }
 }
+
+/// Keys without a character, as `WebDriver` writes them.
+pub(crate) const ENTER: &str = "\u{e007}";
+pub(crate) const ARROW_DOWN: &str = "\u{e015}";
 
 /// The port that a driver chose and printed.
 fn port(driver: &mut Child) -> u16 {

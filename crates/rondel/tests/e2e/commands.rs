@@ -1,7 +1,7 @@
 //! The commands besides `run`: each does what its help text says.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -50,6 +50,67 @@ fn check_warns_of_tcp_probes_of_a_database() {
         "{}",
         said.text
     );
+}
+
+#[test]
+fn commands_read_a_file_from_standard_input() {
+    let with = |arguments: &[&str], text: &str| {
+        let mut command = Command::new(binary());
+        let mut process = command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may end before it has read everything.
+        let _ = process.stdin.take().unwrap().write_all(text.as_bytes());
+        let output = process.wait_with_output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    };
+    let folder = Folder::new();
+    let socket = folder.file("admin.sock").display().to_string();
+    let backend = Backend::named("a", 9001);
+    let setup = Setup::to(&[backend.target()]).admin(&format!("socket: {socket}"));
+    let _lb = Lb::start(&setup);
+    let next = setup.pool("next", "", &[backend.target()]).to_string();
+    let wrong = next.replace("version: 1", "version: 1\nlistner: 1");
+
+    let (code, text) = with(&["check", "-"], &next);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = with(&["plan", "-", "--socket", &socket], &next);
+    assert!(code == 0 && text.contains("next"), "{text}");
+    for arguments in [&["check", "-"][..], &["plan", "-", "--socket", &socket], &["doctor", "-"]] {
+        let (code, text) = with(arguments, &wrong);
+        assert_eq!(code, 3, "{arguments:?}: {text}");
+        assert!(text.contains("<stdin>:2:1") && text.contains("listeners"), "{arguments:?}: {text}");
+    }
+    let (code, text) = with(&["run", "--config", "-"], &next);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("standard input") && text.contains("a reload reads the file again"), "{text}");
+}
+
+#[test]
+fn manual_pages_render_without_a_warning() {
+    for page in ["rondel", "rondel.yaml"] {
+        let said = rondel(["man", page]);
+        let folder = Folder::new();
+        let file = folder.file(page);
+        fs::write(&file, &said.text).unwrap();
+        for line in [
+            ["mandoc", "-T", "lint", "-W", "warning"].as_slice(),
+            &["groff", "-man", "-ww", "-z", "-K", "utf8"],
+        ] {
+            let said = Command::new(line[0])
+                .args(&line[1..])
+                .arg(&file)
+                .output()
+                .unwrap_or_else(|error| panic!("{}, see scripts/test: {error}", line[0]));
+            let text = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+            assert!(said.status.success() && text.is_empty(), "{page}, {line:?}:\n{text}");
+        }
+    }
 }
 
 #[test]
@@ -106,7 +167,8 @@ fn help_version_completions_and_manual_are_printed() {
         ("completions bash", "complete"),
         ("completions zsh", "#compdef"),
         ("completions fish", "complete"),
-        ("man", ".TH"),
+        ("man", ".TH rondel 8"),
+        ("man rondel.yaml", ".TH rondel.yaml 5"),
     ] {
         let said = rondel(line.split_whitespace());
         assert_eq!(said.code, 0, "rondel {line}: {}", said.text);
@@ -141,40 +203,4 @@ fn the_demo_works_as_printed() {
     let answered: Vec<&str> =
         answers.match_indices("backend-").map(|(at, _)| &answers[at..at + "backend-1".len()]).collect();
     assert_eq!(answered, names.repeat(2), "{answers}");
-}
-
-#[test]
-fn top_runs_on_a_terminal_until_a_key_ends_it() {
-    let backend = Backend::named("a", 9001);
-    let folder = Folder::new();
-    let socket = folder.file("admin.sock");
-    let _lb = Lb::start(&Setup::to(&[backend.target()]).admin(&format!("socket: {}", socket.display())));
-    // Without a terminal it names the alternative.
-    let said = rondel(["top", "--socket", socket.to_str().unwrap()]);
-    assert_eq!(said.code, 1, "{}", said.text);
-    assert!(said.text.contains("rondel status"), "{}", said.text);
-    let said = rondel(["top", "--json", "--socket", socket.to_str().unwrap()]);
-    assert_eq!(said.code, 0, "{}", said.text);
-    let status: serde_json::Value = serde_json::from_str(&said.text).unwrap();
-    assert_eq!(status["pools"][0]["backends"][0]["name"], "a", "{status:#}");
-
-    let top = format!("stty rows 40 cols 140; {} top --socket {}", binary().display(), socket.display());
-    let mut terminal = Command::new("script")
-        .args(["--quiet", "--return", "--command", &top, "/dev/null"])
-        .env("TERM", "xterm")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("script, of the package bsdutils: {error}"));
-    let mut screen = terminal.stdout.take().unwrap();
-    let mut seen = String::new();
-    while !seen.contains("web/a") {
-        let mut bytes = [0; 4096];
-        let length = screen.read(&mut bytes).unwrap();
-        assert!(length > 0, "it ended:\n{seen}");
-        seen += &String::from_utf8_lossy(&bytes[..length]);
-    }
-    terminal.stdin.take().unwrap().write_all(b"q").unwrap();
-    screen.read_to_string(&mut seen).unwrap();
-    assert!(terminal.wait().unwrap().success(), "{seen}");
 }

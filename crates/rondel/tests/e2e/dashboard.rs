@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
 use crate::admin::{Admin, curl};
-use crate::browser::Browser;
+use crate::browser::{ARROW_DOWN, Browser, ENTER};
 use crate::lb::Lb;
 use crate::peers::Backend;
-use crate::place::{PATIENCE, eventually};
+use crate::place::{PATIENCE, address, eventually};
 use crate::programs::{Nginx, Reuse, wrk};
 use crate::setup::{Setup, target};
 
@@ -35,8 +35,9 @@ fn a_browser_shows_a_backend_that_goes_down_and_a_lost_connection() {
     }
     browser.wait_for("#connection", "Live");
     // Each number is below its name.
-    let uneven = "return [...document.querySelectorAll('tr')].filter((row) => row.closest('table').querySelectorAll(\
-        'thead tr:last-child th').length !== row.cells.length && !row.matches('thead tr:first-child')).map((row) => row.innerText)";
+    let uneven = "const width = (row) => [...row.cells].reduce((sum, cell) => sum + cell.colSpan, 0); \
+        return [...document.querySelectorAll('tr')].filter((row) => \
+        width(row) !== width(row.closest('table').tHead.lastElementChild)).map((row) => row.innerText)";
     assert_eq!(browser.run(uneven, &json!([])), json!([]));
     wrk(lb.address(), 8, 1, Reuse::ConnectionPerRequest).flawless();
     browser.wait_for("#closes", "done");
@@ -48,7 +49,7 @@ fn a_browser_shows_a_backend_that_goes_down_and_a_lost_connection() {
     a.kill();
     lb.wait_for("backend alpha: is down", mark);
     let known = Instant::now();
-    browser.wait_for("#problems", "backend alpha: down");
+    browser.wait_for("#problems", "web: alpha (1 of 2) down since ");
     println!("the page shows the backend down {:?} after the balancer does", known.elapsed());
     browser.wait_for("#pools", "DOWN");
     browser.wait_for("#events", "backend alpha: is down");
@@ -91,6 +92,199 @@ fn text_is_never_interpreted_as_html() {
     let titles = "return [...document.querySelectorAll('table')].every(t => t.caption?.textContent && t.querySelector('th[scope=col]'))";
     assert_eq!(browser.run(titles, &json!([])), true);
     browser.keep_picture("dashboard-telephone");
+    assert_eq!(browser.complaints(), [""; 0]);
+    drop(browser);
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+}
+
+/// Of the backends of [`many_pools`], ten for each pool.
+const FIRST_PORT: u16 = 10_001;
+
+/// So many pools. Of one, `sick`, the first of three backends is down; those of the others have no probe.
+fn many_pools(pools: u16, sick: u16) -> Setup {
+    let mut setup = Setup::empty();
+    for number in 0..pools {
+        let name = format!("svc-{number}");
+        let (backends, settings) = if number == sick { (3, PROBE) } else { (10, "") };
+        let first = FIRST_PORT + number * 10;
+        let targets: Vec<_> =
+            (first..first + backends).map(|port| target(&format!("b{port}"), port)).collect();
+        setup = setup.listen(&name, address(20_000 + number), &name, "").pool(&name, settings, &targets);
+    }
+    setup
+}
+
+/// The names of the pools that the page lists, in their order.
+#[track_caller]
+fn listed(browser: &Browser) -> Vec<String> {
+    let names = "return [...document.querySelectorAll('#pools tr.line a')].map((link) => link.textContent)";
+    serde_json::from_value(browser.run(names, &json!([]))).unwrap()
+}
+
+#[test]
+fn of_many_pools_the_sick_one_is_on_the_first_screen() {
+    for (pools, sick, height_max) in [(15, 10, 1600), (100, 70, 4500)] {
+        let first = FIRST_PORT + sick * 10;
+        let _alive = [first + 1, first + 2].map(|port| Backend::named("alive", port));
+        let admin = Admin::new();
+        let mut lb = Lb::start(&admin.of(many_pools(pools, sick)));
+        for (width, height) in [(1440, 900), (390, 844)] {
+            let browser = Browser::start(width, height);
+            browser.go(&format!("http://{}/", Admin::http()));
+            browser.wait_for("#health-title", "1 problem");
+            let problem = browser.text("#problems");
+            assert!(problem.starts_with(&format!("svc-{sick}: b{first} (1 of 3) down since ")), "{problem}");
+            assert!(problem.ends_with(", connection refused"), "{problem}");
+            assert_eq!(listed(&browser)[0], format!("svc-{sick}"), "it is the first of all");
+            assert_eq!(listed(&browser).len(), usize::from(pools));
+            let rows = "return [...document.querySelectorAll('#problems a, #pools tr.line, #pools .detail tbody tr')].slice(0, 3)\
+                .map((row) => row.getBoundingClientRect()).every(({ top, bottom }) => top >= 0 && bottom <= innerHeight)";
+            assert_eq!(
+                browser.run(rows, &json!([])),
+                true,
+                "its line and its first backend are on the screen"
+            );
+            if width > 1000 {
+                let page = browser.run("return document.documentElement.scrollHeight", &json!([]));
+                assert!(page.as_u64().unwrap() <= height_max, "{pools} pools take {page} pixels");
+            }
+            assert_eq!(browser.complaints(), [""; 0]);
+        }
+        lb.signal(Signal::TERM);
+        assert_eq!(lb.ended(), 0);
+    }
+}
+
+#[test]
+fn the_filter_works_by_keys_and_is_in_the_address() {
+    let admin = Admin::new();
+    let mut lb = Lb::start(&admin.of(many_pools(15, 10)));
+    let browser = Browser::start(1440, 900);
+    let page = |fragment: &str| {
+        // Another page in between, because a browser does not load a page again for another fragment.
+        browser.go("about:blank");
+        browser.go(&format!("http://{}/{fragment}", Admin::http()));
+        browser.wait_for("#health-title", "1 problem");
+    };
+    page("#state=problem");
+    assert_eq!(listed(&browser), ["svc-10"]);
+    page("#q=svc-1&state=good");
+    assert_eq!(listed(&browser), ["svc-1", "svc-11", "svc-12", "svc-13", "svc-14"]);
+    page("#sort=name&q=svc-1");
+    assert_eq!(listed(&browser), ["svc-1", "svc-10", "svc-11", "svc-12", "svc-13", "svc-14"]);
+    // A backend finds its pool, in which it is alone.
+    page("#q=b10055");
+    assert_eq!(listed(&browser), ["svc-5"]);
+    page("#pool=svc-14");
+    browser.wait_for("#pools .target .detail", "b10141");
+    let focused = "return document.activeElement.ariaLabel ?? document.activeElement.id";
+    assert_eq!(browser.run(focused, &json!([])), "details of svc-14");
+
+    page("");
+    browser.press("/svc-4");
+    assert_eq!(listed(&browser), ["svc-4"]);
+    assert_eq!(browser.run("return location.hash", &json!([])), "#q=svc-4");
+    browser.press(&format!("{ARROW_DOWN}{ENTER}"));
+    browser.wait_for("#pools .detail", "b10041");
+    assert_eq!(browser.run(focused, &json!([])), "details of svc-4");
+    let outlined = "return getComputedStyle(document.activeElement).outlineStyle";
+    assert_eq!(browser.run(outlined, &json!([])), "solid", "the focus is visible");
+    assert_eq!(browser.run("return location.hash", &json!([])), "#q=svc-4&pool=svc-4");
+    browser.press(ENTER);
+    assert_eq!(browser.text("#pools .detail"), "");
+    browser.press("/zzz");
+    browser.wait_for("#nothing", "No pool matches the filter");
+    browser.run("document.querySelector('#clear').click()", &json!([]));
+    assert_eq!(listed(&browser).len(), 15);
+    assert_eq!(browser.complaints(), [""; 0]);
+    drop(browser);
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+}
+
+#[test]
+fn many_backends_that_are_down_take_one_line_and_few_rows() {
+    let alive = Backend::named("alive", 9060);
+    let mut targets: Vec<_> = (9001..9060).map(|port| target(&format!("b{port}"), port)).collect();
+    targets.push(alive.target());
+    let admin = Admin::new();
+    let mut lb = Lb::start(&admin.of(Setup::to_with(PROBE, &targets)));
+    let browser = Browser::start(1440, 900);
+    browser.go(&format!("http://{}/", Admin::http()));
+    browser.wait_for("#problems", "web: 59 of 60 down since ");
+    assert_eq!(browser.text("#problems").lines().count(), 1);
+    browser.wait_for("#pools .more", "Show 50 more: 49 DOWN, 1 UP");
+    let page = browser.run("return document.documentElement.scrollHeight", &json!([]));
+    assert!(page.as_u64().unwrap() <= 1500, "60 backends take {page} pixels");
+    browser.run("document.querySelector('#pools .more').click()", &json!([]));
+    let rows = "return document.querySelectorAll('#pools .detail tbody tr').length";
+    assert_eq!(browser.run(rows, &json!([])), 60);
+    assert_eq!(browser.complaints(), [""; 0]);
+    drop(browser);
+
+    // If all pools have the same problem, it is one line, too.
+    let setup = (0..15).fold(Setup::empty(), |setup, number| {
+        let name = format!("svc-{number}");
+        let first = 9001 + number * 2;
+        let targets = [target("a", first), target("b", first + 1)];
+        setup.listen(&name, address(20_000 + number), &name, "").pool(&name, PROBE, &targets)
+    });
+    lb.reload(&admin.of(setup));
+    let browser = Browser::start(1440, 900);
+    browser.go(&format!("http://{}/", Admin::http()));
+    browser
+        .wait_for("#problems", "svc-0, svc-1, svc-2, svc-3, svc-4 and 10 more: no backend takes connections");
+    browser.wait_for("#health-title", "15 problems");
+    drop(browser);
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.ended(), 0);
+}
+
+#[test]
+fn the_charts_are_filled_when_the_page_is_opened() {
+    let a = Nginx::start("a", 9001);
+    let admin = Admin::new();
+    let setup = admin.of(Setup::to(&[a.target()]));
+    let mut lb = Lb::start(&setup);
+    wrk(lb.address(), 8, 1, Reuse::ConnectionPerRequest).flawless();
+    let kept = || -> Value { serde_json::from_str(&curl("/history.json", &[]).1).unwrap() };
+    let rates = |history: &Value, kind: &str| -> Vec<f64> {
+        serde_json::from_value(history[kind][0]["rate"].clone()).unwrap()
+    };
+    let is_busy = |rates: &[f64]| rates.len() >= 3 && rates.iter().any(|rate| *rate > 1.0);
+    eventually("there are three samples", || is_busy(&rates(&kept(), "pools")));
+    let before = kept();
+    assert_eq!(
+        (&before["pools"][0]["name"], &before["listeners"][0]["name"]),
+        (&json!("web"), &json!("web"))
+    );
+    assert!(is_busy(&rates(&before, "listeners")), "{before}");
+    let times: Vec<f64> = serde_json::from_value(before["times"].clone()).unwrap();
+    assert!(times.is_sorted_by(|one, next| next - one >= 1.9), "{times:?}");
+
+    // By its name, the pool keeps them over a reload that replaces its backend.
+    lb.reload(&admin.of(Setup::to(&[target("b", 9002)])));
+    let after = kept();
+    assert_eq!(rates(&after, "pools")[..times.len()], rates(&before, "pools"));
+
+    let browser = Browser::start(1440, 900);
+    browser.go(&format!("http://{}/", Admin::http()));
+    browser.wait_for("#connection", "Live");
+    let older = "return series.get('pool/web')?.times.filter((time) => time * 1000 < performance.timeOrigin).length ?? 0";
+    eventually("the page has samples that are older than itself", || {
+        browser.run(older, &json!([])).as_u64().unwrap() >= times.len() as u64
+    });
+    let line = "return document.querySelector('#pools .spark .line').getAttribute('d')";
+    eventually("they are drawn", || {
+        browser.run(line, &json!([])).as_str().is_some_and(|path| path.contains('L'))
+    });
+    // No label of an axis is rounded to another value, or to that of its neighbour.
+    let labels = "return [[[0, 0.5, 1], AXES.rate], [[0, 1, 2], AXES.count], [[0, 500, 1000], AXES.count], \
+        [[0, 512, 1024], AXES.bytes]].map(([ticks, axis]) => axisLabels(ticks, axis.units).join(' | '))";
+    let expected = json!(["0 | 0.5 | 1", "0 | 1 | 2", "0 | 0.5 k | 1 k", "0 | 0.5 KiB | 1 KiB"]);
+    assert_eq!(browser.run(labels, &json!([])), expected);
+    assert_eq!(browser.run("return AXES.count.steps.every(Number.isInteger)", &json!([])), true);
     assert_eq!(browser.complaints(), [""; 0]);
     drop(browser);
     lb.signal(Signal::TERM);

@@ -1,7 +1,7 @@
 //! A terminal for a test: script(1) has its other end.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -48,6 +48,17 @@ impl Terminal {
             assert!(length > 0, "no {word}, and it has ended:\n{}", self.seen);
             self.seen += &String::from_utf8_lossy(&bytes[..length]);
         }
+    }
+
+    /// Forgets what it has shown, so that only what comes is looked for.
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+    }
+
+    /// Types these keys.
+    #[track_caller]
+    pub(crate) fn keys(&mut self, keys: &str) {
+        self.script.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
     /// Everything it has shown.
