@@ -214,7 +214,7 @@ impl Run {
             assert_eq!(peer.saw, Saw::Fin, "{:?} and its partner behaved", peer.end);
             let source = &partner.ways[peer.end.other().side];
             let before = link.ways[1 - peer.end.side].before();
-            assert_eq!(peer.read - before, source.sent - source.before(), "{:?} did not get all", peer.end);
+            assert_eq!(peer.read - before, source.body(), "{:?} did not get all", peer.end);
             relayed += 1;
         }
         assert!(relayed <= 2 * (closed(listeners, CloseReason::Done) + evicted));

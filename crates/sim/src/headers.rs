@@ -50,9 +50,16 @@ impl World {
             }
             2 => {
                 let at = self.random.index(bytes.len());
-                bytes[at] ^= 1 << self.random.index(8);
+                let bit = 1 << self.random.index(8);
+                bytes[at] ^= bit;
+                // One that became longer, or shorter, would have to do with what follows.
+                match read(&bytes, Versions::ALL) {
+                    Step::Invalid(_) => {}
+                    Step::Header(header) if header.length == bytes.len() => {}
+                    Step::Header(_) | Step::Need(_) => bytes[at] ^= bit,
+                }
             }
-            3 => b"PROXY UNKNOWN\r\n".clone_into(&mut bytes),
+            3 => bytes = b"PROXY UNKNOWN\r\n".to_vec(),
             _ => {}
         }
         if is_silent {

@@ -124,7 +124,7 @@ impl World {
         let way = self.way(from);
         let stream = way.stream.filter(|stream| *stream != from).unwrap_or(extent.stream);
         assert_eq!(stream, extent.stream, "bytes go back to their sender");
-        assert_eq!(way.sent - way.before(), position, "bytes are lost, doubled or out of order");
+        assert_eq!(way.body(), position, "bytes are lost, doubled or out of order");
     }
 
     /// A client that knocked there may be given that backend, by the table that was in force when it was.
@@ -228,7 +228,7 @@ impl World {
             return;
         }
         let link = &self.links[from.link];
-        let sent = link.ways[from.side].sent - link.ways[from.side].before();
+        let sent = link.ways[from.side].body();
         let Some(partner) = link.partner else {
             assert_eq!(sent, 0, "bytes without a partner");
             return;
@@ -236,7 +236,7 @@ impl World {
         // The worker connects to backends and is connected to by clients: its partner's peer is on the same side.
         let source = &self.links[partner].ways[from.side];
         assert!(source.is_read_to_the_end(), "a FIN is passed on that never came");
-        assert_eq!(sent, source.sent - source.before(), "a FIN is passed on before the last byte");
+        assert_eq!(sent, source.body(), "a FIN is passed on before the last byte");
     }
 
     /// close(2). The end is closed; what it sent still arrives, unless it resets.

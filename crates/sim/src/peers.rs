@@ -247,8 +247,7 @@ impl World {
 
     fn sent(&mut self, number: usize) -> u64 {
         let end = self.peers[number].end;
-        let way = self.way(end);
-        way.sent - way.before()
+        self.way(end).body()
     }
 
     /// Says some of its header; says whether it could go on.

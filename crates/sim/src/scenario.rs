@@ -179,11 +179,11 @@ impl Scenario {
         }
         for pool in &mut self.config.pools {
             let fields = vec![HeaderField::UniqueId, HeaderField::Pass, HeaderField::Crc32c];
-            let header = |version, fields| Some(SendProxy { version, fields });
-            pool.send_proxy = random.pick(&[0, 1, 2]).checked_sub(1).and_then(|version| match version {
-                0 => header(HeaderVersion::V1, Vec::new()),
-                _ => header(HeaderVersion::V2, fields),
-            });
+            pool.send_proxy = match random.index(3) {
+                0 => None,
+                1 => Some(SendProxy { version: HeaderVersion::V1, fields: Vec::new() }),
+                _ => Some(SendProxy { version: HeaderVersion::V2, fields }),
+            };
         }
         let Network { room, window, .. } = self.network;
         self.network =

@@ -53,6 +53,10 @@ const SERVED: &[&Section] = &[&POOL, &BACKEND];
 const LOGINS: &[&Section] = &[&POSTGRES, &MYSQL, &REDIS];
 const ASKED: &[&Section] = &[&HTTP, &EXCHANGE, &POSTGRES, &MYSQL, &REDIS];
 
+const PROXY_PROTOCOL_HERE: &str = "headers of proxies in front are `proxy_protocol` of a listener, those for backends `send_proxy` of a pool";
+const SEND_PROXY_HERE: &str =
+    "write `send_proxy` in the pool, as in `send_proxy: v2`: its probes send the header too";
+
 /// The first match is used.
 pub(super) const KEYS: &[Foreign] = &[
     // Not available yet.
@@ -62,16 +66,10 @@ pub(super) const KEYS: &[Foreign] = &[
         TRAFFIC,
         "rondel does not have TLS yet: what clients and backends send is relayed unchanged, TLS too",
     ),
-    other(
-        "accept_proxy use_proxy_proto proxy_protocol",
-        TRAFFIC,
-        "headers of proxies in front are `proxy_protocol` of a listener, those for backends `send_proxy` of a pool",
-    ),
-    other(
-        "send_proxy send_proxy_v2 check_send_proxy proxy_protocol_version",
-        &[&FILE, &LISTENER, &POOL, &BACKEND, &PROBE],
-        "write `send_proxy` in the pool, as in `send_proxy: v2`: its probes send the header too",
-    ),
+    other("accept_proxy use_proxy_proto", TRAFFIC, PROXY_PROTOCOL_HERE),
+    other("proxy_protocol", &[&FILE, &POOL, &BACKEND], PROXY_PROTOCOL_HERE),
+    other("send_proxy_v2 check_send_proxy proxy_protocol_version", TRAFFIC, SEND_PROXY_HERE),
+    other("send_proxy", &[&FILE, &LISTENER, &BACKEND], SEND_PROXY_HERE),
     not_yet(
         "allow deny acl acls rbac whitelist blacklist allowlist allow_list denylist deny_list source_ranges \
          ip_allow_list src tcp_request",

@@ -85,11 +85,13 @@ fn a_byte_does_not_move_the_deadline() {
     let mut balancer = Balancer::new(behind_a_proxy);
     let mut client = balancer.client();
     for byte in &headers()[0].as_bytes()[..4] {
-        balancer.pass(Duration::from_secs(1));
+        balancer.stage.pass(Duration::from_secs(1));
         says(&mut balancer, &mut client, &[*byte]);
     }
     assert_eq!(balancer.ended(), []);
-    balancer.pass(Duration::from_millis(1_020));
+    balancer.stage.pass(Duration::from_millis(1_020));
+    balancer.turn();
+    balancer.turn_while_there_is_something();
     assert_eq!(balancer.ended(), [(CloseReason::OpeningTimedOut, 1)]);
     assert_eq!(balancer.read(&mut client), Read::Reset);
 }
