@@ -1,8 +1,9 @@
-//! The metrics: a [`Status`] in the text format of `OpenMetrics`.
+//! The metrics: a [`Status`] in one of two text formats.
 //!
 //! Values are computed at each request. No label has a client's address, so the number of series depends only on the
 //! configuration. The series of a removed backend disappear.
 
+mod format;
 mod metric;
 mod table; // Every metric. Start here.
 
@@ -13,20 +14,45 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
+pub(crate) use self::format::Format;
 use self::metric::Kind;
 use self::table::METRICS;
 
-/// The media type of the text.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// Encodes all metrics of `status`.
-pub(crate) fn encode(status: Status) -> String {
+pub(crate) fn encode(status: Status, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Metrics(status)));
     let mut text = String::new();
-    text::encode(&mut text, &registry).expect("writing to a String does not fail");
-    text
+    let encoded = match format {
+        Format::OpenMetrics => text::encode(&mut text, &registry),
+        Format::Prometheus => text::encode_registry(&mut text, &registry),
+    };
+    encoded.expect("writing to a String does not fail");
+    match format {
+        Format::OpenMetrics => text,
+        Format::Prometheus => older(&text),
+    }
 }
+
+/// Turns `OpenMetrics` without its end mark into the older format: the family of a counter has the name of its
+/// samples there. The rest is the same in both.
+fn older(text: &str) -> String {
+    let is_counter =
+        |name: &str| METRICS.iter().any(|metric| metric.kind == Kind::Counter && metric.name == name);
+    let mut older = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        match line.splitn(4, ' ').collect::<Vec<_>>()[..] {
+            ["#", mark, name, rest] if is_counter(name) => {
+                older.extend(["# ", mark, " ", name, COUNTER_SUFFIX, " ", rest]);
+            }
+            _ => older.push_str(line),
+        }
+    }
+    older
+}
+
+/// What the samples of a counter have after its name.
+const COUNTER_SUFFIX: &str = "_total";
 
 /// Collects the metrics of a status.
 #[derive(Debug)]
@@ -55,7 +81,7 @@ pub struct DescribedMetric {
 pub fn described_metrics() -> impl Iterator<Item = DescribedMetric> {
     METRICS.iter().map(|metric| {
         let (suffix, kind) = match metric.kind {
-            Kind::Counter => ("_total", "counter"),
+            Kind::Counter => (COUNTER_SUFFIX, "counter"),
             Kind::Gauge => ("", "gauge"),
             Kind::Histogram => ("", "histogram"),
         };
@@ -66,12 +92,12 @@ pub fn described_metrics() -> impl Iterator<Item = DescribedMetric> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DescribedMetric, described_metrics, encode};
+    use super::{DescribedMetric, Format, described_metrics, encode};
     use crate::samples::status;
 
     #[test]
     fn the_text_has_every_metric_and_the_end_mark() {
-        let text = encode(status());
+        let text = encode(status(), Format::OpenMetrics);
         for DescribedMetric { name, .. } in described_metrics() {
             assert!(text.lines().any(|line| line.starts_with(&name)), "{name} is not in\n{text}");
         }
@@ -79,8 +105,24 @@ mod tests {
     }
 
     #[test]
+    fn the_older_format_has_the_same_samples_and_names_counters_in_full() {
+        let [open_metrics, older] =
+            [Format::OpenMetrics, Format::Prometheus].map(|format| encode(status(), format));
+        let samples = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        assert_eq!(samples(&older), samples(&open_metrics));
+        assert!(!older.contains("# EOF"), "{older}");
+        for DescribedMetric { name, kind, .. } in described_metrics() {
+            for line in [format!("# HELP {name} "), format!("# TYPE {name} {kind}\n")] {
+                assert!(older.contains(&line), "{line} is not in\n{older}");
+            }
+        }
+    }
+
+    #[test]
     fn samples_have_values_and_labels() {
-        let text = encode(status());
+        let text = encode(status(), Format::OpenMetrics);
         for line in [
             "rondel_serving 1",
             "rondel_config_reloads_total{result=\"refused\"} 1",

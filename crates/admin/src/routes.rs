@@ -103,8 +103,11 @@ async fn route(
             Phase::Draining | Phase::Ending => text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
         }),
         ("/metrics", _) => {
+            let format = metrics::Format::negotiate(&accept(&request));
             let status = call(&requests, AdminRequest::Status).await?;
-            Ok(page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::encode(*status)))
+            let mut page = page(StatusCode::OK, format.media_type(), metrics::encode(*status, format));
+            page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+            Ok(page)
         }
         ("/status.json", _) => Ok(json(&call(&requests, AdminRequest::Status).await?)),
         ("/history.json", _) => Ok(json(&call(&requests, AdminRequest::History).await?)),
@@ -216,8 +219,13 @@ fn response<B>(media_type: &'static str, body: B) -> Response<B> {
 
 /// Whether the client prefers HTML.
 fn is_browser(request: &Request<Incoming>) -> bool {
-    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+    accept(request).contains("text/html")
+}
+
+/// The header `Accept`. Several lines of it are one list.
+fn accept(request: &Request<Incoming>) -> String {
+    let lines = request.headers().get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    lines.collect::<Vec<_>>().join(",")
 }
 
 const INDEX: &str = "\

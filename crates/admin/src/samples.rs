@@ -57,6 +57,9 @@ pub(crate) fn status() -> Status {
             refused: 1,
             last_error: Some("wrong".to_owned()),
             last_seconds: Some(0.001),
+            refused_at: Some(1_050.0),
+            file: Some("/etc/rondel/rondel.yaml".to_owned()),
+            difference: None,
         },
         listeners: vec![ListenerStatus {
             name: "web".to_owned(),
@@ -99,12 +102,16 @@ pub(crate) fn status() -> Status {
             backends: vec![backend],
         }],
         removed: vec![removed()],
+        shortages: Vec::new(),
+        problems: Vec::new(),
         events: vec![Event {
             number: 1,
             at: 1_000.5,
             level: LogLevel::Warn,
             kind: EventKind::Verdict,
+            pool: Some("app".to_owned()),
             text: "pool app, backend a: is down: connection refused".to_owned(),
+            details: Vec::new(),
         }],
     }
 }

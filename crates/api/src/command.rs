@@ -66,6 +66,25 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether it changes something. One that only asks is no event.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::Plan { .. } => false,
+            Self::Reload
+            | Self::Reopen
+            | Self::Drain { .. }
+            | Self::Undrain { .. }
+            | Self::Disable { .. }
+            | Self::Enable { .. }
+            | Self::Weight { .. }
+            | Self::Failback { .. }
+            | Self::Close(_)
+            | Self::LogLevel { .. } => true,
+        }
+    }
+}
+
 impl fmt::Display for Command {
     /// The command line of the command, for the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

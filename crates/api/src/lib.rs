@@ -1,7 +1,7 @@
 //! The types of the admin interface, as JSON: shared by a running rondel and its commands.
 //!
-//! The crate has no logic beyond serialization. States, roles, kinds and results are enums; an unknown word is an
-//! error.
+//! States, roles, kinds and results are enums; an unknown word is an error. The crate has no logic beyond
+//! serialization, except for what derives the problems of a status, which every view of it shows.
 
 #[macro_use]
 mod names;
@@ -17,6 +17,8 @@ mod ended;
 mod event;
 mod history;
 mod pool;
+mod problem;
+mod problems; // Derived from a status.
 mod route;
 
 pub use crate::answer::{Answer, Refused};
@@ -27,14 +29,16 @@ pub use crate::connections::{
 };
 pub use crate::durations::Durations;
 pub use crate::ended::{ConnectionCounts, Ended, Termination};
-pub use crate::event::{EVENT_CHARS_MAX, Event, EventKind};
+pub use crate::event::{EVENT_CHARS_MAX, EVENT_DETAILS_MAX, Event, EventKind};
 pub use crate::history::{History, Series};
 pub use crate::pool::{
     BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Override, PoolStatus, ProbeStatus, Tier,
     Verdict,
 };
+pub use crate::problem::{Problem, ProblemKind, Severity};
+pub use crate::problems::problems;
 pub use crate::route::{Route, RouteBackend, RouteOutcome, RouteQuery};
 pub use crate::status::{
-    AccessLogStatus, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ProxyHeaders, ReloadStatus,
-    RemovedKind, RemovedStatus, Status, WorkerStatus,
+    AccessLogStatus, FileDifference, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ProxyHeaders,
+    ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status, WorkerStatus,
 };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClosedCounts, Event, PoolStatus};
+use crate::{ClosedCounts, Event, PoolStatus, Problem};
 
 /// The state of the process. Counts start with the process, or with the listener or the backend if that was added
 /// later.
@@ -34,6 +34,12 @@ pub struct Status {
     pub pools: Vec<PoolStatus>,
     /// Backends and listeners that a reload removed and that still have connections.
     pub removed: Vec<RemovedStatus>,
+    /// What the host lacks and connections failed for in the last minute.
+    #[serde(default)]
+    pub shortages: Vec<ShortageStatus>,
+    /// What is wrong or unusual, the most severe first, as [`problems`](crate::problems) derives it.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
     /// The latest events, the oldest first.
     pub events: Vec<Event>,
 }
@@ -122,8 +128,43 @@ pub struct ReloadStatus {
     pub refused: u64,
     /// Why the last reload was refused; `null` if it was applied, or there was none.
     pub last_error: Option<String>,
+    /// When it was refused, in seconds since 1970; `null` if it was not.
+    #[serde(default)]
+    pub refused_at: Option<f64>,
+    /// The path of the configuration file; `null` if there is none.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// How the file differs from the configuration in force; `null` if a reload would change nothing.
+    #[serde(default)]
+    pub difference: Option<FileDifference>,
     /// How long the last reload took, in seconds; `null` if there was none.
     pub last_seconds: Option<f64>,
+}
+
+/// How the configuration file differs from the configuration in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileDifference {
+    /// When the difference was noticed, in seconds since 1970.
+    pub since: f64,
+    /// How many changes a reload would make; 0 if it would be refused.
+    pub changes: u64,
+    /// Why a reload would be refused; `null` if it would be applied.
+    pub error: Option<String>,
+}
+
+/// What the host lacks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShortageStatus {
+    /// The pool whose connects fail; `null` if it is a listener's.
+    pub pool: Option<String>,
+    /// The listener whose clients are rejected; `null` if it is a pool's.
+    pub listener: Option<String>,
+    /// What fails, with the close reason: `pool web: connects fail`.
+    pub text: String,
+    /// The cause and the remedy.
+    pub why: String,
+    /// When it began, in seconds since 1970.
+    pub since: f64,
 }
 
 /// A listener.

@@ -14,6 +14,7 @@ use crate::config::{
     Backend, Config, Failback, Keepalive, Listener, OnRemove, Pool, TargetRole, Tiers, Waiting,
 };
 use crate::duration::show as duration;
+use crate::sentences::counted;
 
 /// The differences between two configurations: one line for each listener and pool that was added, removed or
 /// changed.
@@ -223,10 +224,7 @@ fn named(name: &str, address: SocketAddr) -> String {
 }
 
 fn backends(pool: &Pool) -> String {
-    match pool.backends.len() {
-        1 => "1 backend".to_owned(),
-        number => format!("{number} backends"),
-    }
+    counted(pool.backends.len(), "backend")
 }
 
 fn show(value: impl Display) -> String {

@@ -10,6 +10,7 @@ use crate::config::{
 use crate::duration::show;
 use crate::escaped;
 use crate::probe::{Http, Kind, Login, Probe, Question, Rhythm, Secret, Thresholds, Tls};
+use crate::sentences::counted;
 
 impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,10 +101,7 @@ impl Pool {
             Balance::Random => "the better of two by chance",
             Balance::Maglev => "by the client's address (maglev)",
         };
-        let backends = match self.backends.len() {
-            1 => "1 backend".to_owned(),
-            number => format!("{number} backends"),
-        };
+        let backends = counted(self.backends.len(), "backend");
         writeln!(f, "\npool {}: {balance} over {backends}", self.name)?;
         setting(f, "connect_timeout", format_args!("{} for each attempt", show(self.connect_timeout)))?;
         setting(f, "attempts", self.attempts)?;
@@ -207,8 +205,9 @@ impl Pool {
 fn notes(backend: &Backend) -> String {
     let drained = if backend.weight == 0 { ": takes no new connections" } else { "" };
     let backup = if backend.tier == Tier::Backup { ", backup" } else { "" };
-    let bound =
-        backend.connections_max.map_or_else(String::new, |most| format!(", at most {most} connections"));
+    let bound = backend
+        .connections_max
+        .map_or_else(String::new, |most| format!(", at most {}", counted(most.get(), "connection")));
     format!("{drained}{backup}{bound}")
 }
 
@@ -223,7 +222,7 @@ impl Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.connections_max {
             0 => f.write_str("clients do not wait"),
-            number => write!(f, "{number} clients at most, each up to {}", show(self.timeout)),
+            number => write!(f, "{} at most, each up to {}", counted(number, "client"), show(self.timeout)),
         }
     }
 }

@@ -52,10 +52,12 @@ mod syntax;
 
 mod error;
 
-// What else there is to a configuration: its differences, its words, the one without a file, and all keys.
+// What else there is to a configuration: its differences, its words, the one without a file, what an operator
+// names of it, and all keys.
 mod changes;
 mod describe;
 mod forward;
+mod named;
 pub mod reference;
 
 // Sentences that other crates build about names and numbers.
@@ -73,6 +75,7 @@ pub use crate::config::{
 pub use crate::duration::show as show_duration;
 pub use crate::error::{ConfigError, Position, Problem};
 pub use crate::forward::{TextError, backend_address, listen_address, read_duration};
+pub use crate::named::listener_named;
 pub use crate::own::{OwnBackend, OwnPlace};
 pub use crate::prefix::Prefix;
 pub use crate::probe::Probe;

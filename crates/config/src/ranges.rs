@@ -256,7 +256,7 @@ mod tests {
             let edges = rules.iter().flatten().flat_map(|prefix| neighbours(prefix.address()));
             for address in addresses.iter().copied().chain(edges) {
                 let first = rules.iter().position(|rule| rule.iter().any(|prefix| prefix.contains(address)));
-                prop_assert_eq!(ranges.find(address), first.map(|rule| rule as u16), "{}", address);
+                prop_assert_eq!(ranges.find(address).map(usize::from), first, "{}", address);
             }
             prop_assert!(ranges.v4.starts.is_sorted_by(|a, b| a < b) && ranges.v6.starts.is_sorted_by(|a, b| a < b));
             prop_assert!(ranges.v4.rules.windows(2).all(|pair| pair[0] != pair[1]), "no two alike in a row");

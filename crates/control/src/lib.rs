@@ -6,9 +6,11 @@
 mod connections;
 mod event_log;
 mod failure;
+mod file_check;
 mod find;
 mod history;
 mod monitor;
+mod override_change;
 mod peaks;
 mod reading;
 mod ready;

@@ -36,7 +36,7 @@ impl HealthMonitor {
         monitor
     }
 
-    /// Goes over to another config, evaluates, and returns what the next table is to be built from. That decides
+    /// Changes to another config, evaluates, and returns what the next table is to be built from. That decides
     /// nothing: the state of a backend stays for as long as the name of its pool and its address stay, until its
     /// next answer, whatever key of the pool or of its probe is another. What holds a role holds it, what is
     /// ejected is ejected, and the answers that were counted count.
@@ -117,7 +117,7 @@ impl HealthMonitor {
                 backend.name,
                 config::show_duration(left)
             );
-            event_log.note(Level::Warn, EventKind::Ejection, text);
+            event_log.note_of(&of_table.name, Level::Warn, EventKind::Ejection, text);
         }
         any
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!        ask                          the read ends
-//! idle ───────▶ reading, with askers ───────────────▶ Read: idle, or reading again if one asked meanwhile
+//! idle ───────▶ reading, for requests ──────────────▶ Read: idle, or reading again if requested meanwhile
 //!   ▲               │ READ_TIME_MAX
 //!   │               ▼
 //!   └────────── hanging: requests are refused
@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::failure::Failure;
 
 /// Where the result of a reload goes.
-pub(crate) type Asker = oneshot::Sender<Answer>;
+pub(crate) type Requester = oneshot::Sender<Answer>;
 
 /// What was read: the configuration, and what it names that has to be opened.
 pub(crate) struct Loaded {
@@ -42,9 +42,9 @@ pub(crate) struct Reading<T = Loaded>(Option<UnderWay<T>>);
 struct UnderWay<T> {
     begun: Instant,
     read: oneshot::Receiver<Result<T, Failure>>,
-    askers: Vec<Asker>,
-    /// Those that asked since it began; none if none did.
-    next: Option<Vec<Asker>>,
+    requesters: Vec<Requester>,
+    /// Those that requested another read since it began; none if none did.
+    next: Option<Vec<Requester>>,
     hangs: bool,
 }
 
@@ -54,8 +54,8 @@ pub(crate) enum Asked {
     Begun,
     /// One is under way, and another follows.
     Queued,
-    /// One has been under way for so long that it hangs; the one that asks is given back.
-    Hangs(Duration, Option<Asker>),
+    /// One has been under way for so long that it hangs. Returns the requester.
+    Hangs(Duration, Option<Requester>),
 }
 
 /// The result of a read.
@@ -67,12 +67,12 @@ pub(crate) enum Done<T = Loaded> {
         /// When it began.
         begun: Instant,
         /// Those that wait for it.
-        askers: Vec<Asker>,
+        requesters: Vec<Requester>,
         /// Those that wait for another one; none if there is to be none.
-        next: Option<Vec<Asker>>,
+        next: Option<Vec<Requester>>,
     },
     /// It did not end in time, and goes on. These wait for it.
-    Overdue(Vec<Asker>),
+    Overdue(Vec<Requester>),
     /// One that hung has ended after so long. What it read is not used: its requests were answered.
     Late(Duration),
 }
@@ -85,19 +85,19 @@ impl<T: Send + 'static> Reading<T> {
     /// Has `read` done, on a thread of its own, unless another read is under way.
     pub(crate) fn ask(
         &mut self,
-        askers: impl IntoIterator<Item = Asker>,
+        requesters: impl IntoIterator<Item = Requester>,
         read: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Asked {
-        let askers = askers.into_iter();
+        let requesters = requesters.into_iter();
         match &mut self.0 {
             None => {
-                let (begun, askers) = (Instant::now(), askers.collect());
-                self.0 = Some(UnderWay { begun, read: spawn(read), askers, next: None, hangs: false });
+                let (begun, requesters) = (Instant::now(), requesters.collect());
+                self.0 = Some(UnderWay { begun, read: spawn(read), requesters, next: None, hangs: false });
                 Asked::Begun
             }
-            Some(UnderWay { hangs: true, begun, .. }) => Asked::Hangs(begun.elapsed(), askers.last()),
+            Some(UnderWay { hangs: true, begun, .. }) => Asked::Hangs(begun.elapsed(), requesters.last()),
             Some(UnderWay { next, .. }) => {
-                next.get_or_insert_default().extend(askers);
+                next.get_or_insert_default().extend(requesters);
                 Asked::Queued
             }
         }
@@ -115,22 +115,22 @@ impl<T: Send + 'static> Reading<T> {
             return Done::Late(begun.elapsed());
         }
         let read = timeout_at(begun + READ_TIME_MAX, &mut under_way.read).await;
-        let askers = std::mem::take(&mut under_way.askers);
+        let requesters = std::mem::take(&mut under_way.requesters);
         let next = under_way.next.take();
         let Ok(read) = read else {
             under_way.hangs = true;
-            return Done::Overdue(askers.into_iter().chain(next.into_iter().flatten()).collect());
+            return Done::Overdue(requesters.into_iter().chain(next.into_iter().flatten()).collect());
         };
         self.0 = None;
         let read = read.unwrap_or_else(|_| Err(Failure::Runtime("no thread reads the file".to_owned())));
-        Done::Read { read, begun, askers, next }
+        Done::Read { read, begun, requesters, next }
     }
 
     /// The requests that wait, to be refused.
-    pub(crate) fn give_up(&mut self) -> Vec<Asker> {
+    pub(crate) fn give_up(&mut self) -> Vec<Requester> {
         let Some(under_way) = &mut self.0 else { return Vec::new() };
-        let askers = std::mem::take(&mut under_way.askers);
-        askers.into_iter().chain(under_way.next.take().into_iter().flatten()).collect()
+        let requesters = std::mem::take(&mut under_way.requesters);
+        requesters.into_iter().chain(under_way.next.take().into_iter().flatten()).collect()
     }
 }
 
@@ -160,7 +160,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// A thread, and what it says at its end. The process does not wait for it.
-fn spawn<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+pub(crate) fn spawn<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
     let (sender, receiver) = oneshot::channel();
     let spawned = std::thread::Builder::new().name("rondel-read".to_owned()).spawn(move || {
         // It fails at the end of the process.
@@ -172,7 +172,7 @@ fn spawn<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> onesho
     receiver
 }
 
-/// How long the file may take. The one that asks by the admin interface waits for twice as long.
+/// How long the file may take. A command waits for twice as long.
 pub(crate) const READ_TIME_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -196,8 +196,8 @@ mod tests {
         let [first, second, third] = [(); 3].map(|()| oneshot::channel::<Answer>().0);
         assert!(matches!(reading.ask([first], hangs), Asked::Begun));
         assert!(matches!(reading.ask([second], || panic!("a second read")), Asked::Queued));
-        let Done::Overdue(askers) = reading.next().await else { panic!("it hangs") };
-        assert_eq!(askers.len(), 2);
+        let Done::Overdue(requesters) = reading.next().await else { panic!("it hangs") };
+        assert_eq!(requesters.len(), 2);
         let asked = reading.ask([third], || panic!("a second read"));
         assert!(matches!(asked, Asked::Hangs(since, Some(_)) if since >= READ_TIME_MAX));
 
@@ -227,14 +227,14 @@ mod tests {
         let mut reading = Reading::new();
         let (release, released) = mpsc::channel();
         let waits = move || Ok(released.recv().unwrap());
-        let asker = || oneshot::channel::<Answer>().0;
-        assert!(matches!(reading.ask([asker()], waits), Asked::Begun));
+        let requester = || oneshot::channel::<Answer>().0;
+        assert!(matches!(reading.ask([requester()], waits), Asked::Begun));
         for _ in 0..3 {
-            assert!(matches!(reading.ask([asker()], || Ok("other")), Asked::Queued));
+            assert!(matches!(reading.ask([requester()], || Ok("other")), Asked::Queued));
         }
         release.send("first").unwrap();
-        let Done::Read { read, askers, next, .. } = reading.next().await else { panic!("it was read") };
-        assert_eq!((read.unwrap(), askers.len(), next.unwrap().len()), ("first", 1, 3));
+        let Done::Read { read, requesters, next, .. } = reading.next().await else { panic!("it was read") };
+        assert_eq!((read.unwrap(), requesters.len(), next.unwrap().len()), ("first", 1, 3));
     }
 
     #[tokio::test]
@@ -246,7 +246,7 @@ mod tests {
         reading.ask([oneshot::channel::<Answer>().0], || Ok(true));
         assert_eq!(reading.give_up().len(), 2);
         release.send(()).unwrap();
-        let Done::Read { askers, next, .. } = reading.next().await else { panic!("it was read") };
-        assert!(askers.is_empty() && next.is_none());
+        let Done::Read { requesters, next, .. } = reading.next().await else { panic!("it was read") };
+        assert!(requesters.is_empty() && next.is_none());
     }
 }

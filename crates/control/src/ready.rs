@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use config::counted;
+
 /// The process serves: every listener is bound, every worker runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
@@ -36,8 +38,9 @@ impl fmt::Display for Ready {
                 write!(f, "{comma}{} on {}", listener.name, listener.address)?;
             }
         }
-        let s = if self.workers == 1 { "" } else { "s" };
-        write!(f, "; {} worker{s}, at most {} connections", self.workers, self.connections_max)
+        let (workers, connections) =
+            (counted(self.workers, "worker"), counted(self.connections_max, "connection"));
+        write!(f, "; {workers}, at most {connections}")
     }
 }
 

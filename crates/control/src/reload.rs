@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use config::Config;
+use config::{Config, counted};
 
 use crate::failure::Failure;
 
@@ -59,6 +59,20 @@ impl Refusal {
         }
     }
 }
+
+impl Refusal {
+    /// The first [`ERRORS_SHOWN`] things that are wrong, in one line.
+    pub(crate) fn summary(&self) -> String {
+        let lines = self.lines();
+        let shown = lines.iter().take(ERRORS_SHOWN).map(|line| line.replace('\n', " ")).collect::<Vec<_>>();
+        let more = lines.len() - shown.len();
+        let more = if more > 0 { format!("; and {}", counted(more, "more error")) } else { String::new() };
+        format!("{}{more}", shown.join("; "))
+    }
+}
+
+/// Errors that a line lists. The answer to the command and the log have all.
+const ERRORS_SHOWN: usize = 3;
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {

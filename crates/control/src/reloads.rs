@@ -1,6 +1,6 @@
 //! How often the file was read again, and the result of the last time.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use api::{Answer, Refused, ReloadStatus};
 
@@ -28,18 +28,25 @@ impl Reloads {
         self.on_load();
         self.status.applied += 1;
         self.status.last_error = None;
+        self.status.refused_at = None;
         self.status.last_seconds = Some(took.as_secs_f64());
     }
 
     pub(crate) fn on_refused(&mut self, refusal: &Refusal, took: Duration) {
         self.status.refused += 1;
-        self.status.last_error = Some(refusal.lines().join("; "));
+        self.status.last_error = Some(refusal.summary());
+        self.status.refused_at = Some(unix_seconds());
         self.status.last_seconds = Some(took.as_secs_f64());
     }
 
     pub(crate) fn status(&self) -> ReloadStatus {
         self.status.clone()
     }
+}
+
+/// The time of day at `then`, which is before `now`, in seconds since 1970.
+pub(crate) fn unix_seconds_at(then: Instant, now: Instant) -> f64 {
+    unix_seconds() - now.saturating_duration_since(then).as_secs_f64()
 }
 
 /// The time of day, in seconds since 1970: what other hosts can compare.

@@ -1,8 +1,8 @@
 //! Which backend a client would get, in words.
 
 use api::{BackendStatus, Route, RouteBackend, RouteOutcome, RouteQuery};
-use config::{TargetRole, counted, unknown};
-use table::{Case, Listener, Obstacle, Outcome, Phase, explain};
+use config::{TargetRole, counted, listener_named, unknown};
+use table::{BackendRoute, Listener, Outcome, Phase, Reason, explain_route};
 
 use crate::status::StatusSources;
 use crate::wire;
@@ -14,8 +14,11 @@ use crate::wire;
 /// There is no such listener.
 pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Route, String> {
     let listeners = &known.table.listeners;
-    let Some(listener) = listeners.iter().find(|listener| listener.name == query.listener) else {
-        let known: Vec<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+    let addresses: Vec<_> =
+        listeners.iter().map(|listener| (listener.name.as_str(), listener.address)).collect();
+    let wanted = listener_named(&addresses, &query.listener);
+    let Some(listener) = listeners.iter().find(|listener| Some(listener.name.as_str()) == wanted) else {
+        let known: Vec<&str> = addresses.iter().map(|(name, _)| *name).collect();
         return Err(unknown("listener", &query.listener, &known));
     };
     let pool = &listener.pool;
@@ -23,24 +26,24 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
     let index = settings(known.effective).expect("the table was built from it");
     let nothing = table::PoolInputs::default();
     let health = known.inputs.pools.get(&pool.name).unwrap_or(&nothing);
-    let told = explain(listener, &known.effective.pools[index], health, query.client);
+    let explanation = explain_route(listener, &known.effective.pools[index], health, query.client);
     let names = |indices: &[table::BackendIndex]| -> Vec<String> {
         indices.iter().map(|index| pool.backend(*index).name.clone()).collect()
     };
     let status = known.pool(pool, &known.config.pools[index]);
-    let all: u32 = told.cases.iter().map(|case| case.share).sum();
-    let case = |(case, status): (&Case, BackendStatus)| RouteBackend {
+    let all: u32 = explanation.backends.iter().map(|backend| backend.share).sum();
+    let backend = |(route, status): (&BackendRoute, BackendStatus)| RouteBackend {
         name: status.name.clone(),
         address: status.address,
-        share_percent: f64::from(case.share) * 100.0 / f64::from(all.max(1)),
-        obstacles: case
-            .obstacles
+        share_percent: f64::from(route.share) * 100.0 / f64::from(all.max(1)),
+        obstacles: route
+            .reasons_against
             .iter()
-            .map(|obstacle| words(*obstacle, listener.target_role).to_owned())
+            .map(|reason| words(*reason, listener.target_role).to_owned())
             .collect(),
         status,
     };
-    let (outcome, chosen, why) = match (not_accepted(known, listener), &told.outcome) {
+    let (outcome, chosen, why) = match (not_accepted(known, listener), &explanation.outcome) {
         (Some(why), _) => (RouteOutcome::NotAccepted, Vec::new(), why),
         (None, Outcome::Backend(index)) => {
             (RouteOutcome::Backend, names(&[*index]), by_policy(listener).to_owned())
@@ -52,8 +55,8 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
             (RouteOutcome::Held, Vec::new(), "there is no primary: it waits for one".to_owned())
         }
         (None, Outcome::Queued) => {
-            let waiting = counted(pool.queue_semaphore.active(), "client");
-            let why = format!("all that may take it are full: it waits for a place, beside {waiting}");
+            let waiting = counted(pool.queue_semaphore.active(), "other client");
+            let why = format!("all eligible backends are full: it waits in the queue, with {waiting}");
             (RouteOutcome::Queued, Vec::new(), why)
         }
         (None, Outcome::Refused(reason)) => (
@@ -70,7 +73,7 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
         balance: status.balance,
         role: wire::listener_role(listener.target_role),
         serving: status.serving,
-        backends: told.cases.iter().zip(status.backends).map(case).collect(),
+        backends: explanation.backends.iter().zip(status.backends).map(backend).collect(),
     })
 }
 
@@ -82,31 +85,36 @@ fn not_accepted(known: &StatusSources<'_>, listener: &Listener) -> Option<String
     let waits = "it waits in the kernel's queue";
     if listener.semaphore.active() >= listener.connections_max {
         let its = counted(listener.connections_max, "connection");
-        return Some(format!("the listener has its {its}: {waits}"));
+        return Some(format!("the listener is at its limit of {its}: {waits}"));
     }
     let is_full = known.semaphore.active() >= known.connections_max;
-    is_full.then(|| format!("the process has its {}: {waits}", counted(known.connections_max, "connection")))
+    is_full.then(|| {
+        let its = counted(known.connections_max, "connection");
+        format!("the process is at its limit of {its}: {waits}")
+    })
 }
 
 fn by_policy(listener: &Listener) -> &'static str {
     match listener.pool.balance {
-        config::Balance::RoundRobin => "it is this one's turn, unless another client comes first",
+        config::Balance::RoundRobin => "it is next in the rotation, unless another client comes first",
         config::Balance::LeastConnections => "it has the fewest connections for its weight now",
-        config::Balance::Random => "the less busy of two that chance names by their weights",
-        config::Balance::Maglev => "the client's address says so, each time",
+        config::Balance::Random => {
+            "of two random backends, drawn by weight, the one with fewer connections for its weight"
+        }
+        config::Balance::Maglev => "by the hash of the client's address, as each time",
     }
 }
 
-fn words(obstacle: Obstacle, demand: TargetRole) -> &'static str {
-    match (obstacle, demand) {
-        (Obstacle::NoWeight, _) => "its weight is 0",
-        (Obstacle::Down, _) => "it is down",
-        (Obstacle::Ejected, _) => "it is ejected: connects to it failed",
-        (Obstacle::OtherTier, _) => "its tier does not serve now",
-        (Obstacle::OtherRole, TargetRole::Primary(_)) => "it is not known to be the primary",
-        (Obstacle::OtherRole, TargetRole::Any | TargetRole::Replica(_)) => "it is not known to be a replica",
-        (Obstacle::Lags, _) => "it is too far behind",
-        (Obstacle::OnlyFallback, _) => "it is the primary, for when no replica can",
-        (Obstacle::Full, _) => "it has as many connections as it may",
+fn words(reason: Reason, target_role: TargetRole) -> &'static str {
+    match (reason, target_role) {
+        (Reason::NoWeight, _) => "its weight is 0",
+        (Reason::Down, _) => "it is down",
+        (Reason::Ejected, _) => "it is ejected: connects to it failed",
+        (Reason::OtherTier, _) => "its tier does not serve now",
+        (Reason::OtherRole, TargetRole::Primary(_)) => "it is not known to be the primary",
+        (Reason::OtherRole, TargetRole::Any | TargetRole::Replica(_)) => "it is not known to be a replica",
+        (Reason::Lags, _) => "it is too far behind",
+        (Reason::OnlyFallback, _) => "it is the primary, and a replica can serve",
+        (Reason::Full, _) => "it is at its `max_connections`",
     }
 }

@@ -38,6 +38,7 @@ use self::event::Event;
 use self::phases::Stage;
 use crate::event_log::EventLog;
 use crate::failure::Failure;
+use crate::file_check::FileCheck;
 use crate::history::History;
 use crate::monitor::{HealthMonitor, now};
 use crate::peaks::Peaks;
@@ -56,8 +57,19 @@ pub enum Source {
     File(PathBuf),
     /// From the caller, once.
     Fixed(Config),
-    /// From the caller, once, for a process that ends with its terminal: SIGHUP ends it as SIGTERM does.
-    Attached(Config),
+    /// From this file, for a process that ends with its terminal: SIGHUP ends it as SIGTERM does, and only a command
+    /// reloads the file.
+    Attached(PathBuf),
+}
+
+impl Source {
+    /// The file, if there is one.
+    fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) | Self::Attached(path) => Some(path),
+            Self::Fixed(_) => None,
+        }
+    }
 }
 
 /// Balances until a signal or a failure ends the process. Calls `ready` once, when every listener is bound and
@@ -119,6 +131,8 @@ struct Control {
     inherited: Inherited,
     /// The read of the file that is under way.
     reading: Reading,
+    /// Whether the file differs from the config in force.
+    file_check: FileCheck,
     /// Tells systemd.
     notify: Notify,
     admin: Admin,

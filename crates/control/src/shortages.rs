@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use api::ShortageStatus;
 use connection::CloseReason;
 use table::Table;
 
+use crate::reloads::unix_seconds_at;
 use crate::sources::Sources;
 
 /// What was counted and logged of each shortage.
@@ -31,6 +33,8 @@ struct Seen {
     untold: u64,
     /// When a line was last logged.
     said_at: Option<Instant>,
+    /// When it began, and when it occurred last; none if it never did, or is logged elsewhere.
+    lasted: Option<(Instant, Instant)>,
 }
 
 /// How often something was felt.
@@ -43,8 +47,13 @@ struct Felt {
 }
 
 impl Shortages {
-    /// Reads the counters of `table`; returns the lines to log.
-    pub(crate) fn check(&mut self, table: &Table, sources: &Sources, now: Instant) -> Vec<String> {
+    /// Reads the counters of `table`; returns the lines to log, each with the pool that it is about, if it is one.
+    pub(crate) fn check(
+        &mut self,
+        table: &Table,
+        sources: &Sources,
+        now: Instant,
+    ) -> Vec<(Option<String>, String)> {
         let pools = table.pools.iter().flat_map(|pool| {
             OF_POOLS.iter().map(|&reason| Felt {
                 key: Key { is_pool: true, name: pool.name.clone(), reason: reason.name() },
@@ -65,17 +74,22 @@ impl Shortages {
         self.count(pools.chain(listeners), now)
     }
 
-    fn count(&mut self, felt: impl Iterator<Item = Felt>, now: Instant) -> Vec<String> {
+    fn count(&mut self, felt: impl Iterator<Item = Felt>, now: Instant) -> Vec<(Option<String>, String)> {
         let mut before = std::mem::take(&mut self.0);
         let mut lines = Vec::new();
         for Felt { key, total, is_said } in felt {
             let mut seen = before.remove(&key).unwrap_or_default();
             let new = total.saturating_sub(seen.total);
+            if new > 0 && !is_said {
+                let begun =
+                    seen.lasted.filter(|(_, last)| is_recent(*last, now)).map_or(now, |(begun, _)| begun);
+                seen.lasted = Some((begun, now));
+            }
             seen.total = total;
             seen.untold = if is_said { 0 } else { seen.untold + new };
             let is_due = seen.said_at.is_none_or(|at| now.saturating_duration_since(at) >= SAID_EVERY);
             if seen.untold > 0 && is_due && lines.len() < LINES_MAX {
-                lines.push(line(&key, seen.untold));
+                lines.push((key.is_pool.then(|| key.name.clone()), line(&key, seen.untold)));
                 (seen.untold, seen.said_at) = (0, Some(now));
             }
             // Most never occur, and take no memory.
@@ -84,6 +98,36 @@ impl Shortages {
             }
         }
         lines
+    }
+}
+
+impl Shortages {
+    /// What occurred in the last minute, sorted by name.
+    pub(crate) fn current(&self, now: Instant) -> Vec<ShortageStatus> {
+        let recent = |(key, seen): (&Key, &Seen)| {
+            let (begun, _) = seen.lasted.filter(|(_, last)| is_recent(*last, now))?;
+            Some((key.clone(), begun))
+        };
+        let mut current: Vec<_> = self.0.iter().filter_map(recent).collect();
+        current.sort();
+        current.into_iter().map(|(key, begun)| status(&key, unix_seconds_at(begun, now))).collect()
+    }
+}
+
+fn is_recent(last: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(last) < SAID_EVERY
+}
+
+fn status(Key { is_pool, name, reason }: &Key, since: f64) -> ShortageStatus {
+    let (why, cure) = cure(reason);
+    let (what, fails) =
+        if *is_pool { ("pool", "connects fail") } else { ("listener", "clients are rejected") };
+    ShortageStatus {
+        pool: is_pool.then(|| name.clone()),
+        listener: (!is_pool).then(|| name.clone()),
+        text: format!("{what} {name}: {fails} (`{reason}`)"),
+        why: format!("{why}; {cure}"),
+        since,
     }
 }
 
@@ -126,7 +170,7 @@ const OF_POOLS: [CloseReason; 5] = [
     CloseReason::ConnectUnreachable,
 ];
 
-/// How often one shortage is logged.
+/// How often one shortage is logged, and for how long it is a problem after its last occurrence.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Lines of one check. What is not logged then is logged at the next one.
@@ -145,7 +189,7 @@ mod tests {
         let mut look = |seconds: u64, total, is_said| {
             let felt = Felt { total, is_said, ..felt("db") };
             let lines = shortages.count([felt].into_iter(), begun + Duration::from_secs(seconds));
-            lines.first().map(|line| line.split(':').nth(1).unwrap().trim().to_owned())
+            lines.first().map(|(_, line)| line.split(':').nth(1).unwrap().trim().to_owned())
         };
         assert_eq!(look(0, 0, false), None);
         assert_eq!(look(1, 1, false).unwrap(), "1 connect failed (`no_source_port`)");
@@ -161,6 +205,23 @@ mod tests {
         // The pool was made again, and counts from 0.
         assert_eq!(look(400, 0, false), None);
         assert_eq!(look(401, 2, false).unwrap(), "2 connects failed (`no_source_port`)");
+    }
+
+    #[test]
+    fn a_shortage_is_a_problem_until_a_minute_after_its_last_occurrence() {
+        let (mut shortages, begun) = (Shortages::default(), now());
+        let mut look = |seconds: u64, total| {
+            let at = begun + Duration::from_secs(seconds);
+            shortages.count([Felt { total, ..felt("db") }].into_iter(), at);
+            shortages.current(at).into_iter().map(|it| it.text).collect::<Vec<_>>()
+        };
+        let text = "pool db: connects fail (`no_source_port`)";
+        assert!(look(0, 0).is_empty());
+        assert_eq!(look(1, 1), [text]);
+        assert_eq!(look(59, 1), [text]);
+        assert_eq!(look(60, 2), [text]);
+        assert_eq!(look(119, 2), [text]);
+        assert!(look(120, 2).is_empty());
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use api::ShortageStatus;
 use config::Config;
+
+use crate::reloads::unix_seconds_at;
 
 /// What was logged of each `source`.
 #[derive(Debug, Default)]
@@ -57,6 +60,23 @@ impl Sources {
         lines
     }
 
+    /// The sources that the last line said to be missing.
+    pub(crate) fn missing(&self, config: &Config, now: Instant) -> Vec<ShortageStatus> {
+        let missing = self.0.iter().filter(|(_, source)| !source.held);
+        let status = |(ip, source): (&IpAddr, &Source)| {
+            let of_ip = config.pools.iter().filter(|pool| pool.source == Some(*ip));
+            let pools: Vec<&str> = of_ip.map(|pool| pool.name.as_str()).collect();
+            ShortageStatus {
+                pool: pools.first().filter(|_| pools.len() == 1).map(|name| (*name).to_owned()),
+                listener: None,
+                text: format!("this host does not hold {ip}, the source of {}", named(&pools)),
+                why: "no connect can be made; `ip address` shows what it holds".to_owned(),
+                since: unix_seconds_at(source.said_at.unwrap_or(now), now),
+            }
+        };
+        missing.map(status).collect()
+    }
+
     /// Whether the last line said that a source is held, or there is none.
     pub(crate) fn is_held(&self, ip: IpAddr) -> bool {
         self.0.get(&ip).is_none_or(|source| source.held)
@@ -64,18 +84,24 @@ impl Sources {
 }
 
 fn text(ip: IpAddr, pools: &[&str], held: bool) -> String {
+    let pools = named(pools);
+    if held {
+        format!("this host holds {ip} again, the source of {pools}")
+    } else {
+        format!(
+            "this host does not hold {ip}, the source of {pools}: no connect can be made; \
+             `ip address` shows what it holds"
+        )
+    }
+}
+
+/// `pool a`, `pools a, b and 3 more`.
+fn named(pools: &[&str]) -> String {
     let shown = pools.iter().take(POOLS_SHOWN).copied().collect::<Vec<_>>().join(", ");
     let more = pools.len().saturating_sub(POOLS_SHOWN);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let s = if pools.len() == 1 { "" } else { "s" };
-    if held {
-        format!("this host holds {ip} again, the source of pool{s} {shown}{more}")
-    } else {
-        format!(
-            "this host does not hold {ip}, the source of pool{s} {shown}{more}: no connect can be made; \
-             `ip address` shows what it holds"
-        )
-    }
+    format!("pool{s} {shown}{more}")
 }
 
 /// At most how often a line is logged about one source.

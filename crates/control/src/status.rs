@@ -1,11 +1,13 @@
 //! The state of everything at one moment, for the admin interface.
 
+use std::path::Path;
 use std::time::Instant;
 
 use access_log::AccessLog;
 use api::{
-    BackendStatus, ClosedCounts, Durations, ListenerStatus, Override, Permits, PoolStatus, ProbeStatus,
-    ProxyHeaders, RemovedKind, RemovedStatus, Status, WorkerStatus,
+    BackendStatus, ClosedCounts, Durations, FileDifference, ListenerStatus, Override, Permits, PoolStatus,
+    ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status,
+    WorkerStatus,
 };
 use config::{Config, Tier};
 use connection::CloseReason;
@@ -37,6 +39,10 @@ pub(crate) struct StatusSources<'a> {
     pub(crate) access_log: &'a AccessLog,
     pub(crate) event_log: &'a EventLog,
     pub(crate) peaks: &'a Peaks,
+    pub(crate) shortages: Vec<ShortageStatus>,
+    /// The file of the configuration; none if there is none.
+    pub(crate) file: Option<&'a Path>,
+    pub(crate) difference: Option<&'a FileDifference>,
     /// In seconds since 1970.
     pub(crate) started_at: f64,
     pub(crate) now: Instant,
@@ -45,7 +51,7 @@ pub(crate) struct StatusSources<'a> {
 /// The status of all that.
 pub(crate) fn take(known: &StatusSources<'_>) -> Status {
     let table = known.table;
-    Status {
+    let mut status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         phase: wire::phase(table.phase),
         started_at: known.started_at,
@@ -54,7 +60,11 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
         workers: workers(table, known.workers),
         log_level: wire::log_level(log::max_level()),
         access_log: known.access_log.status(known.workers.sum(|worker| worker.records_lost.get())),
-        config: known.reloads.status(),
+        config: ReloadStatus {
+            file: known.file.map(|path| path.display().to_string()),
+            difference: known.difference.cloned(),
+            ..known.reloads.status()
+        },
         listeners: table
             .listeners
             .iter()
@@ -67,8 +77,12 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
             .map(|(pool, written)| known.pool(pool, written))
             .collect(),
         removed: removed(&table.removed, known.now),
+        shortages: known.shortages.clone(),
+        problems: Vec::new(),
         events: known.event_log.entries().cloned().collect(),
-    }
+    };
+    status.problems = api::problems(&status);
+    status
 }
 
 fn workers(table: &Table, counters: &PerWorker<WorkerCounters>) -> Vec<WorkerStatus> {

@@ -33,11 +33,8 @@ fn note_tier(before: Tier, pool: &Pool, event_log: &mut EventLog) {
         Tier::Active => Level::Info,
         Tier::Backup => Level::Warn,
     };
-    event_log.note(
-        level,
-        EventKind::Tier,
-        format_args!("pool {}: the {} tier serves", pool.name, pool.tier()),
-    );
+    let text = format!("pool {}: the {} tier serves", pool.name, pool.tier());
+    event_log.note_of(&pool.name, level, EventKind::Tier, text);
 }
 
 fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, event_log: &mut EventLog) {
@@ -51,7 +48,7 @@ fn note_primary(before: Snapshot<'_>, after: Snapshot<'_>, pool: &Pool, event_lo
         }
         None => (Level::Warn, format!("pool {}: there is no primary", pool.name)),
     };
-    event_log.note(level, EventKind::Role, text);
+    event_log.note_of(&pool.name, level, EventKind::Role, text);
 }
 
 impl Snapshot<'_> {

@@ -20,7 +20,7 @@ mod target;
 mod tracker; // Updates a status after each probe, and reports what changed.
 
 pub use crate::answer::{Answer, Claim, History, ProbeError, Progress, Role, TEXT_CHARS_MAX, Text};
-pub use crate::probe::{Local, Outcome, Place, local, probe};
+pub use crate::probe::{Local, Outcome, Place, local, probe, probe_with_certificate};
 pub use crate::prober::{Prober, RUNNING_MAX};
 pub use crate::report::{Change, Report};
 pub use crate::rise_fall::Verdict;

@@ -39,9 +39,14 @@ pub struct Outcome {
 ///
 /// It needs a tokio runtime with I/O and time, and keeps at most one descriptor open.
 pub async fn probe(target: &Target) -> Outcome {
+    probe_with_certificate(target).await.0
+}
+
+/// Runs one probe, and returns the certificate of the server too, DER; none without TLS, or if TLS did not accept it.
+pub async fn probe_with_certificate(target: &Target) -> (Outcome, Option<Vec<u8>>) {
     let files = match Files::read(&target.probe.kind).await {
         Ok(files) => files,
-        Err(error) => return Outcome { answer: Err(error), latency: Duration::ZERO },
+        Err(error) => return (Outcome { answer: Err(error), latency: Duration::ZERO }, None),
     };
     let begun = Instant::now();
     let asked = deadline::patient(target.probe.rhythm.timeout, ask(target, &files)).await;
@@ -55,7 +60,7 @@ pub async fn probe(target: &Target) -> Outcome {
             talk.answer
         }
     };
-    Outcome { answer, latency }
+    (Outcome { answer, latency }, files.shown.get().cloned())
 }
 
 async fn ask(target: &Target, files: &Files) -> Result<Talk, ProbeError> {

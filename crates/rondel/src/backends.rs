@@ -12,7 +12,7 @@ use crate::text::{left, overrides, span, table};
 #[command(after_help = "\
 Examples:
   rondel backends
-  rondel backends --pool web
+  rondel backends web
   rondel backends --json | jq '.[].backends[] | select(.state == \"down\")'
 
 STATE combines the verdict of the probe with ejections. SINCE is the time since the verdict changed. \
@@ -20,15 +20,18 @@ OVERRIDE lists changes by operators: drained, disabled, or another weight. \
 Removed backends are listed while they have connections.")]
 pub(crate) struct Arguments {
     /// List only the backends of this pool
-    #[arg(long, value_name = "POOL", add = names::pools())]
+    #[arg(value_name = "POOL", add = names::pools())]
     pool: Option<String>,
+    /// The same, as other commands have it
+    #[arg(long = "pool", value_name = "POOL", conflicts_with = "pool", add = names::pools())]
+    of_pool: Option<String>,
     #[command(flatten)]
     admin: AdminClient,
 }
 
 pub(crate) fn backends(arguments: &Arguments) -> Outcome {
     let mut status = arguments.admin.status()?;
-    if let Some(wanted) = &arguments.pool {
+    if let Some(wanted) = arguments.pool.as_ref().or(arguments.of_pool.as_ref()) {
         require_pool(&status, [], wanted)?;
         status.pools.retain(|pool| pool.name == *wanted);
         status.removed.retain(|removed| removed.pool == *wanted);

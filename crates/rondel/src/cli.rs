@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use crate::conventions::TABLES;
 use crate::text::wrapped;
 use crate::{
-    backends, check, close, completions, connections, demo, disable, doctor, drain, explain, failback,
-    health, log_level, man, plan, reload, reopen, route, run, status, tcp, weight,
+    backends, check, close, completions, connections, demo, disable, doctor, drain, events, explain,
+    failback, health, log_level, man, plan, reload, reopen, route, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Status(status::Arguments),
     /// List the backends with their states
     Backends(backends::Arguments),
+    /// List events: reloads and what they changed, commands, roles, states of backends
+    Events(events::Arguments),
     /// List connections
     Connections(connections::Arguments),
     /// Show which backend a client would get now, and why
@@ -75,7 +77,7 @@ pub(crate) enum Command {
     Failback(failback::Arguments),
     /// Change the log level of a running rondel
     LogLevel(log_level::Arguments),
-    /// Report by exit code whether a running rondel accepts connections
+    /// Report by exit code whether a running rondel, a pool or a listener takes connections
     Health(health::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),

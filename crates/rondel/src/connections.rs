@@ -7,7 +7,7 @@ use api::{BackendName, ConnectionStatus, Connections, LIMIT_MAX, Query};
 use crate::admin::AdminClient;
 use crate::completions::names;
 use crate::outcome::{Outcome, print, print_json, remark};
-use crate::text::{span, table};
+use crate::text::{number, span, table};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "IP")]
     pub(crate) client: Option<IpAddr>,
     /// The maximum number of connections to list
-    #[arg(long, value_name = "NUMBER", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIMIT_MAX)))]
+    #[arg(long, value_name = "NUMBER", default_value = "1000", value_parser = number(1..=LIMIT_MAX))]
     pub(crate) limit: u32,
     /// List the connections that ended last, of listeners with an access log
     #[arg(long)]
@@ -73,11 +73,11 @@ pub(crate) fn connections(arguments: &Arguments) -> Outcome {
     };
     print(shown.trim_end())?;
     if answer.connections.is_empty() && answer.silent_workers.is_empty() {
-        remark(&format!("there is no connection{} now", filter(arguments)));
+        remark(&format!("no connection{} now", filter(arguments)));
     }
     if answer.left_out > 0 {
         remark(&format!(
-            "and {} more: raise --limit, at most {LIMIT_MAX}, or use a filter such as --pool",
+            "and {} more: raise `--limit`, at most {LIMIT_MAX}, or use a filter such as `--pool`",
             answer.left_out
         ));
     }

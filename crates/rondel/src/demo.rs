@@ -6,28 +6,31 @@ mod controller; // The backends, and actions on them. Start here.
 
 mod action;
 mod backend;
+mod directory;
+mod instructions;
 mod keys;
 mod output;
 mod script;
 mod traffic;
 
-use std::env;
-use std::fs::{self, DirBuilder};
-use std::io::{self, ErrorKind};
+use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
-use std::process;
+use std::path::Path;
 
-use config::{Config, ListenAddress};
-use control::{Failure, Ready, Source};
+use config::ListenAddress;
+use control::{Failure, Source};
 
+use self::directory::Directory;
+pub(crate) use self::directory::sockets;
+use self::instructions::{Facts, path_to_add, reachable};
 use self::output::print_line;
 use self::script::Script;
 use crate::logging;
 use crate::outcome::{Failed, Outcome};
 use crate::run::log_ready;
 use crate::signals::is_hangup_ignored;
+use crate::text::number;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -36,8 +39,11 @@ Examples:
   rondel demo --listen 127.0.0.1:9000
   rondel demo --script \"10s kill 2, 25s revive 2\"
 
+It prints the path of its admin socket, which all commands find in RONDEL_SOCKET, and that of its \
+file, which `rondel reload` reads again. It needs no root, and removes both when it ends.
+
 The demo ends when its terminal or the reader of its output is closed; `nohup rondel demo &` does \
-not end with the terminal.")]
+not end with the terminal. Without a terminal there are no keys; `--script` replaces them.")]
 pub(crate) struct Arguments {
     /// The address of the balancer; by default 127.0.0.1:8080, or another port if that is in use
     #[arg(long, value_name = "[HOST]:PORT", value_parser = config::listen_address)]
@@ -46,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "[HOST]:PORT", value_parser = config::listen_address)]
     pub(crate) dashboard: Option<ListenAddress>,
     /// Connections per second that the demo makes itself, 0 to 1000
-    #[arg(long, value_name = "RATE", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    #[arg(long, value_name = "RATE", default_value_t = 20, value_parser = number(0..=1000_u32))]
     pub(crate) traffic: u32,
     /// Actions with their time since the start: "10s kill 2, 25s revive 2, 40s slow 1, 50s fast 1"
     #[arg(long, value_name = "SCRIPT", default_value = "")]
@@ -58,30 +64,44 @@ pub(crate) fn demo(arguments: &Arguments) -> Outcome {
     // The thread of the controller ends with the process.
     let (controller, backends) =
         controller::start().map_err(|error| Failed::Runtime(format!("backends of the demo: {error}")))?;
-    let (listen, dashboard) =
-        addresses(arguments).map_err(|error| Failed::Runtime(format!("ports for the demo: {error}")))?;
+    let places =
+        Places::choose(arguments).map_err(|error| Failed::Runtime(format!("ports for the demo: {error}")))?;
     // It is removed at the end of the demo, after the socket in it.
-    let directory = TempDirectory::create()
-        .map_err(|error| Failed::Runtime(format!("a directory for the admin socket: {error}")))?;
-    let socket = directory.0.join("admin.sock");
-    let text = configuration(listen, dashboard, &socket, &backends);
-    let config = Config::parse("demo", text.as_bytes()).map_err(Failure::Config)?;
-    let source = if is_hangup_ignored() { Source::Fixed(config) } else { Source::Attached(config) };
+    let directory = Directory::create().map_err(|error| {
+        Failed::Runtime(format!(
+            "a directory for the admin socket: {error}\n  set TMPDIR to one that you may write"
+        ))
+    })?;
+    let (file, socket) = (directory.file(), directory.socket());
+    fs::write(&file, configuration(places.listen, places.dashboard, &socket, &backends))
+        .map_err(|error| Failed::Runtime(format!("{}: {error}", file.display())))?;
+    let source =
+        if is_hangup_ignored() { Source::File(file.clone()) } else { Source::Attached(file.clone()) };
     // Dropping it restores the terminal, so that the shell echoes again.
     let keys = keys::start(controller.clone());
+    let Places { held, taken, .. } = places;
+    drop(held);
     let ended = control::run(source, |ready| {
         log_ready(ready);
-        print_line(&instructions(ready, &socket, &backends, keys.is_some()));
+        let (path, has_keys) = (path_to_add(), keys.is_some());
+        let facts =
+            Facts { ready, backends: &backends, socket: &socket, file: &file, taken: &taken, has_keys, path };
+        print_line(&facts.text());
         controller.run_script(arguments.script.clone());
         controller.start_traffic(reachable(ready.listeners[0].address), arguments.traffic);
     });
+    let cure = |option: &str, port: u16| {
+        format!("choose another address, such as `rondel demo {option} 127.0.0.1:{port}`")
+    };
     match ended {
         // A drain timeout is a normal end of a demo.
         Ok(()) | Err(Failure::DrainTimedOut { .. }) => Ok(()),
-        Err(failure @ Failure::Bind { .. }) => Err(Failed::ControlWithCure(
-            failure,
-            "choose another address, such as `rondel demo --listen 127.0.0.1:8081`".to_owned(),
-        )),
+        Err(failure @ Failure::Bind { .. }) => {
+            Err(Failed::ControlWithCure(failure, cure("--listen", LISTEN_PORT + 1)))
+        }
+        Err(failure @ Failure::Admin { .. }) => {
+            Err(Failed::ControlWithCure(failure, cure("--dashboard", DASHBOARD_PORT + 1)))
+        }
         Err(failure) => Err(failure.into()),
     }
 }
@@ -104,52 +124,47 @@ fn configuration(
     let backends = backends.concat();
     format!(
         "\
+# The file of `rondel demo`, which removes it at its end. `rondel reload` applies what is changed here.
 runtime: {{ drain_timeout: 1s }}
 admin: {{ socket: {socket}, http: \"{dashboard}\" }}
+# `rondel connections --ended` and `rondel reopen` need an access log. Of this one no line is kept.
+access_log: {{ to: /dev/null }}
 listeners:
   - {{ name: demo, address: \"{listen}\", pool: demo }}
 pools:
   - name: demo
+    balance: round_robin
     probe: {{ http: {{}}, interval: 500ms, timeout: 500ms, fast_interval: 200ms }}
     backends:
 {backends}"
     )
 }
 
-/// A directory with mode 0700. Dropping it removes it.
-struct TempDirectory(PathBuf);
-
-impl TempDirectory {
-    /// Creates it in `$XDG_RUNTIME_DIR`, or in the directory for temporary files.
-    fn create() -> io::Result<Self> {
-        let parent = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
-        let parent = parent.unwrap_or_else(env::temp_dir);
-        // An existing path is never used, because another user may have created it.
-        let mut created = Err(ErrorKind::AlreadyExists.into());
-        for number in 0..DIRECTORY_NAMES_MAX {
-            let path = parent.join(format!("rondel-demo-{}-{number}", process::id()));
-            created = DirBuilder::new().mode(0o700).create(&path).map(|()| Self(path));
-            if !created.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists) {
-                break;
-            }
-        }
-        created
-    }
-}
-
-impl Drop for TempDirectory {
-    fn drop(&mut self) {
-        // It is kept if it has other files.
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
 /// The addresses of the balancer and of the dashboard.
-fn addresses(arguments: &Arguments) -> io::Result<(ListenAddress, ListenAddress)> {
-    // The first port is held until the second is chosen, so that they differ.
-    let (listen, _held) = choose(arguments.listen, LISTEN_PORT)?;
-    let (dashboard, _held_too) = choose(arguments.dashboard, DASHBOARD_PORT)?;
-    Ok((listen, dashboard))
+struct Places {
+    listen: ListenAddress,
+    dashboard: ListenAddress,
+    /// Default addresses that are in use, each with its option.
+    taken: Vec<(SocketAddr, &'static str)>,
+    /// Sockets that hold the chosen ports until the demo listens, so that the two differ.
+    held: Vec<TcpListener>,
+}
+
+impl Places {
+    fn choose(arguments: &Arguments) -> io::Result<Self> {
+        let (mut taken, mut held) = (Vec::new(), Vec::new());
+        let mut choose = |given, default, option| {
+            let (address, socket) = choose(given, default)?;
+            if socket.is_some() && address.address.port() != default {
+                taken.push((SocketAddr::from((Ipv4Addr::LOCALHOST, default)), option));
+            }
+            held.extend(socket);
+            io::Result::Ok(address)
+        };
+        let listen = choose(arguments.listen, LISTEN_PORT, "--listen")?;
+        let dashboard = choose(arguments.dashboard, DASHBOARD_PORT, "--dashboard")?;
+        Ok(Self { listen, dashboard, taken, held })
+    }
 }
 
 /// The given address; otherwise the default port on loopback, or any free port if that is in use, with a socket
@@ -163,94 +178,20 @@ fn choose(given: Option<ListenAddress>, default: u16) -> io::Result<(ListenAddre
     Ok((socket.local_addr()?.into(), Some(socket)))
 }
 
-/// The instructions, with commands that can be pasted.
-fn instructions(ready: &Ready, socket: &Path, backends: &[SocketAddr], has_keys: bool) -> String {
-    let socket = socket.display();
-    let listen = ready.listeners[0].address;
-    let url = format!("http://{}/", reachable(listen));
-    let dashboard =
-        ready.http.map(|at| format!("\nDashboard:\n  http://{}/\n", reachable(at))).unwrap_or_default();
-    let backends = backends.iter().enumerate();
-    let backends: Vec<_> =
-        backends.map(|(number, backend)| format!("backend-{} on {backend}", number + 1)).collect();
-    let backends = backends.join("\n  ");
-    let actions = if has_keys { keys::HELP } else { WITHOUT_KEYS };
-    format!(
-        "\
-rondel balances {listen} over three backends:
-  {backends}
-{dashboard}
-Kill and slow down backends:
-{actions}
-
-Query and control rondel from another terminal:
-  export RONDEL_SOCKET=\"{socket}\"
-  rondel top
-  rondel drain demo/backend-1
-
-Each new connection goes to the next backend; the demo makes connections of its own too:
-  for i in 1 2 3 4 5 6; do curl --silent {url}; done
-
-A connection stays with its backend:
-  curl --silent {url} {url} {url}
-
-Put it under load:
-  wrk --threads 2 --connections 64 --duration 5s {url}
-
-Ctrl-C ends it."
-    )
-}
-
-/// The address by which a client on this host reaches a listener on `address`.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        // The IPv6 wildcard accepts IPv4 too.
-        return SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()));
-    }
-    address
-}
-
-/// How many directory names are tried. They contain the process ID, so a name exists only if it was created on
-/// purpose.
-const DIRECTORY_NAMES_MAX: u32 = 16;
-
 /// The default port of the balancer.
 const LISTEN_PORT: u16 = 8080;
 
 /// The default port of the dashboard.
 const DASHBOARD_PORT: u16 = 9907;
 
-/// Replaces the list of keys if there is no terminal.
-const WITHOUT_KEYS: &str = "  rondel demo --script \"10s kill 2, 25s revive 2\"";
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::net::{Ipv4Addr, TcpListener};
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
     use config::{AdminSocket, Config, listen_address};
-    use control::{Ready, ReadyListener};
 
-    use super::{DASHBOARD_PORT, TempDirectory, choose, configuration, instructions};
-
-    #[test]
-    fn the_instructions_can_be_pasted() {
-        let backends = ["127.0.0.1:9001".parse().unwrap(), "127.0.0.1:9002".parse().unwrap()];
-        let text = instructions(&ready("127.0.0.1:8080"), Path::new("/run/demo/admin.sock"), &backends, true);
-        assert!(text.contains("\n  export RONDEL_SOCKET=\"/run/demo/admin.sock\"\n"), "{text}");
-        assert!(text.contains("\n  backend-2 on 127.0.0.1:9002\n"), "{text}");
-        assert!(text.contains("\nDashboard:\n  http://127.0.0.1:9907/\n"), "{text}");
-        assert!(
-            text.contains("\n  for i in 1 2 3 4 5 6; do curl --silent http://127.0.0.1:8080/; done\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("\n  wrk --threads 2 --connections 64 --duration 5s http://127.0.0.1:8080/\n"),
-            "{text}"
-        );
-    }
+    use super::{DASHBOARD_PORT, choose, configuration};
 
     /// The configuration accepts no port 0, so the port is chosen before.
     #[test]
@@ -260,16 +201,6 @@ mod tests {
         let (address, _held) = choose(None, DASHBOARD_PORT).unwrap();
         assert!(![0, DASHBOARD_PORT].contains(&address.address.port()));
         assert!(config::listen_address(&address.to_string()).is_ok());
-    }
-
-    #[test]
-    fn a_wildcard_is_reached_through_loopback() {
-        for wildcard in ["0.0.0.0:80", "[::]:80"] {
-            let text = instructions(&ready(wildcard), socket(), &[], false);
-            assert!(text.contains("http://127.0.0.1:80/"), "{text}");
-        }
-        let text = instructions(&ready("[::1]:80"), socket(), &[], false);
-        assert!(text.contains("http://[::1]:80/"), "{text}");
     }
 
     #[test]
@@ -284,30 +215,8 @@ mod tests {
         assert_eq!(config.admin.socket, AdminSocket::At(socket().to_owned()));
     }
 
-    #[test]
-    fn the_directory_is_private_and_is_removed() {
-        let directory = TempDirectory::create().unwrap();
-        let mode = fs::metadata(&directory.0).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        let other = TempDirectory::create().unwrap();
-        assert_ne!(other.0, directory.0);
-        let path = directory.0.clone();
-        drop(directory);
-        assert!(!path.exists());
-    }
-
     /// A path with characters that are special in YAML.
     fn socket() -> &'static Path {
         Path::new("/run/user/0/a \"demo\": #1/admin.sock")
-    }
-
-    fn ready(listen: &str) -> Ready {
-        let listener = ReadyListener { name: "demo".to_owned(), address: listen.parse().unwrap() };
-        Ready {
-            listeners: vec![listener],
-            workers: 2,
-            connections_max: 100,
-            http: Some("127.0.0.1:9907".parse().unwrap()),
-        }
     }
 }

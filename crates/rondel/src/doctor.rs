@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use config::Config;
-use host::doctor::{Finding, Level, examine};
+use host::doctor::{Finding, Level, Request, examine};
 
 use crate::file::Given;
 use crate::outcome::{Failed, Outcome, print, print_json};
@@ -14,17 +14,23 @@ use crate::outcome::{Failed, Outcome, print, print_json};
 Examples:
   rondel doctor
   rondel doctor /etc/rondel/rondel.yaml
-  sudo -u rondel rondel doctor /etc/rondel/rondel.yaml
+  sudo rondel doctor --user rondel /etc/rondel/rondel.yaml
   rondel doctor rondel.yaml --json | jq '.[] | select(.level != \"ok\")'
 
-Run it as the user that rondel runs as, and with the same limits. It changes nothing: it binds the \
-listeners' addresses for a moment, and connects to each backend once.
+It asks each backend once what a running rondel would ask: its probe, with its password, TLS and \
+source, or without one a connect. It binds the listeners' addresses for a moment. It writes nothing.
+
+Run it with the limits of the service, and as its user, or as root with `--user`. Each finding says \
+what `rondel run` does about it, and the exit code if it would not start.
 
 Exit codes: 0 no check fails, perhaps with warnings; 1 a check fails; 3 the file is invalid.")]
 pub(crate) struct Arguments {
     /// The configuration file, `-` for standard input; without one only the host is checked
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Read files as this user, with which rondel runs; takes root
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -35,18 +41,25 @@ pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
         Some(file) => Given::read(file)?.parse()?,
         None => without_pools(),
     };
-    let admin_descriptors = control::admin_descriptors(&config);
-    let findings = examine(config, admin_descriptors)
+    let request = Request {
+        user: arguments.user.as_deref(),
+        file: arguments.file.as_deref(),
+        admin_descriptors: control::admin_descriptors(&config),
+    };
+    let findings = examine(config, &request)
         .map_err(|error| Failed::Runtime(format!("the host cannot be examined: {error}")))?;
     if arguments.json {
         print_json(&findings)?;
     } else {
         print(&findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     }
-    match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
+    let failing = || findings.iter().filter(|finding| finding.level == Level::Fail);
+    let starts = failing().all(|finding| finding.run_exit_code.is_none());
+    let run = if starts { "`rondel run` would start" } else { "`rondel run` would not start" };
+    match failing().count() {
         0 => Ok(()),
-        1 => Err(Failed::Runtime("1 check fails".to_owned())),
-        number => Err(Failed::Runtime(format!("{number} checks fail"))),
+        1 => Err(Failed::Runtime(format!("1 check fails; {run}"))),
+        number => Err(Failed::Runtime(format!("{number} checks fail; {run}"))),
     }
 }
 
@@ -60,7 +73,8 @@ fn without_pools() -> Config {
 }
 
 fn line(finding: &Finding) -> String {
-    let Finding { level, subject, found, cure } = finding;
-    let cure = cure.as_ref().map_or_else(String::new, |cure| format!("\n      {cure}"));
-    format!("{level:<4}  {subject}: {found}{cure}")
+    let Finding { level, subject, found, run, cure, .. } = finding;
+    let run = run.as_ref().map(|run| format!("`rondel run` {run}"));
+    let more: Vec<_> = run.iter().chain(cure).map(|line| format!("\n      {line}")).collect();
+    format!("{level:<4}  {subject}: {found}{}", more.concat())
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use api::{Ended, RemovedKind, Status};
-use config::unknown;
+use config::{listener_named, unknown};
 
 use crate::backends::require_pool;
 use crate::connections::{Arguments, filter};
@@ -13,8 +13,8 @@ use crate::text::table;
 pub(crate) fn ended(arguments: &Arguments) -> Outcome {
     let mut ended: Vec<Ended> = arguments.admin.get("/ended.json")?;
     let status = arguments.admin.status()?;
-    check_names(arguments, &status, &ended)?;
-    ended.retain(|connection| matches_filter(arguments, connection));
+    let listener = check_names(arguments, &status, &ended)?;
+    ended.retain(|connection| matches_filter(arguments, listener.as_deref(), connection));
     ended.truncate(arguments.limit as usize);
     if arguments.admin.json {
         return print_json(&ended);
@@ -29,23 +29,25 @@ pub(crate) fn ended(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-/// Fails unless every name in the filter exists, or occurs in an ended connection.
-fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Result<(), Failed> {
+/// Fails unless every name in the filter exists, or occurs in an ended connection. Returns the name of the listener.
+fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Result<Option<String>, Failed> {
     let Status { pools, listeners, removed, .. } = status;
     if let Some(wanted) = &arguments.pool {
         require_pool(status, ended.iter().map(|connection| connection.pool.as_str()), wanted)?;
     }
+    let mut found = None;
     if let Some(wanted) = &arguments.listener {
-        let of_ended = ended.iter().map(|connection| connection.listener.as_str());
-        let of_removed = removed
-            .iter()
-            .filter(|removed| removed.kind == RemovedKind::Listener)
-            .map(|removed| removed.name.as_str());
-        let known: Vec<&str> =
-            listeners.iter().map(|listener| listener.name.as_str()).chain(of_removed).collect();
-        if !of_ended.chain(known.iter().copied()).any(|name| name == wanted) {
+        let of_removed = removed.iter().filter(|removed| removed.kind == RemovedKind::Listener);
+        let of_removed = of_removed.map(|removed| (removed.name.as_str(), removed.address));
+        let known = listeners.iter().map(|listener| (listener.name.as_str(), listener.address));
+        let known: Vec<_> = known.chain(of_removed).collect();
+        let mut of_ended = ended.iter().map(|connection| connection.listener.as_str());
+        let named = listener_named(&known, wanted).or_else(|| of_ended.find(|name| name == wanted));
+        let Some(named) = named else {
+            let known: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
             return Err(Failed::Unknown(unknown("listener", wanted, &known)));
-        }
+        };
+        found = Some(named.to_owned());
     }
     if let Some(wanted) = arguments.backend.as_ref().map(ToString::to_string) {
         let backends = pools.iter().flat_map(|pool| {
@@ -68,18 +70,18 @@ fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Resul
             return Err(Failed::Unknown(unknown("backend", &wanted, &known)));
         }
     }
-    Ok(())
+    Ok(found)
 }
 
-fn matches_filter(arguments: &Arguments, connection: &Ended) -> bool {
-    let Arguments { pool, listener, backend, client, .. } = arguments;
+fn matches_filter(arguments: &Arguments, listener: Option<&str>, connection: &Ended) -> bool {
+    let Arguments { pool, backend, client, .. } = arguments;
     let Ended { pool: of_pool, backend: of_backend, backend_address, .. } = connection;
     let named = |wanted: &str| {
         let address = backend_address.map(|address| address.to_string());
         [of_backend.clone(), address].into_iter().flatten().any(|name| wanted == format!("{of_pool}/{name}"))
     };
     pool.as_ref().is_none_or(|pool| pool == of_pool)
-        && listener.as_ref().is_none_or(|listener| *listener == connection.listener)
+        && listener.is_none_or(|listener| listener == connection.listener)
         && backend.as_ref().is_none_or(|backend| named(&backend.to_string()))
         && client.is_none_or(|client| connection.client.is_some_and(|address| address.ip() == client))
 }

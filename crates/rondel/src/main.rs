@@ -17,6 +17,7 @@ mod connections;
 mod disable;
 mod drain;
 mod ended;
+mod events;
 mod failback;
 mod health;
 mod log_level;
@@ -30,6 +31,7 @@ mod top;
 mod weight;
 
 mod admin; // Shared by the commands.
+mod clock;
 mod conventions;
 mod file;
 mod logging;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Backends(arguments) => backends::backends(&arguments),
+        Command::Events(arguments) => events::events(&arguments),
         Command::Connections(arguments) if arguments.ended => ended::ended(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
         Command::Route(arguments) => route::route(&arguments),

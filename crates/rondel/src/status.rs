@@ -1,21 +1,28 @@
-//! `rondel status`: the status of a running rondel on a page.
+//! `rondel status`: the status of a running rondel on a page, which begins with what is wrong.
 
 use std::fmt::Write as _;
 
-use api::{ListenerStatus, PoolStatus, RemovedStatus, Status, Tier};
+use api::{ListenerStatus, PoolStatus, Problem, Severity, Status, Tier};
 use config::counted;
 
 use crate::admin::AdminClient;
+use crate::clock::Clock;
 use crate::outcome::{Outcome, print, print_json};
-use crate::text::{left, span};
+use crate::text::span;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rondel status
-  rondel status --json | jq .pools
+  rondel status --json | jq .problems
+  rondel status --json | jq -e '[.problems[] | select(.severity == \"error\")] == []'
 
-`rondel backends` lists the backends.")]
+The page begins with what is wrong: errors (clients are rejected or wait, or the file is not in \
+force), then warnings. Notes are what operators and reloads have caused, such as drains. Backends \
+of a pool with the same problem are one line; `rondel backends POOL` lists them.
+
+Exit codes: 0 whatever the problems are; 1 rondel cannot be reached. `rondel health` exits with 1 if \
+rondel, a pool or a listener takes no connections.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     admin: AdminClient,
@@ -26,56 +33,67 @@ pub(crate) fn status(arguments: &Arguments) -> Outcome {
     if arguments.admin.json {
         return print_json(&status);
     }
-    print(page(&status).trim_end())
+    print(page(&status, &Clock::local()).trim_end())
 }
 
-fn page(status: &Status) -> String {
-    let mut page = String::new();
-    let phase = status.phase;
+fn page(status: &Status, clock: &Clock) -> String {
+    let mut page = problems(status, clock);
+    page.push('\n');
+    page.push_str(&process(status, clock));
+    page.push('\n');
+    status.listeners.iter().for_each(|listener| page.push_str(&listener_line(listener)));
+    status.pools.iter().for_each(|pool| page.push_str(&pool_line(pool)));
+    page
+}
+
+fn problems(status: &Status, clock: &Clock) -> String {
+    let (notes, wrong): (Vec<&Problem>, Vec<&Problem>) =
+        status.problems.iter().partition(|problem| problem.severity == Severity::Note);
+    let sentence = |problem: &Problem| problem.sentence(|seconds| clock.minute(seconds));
+    let mut lines = match wrong.len() {
+        0 => "all well\n".to_owned(),
+        number => format!("{}:\n", counted(number, "problem")),
+    };
+    // Writing to a `String` does not fail.
+    for problem in wrong {
+        let _ = writeln!(lines, "  {:<7}  {}", problem.severity, sentence(problem));
+    }
+    if !notes.is_empty() {
+        let _ = writeln!(lines, "{}:", counted(notes.len(), "note"));
+    }
+    for note in notes {
+        let _ = writeln!(lines, "  {}", sentence(note));
+    }
+    lines
+}
+
+fn process(status: &Status, clock: &Clock) -> String {
+    let mut lines = String::new();
+    let Status { version, phase, connections, config, access_log: log, .. } = status;
     let workers: Vec<_> = status.workers.iter().map(|worker| worker.active.to_string()).collect();
     // Writing to a `String` does not fail.
-    let _ = writeln!(page, "rondel {}: {phase}, for {}", status.version, span(status.uptime_seconds));
+    let _ = writeln!(lines, "rondel {version}: {phase}, for {}", span(status.uptime_seconds));
     let _ = writeln!(
-        page,
+        lines,
         "connections: {} of {}; by worker: {}",
-        status.connections.active,
-        status.connections.max,
+        connections.active,
+        connections.max,
         workers.join(", ")
     );
-    let config = &status.config;
-    let age = status.started_at + status.uptime_seconds - config.loaded_at;
+    let file = config.file.as_ref().map_or_else(String::new, |file| format!("{file}, "));
     let _ = writeln!(
-        page,
-        "configuration: read {} ago; reloads: {} applied, {} refused",
-        span(age),
+        lines,
+        "configuration: {file}read at {}; reloads: {} applied, {} refused",
+        clock.second(config.loaded_at),
         config.applied,
         config.refused
     );
-    if let Some(error) = &config.last_error {
-        let _ = writeln!(page, "  the last reload was refused: {error}");
-    }
-    let _ = writeln!(page, "log: {}", status.log_level);
-    let log = &status.access_log;
+    let _ = writeln!(lines, "log: {}", status.log_level);
     if log.to != "off" {
         let written = counted(log.written, "line");
-        let _ = writeln!(page, "access log: {}, {written} written, {} lost", log.to, log.lost);
+        let _ = writeln!(lines, "access log: {}, {written} written, {} lost", log.to, log.lost);
     }
-    if let Some(error) = &log.error {
-        let _ = writeln!(page, "  it cannot be written: {error}");
-    }
-    page.push('\n');
-    status.listeners.iter().for_each(|listener| page.push_str(&listener_line(listener)));
-    status.pools.iter().for_each(|pool| page.push_str(&pool_lines(pool)));
-    for removed in &status.removed {
-        let RemovedStatus { kind, pool, name, address, active, .. } = removed;
-        let _ = writeln!(
-            page,
-            "removed {kind} {name} {address} of pool {pool}: {}, {}",
-            counted(*active, "connection"),
-            left(removed)
-        );
-    }
-    page
+    lines
 }
 
 fn listener_line(listener: &ListenerStatus) -> String {
@@ -83,14 +101,14 @@ fn listener_line(listener: &ListenerStatus) -> String {
     let role = listener.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
     let held = if listener.held > 0 { format!(", {} held", listener.held) } else { String::new() };
     format!(
-        "listener {name} {address} -> pool {pool}{role}: {active} of {connections_max} connections{held}, \
-         {accepted} accepted\n"
+        "listener {name} {address} -> pool {pool}{role}: {active} of {}{held}, {accepted} accepted\n",
+        counted(*connections_max, "connection")
     )
 }
 
-fn pool_lines(pool: &PoolStatus) -> String {
+fn pool_line(pool: &PoolStatus) -> String {
     let available = pool.backends.iter().filter(|backend| backend.weight > 0 && backend.is_available());
-    let mut lines = format!(
+    let mut line = format!(
         "pool {}: {}, {} of {} take{} connections",
         pool.name,
         pool.balance,
@@ -99,16 +117,76 @@ fn pool_lines(pool: &PoolStatus) -> String {
         if pool.backends.len() == 1 { "s" } else { "" }
     );
     if pool.serving == Tier::Backup {
-        lines.push_str("; the backup tier serves");
+        line.push_str("; the backup tier serves");
     }
     if pool.queued > 0 {
         let waits = if pool.queued == 1 { "waits" } else { "wait" };
-        let _ = write!(lines, "; {} {waits}", counted(pool.queued, "client"));
+        let _ = write!(line, "; {} {waits}", counted(pool.queued, "client"));
     }
-    lines.push('\n');
-    if !pool.conflict.is_empty() {
-        let _ =
-            writeln!(lines, "  conflict: {} all report that they are the primary", pool.conflict.join(", "));
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use api::{BackendState, PoolStatus, Status, problems};
+
+    use super::page;
+    use crate::clock::Clock;
+
+    #[test]
+    fn a_page_begins_with_what_is_wrong_and_has_a_line_for_each_pool() {
+        for pools in [1, 15, 100] {
+            let page = page(&status(pools, 60, 59), &Clock::local());
+            let lines: Vec<&str> = page.lines().collect();
+            assert_eq!(
+                lines[0],
+                if pools == 1 { "1 problem:".to_owned() } else { format!("{pools} problems:") }
+            );
+            assert!(
+                lines[1].starts_with("  warning  pool app-0: 59 of 60 backends are down since 1970-01-01 "),
+                "{page}"
+            );
+            assert!(lines[1].ends_with(": connection refused"), "{page}");
+            // A problem and a line for each pool, one listener, and the process.
+            assert_eq!(lines.len(), 2 * pools + 8, "{page}");
+        }
     }
-    lines
+
+    #[test]
+    fn a_page_without_problems_says_so_in_a_line() {
+        let mut status = status(15, 2, 0);
+        assert!(page(&status, &Clock::local()).starts_with("all well\n\nrondel 1.2.3: serving, for 1m\n"));
+        status.pools[0].backends[0].overrides.drained = true;
+        status.problems = problems(&status);
+        assert!(page(&status, &Clock::local()).starts_with(
+            "all well\n1 note:\n  pool app-0: backend b-0, 1 of 2, is drained: it has 0 connections\n\nrondel "
+        ));
+    }
+
+    /// So many pools of so many backends, of which some are down.
+    fn status(pools: usize, backends: usize, down: usize) -> Status {
+        let mut status: Status = serde_json::from_str(include_str!("top/status.json")).unwrap();
+        let like = status.pools.remove(0);
+        let backend = |number: usize| {
+            let mut backend = like.backends[0].clone();
+            backend.name = format!("b-{number}");
+            backend.active = 0;
+            if number < down {
+                backend.state = BackendState::Down;
+                backend.probe.as_mut().unwrap().error = Some("connection refused".to_owned());
+            }
+            backend
+        };
+        let backends: Vec<_> = (0..backends).map(backend).collect();
+        status.pools = (0..pools)
+            .map(|number| PoolStatus {
+                name: format!("app-{number}"),
+                backends: backends.clone(),
+                ..like.clone()
+            })
+            .collect();
+        status.problems = problems(&status);
+        status
+    }
 }

@@ -1,5 +1,8 @@
 //! Text that several commands print: tables, durations, removals and overrides.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use api::{Override, RemovedStatus};
@@ -38,13 +41,26 @@ pub(crate) fn span(seconds: f64) -> String {
 
 /// The time until the connections of a removed backend or listener are closed; `kept` if they are not.
 pub(crate) fn left(removed: &RemovedStatus) -> String {
-    removed.seconds_left.map_or_else(|| "kept".to_owned(), |seconds| format!("{seconds}s left"))
+    let left = |seconds| format!("{} left", config::show_duration(Duration::from_secs(seconds)));
+    removed.seconds_left.map_or_else(|| "kept".to_owned(), left)
+}
+
+/// Reads a number within a range, for the command line.
+pub(crate) fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone
+where
+    N: FromStr + PartialOrd + Display + Clone,
+{
+    move |text: &str| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("expected a number from {} to {}", range.start(), range.end()))
+    }
 }
 
 /// The overrides of a backend.
 pub(crate) fn overrides(overrides: Override) -> String {
     let mut words = Vec::new();
-    let left = overrides.drain_seconds_left.map(|seconds| format!("({seconds}s left)"));
+    let left = |seconds| format!("({} left)", config::show_duration(Duration::from_secs(seconds)));
+    let left = overrides.drain_seconds_left.map(left);
     words.extend(overrides.drained.then(|| format!("drained{}", left.unwrap_or_default())));
     words.extend(overrides.disabled.then(|| "disabled".to_owned()));
     words.extend(overrides.weight.map(|weight| format!("weight={weight}")));
@@ -53,7 +69,16 @@ pub(crate) fn overrides(overrides: Override) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::table;
+    use super::{number, table};
+
+    #[test]
+    fn a_number_has_a_range_in_words() {
+        let read = number(0..=256_u16);
+        assert_eq!((read("0"), read("256")), (Ok(0), Ok(256)));
+        for wrong in ["257", "-1", "", "x", "70000"] {
+            assert_eq!(read(wrong).unwrap_err(), "expected a number from 0 to 256", "{wrong}");
+        }
+    }
 
     #[test]
     fn columns_are_aligned() {

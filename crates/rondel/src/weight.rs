@@ -5,6 +5,7 @@ use api::{BackendName, Command};
 use crate::admin::AdminClient;
 use crate::completions::names;
 use crate::outcome::Outcome;
+use crate::text::number;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -17,7 +18,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "POOL/BACKEND", add = names::backends())]
     backend: BackendName,
     /// Its share of new connections; 0 takes none
-    #[arg(value_name = "0-256", value_parser = clap::value_parser!(u16).range(0..=256))]
+    #[arg(value_name = "0-256", value_parser = number(0..=256_u16))]
     weight: u16,
     #[command(flatten)]
     admin: AdminClient,

@@ -13,11 +13,11 @@ use crate::state::{Availability, BackendState, PoolInputs, Role};
 
 /// Where a client that connects now would be routed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation {
+pub struct RouteExplanation {
     /// The result.
     pub outcome: Outcome,
-    /// Why, of each backend of the pool, in its order.
-    pub cases: Vec<Case>,
+    /// The backends of the pool, in its order.
+    pub backends: Vec<BackendRoute>,
 }
 
 /// The result of routing a client.
@@ -35,22 +35,22 @@ pub enum Outcome {
     Refused(CloseReason),
 }
 
-/// Whether one backend may be picked, and why not.
+/// Whether a backend may be picked, and why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Case {
-    /// Which.
+pub struct BackendRoute {
+    /// The backend.
     pub index: BackendIndex,
     /// Its state.
     pub state: BackendState,
     /// Its share of all such connections, relative to the others; 0 if it may not be picked.
     pub share: u32,
-    /// What speaks against it. It may still have a share: where every backend is down, all are tried.
-    pub obstacles: Vec<Obstacle>,
+    /// Why it may not be picked. It may still have a share: if every backend is down, all are tried.
+    pub reasons_against: Vec<Reason>,
 }
 
-/// What speaks against a backend.
+/// Why a backend may not be picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum Reason {
     /// Its weight is 0: the file says so, or it is drained or disabled.
     NoWeight,
     /// It is down.
@@ -75,30 +75,31 @@ pub enum Obstacle {
 /// # Panics
 ///
 /// When `settings` are those of another pool.
-pub fn explain(
+pub fn explain_route(
     listener: &Listener,
     settings: &config::Pool,
     inputs: &PoolInputs,
     client: IpAddr,
-) -> Explanation {
+) -> RouteExplanation {
     let pool = &listener.pool;
     assert_eq!(settings.backends.len(), pool.backends.len(), "the settings of another pool");
-    let cases = (0..).map(BackendIndex).zip(&settings.backends).map(|(index, backend)| {
+    let backends = (0..).map(BackendIndex).zip(&settings.backends).map(|(index, backend)| {
         let state = inputs.backends.get(&backend.address).copied().unwrap_or_default();
-        let mut obstacles = obstacles(listener.target_role, backend, state, pool.tier());
-        obstacles.extend(pool.backend(index).is_full().then_some(Obstacle::Full));
-        Case { index, state, share: pool.share(listener.target_role, index), obstacles }
+        let mut reasons_against = reasons_against(listener.target_role, backend, state, pool.tier());
+        reasons_against.extend(pool.backend(index).is_full().then_some(Reason::Full));
+        BackendRoute { index, state, share: pool.share(listener.target_role, index), reasons_against }
     });
-    let cases: Vec<Case> = cases.collect();
-    Explanation { outcome: outcome(listener, &cases, client), cases }
+    let backends: Vec<BackendRoute> = backends.collect();
+    RouteExplanation { outcome: outcome(listener, &backends, client), backends }
 }
 
-fn outcome(listener: &Listener, cases: &[Case], client: IpAddr) -> Outcome {
+fn outcome(listener: &Listener, backends: &[BackendRoute], client: IpAddr) -> Outcome {
     let pool = &listener.pool;
-    let is_open = |case: &&Case| case.share > 0 && !case.obstacles.contains(&Obstacle::Full);
+    let is_open =
+        |backend: &&BackendRoute| backend.share > 0 && !backend.reasons_against.contains(&Reason::Full);
     match pool.peek(listener.target_role, &mut Dice::new(0), client) {
         Picked::Backend(_) if pool.balance == config::Balance::Random => {
-            Outcome::OneOf(cases.iter().filter(is_open).map(|case| case.index).collect())
+            Outcome::OneOf(backends.iter().filter(is_open).map(|backend| backend.index).collect())
         }
         Picked::Backend(index) => Outcome::Backend(index),
         Picked::Full if pool.queue_semaphore.is_full(pool.queue.connections_max) => {
@@ -115,29 +116,29 @@ fn outcome(listener: &Listener, cases: &[Case], client: IpAddr) -> Outcome {
     }
 }
 
-fn obstacles(
+fn reasons_against(
     target_role: TargetRole,
     backend: &config::Backend,
     state: BackendState,
     serving: Tier,
-) -> Vec<Obstacle> {
-    let mut obstacles = Vec::new();
-    obstacles.extend((backend.weight == 0).then_some(Obstacle::NoWeight));
+) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    reasons.extend((backend.weight == 0).then_some(Reason::NoWeight));
     match state.availability {
         Availability::Unknown | Availability::Up => {}
-        Availability::Down => obstacles.push(Obstacle::Down),
+        Availability::Down => reasons.push(Reason::Down),
         // No other backend may take the place of an ejected primary.
         Availability::Ejected if matches!(target_role, TargetRole::Primary(_)) => {}
-        Availability::Ejected => obstacles.push(Obstacle::Ejected),
+        Availability::Ejected => reasons.push(Reason::Ejected),
     }
     let of_role = match (target_role, state.role) {
-        (TargetRole::Any, _) => (backend.tier != serving).then_some(Obstacle::OtherTier),
+        (TargetRole::Any, _) => (backend.tier != serving).then_some(Reason::OtherTier),
         (TargetRole::Primary(_), Some(Role::Primary))
         | (TargetRole::Replica(_), Some(Role::Replica { lags: false })) => None,
-        (TargetRole::Replica(_), Some(Role::Replica { lags: true })) => Some(Obstacle::Lags),
-        (TargetRole::Replica(Fallback::Primary), Some(Role::Primary)) => Some(Obstacle::OnlyFallback),
-        (TargetRole::Primary(_) | TargetRole::Replica(_), _) => Some(Obstacle::OtherRole),
+        (TargetRole::Replica(_), Some(Role::Replica { lags: true })) => Some(Reason::Lags),
+        (TargetRole::Replica(Fallback::Primary), Some(Role::Primary)) => Some(Reason::OnlyFallback),
+        (TargetRole::Primary(_) | TargetRole::Replica(_), _) => Some(Reason::OtherRole),
     };
-    obstacles.extend(of_role);
-    obstacles
+    reasons.extend(of_role);
+    reasons
 }

@@ -61,7 +61,7 @@ pub use crate::counter::{Counter, Gauge, PerWorker};
 pub use crate::counters::{BackendCounters, ListenerCounters, PoolCounters, WorkerCounters};
 pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::effective::EffectiveConfig;
-pub use crate::explain::{Case, Explanation, Obstacle, Outcome, explain};
+pub use crate::explain::{BackendRoute, Outcome, Reason, RouteExplanation, explain_route};
 pub use crate::histogram::{Durations, Histogram};
 pub use crate::listener::Listener;
 pub use crate::overrides::{BackendKey, Drain, Override, Overrides};

@@ -113,7 +113,7 @@ impl TableWriter {
         next.listeners.iter().map(origin).collect()
     }
 
-    /// Goes over to another config. `sockets` are by index of its listeners: those of the table in force where
+    /// Changes to another config. `sockets` are by index of its listeners: those of the table in force where
     /// they are kept.
     /// `inputs` gives the backend states by the config that is in force from now on.
     ///
@@ -149,7 +149,7 @@ impl TableWriter {
         self.write(self.sockets(), inputs, None)
     }
 
-    /// Goes over to other inputs, or to what time alone changed. Without either the table in force stays.
+    /// Changes to other inputs, or to what time alone changed. Without either the table in force stays.
     pub fn refresh(&mut self, mut inputs: Inputs) -> Option<Written> {
         self.config.overrides().set_drains(&mut inputs);
         let differs = inputs.pools != self.inputs.pools || self.is_due(inputs.now);

@@ -185,13 +185,18 @@ impl Pool {
             &self.settings.backends[self.indices[&report.server.address]];
         let pool = &self.name;
         for change in &report.changes {
-            event_log.note(change.level(), kind(change), format!("pool {pool}, backend {name}: {change}"));
+            event_log.note_of(
+                pool,
+                change.level(),
+                kind(change),
+                format!("pool {pool}, backend {name}: {change}"),
+            );
         }
         let passed = status.error.is_none();
         let returns = passed && self.ejections.as_mut().is_some_and(|all| all.on_probe_passed(*address, now));
         if returns {
             let text = format!("pool {pool}, backend {name}: its probe passes: no longer ejected");
-            event_log.note(Level::Info, EventKind::Ejection, text);
+            event_log.note_of(pool, Level::Info, EventKind::Ejection, text);
         }
         for change in &report.changes {
             match change {
@@ -254,7 +259,7 @@ impl Pool {
         for backend in self.settings.backends.iter().filter(|backend| expired.contains(&backend.address)) {
             let text =
                 format!("pool {}, backend {}: its time is up: no longer ejected", self.name, backend.name);
-            event_log.note(Level::Info, EventKind::Ejection, text);
+            event_log.note_of(&self.name, Level::Info, EventKind::Ejection, text);
         }
     }
 
@@ -266,7 +271,7 @@ impl Pool {
         for backend in self.settings.backends.iter().filter(ejected) {
             let text =
                 format!("pool {}, backend {}: `eject` is off: no longer ejected", self.name, backend.name);
-            event_log.note(Level::Info, EventKind::Ejection, text);
+            event_log.note_of(&self.name, Level::Info, EventKind::Ejection, text);
         }
     }
 
@@ -279,7 +284,7 @@ impl Pool {
         self.conflict.clone_from(&decision.conflict);
         if self.conflict.is_empty() {
             let text = format!("pool {name}: one primary at most again");
-            return event_log.note(Level::Info, EventKind::Primaries, text);
+            return event_log.note_of(name, Level::Info, EventKind::Primaries, text);
         }
         let names = |of: &[SocketAddr]| {
             let each = self.settings.backends.iter().filter(|backend| of.contains(&backend.address));
@@ -290,7 +295,7 @@ impl Pool {
             "pool {name}: backends {} all report that they are the primary; {writer} is written to",
             names(&decision.conflict)
         );
-        event_log.note(Level::Error, EventKind::Primaries, text);
+        event_log.note_of(name, Level::Error, EventKind::Primaries, text);
     }
 
     fn availability(&self, address: SocketAddr, status: Option<&Status>, now: Instant) -> Availability {

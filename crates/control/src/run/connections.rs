@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use api::{Answer, BackendName, Close, Connections, Query};
-use config::{counted, listed, unknown};
+use config::{counted, listed, listener_named, unknown};
 use driver::Waker;
 use tokio::sync::oneshot;
 use worker::{ConnectionAction, ConnectionFilter};
@@ -22,7 +22,7 @@ impl Control {
         answer: oneshot::Sender<Result<Connections, Answer>>,
     ) {
         let asked = query.limit().and_then(|limit| {
-            self.check_names(query)?;
+            let listener = self.check_names(query)?;
             let (pool, backend) = match &query.backend {
                 Some(name) => {
                     let (pool, backend) = self.find_backend(name)?;
@@ -35,7 +35,7 @@ impl Control {
             }
             let filter = ConnectionFilter {
                 tenant: None,
-                listener: query.listener.clone(),
+                listener,
                 pool: pool.or_else(|| query.pool.clone()),
                 backend,
                 client: query.client.map(|client| client.to_canonical()),
@@ -95,8 +95,9 @@ impl Control {
         answers
     }
 
-    /// Whether there is the pool and the listener that a query names, one that a reload removed included.
-    fn check_names(&self, query: &Query) -> Result<(), String> {
+    /// Whether there is the pool and the listener that a query names, one that a reload removed included. Returns the
+    /// name of the listener.
+    fn check_names(&self, query: &Query) -> Result<Option<String>, String> {
         let table = self.writer.table();
         let of_backends = table.removed.backends().map(|(pool, _)| pool);
         let of_listeners = table.removed.listeners().map(|removed| removed.pool.as_str());
@@ -114,19 +115,14 @@ impl Control {
         {
             return Err(self.unknown_pool(pool));
         }
-        let removed = table.removed.listeners().map(|removed| removed.name.as_str());
-        let listeners: Vec<&str> = self
-            .writer
-            .config()
-            .written()
-            .listeners
-            .iter()
-            .map(|known| known.name.as_str())
-            .chain(removed)
-            .collect();
-        match &query.listener {
-            Some(name) if !listeners.contains(&name.as_str()) => Err(unknown("listener", name, &listeners)),
-            _ => Ok(()),
+        let Some(name) = &query.listener else { return Ok(None) };
+        let removed = table.removed.listeners().map(|removed| (removed.name.as_str(), removed.address));
+        let written = self.writer.config().written().listeners.iter();
+        let known: Vec<_> =
+            written.map(|known| (known.name.as_str(), known.address)).chain(removed).collect();
+        match listener_named(&known, name) {
+            Some(found) => Ok(Some(found.to_owned())),
+            None => Err(unknown("listener", name, &known.iter().map(|(name, _)| *name).collect::<Vec<_>>())),
         }
     }
 
@@ -161,7 +157,7 @@ async fn answer_to(close: &Close, answers: Answers) -> Answer {
     if !silent.is_empty() {
         let (s, have) = if silent.len() == 1 { ("", "has") } else { ("s", "have") };
         return Answer::done(format!(
-            "{were_closed}; worker{s} {} {have} not answered within a second: ask again",
+            "{were_closed}; worker{s} {} {have} not answered within a second: repeat the command",
             listed(&silent)
         ));
     }
@@ -169,9 +165,9 @@ async fn answer_to(close: &Close, answers: Answers) -> Answer {
         (Close::Connection(id), 0) => {
             Answer::refused(format!("there is no connection {id}: it has ended, or there never was one"))
         }
-        (Close::Backend(name), 0) => Answer::done(format!("no connection was closed: {name} has none")),
+        (Close::Backend(name), 0) => Answer::done(format!("{name} has no connections: nothing changed")),
         (Close::Client(client), 0) => {
-            Answer::done(format!("no connection was closed: there is none of {client}"))
+            Answer::done(format!("client {client} has no connections: nothing changed"))
         }
         _ => Answer::done(were_closed),
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use admin::AdminRequest;
 use api::EventKind;
+use config::Config;
 use health::Report;
 use host::holds;
 use log::Level;
@@ -12,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use worker::WorkerError;
 
 use super::Control;
+use crate::failure::Failure;
 use crate::monitor::now;
 use crate::reading::Done;
 use crate::sources::Line;
@@ -40,6 +42,8 @@ pub(super) enum Event {
     SweepDue,
     /// A read of the file ended, or takes too long.
     FileRead(Box<Done>),
+    /// The file of the configuration has changed since it was read.
+    FileChanged(Result<Box<Config>, Failure>),
     /// The access log has something to say.
     AccessLog(String),
     /// What workers count is to be read.
@@ -50,7 +54,7 @@ pub(super) enum Event {
 
 impl Control {
     /// Handles events until the process ends.
-    pub(super) async fn serve(mut self) -> Result<(), crate::failure::Failure> {
+    pub(super) async fn serve(mut self) -> Result<(), Failure> {
         while !self.stage.is_over() {
             let event = self.next_event().await;
             self.handle(event);
@@ -82,6 +86,7 @@ impl Control {
             () = until(table) => Event::TableDue,
             () = until(sweep) => Event::SweepDue,
             done = self.reading.next() => Event::FileRead(Box::new(done)),
+            read = self.file_check.next() => Event::FileChanged(read),
             note = self.access_log.note() => Event::AccessLog(note),
             () = sleep_until(self.peaks.due().into()) => Event::CountersDue,
             Some(request) = self.requests.recv() => Event::Request(request),
@@ -105,6 +110,7 @@ impl Control {
             Event::TableDue => self.refresh(),
             Event::SweepDue => self.sweep(),
             Event::FileRead(done) => self.on_read(*done),
+            Event::FileChanged(read) => self.on_file_changed(read),
             Event::AccessLog(note) => log::warn!("{note}"),
             Event::CountersDue => self.read_counters(),
             Event::Request(request) => self.answer(request),
@@ -130,8 +136,11 @@ impl Control {
         self.peaks.read(&table, now());
         self.history.read(&table, now());
         self.check_sources();
-        for line in self.shortages.check(&table, &self.sources, now()) {
-            self.event_log.note(Level::Warn, EventKind::Host, line);
+        for (pool, line) in self.shortages.check(&table, &self.sources, now()) {
+            match pool {
+                Some(pool) => self.event_log.note_of(&pool, Level::Warn, EventKind::Host, line),
+                None => self.event_log.note(Level::Warn, EventKind::Host, line),
+            }
         }
     }
 

@@ -4,22 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Answer, EventKind};
-use config::{Changes, Config};
+use api::{Answer, EventKind, FileDifference};
+use config::{Changes, Config, counted};
 use driver::ListenGroup;
 use log::Level;
 use table::Origin;
 
+use super::Control;
 use super::logging::{log_lines, warn_of, warn_of_backlogs};
 use super::start::bind;
-use super::{Control, Source};
 use crate::failure::Failure;
 use crate::monitor::now;
-use crate::reading::{self, Asked, Asker, Done, Loaded, READ_TIME_MAX};
+use crate::reading::{self, Asked, Done, Loaded, READ_TIME_MAX, Requester};
 use crate::reload::{Refusal, refuse_restart};
-use crate::reloads::refused;
+use crate::reloads::{refused, unix_seconds};
 
-/// A config that the process can go over to, and all that this takes. Nothing that is left to do can fail.
+/// A config that can be put in force, and all that this takes. Nothing that is left to do can fail.
 pub(super) struct Prepared {
     config: Config,
     /// Where the sockets of each listener come from.
@@ -30,85 +30,117 @@ pub(super) struct Prepared {
 }
 
 impl Control {
-    /// Begins to read the file again. [`on_read`](Self::on_read) goes over to it.
-    pub(super) fn reload(&mut self, asker: Option<Asker>) {
-        let Source::File(path) = &self.source else {
+    /// Begins to read the file again. [`on_read`](Self::on_read) puts it in force.
+    pub(super) fn reload(&mut self, requester: Option<Requester>) {
+        let Some(path) = self.source.file() else {
             log::warn!("reload: {NO_FILE}; the configuration stays");
-            return tell(asker, &Answer::refused(NO_FILE));
+            return tell(requester, &Answer::refused(NO_FILE));
         };
         let read = reading::load(path.clone(), self.access_log.config().cloned());
-        match self.reading.ask(asker, read) {
+        match self.reading.ask(requester, read) {
             Asked::Begun => self.notify.reloading(),
             // Systemd is told when it begins.
             Asked::Queued => {}
-            Asked::Hangs(since, asker) => {
+            Asked::Hangs(since, requester) => {
                 let refusal = unread(path, since);
                 self.notify.reloading();
                 let answer = self.refuse(&refusal, since);
                 self.tell_ready();
-                tell(asker, &answer);
+                tell(requester, &answer);
             }
         }
     }
 
     /// A read of the file has ended, or takes too long.
     pub(super) fn on_read(&mut self, done: Done) {
-        let Source::File(path) = &self.source else { return };
+        let Some(path) = self.source.file() else { return };
         if !self.is_serving() {
-            // Those that asked have been told.
+            // The requesters have their answer.
             return;
         }
         match done {
-            Done::Read { read, begun, askers, next } => {
+            Done::Read { read, begun, requesters, next } => {
                 self.log_totals(Level::Debug);
                 let answer = match read.map_err(Refusal::from).and_then(|loaded| self.prepare(loaded)) {
                     Ok(prepared) => {
                         let changes = self.commit(prepared);
+                        self.file_check.on_loaded();
                         self.reloads.on_applied(begun.elapsed());
                         Answer::Done(changes.lines().map(str::to_owned).collect())
                     }
                     Err(refusal) => self.refuse(&refusal, begun.elapsed()),
                 };
                 self.tell_ready();
-                tell(askers, &answer);
-                if let Some(askers) = next {
-                    self.read_again(askers);
+                tell(requesters, &answer);
+                if let Some(requesters) = next {
+                    self.read_again(requesters);
                 }
             }
-            Done::Overdue(askers) => {
+            Done::Overdue(requesters) => {
                 let refusal = unread(path, READ_TIME_MAX);
                 let answer = self.refuse(&refusal, READ_TIME_MAX);
                 self.tell_ready();
-                tell(askers, &answer);
+                tell(requesters, &answer);
             }
             Done::Late(took) => {
                 log::warn!(
-                    "{}: it was read within {took:.1?}; reload again to go over to it",
+                    "{}: it was read within {took:.1?}; reload again to put it in force",
                     path.display()
                 );
             }
         }
     }
 
-    /// Begins another read for those that asked while the last one was under way.
-    fn read_again(&mut self, askers: Vec<Asker>) {
-        let Source::File(path) = &self.source else { return };
+    /// The file has changed since it was read: says what a reload would make of it.
+    pub(super) fn on_file_changed(&mut self, read: Result<Box<Config>, Failure>) {
+        let difference = match read.map_err(Refusal::from).and_then(|config| self.check(*config)) {
+            Ok(config) => {
+                let changes = Changes::between(self.writer.config().written(), &config).lines().len();
+                (changes > 0).then_some((changes, None))
+            }
+            Err(refusal) => Some((0, Some(refusal.summary()))),
+        };
+        self.file_check.set_difference(difference.map(|(changes, error)| FileDifference {
+            since: unix_seconds(),
+            changes: changes.try_into().unwrap_or(u64::MAX),
+            error,
+        }));
+    }
+
+    /// Begins another read for the requests that came while the last one was under way.
+    fn read_again(&mut self, requesters: Vec<Requester>) {
+        let Some(path) = self.source.file() else { return };
         let read = reading::load(path.clone(), self.access_log.config().cloned());
         self.notify.reloading();
-        self.reading.ask(askers, read);
+        self.reading.ask(requesters, read);
     }
 
     /// Nothing changes; says why.
     fn refuse(&mut self, refusal: &Refusal, took: Duration) -> Answer {
-        for line in refusal.lines() {
-            self.event_log.note(Level::Error, EventKind::Reload, format_args!("reload refused: {line}"));
+        let lines = refusal.lines();
+        match lines.as_slice() {
+            [line] => {
+                self.event_log.note(Level::Error, EventKind::Reload, format_args!("reload refused: {line}"));
+            }
+            lines => {
+                for line in lines {
+                    log::error!("reload refused: {line}");
+                }
+                let errors = counted(lines.len(), "error");
+                self.event_log.note(
+                    Level::Error,
+                    EventKind::Reload,
+                    format_args!("reload refused: {errors}"),
+                );
+                self.event_log.add_details(lines.iter().map(String::as_str));
+            }
         }
         log::info!("the configuration before it stays in force");
         self.reloads.on_refused(refusal, took);
         refused(refusal)
     }
 
-    /// What `config` means on this host, if the process can go over to it. Nothing is bound for this.
+    /// What `config` means on this host, if it can be put in force. Nothing is bound for this.
     pub(super) fn check(&self, config: Config) -> Result<Config, Refusal> {
         let config = super::start::adapt(config, &self.host, &self.inherited);
         refuse_restart(self.writer.config().written(), &config)?;
@@ -124,7 +156,7 @@ impl Control {
         Ok(Prepared { config, origins, sockets, access_log })
     }
 
-    /// Goes over to what was prepared. Says what is different.
+    /// Puts in force what was prepared. Returns what is different.
     fn commit(&mut self, Prepared { config, origins, sockets, access_log }: Prepared) -> Changes {
         let before = self.writer.config().written().clone();
         self.relisten(&before, &config, &origins);
@@ -151,10 +183,10 @@ impl Control {
         self.check_sources();
         let text = match changes.lines().len() {
             0 => "reloaded: nothing changed".to_owned(),
-            1 => "reloaded: 1 change".to_owned(),
-            number => format!("reloaded: {number} changes"),
+            number => format!("reloaded: {}", counted(number, "change")),
         };
         self.event_log.note(Level::Info, EventKind::Reload, text);
+        self.event_log.add_details(changes.lines());
     }
 
     /// The sockets of each listener of `config`: kept, or bound now.
@@ -200,10 +232,10 @@ fn unread(path: &Path, since: Duration) -> Refusal {
     Refusal::from(Failure::Config(Config::unread(path, Duration::from_secs(since.as_secs()))))
 }
 
-/// Tells those that asked. They may have left.
-pub(super) fn tell(askers: impl IntoIterator<Item = Asker>, answer: &Answer) {
-    for asker in askers {
-        let _ = asker.send(answer.clone());
+/// Answers requesters. They may have left.
+pub(super) fn tell(requesters: impl IntoIterator<Item = Requester>, answer: &Answer) {
+    for requester in requesters {
+        let _ = requester.send(answer.clone());
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use admin::AdminRequest;
-use api::{Answer, BackendName, Command, EventKind, LogLevel, Status};
-use config::{Changes, Config, Tier, counted};
+use api::{Answer, BackendName, Close, Command, EventKind, LogLevel, ShortageStatus, Status};
+use config::{Changes, Config, Tier};
 use log::Level;
 use table::{BackendKey, Drain, DrainWindow, Override, Table};
 use tokio::sync::oneshot;
@@ -16,6 +16,7 @@ use super::reload::tell;
 use crate::failure::Failure;
 use crate::find::{Unknown, find};
 use crate::monitor::now;
+use crate::override_change::OverrideChange;
 use crate::reload::Refusal;
 use crate::reloads::{refused, unix_seconds};
 use crate::route::route;
@@ -40,14 +41,49 @@ impl Control {
             AdminRequest::Connections(query, answer) => self.list_connections(&query, answer),
             AdminRequest::Command(command, peer, answer) => {
                 let text = format!("admin: {peer}: {command}");
-                self.event_log.note(Level::Info, EventKind::Command, text);
+                if command.is_change() {
+                    self.note_command(self.pool_of(&command), text);
+                } else {
+                    log::info!("{text}");
+                }
                 self.on_command(command, answer);
             }
         }
     }
 
+    fn note_command(&mut self, pool: Option<String>, text: String) {
+        match pool {
+            Some(pool) => self.event_log.note_of(&pool, Level::Info, EventKind::Command, text),
+            None => self.event_log.note(Level::Info, EventKind::Command, text),
+        }
+    }
+
+    /// The pool that a command is about; none if it is about the process, or there is no such pool.
+    fn pool_of(&self, command: &Command) -> Option<String> {
+        match command {
+            Command::Drain { backend, .. }
+            | Command::Undrain { backend }
+            | Command::Disable { backend }
+            | Command::Enable { backend }
+            | Command::Weight { backend, .. }
+            | Command::Close(Close::Backend(backend)) => Some(self.find_backend(backend).ok()?.0),
+            Command::Failback { pool } => self.writer.table().pool(pool).map(|pool| pool.name.clone()),
+            Command::Reload
+            | Command::Reopen
+            | Command::Plan { .. }
+            | Command::Close(Close::Connection(_) | Close::Client(_))
+            | Command::LogLevel { .. } => None,
+        }
+    }
+
     fn status(&self) -> Status {
         take(&self.status_sources(&self.writer.table()))
+    }
+
+    fn current_shortages(&self) -> Vec<ShortageStatus> {
+        let mut current = self.sources.missing(self.writer.config().written(), now());
+        current.extend(self.shortages.current(now()));
+        current
     }
 
     fn status_sources<'a>(&'a self, table: &'a Table) -> StatusSources<'a> {
@@ -65,6 +101,9 @@ impl Control {
             access_log: &self.access_log,
             event_log: &self.event_log,
             peaks: &self.peaks,
+            shortages: self.current_shortages(),
+            file: self.file_check.path(),
+            difference: self.file_check.difference(),
             started_at: self.started_at,
             now: now(),
         }
@@ -72,6 +111,7 @@ impl Control {
 
     /// Obeys at once, or begins what is answered later: a close when workers have, a reload when the file was read.
     fn on_command(&mut self, command: Command, answer: oneshot::Sender<Answer>) {
+        let (is_change, pool) = (command.is_change(), self.pool_of(&command));
         let done = match command {
             Command::Close(close) => return self.close_connections(&close, answer),
             Command::Reload if self.is_serving() => return self.reload(Some(answer)),
@@ -81,17 +121,19 @@ impl Control {
             // Lines are written in a drain too.
             Command::Reopen => self.reopen(),
             Command::Drain { backend, timeout_seconds } => self.drain_backend(&backend, timeout_seconds),
-            Command::Undrain { backend } => self.change(&backend, "not drained", |it| it.drain = None),
-            Command::Disable { backend } => self.change(&backend, "disabled", |it| it.disabled = true),
-            Command::Enable { backend } => {
-                self.change(&backend, "as the file and its probe say", |it| *it = Override::default())
-            }
+            Command::Undrain { backend } => self.change(&backend, |it| it.drain = None),
+            Command::Disable { backend } => self.change(&backend, |it| it.disabled = true),
+            Command::Enable { backend } => self.change(&backend, |it| *it = Override::default()),
             Command::Weight { backend, weight } => self.set_weight(&backend, weight),
             Command::Failback { pool } => self.fail_back(&pool),
         };
-        if let Answer::Refused(refused) = &done {
-            let text = format!("admin: refused: {}", refused.lines.join("; "));
-            self.event_log.note(Level::Info, EventKind::Command, text);
+        match &done {
+            Answer::Refused(refused) if is_change => {
+                let text = format!("admin: refused: {}", refused.lines.join("; "));
+                self.note_command(pool, text);
+            }
+            Answer::Done(lines) if is_change => self.event_log.add_details(lines.iter().map(String::as_str)),
+            Answer::Done(_) | Answer::Refused(_) => {}
         }
         tell([answer], &done);
     }
@@ -120,27 +162,25 @@ impl Control {
 
     fn drain_backend(&mut self, backend: &BackendName, timeout_seconds: Option<u32>) -> Answer {
         let Some(seconds) = timeout_seconds else {
-            return self.change(backend, "drained", |it| it.drain = Some(Drain::Open));
+            return self.change(backend, |it| it.drain = Some(Drain::Open));
         };
         if seconds > DRAIN_SECONDS_MAX && self.is_serving() {
-            return Answer::refused(format!(
-                "{seconds} seconds are out of range: at most {DRAIN_SECONDS_MAX}"
-            ));
+            let longest = config::show_duration(Duration::from_secs(DRAIN_SECONDS_MAX.into()));
+            return Answer::refused(format!("a timeout of {seconds}s is too long: it is at most {longest}"));
         }
         let window = DrainWindow::drained(now(), Duration::from_secs(seconds.into()));
-        let is = format!("drained within {}", config::show_duration(window.until - window.since));
-        self.change(backend, &is, |it| it.drain = Some(Drain::Until(window)))
+        self.change(backend, |it| it.drain = Some(Drain::Until(window)))
     }
 
     fn set_weight(&mut self, backend: &BackendName, weight: u16) -> Answer {
         if weight > WEIGHT_MAX && self.is_serving() {
             return Answer::refused(format!("the weight {weight} is out of range: it is 0 to {WEIGHT_MAX}"));
         }
-        self.change(backend, &format!("of weight {weight}"), |it| it.weight = Some(weight))
+        self.change(backend, |it| it.weight = Some(weight))
     }
 
     /// Changes the override of a backend, and publishes a table with it.
-    fn change(&mut self, name: &BackendName, is: &str, change: impl FnOnce(&mut Override)) -> Answer {
+    fn change(&mut self, name: &BackendName, change: impl FnOnce(&mut Override)) -> Answer {
         if !self.is_serving() {
             return Answer::refused(DRAINING);
         }
@@ -149,28 +189,31 @@ impl Control {
             Err(Unknown(why)) => return Answer::refused(why),
         };
         let backend = BackendKey { pool, address };
+        let before = self.writer.config().overrides().of(&backend.pool, address);
         let (monitor, event_log) = (&mut self.monitor, &mut self.event_log);
         let written = self
             .writer
             .change_override(&backend, change, |config| monitor.reconfigure(config, now(), event_log));
         self.on_written(written);
-        let lines = self.lines_of(&backend, name, is);
+        let lines = self.lines_of(&backend, name, before);
         log_lines(lines.iter().map(String::as_str), "lines");
         Answer::Done(lines)
     }
 
-    /// What an override made of a backend and its pool.
-    fn lines_of(
-        &self,
-        BackendKey { pool, address }: &BackendKey,
-        name: &BackendName,
-        is: &str,
-    ) -> Vec<String> {
+    /// What a command made of a backend, of which this was overridden before, and of its pool.
+    fn lines_of(&self, backend: &BackendKey, name: &BackendName, before: Override) -> Vec<String> {
+        let BackendKey { pool, address } = backend;
         let table = self.writer.table();
         let backends = &table.pool(pool).expect("the config has it").backends;
-        let backend = backends.iter().find(|backend| backend.address == *address);
-        let active = backend.map_or(0, |backend| backend.counters.sum(|worker| worker.active.get()));
-        let mut lines = vec![format!("{name} is {is}; it has {}", counted(active, "connection"))];
+        let found = backends.iter().find(|backend| backend.address == *address);
+        let change = OverrideChange {
+            name: name.to_string(),
+            before,
+            after: self.writer.config().overrides().of(pool, *address),
+            connections: found.map_or(0, |backend| backend.counters.sum(|worker| worker.active.get())),
+            weight: found.map_or(0, |backend| backend.weight),
+        };
+        let mut lines = vec![change.to_string()];
         if backends.iter().all(|backend| backend.weight == 0) {
             lines.push(format!("no backend of pool {pool} takes new connections now"));
         }
@@ -185,7 +228,9 @@ impl Control {
         match self.writer.table().pool(name).map(|pool| pool.tier()) {
             None => return Answer::refused(self.unknown_pool(name)),
             Some(Tier::Active) => {
-                return Answer::refused(format!("the active tier of pool {name} serves already"));
+                return Answer::done(format!(
+                    "the active tier of pool {name} serves already: nothing changed"
+                ));
             }
             Some(Tier::Backup) => {}
         }

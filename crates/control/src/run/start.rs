@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use access_log::{AccessLog, Prepared};
 use admin::{Admin, REQUESTS_MAX};
-use config::Config;
+use api::EventKind;
+use config::{Config, counted};
 use driver::{ListenGroup, Uring, Waker};
 use host::{BindError, Host, Inherited, Notify, Sizes, TooLittle};
+use log::Level;
 use table::{EffectiveConfig, PerWorker, Phase, Semaphore, TableWriter};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -24,6 +26,7 @@ use super::phases::Stage;
 use super::{Control, Source};
 use crate::event_log::EventLog;
 use crate::failure::Failure;
+use crate::file_check::FileCheck;
 use crate::history::History;
 use crate::monitor::{HealthMonitor, now};
 use crate::peaks::Peaks;
@@ -75,6 +78,7 @@ impl Control {
         let mut reloads = Reloads::default();
         reloads.on_load();
         let (query_sender, queries) = QuerySender::new(workers);
+        let file_check = FileCheck::new(source.file().cloned());
         let mut control = Self {
             source,
             writer,
@@ -102,11 +106,13 @@ impl Control {
             running: 0,
             inherited,
             reading: Reading::new(),
+            file_check,
             notify: Notify::from_environment(workers, Instant::now()),
             admin,
         };
         control.check_sources();
         control.spawn(&sizes, queries, &sender)?;
+        control.note_start();
         Ok((control, sizes))
     }
 
@@ -150,6 +156,19 @@ impl Control {
         Ok(())
     }
 
+    fn note_start(&mut self) {
+        let config = self.writer.config().written();
+        let backends = config.pools.iter().map(|pool| pool.backends.len()).sum::<usize>();
+        let text = format!(
+            "rondel {} started: {}, {}, {}",
+            env!("CARGO_PKG_VERSION"),
+            counted(config.listeners.len(), "listener"),
+            counted(config.pools.len(), "pool"),
+            counted(backends, "backend")
+        );
+        self.event_log.note(Level::Info, EventKind::Phase, text);
+    }
+
     pub(super) fn ready(&self, sizes: &Sizes) -> Result<Ready, Failure> {
         let table = self.writer.table();
         let listener = |listener: &Arc<table::Listener>| {
@@ -168,8 +187,8 @@ impl Control {
 /// The config at the start. Signals that come meanwhile are answered after it.
 async fn load(source: &Source) -> Result<Loaded, Failure> {
     let path = match source {
-        Source::File(path) => path,
-        Source::Fixed(config) | Source::Attached(config) => {
+        Source::File(path) | Source::Attached(path) => path,
+        Source::Fixed(config) => {
             return Ok(Loaded { config: config.clone(), access_log: None });
         }
     };

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,14 +17,19 @@ use tokio::time::timeout;
 use crate::answer::{ProbeError, Text};
 use config::probe::{Kind, Login, Secret, Tls};
 
-/// The contents of the files.
+/// The contents of the files, and what the server showed in exchange.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     /// The password; none if there is none.
     pub(super) password: Option<String>,
     /// The certificates of the authority, PEM; none without TLS.
     pub(super) authority: Option<Content>,
+    /// The certificate of the server, DER, once TLS has accepted it.
+    pub(super) shown: Shown,
 }
+
+/// The certificate of a server, DER, once it is known.
+pub(super) type Shown = Arc<OnceLock<Vec<u8>>>;
 
 /// The contents of a file, or why it cannot be read.
 pub(super) type Content = Arc<[u8]>;
@@ -42,7 +47,7 @@ impl Files {
             Some(tls) => Some(authority(tls).await?),
             None => None,
         };
-        Ok(Self { password, authority })
+        Ok(Self { password, authority, shown: Shown::default() })
     }
 }
 

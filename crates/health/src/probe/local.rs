@@ -17,6 +17,8 @@ pub struct Local {
     pub place: Place,
     /// Why it cannot be used; none if it can.
     pub error: Option<String>,
+    /// The certificates in it, DER.
+    pub certificates: Vec<Vec<u8>>,
 }
 
 /// Where a local input is.
@@ -56,14 +58,17 @@ async fn password(secret: &Secret) -> Option<Local> {
         Secret::File(path) => Place::File(path.clone()),
         Secret::Environment(name) => Place::Variable(name.clone()),
     };
-    Some(Local { what: "password", place, error: why(files::password(secret).await) })
+    let error = why(files::password(secret).await);
+    Some(Local { what: "password", place, error, certificates: Vec::new() })
 }
 
 async fn certificates(tls: &Tls) -> Local {
     let read = files::authority(tls).await;
+    let certificates = read.as_deref().map(tls::certificates).unwrap_or_default();
     let used = read
         .and_then(|authority| tls::connector(tls, &Files { authority: Some(authority), ..Files::default() }));
-    Local { what: "certificates", place: Place::File(tls.authority.clone()), error: why(used) }
+    let place = Place::File(tls.authority.clone());
+    Local { what: "certificates", place, error: why(used), certificates }
 }
 
 fn why<T>(read: Result<T, ProbeError>) -> Option<String> {

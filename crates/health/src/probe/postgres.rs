@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Config, Connection, SimpleQueryMessage, SimpleQuery
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::files::Files;
+use super::files::{Files, Shown};
 use super::stream::{Stream, connect};
 use super::talk::{BackgroundIo, Talk};
 use super::tls;
@@ -53,7 +53,11 @@ pub(super) async fn ask(target: &Target, postgres: &Postgres, files: &Files) -> 
             Ok(converse(login).await)
         }
         Some(tls) => {
-            let secure = Secure { connector: tls::connector(tls, files)?, name: tls::name(tls)? };
+            let secure = Secure {
+                connector: tls::connector(tls, files)?,
+                name: tls::name(tls)?,
+                shown: Shown::clone(&files.shown),
+            };
             let stream = connect(target).await?;
             let login = config.ssl_mode(SslMode::Require).connect_raw(stream, secure).await;
             Ok(converse(login).await)
@@ -117,6 +121,7 @@ fn history(system: Option<&str>, segment: Option<&str>) -> Option<History> {
 struct Secure {
     connector: TlsConnector,
     name: ServerName<'static>,
+    shown: Shown,
 }
 
 impl TlsConnect<Stream> for Secure {
@@ -126,7 +131,12 @@ impl TlsConnect<Stream> for Secure {
 
     fn connect(self, stream: Stream) -> Self::Future {
         let connecting = self.connector.connect(self.name, stream);
-        Box::pin(async { Ok(SecureStream(connecting.await?)) })
+        let shown = self.shown;
+        Box::pin(async move {
+            let stream = connecting.await?;
+            tls::remember(&stream, &shown);
+            Ok(SecureStream(stream))
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::files::Files;
+use super::files::{Files, Shown};
 use crate::answer::{ProbeError, Text};
 use config::probe::Tls;
 
@@ -20,7 +20,23 @@ where
     W: AsyncRead + AsyncWrite + Unpin,
 {
     let (connector, name) = (connector(tls, files)?, name(tls)?);
-    Ok(connector.connect(name, wire).await?)
+    let stream = connector.connect(name, wire).await?;
+    remember(&stream, &files.shown);
+    Ok(stream)
+}
+
+/// Keeps the certificate of the server.
+pub(super) fn remember<W>(stream: &TlsStream<W>, shown: &Shown) {
+    if let Some([certificate, ..]) = stream.get_ref().1.peer_certificates() {
+        // The connections of one probe lead to one server.
+        let _ = shown.set(certificate.to_vec());
+    }
+}
+
+/// The certificates in a file of an authority, DER, as far as they can be read.
+pub(super) fn certificates(authority: &[u8]) -> Vec<Vec<u8>> {
+    let certificates = CertificateDer::pem_slice_iter(authority).filter_map(Result::ok);
+    certificates.map(|certificate| certificate.to_vec()).collect()
 }
 
 /// The TLS settings of a connection.

@@ -1,4 +1,4 @@
-//! Facts about a host: read from the kernel, or found by binding addresses and connecting to backends.
+//! Facts about a host: read from the kernel and from files, or found by binding addresses and asking backends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{AdminSocket, Config, LogTarget, Warning};
-use driver::{ConnectOptions, Uring, Waker, is_its_own_peer};
+use driver::{Uring, Waker};
 use rustix::fs::Access;
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use rustix::process::geteuid;
 
+use super::Request;
+use super::asking::{self, Asked, BackendIndex};
+use super::certificates;
 use super::probes::{self, ProbeFact};
+use super::user::{User, run_as};
 use crate::limits::{Host, holds, sysctl};
 use crate::own;
 use crate::sizing::{Sizes, TooLittle};
@@ -39,15 +40,35 @@ pub(super) struct HostFacts {
     /// The number of local ports for connections to one backend.
     pub(super) source_ports: u64,
     pub(super) ports: Vec<PortFact>,
-    /// Whether a backend accepts connections from the pool's source address. At most [`BACKENDS_MAX`] backends
-    /// are checked.
-    pub(super) backends: BTreeMap<Connect, Result<(), String>>,
     /// Source addresses of pools that the host does not hold.
     pub(super) missing_sources: BTreeSet<IpAddr>,
     /// Errors about backends that are the process itself.
     pub(super) loops: Vec<String>,
     /// Valid but suspicious settings.
     pub(super) warnings: Vec<Warning>,
+    /// The user that files were read as.
+    pub(super) user: UserFact,
+    /// What was found as that user.
+    pub(super) found: Found,
+    /// The time, since 1970.
+    pub(super) now: Duration,
+}
+
+/// The user that files are read as.
+#[derive(Debug)]
+pub(super) struct UserFact {
+    /// The name, if it is not that of this process.
+    pub(super) name: Option<String>,
+    pub(super) is_root: bool,
+}
+
+/// Facts that depend on the user.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Why the configuration cannot be read, if it is of another user.
+    pub(super) file: Option<Result<PathBuf, String>>,
+    /// What backends answer; those that were not asked, or not in time, are missing.
+    pub(super) backends: BTreeMap<BackendIndex, Asked>,
     /// Local inputs of probes.
     pub(super) probes: Vec<ProbeFact>,
     /// The admin socket; `None` if it is off.
@@ -55,9 +76,6 @@ pub(super) struct HostFacts {
     /// The access log; `None` if it is off or goes to stderr.
     pub(super) access_log: Option<AccessLogFact>,
 }
-
-/// The address of a backend, and the source address; with `None` the kernel chooses it.
-pub(super) type Connect = (SocketAddr, Option<IpAddr>);
 
 /// The address of a listener.
 #[derive(Debug)]
@@ -96,23 +114,23 @@ pub(super) struct AccessLogFact {
 }
 
 impl HostFacts {
-    /// Examines this host. It binds the listeners' addresses for a moment, and connects to each backend once.
+    /// Examines this host. It binds the listeners' addresses for a moment, and asks each backend once.
     ///
     /// # Errors
     ///
-    /// No runtime can be created.
-    pub(super) fn collect(config: &Config, host: Host, admin_descriptors: usize) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// There is no such user, or no runtime can be created.
+    pub(super) fn collect(config: &Config, host: Host, request: &Request<'_>) -> io::Result<Self> {
+        let user = request.user.map(User::find).transpose()?;
+        let file = user.as_ref().and(request.file);
         Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
             ring: ring(),
             host,
-            admin_descriptors,
+            admin_descriptors: request.admin_descriptors,
             quota: quota(),
             conntrack_max: sysctl("/proc/sys/net/netfilter/nf_conntrack_max"),
             source_ports: source_ports(),
             ports: config.listeners.iter().map(|listener| port(config, listener)).collect(),
-            backends: runtime.block_on(connect_all(config)),
             missing_sources: config
                 .pools
                 .iter()
@@ -121,9 +139,12 @@ impl HostFacts {
                 .collect(),
             loops: own::loops(config),
             warnings: own::warnings(config),
-            probes: runtime.block_on(probes::collect(config)),
-            admin_socket: admin_socket(&config.admin.socket),
-            access_log: config.access_log.as_ref().and_then(|log| access_log(&log.to)),
+            found: run_as(user.as_ref(), || Found::collect(config, file))??,
+            user: UserFact {
+                is_root: user.as_ref().map_or(geteuid().as_raw(), |user| user.uid) == 0,
+                name: user.map(|user| user.name),
+            },
+            now: certificates::now(),
         })
     }
 
@@ -132,6 +153,22 @@ impl HostFacts {
         let probes =
             config.pools.iter().filter(|pool| pool.probe.is_some()).map(|pool| pool.backends.len()).sum();
         Sizes::new(&config.runtime, config.listeners.len(), probes, self.admin_descriptors, &self.host)
+    }
+}
+
+impl Found {
+    fn collect(config: &Config, file: Option<&Path>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self {
+            file: file.map(|file| match rustix::fs::access(file, Access::READ_OK) {
+                Ok(()) => Ok(file.to_owned()),
+                Err(errno) => Err(format!("{}: {}", file.display(), io::Error::from(errno))),
+            }),
+            backends: runtime.block_on(asking::ask_all(config)),
+            probes: runtime.block_on(probes::collect(config)),
+            admin_socket: admin_socket(&config.admin.socket),
+            access_log: config.access_log.as_ref().and_then(|log| access_log(&log.to)),
+        })
     }
 }
 
@@ -224,38 +261,6 @@ fn local_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// Connects to each backend once, as its pool does, at most [`CONNECTS_MAX`] at a time.
-async fn connect_all(config: &Config) -> BTreeMap<Connect, Result<(), String>> {
-    let limit = Arc::new(Semaphore::new(CONNECTS_MAX));
-    let mut connects = JoinSet::new();
-    let backends =
-        config.pools.iter().flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
-    for (pool, backend) in backends.take(BACKENDS_MAX) {
-        let to_backend = (backend.address, pool.source);
-        let time_max = pool.connect_timeout.min(CONNECT_TIME_MAX);
-        let limit = Arc::clone(&limit);
-        connects.spawn(async move {
-            let _permit = limit.acquire().await;
-            let result = match timeout(time_max, connect(to_backend)).await {
-                // If nothing listens on a local port, the kernel may connect the socket to itself.
-                Ok(Ok(stream)) if is_its_own_peer(&stream, to_backend.0).unwrap_or(false) => {
-                    Err(io::Error::from(io::ErrorKind::ConnectionRefused).to_string())
-                }
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("no answer within {}", config::show_duration(time_max))),
-            };
-            (to_backend, result)
-        });
-    }
-    connects.join_all().await.into_iter().collect()
-}
-
-async fn connect((to, source): Connect) -> io::Result<TcpStream> {
-    let socket = driver::open(&ConnectOptions { to, source, hold_ack: false }).map_err(io::Error::from)?;
-    TcpSocket::from_std_stream(socket.into()).connect(to).await
-}
-
 fn admin_socket(socket: &AdminSocket) -> Option<AdminSocketFact> {
     let (path, is_default) = match socket {
         AdminSocket::Off => return None,
@@ -291,15 +296,6 @@ fn access_log(to: &LogTarget) -> Option<AccessLogFact> {
 
 /// Receive buffers of the test ring: as many as a small worker has.
 const BUFFERS: u32 = 1024;
-
-/// The maximum number of backends that are connected to, so that the list stays readable.
-pub(super) const BACKENDS_MAX: usize = 256;
-
-/// The maximum number of concurrent connects.
-const CONNECTS_MAX: usize = 32;
-
-/// The time limit of a connect, if `connect_timeout` is longer.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

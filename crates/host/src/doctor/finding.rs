@@ -13,8 +13,28 @@ pub struct Finding {
     pub subject: String,
     /// What was found.
     pub found: String,
+    /// What `rondel run` does about it, such as `starts, and marks the backend down`; `None` if that is nothing.
+    pub run: Option<String>,
+    /// The exit code of `rondel run`, 1 to 5, if it does not start because of this.
+    pub run_exit_code: Option<u8>,
     /// What to do about it; `None` if there is nothing to do.
     pub cure: Option<String>,
+}
+
+impl Finding {
+    /// `rondel run` starts, and does this.
+    pub(super) fn starts(self, and: impl fmt::Display) -> Self {
+        Self { run: Some(format!("starts, and {and}")), ..self }
+    }
+
+    /// `rondel run` does not start.
+    pub(super) fn exits(self, code: u8) -> Self {
+        Self {
+            run: Some(format!("does not start, and exits with {code}")),
+            run_exit_code: Some(code),
+            ..self
+        }
+    }
 }
 
 /// The severity of a finding.
@@ -40,7 +60,14 @@ impl fmt::Display for Level {
 }
 
 pub(super) fn ok(subject: impl Into<String>, found: impl Into<String>) -> Finding {
-    Finding { level: Level::Ok, subject: subject.into(), found: found.into(), cure: None }
+    Finding {
+        level: Level::Ok,
+        subject: subject.into(),
+        found: found.into(),
+        run: None,
+        run_exit_code: None,
+        cure: None,
+    }
 }
 
 pub(super) fn finding(
@@ -49,5 +76,11 @@ pub(super) fn finding(
     found: impl Into<String>,
     cure: impl Into<String>,
 ) -> Finding {
-    Finding { level, subject: subject.into(), found: found.into(), cure: Some(cure.into()) }
+    Finding { level, cure: Some(cure.into()), ..ok(subject, found) }
 }
+
+/// Exit codes of `rondel run`: another reason, the configuration, an address or a file, the kernel.
+pub(super) const RUNTIME: u8 = 1;
+pub(super) const CONFIG: u8 = 3;
+pub(super) const PLACE: u8 = 4;
+pub(super) const KERNEL: u8 = 5;

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::facts::{HostFacts, PortFact, PortHolder};
-use super::finding::{Finding, Level, finding, ok};
+use super::finding::{CONFIG, Finding, Level, PLACE, finding, ok};
 use crate::bind_error::BindError;
 
 pub(super) fn assess(facts: &HostFacts) -> Vec<Finding> {
@@ -11,7 +11,7 @@ pub(super) fn assess(facts: &HostFacts) -> Vec<Finding> {
 }
 
 fn own_backend(found: &String) -> Finding {
-    finding(Level::Fail, "backends", found, "use the address of the intended server")
+    finding(Level::Fail, "backends", found, "use the address of the intended server").exits(CONFIG)
 }
 
 fn port(fact: &PortFact) -> Finding {
@@ -23,13 +23,15 @@ fn port(fact: &PortFact) -> Finding {
             match name.as_str() {
                 "rondel" => {
                     finding(Level::Warn, subject, found, "this is expected if that rondel runs this file")
+                        .exits(PLACE)
                 }
                 _ => finding(
                     Level::Fail,
                     subject,
                     found,
                     "end that process, or give the listener another address",
-                ),
+                )
+                .exits(PLACE),
             }
         }
         (Err(error), None) => not_bound(subject, fact, *error),
@@ -46,10 +48,6 @@ fn not_bound(subject: String, fact: &PortFact, error: i32) -> Finding {
     };
     let text = error.to_string();
     let (found, cure) = text.split_once("\n  ").unwrap_or((&text, ""));
-    Finding {
-        level: Level::Fail,
-        subject,
-        found: found.to_owned(),
-        cure: (!cure.is_empty()).then(|| cure.to_owned()),
-    }
+    let cure = (!cure.is_empty()).then(|| cure.to_owned());
+    Finding { level: Level::Fail, cure, ..ok(subject, found) }.exits(PLACE)
 }

@@ -1,11 +1,39 @@
-//! Findings about the admin socket and the access log.
+//! Findings about the user, the file of the configuration, the admin socket and the access log.
 
-use super::facts::{AccessLogFact, AdminSocketFact, HostFacts};
-use super::finding::{Finding, Level, finding, ok};
+use std::path::PathBuf;
+
+use super::facts::{AccessLogFact, AdminSocketFact, Found, HostFacts, UserFact};
+use super::finding::{CONFIG, Finding, Level, PLACE, finding, ok};
 
 pub(super) fn assess(facts: &HostFacts) -> Vec<Finding> {
-    let admin = facts.admin_socket.as_ref().map(admin_socket);
-    admin.into_iter().chain(facts.access_log.as_ref().map(access_log)).collect()
+    let Found { file, admin_socket, access_log, .. } = &facts.found;
+    let mut findings: Vec<_> = user(&facts.user, !facts.found.probes.is_empty()).into_iter().collect();
+    findings.extend(file.as_ref().map(configuration));
+    findings.extend(admin_socket.as_ref().map(self::admin_socket));
+    findings.extend(access_log.as_ref().map(self::access_log));
+    findings
+}
+
+/// The user that files were read as, if that says anything.
+fn user(fact: &UserFact, reads_files: bool) -> Option<Finding> {
+    match &fact.name {
+        Some(name) => Some(ok("user", format!("files were read as {name}"))),
+        None if fact.is_root && reads_files => Some(ok(
+            "user",
+            "files were read as root: `--user NAME` reads them as the user that rondel runs as",
+        )),
+        None => None,
+    }
+}
+
+fn configuration(file: &Result<PathBuf, String>) -> Finding {
+    match file {
+        Ok(path) => ok("configuration", format!("{} can be read", path.display())),
+        Err(error) => {
+            let cure = "make the file readable for the user that rondel runs as";
+            finding(Level::Fail, "configuration", error, cure).exits(CONFIG)
+        }
+    }
 }
 
 fn admin_socket(fact: &AdminSocketFact) -> Finding {
@@ -18,13 +46,15 @@ fn admin_socket(fact: &AdminSocketFact) -> Finding {
             subject,
             format!("{path}: {error}: `rondel status` and other commands cannot reach the process"),
             "`RuntimeDirectory=rondel` in the unit creates the directory; or set another path in `admin.socket`",
-        ),
+        )
+        .starts("has no admin socket"),
         (Some(error), false) => finding(
             Level::Fail,
             subject,
             format!("{path}: {error}"),
             "set another path in `admin.socket`, or `off`",
-        ),
+        )
+        .exits(PLACE),
     }
 }
 
@@ -37,6 +67,7 @@ fn access_log(fact: &AccessLogFact) -> Finding {
             "access log",
             format!("{path}: {error}"),
             "set another path in `access_log`; `LogsDirectory=rondel` in the unit creates /var/log/rondel",
-        ),
+        )
+        .exits(PLACE),
     }
 }

@@ -3,7 +3,7 @@
 use config::{Config, counted};
 
 use super::facts::HostFacts;
-use super::finding::{Finding, Level, finding, ok};
+use super::finding::{Finding, KERNEL, Level, RUNTIME, finding, ok};
 use crate::bind_error::NO_IPV6;
 use crate::sizing::{Sizes, TooLittle};
 
@@ -38,7 +38,7 @@ fn kernel(release: &str) -> Finding {
 fn ring(facts: &HostFacts) -> Finding {
     match &facts.ring {
         Ok(()) => ok("io_uring", "a ring and its buffers can be created"),
-        Err((found, cure)) => finding(Level::Fail, "io_uring", found, cure),
+        Err((found, cure)) => finding(Level::Fail, "io_uring", found, cure).exits(KERNEL),
     }
 }
 
@@ -48,16 +48,19 @@ fn files(sizes: &Result<Sizes, TooLittle>, facts: &HostFacts) -> Finding {
     match sizes {
         Err(TooLittle::Descriptors { .. }) => {
             finding(Level::Fail, "open files", format!("the limit of {limit} allows no connection"), raise)
+                .exits(RUNTIME)
         }
         Err(TooLittle::Memory { .. }) => ok("open files", format!("the limit is {limit}")),
         Ok(Sizes { clipped_from: Some(wanted), connections_max, .. }) => finding(
             Level::Warn,
             "open files",
             format!(
-                "the limit of {limit} allows {connections_max} of the {wanted} connections of `runtime.max_connections`"
+                "the limit of {limit} allows {connections_max} of {} of `runtime.max_connections`",
+                counted(*wanted, "connection")
             ),
             raise,
-        ),
+        )
+        .starts(format!("accepts {connections_max} at a time")),
         Ok(sizes) => ok(
             "open files",
             format!("the limit of {limit} is enough for {}", counted(sizes.connections_max, "connection")),
@@ -70,7 +73,7 @@ fn memory(sizes: &Result<Sizes, TooLittle>) -> Option<Finding> {
     let found =
         format!("the limit leaves {} MiB, and the workers need {} MiB", left >> 20, needed.div_ceil(1 << 20));
     let cure = "raise `LimitDATA=` and `LimitAS=` in the unit, or lower `runtime.max_connections` or `runtime.workers`";
-    Some(finding(Level::Fail, "memory", found, cure))
+    Some(finding(Level::Fail, "memory", found, cure).exits(RUNTIME))
 }
 
 fn cpus(sizes: &Result<Sizes, TooLittle>, facts: &HostFacts) -> Finding {
@@ -105,14 +108,17 @@ fn conntrack(sizes: &Result<Sizes, TooLittle>, facts: &HostFacts) -> Option<Find
     // One entry for the client's side of a connection, one for the backend's.
     let needed = 2 * u64::from(connections);
     Some(if entries >= needed {
-        ok("nf_conntrack_max", format!("{entries} entries are enough for {connections} connections"))
+        ok(
+            "nf_conntrack_max",
+            format!("{entries} entries are enough for {}", counted(connections, "connection")),
+        )
     } else {
         finding(
             Level::Warn,
             "nf_conntrack_max",
             format!(
-                "{entries} entries, and {connections} connections need {needed}: when the table is full, the firewall \
-                 drops packets"
+                "{entries} entries for {}, which need {needed}: when the table is full, the firewall drops packets",
+                counted(connections, "connection")
             ),
             format!("`sysctl -w net.netfilter.nf_conntrack_max={needed}`, or exempt these ports (`notrack`)"),
         )
@@ -141,7 +147,7 @@ fn backlogs(config: &Config, facts: &HostFacts) -> Finding {
             format!("the kernel limits a `backlog` of {backlog} to {max}"),
             format!("`sysctl -w net.core.somaxconn={backlog}`"),
         ),
-        _ => ok("somaxconn", format!("backlogs of up to {max} clients")),
+        _ => ok("somaxconn", format!("backlogs of up to {}", counted(max, "client"))),
     }
 }
 
@@ -153,7 +159,7 @@ fn ipv6(config: &Config, facts: &HostFacts) -> Option<Finding> {
     let mut backends = config.pools.iter().flat_map(|pool| pool.backends.iter());
     if let Some(backend) = backends.find(|backend| backend.address.is_ipv6()) {
         let found = format!("{found}: {} cannot be reached", backend.address);
-        return Some(finding(Level::Fail, "ipv6", found, NO_IPV6));
+        return Some(finding(Level::Fail, "ipv6", found, NO_IPV6).starts("never reaches that backend"));
     }
     Some(ok("ipv6", format!("{found}: an address such as `:8080` means IPv4 only")))
 }

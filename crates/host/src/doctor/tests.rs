@@ -1,12 +1,13 @@
-use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use config::{ConnectionsMax, Workers};
+use config::{ConnectionsMax, OnAllDown, TargetRole, Waiting, Workers};
+use health::{Local, Place, ProbeError, Text};
 
-use health::{Local, Place};
-
-use super::facts::{AccessLogFact, AdminSocketFact, PortFact, PortHolder};
+use super::asking::{Asked, Passed};
+use super::certificates::tests::validity;
+use super::facts::{AccessLogFact, AdminSocketFact, Found, PortFact, PortHolder, UserFact};
 use super::probes::ProbeFact;
 use super::*;
 
@@ -33,7 +34,9 @@ fn a_suitable_host_has_no_warning() {
         ]
     );
     assert!(
-        findings.iter().all(|finding| finding.level == Level::Ok && finding.cure.is_none()),
+        findings
+            .iter()
+            .all(|finding| finding.level == Level::Ok && finding.cure.is_none() && finding.run.is_none()),
         "{findings:#?}"
     );
 }
@@ -64,16 +67,18 @@ fn each_deficiency_has_a_finding_with_a_cure() {
     check(Fail, "listener web", "CAP_NET_BIND_SERVICE", |_, facts| {
         facts.ports[0].bound = Err(rustix::io::Errno::ACCESS.raw_os_error());
     });
-    check(Fail, "backend 10.0.0.1:80/10.0.0.1:80", "no backend of the pool", |config, facts| {
-        let to_backend = (config.pools[0].backends[0].address, None);
-        facts.backends.insert(to_backend, Err("connection refused".to_owned()));
+    check(Fail, "backend 10.0.0.1:80/10.0.0.1:80", "check its service", |config, facts| {
+        config.pools[0].eject = None;
+        facts.found.backends.insert((0, 0), connects(Err(ProbeError::Refused)));
     });
-    check(Warn, "backend 10.0.0.1:80/10.0.0.1:80", "rondel backends", |_, facts| facts.backends.clear());
+    check(Warn, "backend 10.0.0.1:80/10.0.0.1:80", "rondel backends", |_, facts| {
+        facts.found.backends.clear();
+    });
     check(Warn, "admin socket", "RuntimeDirectory", |_, facts| {
-        facts.admin_socket.as_mut().unwrap().error = Some("not permitted".to_owned());
+        facts.found.admin_socket.as_mut().unwrap().error = Some("not permitted".to_owned());
     });
     check(Fail, "admin socket", "admin.socket", |_, facts| {
-        let socket = facts.admin_socket.as_mut().unwrap();
+        let socket = facts.found.admin_socket.as_mut().unwrap();
         (socket.error, socket.is_default) = (Some("not permitted".to_owned()), false);
     });
 }
@@ -95,8 +100,6 @@ fn a_missing_source_and_a_backend_that_is_the_process_itself_fail() {
     check(Level::Fail, "source of pool 10.0.0.1:80", "ip address", |config, facts| {
         config.pools[0].source = Some(source);
         facts.missing_sources.insert(source);
-        let answers = facts.backends.values().next().unwrap().clone();
-        facts.backends.insert((config.pools[0].backends[0].address, Some(source)), answers);
     });
     check(Level::Fail, "backends", "the intended server", |_, facts| {
         facts.loops.push("backend a is this process's own listener".to_owned());
@@ -114,18 +117,19 @@ fn missing_ipv6_fails_if_a_backend_needs_it() {
 #[test]
 fn an_access_log_that_cannot_be_written_fails() {
     check(Level::Fail, "access log", "LogsDirectory", |_, facts| {
-        facts.access_log.as_mut().unwrap().error = Some("not permitted".to_owned());
+        facts.found.access_log.as_mut().unwrap().error = Some("not permitted".to_owned());
     });
 }
 
 #[test]
 fn an_unreadable_password_fails_and_an_unset_variable_is_a_warning() {
     check(Level::Fail, "password of pool app", "the user that rondel runs as", |_, facts| {
-        facts.probes[0].local.error = Some("the password in /etc/rondel/password: not permitted".to_owned());
+        facts.found.probes[0].local.error =
+            Some("the password in /etc/rondel/password: not permitted".to_owned());
     });
     check(Level::Warn, "password of pool app", "EnvironmentFile=", |_, facts| {
-        facts.probes[0].local.place = Place::Variable("PASSWORD".to_owned());
-        facts.probes[0].local.error = Some("the password in $PASSWORD: not found".to_owned());
+        facts.found.probes[0].local.place = Place::Variable("PASSWORD".to_owned());
+        facts.found.probes[0].local.error = Some("the password in $PASSWORD: not found".to_owned());
     });
 }
 
@@ -144,13 +148,122 @@ fn check(level: Level, subject: &str, cure: &str, change: impl FnOnce(&mut Confi
 
 #[test]
 fn one_unreachable_backend_of_several_is_a_warning() {
+    let (config, mut facts) = two_backends();
+    facts.found.backends.insert((0, 1), connects(Err(ProbeError::Timeout)));
+    let levels: Vec<_> = backends::assess(&config, &facts).iter().map(|finding| finding.level).collect();
+    assert_eq!(levels, [Level::Ok, Level::Warn]);
+}
+
+#[test]
+fn each_finding_says_what_a_run_does() {
+    let run = |answers: [Asked; 2], change: &dyn Fn(&mut Config)| {
+        let (mut config, mut facts) = two_backends();
+        change(&mut config);
+        facts.found.backends =
+            answers.into_iter().enumerate().map(|(index, asked)| ((0, index), asked)).collect();
+        let findings = backends::assess(&config, &facts).into_iter();
+        findings
+            .map(|finding| format!("{} {}", finding.level, finding.run.unwrap_or_default()))
+            .collect::<Vec<_>>()
+    };
+    let nothing = |_: &mut Config| {};
+    let closed = |config: &mut Config| config.pools[0].on_all_down = OnAllDown::Closed;
+    let refused = || probed(Err(ProbeError::Refused));
+    let denied = || probed(Err(ProbeError::Authentication(Text::new("password"))));
+    let down = "warn starts, and marks the backend down";
+    assert_eq!(run([probed(Ok(None)), refused()], &nothing), ["ok ", down]);
+    let all = "fail starts, and marks every backend of the pool down, and ";
+    let open = format!("{all}uses all of them nevertheless (`on_all_down: open`)");
+    assert_eq!(run([refused(), refused()], &nothing), [open.as_str(), &open]);
+    let rejects = format!("{all}rejects clients (`on_all_down: closed`)");
+    assert_eq!(run([refused(), refused()], &closed), [rejects.as_str(), &rejects]);
+    let unknown = "starts, and keeps the state of the backend, `unknown` at first, which counts as available";
+    assert_eq!(run([probed(Ok(None)), denied()], &nothing), ["ok ".to_owned(), format!("warn {unknown}")]);
+    let without_probe = connects(Err(ProbeError::Refused));
+    let next = "warn starts, and tries it again and again; clients go on to the next backend";
+    let no_ejection = |config: &mut Config| config.pools[0].eject = None;
+    assert_eq!(run([connects(Ok(())), without_probe], &no_ejection), ["ok ", next]);
+    // A probe of another port passes, and clients do not get there.
+    let other_port = Asked { connect: Some(Err(ProbeError::Refused)), ..probed(Ok(None)) };
+    assert_eq!(run([probed(Ok(None)), other_port], &no_ejection), ["ok ", "ok ", next]);
+}
+
+#[test]
+fn a_listener_for_the_primary_needs_exactly_one() {
+    let level = |roles: [&'static str; 2]| {
+        let (mut config, mut facts) = two_backends();
+        let hold = Waiting { connections_max: 10, timeout: Duration::from_secs(5) };
+        config.listeners[0].target_role = TargetRole::Primary(hold);
+        for (index, role) in roles.into_iter().enumerate() {
+            facts.found.backends.insert((0, index), probed(Ok(Some(role))));
+        }
+        let mut findings = backends::assess(&config, &facts).into_iter();
+        let finding = findings.find(|finding| finding.subject == "primary of pool 10.0.0.1:80").unwrap();
+        (finding.level, finding.found)
+    };
+    assert_eq!(level(["replica", "primary"]), (Level::Ok, "b".to_owned()));
+    assert_eq!(level(["replica", "neither"]).0, Level::Fail);
+    let both = (Level::Fail, "10.0.0.1:80 and b report that they are the primary".to_owned());
+    assert_eq!(level(["primary", "primary"]), both);
+}
+
+#[test]
+fn a_certificate_of_a_server_that_ends_soon_is_a_warning() {
+    let (config, mut facts) = two_backends();
+    let Asked { probe: Some(Ok(passed)), connect } = probed(Ok(None)) else { unreachable!("it passed") };
+    let passed = Passed { certificate: Some(validity(0, 100)), ..passed };
+    facts.found.backends.insert((0, 0), Asked { probe: Some(Ok(passed)), connect });
+    facts.now = Duration::from_secs(90 * 24 * 3600);
+    let findings = backends::assess(&config, &facts);
+    assert_eq!(findings[1].level, Level::Warn);
+    assert_eq!(findings[1].found, "its certificate expires in 10 days, at day 100");
+}
+
+#[test]
+fn obstacles_to_the_start_have_the_exit_code_of_a_run() {
+    let code = |subject: &str, change: &dyn Fn(&mut Config, &mut HostFacts)| {
+        let (mut config, mut facts) = (config(), facts());
+        change(&mut config, &mut facts);
+        let mut findings = assess(&config, &facts).into_iter();
+        findings
+            .find(|finding| finding.subject == subject && finding.level == Level::Fail)
+            .unwrap()
+            .run_exit_code
+    };
+    let no_ring = |_: &mut Config, facts: &mut HostFacts| facts.ring = Err((String::new(), String::new()));
+    assert_eq!(code("io_uring", &no_ring), Some(5));
+    assert_eq!(code("open files", &|_, facts| facts.host.descriptors_max = 20), Some(1));
+    assert_eq!(code("backends", &|_, facts| facts.loops.push("a loop".to_owned())), Some(3));
+    assert_eq!(code("listener web", &|_, facts| facts.ports[0] = held("nginx")), Some(4));
+    let unwritable = |_: &mut Config, facts: &mut HostFacts| {
+        facts.found.access_log.as_mut().unwrap().error = Some("denied".to_owned());
+    };
+    assert_eq!(code("access log", &unwritable), Some(4));
+    let unreadable =
+        |_: &mut Config, facts: &mut HostFacts| facts.found.file = Some(Err("denied".to_owned()));
+    assert_eq!(code("configuration", &unreadable), Some(3));
+    let refused = |_: &mut Config, facts: &mut HostFacts| {
+        facts.found.backends.insert((0, 0), probed(Err(ProbeError::Refused)));
+    };
+    assert_eq!(code("backend 10.0.0.1:80/10.0.0.1:80", &refused), None);
+}
+
+fn connects(connect: Result<(), ProbeError>) -> Asked {
+    Asked { probe: None, connect: Some(connect) }
+}
+
+fn probed(role: Result<Option<&'static str>, ProbeError>) -> Asked {
+    let latency = Duration::from_millis(3);
+    Asked { probe: Some(role.map(|role| Passed { latency, role, certificate: None })), connect: None }
+}
+
+fn two_backends() -> (Config, HostFacts) {
     let (mut config, mut facts) = (config(), facts());
     let address = "10.0.0.2:80".parse().unwrap();
     let second = config::Backend { address, name: "b".to_owned(), ..config.pools[0].backends[0].clone() };
     config.pools[0].backends.push(second);
-    facts.backends.insert((address, None), Err("timed out".to_owned()));
-    let levels: Vec<_> = backends::assess(&config, &facts).iter().map(|finding| finding.level).collect();
-    assert_eq!(levels, [Level::Ok, Level::Warn]);
+    facts.found.backends.insert((0, 1), connects(Ok(())));
+    (config, facts)
 }
 
 fn held(name: &str) -> PortFact {
@@ -188,23 +301,32 @@ fn facts() -> HostFacts {
             bound: Ok(()),
             holder: None,
         }],
-        backends: [(("10.0.0.1:80".parse::<SocketAddr>().unwrap(), None), Ok(()))].into(),
         missing_sources: [].into(),
         loops: Vec::new(),
         warnings: Vec::new(),
-        probes: vec![ProbeFact {
-            pool: "app".to_owned(),
-            local: Local {
-                what: "password",
-                place: Place::File(PathBuf::from("/etc/rondel/password")),
+        user: UserFact { name: None, is_root: false },
+        found: Found {
+            file: None,
+            backends: [((0, 0), connects(Ok(())))].into(),
+            probes: vec![ProbeFact {
+                pool: "app".to_owned(),
+                local: Local {
+                    what: "password",
+                    place: Place::File(PathBuf::from("/etc/rondel/password")),
+                    error: None,
+                    certificates: Vec::new(),
+                },
+            }],
+            admin_socket: Some(AdminSocketFact {
+                path: PathBuf::from("/run/rondel/admin.sock"),
+                is_default: true,
                 error: None,
-            },
-        }],
-        admin_socket: Some(AdminSocketFact {
-            path: PathBuf::from("/run/rondel/admin.sock"),
-            is_default: true,
-            error: None,
-        }),
-        access_log: Some(AccessLogFact { path: PathBuf::from("/var/log/rondel/access.log"), error: None }),
+            }),
+            access_log: Some(AccessLogFact {
+                path: PathBuf::from("/var/log/rondel/access.log"),
+                error: None,
+            }),
+        },
+        now: Duration::ZERO,
     }
 }

@@ -93,7 +93,8 @@ fn metrics_are_current() {
         let labels: Vec<_> = metric.labels.iter().copied().map(code).collect();
         [code(&metric.name), metric.kind.to_owned(), labels.join(", "), metric.help.to_owned()]
     });
-    let text = "Everything at `/metrics`, in the text format of OpenMetrics. No label contains a client's \
+    let text = "Everything at `/metrics`, in the older text format of Prometheus, or as OpenMetrics \
+                for a scraper that asks for it. No label contains a client's \
                 address. The series of a listener or backend that a reload removed disappear. \
                 [Alerts](../operations.md#what-each-alert-means) uses them.";
     check("metrics", "Metrics", &paragraph(text), &table(["metric", "type", "labels", "meaning"], rows));

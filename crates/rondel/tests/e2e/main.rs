@@ -34,6 +34,7 @@ mod dashboard;
 mod demo;
 mod doctor;
 mod ending;
+mod events;
 mod failover;
 mod halves;
 mod http;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use crate::lb::Lb;
 use crate::place::{Folder, address, eventually};
@@ -41,16 +42,17 @@ impl Prometheus {
         Self { _program: Program::start(folder, command, address(9090)) }
     }
 
-    /// The names of the firing alerts, with their subjects.
+    /// The firing alerts, each with its pool if it has one.
     fn firing() -> BTreeSet<String> {
         let query = "http://{}/api/v1/query?query=ALERTS%7Balertstate%3D%22firing%22%7D";
         let url = query.replace("{}", &address(9090).to_string());
         let answer = run(Command::new("curl").args(["--silent", "--max-time", "20", &url]));
-        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
         let results = answer["data"]["result"].as_array().unwrap_or_else(|| panic!("{answer}"));
-        let name = |result: &serde_json::Value| {
+        let name = |result: &Value| {
             let label = |name: &str| result["metric"][name].as_str().unwrap_or_default().to_owned();
-            format!("{} {}", label("alertname"), label("backend")).trim_end().to_owned()
+            assert_eq!(label("backend"), "", "an alert about one backend: {result}");
+            format!("{} {}", label("alertname"), label("pool")).trim_end().to_owned()
         };
         results.iter().map(name).collect()
     }
@@ -58,7 +60,7 @@ impl Prometheus {
 
 #[test]
 fn alerts_follow_the_state() {
-    let (mut a, b) = (Nginx::start("a", 9001), Nginx::start("b", 9002));
+    let (mut a, mut b) = (Nginx::start("a", 9001), Nginx::start("b", 9002));
     let setup = Setup::to_with(
         "probe: { tcp: {}, interval: 200ms, fast_interval: 100ms }",
         &[a.target(), b.target()],
@@ -73,10 +75,14 @@ fn alerts_follow_the_state() {
     assert_eq!(Prometheus::firing(), BTreeSet::new());
 
     a.kill();
-    eventually("the alert for a fires", || Prometheus::firing().contains("RondelBackendDown a"));
-    assert!(!Prometheus::firing().contains("RondelBackendDown b"), "{:?}", Prometheus::firing());
+    eventually("half of the pool", || Prometheus::firing().contains("RondelBackendsDown web"));
+    b.kill();
+    eventually("all of it, which is one alert", || {
+        Prometheus::firing() == BTreeSet::from(["RondelPoolWithoutBackend web".to_owned()])
+    });
     a.start_again();
-    eventually("it is over", || !Prometheus::firing().contains("RondelBackendDown a"));
+    b.start_again();
+    eventually("it is over", || Prometheus::firing().is_empty());
 
     lb.reload_refused(&Setup::to_with("balance: randomly", &[a.target()]));
     eventually("the rejected reload fires", || Prometheus::firing().contains("RondelReloadRefused"));
@@ -91,16 +97,68 @@ fn alerts_follow_the_state() {
 
 #[test]
 fn rules_pass_their_tests() {
-    let rules = config("prometheus/rules.yaml");
-    run(Command::new("promtool").args(["check", "rules"]).arg(&rules));
+    run(Command::new("promtool").args(["check", "rules"]).arg(config("prometheus/rules.yaml")));
     run(Command::new("promtool").args(["test", "rules"]).arg(config("prometheus/rules_test.yaml")));
     let operations = fs::read_to_string(config("../docs/operations.md")).unwrap();
-    let text = fs::read_to_string(&rules).unwrap();
-    let alerts: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-    assert!(alerts.len() > 10, "{alerts:?}");
-    for alert in alerts {
+    let rules = fs::read_to_string(config("prometheus/rules.yaml")).unwrap();
+    assert!(alerts(&rules).count() > 10);
+    for (alert, rule) in alerts(&rules) {
         assert!(operations.contains(&format!("| `{alert}` |")), "{alert} is not in docs/operations.md");
+        for key in ["labels: { severity: ", "summary: ", "description: "] {
+            assert!(rule.contains(key), "{alert} has no `{key}`");
+        }
     }
+}
+
+/// 59 of 60 backends that are down are one alert of their pool, and not 59.
+#[test]
+fn alerts_are_counted_by_pool() {
+    let folder = Folder::new();
+    let rules = fs::read_to_string(config("prometheus/rules.yaml")).unwrap();
+    fs::write(folder.file("rules.yaml"), &rules).unwrap();
+    let series = |name: &str, labels: &str, value: u8| {
+        json!({
+            "series": format!("{name}{{instance=\"lb1\",pool=\"web\"{labels}}}"),
+            "values": format!("{value}x40"),
+        })
+    };
+    let mut input = vec![series("rondel_pool_backends_available", "", 1)];
+    for backend in 0..60 {
+        let labels = format!(",backend=\"{backend}\"");
+        input.push(series("rondel_backend_up", &labels, u8::from(backend == 0)));
+        input.push(series("rondel_backend_overridden", &labels, 0));
+    }
+    let expected = |alert: &str, rule: &str| {
+        if alert != "RondelPoolMostlyDown" {
+            return json!([]);
+        }
+        let action = "`rondel backends --pool web` shows why. Check the network and the load of the rest before single \
+                      backends.";
+        assert!(rule.contains("severity: critical"), "{rule}");
+        json!([{
+            "exp_labels": { "severity": "critical", "instance": "lb1", "pool": "web" },
+            "exp_annotations": { "summary": "59 of 60 backends of pool web are down", "description": action },
+        }])
+    };
+    let checks: Vec<_> = alerts(&rules)
+        .map(|(alert, rule)| {
+            let expected = expected(alert, rule);
+            json!({ "alertname": alert, "eval_time": "5m", "exp_alerts": expected })
+        })
+        .collect();
+    // JSON is YAML.
+    let test = json!({
+        "rule_files": ["rules.yaml"],
+        "evaluation_interval": "15s",
+        "tests": [{ "interval": "15s", "input_series": input, "alert_rule_test": checks }],
+    });
+    fs::write(folder.file("test.yaml"), test.to_string()).unwrap();
+    run(Command::new("promtool").args(["test", "rules"]).arg(folder.file("test.yaml")));
+}
+
+/// Each alert of the file, by its name, with the text of its rule.
+fn alerts(rules: &str) -> impl Iterator<Item = (&str, &str)> {
+    rules.split("- alert: ").skip(1).map(|rule| rule.split_once('\n').expect("a rule has more lines"))
 }
 
 /// The rules and the dashboard use only metrics that a running balancer has.
@@ -116,7 +174,6 @@ fn rules_and_dashboard_use_existing_metrics() {
         let mut words = line.strip_prefix("# TYPE ")?.split(' ');
         let (name, kind) = (words.next()?, words.next()?);
         let endings: &[&str] = match kind {
-            "counter" => &["_total"],
             "histogram" => &["_bucket", "_sum", "_count"],
             _ => &[""],
         };
@@ -135,34 +192,80 @@ fn rules_and_dashboard_use_existing_metrics() {
     }
 }
 
-/// Prometheus parses each expression of the dashboard, and its panels do not overlap.
+/// Prometheus parses each expression of the dashboard, panels do not overlap, and what a panel names exists.
 #[test]
 fn the_dashboard_is_valid() {
     let folder = Folder::new();
     let text = fs::read_to_string(config("grafana/rondel.json")).unwrap();
-    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
     let (mut rules, mut ids, mut places) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    for panel in panels {
-        assert!(ids.insert(panel["id"].as_u64().unwrap()), "two panels of one id: {panel}");
+    for panel in list(&dashboard["panels"]) {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "two panels of one id: {title}");
         let [x, y, w, h] = ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
         for place in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
-            assert!(
-                place.0 < 24 && places.insert(place),
-                "{} overlaps another panel at {place:?}",
-                panel["title"]
-            );
+            assert!(place.0 < 24 && places.insert(place), "{title} overlaps another panel at {place:?}");
         }
-        for target in panel["targets"].as_array().into_iter().flatten() {
+        let kind = panel["type"].as_str().unwrap();
+        assert!(["row", "stat", "table", "timeseries", "state-timeline"].contains(&kind), "{title}: {kind}");
+        let mut queries = BTreeSet::new();
+        for target in list(&panel["targets"]) {
+            assert!(queries.insert(target["refId"].as_str().unwrap().to_owned()), "{title}: one refId twice");
+            assert_eq!(target["format"] == "table", kind == "table", "{title}: the format of a query");
             let expression = target["expr"].as_str().unwrap().replace("$__rate_interval", "1m");
-            rules.push(serde_json::json!({ "record": format!("panel:{}", rules.len()), "expr": expression }));
+            rules.push(json!({ "record": format!("panel:{}", rules.len()), "expr": expression }));
         }
+        assert_eq!(queries.is_empty(), kind == "row", "{title} has no query");
+        check_columns(title, panel, &queries);
     }
-    assert!(rules.len() > 15, "{rules:?}");
+    assert!(rules.len() > 30, "{rules:?}");
+    check_variables(&dashboard, &text);
     // JSON is YAML.
-    let rules = serde_json::json!({ "groups": [{ "name": "panels", "rules": rules }] });
+    let rules = json!({ "groups": [{ "name": "panels", "rules": rules }] });
     fs::write(folder.file("panels.yaml"), rules.to_string()).unwrap();
     run(Command::new("promtool").args(["check", "rules"]).arg(folder.file("panels.yaml")));
+}
+
+/// The columns of a table are results of its queries or labels, and what formats or sorts a column finds it.
+#[track_caller]
+fn check_columns(title: &str, panel: &Value, queries: &BTreeSet<String>) {
+    let mut columns = BTreeSet::new();
+    for transformation in list(&panel["transformations"]) {
+        let renamed = transformation["options"]["renameByName"].as_object().into_iter().flatten();
+        for (from, to) in renamed {
+            let query = from.strip_prefix("Value #");
+            assert!(query.is_none_or(|query| queries.contains(query)), "{title} renames {from}");
+            columns.insert(to.as_str().unwrap().to_owned());
+        }
+        for sort in list(&transformation["options"]["sort"]) {
+            assert!(columns.contains(sort["field"].as_str().unwrap()), "{title} sorts by {sort}");
+        }
+    }
+    for column in list(&panel["fieldConfig"]["overrides"]) {
+        let name = column["matcher"]["options"].as_str().unwrap();
+        assert!(columns.contains(name), "{title} has no column {name}");
+    }
+}
+
+/// Variables that are used are defined, and each is used.
+#[track_caller]
+fn check_variables(dashboard: &Value, text: &str) {
+    let defined: BTreeSet<&str> =
+        list(&dashboard["templating"]["list"]).map(|variable| variable["name"].as_str().unwrap()).collect();
+    assert_eq!(defined, BTreeSet::from(["datasource", "detail", "instance", "listener", "pool"]));
+    let used: BTreeSet<&str> = text
+        .split('$')
+        .skip(1)
+        .map(|rest| rest.trim_start_matches('{'))
+        .map(|rest| rest.split(|character: char| !character.is_ascii_alphanumeric() && character != '_'))
+        .filter_map(|mut words| words.next())
+        .filter(|name| !name.starts_with("__"))
+        .collect();
+    assert_eq!(used, defined);
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
 }
 
 fn config(name: &str) -> PathBuf {

@@ -7,14 +7,16 @@ use config::{Config, TargetRole, Waiting};
 use connection::CloseReason;
 use driver::{ListenGroup, Owner};
 use proptest::prelude::*;
-use table::{BackendIndex, Explanation, Inputs, Listener, Outcome, Picked, PoolInputs, Table, explain};
+use table::{
+    BackendIndex, Inputs, Listener, Outcome, Picked, PoolInputs, RouteExplanation, Table, explain_route,
+};
 
 use crate::story::{
     POLICIES, PRIMARY, REPLICA, REPLICA_OR_PRIMARY, Story, TARGET_ROLES, WORKERS, address, config, state,
 };
 
 #[test]
-fn each_backend_is_listed_with_its_obstacles() {
+fn each_backend_is_listed_with_the_reasons_against_it() {
     let tiers = &["", "weight: 0", "tier: backup", "max_connections: 1"];
     check("probe: { tcp: {} }", tiers, "....", TargetRole::Any, "a: -, b: NoWeight, c: OtherTier, d: -", "a");
     check(
@@ -59,25 +61,18 @@ fn a_client_without_a_backend_is_held_queued_or_refused() {
     }
 }
 
-/// `known` is a letter for each backend; expected are the obstacles of each, and the outcome.
+/// `known` is a letter for each backend; expected are the reasons against each, and the outcome.
 #[track_caller]
-fn check(
-    keys: &str,
-    backends: &[&str],
-    known: &str,
-    target_role: TargetRole,
-    obstacles: &str,
-    outcome: &str,
-) {
+fn check(keys: &str, backends: &[&str], known: &str, target_role: TargetRole, reasons: &str, outcome: &str) {
     let table = table(&config(keys, backends), target_role, known);
     let told = told(&table);
     let letter = |index: BackendIndex| crate::story::letter(index).to_string();
-    let cases = told.cases.iter().map(|case| {
-        let words: Vec<String> = case.obstacles.iter().map(|obstacle| format!("{obstacle:?}")).collect();
+    let backends = told.backends.iter().map(|backend| {
+        let words: Vec<String> = backend.reasons_against.iter().map(|reason| format!("{reason:?}")).collect();
         let words = if words.is_empty() { "-".to_owned() } else { words.join("+") };
-        format!("{}: {words}", letter(case.index))
+        format!("{}: {words}", letter(backend.index))
     });
-    assert_eq!(cases.collect::<Vec<_>>().join(", "), obstacles);
+    assert_eq!(backends.collect::<Vec<_>>().join(", "), reasons);
     let found = match told.outcome {
         Outcome::Backend(index) => letter(index),
         other => format!("{other:?}"),
@@ -99,9 +94,9 @@ fn table(config: &Config, target_role: TargetRole, known: &str) -> (Table, confi
     (Table::build(&config, sockets, WORKERS, Some(&of_all), None), config.pools.remove(0), health)
 }
 
-fn told((table, settings, health): &(Table, config::Pool, PoolInputs)) -> Explanation {
+fn told((table, settings, health): &(Table, config::Pool, PoolInputs)) -> RouteExplanation {
     let listener: &Listener = &table.listeners[0];
-    explain(listener, settings, health, client(1))
+    explain_route(listener, settings, health, client(1))
 }
 
 fn client(number: u32) -> IpAddr {

@@ -34,7 +34,7 @@ impl<D> Core<D> {
 impl<D: Driver> Worker<D> {
     /// Finds a backend for a connection that has none: connects it, has it wait, or closes it.
     ///
-    /// It ends. Each round makes an attempt, of which a connection has a bounded number, or goes over to the table
+    /// It ends. Each round makes an attempt, of which a connection has a bounded number, or changes to the table
     /// in force, which a connection does once in a turn.
     pub(super) fn connect(&mut self, slot: u32) {
         loop {
