@@ -256,8 +256,7 @@ fn cause(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::NoBackend => b'S',
         CloseReason::ConnectTimedOut | CloseReason::NoPrimary | CloseReason::QueueTimedOut => b's',
         CloseReason::Idle | CloseReason::HalfClosedTimeout if is_turn_of_backend(stage) => b's',
-        CloseReason::Idle | CloseReason::HalfClosedTimeout => b'c',
-        CloseReason::OpeningTimedOut => b'c',
+        CloseReason::Idle | CloseReason::HalfClosedTimeout | CloseReason::OpeningTimedOut => b'c',
         CloseReason::HoldFull
         | CloseReason::QueueFull
         | CloseReason::UntrustedProxy
