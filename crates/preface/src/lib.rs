@@ -11,9 +11,13 @@ mod write; // The header that is sent on.
 
 mod crc32c;
 mod ends;
+mod fault;
+mod header;
 mod tlv;
 
 pub use crate::ends::Ends;
-pub use crate::read::{Fault, HEADER_BYTES_MAX, Header, Kind, Step, Versions, read};
+pub use crate::fault::{Fault, HEADER_BYTES_MAX};
+pub use crate::header::{Header, Kind};
+pub use crate::read::{Step, Versions, read};
 pub use crate::tlv::{Tlv, Tlvs, kind};
 pub use crate::write::{Item, SENT_BYTES_MAX, Written};

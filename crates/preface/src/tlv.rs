@@ -1,7 +1,7 @@
 //! The fields that may stand behind the addresses of a header of version 2: type, length, value.
 
 use crate::crc32c;
-use crate::read::Fault;
+use crate::fault::Fault;
 
 /// One field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

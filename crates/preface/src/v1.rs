@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::ends::Ends;
-use crate::read::{Fault, Header, Kind, Stop};
+use crate::fault::{Fault, Stop};
+use crate::header::{Header, Kind};
 use crate::tlv::Tlvs;
 
 /// How long a line may be, in bytes, CR and LF included.

@@ -8,7 +8,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::ends::Ends;
-use crate::read::{Fault, HEADER_BYTES_MAX, Header, Kind, Stop};
+use crate::fault::{Fault, HEADER_BYTES_MAX, Stop};
+use crate::header::{Header, Kind};
 use crate::tlv::{self, Tlvs};
 
 pub(crate) const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";

@@ -73,7 +73,7 @@ pub(crate) fn connections(arguments: &Arguments) -> Outcome {
     };
     print(shown.trim_end())?;
     if answer.connections.is_empty() && answer.silent_workers.is_empty() {
-        remark(&format!("no connection{} now", filter(arguments)));
+        remark(&format!("there is no connection{} now", filter(arguments)));
     }
     if answer.left_out > 0 {
         remark(&format!(

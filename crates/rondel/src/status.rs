@@ -15,7 +15,7 @@ use crate::text::span;
 Examples:
   rondel status
   rondel status --json | jq .problems
-  rondel status --json | jq -e '[.problems[] | select(.severity == \"error\")] == []'
+  rondel status --json | jq '.problems[] | select(.severity == \"error\")'
 
 The page begins with what is wrong: errors (clients are rejected or wait, or the file is not in \
 force), then warnings. Notes are what operators and reloads have caused, such as drains. Backends \

@@ -72,8 +72,8 @@ pub use crate::rate::Rate;
 pub use crate::removed::{Removed, RemovedBackend, RemovedListener};
 pub use crate::semaphore::Semaphore;
 pub use crate::sources::{
-    BURST_TIME_MAX, Entry, Pace, Place, SWEEP_INTERVAL, SWEEP_PARTS, SourceBounds, SourceHash, SourceState,
-    Sources,
+    BURST_TIME_MAX, Entry, Pace, Place, SWEEP_INTERVAL, SWEEP_PARTS, Scope, SourceBounds, SourceHash,
+    SourceState, Sources,
 };
 pub use crate::state::{Availability, BackendState, Inputs, PoolInputs, Role};
 pub use crate::table::{Phase, Table};

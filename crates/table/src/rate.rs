@@ -1,14 +1,16 @@
 //! How fast a listener may accept, over all workers: a generic cell rate algorithm in one number.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::atomics::{AtomicU64, Ordering};
 
 /// When the next connection would come if all came evenly.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct Rate {
-    epoch: Instant,
+    /// When the first connection came.
+    epoch: OnceLock<Instant>,
     /// Nanoseconds since `epoch`.
     arrival: AtomicU64,
 }
@@ -17,18 +19,14 @@ pub struct Rate {
 const BURST: Duration = Duration::from_millis(100);
 
 impl Rate {
-    /// Nothing has come so far; the clock does not go behind `epoch`.
-    pub fn new(epoch: Instant) -> Self {
-        Self { epoch, arrival: AtomicU64::new(0) }
-    }
-
     /// Lets one connection more come, when one may come every `interval`; a tenth of a second's may come at once.
     ///
     /// # Errors
     ///
     /// It may not come yet; this is when.
     pub fn take(&self, interval: Duration, now: Instant) -> Result<(), Instant> {
-        let now = nanos(now.saturating_duration_since(self.epoch));
+        let epoch = *self.epoch.get_or_init(|| now);
+        let now = nanos(now.saturating_duration_since(epoch));
         let (interval, burst) = (nanos(interval), nanos(BURST));
         let next = |arrival: u64| {
             let next = arrival.max(now) + interval;
@@ -38,7 +36,7 @@ impl Rate {
         let taken = self.arrival.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
         taken.map(|_| ()).map_err(|arrival| {
             let until = arrival.min((arrival + interval).saturating_sub(burst).max(now + 1));
-            self.epoch + Duration::from_nanos(until)
+            epoch + Duration::from_nanos(until)
         })
     }
 
@@ -62,7 +60,7 @@ mod tests {
     /// Those that may come within `time`, if one tries as soon as it may.
     fn come(interval: Duration, time: Duration) -> usize {
         let epoch = now();
-        let rate = Rate::new(epoch);
+        let rate = Rate::default();
         let mut at = epoch + Duration::from_secs(5);
         let end = at + time;
         let mut come = 0;
@@ -70,7 +68,7 @@ mod tests {
             match rate.take(interval, at) {
                 Ok(()) => come += 1,
                 Err(until) => {
-                    assert!(until > at, "it is to wait, and not in vain");
+                    assert!(until > at, "it is to wait for some time");
                     at = until;
                 }
             }
@@ -89,7 +87,7 @@ mod tests {
     #[test]
     fn what_did_not_come_is_given_back() {
         let epoch = now();
-        let (rate, interval) = (Rate::new(epoch), Duration::from_secs(1));
+        let (rate, interval) = (Rate::default(), Duration::from_secs(1));
         for _ in 0..100 {
             assert_eq!(rate.take(interval, epoch), Ok(()));
             rate.give_back(interval);

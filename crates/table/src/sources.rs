@@ -24,14 +24,14 @@
 //!
 //! # Why a source has one word
 //!
-//! Accesses are sequentially consistent. A worker that put in a word looks at both sets once more. If it finds another
-//! word of the source, it takes its own back, unless another connection has entered that meanwhile, and begins anew.
+//! Accesses are sequentially consistent. A worker that put in a word reads both sets again. If it finds another word
+//! of the source, it takes its own back, unless another connection has entered that meanwhile, and begins again.
 //! Of two workers that do so in the same moment, the one that looks second sees the word of the other. Each may take
 //! its own back; then the last one of them finds no other. `scripts/interleave` tries all orders of two workers.
 //!
-//! The one inexactness: of three workers in the same moment, one may enter the word of the second before the third puts
-//! in its own, so that neither is alone and both words stay. Until those connections leave, the source may have one more
-//! for each worker.
+//! The one inexactness: of three workers in the same moment, one may enter the word of the second before the third
+//! puts in its own, so that neither is alone and both words stay. Until those connections leave, the source may have
+//! one more for each worker.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU16, NonZeroU32};
@@ -46,18 +46,25 @@ use crate::atomics::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Sources {
     key: [u64; 2],
-    /// What ticks are counted from.
-    epoch: Instant,
     /// A power of two.
     sets_max: usize,
     /// They take no memory before they are needed.
     sets: OnceLock<Box<[Set]>>,
+    /// What ticks are counted from: when the first connection came.
+    epoch: OnceLock<Instant>,
 }
 
-/// The words that are looked at together.
+/// The words that are read together.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Set([AtomicU64; WAYS as usize]);
+
+/// Whose sources they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    number: u64,
+    bits: [u8; 2],
+}
 
 /// A source, as the table knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +125,7 @@ const WAYS: u32 = 8;
 #[cfg(interleave)]
 const WAYS: u32 = 1;
 
-/// How often a connection looks for its word anew, because other workers changed it meanwhile. Beyond, it is not
+/// How often a connection looks for its word again, because other workers changed it meanwhile. Beyond, it is not
 /// tracked.
 const TRIES_MAX: usize = 1000;
 
@@ -126,7 +133,7 @@ const TRIES_MAX: usize = 1000;
 /// 65 536 sets to five of eight; the most is 64 MiB.
 const WORDS: std::ops::RangeInclusive<usize> = 65_536..=1 << 23;
 
-/// How many words are looked at to estimate how many are used.
+/// How many words are read to estimate how many are used.
 const SAMPLED_MAX: usize = 65_536;
 
 /// A table is swept in so many parts.
@@ -161,28 +168,35 @@ impl Pace {
 
 impl Sources {
     /// An empty table for so many connections of the process, which hashes sources under `key`.
-    pub fn new(key: [u64; 2], connections_max: u32, epoch: Instant) -> Self {
+    pub fn new(key: [u64; 2], connections_max: u32) -> Self {
         let words = (connections_max as usize).saturating_mul(4).clamp(*WORDS.start(), *WORDS.end());
-        Self::of_words(key, words, epoch)
+        Self::of_words(key, words)
     }
 
     /// An empty table of at least so many words. For tests: [`new`](Self::new) determines the number itself.
-    pub fn of_words(key: [u64; 2], words: usize, epoch: Instant) -> Self {
+    pub fn of_words(key: [u64; 2], words: usize) -> Self {
         let sets_max = (words / WAYS as usize).next_power_of_two().max(2);
-        Self { key, epoch, sets_max, sets: OnceLock::new() }
+        Self { key, sets_max, sets: OnceLock::new(), epoch: OnceLock::new() }
     }
 
-    /// The source that an address belongs to, for a set of limits of this number. It is all addresses with the same
-    /// first bits: so many of IPv4, so many of IPv6.
-    pub fn hash(&self, limits: u32, address: IpAddr, bits: [u8; 2]) -> SourceHash {
+    /// What tells the sources of a set of limits from those of others: its name, and how many bits of an address are
+    /// one source, of IPv4 and of IPv6.
+    pub fn scope(&self, name: &str, bits: [u8; 2]) -> Scope {
+        let text = format!("{}/{}/{name}", bits[0], bits[1]);
+        let number = SipHasher13::new_with_keys(self.key[1], self.key[0]).hash(text.as_bytes());
+        Scope { number, bits }
+    }
+
+    /// The source that an address belongs to: all addresses with the same first bits.
+    pub fn hash(&self, Scope { number: scope, bits }: Scope, address: IpAddr) -> SourceHash {
         let (number, mask) = match address.to_canonical() {
             IpAddr::V4(ip) => (ip.to_ipv6_mapped(), u32::from(bits[0].min(32)) + 96),
             IpAddr::V6(ip) => (ip, u32::from(bits[1].min(128))),
         };
         let masked = number.to_bits() & u128::MAX.checked_shl(128 - mask).unwrap_or(0);
-        let mut bytes = [0; 20];
+        let mut bytes = [0; 24];
         bytes[..16].copy_from_slice(&Ipv6Addr::from_bits(masked).octets());
-        bytes[16..].copy_from_slice(&limits.to_le_bytes());
+        bytes[16..].copy_from_slice(&scope.to_le_bytes());
         SourceHash(SipHasher13::new_with_keys(self.key[0], self.key[1]).hash(&bytes))
     }
 
@@ -221,7 +235,7 @@ impl Sources {
         assert!(before.connections() > 0, "a connection left a source that has none");
     }
 
-    /// What is known of a source.
+    /// What is known about a source.
     pub fn state(&self, source: SourceHash, now: Instant) -> SourceState {
         let now = self.ticks(now);
         let words = self.candidates(source).map(|place| self.load(place));
@@ -264,7 +278,8 @@ impl Sources {
     }
 
     fn ticks(&self, now: Instant) -> u32 {
-        let ticks = now.saturating_duration_since(self.epoch).as_micros() / TICK.as_micros();
+        let epoch = *self.epoch.get_or_init(|| now);
+        let ticks = now.saturating_duration_since(epoch).as_micros() / TICK.as_micros();
         u32::try_from(ticks & u128::from(TICKS_MASK)).expect("masked")
     }
 

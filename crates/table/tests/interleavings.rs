@@ -73,11 +73,12 @@ fn three_workers_at_one_source() {
 /// Two sets of one word: with one of them taken, newcomers go to the other one; the first worker frees it.
 fn visit_source(workers: usize) {
     let epoch = now();
-    let sources = Arc::new(Sources::of_words([1, 2], 2, epoch));
+    let sources = Arc::new(Sources::of_words([1, 2], 2));
     let bounds = SourceBounds { connections: NonZeroU16::new(1), pace: None };
     let ip = |number| IpAddr::from(Ipv4Addr::from_bits(number));
-    let enter =
-        move |sources: &Sources, number| sources.enter(sources.hash(0, ip(number), [32, 64]), epoch, &bounds);
+    let enter = move |sources: &Sources, number| {
+        sources.enter(sources.hash(sources.scope("visitors", [32, 64]), ip(number)), epoch, &bounds)
+    };
     let Entry::Entered { place: of_other, .. } = enter(&sources, 1) else { panic!("the table is empty") };
     let threads = (0..workers).map(|worker| {
         let sources = Arc::clone(&sources);

@@ -53,7 +53,7 @@ fn bash_completes_commands_options_and_names() {
     terminal.shows("loaded");
     terminal.keys("rondel undr\tweb/al\t\n");
     // The command is executed, so the completed line was right.
-    terminal.shows("alpha is not drained");
+    terminal.shows("alpha has no overrides: nothing changed");
     // Bash takes a colon for the end of a word.
     let unnamed = address(9002).to_string();
     let (written, _) = unnamed.rsplit_once("02").unwrap();
@@ -77,7 +77,7 @@ fn zsh_completes_commands_and_names() {
     terminal.keys("fpath=($HOME $fpath); autoload -U compinit; compinit -u -d $HOME/dump; echo load''ed\n");
     terminal.shows("loaded");
     terminal.keys("rondel undr\tweb/al\t\n");
-    terminal.shows("alpha is not drained");
+    terminal.shows("alpha has no overrides: nothing changed");
     let unnamed = address(9002).to_string();
     let (written, _) = unnamed.rsplit_once("02").unwrap();
     terminal.keys(&format!("rondel drain web/{written}\t\n"));

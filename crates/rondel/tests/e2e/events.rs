@@ -99,7 +99,10 @@ fn a_status_begins_with_what_is_wrong() {
 
     // What an operator takes out of service is no problem.
     admin.done("drain web/dead");
-    first("all well\n1 note:\n  pool web: backend dead, 1 of 2, is drained: it has 0 connections");
+    first("all well\n2 notes:\n  the log level is debug\n");
+    assert!(
+        admin.done("status").contains("pool web: backend dead, 1 of 2, is drained: it has 0 connections")
+    );
     admin.done("enable web/dead");
     admin.done("disable web/a");
     first("error    pool web: no backend is available: 1 down and 1 disabled");

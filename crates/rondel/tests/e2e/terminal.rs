@@ -5,9 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::place::{Folder, eventually};
+use crate::place::{Folder, PATIENCE, eventually};
 
 /// A terminal with one program, which leads its session. Dropping it closes it.
 pub(crate) struct Terminal {
@@ -42,7 +43,10 @@ impl Terminal {
     /// Waits until it shows this text.
     #[track_caller]
     pub(crate) fn shows(&mut self, word: &str) {
+        let patience = Timespec::try_from(PATIENCE).unwrap();
         while !self.seen.contains(word) {
+            let ready = poll(&mut [PollFd::new(&self.screen, PollFlags::IN)], Some(&patience)).unwrap();
+            assert!(ready > 0, "no {word}, and nothing more comes:\n{}", self.seen);
             let mut bytes = [0; 4096];
             let length = self.screen.read(&mut bytes).unwrap();
             assert!(length > 0, "no {word}, and it has ended:\n{}", self.seen);
