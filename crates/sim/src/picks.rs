@@ -15,6 +15,7 @@ use config::{Balance, Config, OnAllDown, Pool, Tier};
 use driver::Fd;
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each may be so, whichever others are")]
 pub(crate) struct Picks {
     pools: Vec<Rotations>,
     /// By the socket of an attempt under way, or of a connection: what its connection has tried, this one included.

@@ -95,7 +95,9 @@ mod tests {
 
     #[track_caller]
     fn check(fields: &[HeaderField], expected: &str) {
-        let unique_id = fields.contains(&HeaderField::UniqueId).then(|| std::array::from_fn(|at| at as u8));
+        let unique_id = fields
+            .contains(&HeaderField::UniqueId)
+            .then(|| std::array::from_fn(|at| u8::try_from(at).unwrap()));
         let introduction = Introduction { unique_id, tlvs: TLVS.into(), ..Introduction::default() };
         let send_proxy = SendProxy { version: HeaderVersion::V2, fields: fields.to_vec() };
         let ends = Ends::new("192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap());

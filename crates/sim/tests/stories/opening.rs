@@ -22,8 +22,8 @@ fn behind_a_proxy(config: &mut Config) {
     config.listeners[0].opening = OPENING;
 }
 
-fn sends(version: HeaderVersion, fields: &[HeaderField]) -> Option<SendProxy> {
-    Some(SendProxy { version, fields: fields.to_vec() })
+fn sends(version: HeaderVersion, fields: &[HeaderField]) -> SendProxy {
+    SendProxy { version, fields: fields.to_vec() }
 }
 
 fn ends() -> Ends {
@@ -166,7 +166,7 @@ fn a_backend_is_told_of_the_client_before_all_else() {
         for header in [headers()[1], Written::local()] {
             let mut balancer = Balancer::new(|config| {
                 behind_a_proxy(config);
-                config.pools[0].send_proxy = sends(version, fields);
+                config.pools[0].send_proxy = Some(sends(version, fields));
             });
             let mut client = balancer.client();
             says(&mut balancer, &mut client, header.as_bytes());
@@ -191,7 +191,8 @@ fn a_backend_is_told_of_the_client_before_all_else() {
 /// It goes with each attempt. The ACK of the handshake goes with it, so none is held back.
 #[test]
 fn each_attempt_sends_the_header() {
-    let mut balancer = Balancer::new(|config| config.pools[0].send_proxy = sends(HeaderVersion::V1, &[]));
+    let mut balancer =
+        Balancer::new(|config| config.pools[0].send_proxy = Some(sends(HeaderVersion::V1, &[])));
     let mut refusing = balancer.config.pools[0].backends[0].clone();
     refusing.address = balancer.stage.refusing();
     balancer.config.pools[0].backends.push(refusing);
