@@ -82,6 +82,7 @@ fn target(address: SocketAddr, kind: &Kind) -> Target {
         kind: kind.clone(),
         port: None,
         source: None,
+        send_proxy: None,
         rhythm,
         thresholds: Thresholds { rise: 2, fall: 3 },
         damping: Damping { downs_free: 3, window: Duration::from_secs(300) },

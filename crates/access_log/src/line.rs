@@ -37,20 +37,27 @@ impl<'a> Line<'a> {
         process: u32,
         pools: &mut PoolCounts,
     ) -> Self {
-        let Record { listener, pool, backend, client, stats, ended_at, reason, stage } = record;
+        let Record { listener, pool, backend, client, introduction, stats, ended_at, reason, stage } = record;
+        let introduction = introduction.as_deref();
+        let lived = ended_at.saturating_duration_since(stats.accepted_at);
+        let opening = introduction.and_then(|introduction| introduction.opening).map(Duration::from);
+        let opening = opening.or((*stage == Stage::Opening).then_some(lived));
+        let unique_id = introduction.and_then(|introduction| introduction.unique_id);
         let termination = Termination::of(*reason, *stage);
         let connected = matches!(stage, Stage::Relaying { .. });
         Self(Ended {
             accepted_at,
             ended_at: None,
             client: *client,
+            via: introduction.and_then(|introduction| introduction.via),
             listener: &listener.name,
             pool: &pool.name,
             backend: backend.as_ref().map(|backend| backend.name.as_str()),
             backend_address: backend.as_ref().map(|backend| backend.address),
+            opening_ms: opening.map(millis),
             waited_ms: millis(stats.waited.into()),
             connect_ms: connected.then(|| millis(stats.connecting.into())),
-            duration_ms: millis(ended_at.saturating_duration_since(stats.accepted_at)),
+            duration_ms: millis(lived),
             bytes_to_backend: stats.bytes[Direction::ToBackend as usize],
             bytes_to_client: stats.bytes[Direction::ToClient as usize],
             termination: api::Termination {
@@ -67,6 +74,7 @@ impl<'a> Line<'a> {
                 backend: backend.as_ref().map_or(0, |backend| backend.semaphore.active()),
             },
             worker,
+            unique_id: unique_id.map(|id| format!("{:032x}", u128::from_be_bytes(id))),
         })
     }
 
@@ -76,10 +84,12 @@ impl<'a> Line<'a> {
             accepted_at: self.0.accepted_at.to_owned(),
             ended_at: Some(ended_at.to_owned()),
             client: self.0.client,
+            via: self.0.via,
             listener: self.0.listener.to_owned(),
             pool: self.0.pool.to_owned(),
             backend: self.0.backend.map(str::to_owned),
             backend_address: self.0.backend_address,
+            opening_ms: self.0.opening_ms,
             waited_ms: self.0.waited_ms,
             connect_ms: self.0.connect_ms,
             duration_ms: self.0.duration_ms,
@@ -94,6 +104,7 @@ impl<'a> Line<'a> {
             waited_behind: self.0.waited_behind,
             connections: self.0.connections,
             worker: self.0.worker,
+            unique_id: self.0.unique_id.clone(),
         }
     }
 
@@ -240,7 +251,7 @@ pub(crate) mod tests {
     use connection::{CloseReason, Direction, Stage};
     use driver::{ListenGroup, Owner};
     use table::Table;
-    use worker::{ConnectionStats, Micros, Record};
+    use worker::{ConnectionStats, Introduction, Micros, Record};
 
     use super::{Calendar, Clock, Line, PoolCounts};
 
@@ -276,6 +287,27 @@ pub(crate) mod tests {
         let kept = Line::new(&record, 1, "2026-11-25T20:15:00.123456Z", 0, &mut pools).to_ended(ended_at);
         let written: Ended = serde_json::from_str(&json).unwrap();
         assert_eq!(Ended { ended_at: Some(ended_at.to_owned()), ..written }, kept);
+    }
+
+    #[test]
+    fn a_client_behind_a_proxy_is_named_with_it() {
+        let mut record = record(CloseReason::Done, RELAYED, true);
+        let mut opening = Micros::default();
+        opening.add(record.stats.accepted_at, record.stats.accepted_at + Duration::from_micros(1_500));
+        let mut introduction: Box<Introduction> = Box::default();
+        introduction.via = Some("10.0.0.9:4711".parse().unwrap());
+        introduction.opening = Some(opening);
+        introduction.unique_id = Some([0xa5; 16]);
+        record.introduction = Some(introduction);
+        let (text, json) = lines(&record);
+        assert_eq!(
+            text,
+            lines(&self::record(CloseReason::Done, RELAYED, true)).0,
+            "the text has no place for it"
+        );
+        let written: Ended = serde_json::from_str(&json).unwrap();
+        assert_eq!(written.via, Some("10.0.0.9:4711".parse().unwrap()));
+        assert_eq!((written.opening_ms, written.unique_id), (Some(1.5), Some("a5".repeat(16))));
     }
 
     #[test]
@@ -350,6 +382,7 @@ pub(crate) mod tests {
             backend: tried.then(|| Arc::clone(&listener.pool.backends[0])),
             listener,
             client: Some("192.0.2.7:4711".parse().unwrap()),
+            introduction: None,
             stats,
             ended_at: accepted_at + Duration::from_nanos(1_500_001_900),
             reason,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use api::{
     AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Durations, Event,
-    EventKind, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus, ProbeStatus, ReloadStatus,
-    RemovedKind, RemovedStatus, Status, Tier, Verdict, WorkerStatus,
+    EventKind, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus, ProbeStatus, ProxyHeaders,
+    ReloadStatus, RemovedKind, RemovedStatus, Status, Tier, Verdict, WorkerStatus,
 };
 use connection::CloseReason;
 
@@ -61,23 +61,7 @@ pub(crate) fn status() -> Status {
             file: Some("/etc/rondel/rondel.yaml".to_owned()),
             difference: None,
         },
-        listeners: vec![ListenerStatus {
-            name: "web".to_owned(),
-            address: "0.0.0.0:80".parse().unwrap(),
-            pool: "app".to_owned(),
-            role: None,
-            active: 2,
-            active_max: 3,
-            rate: 1.0,
-            rate_max: 4.0,
-            connections_max: 10,
-            held: 1,
-            accepted: 5,
-            accept_errors: 0,
-            bytes_to_backend: 10,
-            bytes_to_client: 20,
-            closed: ClosedCounts::new([(CloseReason::Done, 3)]),
-        }],
+        listeners: vec![listener()],
         pools: vec![PoolStatus {
             name: "app".to_owned(),
             balance: Balance::RoundRobin,
@@ -85,6 +69,7 @@ pub(crate) fn status() -> Status {
             queued: 0,
             queued_max: 2,
             queue_size: 100,
+            proxy_fields_left_out: 4,
             conflict: Vec::new(),
             connect: Durations {
                 count: 5,
@@ -109,6 +94,29 @@ pub(crate) fn status() -> Status {
             text: "pool app, backend a: is down: connection refused".to_owned(),
             details: Vec::new(),
         }],
+    }
+}
+
+fn listener() -> ListenerStatus {
+    ListenerStatus {
+        name: "web".to_owned(),
+        address: "0.0.0.0:80".parse().unwrap(),
+        pool: "app".to_owned(),
+        role: None,
+        active: 2,
+        active_max: 3,
+        rate: 1.0,
+        rate_max: 4.0,
+        connections_max: 10,
+        held: 1,
+        openings: 1,
+        openings_max: 1000,
+        proxy_headers: ProxyHeaders { v1: 1, v2: 2, local: 3 },
+        accepted: 5,
+        accept_errors: 0,
+        bytes_to_backend: 10,
+        bytes_to_client: 20,
+        closed: ClosedCounts::new([(CloseReason::Done, 3)]),
     }
 }
 

@@ -68,6 +68,9 @@ pub struct ConnectionStatus {
     pub worker: usize,
     /// The client's address; `null` if the client disconnected before it could be read.
     pub client: Option<SocketAddr>,
+    /// The proxy that named the client in a PROXY header; absent if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<SocketAddr>,
     /// The name of the listener.
     pub listener: String,
     /// The name of the pool.
@@ -93,6 +96,8 @@ pub struct ConnectionStatus {
 names! {
     /// The state of a connection.
     pub enum ConnectionState {
+        /// It has yet to show itself, such as by a PROXY header.
+        Opening = "opening",
         /// A connect to a backend is in progress.
         Connecting = "connecting",
         /// It waits for a primary.

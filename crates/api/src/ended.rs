@@ -14,6 +14,9 @@ pub struct Ended<S = String> {
     pub ended_at: Option<S>,
     /// The client's address; `null` if the connection was lost before the address could be read.
     pub client: Option<SocketAddr>,
+    /// The proxy that named the client in a PROXY header; absent if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<SocketAddr>,
     /// The listener's name.
     pub listener: S,
     /// The pool's name.
@@ -22,6 +25,10 @@ pub struct Ended<S = String> {
     pub backend: Option<S>,
     /// Its address.
     pub backend_address: Option<SocketAddr>,
+    /// How long it took the client to show itself by a PROXY header, from the accept on, in milliseconds; absent if
+    /// none was required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening_ms: Option<f64>,
     /// How long it waited in a queue or for a primary, in milliseconds.
     pub waited_ms: f64,
     /// How long all attempts to connect took together, in milliseconds; `null` if it never had a backend.
@@ -42,6 +49,9 @@ pub struct Ended<S = String> {
     pub connections: ConnectionCounts,
     /// The number of the worker that had it.
     pub worker: usize,
+    /// The `unique_id` of the PROXY header that its backend was sent, in hexadecimal; absent if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique_id: Option<String>,
 }
 
 /// How a connection ended.

@@ -39,6 +39,6 @@ pub use crate::problem::{Problem, ProblemKind, Severity};
 pub use crate::problems::problems;
 pub use crate::route::{Route, RouteBackend, RouteOutcome, RouteQuery};
 pub use crate::status::{
-    AccessLogStatus, FileDifference, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ReloadStatus,
-    RemovedKind, RemovedStatus, ShortageStatus, Status, WorkerStatus,
+    AccessLogStatus, FileDifference, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ProxyHeaders,
+    ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status, WorkerStatus,
 };

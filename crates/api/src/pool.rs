@@ -25,6 +25,8 @@ pub struct PoolStatus {
     pub queued_max: u32,
     /// How many clients may wait.
     pub queue_size: u32,
+    /// TLVs of `send_proxy` that were left out, as the header would have become longer than 1024 bytes.
+    pub proxy_fields_left_out: u64,
     /// The names of backends that all report that they are the primary; empty unless there is more than one.
     pub conflict: Vec<String>,
     /// How long successful attempts to connect took.

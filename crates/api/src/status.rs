@@ -190,6 +190,12 @@ pub struct ListenerStatus {
     pub connections_max: u32,
     /// Connections whose client waits for a primary.
     pub held: u32,
+    /// Connections whose client has yet to show itself, such as by a PROXY header.
+    pub openings: u32,
+    /// The limit of those.
+    pub openings_max: u32,
+    /// PROXY headers that were accepted.
+    pub proxy_headers: ProxyHeaders,
     /// Connections accepted.
     pub accepted: u64,
     /// How often accept(2) failed.
@@ -200,6 +206,17 @@ pub struct ListenerStatus {
     pub bytes_to_client: u64,
     /// Connections that ended, by reason, without reasons that never occurred.
     pub closed: ClosedCounts,
+}
+
+/// PROXY headers that were accepted. Those that were not are counted by reason, with the connections that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyHeaders {
+    /// Of version 1.
+    pub v1: u64,
+    /// Of version 2, for a client.
+    pub v2: u64,
+    /// Of version 2, for a connection of the proxy itself.
+    pub local: u64,
 }
 
 names! {

@@ -105,6 +105,10 @@ fn listener_parts(
     setting(&mut parts, "address", before.address, after.address, show);
     setting(&mut parts, "pool", pool_of(previous, before), pool_of(next, after), show);
     setting(&mut parts, "role", before.target_role, after.target_role, target_role);
+    let proxy_protocol =
+        |listener: &Listener| listener.proxy_protocol.as_ref().map_or("off".to_owned(), show);
+    setting(&mut parts, "proxy_protocol", proxy_protocol(before), proxy_protocol(after), show);
+    setting(&mut parts, "opening", before.opening, after.opening, show);
     setting(&mut parts, "access_log", before.access_log, after.access_log, show);
     setting(&mut parts, "backlog", before.backlog, after.backlog, show);
     setting(&mut parts, "max_connections", before.connections_max, after.connections_max, show);
@@ -130,6 +134,8 @@ fn pool_parts(before: &Pool, after: &Pool) -> Vec<String> {
     setting(&mut parts, "source", before.source, after.source, |source| {
         source.map_or("null".to_owned(), show)
     });
+    let send_proxy = |pool: &Pool| pool.send_proxy.as_ref().map_or("off".to_owned(), show);
+    setting(&mut parts, "send_proxy", send_proxy(before), send_proxy(after), show);
     setting(&mut parts, "probe", before.probe.as_ref(), after.probe.as_ref(), |probe| {
         probe.map_or("null".to_owned(), show)
     });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::probe::Probe;
+use crate::proxy::{Opening, ProxyProtocol, SendProxy};
 
 mod display;
 
@@ -184,6 +185,10 @@ pub struct Listener {
     pub pool: PoolIndex,
     /// Which backends of the pool are eligible.
     pub target_role: TargetRole,
+    /// The headers that it requires of proxies; none if its peers are its clients.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// Bounds for clients that have yet to show themselves.
+    pub opening: Opening,
     /// Whether the access log, if there is one, includes its connections.
     pub access_log: bool,
     /// The length of the kernel's accept queue of each worker; the kernel clips it at `net.core.somaxconn`.
@@ -245,6 +250,8 @@ pub struct Pool {
     pub keepalive: Keepalive,
     /// The address to connect from; none leaves the choice to the kernel.
     pub source: Option<IpAddr>,
+    /// The header that is sent to backends before the bytes of a client; none if none is.
+    pub send_proxy: Option<SendProxy>,
     /// How backends are probed; none if they are not.
     pub probe: Option<Arc<Probe>>,
     /// When a backend is ejected after failed connection attempts; none if never.

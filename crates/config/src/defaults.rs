@@ -10,6 +10,7 @@ use crate::config::{
     Waiting, Workers,
 };
 use crate::probe::{Damping, Rhythm, Thresholds};
+use crate::proxy::{HeaderVersions, Opening, Others};
 
 /// A pool of which only the name and the backends are given.
 pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
@@ -22,6 +23,7 @@ pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
         half_closed_timeout: HALF_CLOSED_TIMEOUT,
         keepalive: KEEPALIVE,
         source: None,
+        send_proxy: None,
         probe: None,
         eject: Some(EJECT),
         on_all_down: on_all_down(false),
@@ -104,6 +106,14 @@ pub(crate) const WEIGHT: u16 = 1;
 
 /// A request ends within it. It does not wait for a pool of database connections, most of which are kept open.
 pub(crate) const ON_REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Time for a lost segment and its repetition, even on a slow path.
+pub(crate) const OPENING: Opening = Opening { timeout: Duration::from_secs(5), connections_max: 1000 };
+
+/// A client that reached the listener past its proxies would be taken for one without any.
+pub(crate) const OTHERS: Others = Others::Refuse;
+
+pub(crate) const HEADER_VERSIONS: HeaderVersions = HeaderVersions { v1: true, v2: true };
 
 /// Like [`HOLD`]; unused unless a backend has `max_connections`.
 pub(crate) const QUEUE: Waiting = HOLD;

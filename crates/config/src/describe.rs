@@ -77,6 +77,10 @@ impl Listener {
             TargetRole::Replica(Fallback::None) => setting(f, "role", "replica")?,
             TargetRole::Replica(Fallback::Primary) => setting(f, "role", "replica, or else primary")?,
         }
+        if let Some(proxy_protocol) = &self.proxy_protocol {
+            setting(f, "proxy_protocol", proxy_protocol)?;
+            setting(f, "opening", self.opening)?;
+        }
         setting(f, "access_log", self.access_log)?;
         setting(f, "backlog", self.backlog)?;
         setting(f, "max_connections", self.connections_max)?;
@@ -109,6 +113,9 @@ impl Pool {
         match self.source {
             None => setting(f, "source", "chosen by the kernel")?,
             Some(source) => setting(f, "source", source)?,
+        }
+        if let Some(send_proxy) = &self.send_proxy {
+            setting(f, "send_proxy", send_proxy)?;
         }
         self.describe_health(f)?;
         match self.on_remove {
@@ -235,6 +242,9 @@ impl Display for Probe {
         self.kind.fmt(f)?;
         if let Some(port) = self.port {
             write!(f, " at port {port}")?;
+        }
+        if let Some(version) = self.send_proxy {
+            write!(f, " behind a PROXY header {version}")?;
         }
         write!(
             f,

@@ -45,6 +45,8 @@ impl Config {
                 every_address: false,
                 pool: PoolIndex(0),
                 target_role: defaults::TARGET_ROLE,
+                proxy_protocol: None,
+                opening: defaults::OPENING,
                 access_log: defaults::LISTENER_ACCESS_LOG,
                 backlog: defaults::BACKLOG,
                 connections_max: defaults::LISTENER_CONNECTIONS_MAX,

@@ -5,6 +5,7 @@
 // What a configuration consists of. Start here.
 mod config;
 pub mod probe;
+mod proxy;
 
 // From a path or bytes to a `Config`, in three steps: text to tree, tree to what is written, and that resolved.
 mod load;
@@ -18,6 +19,7 @@ mod file;
 mod listening;
 mod pooling;
 mod probing;
+mod proxying;
 mod sections;
 
 mod own;
@@ -77,6 +79,9 @@ pub use crate::named::listener_named;
 pub use crate::own::{OwnBackend, OwnPlace};
 pub use crate::prefix::Prefix;
 pub use crate::probe::Probe;
+pub use crate::proxy::{
+    HeaderField, HeaderVersion, HeaderVersions, Opening, Others, Proxies, ProxyProtocol, SendProxy,
+};
 pub use crate::ranges::{RULES_MAX, Ranges};
 pub use crate::regular::read_file;
 pub use crate::sentences::{counted, listed, unknown};

@@ -105,6 +105,17 @@ pub(crate) const WAITING: RangeInclusive<u32> = 0..=1_000_000;
 pub(crate) const WAITING_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(600);
 
+/// Prefixes of proxies of one listener. Each is compared for each connection.
+pub(crate) const PROXY_PREFIXES_MAX: usize = 256;
+
+/// How long a client may take to show itself. With less, one lost segment would end it; more is for nothing but
+/// silence.
+pub(crate) const OPENING_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(60);
+
+/// Clients that have yet to show themselves. Each holds a descriptor.
+pub(crate) const OPENINGS: RangeInclusive<u32> = 1..=1_000_000;
+
 /// How long the active tier must be able to serve before it takes over.
 pub(crate) const FAILBACK_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 

@@ -8,6 +8,8 @@ use crate::defaults;
 use crate::fields::{Fields, Value};
 use crate::limits;
 use crate::problem::{Finding, Problems};
+use crate::proxy::{Opening, ProxyProtocol};
+use crate::proxying;
 use crate::sections::Section;
 use crate::sections::{BACKEND, HOLD, LISTENER, POOL, RUNTIME};
 use crate::span::{At, Span};
@@ -27,6 +29,8 @@ pub(crate) struct WrittenListener {
 
 /// The settings of a listener that nothing else refers to.
 struct ListenerRest {
+    proxy_protocol: Option<ProxyProtocol>,
+    opening: Opening,
     backlog: u32,
     connections_max: u32,
     freebind: bool,
@@ -36,13 +40,16 @@ struct ListenerRest {
 impl WrittenListener {
     /// The listener, with its pool resolved.
     pub(crate) fn bind(self, pool: PoolIndex) -> Option<Listener> {
-        let ListenerRest { backlog, connections_max, freebind, access_log } = self.rest;
+        let ListenerRest { proxy_protocol, opening, backlog, connections_max, freebind, access_log } =
+            self.rest;
         Some(Listener {
             name: self.name?.value,
             address: self.address?.value,
             every_address: self.every_address,
             pool,
             target_role: self.target_role,
+            proxy_protocol,
+            opening,
             access_log,
             backlog,
             connections_max,
@@ -111,6 +118,8 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
         target_role,
         role,
         rest: ListenerRest {
+            proxy_protocol: proxying::proxy_protocol(fields, problems),
+            opening: proxying::opening(fields, problems),
             backlog: backlog.unwrap_or(defaults::BACKLOG),
             connections_max: connections_max.unwrap_or(defaults::LISTENER_CONNECTIONS_MAX),
             freebind: freebind.unwrap_or(defaults::FREEBIND),

@@ -17,6 +17,7 @@ use crate::listening::{name, waiting};
 use crate::probe::Probe;
 use crate::probing;
 use crate::problem::{Finding, Problems, Quoted, Wrong};
+use crate::proxying;
 use crate::sections::{BACKEND, EJECT, KEEPALIVE, LISTENER, POOL, PROBE, QUEUE, RUNTIME};
 use crate::size;
 use crate::span::{At, Span};
@@ -64,8 +65,12 @@ impl WrittenPool {
     pub(crate) fn complete(self, used_by_role: bool) -> Option<Pool> {
         let backends = self.backends.into_iter().map(WrittenBackend::complete).collect::<Option<_>>()?;
         let source = self.source.map(|source| source.value);
+        let sent = self.rest.send_proxy.as_ref().map(|send_proxy| send_proxy.version);
         let probe = match self.probe {
-            Some(probe) => Some(Arc::new(Probe { source, ..probe.value? })),
+            Some(probe) => {
+                let probe = probe.value?;
+                Some(Arc::new(Probe { source, send_proxy: probe.send_proxy.and(sent), ..probe }))
+            }
             None => None,
         };
         let on_all_down = self.on_all_down.unwrap_or_else(|| defaults::on_all_down(used_by_role));
@@ -127,6 +132,7 @@ fn pool(fields: &Fields<'_>, backends_total: &mut usize, problems: &mut Problems
     if let Some(value) = fields.get("keepalive") {
         pool.keepalive = keepalive(value, problems);
     }
+    pool.send_proxy = proxying::send_proxy(fields, problems);
     // Keys that have no default.
     let source = fields.get("source").filter(|value| !value.is_nothing());
     let source = source.and_then(|value| value.parse("an IP address", address::source, problems));

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::proxy::HeaderVersion;
+
 /// How a backend is probed, and how answers become verdicts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Probe {
@@ -14,6 +16,8 @@ pub struct Probe {
     pub port: Option<u16>,
     /// The address to connect from, which is the pool's; none leaves the choice to the kernel.
     pub source: Option<IpAddr>,
+    /// The version of the header that is sent first; none if none is. It is the pool's.
+    pub send_proxy: Option<HeaderVersion>,
     /// The schedule.
     pub rhythm: Rhythm,
     /// How many answers change a verdict.

@@ -13,6 +13,7 @@ use crate::probe::{
     Exchange, Http, Kind, Login, Method, Mysql, Postgres, Probe, Question, Redis, Rhythm, Secret, Tls,
 };
 use crate::problem::{Finding, Problems, Quoted, Wrong};
+use crate::proxy::{HeaderVersion, ProbeHeader};
 use crate::scalar;
 use crate::sections::{EXCHANGE, EXPECT, HTTP, MYSQL, POSTGRES, PROBE, REDIS, ROLES, Section, TCP, TLS};
 use crate::span::At;
@@ -25,12 +26,17 @@ pub(crate) fn probe(value: Value<'_>, others: &[&Section], problems: &mut Proble
         Some(word) => {
             let kind = kind_alone(value, word, problems)?;
             let (rhythm, thresholds, damping) = (defaults::RHYTHM, defaults::THRESHOLDS, defaults::DAMPING);
-            return Some(Probe { kind, port: None, source: None, rhythm, thresholds, damping });
+            let send_proxy = AS_ITS_POOL;
+            return Some(Probe { kind, port: None, source: None, send_proxy, rhythm, thresholds, damping });
         }
         None => value.fields(&PROBE, &others, problems)?,
     };
     let port = fields.get("port").filter(|value| !value.is_nothing());
     let port = port.and_then(|value| value.number(1..=u16::MAX, problems));
+    let send_proxy = fields.get("send_proxy").is_none_or(|value| {
+        !value.is_off() && value.choice("`send_proxy`", ProbeHeader::ALL, problems) != Some(ProbeHeader::Off)
+    });
+    let send_proxy = AS_ITS_POOL.filter(|_| send_proxy);
     let rhythm = rhythm(&fields, problems);
     let mut thresholds = defaults::THRESHOLDS;
     if let Some(rise) = fields.get("rise").and_then(|value| value.number(limits::PROBE_ANSWERS, problems)) {
@@ -40,8 +46,11 @@ pub(crate) fn probe(value: Value<'_>, others: &[&Section], problems: &mut Proble
         thresholds.fall = fall;
     }
     let kind = kind(&fields, problems)?;
-    Some(Probe { kind, port, source: None, rhythm, thresholds, damping: defaults::DAMPING })
+    Some(Probe { kind, port, source: None, send_proxy, rhythm, thresholds, damping: defaults::DAMPING })
 }
+
+/// The header of a probe that sends that of its pool, whatever it is: the pool replaces it.
+const AS_ITS_POOL: Option<HeaderVersion> = Some(HeaderVersion::V2);
 
 fn rhythm(fields: &Fields<'_>, problems: &mut Problems) -> Rhythm {
     let mut rhythm = defaults::RHYTHM;

@@ -8,6 +8,7 @@ mod key;
 mod pool;
 mod probe;
 mod process;
+mod proxy;
 
 #[cfg(test)]
 mod tests;
@@ -23,9 +24,18 @@ pub fn sections() -> Vec<Section> {
         process::access_log(),
         process::listener(),
         process::hold(),
+        proxy::proxy_protocol(),
+        proxy::opening(),
         pool::pool(),
     ];
-    sections.extend([pool::keepalive(), pool::eject(), pool::queue(), pool::backend(), probe::probe()]);
+    sections.extend([
+        pool::keepalive(),
+        pool::eject(),
+        pool::queue(),
+        proxy::send_proxy(),
+        pool::backend(),
+        probe::probe(),
+    ]);
     sections.extend([
         probe::http(),
         probe::expect(),

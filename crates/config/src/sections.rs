@@ -44,6 +44,8 @@ pub(crate) const LISTENER: Section = Section {
         "role",
         "hold",
         "fallback",
+        "proxy_protocol",
+        "opening",
         "access_log",
         "backlog",
         "max_connections",
@@ -64,6 +66,7 @@ pub(crate) const POOL: Section = Section {
         "half_closed_timeout",
         "keepalive",
         "source",
+        "send_proxy",
         "probe",
         "eject",
         "on_all_down",
@@ -87,6 +90,24 @@ pub(crate) const KEEPALIVE: Section = Section {
     name: "`keepalive`",
     keys: &["idle", "interval", "probes"],
     example: "keepalive: { idle: 60s, interval: 10s, probes: 6 }",
+};
+
+pub(crate) const PROXY_PROTOCOL: Section = Section {
+    name: "`proxy_protocol`",
+    keys: &["from", "others", "versions"],
+    example: "proxy_protocol: { from: [\"10.0.0.0/8\"] }",
+};
+
+pub(crate) const OPENING: Section = Section {
+    name: "`opening`",
+    keys: &["timeout", "connections"],
+    example: "opening: { timeout: 5s, connections: 1000 }",
+};
+
+pub(crate) const SEND_PROXY: Section = Section {
+    name: "`send_proxy`",
+    keys: &["version", "tlvs"],
+    example: "send_proxy: { version: v2, tlvs: [unique_id, crc32c] }",
 };
 
 pub(crate) const HOLD: Section = Section {
@@ -120,6 +141,7 @@ pub(crate) const PROBE: Section = Section {
         "mysql",
         "redis",
         "port",
+        "send_proxy",
         "interval",
         "fast_interval",
         "timeout",

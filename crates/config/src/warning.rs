@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::config::{Config, Pool};
+use crate::config::{Config, Listener, Pool};
 use crate::own::{OwnBackend, OwnPlace};
 use crate::probe::Kind;
+use crate::proxy::Proxies;
 
 /// A setting that is valid, and probably not intended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,8 @@ impl Config {
     /// The warnings, in the order of the file, for a host that holds the addresses for which `is_held` returns
     /// true.
     pub fn warnings(&self, is_held: impl Fn(IpAddr) -> bool) -> Vec<Warning> {
-        let mut warnings: Vec<Warning> = self.pools.iter().flat_map(probes_by_connect).collect();
+        let mut warnings: Vec<Warning> = self.listeners.iter().filter_map(proxies_of_any).collect();
+        warnings.extend(self.pools.iter().flat_map(probes_by_connect));
         warnings.extend(self.own_backends(is_held).iter().filter_map(|own| self.chain(own)));
         warnings
     }
@@ -50,6 +52,18 @@ impl Config {
                     .to_owned(),
         })
     }
+}
+
+/// A listener that believes every peer.
+fn proxies_of_any(listener: &Listener) -> Option<Warning> {
+    let proxy_protocol = listener.proxy_protocol.as_ref()?;
+    (proxy_protocol.from == Proxies::Any).then(|| Warning {
+        subject: format!("listener {}", listener.name),
+        found: "`proxy_protocol` has `from: any`: every client that reaches it may claim any address".to_owned(),
+        cure: "write the addresses of the proxies, such as `from: [\"10.0.0.0/8\"]`, unless nothing else can reach \
+               it"
+            .to_owned(),
+    })
 }
 
 /// `tcp` probes of a server that logs or penalizes clients that close without a request.

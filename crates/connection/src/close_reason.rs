@@ -75,6 +75,16 @@ reasons! {
     Removed, "removed":
         "A reload removed the backend, the listener or the pool, and the time of `on_remove` was over.";
     BackendDrained, "backend_drained": "The backend was drained with `--timeout`, and that time was over.";
+    UntrustedProxy, "untrusted_proxy":
+        "The peer is not in `proxy_protocol.from`, and `others` is `refuse`.";
+    ProxyInvalid, "proxy_invalid":
+        "The peer is a proxy by `proxy_protocol.from`, and what it sent is no header that is accepted, or ended \
+         before the header did.";
+    OpeningTimedOut, "opening_timed_out":
+        "The client had yet to show itself, such as by a PROXY header, when `opening.timeout` was over.";
+    OpeningFull, "opening_full":
+        "The client had yet to show itself, and was the oldest such one when there were `opening.connections` \
+         of them.";
     ClosedByOperator, "closed_by_operator": "An operator closed the connection by `rondel close`.";
 }
 

@@ -35,7 +35,11 @@ impl Parting {
             | CloseReason::NoPrimary
             | CloseReason::HoldFull
             | CloseReason::QueueFull
-            | CloseReason::QueueTimedOut => Self::Reset,
+            | CloseReason::QueueTimedOut
+            | CloseReason::UntrustedProxy
+            | CloseReason::ProxyInvalid
+            | CloseReason::OpeningTimedOut
+            | CloseReason::OpeningFull => Self::Reset,
             // A server that lost the role must get no more of what a writer sent, however late it would read it.
             CloseReason::RoleLost if to == Direction::ToBackend => Self::Reset,
             CloseReason::ClientReset

@@ -12,6 +12,8 @@ use crate::relay::Direction;
 pub enum Stage {
     /// The client was accepted, and had no permit yet.
     Accepted,
+    /// It had yet to show itself, such as by a PROXY header.
+    Opening,
     /// It waited for a primary, or for a permit of a backend.
     Waiting,
     /// It was being connected, or there was no backend to connect it to.
@@ -35,7 +37,14 @@ impl Stage {
                 | CloseReason::Idle
                 | CloseReason::HalfClosedTimeout
         );
-        let before = [Self::Accepted, Self::Waiting, Self::Connecting];
+        let opens = matches!(
+            reason,
+            CloseReason::UntrustedProxy
+                | CloseReason::ProxyInvalid
+                | CloseReason::OpeningTimedOut
+                | CloseReason::OpeningFull
+        );
+        let before = [Self::Accepted, Self::Opening, Self::Waiting, Self::Connecting];
         let halves = [Some(Direction::ToBackend), Some(Direction::ToClient)];
         let finished = match reason {
             CloseReason::Idle => vec![None],
@@ -45,7 +54,8 @@ impl Stage {
         let relaying = finished
             .into_iter()
             .flat_map(|finished| Direction::BOTH.map(|last| Self::Relaying { last, finished }));
-        before.into_iter().filter(move |_| !relayed).chain(relaying)
+        let stages = before.into_iter().filter(move |_| !relayed).chain(relaying);
+        stages.filter(move |stage| !opens || *stage == Self::Opening)
     }
 }
 
@@ -86,6 +96,24 @@ impl Termination {
             "Both sides finished, and everything they sent was delivered.",
             "Nothing: this is the normal end.",
         ),
+        row(
+            "PR",
+            "The client was rejected before it was routed: its proxy is not trusted, its PROXY header is invalid, \
+             or too many clients had yet to show themselves.",
+            "`proxy_protocol.from`, and whether what connects sends the header: `nc` and port checks do not. \
+             For `opening_full`: a flood of silent clients, or `opening.connections`.",
+        ),
+        row(
+            "cR",
+            "The client had yet to show itself when `opening.timeout` was over.",
+            "Whether the proxy in front sends the PROXY header; otherwise it is a silent or slow client.",
+        ),
+        row(
+            "CR",
+            "The client left before it had shown itself.",
+            "Nothing, unless there are many: port checks and scans do this.",
+        ),
+        row("KR", "An operator ended it before the client had shown itself.", "As for `KQ`."),
         row(
             "CQ",
             "The client left while it was held or queued.",
@@ -228,8 +256,12 @@ fn cause(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::NoBackend => b'S',
         CloseReason::ConnectTimedOut | CloseReason::NoPrimary | CloseReason::QueueTimedOut => b's',
         CloseReason::Idle | CloseReason::HalfClosedTimeout if is_turn_of_backend(stage) => b's',
-        CloseReason::Idle | CloseReason::HalfClosedTimeout => b'c',
-        CloseReason::HoldFull | CloseReason::QueueFull => b'P',
+        CloseReason::Idle | CloseReason::HalfClosedTimeout | CloseReason::OpeningTimedOut => b'c',
+        CloseReason::HoldFull
+        | CloseReason::QueueFull
+        | CloseReason::UntrustedProxy
+        | CloseReason::ProxyInvalid
+        | CloseReason::OpeningFull => b'P',
         CloseReason::NoSourceAddress
         | CloseReason::NoSourcePort
         | CloseReason::NoResources
@@ -246,7 +278,7 @@ fn cause(reason: CloseReason, stage: Stage) -> u8 {
 /// Whether it was the backend that should have gone on.
 fn is_turn_of_backend(stage: Stage) -> bool {
     match stage {
-        Stage::Accepted | Stage::Waiting | Stage::Connecting => false,
+        Stage::Accepted | Stage::Opening | Stage::Waiting | Stage::Connecting => false,
         Stage::Relaying { finished: Some(finished), .. } => finished == Direction::ToBackend,
         Stage::Relaying { finished: None, last } => last == Direction::ToBackend,
     }
@@ -256,6 +288,7 @@ fn is_turn_of_backend(stage: Stage) -> bool {
 fn position(reason: CloseReason, stage: Stage) -> u8 {
     let position = match stage {
         Stage::Accepted | Stage::Waiting => b'Q',
+        Stage::Opening => b'R',
         Stage::Connecting => b'C',
         Stage::Relaying { finished: Some(Direction::ToClient), .. } => b'L',
         Stage::Relaying { .. } => b'D',
@@ -276,6 +309,10 @@ fn position(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::HoldFull
         | CloseReason::QueueFull
         | CloseReason::QueueTimedOut => b'Q',
+        CloseReason::UntrustedProxy
+        | CloseReason::ProxyInvalid
+        | CloseReason::OpeningTimedOut
+        | CloseReason::OpeningFull => b'R',
         // An attempt that was evicted, without a backend to try instead.
         CloseReason::BackendDown | CloseReason::Demoted | CloseReason::RoleLost if !relayed => b'C',
         CloseReason::ClientReset

@@ -30,6 +30,10 @@ const TABLE: &[(CloseReason, [&str; 2], [&str; 2])] = &[
     (CloseReason::RoleLost, ["close", "reset"], ["reset", "reset"]),
     (CloseReason::Removed, ["close", "close"], ["reset", "reset"]),
     (CloseReason::BackendDrained, ["close", "close"], ["reset", "reset"]),
+    (CloseReason::UntrustedProxy, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::ProxyInvalid, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::OpeningTimedOut, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::OpeningFull, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::ClosedByOperator, ["close", "close"], ["reset", "reset"]),
 ];
 

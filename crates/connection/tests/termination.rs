@@ -25,6 +25,11 @@ fn the_silent_side_is_named() {
         (CloseReason::ClientReset, relaying(client, Some(client)), "CL"),
         (CloseReason::ClientReset, Stage::Waiting, "CQ"),
         (CloseReason::Drained, Stage::Accepted, "KQ"),
+        (CloseReason::Drained, Stage::Opening, "KR"),
+        (CloseReason::ClientReset, Stage::Opening, "CR"),
+        (CloseReason::NoDescriptor, Stage::Opening, "RC"),
+        (CloseReason::OpeningTimedOut, Stage::Opening, "cR"),
+        (CloseReason::OpeningFull, Stage::Opening, "PR"),
         (CloseReason::ConnectRefused, Stage::Waiting, "SC"),
         (CloseReason::Done, relaying(client, Some(client)), "--"),
     ] {

@@ -82,7 +82,7 @@ impl Answers {
 pub(crate) const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
 
 fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
-    let Listed { view, client, listener, pool, backend } = listed;
+    let Listed { view, client, via, listener, pool, backend } = listed;
     let [bytes_to_backend, bytes_to_client] = view.stats.bytes;
     let halves = match &view.state {
         StateView::Relaying(halves) => halves.as_slice(),
@@ -90,7 +90,8 @@ fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
     };
     let is_finished = |half: &HalfView| matches!(half, HalfView::Copying { finished: true, .. });
     let state = match view.state {
-        StateView::Opening | StateView::Connecting => ConnectionState::Connecting,
+        StateView::Opening => ConnectionState::Opening,
+        StateView::Connecting => ConnectionState::Connecting,
         StateView::Waiting { wait_for: WaitFor::Primary, .. } => ConnectionState::Held,
         StateView::Waiting { wait_for: WaitFor::Capacity, .. } => ConnectionState::Queued,
         StateView::Relaying(_) if halves.iter().any(is_finished) => ConnectionState::HalfClosed,
@@ -100,7 +101,8 @@ fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
     ConnectionStatus {
         id: ConnectionId { worker, slot: view.slot, generation: view.generation },
         worker,
-        client: client.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port())),
+        client: client.map(canonical),
+        via: via.map(canonical),
         listener: listener.name.clone(),
         pool: pool.name.clone(),
         backend: backend.as_ref().map(|backend| backend.name.clone()),
@@ -112,6 +114,10 @@ fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
         spliced: halves.iter().any(|half| matches!(half, HalfView::Splicing { .. })),
         attempts: view.stats.attempts,
     }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// How long workers may take. A turn takes a few milliseconds at worst, and a list of a million connections a

@@ -6,7 +6,8 @@ use std::time::Instant;
 use access_log::AccessLog;
 use api::{
     BackendStatus, ClosedCounts, Durations, FileDifference, ListenerStatus, Override, Permits, PoolStatus,
-    ProbeStatus, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status, WorkerStatus,
+    ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status,
+    WorkerStatus,
 };
 use config::{Config, Tier};
 use connection::CloseReason;
@@ -151,6 +152,12 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
         rate_max: peak.rate_max,
         connections_max: listener.connections_max,
         held: listener.hold_semaphore.active(),
+        openings: listener.opening_semaphore.active(),
+        openings_max: listener.opening.connections_max,
+        proxy_headers: {
+            let [v1, v2, local] = [0, 1, 2].map(|kind| counters.sum(|worker| worker.headers[kind].get()));
+            ProxyHeaders { v1, v2, local }
+        },
         accepted: counters.sum(|worker| worker.accepted.get()),
         accept_errors: counters.sum(|worker| worker.accept_errors.get()),
         bytes_to_backend: counters.sum(|worker| worker.bytes_to_backend.get()),
@@ -206,6 +213,7 @@ impl StatusSources<'_> {
             queued: pool.queue_semaphore.active(),
             queued_max: self.peaks.queued_max(&pool.name).max(pool.queue_semaphore.active()),
             queue_size: pool.queue.connections_max,
+            proxy_fields_left_out: pool.counters.sum(|worker| worker.fields_left_out.get()),
             conflict: written.backends.iter().filter(claims).map(|backend| backend.name.clone()).collect(),
             connect: durations(&pool.counters.durations(|worker| &worker.connect)),
             life: durations(&pool.counters.durations(|worker| &worker.life)),

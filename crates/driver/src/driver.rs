@@ -193,7 +193,8 @@ pub enum Op {
         /// Whether to wait before the first look, as nothing is expected to be there yet.
         later: bool,
     },
-    /// Completes when the socket can be read, has ended or failed; see [`Driver::low_water`].
+    /// Completes when the socket can be read, has ended or failed; see [`Driver::low_water`]. The result has the bits
+    /// of [`ENDED`] if no more comes than has arrived.
     PollReadable {
         /// The socket.
         socket: Fd,
@@ -220,6 +221,10 @@ pub enum Op {
         fd: Fd,
     },
 }
+
+/// The bits of the result of an [`Op::PollReadable`] that say that no more comes: the peer has sent its FIN
+/// (`POLLRDHUP`), or the connection is no more (`POLLHUP`).
+pub const ENDED: u32 = (libc::POLLRDHUP | libc::POLLHUP) as u32;
 
 /// The answer to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

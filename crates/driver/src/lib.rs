@@ -12,7 +12,8 @@ mod sockets;
 mod waker;
 
 pub use crate::driver::{
-    BUFFER_SIZE, BUFFERS_MAX, BufferId, Bytes, Completion, Driver, Errno, Fd, Op, Pipe, Shortages, Token,
+    BUFFER_SIZE, BUFFERS_MAX, BufferId, Bytes, Completion, Driver, ENDED, Errno, Fd, Op, Pipe, Shortages,
+    Token,
 };
 pub use crate::listen_group::{ListenGroup, Owner, address_of};
 pub use crate::memory::give_back_large_memory;

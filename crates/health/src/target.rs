@@ -35,7 +35,8 @@ impl Target {
     /// Whether an answer to this probe is an answer to the other one: they differ at most in schedule and
     /// thresholds.
     pub(crate) fn asks_the_same(&self, other: &Self) -> bool {
-        let asked = |target: &Self| (target.address, target.probe.port, target.probe.source);
+        let asked =
+            |target: &Self| (target.address, target.probe.port, target.probe.source, target.probe.send_proxy);
         asked(self) == asked(other) && self.probe.kind == other.probe.kind
     }
 }

@@ -317,7 +317,15 @@ mod tests {
 
     fn probe(kind: Kind) -> Probe {
         let thresholds = Thresholds { rise: 2, fall: 3 };
-        Probe { kind, port: None, source: None, rhythm: RHYTHM, thresholds, damping: DAMPING_OFF }
+        Probe {
+            kind,
+            port: None,
+            source: None,
+            send_proxy: None,
+            rhythm: RHYTHM,
+            thresholds,
+            damping: DAMPING_OFF,
+        }
     }
 
     /// A probe that asks for the role.

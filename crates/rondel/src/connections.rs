@@ -59,9 +59,19 @@ pub(crate) fn connections(arguments: &Arguments) -> Outcome {
     if arguments.admin.json {
         return print_json(&answer);
     }
-    let mut rows = vec![COLUMNS.map(str::to_owned)];
-    rows.extend(answer.connections.iter().map(row));
-    print(table(&rows).trim_end())?;
+    let rows: Vec<_> = answer.connections.iter().map(row).collect();
+    let shown = if answer.connections.iter().any(|connection| connection.via.is_some()) {
+        // Where proxies are in front, which one it was.
+        let via = |connection: &ConnectionStatus| {
+            connection.via.map_or_else(|| "-".to_owned(), |via| via.to_string())
+        };
+        let vias = ["VIA".to_owned()].into_iter().chain(answer.connections.iter().map(via));
+        let rows = [COLUMNS.map(str::to_owned)].into_iter().chain(rows);
+        table(&rows.zip(vias).map(|(row, via)| with_via(row, via)).collect::<Vec<_>>())
+    } else {
+        table(&[COLUMNS.map(str::to_owned)].into_iter().chain(rows).collect::<Vec<_>>())
+    };
+    print(shown.trim_end())?;
     if answer.connections.is_empty() && answer.silent_workers.is_empty() {
         remark(&format!("there is no connection{} now", filter(arguments)));
     }
@@ -90,6 +100,12 @@ pub(crate) fn filter(arguments: &Arguments) -> String {
 }
 
 const COLUMNS: [&str; 8] = ["ID", "CLIENT", "LISTENER", "BACKEND", "AGE", "TO-BACKEND", "TO-CLIENT", "STATE"];
+
+/// A row with the proxy beside the client.
+fn with_via(row: [String; COLUMNS.len()], via: String) -> [String; COLUMNS.len() + 1] {
+    let [id, client, listener, backend, age, to_backend, to_client, state] = row;
+    [id, client, via, listener, backend, age, to_backend, to_client, state]
+}
 
 fn row(connection: &ConnectionStatus) -> [String; COLUMNS.len()] {
     let spliced = if connection.spliced { ",spliced" } else { "" };

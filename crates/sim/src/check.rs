@@ -51,6 +51,7 @@ impl Run {
         assert!(view.pipes_open <= self.scenario.pipes_max, "more pipes than a worker may have");
         assert_eq!(view.to_evict, 0, "connections live on that the table evicts");
         self.check_waiting(view);
+        self.check_openings(view);
         self.check_bounds();
         self.check_drain_windows();
         for connection in &view.connections {

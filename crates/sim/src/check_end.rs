@@ -13,6 +13,7 @@ use crate::agenda::{MILLISECOND, nanos};
 use crate::check::{LATE_MAX, closed, evicts};
 use crate::descriptors::Thing;
 use crate::faults::Fault;
+use crate::headers::check_record;
 use crate::health::Snapshot;
 use crate::link::Trouble;
 use crate::peers::Saw;
@@ -107,20 +108,25 @@ impl Run {
             assert_eq!(recorded, closed(listeners, reason), "records of {} were miscounted", reason.name());
         }
         let mut bytes = [0; 2];
-        for Record { stats, backend, ended_at, reason, stage, .. } in &self.ended {
+        for record in &self.ended {
+            check_record(record);
+            let Record { stats, backend, ended_at, reason, stage, introduction, .. } = record;
             // It has a code.
             Termination::of(*reason, *stage);
             bytes = [0, 1].map(|direction| bytes[direction] + stats.bytes[direction]);
             let lived = ended_at.duration_since(stats.accepted_at);
+            let opening =
+                introduction.as_ref().and_then(|introduction| introduction.opening).unwrap_or_default();
             let known = Duration::from(stats.waited) + Duration::from(stats.connecting);
             assert!(known <= lived, "a record has more time than there was");
             assert_eq!(stats.attempts > 0, backend.is_some(), "attempts without a backend");
             match stage {
                 Stage::Relaying { .. } => {}
-                Stage::Accepted | Stage::Waiting | Stage::Connecting => {
+                Stage::Accepted | Stage::Opening | Stage::Waiting | Stage::Connecting => {
                     assert_eq!(stats.bytes, [0, 0], "bytes went nowhere");
-                    let unknown = nanos(lived.saturating_sub(known));
-                    assert!(unknown <= LATE_MAX, "{} ms are in no record", unknown / MILLISECOND);
+                    let opens = *stage == Stage::Opening;
+                    let unknown = nanos(lived.saturating_sub(known + Duration::from(opening)));
+                    assert!(opens || unknown <= LATE_MAX, "{} ms are in no record", unknown / MILLISECOND);
                 }
             }
         }
@@ -172,7 +178,14 @@ impl Run {
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
                 CloseReason::Drained => any_number_if(self.ending_at.is_some()),
-                CloseReason::NoDescriptor => answered.no_accept + answered.no_descriptor,
+                CloseReason::UntrustedProxy => 0,
+                CloseReason::ProxyInvalid | CloseReason::OpeningTimedOut | CloseReason::OpeningFull => {
+                    any_number_if(world.headers)
+                }
+                // For each client that is rejected, one that opens may go as well.
+                CloseReason::NoDescriptor => {
+                    (1 + u64::from(world.headers)) * answered.no_accept + answered.no_descriptor
+                }
             };
             let ended = closed(listeners, reason);
             assert!(ended <= most, "{ended} connections ended by {}, {most} had reason to", reason.name());
@@ -200,7 +213,8 @@ impl Run {
             }
             assert_eq!(peer.saw, Saw::Fin, "{:?} and its partner behaved", peer.end);
             let source = &partner.ways[peer.end.other().side];
-            assert_eq!(peer.read, source.sent, "{:?} did not get all", peer.end);
+            let before = link.ways[1 - peer.end.side].before();
+            assert_eq!(peer.read - before, source.body(), "{:?} did not get all", peer.end);
             relayed += 1;
         }
         assert!(relayed <= 2 * (closed(listeners, CloseReason::Done) + evicted));
@@ -293,7 +307,10 @@ const EVICTED: [CloseReason; 6] = [
 ];
 
 /// Reasons why clients get no backend though none fails.
-const REFUSED: [CloseReason; 5] = [
+const REFUSED: [CloseReason; 8] = [
+    CloseReason::ProxyInvalid,
+    CloseReason::OpeningTimedOut,
+    CloseReason::OpeningFull,
     CloseReason::NoBackend,
     CloseReason::NoPrimary,
     CloseReason::HoldFull,

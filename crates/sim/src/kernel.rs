@@ -100,11 +100,7 @@ impl Driver for Kernel {
 
     fn peer(&mut self, socket: Fd) -> Option<SocketAddr> {
         let mut world = self.world.borrow_mut();
-        let link = world.descriptors.end(socket).link;
-        // They come from few hosts, so that some come again.
-        let host = u8::try_from(link % 4).expect("a small number");
-        let port = PORT_FIRST + u16::try_from(link).expect("runs have few links");
-        let address = SocketAddr::from(([10, 8, 0, host], port));
+        let address = peer_address(world.descriptors.end(socket));
         world.picks.on_peer(address.ip());
         Some(address)
     }
@@ -315,6 +311,14 @@ impl World {
         self.send_ack(end);
         Ok(sent)
     }
+}
+
+/// The address at the other side of a worker's end.
+pub(crate) fn peer_address(end: EndId) -> SocketAddr {
+    // They come from few hosts, so that some come again.
+    let host = u8::try_from(end.link % 4).expect("a small number");
+    let port = PORT_FIRST + u16::try_from(end.link).expect("runs have few links");
+    SocketAddr::from(([10, 8, 0, host], port))
 }
 
 /// The address of a worker's own end.

@@ -176,6 +176,11 @@ impl Way {
         self.literal.len() as u64
     }
 
+    /// How many bytes of the stream were sent, and not discarded by a reset.
+    pub(crate) fn body(&self) -> u64 {
+        self.sent.saturating_sub(self.before())
+    }
+
     /// Forgets what is still on its way.
     pub(crate) fn cut(&mut self) {
         if self.fin == Fin::Sent && self.sent > self.arrived {

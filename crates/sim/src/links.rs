@@ -36,7 +36,7 @@ impl World {
             return Err(Errno::AGAIN);
         }
         let mut length = free.min(extent.length);
-        if self.end(from).peer.is_none() {
+        if self.end(from).peer.is_none() && extent.stream != from {
             if self.happens(Fault::SendAgain) {
                 return Err(Errno::AGAIN);
             }
@@ -63,8 +63,8 @@ impl World {
         let is_first = way.sent == way.before();
         assert!(is_first || by_hand, "bytes with values come after others");
         let length = u32::try_from(bytes.len()).expect("few bytes are sent at once");
-        let (stream, sent) = (way.stream.unwrap_or(from), way.sent);
-        let taken = self.link_send(from, Extent { stream, from: sent, length })?;
+        let sent = way.sent;
+        let taken = self.link_send(from, Extent { stream: from, from: sent, length })?;
         if is_first {
             self.way(from).literal.extend(&bytes[..taken as usize]);
         }
@@ -118,11 +118,13 @@ impl World {
             assert_eq!(partner_before, partner, "bytes of one connection go to another");
         }
         self.check_pair(one, other);
+        self.check_headers(one, other);
         let before = self.way(extent.stream).before();
         let position = extent.from.checked_sub(before).expect("a header goes to the other side");
         let way = self.way(from);
-        assert_eq!(*way.stream.get_or_insert(extent.stream), extent.stream, "bytes go back to their sender");
-        assert_eq!(way.sent - way.before(), position, "bytes are lost, doubled or out of order");
+        let stream = way.stream.filter(|stream| *stream != from).unwrap_or(extent.stream);
+        assert_eq!(stream, extent.stream, "bytes go back to their sender");
+        assert_eq!(way.body(), position, "bytes are lost, doubled or out of order");
     }
 
     /// A client that knocked there may be given that backend, by the table that was in force when it was.
@@ -185,6 +187,12 @@ impl World {
             || end.dead
     }
 
+    /// Whether no more arrives than has.
+    pub(crate) fn has_ended(&self, at: EndId) -> bool {
+        let link = &self.links[at.link];
+        matches!(link.ways[1 - at.side].fin, Fin::Arrived | Fin::Read) || link.ends[at.side].dead
+    }
+
     /// Whether a poll says that it can be written: with a third of the room free, tcp(7), or to hear that it cannot.
     pub(crate) fn is_writable(&self, at: EndId) -> bool {
         let link = &self.links[at.link];
@@ -220,7 +228,7 @@ impl World {
             return;
         }
         let link = &self.links[from.link];
-        let sent = link.ways[from.side].sent - link.ways[from.side].before();
+        let sent = link.ways[from.side].body();
         let Some(partner) = link.partner else {
             assert_eq!(sent, 0, "bytes without a partner");
             return;
@@ -228,7 +236,7 @@ impl World {
         // The worker connects to backends and is connected to by clients: its partner's peer is on the same side.
         let source = &self.links[partner].ways[from.side];
         assert!(source.is_read_to_the_end(), "a FIN is passed on that never came");
-        assert_eq!(sent, source.sent - source.before(), "a FIN is passed on before the last byte");
+        assert_eq!(sent, source.body(), "a FIN is passed on before the last byte");
     }
 
     /// close(2). The end is closed; what it sent still arrives, unless it resets.

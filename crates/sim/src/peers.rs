@@ -14,6 +14,8 @@ use crate::world::{KNOCK_AGAIN, World};
 pub(crate) struct Peer {
     pub(crate) end: EndId,
     script: Script,
+    /// What it has yet to say of its header.
+    header: Vec<u8>,
     /// Bytes it read.
     pub(crate) read: u64,
     /// How the other side ended.
@@ -183,12 +185,24 @@ impl World {
     }
 
     pub(crate) fn begin_peer(&mut self, end: EndId) {
-        let script = self.script(end.side);
+        let mut script = self.script(end.side);
+        let mut header = Vec::new();
+        if self.headers && end.side == 0 {
+            let preface = self.preface(end);
+            header = preface.bytes;
+            if preface.is_cut {
+                script = Script { total: 0, answers: false, follows: false, ..script };
+            }
+            if preface.is_silent {
+                script.trouble = Some((0, Ending::Stall));
+            }
+        }
         self.note(format_args!("{end:?} is {script:?}"));
         let number = self.peers.len();
         self.peers.push(Peer {
             end,
             script,
+            header,
             read: 0,
             saw: Saw::Nothing,
             fin_at: None,
@@ -233,7 +247,26 @@ impl World {
 
     fn sent(&mut self, number: usize) -> u64 {
         let end = self.peers[number].end;
-        self.way(end).sent
+        self.way(end).body()
+    }
+
+    /// Says some of its header; says whether it could go on.
+    fn say_some(&mut self, number: usize) -> bool {
+        let Peer { end, ref script, ref header, .. } = self.peers[number];
+        let most = header.len().min(script.part_max as usize);
+        let length = 1 + self.random.index(most);
+        let part: Vec<u8> = self.peers[number].header[..length].to_owned();
+        match self.link_say(end, &part) {
+            Ok(said) => {
+                self.peers[number].header.drain(..said as usize);
+                true
+            }
+            Err(Errno::AGAIN) => false,
+            Err(_) => {
+                self.on_peer_reset(number);
+                false
+            }
+        }
     }
 
     fn ends_early(&mut self, number: usize) -> bool {
@@ -311,6 +344,9 @@ impl World {
 
     /// Sends once; says whether it could again.
     fn send_some(&mut self, number: usize) -> bool {
+        if !self.peers[number].header.is_empty() {
+            return self.say_some(number);
+        }
         let Peer { end, script, read, saw, .. } = self.peers[number];
         let sent = self.sent(number);
         if sent == script.total || script.answers && read == 0 && saw == Saw::Nothing {
@@ -341,7 +377,7 @@ impl World {
     /// Sends the FIN after the last byte; closes once the other's FIN came, too.
     fn ends_well(&mut self, number: usize) -> bool {
         let Peer { end, script, read, saw, over, .. } = self.peers[number];
-        let has_spoken = self.sent(number) == script.total;
+        let has_spoken = self.sent(number) == script.total && self.peers[number].header.is_empty();
         let waits = script.answers && read == 0 && saw == Saw::Nothing;
         if over || !has_spoken || waits || script.follows && saw == Saw::Nothing {
             return over;

@@ -15,6 +15,7 @@ use config::{Balance, Config, OnAllDown, Pool, Tier};
 use driver::Fd;
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each may be so, whichever others are")]
 pub(crate) struct Picks {
     pools: Vec<Rotations>,
     /// By the socket of an attempt under way, or of a connection: what its connection has tried, this one included.
@@ -37,6 +38,8 @@ pub(crate) struct Picks {
     /// Whether backends ever had states, or some were removed, so that attempts may have been evicted, which do
     /// not count.
     pub(crate) severs: bool,
+    /// Whether clients are named by headers, so that the kernel does not know which one a pick is for.
+    named: bool,
 }
 
 /// A pool over all tables that had it.
@@ -59,6 +62,10 @@ struct Version {
 }
 
 impl Picks {
+    pub(crate) fn new(named: bool) -> Self {
+        Self { named, ..Self::default() }
+    }
+
     /// A table of this configuration was published.
     pub(crate) fn on_table(&mut self, config: &Config) {
         self.affinity.clear();
@@ -116,7 +123,7 @@ impl Picks {
     fn check_balance(&mut self, to: SocketAddr, tried: &[SocketAddr]) {
         let client = self.asked.take();
         let active = std::mem::take(&mut self.active);
-        let (severs, waits) = (self.severs, self.waits);
+        let (severs, waits, named) = (self.severs, self.waits, self.named);
         let pool = self.pool_of(to);
         let count = |backend: &SocketAddr| active.get(backend).copied().unwrap_or(0);
         let bound = |version: &Version| version.backends.get(&to).map(|(_, bound)| bound.unwrap_or(u32::MAX));
@@ -128,7 +135,7 @@ impl Picks {
             assert!(fewest(), "{to} was picked, which has not the fewest connections: {active:?}");
         }
         let is_alone = pool.versions.len() == 1 && !last.is_bounded() && !severs;
-        if last.balance == Balance::Maglev && tried.is_empty() && is_alone {
+        if last.balance == Balance::Maglev && tried.is_empty() && is_alone && !named {
             let client = client.expect("where clients go depends on their address");
             let any = *last.backends.keys().next().expect("a pool has a backend");
             let before = *self.affinity.entry((any, client)).or_insert(to);

@@ -104,7 +104,7 @@ fn check_bytes(world: &World, listed: &Listed) {
     let Some(partner) = link.partner.map(|partner| &world.links[partner]) else {
         return assert_eq!([to_backend, to_client], [0, 0], "{client} has bytes and no partner");
     };
-    let is_so = is_cut(partner) || partner.ways[0].sent == to_backend;
+    let is_so = is_cut(partner) || partner.ways[0].body() == to_backend;
     assert!(is_so, "the backend of {client} was sent other than what is listed");
     if let StateView::Relaying(_) = listed.view.state {
         let backend = listed.backend.as_ref().map(|backend| backend.address);

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use driver::{BUFFER_SIZE, Completion, Errno, Fd, Op, Token};
+use driver::{BUFFER_SIZE, Completion, ENDED, Errno, Fd, Op, Token};
 
 use crate::agenda::Answer;
 use crate::buffers::Buffers;
@@ -248,7 +248,12 @@ impl World {
                 self.complete_receive(worker, op, (end, limit), done)
             }
             Op::Accept { listener } => self.complete_accept(worker, op, listener, done),
-            Op::PollReadable { .. } | Op::PollWritable { .. } | Op::PollReset { .. } => {
+            Op::PollReadable { socket } => {
+                let over = self.end_of(socket).is_some_and(|end| self.has_ended(end));
+                self.post(worker, ended(Ok(if over { 1 | ENDED } else { 1 })), done);
+                true
+            }
+            Op::PollWritable { .. } | Op::PollReset { .. } => {
                 self.post(worker, ended(Ok(1)), done);
                 true
             }

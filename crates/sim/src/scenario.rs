@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::{
-    AccessLog, Backend, Balance, Config, Failback, Fallback, Listener, LogFormat, LogTarget, OnAllDown,
-    OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, TargetRole, Tier, Tiers, Waiting,
+    AccessLog, Backend, Balance, Config, Failback, Fallback, HeaderField, HeaderVersion, HeaderVersions,
+    Listener, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Opening, Others, Pool,
+    PoolIndex, Proxies, ProxyProtocol, SendProxy, TargetRole, Tier, Tiers, Waiting,
 };
 
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
@@ -66,6 +67,8 @@ pub(crate) struct Variety {
     pub(crate) bounds: bool,
     /// Verdicts, tiers and roles, and listeners with a target role.
     pub(crate) health: bool,
+    /// Clients behind proxies, which send headers, and headers for backends.
+    pub(crate) headers: bool,
     /// Overrides of backends, and an end to connections of what reloads remove.
     pub(crate) leaving: bool,
 }
@@ -77,7 +80,13 @@ impl Variety {
         if random.chance(500) {
             return Self { leaving, ..Self::default() };
         }
-        Self { policies: random.chance(500), bounds: random.chance(500), health: random.chance(600), leaving }
+        Self {
+            policies: random.chance(500),
+            bounds: random.chance(500),
+            health: random.chance(600),
+            headers: false,
+            leaving,
+        }
     }
 }
 
@@ -154,11 +163,32 @@ impl Scenario {
             drain,
             drain_timeout: random.pick(&[0, MILLISECOND, 100 * MILLISECOND, 60 * SECOND]),
         };
-        match random.index(8) {
+        let scenario = match random.index(8) {
             0 | 1 => scenario.with_streams(random),
             2 => scenario.with_a_crowd(random),
             _ => scenario,
+        };
+        if random.chance(150) { scenario.with_headers(random) } else { scenario }
+    }
+
+    /// With a proxy in front of every listener. A socket has room for the longest header.
+    fn with_headers(mut self, random: &mut Random) -> Self {
+        self.variety.headers = true;
+        for listener in &mut self.config.listeners {
+            listener.proxy_protocol = Some(believes_all());
         }
+        for pool in &mut self.config.pools {
+            let fields = vec![HeaderField::UniqueId, HeaderField::Pass, HeaderField::Crc32c];
+            pool.send_proxy = match random.index(3) {
+                0 => None,
+                1 => Some(SendProxy { version: HeaderVersion::V1, fields: Vec::new() }),
+                _ => Some(SendProxy { version: HeaderVersion::V2, fields }),
+            };
+        }
+        let Network { room, window, .. } = self.network;
+        self.network =
+            Network { room: room.max(HEADERS_MAX), window: window.max(HEADERS_MAX), ..self.network };
+        self
     }
 
     /// With what it takes for halves to splice.
@@ -282,6 +312,8 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         every_address: false,
         pool: PoolIndex(random.index(2)),
         target_role: if variety.health { target_role(random) } else { TargetRole::Any },
+        proxy_protocol: variety.headers.then(believes_all),
+        opening: OPENING,
         access_log: true,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
@@ -289,6 +321,17 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         v6only: false,
     }
 }
+
+/// Few, and not for long, so that both bounds are reached.
+const OPENING: Opening = Opening { timeout: Duration::from_secs(2), connections_max: 3 };
+
+fn believes_all() -> ProxyProtocol {
+    let versions = HeaderVersions { v1: true, v2: true };
+    ProxyProtocol { from: Proxies::Any, others: Others::Refuse, versions }
+}
+
+/// More bytes than a header and what follows it at once have.
+const HEADERS_MAX: u64 = 16 * 1024;
 
 fn target_role(random: &mut Random) -> TargetRole {
     let hold = waiting(random);

@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) moved: u64,
     /// Bytes that workers sent to backends, and to clients.
     pub(crate) delivered: [u64; 2],
+    /// Whether clients send PROXY headers.
+    pub(crate) headers: bool,
     /// Whether a receive found no buffer.
     pub(crate) starved: bool,
     pub(crate) answered: Answered,
@@ -145,12 +147,13 @@ impl World {
             peers: Vec::new(),
             clients,
             manners: scenario.manners,
-            picks: Picks::default(),
+            picks: Picks::new(scenario.variety.headers),
             snapshots: Vec::new(),
             network: scenario.network,
             accepted: 0,
             moved: 0,
             delivered: [0; 2],
+            headers: scenario.variety.headers,
             starved: false,
             answered: Answered::default(),
             held_acks: Vec::new(),

@@ -20,6 +20,8 @@ pub struct ListenerCounters {
     pub bytes_to_backend: Counter,
     /// Bytes that backends sent and clients were given.
     pub bytes_to_client: Counter,
+    /// PROXY headers that were accepted: of version 1, of version 2 for a client, of version 2 for the proxy itself.
+    pub headers: [Counter; 3],
 }
 
 /// What became of connections to a backend, as one worker counts it.
@@ -73,6 +75,8 @@ pub struct PoolCounters {
     pub life: Histogram,
     /// Attempts to connect that failed, by [`CloseReason`] as a number.
     pub failed: [Counter; CloseReason::ALL.len()],
+    /// Fields of PROXY headers that were left out, as the header would have become too long.
+    pub fields_left_out: Counter,
 }
 
 impl Default for PoolCounters {
@@ -81,6 +85,7 @@ impl Default for PoolCounters {
             connect: Histogram::new(&histogram::SHORT),
             life: Histogram::new(&histogram::LONG),
             failed: Default::default(),
+            fields_left_out: Counter::default(),
         }
     }
 }

@@ -52,7 +52,7 @@ mod rate;
 mod sources;
 
 // What a listener needs; the data plane knows the configuration by the table alone.
-pub use config::TargetRole;
+pub use config::{HeaderField, HeaderVersion, Others, SendProxy, TargetRole};
 
 pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};

@@ -25,6 +25,12 @@ pub struct Listener {
     pub backlog: u32,
     /// Where its connections go.
     pub pool: Arc<Pool>,
+    /// The headers that it requires of proxies; none if its peers are its clients.
+    pub proxy_protocol: Option<config::ProxyProtocol>,
+    /// Bounds for clients that have yet to show themselves.
+    pub opening: config::Opening,
+    /// Counts those clients, over all workers; outlives swaps.
+    pub opening_semaphore: Arc<Semaphore>,
     /// Whether its connections are recorded.
     pub access_log: bool,
     /// Which backends of the pool may serve it.

@@ -46,6 +46,8 @@ pub struct Pool {
     pub keepalive: config::Keepalive,
     /// The address to connect from; none lets the kernel choose.
     pub source: Option<IpAddr>,
+    /// The PROXY header that backends are sent before the bytes of a client; none if none is.
+    pub send_proxy: Option<config::SendProxy>,
     /// What becomes of connections when a reload removes their backend, their listener or the pool.
     pub on_remove: OnRemove,
     /// Clients that wait while every backend has as many connections as it may.
@@ -143,6 +145,7 @@ impl Pool {
             half_closed_timeout: config.half_closed_timeout,
             keepalive: config.keepalive,
             source: config.source,
+            send_proxy: config.send_proxy.clone(),
             on_remove: config.on_remove,
             queue: config.queue,
             queue_semaphore: before.map_or_else(

@@ -181,6 +181,9 @@ fn listener(
         pool,
         target_role: settings.target_role,
         access_log: settings.access_log,
+        proxy_protocol: settings.proxy_protocol.clone(),
+        opening: settings.opening,
+        opening_semaphore: semaphore(|before| &before.opening_semaphore),
         semaphore: semaphore(|before| &before.semaphore),
         hold_semaphore: semaphore(|before| &before.hold_semaphore),
         counters: before

@@ -55,7 +55,7 @@ impl<D: Driver> Core<D> {
         let failed = match (poll, &connection.state) {
             (HangupPoll::On, State::Seeking(Seeking { step: Step::Waiting(_), .. })) => client,
             (HangupPoll::On, State::Relaying(relaying)) => relaying.input(client, direction),
-            (HangupPoll::On, State::Opening | State::Seeking(_) | State::Closing(_)) => {
+            (HangupPoll::On, State::Opening(_) | State::Seeking(_) | State::Closing(_)) => {
                 unreachable!("it ends with the wait")
             }
             (HangupPoll::Stopping, State::Seeking(Seeking { step: Step::Waiting(_), .. })) => {

@@ -8,6 +8,8 @@ mod state; // and what is true of each.
 
 mod acceptor; // The parts: where clients come from,
 
+mod opening; // where they show themselves,
+
 mod waiting; // where they wait for a backend,
 
 mod relay; // how their bytes go,
@@ -18,6 +20,8 @@ mod hangup; // Of relays, and of clients that wait.
 mod held_acks;
 mod idle;
 mod pipes;
+
+mod introduction;
 
 mod balancer; // Between workers, and with control.
 mod query;
@@ -35,6 +39,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use table::{PerWorker, Published, Semaphore, WorkerCounters};
 
 pub use crate::balancer::Balancer;
+pub use crate::introduction::Introduction;
 pub use crate::query::{
     ConnectionAction, ConnectionFilter, ConnectionQuery, Listed, QUERIES_MAX, QueryReceiver, QueryResult,
     QuerySender,

@@ -65,6 +65,8 @@ pub struct Listed {
     pub view: ConnectionView,
     /// The client's address; none if the connection has ended already.
     pub client: Option<SocketAddr>,
+    /// The peer, if its header named the client.
+    pub via: Option<SocketAddr>,
     /// Its listener.
     pub listener: Arc<Listener>,
     /// The pool its backend comes from.

@@ -10,11 +10,11 @@ use std::thread::Thread;
 use std::time::Instant;
 
 use connection::{CloseReason, Stage};
-use driver::{Driver, Fd};
 use rtrb::{Consumer, Producer, RingBuffer};
 use table::{Backend, Listener, Pool};
 
 use crate::core::Core;
+use crate::introduction::Introduction;
 use crate::stats::ConnectionStats;
 
 /// The record of a connection that has ended.
@@ -28,6 +28,8 @@ pub struct Record {
     pub backend: Option<Arc<Backend>>,
     /// The client's address; none if the connection had ended before the kernel was asked.
     pub client: Option<SocketAddr>,
+    /// What is known about the client beyond its socket.
+    pub introduction: Option<Box<Introduction>>,
     /// What it did.
     pub stats: ConnectionStats,
     /// When it had ended, and all it had was given back.
@@ -97,12 +99,12 @@ impl Recording {
 
     /// Remembers the address of the client in a slot, as the kernel does not tell it any more when the connection
     /// has ended.
-    pub(crate) fn remember_client<D: Driver>(&mut self, driver: &mut D, slot: u32, socket: Fd) {
+    pub(crate) fn remember_client(&mut self, slot: u32, client: Option<SocketAddr>) {
         let slot = slot as usize;
         if self.clients.len() <= slot {
             self.clients.resize(slot + 1, None);
         }
-        self.clients[slot] = driver.peer(socket);
+        self.clients[slot] = client;
     }
 
     /// The address of the client of a slot that is left, if it was remembered.

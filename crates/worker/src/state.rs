@@ -1,12 +1,13 @@
 //! A connection, and the states of its life. Each state holds what is true in it alone.
 //!
 //! ```text
-//!         at once         backend connected         both halves done        nothing in flight
+//!         header read     backend connected         both halves done        nothing in flight
 //! Opening ─────────▶ Seeking ────────────────▶ Relaying ────────────────▶ Closing ───────────────▶ slot free
 //!                       │ refused, timed out      │ reset, idle, evicted    ▲
 //!                       └─────────────────────────┴─────────────────────────┘
 //! ```
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use connection::{CloseReason, Direction, Relay, Stage};
 use driver::{Fd, Pipe};
 use table::{Backend, BackendIndex, Listener, Pool, Semaphore};
 
+use crate::introduction::Introduction;
 use crate::stats::ConnectionStats;
 
 /// A client that was accepted, and what is done for it.
@@ -26,20 +28,34 @@ pub(crate) struct Connection {
     pub(crate) pool: Arc<Pool>,
     pub(crate) state: State,
     pub(crate) stats: ConnectionStats,
+    /// What is known about the client beyond its socket. Most clients have none.
+    pub(crate) introduction: Option<Box<Introduction>>,
     /// Polls for a hangup, by the half that the polled side sends to. They outlive the states that begin them.
     pub(crate) hangup: [HangupPoll; 2],
 }
 
 /// Where a connection is in its life.
 pub(crate) enum State {
-    /// The client was accepted, and no backend was asked for yet. What a connection reads before it is routed, such
-    /// as a PROXY header, belongs here. Nothing is read so far, so no turn ends in this state.
-    Opening,
+    /// The client was accepted, and is not admitted yet. Without a header to wait for, no turn ends in this state.
+    Opening(Opening),
     /// It has no backend yet.
     Seeking(Seeking),
     Relaying(Relaying),
     /// It ended, and waits for the last of what is in flight.
     Closing(Closing),
+}
+
+/// A client that has yet to show itself.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Opening {
+    /// Its place among those that have yet to, in their order; 0 before it has one.
+    pub(crate) number: u64,
+    /// The address of the peer, which is a proxy.
+    pub(crate) peer: Option<SocketAddr>,
+    /// How many bytes make its socket readable.
+    pub(crate) low_water: u32,
+    /// How often what has arrived was peeked at.
+    pub(crate) peeks: u8,
 }
 
 /// A connection without a backend.
@@ -172,14 +188,20 @@ impl Connection {
             State::Seeking(Seeking { step: Step::Connecting(attempt), .. }) => Some(&attempt.backend),
             State::Relaying(relaying) => Some(&relaying.backend),
             State::Closing(closing) => closing.left.backend().map(|(_, backend)| backend),
-            State::Opening | State::Seeking(_) => None,
+            State::Opening(_) | State::Seeking(_) => None,
         }
+    }
+
+    /// The address of the client, if a header said it.
+    pub(crate) fn said_address(&self) -> Option<SocketAddr> {
+        let ends = self.introduction.as_ref()?.ends?;
+        Some(ends.client)
     }
 
     /// How far it is; none of one that has ended.
     pub(crate) fn stage(&self) -> Option<Stage> {
         match &self.state {
-            State::Opening => Some(Stage::Accepted),
+            State::Opening(_) => Some(Stage::Opening),
             State::Seeking(Seeking { step: Step::Waiting(_), .. }) => Some(Stage::Waiting),
             State::Seeking(_) => Some(Stage::Connecting),
             State::Relaying(relaying) => {
@@ -195,7 +217,7 @@ impl State {
     pub(crate) fn seeking(&mut self) -> &mut Seeking {
         match self {
             Self::Seeking(seeking) => seeking,
-            Self::Opening | Self::Relaying(_) | Self::Closing(_) => unreachable!("it seeks no backend"),
+            Self::Opening(_) | Self::Relaying(_) | Self::Closing(_) => unreachable!("it seeks no backend"),
         }
     }
 
@@ -219,7 +241,7 @@ impl State {
     pub(crate) fn relaying(&mut self) -> &mut Relaying {
         match self {
             Self::Relaying(relaying) => relaying,
-            Self::Opening | Self::Seeking(_) | Self::Closing(_) => unreachable!("it relays nothing"),
+            Self::Opening(_) | Self::Seeking(_) | Self::Closing(_) => unreachable!("it relays nothing"),
         }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     CancelAccept,
     /// Connecting to a backend.
     Connect,
+    /// Waiting for what a client shows itself by.
+    Opening,
     /// Receiving from the input of a half.
     Receive(Direction),
     /// Waiting until a half can go on.
@@ -44,10 +46,11 @@ impl Kind {
             Self::Ready(direction) => 6 + direction as u8,
             Self::HangupPoll(direction) => 8 + direction as u8,
             Self::Cancel => 10,
+            Self::Opening => 11,
         }
     }
 
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Accept,
         Self::Listen,
         Self::CancelAccept,
@@ -59,6 +62,7 @@ impl Kind {
         Self::HangupPoll(Direction::ToBackend),
         Self::HangupPoll(Direction::ToClient),
         Self::Cancel,
+        Self::Opening,
     ];
 }
 

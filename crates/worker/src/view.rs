@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use connection::HalfView;
+use driver::Fd;
 
 use crate::acceptor::Mode;
 use crate::state::{Ack, WaitFor};
@@ -38,6 +39,8 @@ pub struct ConnectionView {
     pub slot: u32,
     /// Which tenant of the slot it is.
     pub generation: u32,
+    /// The socket of its client.
+    pub client: Fd,
     /// Operations that are in flight for it.
     pub in_flight: u8,
     /// Where it is in its life.

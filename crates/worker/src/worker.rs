@@ -2,7 +2,10 @@
 
 mod begin; // A client is taken in,
 
+mod open; // shows itself,
+
 mod connect; // given a backend,
+mod introduce; // to which the client is named,
 mod wait; // for which it may have to wait,
 
 mod close; // and closed,
@@ -22,6 +25,7 @@ use crate::Settings;
 use crate::acceptor::Acceptors;
 use crate::balancer::Balancer;
 use crate::core::Core;
+use crate::opening::Openings;
 use crate::query::QueryReceiver;
 use crate::record::Recording;
 use crate::relay::{HalfId, Relays};
@@ -45,6 +49,8 @@ pub struct Worker<D> {
     acceptors: Acceptors,
     /// Clients that wait until a backend can take them.
     queues: WaitQueues,
+    /// Clients that have yet to show themselves.
+    openings: Openings,
     relays: Relays,
     recording: Recording,
     balancer: Balancer,
@@ -84,6 +90,7 @@ impl<D: Driver> Worker<D> {
         let mut worker = Self {
             acceptors: Acceptors::default(),
             queues: WaitQueues::default(),
+            openings: Openings::default(),
             relays: Relays::new(buffers, settings.pipes_max),
             recording: Recording::new(settings.recorder),
             balancer: settings.balancer,
@@ -169,7 +176,12 @@ impl<D: Driver> Worker<D> {
             Kind::Accept => self.on_accept(completion),
             Kind::Listen => self.acceptors.on_client(&mut self.core, completion),
             Kind::CancelAccept => {}
-            Kind::Connect | Kind::Receive(_) | Kind::Ready(_) | Kind::HangupPoll(_) | Kind::Cancel => {
+            Kind::Connect
+            | Kind::Opening
+            | Kind::Receive(_)
+            | Kind::Ready(_)
+            | Kind::HangupPoll(_)
+            | Kind::Cancel => {
                 self.on_connection(kind, completion);
             }
         }
@@ -187,6 +199,7 @@ impl<D: Driver> Worker<D> {
             return self.close_join(slot, completion.buffer);
         }
         match kind {
+            Kind::Opening => self.on_opening(slot, completion.result),
             Kind::Connect => self.on_connect(slot, completion.result),
             Kind::Receive(direction) => self.relays.on_receive(core, slot, direction, completion),
             Kind::Ready(direction) => self.relays.on_ready(core, slot, direction),
@@ -273,7 +286,8 @@ impl<D: Driver> Worker<D> {
                     let ended = self.core.on_idle_timer(slot);
                     self.close_if(slot, ended);
                 }
-                State::Opening | State::Seeking(_) | State::Closing(_) => {
+                State::Opening(_) => self.close(slot, CloseReason::OpeningTimedOut),
+                State::Seeking(_) | State::Closing(_) => {
                     unreachable!("these have no timer")
                 }
             }

@@ -220,6 +220,38 @@ pub(crate) const METRICS: &[Metric] = &[
         },
     ),
     Metric::new(
+        "rondel_listener_openings_active",
+        Kind::Gauge,
+        &["listener"],
+        "Clients that have yet to show themselves, such as by a PROXY header.",
+        |status, sink| {
+            each_listener(status, sink, |listener, name, sink| sink.put(&[name], listener.openings));
+        },
+    ),
+    Metric::new(
+        "rondel_listener_openings_max",
+        Kind::Gauge,
+        &["listener"],
+        "The limit of those, `opening.connections`.",
+        |status, sink| {
+            each_listener(status, sink, |listener, name, sink| sink.put(&[name], listener.openings_max));
+        },
+    ),
+    Metric::new(
+        "rondel_proxy_headers",
+        Kind::Counter,
+        &["listener", "version"],
+        "PROXY headers accepted: `v1`, `v2`, or `local` for connections of the proxy itself. Others are counted by \
+         close reason.",
+        |status, sink| {
+            each_listener(status, sink, |listener, name, sink| {
+                sink.put(&[name, "v1"], listener.proxy_headers.v1);
+                sink.put(&[name, "v2"], listener.proxy_headers.v2);
+                sink.put(&[name, "local"], listener.proxy_headers.local);
+            });
+        },
+    ),
+    Metric::new(
         "rondel_listener_accept_errors",
         Kind::Counter,
         &["listener"],
@@ -261,6 +293,15 @@ pub(crate) const METRICS: &[Metric] = &[
         "1 while the backup tier serves.",
         |status, sink| {
             each_pool(status, sink, |pool, sink| sink.put(&[&pool.name], pool.serving == Tier::Backup));
+        },
+    ),
+    Metric::new(
+        "rondel_pool_proxy_fields_left_out",
+        Kind::Counter,
+        &["pool"],
+        "TLVs of `send_proxy` that were left out, as the header would have become longer than 1024 bytes.",
+        |status, sink| {
+            each_pool(status, sink, |pool, sink| sink.put(&[&pool.name], pool.proxy_fields_left_out));
         },
     ),
     Metric::new(

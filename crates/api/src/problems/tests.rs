@@ -7,7 +7,8 @@ use crate::Problem;
 use crate::{
     AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Durations,
     FileDifference, ListenerRole, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus,
-    ProbeStatus, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status, Tier, Verdict,
+    ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status, Tier,
+    Verdict,
 };
 
 #[test]
@@ -283,6 +284,9 @@ fn listener() -> ListenerStatus {
         rate_max: 4.0,
         connections_max: 10,
         held: 0,
+        openings: 0,
+        openings_max: 1000,
+        proxy_headers: ProxyHeaders::default(),
         accepted: 5,
         accept_errors: 0,
         bytes_to_backend: 10,
@@ -299,6 +303,7 @@ fn pool(backends: &[&str]) -> PoolStatus {
         queued: 0,
         queued_max: 2,
         queue_size: 5,
+        proxy_fields_left_out: 0,
         conflict: Vec::new(),
         connect: Durations::default(),
         life: Durations::default(),

@@ -8,6 +8,7 @@ use crate::config::{
 };
 use crate::duration;
 use crate::probe::Method;
+use crate::proxy::{HeaderField, HeaderVersion, Others, ProbeHeader};
 use crate::size;
 
 impl fmt::Display for AdminSocket {
@@ -90,6 +91,16 @@ words!(OnDemotion { Keep = "keep", Drain = "drain", Close = "close" });
 words!(OnLoss { Keep = "keep", Close = "close" });
 words!(Tier { Active = "active", Backup = "backup" });
 words!(LogFormat { Text = "text", Json = "json" });
+words!(Others { Refuse = "refuse", Plain = "plain" });
+words!(HeaderVersion { V1 = "v1", V2 = "v2" });
+words!(HeaderField {
+    UniqueId = "unique_id",
+    Crc32c = "crc32c",
+    Pass = "pass",
+    PassAuthority = "pass_authority",
+    PassSsl = "pass_ssl"
+});
+words!(ProbeHeader { Auto = "auto", Off = "off" });
 words!(Method { Get = "GET", Head = "HEAD", Options = "OPTIONS" });
 
 impl fmt::Display for Failback {

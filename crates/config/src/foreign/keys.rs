@@ -53,6 +53,10 @@ const SERVED: &[&Section] = &[&POOL, &BACKEND];
 const LOGINS: &[&Section] = &[&POSTGRES, &MYSQL, &REDIS];
 const ASKED: &[&Section] = &[&HTTP, &EXCHANGE, &POSTGRES, &MYSQL, &REDIS];
 
+const PROXY_PROTOCOL_HERE: &str = "headers of proxies in front are `proxy_protocol` of a listener, those for backends `send_proxy` of a pool";
+const SEND_PROXY_HERE: &str =
+    "write `send_proxy` in the pool, as in `send_proxy: v2`: its probes send the header too";
+
 /// The first match is used.
 pub(super) const KEYS: &[Foreign] = &[
     // Not available yet.
@@ -62,11 +66,10 @@ pub(super) const KEYS: &[Foreign] = &[
         TRAFFIC,
         "rondel does not have TLS yet: what clients and backends send is relayed unchanged, TLS too",
     ),
-    not_yet(
-        "send_proxy send_proxy_v2 proxy_protocol accept_proxy check_send_proxy use_proxy_proto proxy_protocol_version",
-        &[&FILE, &LISTENER, &POOL, &BACKEND, &PROBE],
-        "rondel does not have the PROXY protocol yet: backends see its address as the client's",
-    ),
+    other("accept_proxy use_proxy_proto", TRAFFIC, PROXY_PROTOCOL_HERE),
+    other("proxy_protocol", &[&FILE, &POOL, &BACKEND], PROXY_PROTOCOL_HERE),
+    other("send_proxy_v2 check_send_proxy proxy_protocol_version", TRAFFIC, SEND_PROXY_HERE),
+    other("send_proxy", &[&FILE, &LISTENER, &BACKEND], SEND_PROXY_HERE),
     not_yet(
         "allow deny acl acls rbac whitelist blacklist allowlist allow_list denylist deny_list source_ranges \
          ip_allow_list src tcp_request",

@@ -59,6 +59,12 @@ fn connecting_of_pool() -> Vec<Key> {
             Written("null"),
             "The address to connect from, for connections and probes. Without it the kernel chooses.",
         ),
+        key(
+            "send_proxy",
+            Value::Text("`off`, a version, or section", "`off`, `v1`, `v2`"),
+            Written("off"),
+            "The header of the PROXY protocol that backends are sent before a client's bytes, and by probes.",
+        ),
     ]
 }
 

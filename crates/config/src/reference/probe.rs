@@ -36,6 +36,12 @@ pub(super) fn probe() -> Section {
                 "The port to probe; without it, the port of the backend.",
             ),
             key(
+                "send_proxy",
+                Value::Word(vec!["auto".into(), "off".into()]),
+                Written("auto"),
+                "`auto` sends the header of the pool's `send_proxy`, if it has one; `off` is for a port that reads none.",
+            ),
+            key(
                 "interval",
                 Value::Duration(limits::PROBE_INTERVAL),
                 Written("2s"),

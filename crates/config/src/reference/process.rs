@@ -153,6 +153,18 @@ pub(super) fn listener() -> Section {
                 "Where readers go while there is no replica. Only with `role: replica`.",
             ),
             key(
+                "proxy_protocol",
+                Value::Section,
+                Written("off"),
+                "The PROXY protocol: peers that must send a header, and whose header is believed.",
+            ),
+            key(
+                "opening",
+                Value::Section,
+                Otherwise("the defaults of its keys"),
+                "Bounds for clients that have yet to show themselves, such as by a header.",
+            ),
+            key(
                 "access_log",
                 Value::Switch,
                 Written("true"),

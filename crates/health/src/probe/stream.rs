@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use driver::{ConnectOptions, Errno, is_its_own_peer};
+use preface::{Ends, Written};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -13,6 +14,7 @@ use super::talk::ANSWER_MAX;
 use super::tls;
 use crate::answer::{ProbeError, Text};
 use crate::target::Target;
+use config::HeaderVersion;
 use config::probe::Tls;
 
 /// Any connection, with or without TLS.
@@ -51,7 +53,21 @@ pub(super) async fn connect(target: &Target) -> Result<Stream, ProbeError> {
         tcp.set_zero_linger()?;
         return Err(ProbeError::Refused);
     }
-    Ok(Stream { tcp, left: RECEIVED_MAX })
+    let mut stream = Stream { tcp, left: RECEIVED_MAX };
+    if let Some(version) = target.probe.send_proxy {
+        let header = header(&stream.tcp, version)?;
+        stream.write_all(header.as_bytes()).await?;
+    }
+    Ok(stream)
+}
+
+/// The header of a probe, which is for no client.
+fn header(tcp: &TcpStream, version: HeaderVersion) -> io::Result<Written> {
+    Ok(match version {
+        // Some servers refuse `UNKNOWN`.
+        HeaderVersion::V1 => Written::v1(&Ends::new(tcp.local_addr()?, tcp.peer_addr()?)),
+        HeaderVersion::V2 => Written::local(),
+    })
 }
 
 /// Sends FIN and waits for the server's, so that outstanding data does not reset the connection.

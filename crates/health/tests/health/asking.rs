@@ -34,6 +34,7 @@ pub(crate) fn with_rhythm(address: SocketAddr, kind: Kind, rhythm: Rhythm) -> Ta
         kind,
         port: None,
         source: None,
+        send_proxy: None,
         rhythm,
         thresholds: Thresholds { rise: 2, fall: 3 },
         damping: Damping { downs_free: 0, window: Duration::ZERO },

@@ -78,6 +78,7 @@ fn connect_as(pool: &Pool) -> Probe {
         kind: Kind::Tcp,
         port: None,
         source: pool.source,
+        send_proxy: pool.send_proxy.as_ref().map(|header| header.version),
         rhythm: Rhythm { interval: timeout, interval_in_transition: timeout, timeout, jitter_percent: 0 },
         thresholds: Thresholds { rise: 1, fall: 1 },
         damping: Damping { downs_free: 0, window: Duration::ZERO },

@@ -39,8 +39,8 @@ fn codes_are_current() {
                 ended the connection: `C` the client, `S` the server, `c` a timeout of the client, `s` a \
                 timeout of the server, `P` a limit of the proxy, `R` resources, `K` an operator, `D` a \
                 backend that went down or lost its role, `U` a tier that stopped serving. The second says \
-                how far the connection was: `Q` queued or held, `C` connecting, `D` transferring data, `L` \
-                after the backend had finished. `rondel explain CODE` prints the same.";
+                how far the connection was: `R` before the client had shown itself by a PROXY header, `Q` \
+                queued or held, `C` connecting, `D` transferring data, `L` after the backend had finished. `rondel explain CODE` prints the same.";
     let rows = table(["code", "meaning", "what to check", "reasons"], rows);
     check("codes", "Codes of the access log", &paragraph(text), &rows);
 }

@@ -83,7 +83,7 @@ impl AccessLog {
 
     /// The output of this command, run for the balancer of that socket.
     #[track_caller]
-    fn rondel<const N: usize>(&self, words: [&str; N]) -> String {
+    pub(crate) fn rondel<const N: usize>(&self, words: [&str; N]) -> String {
         let socket = self.0.file("admin.sock");
         let said = rondel(words.into_iter().chain(["--socket", socket.to_str().unwrap()]));
         assert_eq!(said.code, 0, "{words:?}: {}", said.text);

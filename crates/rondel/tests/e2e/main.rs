@@ -48,6 +48,7 @@ mod memory;
 mod no_ipv6;
 mod own;
 mod prometheus;
+mod proxy;
 mod reading;
 mod redis;
 mod reload;

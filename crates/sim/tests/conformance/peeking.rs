@@ -1,6 +1,6 @@
 //! Bytes that have arrived are shown without being taken, and a low-water mark holds back what is too little.
 
-use driver::{Driver, Errno, Fd, Op};
+use driver::{Driver, ENDED, Errno, Fd, Op};
 
 use crate::{
     LIMIT, POLL, RECEIVE, Side, close, completes, connected, give_back, nothing_completes, receive, token,
@@ -54,7 +54,7 @@ fn waits_for_as_many_bytes(side: &mut impl Side) {
     side.say(&mut client, b"abc");
     nothing_completes(side);
     side.say(&mut client, b"d");
-    completes(side, POLL);
+    assert_eq!(completes(side, POLL).result.unwrap() & ENDED, 0);
     peeks(side, socket, Ok(b"abcd"));
     // They are there still.
     poll(side, socket);
@@ -82,7 +82,7 @@ fn hears_the_end_below_the_mark(side: &mut impl Side) {
     poll(side, socket);
     nothing_completes(side);
     side.finish(&mut client);
-    completes(side, POLL);
+    assert_ne!(completes(side, POLL).result.unwrap() & ENDED, 0);
     peeks(side, socket, Ok(b"PROXY"));
     side.kernel().skip(socket, 5).unwrap();
     peeks(side, socket, Ok(b""));
@@ -96,7 +96,7 @@ fn hears_a_reset_below_the_mark(side: &mut impl Side) {
     poll(side, socket);
     nothing_completes(side);
     side.reset(client);
-    completes(side, POLL);
+    assert_ne!(completes(side, POLL).result.unwrap() & ENDED, 0);
     peeks(side, socket, Err(Errno::CONNRESET));
     close(side, socket);
 }

@@ -4,6 +4,7 @@ mod balancer;
 
 mod ending;
 mod eviction;
+mod opening;
 mod pipes;
 mod queries;
 mod regressions; // Faults that random runs have found.

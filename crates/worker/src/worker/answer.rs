@@ -91,16 +91,15 @@ impl<D: Driver> Worker<D> {
 
     fn has_client_at(&mut self, filter: &ConnectionFilter, slot: u32) -> bool {
         let Some(address) = filter.client else { return true };
-        let client = self.core.slots.get(slot).client;
-        self.core.driver.peer(client).is_some_and(|peer| peer.ip().to_canonical() == address)
+        self.core.client_address(slot).is_some_and(|client| client.ip().to_canonical() == address)
     }
 
     fn list(&mut self, slot: u32) -> Listed {
-        let client = self.core.slots.get(slot).client;
-        let client = self.core.driver.peer(client);
+        let client = self.core.client_address(slot);
         let connection = self.core.slots.get(slot);
         let (listener, pool) = (Arc::clone(&connection.listener), Arc::clone(&connection.pool));
         let backend = connection.backend().map(Arc::clone);
-        Listed { view: self.core.view(slot), client, listener, pool, backend }
+        let via = connection.introduction.as_ref().and_then(|introduction| introduction.via);
+        Listed { view: self.core.view(slot), client, via, listener, pool, backend }
     }
 }

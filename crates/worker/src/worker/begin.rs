@@ -8,7 +8,7 @@ use driver::{Completion, Driver};
 use crate::acceptor::Taken;
 use crate::balancer::{Client, GIVEN_MAX};
 use crate::record::Record;
-use crate::state::{Connection, Seeking, State};
+use crate::state::{Connection, Opening, State};
 use crate::stats::ConnectionStats;
 
 use super::Worker;
@@ -38,6 +38,10 @@ impl<D: Driver> Worker<D> {
             },
             Taken::Rejected(client, reason) => {
                 self.reject(client, reason);
+                if let (CloseReason::NoDescriptor, Some(oldest)) = (reason, self.openings.oldest_of_all()) {
+                    // One that has yet to show itself goes before one that is served.
+                    self.close(oldest, CloseReason::NoDescriptor);
+                }
                 // It may have had the reserved descriptor.
                 self.acceptors.hold_reserve(&mut self.core.driver);
             }
@@ -67,33 +71,18 @@ impl<D: Driver> Worker<D> {
     fn begin(&mut self, client: Client) {
         let Client { socket: client, accepted_at, listener } = client;
         listener.counters.of(self.core.index).active.add(1);
-        let logged = listener.access_log;
         let mut stats = ConnectionStats::new(accepted_at);
         stats.waited.add(accepted_at, self.core.now);
         let slot = self.core.slots.insert(Connection {
             client,
             pool: Arc::clone(&listener.pool),
             listener,
-            state: State::Opening,
+            state: State::Opening(Opening::default()),
             stats,
+            introduction: None,
             hangup: Default::default(),
         });
-        if logged {
-            self.recording.remember_client(&mut self.core.driver, slot, client);
-        }
         self.open(slot);
-    }
-
-    /// Reads what a connection sends before a backend is chosen for it, which is nothing so far, and goes on
-    /// to choose one.
-    fn open(&mut self, slot: u32) {
-        let connection = self.core.slots.get(slot);
-        connection.state = State::Seeking(Seeking::new(self.core.now));
-        if self.queues.has_queue(&connection.listener, &connection.pool) {
-            self.queue_up(slot);
-        } else {
-            self.connect(slot);
-        }
     }
 
     /// Rejects clients that were accepted and not begun, as the process ends.
@@ -115,7 +104,9 @@ impl<D: Driver> Worker<D> {
             let mut stats = ConnectionStats::new(accepted_at);
             stats.waited.add(accepted_at, ended_at);
             let (backend, stage) = (None, Stage::Accepted);
-            let record = Record { listener, pool, backend, client, stats, ended_at, reason, stage };
+            let introduction = None;
+            let record =
+                Record { listener, pool, backend, client, introduction, stats, ended_at, reason, stage };
             self.recording.put(core, record);
         }
         core.driver.reset_on_close(socket);

@@ -3,6 +3,8 @@
 //! A descriptor is closed only when nothing is in flight on it. Before that the kernel would keep the socket,
 //! send no FIN, and could still write into a buffer.
 
+use std::sync::Arc;
+
 use connection::{CloseReason, Direction, Parting};
 use driver::{BufferId, Driver, Op};
 
@@ -34,7 +36,11 @@ impl<D: Driver> Worker<D> {
         let Some(stage) = connection.stage() else { return };
         let closing = Closing { reason, stage, left: Left::Client { tried: None } };
         let left = match std::mem::replace(&mut connection.state, State::Closing(closing)) {
-            State::Opening => Left::Client { tried: None },
+            State::Opening(opening) => {
+                let listener = Arc::clone(&connection.listener);
+                self.openings.end(core, &listener, &opening);
+                Left::Client { tried: None }
+            }
             State::Seeking(mut seeking) => {
                 seeking.book_time(&mut connection.stats, core.now);
                 self.leave_seeking(slot, seeking)
@@ -94,7 +100,8 @@ impl<D: Driver> Worker<D> {
 
     fn close_finish(&mut self, slot: u32) {
         let core = &mut self.core;
-        let Connection { client: socket, listener, pool, state, stats, .. } = core.slots.remove(slot);
+        let Connection { client: socket, listener, pool, state, stats, introduction, .. } =
+            core.slots.remove(slot);
         let State::Closing(Closing { reason, stage, mut left }) = state else {
             unreachable!("`close` comes first")
         };
@@ -117,7 +124,8 @@ impl<D: Driver> Worker<D> {
         core.dismiss(&listener);
         if listener.access_log {
             let (backend, ended_at) = (left.into_tried(), core.now);
-            let record = Record { listener, pool, backend, client, stats, ended_at, reason, stage };
+            let record =
+                Record { listener, pool, backend, client, introduction, stats, ended_at, reason, stage };
             self.recording.put(core, record);
         }
     }

@@ -68,13 +68,14 @@ impl<D: Driver> Worker<D> {
     /// Picks a backend for a connection that has none.
     pub(super) fn pick(&mut self, slot: u32) -> Picked {
         let Core { driver, slots, .. } = &mut self.core;
-        let Connection { client, listener, pool, state, .. } = slots.get(slot);
+        let Connection { client, listener, pool, state, introduction, .. } = slots.get(slot);
         let attempts = &state.seeking().attempts;
         if attempts.is_exhausted(pool.attempts) {
             return Picked::None;
         }
         // A client that has left already may go to any.
-        let address = || driver.peer(*client).map_or(NO_ADDRESS, |address| address.ip());
+        let said = introduction.as_ref().and_then(|introduction| introduction.ends).map(|ends| ends.client);
+        let address = || said.or_else(|| driver.peer(*client)).map_or(NO_ADDRESS, |address| address.ip());
         pool.pick(listener.target_role, attempts.tried(), &mut self.dice, address)
     }
 
@@ -124,7 +125,8 @@ impl<D: Driver> Worker<D> {
         }
         backend.counters.of(core.index).picked.add(1);
         let to = backend.address;
-        let hold_ack = pool.ack_hold.of(core.index).is_due();
+        // A header goes with it at once.
+        let hold_ack = pool.send_proxy.is_none() && pool.ack_hold.of(core.index).is_due();
         match core.driver.open(&ConnectOptions { to, source: pool.source, hold_ack }) {
             Ok(socket) => {
                 backend.counters.of(core.index).active.add(1);
@@ -179,6 +181,11 @@ impl<D: Driver> Worker<D> {
     }
 
     fn on_connected(&mut self, slot: u32) {
+        match self.introduce(slot) {
+            Ok(()) => {}
+            Err(CloseReason::ClientReset) => return self.close(slot, CloseReason::ClientReset),
+            Err(reason) => return self.attempt_again(slot, reason),
+        }
         let core = &mut self.core;
         let Connection { pool, state, stats, .. } = core.slots.get(slot);
         let begun = state.seeking().book_time(stats, core.now);
@@ -253,7 +260,7 @@ fn reason_without_socket(errno: Errno) -> CloseReason {
 }
 
 /// Why a connection could not be made, connect(2) and socket(2).
-fn reason_of(errno: Errno) -> CloseReason {
+pub(super) fn reason_of(errno: Errno) -> CloseReason {
     match errno {
         Errno::CONNREFUSED | Errno::CONNRESET => CloseReason::ConnectRefused,
         Errno::TIMEDOUT => CloseReason::ConnectTimedOut,

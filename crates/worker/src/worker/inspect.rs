@@ -34,6 +34,7 @@ impl<D> Core<D> {
         ConnectionView {
             slot,
             generation: self.slots.generation(slot),
+            client: connection.client,
             in_flight: self.slots.in_flight(slot),
             state: view_of(&connection.state),
             ack: ack_of(&connection.state),
@@ -64,7 +65,7 @@ impl<D> Core<D> {
 
 fn view_of(state: &State) -> StateView {
     match state {
-        State::Opening => StateView::Opening,
+        State::Opening(_) => StateView::Opening,
         State::Seeking(Seeking { attempts, step: Step::Waiting(wait) }) => StateView::Waiting {
             wait_for: wait.wait_for,
             since: attempts.waits_since().expect("a connection that waits has a ticket"),
@@ -81,6 +82,6 @@ fn ack_of(state: &State) -> Ack {
     match state {
         State::Seeking(Seeking { step: Step::Connecting(attempt), .. }) if attempt.hold_ack => Ack::Held,
         State::Relaying(relaying) => relaying.ack,
-        State::Opening | State::Seeking(_) | State::Closing(_) => Ack::Sent,
+        State::Opening(_) | State::Seeking(_) | State::Closing(_) => Ack::Sent,
     }
 }

@@ -86,6 +86,33 @@ fn reasons_of_waiting_clients() {
 }
 
 #[test]
+fn reasons_of_clients_that_do_not_show_themselves() {
+    let echo = Backend::echo(9001);
+    let web = |settings: &str| {
+        let setup = Setup::to(&[echo.target()]).runtime("workers: 1, drain_timeout: 5s").without_listeners();
+        setup.listen("web", address(PORT), "web", settings)
+    };
+    let from = |prefix: &str| format!("proxy_protocol: {{ from: [\"{prefix}\"] }}");
+    check(&web(&from("127.0.0.0/8")), &[("proxy_invalid", "PR", 2)], |lb| {
+        assert_eq!(lb.connect().send(b"GET / HTTP/1.1\r\n\r\n").end(), End::Reset);
+        assert_eq!(lb.connect().send(b"PROXY TCP4 ").finish().end(), End::Reset);
+    });
+    check(&web(&from("192.0.2.0/24")), &[("untrusted_proxy", "PR", 1)], |lb| {
+        assert_eq!(lb.turn_away(), End::Reset);
+    });
+    let short = from("127.0.0.0/8") + ", opening: { timeout: 300ms }";
+    check(&web(&short), &[("opening_timed_out", "cR", 1)], |lb| assert_eq!(lb.connect().end(), End::Reset));
+    let few = from("127.0.0.0/8") + ", opening: { connections: 2 }";
+    check(&web(&few), &[("client_reset", "CR", 2), ("opening_full", "PR", 1)], |lb| {
+        let mut clients = [lb.connect(), lb.connect(), lb.connect()];
+        assert_eq!(clients[0].end(), End::Reset, "the oldest goes");
+        let [_, second, third] = clients;
+        second.reset();
+        third.reset();
+    });
+}
+
+#[test]
 fn reasons_of_changed_backends() {
     let setup = |settings: &str, targets: &[Target]| Setup::to_with(&format!("{PROBE}{settings}"), targets);
     let a = Actor::new("a", 9001, Played::Replica);
@@ -163,7 +190,11 @@ fn reached_in(reason: CloseReason) -> &'static str {
         CloseReason::NoSourcePort | CloseReason::NoResources | CloseReason::NoDescriptor => {
             include_str!("../attack/shortage.rs")
         }
-        CloseReason::Done
+        CloseReason::UntrustedProxy
+        | CloseReason::ProxyInvalid
+        | CloseReason::OpeningTimedOut
+        | CloseReason::OpeningFull
+        | CloseReason::Done
         | CloseReason::ClientReset
         | CloseReason::BackendReset
         | CloseReason::ConnectRefused
