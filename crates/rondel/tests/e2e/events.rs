@@ -99,7 +99,7 @@ fn a_status_begins_with_what_is_wrong() {
 
     // What an operator takes out of service is no problem.
     admin.done("drain web/dead");
-    first("all well\n2 notes:\n  the log level is debug\n");
+    first("all well\n2 notes:\n  the log level is debug");
     assert!(
         admin.done("status").contains("pool web: backend dead, 1 of 2, is drained: it has 0 connections")
     );
