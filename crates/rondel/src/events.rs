@@ -14,7 +14,8 @@ Examples:
   rondel events
   rondel events --since 14:00
   rondel events --since 10m --pool web --follow
-  rondel events --since '2026-11-30 14:00' --json | jq '.[] | select(.kind == \"reload\")'
+  rondel events --since '2026-11-30 14:00'
+  rondel events --json | jq '.[] | select(.kind == \"reload\")'
 
 The oldest event comes first, with the changes of each reload below it. Times are local; an event of \
 another day has a date. A time such as 23:00 that is still to come today is that of yesterday. \

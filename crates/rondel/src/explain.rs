@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn an_unknown_word_is_refused_with_the_known_ones() {
         let Err(Failed::Usage(message)) = explain_word("XX", false) else { panic!("the word is known") };
-        assert!(message.contains("codes: --, CQ") && message.contains("reasons: done, "), "{message}");
+        assert!(message.contains("codes: --, PR") && message.contains("reasons: done, "), "{message}");
         for word in ["SC", "--", "no_resources"] {
             assert!(explain_word(word, true).is_ok(), "{word}");
         }

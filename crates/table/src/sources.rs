@@ -19,8 +19,8 @@
 //! both sets are pinned, the newcomer is not tracked: it is let in and counted. To refuse it would let a client that
 //! fills sets lock out others. Two sources share a word by chance with 16/2^24 for each newcomer.
 //!
-//! An arrival that passed long ago would seem ahead again once the ticks have gone round (28 minutes). So every word is
-//! [swept](Sources::sweep) before.
+//! An arrival that passed long ago would seem ahead again once the ticks have gone round (28 minutes). So every word
+//! is [swept](Sources::sweep) before.
 //!
 //! # Why a source has one word
 //!
@@ -147,8 +147,8 @@ pub const BURST_TIME_MAX: Duration = Duration::from_secs(600);
 
 const TICK: Duration = Duration::from_micros(100);
 
-/// An arrival up to this far ahead is one; what is further ahead has passed. More than [`BURST_TIME_MAX`], as intervals
-/// are rounded to ticks; and what has passed is not taken for ahead before 16 minutes.
+/// An arrival up to this far ahead is one; what is further ahead has passed. More than [`BURST_TIME_MAX`], as
+/// intervals are rounded to ticks; and what has passed is not taken for ahead before 16 minutes.
 const AHEAD_MAX: u32 = 7_000_000;
 
 const TICKS_MASK: u64 = (1 << 24) - 1;

@@ -123,9 +123,10 @@ const OPERATIONS_MAX: u8 = 16;
 mod tests {
     use super::Slot;
 
-    /// The promise is 1 KiB of user memory per idle connection, all told; most of it is this.
+    /// The promise is 1 KiB of user memory per idle connection, all told; most of it is this. 8 bytes lead to what a
+    /// PROXY header said.
     #[test]
     fn a_slot_is_small() {
-        assert!(size_of::<Slot>() <= 192, "{} bytes", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 200, "{} bytes", size_of::<Slot>());
     }
 }

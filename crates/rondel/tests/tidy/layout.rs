@@ -26,8 +26,8 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "sim",
         &[
-            "check", "control", "expected", "headers", "health", "kernel", "peers", "queries", "queues",
-            "ring", "run", "scenario", "world",
+            "check", "control", "expected", "health", "kernel", "peers", "queries", "queues", "ring", "run",
+            "scenario", "world",
         ],
         "`World` is one type, and so is `Run`; their methods stand in a file for each subject",
     ),

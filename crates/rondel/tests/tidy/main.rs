@@ -56,6 +56,10 @@ fn what_decides_reads_no_clock_and_touches_no_socket() {
         .map(|file| format!("health/src/{file}.rs"));
     for path in ["connection/src", "table/src"].into_iter().chain(decides.iter().map(String::as_str)) {
         each_line(&crates.join(path), &mut |file, number, line| {
+            // Only a clock makes the first `Instant` of a test.
+            if file.ends_with("tests.rs") {
+                return;
+            }
             for word in
                 ["Instant::now", "SystemTime", "std::fs", "std::io::", "TcpStream", "TcpListener", "rand::"]
             {

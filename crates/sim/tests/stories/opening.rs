@@ -158,7 +158,7 @@ fn a_header_of_a_stranger_is_not_believed() {
 }
 
 #[test]
-fn a_backend_is_told_of_the_client_before_all_else() {
+fn a_backend_gets_the_header_before_all_else() {
     let fields = [HeaderField::UniqueId, HeaderField::Crc32c];
     for (version, fields) in
         [(HeaderVersion::V1, &[][..]), (HeaderVersion::V2, &[]), (HeaderVersion::V2, &fields)]
