@@ -51,14 +51,7 @@ fn bash_completes_commands_options_and_names() {
     terminal.shows("prompt:");
     terminal.keys("source <(rondel completions bash); echo load''ed\n");
     terminal.shows("loaded");
-    terminal.keys("rondel undr\tweb/al\t\n");
-    // The command is executed, so the completed line was right.
-    terminal.shows("alpha has no overrides: nothing changed");
-    // Bash takes a colon for the end of a word.
-    let unnamed = address(9002).to_string();
-    let (written, _) = unnamed.rsplit_once("02").unwrap();
-    terminal.keys(&format!("rondel drain web/{written}\t\n"));
-    terminal.shows(&format!("{unnamed} is drained"));
+    completes_a_command_and_backends(&mut terminal);
     terminal.keys("rondel connections --listener=w\t; echo co''de=$?\n");
     terminal.shows("there is no connection of listener web now");
     terminal.shows("code=0");
@@ -76,12 +69,7 @@ fn zsh_completes_commands_and_names() {
     // As a file in the path of functions, which is loaded by the first completion.
     terminal.keys("fpath=($HOME $fpath); autoload -U compinit; compinit -u -d $HOME/dump; echo load''ed\n");
     terminal.shows("loaded");
-    terminal.keys("rondel undr\tweb/al\t\n");
-    terminal.shows("alpha has no overrides: nothing changed");
-    let unnamed = address(9002).to_string();
-    let (written, _) = unnamed.rsplit_once("02").unwrap();
-    terminal.keys(&format!("rondel drain web/{written}\t\n"));
-    terminal.shows(&format!("{unnamed} is drained"));
+    completes_a_command_and_backends(&mut terminal);
 }
 
 #[test]
@@ -122,6 +110,18 @@ fn a_completion_is_silent_without_an_answer() {
     let began = Instant::now();
     assert_eq!(named(&["rondel", "failback", "--socket", silent.to_str().unwrap(), ""]), [""; 0]);
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+}
+
+/// Each command is executed, so the completed line was right.
+#[track_caller]
+fn completes_a_command_and_backends(terminal: &mut Terminal) {
+    terminal.keys("rondel undr\tweb/al\t\n");
+    terminal.shows("alpha has no overrides: nothing changed");
+    // Bash takes a colon for the end of a word.
+    let unnamed = address(9002).to_string();
+    let (written, _) = unnamed.rsplit_once("02").unwrap();
+    terminal.keys(&format!("rondel drain web/{written}\t\n"));
+    terminal.shows(&format!("{unnamed} is drained"));
 }
 
 /// What the shell's script gets for this line; the script itself for none.
