@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::{AccessIndex, AccessList, LimitsIndex, Rate, SourceLimits};
 use crate::probe::Probe;
 use crate::proxy::{Opening, ProxyProtocol, SendProxy};
 
@@ -21,6 +22,10 @@ pub struct Config {
     pub admin: Admin,
     /// The access log; none if connections are not logged.
     pub access_log: Option<AccessLog>,
+    /// Who may connect: lists of rules, in the order of the file; names are distinct.
+    pub access: Vec<AccessList>,
+    /// How much one source may have, in the order of the file; names are distinct.
+    pub limits: Vec<SourceLimits>,
     /// Addresses to accept connections on, in the order of the file; names and addresses are distinct.
     pub listeners: Vec<Listener>,
     /// Pools of backends, in the order of the file; names are distinct.
@@ -189,6 +194,12 @@ pub struct Listener {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Bounds for clients that have yet to show themselves.
     pub opening: Opening,
+    /// The rules about addresses of its clients; none if every address may connect.
+    pub access: Option<AccessIndex>,
+    /// The limits of the sources of its clients; none if there are none.
+    pub limits: Option<LimitsIndex>,
+    /// New connections over all sources and workers; none is no limit. Beyond it they wait in the accept queue.
+    pub rate: Option<Rate>,
     /// Whether the access log, if there is one, includes its connections.
     pub access_log: bool,
     /// The length of the kernel's accept queue of each worker; the kernel clips it at `net.core.somaxconn`.

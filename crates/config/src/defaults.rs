@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::access::{Action, Refusal, Refuse, SourceBits};
 use crate::config::{
     AccessLog, Admin, AdminSocket, Backend, Balance, ConnectionsMax, Eject, Failback, Fallback, Keepalive,
     LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, TargetRole, Tier, Tiers,
@@ -114,6 +115,18 @@ pub(crate) const OPENING: Opening = Opening { timeout: Duration::from_secs(5), c
 pub(crate) const OTHERS: Others = Others::Refuse;
 
 pub(crate) const HEADER_VERSIONS: HeaderVersions = HeaderVersions { v1: true, v2: true };
+
+/// A list without a rule for everybody is most often a block list.
+pub(crate) const OTHERWISE: Action = Action::Allow;
+
+/// A client that is told does not wait for its own timeout.
+pub(crate) const REFUSAL: Refusal = Refusal { how: Refuse::Reset, dry_run: false };
+
+/// A browser opens some ten connections to a page at once, and an office shares one address.
+pub(crate) const BURST: u32 = 200;
+
+/// A provider gives one subscriber an IPv4 address, or an IPv6 network of 64 bits.
+pub(crate) const SOURCE_BITS: SourceBits = SourceBits { v4: 32, v6: 64 };
 
 /// Like [`HOLD`]; unused unless a backend has `max_connections`.
 pub(crate) const QUEUE: Waiting = HOLD;

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use crate::access::{AccessList, Refusal, Refuse, SourceLimits};
 use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,
     Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Runtime,
@@ -17,8 +18,10 @@ impl Display for Config {
         self.runtime.describe(f)?;
         self.admin.describe(f)?;
         describe_access_log(self.access_log.as_ref(), f)?;
+        self.access.iter().try_for_each(|list| list.describe(f))?;
+        self.limits.iter().try_for_each(|limits| limits.describe(f))?;
         for listener in &self.listeners {
-            listener.describe(&self.pools[listener.pool.0], f)?;
+            listener.describe(self, f)?;
         }
         self.pools.iter().try_for_each(|pool| pool.describe(f))
     }
@@ -65,8 +68,42 @@ fn describe_access_log(log: Option<&AccessLog>, f: &mut fmt::Formatter<'_>) -> f
     setting(f, "skip_empty", skip_empty)
 }
 
+impl AccessList {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ranges = counted(self.ranges.len(), "range");
+        writeln!(f, "\naccess list {}: {} in {ranges}", self.name, counted(self.prefixes(), "prefix"))?;
+        for (index, rule) in self.rules.iter().enumerate() {
+            setting(f, &format!("rule {}", index + 1), rule)?;
+        }
+        setting(f, "otherwise", self.otherwise)?;
+        self.refusal.describe(f)
+    }
+}
+
+impl SourceLimits {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nlimits {}: {self}", self.name)?;
+        self.refusal.describe(f)
+    }
+}
+
+impl Refusal {
+    fn describe(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.how {
+            Refuse::Reset => "reset: by a TCP reset",
+            Refuse::Drop => "drop: by a reset that ends at the first router",
+        };
+        setting(f, "refuse", how)?;
+        if self.dry_run {
+            setting(f, "dry_run", "true: what would be refused is counted and served")?;
+        }
+        Ok(())
+    }
+}
+
 impl Listener {
-    fn describe(&self, pool: &Pool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn describe(&self, config: &Config, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pool = &config.pools[self.pool.0];
         writeln!(f, "\nlistener {} {} -> pool {}", self.name, self.address, pool.name)?;
         match self.target_role {
             TargetRole::Any => {}
@@ -80,6 +117,15 @@ impl Listener {
         if let Some(proxy_protocol) = &self.proxy_protocol {
             setting(f, "proxy_protocol", proxy_protocol)?;
             setting(f, "opening", self.opening)?;
+        }
+        if let Some(access) = self.access {
+            setting(f, "access", &config.access[access.0].name)?;
+        }
+        if let Some(limits) = self.limits {
+            setting(f, "limits", &config.limits[limits.0].name)?;
+        }
+        if let Some(rate) = self.rate {
+            setting(f, "rate", format_args!("{rate}: beyond it clients wait in the backlog"))?;
         }
         setting(f, "access_log", self.access_log)?;
         setting(f, "backlog", self.backlog)?;

@@ -5,6 +5,8 @@
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
+use crate::access::{AccessList, SourceLimits};
+use crate::accessing::{self, Named};
 use crate::address;
 use crate::config::{
     AccessLog, Admin, AdminSocket, ConnectionsMax, LogFormat, LogTarget, Runtime, SYSLOG_DEFAULT, Workers,
@@ -29,6 +31,8 @@ pub(crate) struct File {
     pub(crate) admin: Admin,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) places: Places,
+    pub(crate) access: Vec<Named<AccessList>>,
+    pub(crate) limits: Vec<Named<SourceLimits>>,
     pub(crate) listeners: Vec<WrittenListener>,
     pub(crate) pools: Vec<WrittenPool>,
 }
@@ -52,6 +56,8 @@ impl File {
             admin: admin(&file, &mut places, problems),
             access_log: access_log(&file, &mut places, problems),
             places,
+            access: accessing::access(&file, problems),
+            limits: accessing::source_limits(&file, problems),
             listeners: listeners(&file, problems),
             pools: pools(&file, problems),
         })

@@ -39,6 +39,8 @@ impl Config {
             },
             admin: defaults::admin(),
             access_log: None,
+            access: Vec::new(),
+            limits: Vec::new(),
             listeners: vec![Listener {
                 name: NAME.to_owned(),
                 address: listen,
@@ -47,6 +49,9 @@ impl Config {
                 target_role: defaults::TARGET_ROLE,
                 proxy_protocol: None,
                 opening: defaults::OPENING,
+                access: None,
+                limits: None,
+                rate: None,
                 access_log: defaults::LISTENER_ACCESS_LOG,
                 backlog: defaults::BACKLOG,
                 connections_max: defaults::LISTENER_CONNECTIONS_MAX,

@@ -3,6 +3,7 @@
 //! It opens no socket and asks the host nothing: whether an address can be bound shows when it is bound.
 
 // What a configuration consists of. Start here.
+mod access;
 mod config;
 pub mod probe;
 mod proxy;
@@ -15,6 +16,7 @@ mod precheck;
 mod shape;
 mod tree;
 
+mod accessing;
 mod file;
 mod listening;
 mod pooling;
@@ -38,6 +40,7 @@ mod tokens;
 
 // Addresses in sets: prefixes, and the rules of a list made searchable.
 mod prefix;
+mod prefix_file;
 mod ranges;
 
 // Problems: while they are collected, the guesses about them, and the report.
@@ -66,6 +69,10 @@ mod sentences;
 // Valid, and probably not intended.
 mod warning;
 
+pub use crate::access::{
+    AccessIndex, AccessList, AccessRule, Action, LimitsIndex, Period, Rate, Refusal, Refuse, RulePrefixes,
+    SourceBits, SourceLimits,
+};
 pub use crate::changes::Changes;
 pub use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,

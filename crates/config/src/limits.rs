@@ -108,6 +108,46 @@ pub(crate) const WAITING_TIMEOUT: RangeInclusive<Duration> =
 /// Prefixes of proxies of one listener. Each is compared for each connection.
 pub(crate) const PROXY_PREFIXES_MAX: usize = 256;
 
+/// Access lists of a file.
+pub(crate) const ACCESS_LISTS_MAX: usize = 256;
+
+/// Rules of an access list. Each has a counter for each worker; addresses go into prefixes, not into rules.
+pub(crate) const ACCESS_RULES_MAX: usize = 1000;
+
+/// Prefixes written out in a rule. For more there are files.
+pub(crate) const RULE_PREFIXES_MAX: usize = 10_000;
+
+/// A file of prefixes. A line is rarely longer than 64 bytes.
+pub(crate) const PREFIX_FILE_BYTES_MAX: usize = 64 << 20;
+
+/// Prefixes of a file. All of them together are two million ranges at most, in 20 MB.
+pub(crate) const PREFIX_FILE_LINES_MAX: usize = 1_000_000;
+
+/// Limits of a file.
+pub(crate) const SOURCE_LIMITS_MAX: usize = 256;
+
+/// Connections of one source: the range of their count.
+pub(crate) const SOURCE_CONNECTIONS: RangeInclusive<u16> = 1..=u16::MAX;
+
+/// The time from one new connection of a source to the next, on average. It is counted in 100 us.
+pub(crate) const SOURCE_RATE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+
+/// New connections of a source at once.
+pub(crate) const SOURCE_BURST: RangeInclusive<u32> = 1..=100_000;
+
+/// How long a burst may take at its rate. It bounds how long a source is remembered.
+pub(crate) const BURST_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// Bits of an address that are one source.
+pub(crate) const SOURCE_V4: RangeInclusive<u8> = 1..=32;
+pub(crate) const SOURCE_V6: RangeInclusive<u8> = 1..=128;
+
+/// Prefixes that do not count.
+pub(crate) const EXEMPT_PREFIXES_MAX: usize = 10_000;
+
+/// The time from one new connection of a listener to the next, on average. A tenth of a second's may come at once.
+pub(crate) const LISTENER_RATE: RangeInclusive<Duration> = Duration::from_micros(1)..=Duration::from_secs(60);
+
 /// How long a client may take to show itself. With less, one lost segment would end it; more is for nothing but
 /// silence.
 pub(crate) const OPENING_TIMEOUT: RangeInclusive<Duration> =

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::access::{AccessIndex, LimitsIndex, Rate};
+use crate::accessing;
 use crate::address;
 use crate::config::{Fallback, Listener, PoolIndex, TargetRole, Waiting};
 use crate::defaults;
@@ -19,6 +21,9 @@ pub(crate) struct WrittenListener {
     pub(crate) name: Option<At<String>>,
     pub(crate) address: Option<At<SocketAddr>>,
     pub(crate) pool: Option<At<String>>,
+    /// The names of its access list and of its limits.
+    pub(crate) access: Option<At<String>>,
+    pub(crate) limits: Option<At<String>>,
     every_address: bool,
     pub(crate) v6only: bool,
     pub(crate) target_role: TargetRole,
@@ -31,6 +36,7 @@ pub(crate) struct WrittenListener {
 struct ListenerRest {
     proxy_protocol: Option<ProxyProtocol>,
     opening: Opening,
+    rate: Option<Rate>,
     backlog: u32,
     connections_max: u32,
     freebind: bool,
@@ -38,9 +44,14 @@ struct ListenerRest {
 }
 
 impl WrittenListener {
-    /// The listener, with its pool resolved.
-    pub(crate) fn bind(self, pool: PoolIndex) -> Option<Listener> {
-        let ListenerRest { proxy_protocol, opening, backlog, connections_max, freebind, access_log } =
+    /// The listener, with the names that it refers to resolved.
+    pub(crate) fn bind(
+        self,
+        pool: PoolIndex,
+        access: Option<AccessIndex>,
+        limits: Option<LimitsIndex>,
+    ) -> Option<Listener> {
+        let ListenerRest { proxy_protocol, opening, rate, backlog, connections_max, freebind, access_log } =
             self.rest;
         Some(Listener {
             name: self.name?.value,
@@ -50,6 +61,9 @@ impl WrittenListener {
             target_role: self.target_role,
             proxy_protocol,
             opening,
+            access,
+            limits,
+            rate,
             access_log,
             backlog,
             connections_max,
@@ -96,6 +110,8 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
 
     let pool = fields.require("pool", "pool: web", problems).and_then(|value| value.name(problems));
     let name = name(fields, address, problems);
+    let named = |key: &str, problems: &mut Problems| fields.get(key).and_then(|value| value.name(problems));
+    let (access, limits) = (named("access", problems), named("limits", problems));
     let (target_role, role) = target_role(fields, problems);
 
     let backlog = fields.get("backlog").and_then(|value| value.number(limits::BACKLOG, problems));
@@ -113,6 +129,8 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
         name,
         address,
         pool,
+        access,
+        limits,
         every_address,
         v6only,
         target_role,
@@ -120,6 +138,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
         rest: ListenerRest {
             proxy_protocol: proxying::proxy_protocol(fields, problems),
             opening: proxying::opening(fields, problems),
+            rate: accessing::listener_rate(fields, problems),
             backlog: backlog.unwrap_or(defaults::BACKLOG),
             connections_max: connections_max.unwrap_or(defaults::LISTENER_CONNECTIONS_MAX),
             freebind: freebind.unwrap_or(defaults::FREEBIND),

@@ -4,6 +4,7 @@
 //! parser key by key: the keys are those of the sections, each default is what the parser gives, the ends of each
 //! range are accepted, and what is beyond them is rejected.
 
+mod access;
 mod key;
 mod pool;
 mod probe;
@@ -22,6 +23,10 @@ pub fn sections() -> Vec<Section> {
         process::runtime(),
         process::admin(),
         process::access_log(),
+        access::list(),
+        access::rule(),
+        access::limits(),
+        access::source(),
         process::listener(),
         process::hold(),
         proxy::proxy_protocol(),

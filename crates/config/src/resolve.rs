@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+use crate::access::{AccessIndex, LimitsIndex};
+use crate::accessing::Named;
 use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Balance, Config, LogTarget, OnLoss, PoolIndex,
 };
@@ -16,11 +18,13 @@ use crate::suggest::nearest;
 
 /// The configuration of a file. If this adds a problem, the result must not be used.
 pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
-    let File { runtime, admin, access_log, places, listeners, pools } = file;
+    let File { runtime, admin, access_log, places, access, limits, listeners, pools } = file;
     let names = listeners.iter().map(|listener| (listener.name.as_ref(), listener.address));
     names_distinct("listeners", names, problems);
     clashes(&listeners, problems);
     admin_clashes(&admin, access_log.as_ref(), &listeners, &places, problems);
+    names_distinct("access lists", access.iter().map(|list| (Some(&list.name), None)), problems);
+    names_distinct("limits", limits.iter().map(|limits| (Some(&limits.name), None)), problems);
     names_distinct("pools", pools.iter().map(|pool| (pool.name.as_ref(), None)), problems);
     for pool in &pools {
         let names = pool.backends.iter().map(|backend| (backend.name.as_ref(), backend.address));
@@ -46,18 +50,47 @@ pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
         if index.is_none() {
             problems.push(unknown_pool(pool, &pools));
         }
+        let of_access = referred("access list", "access:", listener.access.as_ref(), &access, problems);
+        let of_limits = referred("limits", "limits:", listener.limits.as_ref(), &limits, problems);
         let index = index?;
         if let Some(role) = listener.role {
             used_by_role.insert(index);
             roles(role, &pools[index.0], problems);
         }
-        listener.bind(index)
+        listener.bind(index, of_access.map(AccessIndex), of_limits.map(LimitsIndex))
     });
     let listeners = listeners.collect();
     let pools = pools.into_iter().enumerate();
     let pools =
         pools.filter_map(|(index, pool)| pool.complete(used_by_role.contains(&PoolIndex(index)))).collect();
-    Config { runtime, admin, access_log, listeners, pools }
+    let access = access.into_iter().filter_map(|list| list.value).collect();
+    let limits = limits.into_iter().filter_map(|limits| limits.value).collect();
+    Config { runtime, admin, access_log, access, limits, listeners, pools }
+}
+
+/// The index of what a listener names; reports a name that nothing has.
+fn referred<T>(
+    what: &str,
+    section: &str,
+    name: Option<&At<String>>,
+    known: &[Named<T>],
+    problems: &mut Problems,
+) -> Option<usize> {
+    let name = name?;
+    let index = known.iter().position(|known| known.name.value == name.value);
+    if index.is_none() {
+        let names: Vec<_> = known.iter().map(|known| known.name.value.as_str()).collect();
+        let help = match nearest(&name.value, names.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("define it under `{section}`"),
+        };
+        let message = match what {
+            "limits" => format!("there are no limits {}", Quoted(&name.value)),
+            _ => format!("there is no {what} {}", Quoted(&name.value)),
+        };
+        problems.push(Finding::at(name.span, message).help(help));
+    }
+    index
 }
 
 /// Reports duplicate names. Each comes with its address, which is also the default of the name.

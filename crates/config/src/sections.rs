@@ -13,7 +13,7 @@ pub(crate) struct Section {
 
 pub(crate) const FILE: Section = Section {
     name: "the file",
-    keys: &["version", "runtime", "admin", "access_log", "listeners", "pools"],
+    keys: &["version", "runtime", "admin", "access_log", "access", "limits", "listeners", "pools"],
     example: "listeners:",
 };
 
@@ -35,6 +35,27 @@ pub(crate) const ACCESS_LOG: Section = Section {
     example: "access_log: { to: /var/log/rondel/access.log, format: json }",
 };
 
+pub(crate) const ACCESS: Section = Section {
+    name: "an access list",
+    keys: &["name", "rules", "otherwise", "refuse", "dry_run"],
+    example: "- { name: internet, rules: [{ deny: [\"203.0.113.0/24\"] }] }",
+};
+
+pub(crate) const ACCESS_RULE: Section = Section {
+    name: "a rule",
+    keys: &["allow", "deny", "allow_file", "deny_file"],
+    example: "- { deny: [\"203.0.113.0/24\"] }",
+};
+
+pub(crate) const LIMITS: Section = Section {
+    name: "`limits`",
+    keys: &["name", "connections", "rate", "burst", "source", "exempt", "refuse", "dry_run"],
+    example: "- { name: visitors, connections: 256, rate: 20/s }",
+};
+
+pub(crate) const SOURCE: Section =
+    Section { name: "`source`", keys: &["v4", "v6"], example: "source: { v4: 32, v6: 64 }" };
+
 pub(crate) const LISTENER: Section = Section {
     name: "a listener",
     keys: &[
@@ -46,6 +67,9 @@ pub(crate) const LISTENER: Section = Section {
         "fallback",
         "proxy_protocol",
         "opening",
+        "access",
+        "limits",
+        "rate",
         "access_log",
         "backlog",
         "max_connections",

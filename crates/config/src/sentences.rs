@@ -2,10 +2,14 @@
 
 use std::fmt::Display;
 
-/// A number and its noun: `1 connection`, `2 connections`.
+/// A number and its noun: `1 connection`, `2 connections`, `2 prefixes`.
 pub fn counted<N: Copy + Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
-    let s = if number == N::from(1) { "" } else { "s" };
-    format!("{number} {noun}{s}")
+    let ending = match () {
+        () if number == N::from(1) => "",
+        () if noun.ends_with(['s', 'x']) => "es",
+        () => "s",
+    };
+    format!("{number} {noun}{ending}")
 }
 
 /// `0`, `0 and 1`, `0, 1 and 2`.
@@ -48,6 +52,7 @@ mod tests {
             [0, 1, 2].map(|number| counted(number, "connection")).join(", "),
             "0 connections, 1 connection, 2 connections"
         );
+        assert_eq!([1, 2].map(|number| counted(number, "prefix")).join(", "), "1 prefix, 2 prefixes");
         assert_eq!([&[3][..], &[0, 1], &[0, 1, 2]].map(listed), ["3", "0 and 1", "0, 1 and 2"]);
         assert_eq!(listed::<usize>(&[]), "");
     }

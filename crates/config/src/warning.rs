@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::access::{AccessList, Action};
 use crate::config::{Config, Listener, Pool};
 use crate::own::{OwnBackend, OwnPlace};
 use crate::probe::Kind;
@@ -31,9 +32,27 @@ impl Config {
     /// true.
     pub fn warnings(&self, is_held: impl Fn(IpAddr) -> bool) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = self.listeners.iter().filter_map(proxies_of_any).collect();
+        warnings.extend(self.access.iter().enumerate().flat_map(|(index, list)| {
+            let is_used =
+                self.listeners.iter().any(|listener| listener.access.is_some_and(|own| own.0 == index));
+            access_list(list, is_used)
+        }));
+        warnings.extend(self.unused_limits());
         warnings.extend(self.pools.iter().flat_map(probes_by_connect));
         warnings.extend(self.own_backends(is_held).iter().filter_map(|own| self.chain(own)));
         warnings
+    }
+
+    /// Limits that no listener names.
+    fn unused_limits(&self) -> impl Iterator<Item = Warning> {
+        let is_used =
+            |index| self.listeners.iter().any(|listener| listener.limits.is_some_and(|own| own.0 == index));
+        let unused = self.limits.iter().enumerate().filter(move |(index, _)| !is_used(*index));
+        unused.map(|(_, limits)| Warning {
+            subject: format!("limits {}", limits.name),
+            found: "no listener names them: they limit nothing".to_owned(),
+            cure: format!("add `limits: {}` to a listener", limits.name),
+        })
     }
 
     /// A backend that is a listener of this process, and leads to another pool.
@@ -64,6 +83,34 @@ fn proxies_of_any(listener: &Listener) -> Option<Warning> {
                it"
             .to_owned(),
     })
+}
+
+/// A list that no listener names or that denies nothing, and rules that never decide.
+fn access_list(list: &AccessList, is_used: bool) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |found: String, cure: String| {
+        warnings.push(Warning { subject: format!("access list {}", list.name), found, cure });
+    };
+    if !is_used {
+        let cure = format!("add `access: {}` to a listener", list.name);
+        warn("no listener names it: it decides about nothing".to_owned(), cure);
+    }
+    let denies = list.otherwise == Action::Deny || list.rules.iter().any(|rule| rule.action == Action::Deny);
+    if !denies {
+        let cure = "write `otherwise: deny` if only these may connect".to_owned();
+        warn(
+            "every address may connect: no rule denies, and what no rule matches is allowed".to_owned(),
+            cure,
+        );
+    }
+    let deciding = list.ranges.deciding(list.rules.len());
+    for (index, rule) in list.rules.iter().enumerate() {
+        if !deciding[index] && rule.prefixes.number() > 0 {
+            let found = format!("rule {} ({rule}) never decides: earlier rules match all of it", index + 1);
+            warn(found, "move it before them, or remove it".to_owned());
+        }
+    }
+    warnings
 }
 
 /// `tcp` probes of a server that logs or penalizes clients that close without a request.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::access::{Action, Refuse};
 use crate::config::{
     AccessLog, AdminSocket, Balance, ConnectionsMax, Failback, Fallback, LagMax, LogFormat, LogTarget,
     OnAllDown, OnDemotion, OnLoss, OnRemove, SYSLOG_DEFAULT, TargetRole, Tier, Workers,
@@ -92,6 +93,8 @@ words!(OnLoss { Keep = "keep", Close = "close" });
 words!(Tier { Active = "active", Backup = "backup" });
 words!(LogFormat { Text = "text", Json = "json" });
 words!(Others { Refuse = "refuse", Plain = "plain" });
+words!(Action { Allow = "allow", Deny = "deny" });
+words!(Refuse { Reset = "reset", Drop = "drop" });
 words!(HeaderVersion { V1 = "v1", V2 = "v2" });
 words!(HeaderField {
     UniqueId = "unique_id",

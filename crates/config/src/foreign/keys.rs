@@ -70,17 +70,23 @@ pub(super) const KEYS: &[Foreign] = &[
     other("proxy_protocol", &[&FILE, &POOL, &BACKEND], PROXY_PROTOCOL_HERE),
     other("send_proxy_v2 check_send_proxy proxy_protocol_version", TRAFFIC, SEND_PROXY_HERE),
     other("send_proxy", &[&FILE, &LISTENER, &BACKEND], SEND_PROXY_HERE),
-    not_yet(
+    other(
         "allow deny acl acls rbac whitelist blacklist allowlist allow_list denylist deny_list source_ranges \
          ip_allow_list src tcp_request",
         TRAFFIC,
-        "rondel does not have rules by client address yet: a firewall, such as nftables, has them",
+        "rules by client address are lists under `access:`, and a listener names one, as in `access: internet`",
     ),
-    not_yet(
-        "rate_limit rate_limits rate_limit_sessions limit_rate limit_conn limit_conn_zone max_conn_rate \
-         maxconnrate stick_table per_client",
+    other(
+        "rate_limit rate_limits limit_conn limit_conn_zone stick_table per_client",
         TRAFFIC,
-        "rondel does not have limits by client or by rate yet: `max_connections` bounds all clients together",
+        "what one client may have is under `limits:`, and a listener names it, as in `limits: visitors`",
+    ),
+    is(
+        "rate_limit_sessions limit_rate max_conn_rate maxconnrate",
+        &[&FILE, &LISTENER, &RUNTIME],
+        &LISTENER,
+        "rate",
+        "rate: 5000/s",
     ),
     not_yet(
         "routes route route_config routers rules sni ssl_preread use_backend filter_chains filter_chain_match \

@@ -29,6 +29,18 @@ pub(super) fn file() -> Section {
                  with that `to`.",
             ),
             key(
+                "access",
+                Value::Text("list of sections", "up to 256 of them"),
+                Written("[]"),
+                "Who may connect: lists of rules about addresses. A listener names one.",
+            ),
+            key(
+                "limits",
+                Value::Text("list of sections", "up to 256 of them"),
+                Written("[]"),
+                "How much one source may have, over all listeners that name it.",
+            ),
+            key(
                 "listeners",
                 Value::List("list of sections", limits::LISTENERS_MAX),
                 Required,
@@ -163,6 +175,26 @@ pub(super) fn listener() -> Section {
                 Value::Section,
                 Otherwise("the defaults of its keys"),
                 "Bounds for clients that have yet to show themselves, such as by a header.",
+            ),
+            key(
+                "access",
+                NAME,
+                Otherwise("every address may connect"),
+                "The access list that decides who may connect. It is asked once the client's address is known: behind \
+                 a proxy, after the header.",
+            ),
+            key(
+                "limits",
+                NAME,
+                Otherwise("no limits"),
+                "The limits that hold for each source of its clients.",
+            ),
+            key(
+                "rate",
+                Value::Text("rate or `off`", "`1/m` to `1000000/s`"),
+                Written("off"),
+                "New connections, over all sources and workers. Beyond it nothing is accepted, and clients wait in the \
+                 backlog. A tenth of a second's may come at once.",
             ),
             key(
                 "access_log",

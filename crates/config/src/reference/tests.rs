@@ -9,11 +9,15 @@ use crate::sections::{self as of_parser, Section};
 
 #[test]
 fn sections_and_keys_are_those_of_the_parser() {
-    let known: [(&str, &Section); 23] = [
+    let known: [(&str, &Section); 27] = [
         ("", &of_parser::FILE),
         ("runtime", &of_parser::RUNTIME),
         ("admin", &of_parser::ADMIN),
         ("access_log", &of_parser::ACCESS_LOG),
+        ("access[]", &of_parser::ACCESS),
+        ("access[].rules[]", &of_parser::ACCESS_RULE),
+        ("limits[]", &of_parser::LIMITS),
+        ("limits[].source", &of_parser::SOURCE),
         ("listeners[]", &of_parser::LISTENER),
         ("listeners[].hold", &of_parser::HOLD),
         ("listeners[].proxy_protocol", &of_parser::PROXY_PROTOCOL),
@@ -128,6 +132,7 @@ fn refused(key: &Key) -> Vec<String> {
 /// A list of so many for one of the keys that take one.
 fn list(key: &str, number: usize) -> String {
     let item = |number: usize| match key {
+        "rules" => "{ deny: '10.0.0.0/8' }".to_owned(),
         "listeners" => format!("{{ address: '127.0.0.1:{}', pool: db }}", number + 1),
         "pools" => format!(
             "{{ name: {}, backends: ['10.0.0.1:80'] }}",
@@ -145,6 +150,15 @@ fn samples(path: &str, key: &str) -> &'static [&'static str] {
         ("", "access_log") | ("access_log", "to") => {
             &["off", "stderr", "syslog", "syslog:/run/log", "/a.log"]
         }
+        ("", "access") => &["[]", "[{ name: own, rules: [{ deny: '10.0.0.0/8' }] }]"],
+        ("", "limits") => &["[]", "[{ name: own, connections: 1 }]"],
+        ("access[].rules[]", "allow" | "deny") => &["'10.0.0.0/8'", "['10.0.0.0/8', '::1']"],
+        ("access[].rules[]", _) => &[concat!(env!("CARGO_MANIFEST_DIR"), "/tests/blocked.cidr")],
+        ("limits[]", "connections") => &["off", "1", "65535"],
+        ("limits[]", "rate") => &["off", "1/m", "1000/s"],
+        ("limits[]", "exempt") => &["[]", "['10.0.0.0/8', '::1']"],
+        ("listeners[]", "access" | "limits") => &["own"],
+        ("listeners[]", "rate") => &["off", "1/m", "1000000/s"],
         ("admin", "socket") => &["auto", "off", "/run/a.sock"],
         ("admin", "http") => &["off", "'127.0.0.1:9907'", "':9907'"],
         ("listeners[]", "address") => &["'127.0.0.1:80'", "':80'"],
@@ -189,6 +203,11 @@ fn parse(path: &str, key: &str, value: Option<&str>) -> Result<Config, String> {
         ("pools[].probe", "tcp") => &[("redis", "{}")],
         ("pools[].probe", _) => &[("tcp", "{}")],
         ("listeners[].proxy_protocol", _) => &[("from", "any")],
+        ("access[]", _) => &[("name", "own"), ("rules", "[{ deny: '10.0.0.0/8' }]")],
+        ("access[].rules[]", "allow") if value.is_none() => &[("deny", "'10.0.0.0/8'")],
+        ("access[].rules[]", _) if value.is_none() => &[("allow", "'10.0.0.0/8'")],
+        ("limits[]", "rate") => &[("name", "own"), ("connections", "1")],
+        ("limits[]", _) => &[("name", "own"), ("rate", "1000/s")],
         ("pools[].send_proxy", _) => &[("version", "v2")],
         ("pools[].probe.exchange", _) => &[("expect", "a")],
         ("pools[].probe.postgres" | "pools[].probe.mysql", _) => &[("user", "a")],
@@ -201,6 +220,19 @@ fn parse(path: &str, key: &str, value: Option<&str>) -> Result<Config, String> {
             if let Some(value) = value {
                 file.push((key.to_owned(), value.to_owned()));
             }
+        }
+        "access[]" => file.push(("access".into(), format!("[{inner}]"))),
+        "access[].rules[]" => {
+            file.push(("access".into(), format!("[{{ name: own, rules: [{inner}] }}]")));
+        }
+        "limits[]" => file.push(("limits".into(), format!("[{inner}]"))),
+        "limits[].source" => {
+            file.push(("limits".into(), format!("[{{ name: own, connections: 1, source: {inner} }}]")));
+        }
+        "listeners[]" if matches!(key, "access" | "limits") => {
+            overlay(&mut listener, required, key, value);
+            file.push(("access".into(), "[{ name: own, rules: [{ deny: '10.0.0.0/8' }] }]".into()));
+            file.push(("limits".into(), "[{ name: own, connections: 1 }]".into()));
         }
         "runtime" | "admin" | "access_log" => file.push((path.to_owned(), inner)),
         "listeners[]" => overlay(&mut listener, required, key, value),

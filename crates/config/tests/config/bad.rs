@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use config::{Config, ConfigError};
+use config::{Action, Config, ConfigError};
 
 #[test]
 fn reports() {
@@ -54,6 +54,35 @@ pub(crate) fn consistent(error: &ConfigError, text: &[u8]) {
     }
     let positions: Vec<_> = error.problems().iter().map(|problem| problem.position).collect();
     assert!(positions.is_sorted(), "{positions:?}");
+}
+
+#[test]
+fn a_line_of_a_prefix_file_is_reported_with_its_place() {
+    let list = std::env::temp_dir().join(format!("rondel-prefixes-{}.cidr", std::process::id()));
+    let path = list.display();
+    let text = format!(
+        "access: [{{ name: internet, rules: [{{ deny_file: {path} }}] }}]\n\
+         listeners: [{{ address: ':80', pool: web, access: internet }}]\n\
+         pools: [{{ name: web, backends: ['10.0.0.1:80'] }}]\n"
+    );
+    let parse = |lines: &str| {
+        fs::write(&list, lines).unwrap();
+        Config::parse("rondel.yaml", text.as_bytes())
+    };
+    let config = parse("# empty\n").unwrap();
+    assert_eq!(config.access[0].prefixes(), 0);
+    let config = parse("198.51.100.0/24\n2001:db8::/32\n").unwrap();
+    assert_eq!(config.access[0].action("198.51.100.7".parse().unwrap()), Action::Deny);
+    assert_eq!(config.access[0].action("198.51.101.7".parse().unwrap()), Action::Allow);
+
+    let error = parse("198.51.100.0/24\n198.51.100.7/24\n").unwrap_err();
+    let [line] = &error.lines().collect::<Vec<_>>()[..] else { panic!("{error}") };
+    let place = format!("rondel.yaml:1:49: {path}:2: `198.51.100.7/24` has bits beyond its prefix; ");
+    assert!(line.starts_with(&place), "{line}");
+    let error = parse(&"nonsense\n".repeat(20)).unwrap_err();
+    assert_eq!(error.problems().len(), 6, "{error}");
+    assert!(error.to_string().contains("15 more lines are not prefixes"), "{error}");
+    fs::remove_file(&list).unwrap();
 }
 
 #[test]

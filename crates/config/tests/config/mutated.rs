@@ -80,7 +80,7 @@ fn parse(text: &[u8]) {
 /// Checks the properties that other crates rely on.
 #[track_caller]
 fn sound(config: &Config) {
-    let Config { runtime, admin, access_log, listeners, pools } = config;
+    let Config { runtime, admin, access_log, access, limits, listeners, pools } = config;
     if let AdminSocket::At(path) = &admin.socket {
         assert!(path.is_absolute());
         assert!(path.as_os_str().len() <= 90);
@@ -96,7 +96,21 @@ fn sound(config: &Config) {
     assert!(listeners.iter().all(|listener| listener.address.port() != 0));
     assert!(admin.http.is_none_or(|http| http.address.port() != 0));
     distinct(pools.iter().map(|pool| &pool.name));
+    distinct(access.iter().map(|list| &list.name));
+    distinct(limits.iter().map(|limits| &limits.name));
+    for list in access {
+        assert!((1..=1000).contains(&list.rules.len()));
+        assert!(list.ranges.deciding(list.rules.len()).len() == list.rules.len());
+    }
+    for limits in limits {
+        assert!(limits.connections_max.is_some() || limits.rate.is_some());
+        assert!(limits.burst > 0 && limits.source.v4 <= 32 && limits.source.v6 <= 128);
+        let burst = limits.rate.map_or(Duration::ZERO, |rate| rate.interval() * limits.burst);
+        assert!(burst <= Duration::from_secs(600));
+    }
     for listener in listeners {
+        assert!(listener.access.is_none_or(|index| index.0 < access.len()));
+        assert!(listener.limits.is_none_or(|index| index.0 < limits.len()));
         assert!(listener.pool.0 < pools.len());
         assert!((1..=65_535).contains(&listener.backlog));
         assert!(listener.connections_max > 0);
