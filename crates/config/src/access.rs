@@ -66,8 +66,8 @@ pub enum Action {
     Deny,
 }
 
-/// What happens to clients that a list or limits refuse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What happens to clients that a list or limits refuse. By default each is reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// How each is told.
     pub how: Refuse,
@@ -76,9 +76,10 @@ pub struct Refusal {
 }
 
 /// How a client is told that it is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refuse {
-    /// By a reset.
+    /// By a reset, so that it need not wait for its own timeout.
+    #[default]
     Reset,
     /// Not at all: the reset does not get beyond the first router. Behind a proxy it is a reset.
     Drop,

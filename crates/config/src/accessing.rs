@@ -155,10 +155,7 @@ fn prefixes(value: Value<'_>, number: RangeInclusive<usize>, problems: &mut Prob
 fn refusal(fields: &Fields<'_>, problems: &mut Problems) -> Refusal {
     let how = fields.get("refuse").and_then(|value| value.choice("`refuse`", Refuse::ALL, problems));
     let dry_run = fields.get("dry_run").and_then(|value| value.boolean(problems));
-    Refusal {
-        how: how.unwrap_or(defaults::REFUSAL.how),
-        dry_run: dry_run.unwrap_or(defaults::REFUSAL.dry_run),
-    }
+    Refusal { how: how.unwrap_or_default(), dry_run: dry_run.unwrap_or_default() }
 }
 
 fn limits_of_sources(fields: &Fields<'_>, name: String, problems: &mut Problems) -> Option<SourceLimits> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::access::{Action, Refusal, Refuse, SourceBits};
+use crate::access::{Action, SourceBits};
 use crate::config::{
     AccessLog, Admin, AdminSocket, Backend, Balance, ConnectionsMax, Eject, Failback, Fallback, Keepalive,
     LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, TargetRole, Tier, Tiers,
@@ -118,9 +118,6 @@ pub(crate) const HEADER_VERSIONS: HeaderVersions = HeaderVersions { v1: true, v2
 
 /// A list without a rule for everybody is most often a block list.
 pub(crate) const OTHERWISE: Action = Action::Allow;
-
-/// A client that is told does not wait for its own timeout.
-pub(crate) const REFUSAL: Refusal = Refusal { how: Refuse::Reset, dry_run: false };
 
 /// A browser opens some ten connections to a page at once, and an office shares one address.
 pub(crate) const BURST: u32 = 200;

@@ -85,7 +85,17 @@ reasons! {
     OpeningFull, "opening_full":
         "The client had yet to show itself, and was the oldest such one when there were `opening.connections` \
          of them.";
+    Denied, "denied": "An access list, or an operator by `rondel deny`, denies the address of the client.";
+    SourceLimit, "source_limit": "The source of the client had as many connections as `limits` allow.";
+    SourceRate, "source_rate": "New connections of the source of the client came faster than `limits` allow.";
     ClosedByOperator, "closed_by_operator": "An operator closed the connection by `rondel close`.";
+}
+
+impl CloseReason {
+    /// Whether the client was refused for its address, as many may be in a short time.
+    pub fn refuses(self) -> bool {
+        matches!(self, Self::Denied | Self::SourceLimit | Self::SourceRate)
+    }
 }
 
 #[cfg(test)]

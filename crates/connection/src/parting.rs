@@ -39,7 +39,10 @@ impl Parting {
             | CloseReason::UntrustedProxy
             | CloseReason::ProxyInvalid
             | CloseReason::OpeningTimedOut
-            | CloseReason::OpeningFull => Self::Reset,
+            | CloseReason::OpeningFull
+            | CloseReason::Denied
+            | CloseReason::SourceLimit
+            | CloseReason::SourceRate => Self::Reset,
             // A server that lost the role must get no more of what a writer sent, however late it would read it.
             CloseReason::RoleLost if to == Direction::ToBackend => Self::Reset,
             CloseReason::ClientReset

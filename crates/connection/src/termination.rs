@@ -55,7 +55,10 @@ impl Stage {
             .into_iter()
             .flat_map(|finished| Direction::BOTH.map(|last| Self::Relaying { last, finished }));
         let stages = before.into_iter().filter(move |_| !relayed).chain(relaying);
-        stages.filter(move |stage| !opens || *stage == Self::Opening)
+        stages.filter(move |stage| {
+            let accepted = reason.refuses() && *stage == Self::Accepted;
+            !opens && !reason.refuses() || *stage == Self::Opening || accepted
+        })
     }
 }
 
@@ -98,10 +101,11 @@ impl Termination {
         ),
         row(
             "PR",
-            "The client was rejected before it was routed: its proxy is not trusted, its PROXY header is invalid, \
-             or too many clients had yet to show themselves.",
-            "`proxy_protocol.from`, and whether what connects sends the header: `nc` and port checks do not. \
-             For `opening_full`: a flood of silent clients, or `opening.connections`.",
+            "The client was rejected before it was routed: its address is denied, its source has too much, its proxy \
+             is not trusted, its PROXY header is invalid, or too many clients had yet to show themselves.",
+            "For `denied`: `rondel access --check ADDRESS`. For `source_limit` and `source_rate`: `rondel sources`, \
+             and `limits`. For headers: `proxy_protocol.from`, and whether what connects sends one: `nc` and port \
+             checks do not. For `opening_full`: a flood of silent clients, or `opening.connections`.",
         ),
         row(
             "cR",
@@ -261,7 +265,10 @@ fn cause(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::QueueFull
         | CloseReason::UntrustedProxy
         | CloseReason::ProxyInvalid
-        | CloseReason::OpeningFull => b'P',
+        | CloseReason::OpeningFull
+        | CloseReason::Denied
+        | CloseReason::SourceLimit
+        | CloseReason::SourceRate => b'P',
         CloseReason::NoSourceAddress
         | CloseReason::NoSourcePort
         | CloseReason::NoResources
@@ -312,7 +319,10 @@ fn position(reason: CloseReason, stage: Stage) -> u8 {
         CloseReason::UntrustedProxy
         | CloseReason::ProxyInvalid
         | CloseReason::OpeningTimedOut
-        | CloseReason::OpeningFull => b'R',
+        | CloseReason::OpeningFull
+        | CloseReason::Denied
+        | CloseReason::SourceLimit
+        | CloseReason::SourceRate => b'R',
         // An attempt that was evicted, without a backend to try instead.
         CloseReason::BackendDown | CloseReason::Demoted | CloseReason::RoleLost if !relayed => b'C',
         CloseReason::ClientReset

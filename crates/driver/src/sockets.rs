@@ -226,6 +226,13 @@ pub(crate) fn set_low_water(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()
     set_option(socket, (libc::SOL_SOCKET, libc::SO_RCVLOWAT), bytes.cast_signed())
 }
 
+/// What the socket sends from now on ends at the first router; [`Driver::stay_in_network`](crate::Driver::stay_in_network).
+pub(crate) fn stay_in_network(socket: BorrowedFd<'_>) {
+    // A socket has one of the two, and one of IPv6 that carries IPv4 has both.
+    let _ = rustix::net::sockopt::set_ip_ttl(socket, 1);
+    let _ = rustix::net::sockopt::set_ipv6_unicast_hops(socket, Some(1));
+}
+
 /// `IP_BIND_ADDRESS_NO_PORT`; it serves IPv6 sockets too.
 fn set_bind_address_no_port(socket: &Socket) -> io::Result<()> {
     set_option(socket.as_fd(), (libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT), 1)

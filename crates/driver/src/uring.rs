@@ -308,6 +308,10 @@ impl Driver for Uring {
         socket2::SockRef::from(&borrow(socket)).local_addr().ok()?.as_socket()
     }
 
+    fn stay_in_network(&mut self, socket: Fd) {
+        sockets::stay_in_network(borrow(socket));
+    }
+
     fn low_water(&mut self, socket: Fd, bytes: u32) {
         // It cannot fail on a TCP socket; one that has none waits for its first byte and is asked more often.
         let _ = sockets::set_low_water(borrow(socket), bytes);

@@ -111,6 +111,10 @@ impl Driver for Kernel {
         Some(local_address(end))
     }
 
+    fn stay_in_network(&mut self, socket: Fd) {
+        self.world.borrow_mut().note(format_args!("worker {} keeps {socket:?} in its network", self.worker));
+    }
+
     fn low_water(&mut self, socket: Fd, bytes: u32) {
         let mut world = self.world.borrow_mut();
         world.note(format_args!("worker {} waits for {bytes} bytes at {socket:?}", self.worker));

@@ -24,6 +24,11 @@ impl<T: Default> PerWorker<T> {
 }
 
 impl<T> PerWorker<T> {
+    /// What `make` makes, for so many workers.
+    pub fn of_each(workers: usize, make: impl Fn() -> T) -> Self {
+        Self((0..workers).map(|_| Padded(make())).collect())
+    }
+
     /// Tells their owner from all others, over swaps, for as long as anything refers to them.
     pub(crate) fn identity(self: &Arc<Self>) -> usize {
         Arc::as_ptr(self).addr()

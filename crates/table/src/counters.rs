@@ -5,6 +5,23 @@ use connection::CloseReason;
 use crate::counter::{Counter, Gauge};
 use crate::histogram::{self, Histogram};
 
+/// How often something happened for each reason.
+#[derive(Debug)]
+pub struct ByReason([Counter; CloseReason::ALL.len()]);
+
+impl Default for ByReason {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl ByReason {
+    /// How often it happened for this reason.
+    pub fn of(&self, reason: CloseReason) -> &Counter {
+        &self.0[reason as usize]
+    }
+}
+
 /// What happened at a listener, as one worker counts it.
 #[derive(Debug, Default)]
 pub struct ListenerCounters {
@@ -12,16 +29,45 @@ pub struct ListenerCounters {
     pub accepted: Counter,
     /// Connections that exist.
     pub active: Gauge,
+    /// Accepting paused, as new connections came faster than its rate allows.
+    pub rate_pauses: Counter,
     /// accept(2) failed.
     pub accept_errors: Counter,
-    /// Connections that ended, by [`CloseReason`] as a number.
-    pub closed: [Counter; CloseReason::ALL.len()],
+    /// Connections that ended.
+    pub closed: ByReason,
     /// Bytes that clients sent and backends were given.
     pub bytes_to_backend: Counter,
     /// Bytes that backends sent and clients were given.
     pub bytes_to_client: Counter,
     /// PROXY headers that were accepted: of version 1, of version 2 for a client, of version 2 for the proxy itself.
     pub headers: [Counter; 3],
+    /// Clients that were served, and would have been refused without `dry_run`, by [`Refused`] as a number.
+    pub would_refuse: [Counter; Refused::ALL.len()],
+}
+
+/// Why a client is refused for its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The access list or an operator denies it.
+    Denied,
+    /// Its source has as many connections as it may.
+    SourceLimit,
+    /// Connections of its source come faster than they may.
+    SourceRate,
+}
+
+impl Refused {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Denied, Self::SourceLimit, Self::SourceRate];
+
+    /// Why its connection ends.
+    pub fn reason(self) -> CloseReason {
+        match self {
+            Self::Denied => CloseReason::Denied,
+            Self::SourceLimit => CloseReason::SourceLimit,
+            Self::SourceRate => CloseReason::SourceRate,
+        }
+    }
 }
 
 /// What became of connections to a backend, as one worker counts it.
@@ -37,8 +83,8 @@ pub struct BackendCounters {
     pub connect_failed: Counter,
     /// Attempts that failed and were followed by one at another backend.
     pub retried: Counter,
-    /// Connections that ended, by [`CloseReason`] as a number.
-    pub closed: [Counter; CloseReason::ALL.len()],
+    /// Connections that ended.
+    pub closed: ByReason,
     /// Bytes that clients sent and it was given.
     pub bytes_to_backend: Counter,
     /// Bytes that it sent and clients were given.
@@ -73,8 +119,8 @@ pub struct PoolCounters {
     pub connect: Histogram,
     /// Connections that ended, from when the client was accepted.
     pub life: Histogram,
-    /// Attempts to connect that failed, by [`CloseReason`] as a number.
-    pub failed: [Counter; CloseReason::ALL.len()],
+    /// Attempts to connect that failed.
+    pub failed: ByReason,
     /// Fields of PROXY headers that were left out, as the header would have become too long.
     pub fields_left_out: Counter,
 }
@@ -84,7 +130,7 @@ impl Default for PoolCounters {
         Self {
             connect: Histogram::new(&histogram::SHORT),
             life: Histogram::new(&histogram::LONG),
-            failed: Default::default(),
+            failed: ByReason::default(),
             fields_left_out: Counter::default(),
         }
     }
@@ -93,21 +139,26 @@ impl Default for PoolCounters {
 impl PoolCounters {
     /// How often an attempt to connect failed for this reason.
     pub fn failed(&self, reason: CloseReason) -> &Counter {
-        &self.failed[reason as usize]
+        self.failed.of(reason)
     }
 }
 
 impl ListenerCounters {
     /// How often a connection ended for this reason.
     pub fn closed(&self, reason: CloseReason) -> &Counter {
-        &self.closed[reason as usize]
+        self.closed.of(reason)
+    }
+
+    /// How often a client would have been refused for this reason, and was served.
+    pub fn would_refuse(&self, refused: Refused) -> &Counter {
+        &self.would_refuse[refused as usize]
     }
 }
 
 impl BackendCounters {
     /// How often a connection ended for this reason.
     pub fn closed(&self, reason: CloseReason) -> &Counter {
-        &self.closed[reason as usize]
+        self.closed.of(reason)
     }
 }
 

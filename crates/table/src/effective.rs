@@ -1,8 +1,13 @@
 //! The config that tables are built from: what the file says, and over it what operators override.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use config::Config;
 
+use crate::access_overrides::{AccessKey, AccessOverride, AccessOverrides};
 use crate::overrides::{BackendKey, Override, Overrides, has};
+use crate::state::Inputs;
 
 /// The config in force, in its layers. They change together or not at all.
 ///
@@ -12,6 +17,7 @@ use crate::overrides::{BackendKey, Override, Overrides, has};
 pub struct EffectiveConfig {
     written: Config,
     overrides: Overrides,
+    access: AccessOverrides,
     /// Invariant: `overrides` applied to `written`.
     effective: Config,
 }
@@ -19,7 +25,8 @@ pub struct EffectiveConfig {
 impl EffectiveConfig {
     /// What the file says, nothing overridden.
     pub fn new(written: Config) -> Self {
-        Self { effective: written.clone(), overrides: Overrides::default(), written }
+        let (overrides, access) = (Overrides::default(), AccessOverrides::default());
+        Self { effective: written.clone(), overrides, access, written }
     }
 
     /// What the file says.
@@ -32,6 +39,11 @@ impl EffectiveConfig {
         &self.overrides
     }
 
+    /// What operators say about addresses of clients.
+    pub fn access(&self) -> &AccessOverrides {
+        &self.access
+    }
+
     /// What tables are built from.
     pub fn effective(&self) -> &Config {
         &self.effective
@@ -40,6 +52,7 @@ impl EffectiveConfig {
     /// Replaces what the file says. Overrides of backends that stay are kept.
     pub fn reload(&mut self, written: Config) {
         self.overrides.retain(&written);
+        self.access.retain(&written);
         self.written = written;
         self.apply();
     }
@@ -53,6 +66,25 @@ impl EffectiveConfig {
         assert!(has(&self.written, backend), "{backend:?} is not in the config");
         self.overrides.change(backend, change);
         self.apply();
+    }
+
+    /// Changes what operators say about addresses of clients.
+    pub fn change_access(
+        &mut self,
+        changes: impl IntoIterator<Item = (AccessKey, Option<AccessOverride>)>,
+    ) {
+        self.access.change(changes);
+    }
+
+    /// Drops what operators said until a time that is not after `now`, and returns it.
+    pub fn expire_access(&mut self, now: Instant) -> Vec<(AccessKey, AccessOverride)> {
+        self.access.expire(now)
+    }
+
+    /// Adds to `inputs` what operators order.
+    pub(crate) fn complete(&self, inputs: &mut Inputs) {
+        self.overrides.set_drains(inputs);
+        inputs.access = Arc::clone(self.access.layers());
     }
 
     fn apply(&mut self) {

@@ -47,22 +47,31 @@ mod samples;
 mod semaphore;
 mod waiters;
 
-// How much one client may have, and how fast clients may come.
+// Who may connect, how much one source may have, and how fast clients may come.
+mod access;
+mod access_overrides;
+mod guards;
+mod limits;
 mod rate;
 mod sources;
 
 // What a listener needs; the data plane knows the configuration by the table alone.
-pub use config::{HeaderField, HeaderVersion, Others, SendProxy, TargetRole};
+pub use config::{Action, HeaderField, HeaderVersion, Others, Refusal, Refuse, SendProxy, TargetRole};
 
+pub use crate::access::{AccessCounters, AccessList, Decider};
+pub use crate::access_overrides::{
+    ACCESS_OVERRIDES_MAX, AccessKey, AccessLayers, AccessOverride, AccessOverrides,
+};
 pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
 pub use crate::counter::{Counter, Gauge, PerWorker};
-pub use crate::counters::{BackendCounters, ListenerCounters, PoolCounters, WorkerCounters};
+pub use crate::counters::{BackendCounters, ByReason, ListenerCounters, PoolCounters, Refused, WorkerCounters};
 pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::effective::EffectiveConfig;
 pub use crate::explain::{BackendRoute, Outcome, Reason, RouteExplanation, explain_route};
 pub use crate::histogram::{Durations, Histogram};
+pub use crate::limits::{Limits, LimitsCounters};
 pub use crate::listener::Listener;
 pub use crate::overrides::{BackendKey, Drain, Override, Overrides};
 pub use crate::picked::Picked;

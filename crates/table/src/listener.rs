@@ -2,12 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use driver::ListenGroup;
 
+use crate::access::AccessList;
 use crate::counter::PerWorker;
 use crate::counters::ListenerCounters;
+use crate::limits::Limits;
 use crate::pool::Pool;
+use crate::rate::Rate;
 use crate::semaphore::Semaphore;
 
 /// An address that is accepted on, bound to one pool.
@@ -31,6 +35,14 @@ pub struct Listener {
     pub opening: config::Opening,
     /// Counts those clients, over all workers; outlives swaps.
     pub opening_semaphore: Arc<Semaphore>,
+    /// Who may connect; none if every address may.
+    pub access: Option<Arc<AccessList>>,
+    /// How much one source may have; none if there are no limits.
+    pub limits: Option<Arc<Limits>>,
+    /// The time from one new connection to the next, on average over all workers; none if there is no rate.
+    pub interval: Option<Duration>,
+    /// When new ones came; outlives swaps.
+    pub rate: Arc<Rate>,
     /// Whether its connections are recorded.
     pub access_log: bool,
     /// Which backends of the pool may serve it.
@@ -46,6 +58,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether some clients may be refused for their address.
+    pub fn is_guarded(&self) -> bool {
+        self.access.is_some() || self.limits.is_some()
+    }
+
     /// Tells it from all others, over swaps, for as long as anything refers to it.
     pub(crate) fn identity(&self) -> usize {
         self.counters.identity()

@@ -166,6 +166,13 @@ impl Pace {
     }
 }
 
+impl Default for Sources {
+    /// A table for no connections, with a key that everybody knows: for tests, and for tables without limits.
+    fn default() -> Self {
+        Self::new([0; 2], 0)
+    }
+}
+
 impl Sources {
     /// An empty table for so many connections of the process, which hashes sources under `key`.
     pub fn new(key: [u64; 2], connections_max: u32) -> Self {

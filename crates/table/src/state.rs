@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
+use crate::access_overrides::AccessLayers;
 use crate::drain_window::DrainWindow;
 
 /// The states of all backends, at one time, and what is ordered of their pools.
@@ -13,6 +15,8 @@ pub struct Inputs {
     pub now: Instant,
     /// By the names of pools. The backends of a pool that is not here are in an unknown state.
     pub pools: HashMap<String, PoolInputs>,
+    /// What operators say about addresses of clients.
+    pub access: Arc<AccessLayers>,
 }
 
 /// The states of the backends of a pool, and what is ordered of it.

@@ -7,14 +7,18 @@ use config::{Config, TargetRole};
 use connection::CloseReason;
 use driver::ListenGroup;
 
+use crate::access::AccessList;
 use crate::backend::Backend;
 use crate::counter::PerWorker;
 use crate::drain_window::{DrainBucket, DrainedBuckets};
 use crate::evictions::Evictions;
+use crate::guards::Guards;
+use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::pool::{Pool, PoolSources};
 use crate::removed::Removed;
 use crate::semaphore::Semaphore;
+use crate::sources::Sources;
 use crate::state::{Inputs, PoolInputs};
 
 /// What workers serve by. One turn of a worker sees one table.
@@ -30,6 +34,13 @@ pub struct Table {
     pub phase: Phase,
     /// When time alone changes something, and another table is to be built; none if it does not.
     pub due: Option<Instant>,
+    /// The access lists, in the order of the config; behind them the one of listeners that name none, if operators
+    /// said anything.
+    pub access: Vec<Arc<AccessList>>,
+    /// The limits of sources, in the order of the config.
+    pub limits: Vec<Arc<Limits>>,
+    /// What each source has, of all limits; outlives swaps.
+    pub sources: Arc<Sources>,
     /// What reloads removed and still has connections.
     pub removed: Removed,
     /// Which established connections are closed because of the state of their backend.
@@ -73,15 +84,18 @@ impl Table {
         assert_eq!(config.listeners.len(), sockets.len(), "one set of sockets per listener");
         let mut evictions = Evictions::default();
         let (pools, due_of_pools) = pools(config, workers, inputs, previous, &mut evictions);
+        let guards = Guards::build(config, workers, inputs, previous);
         let listeners = config.listeners.iter().zip(sockets);
         let listeners: Vec<_> = listeners
             .map(|(settings, sockets)| {
                 let pool = Arc::clone(&pools[settings.pool.0]);
                 let access_log = settings.access_log && config.access_log.is_some();
                 let before = previous.and_then(|table| table.listener_on(&sockets));
-                Arc::new(Listener { access_log, ..listener(settings, sockets, pool, workers, before) })
+                let listener = listener(settings, sockets, pool, workers, before);
+                Arc::new(guards.guard(settings, Listener { access_log, ..listener }))
             })
             .collect();
+        let Guards { access, limits, sources, .. } = guards;
         let (mut drained_buckets, mut removed, mut due) =
             (DrainedBuckets::default(), Removed::default(), due_of_pools);
         if let Some(now) = inputs.map(|inputs| inputs.now) {
@@ -94,7 +108,24 @@ impl Table {
             });
             due = due.into_iter().chain(due_of_drained).chain(due_of_removed).min();
         }
-        Self { listeners, pools, phase: Phase::Serving, due, removed, evictions, drained_buckets }
+        let phase = Phase::Serving;
+        Self { listeners, pools, phase, due, access, limits, sources, removed, evictions, drained_buckets }
+    }
+
+    /// Nothing but the counts of sources that every table from the first one on has.
+    pub(crate) fn before_first(sources: Sources) -> Self {
+        Self {
+            listeners: Vec::new(),
+            pools: Vec::new(),
+            phase: Phase::Serving,
+            due: None,
+            access: Vec::new(),
+            limits: Vec::new(),
+            sources: Arc::new(sources),
+            removed: Removed::default(),
+            evictions: Evictions::default(),
+            drained_buckets: DrainedBuckets::default(),
+        }
     }
 
     /// Whether any established connection is to be closed.
@@ -128,6 +159,11 @@ impl Table {
     /// The pool of this name.
     pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
         self.pools.iter().find(|pool| pool.name == name)
+    }
+
+    /// The access list of this name; without one, that of listeners that name none.
+    pub fn access_list(&self, name: Option<&str>) -> Option<&Arc<AccessList>> {
+        self.access.iter().find(|list| list.name.as_deref() == name)
     }
 
     /// The listener that accepts from these very sockets.
@@ -180,6 +216,10 @@ fn listener(
         backlog: settings.backlog,
         pool,
         target_role: settings.target_role,
+        access: None,
+        limits: None,
+        interval: settings.rate.map(config::Rate::interval),
+        rate: before.map_or_else(Arc::default, |before| Arc::clone(&before.rate)),
         access_log: settings.access_log,
         proxy_protocol: settings.proxy_protocol.clone(),
         opening: settings.opening,

@@ -19,10 +19,12 @@ use std::time::Instant;
 use config::Config;
 use driver::ListenGroup;
 
+use crate::access_overrides::{AccessKey, AccessOverride};
 use crate::effective::EffectiveConfig;
 use crate::overrides::{BackendKey, Override};
 use crate::published::Published;
 use crate::retired::Retired;
+use crate::sources::Sources;
 use crate::state::Inputs;
 use crate::table::{Phase, Table};
 
@@ -64,8 +66,16 @@ pub enum Origin {
 
 impl TableWriter {
     /// Publishes the first table. `sockets` are by index of the config's listener.
-    pub fn new(config: Config, sockets: Vec<Arc<ListenGroup>>, workers: usize, inputs: Inputs) -> Self {
-        let table = Table::build(&config, sockets, workers, Some(&inputs), None);
+    ///
+    /// `sources` count what clients of listeners with limits have; every table of this writer has them.
+    pub fn new(
+        config: Config,
+        sockets: Vec<Arc<ListenGroup>>,
+        workers: usize,
+        inputs: Inputs,
+        sources: Sources,
+    ) -> Self {
+        let table = Table::build(&config, sockets, workers, Some(&inputs), Some(&Table::before_first(sources)));
         Self {
             config: EffectiveConfig::new(config),
             inputs,
@@ -149,9 +159,25 @@ impl TableWriter {
         self.write(self.sockets(), inputs, None)
     }
 
+    /// Changes what operators say about addresses of clients.
+    pub fn change_access(
+        &mut self,
+        changes: impl IntoIterator<Item = (AccessKey, Option<AccessOverride>)>,
+        inputs: Inputs,
+    ) -> Written {
+        self.config.change_access(changes);
+        self.write(self.sockets(), inputs, None)
+    }
+
+    /// Drops what operators said about addresses until a time that has come, if anything, and returns it.
+    pub fn expire_access(&mut self, inputs: Inputs) -> Option<(Written, Vec<(AccessKey, AccessOverride)>)> {
+        let ended = self.config.expire_access(inputs.now);
+        (!ended.is_empty()).then(|| (self.write(self.sockets(), inputs, None), ended))
+    }
+
     /// Changes to other inputs, or to what time alone changed. Without either the table in force stays.
     pub fn refresh(&mut self, mut inputs: Inputs) -> Option<Written> {
-        self.config.overrides().set_drains(&mut inputs);
+        self.config.complete(&mut inputs);
         let differs = inputs.pools != self.inputs.pools || self.is_due(inputs.now);
         differs.then(|| self.write(self.sockets(), inputs, None))
     }
@@ -190,7 +216,7 @@ impl TableWriter {
         mut inputs: Inputs,
         failback: Option<&str>,
     ) -> Written {
-        self.config.overrides().set_drains(&mut inputs);
+        self.config.complete(&mut inputs);
         if let Some(pool) = failback {
             inputs.pools.entry(pool.to_owned()).or_default().failback = true;
         }

@@ -65,7 +65,7 @@ pub enum Mode {
     Waiting,
     /// Near a bound, with room: a poll says when a client comes.
     Listening,
-    /// The kernel had no descriptor for a client: waits until then.
+    /// The kernel had no descriptor for a client, or the rate of the listener allows none yet: waits until then.
     Paused(Instant),
     /// The table has removed the listener: waits for the last of what it has accepted.
     Retired,
@@ -121,7 +121,7 @@ impl Acceptors {
 
 impl Accepted {
     fn of(self, listener: Arc<Listener>) -> Client {
-        Client { socket: self.socket, accepted_at: self.at, listener }
+        Client { socket: self.socket, accepted_at: self.at, listener, source: None }
     }
 }
 
@@ -167,9 +167,13 @@ impl Acceptors {
         self.arm(core, number);
     }
 
-    /// Whether all that a multishot accept could take at once would find permits.
+    /// Whether all that a multishot accept could take at once would find permits. At a rate, each client is asked for
+    /// by itself.
     fn has_room<D>(&mut self, core: &Core<D>, number: usize) -> bool {
         let listener = &self.get(number).listener;
+        if listener.interval.is_some() {
+            return false;
+        }
         let of_listener = listener.connections_max.saturating_sub(listener.semaphore.active());
         let of_process = core.connections_max.saturating_sub(core.semaphore.active());
         of_listener.min(of_process) > listener.backlog
@@ -355,7 +359,13 @@ impl Acceptors {
             if acceptor.armed.is_some() {
                 return None; // Its end is on the way, perhaps with more clients.
             }
+            if let Err(until) = take_rate(core, &listener) {
+                self.set_mode(number, Mode::Paused(until));
+                self.done_waiting(core, &listener);
+                return None;
+            }
             if !admit_or_wait(core, &listener) {
+                give_back_rate(&listener);
                 return None;
             }
             match core.driver.accept_now(socket) {
@@ -364,12 +374,14 @@ impl Acceptors {
                     return Some(Taken::Admitted(Accepted { socket, at: core.now }.of(listener)));
                 }
                 Err(Errno::AGAIN) => {
+                    give_back_rate(&listener);
                     core.dismiss(&listener);
                     self.begin_waiting_for_clients(core, number);
                     self.done_waiting(core, &listener);
                     return None;
                 }
                 Err(errno) => {
+                    give_back_rate(&listener);
                     core.dismiss(&listener);
                     listener.counters.of(core.index).accept_errors.add(1);
                     let taken = self.on_accept_error(core, number, errno);
@@ -433,6 +445,27 @@ fn admit_or_wait<D>(core: &Core<D>, listener: &Listener) -> bool {
     let Err(full) = core.admit(listener) else { return true };
     full.wait(core.index);
     core.admit(listener).is_ok()
+}
+
+/// Takes a new connection from the rate of a listener, if it has one.
+///
+/// # Errors
+///
+/// It allows none before this time.
+fn take_rate<D>(core: &Core<D>, listener: &Listener) -> Result<(), Instant> {
+    let Some(interval) = listener.interval else { return Ok(()) };
+    let taken = listener.rate.take(interval, core.now);
+    if taken.is_err() {
+        listener.counters.of(core.index).rate_pauses.add(1);
+    }
+    taken
+}
+
+/// No connection came of what was taken.
+fn give_back_rate(listener: &Listener) {
+    if let Some(interval) = listener.interval {
+        listener.rate.give_back(interval);
+    }
 }
 
 fn listening_socket(acceptor: &Acceptor, worker: usize) -> Fd {

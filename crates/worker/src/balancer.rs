@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Instant;
 
 use driver::Fd;
-use table::Listener;
+use table::{Listener, Place};
 
 /// One worker's end of it.
 pub struct Balancer {
@@ -45,6 +45,8 @@ pub(crate) struct Client {
     pub(crate) socket: Fd,
     pub(crate) accepted_at: Instant,
     pub(crate) listener: Arc<Listener>,
+    /// Where its source counts it, if it does.
+    pub(crate) source: Option<Place>,
 }
 
 /// How many clients may be on their way to a worker. Beyond, the worker that accepted them keeps them.
@@ -204,7 +206,7 @@ mod tests {
 
     #[expect(clippy::disallowed_methods, reason = "a test needs some moment")]
     fn client() -> Client {
-        Client { socket: Fd(0), accepted_at: Instant::now(), listener: listener() }
+        Client { socket: Fd(0), accepted_at: Instant::now(), listener: listener(), source: None }
     }
 
     fn listener() -> Arc<Listener> {

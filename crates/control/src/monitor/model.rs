@@ -123,7 +123,7 @@ impl Model {
         let (file, now) = (File::default(), now());
         let config = file.config();
         let monitor = HealthMonitor::new(&EffectiveConfig::new(config.clone()));
-        let writer = TableWriter::new(config, sockets(), 1, monitor.inputs(now));
+        let writer = TableWriter::new(config, sockets(), 1, monitor.inputs(now), table::Sources::default());
         let servers = [Says::Primary(1), Says::Replica(0), Says::Replica(0)]
             .map(|says| Server { says: Some(says), ..Server::default() });
         Self { file, writer, monitor, event_log: EventLog::default(), now, servers }

@@ -46,7 +46,7 @@ fn check_end(noted: &[&str], steps: &[Step]) {
     let (mut monitor, mut event_log) =
         (HealthMonitor::new(&EffectiveConfig::new(config.clone())), EventLog::default());
     let mut now = now();
-    let mut writer = TableWriter::new(config, Vec::new(), 1, monitor.inputs(now));
+    let mut writer = TableWriter::new(config, Vec::new(), 1, monitor.inputs(now), table::Sources::default());
     let table = writer.table();
     for _ in 0..3 {
         table.pools[0].backends[0].on_connect_failed();

@@ -213,8 +213,8 @@ impl Writing {
     fn new(listeners: &[&str], backends: &[&str]) -> Self {
         let (config, now) = (config(listeners, backends), origin());
         let sockets = config.listeners.iter().map(|_| sockets()).collect();
-        let inputs = Inputs { now, pools: [("pool".to_owned(), PoolInputs::default())].into() };
-        Self { writer: TableWriter::new(config, sockets, WORKERS, inputs), now }
+        let inputs = Inputs { now, pools: [("pool".to_owned(), PoolInputs::default())].into(), access: Default::default() };
+        Self { writer: TableWriter::new(config, sockets, WORKERS, inputs, table::Sources::default()), now }
     }
 
     fn table(&self) -> Arc<Table> {
@@ -227,7 +227,7 @@ impl Writing {
 
     /// The states of before, now.
     fn inputs(&self) -> Inputs {
-        Inputs { now: self.now, pools: self.writer.inputs().pools.clone() }
+        Inputs { now: self.now, pools: self.writer.inputs().pools.clone(), access: Default::default() }
     }
 
     /// Only these backends have a state; returns whether another table was made.
@@ -246,7 +246,7 @@ impl Writing {
             (address(*index), BackendState { availability: *availability, ..BackendState::default() })
         };
         let pool = PoolInputs { backends: known.iter().map(state).collect(), ..PoolInputs::default() };
-        Inputs { now: self.now, pools: [("pool".to_owned(), pool)].into() }
+        Inputs { now: self.now, pools: [("pool".to_owned(), pool)].into(), access: Default::default() }
     }
 
     fn change(&mut self, backend: usize, change: impl FnOnce(&mut Override)) -> Written {

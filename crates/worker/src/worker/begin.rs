@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use connection::{CloseReason, Stage};
 use driver::{Completion, Driver};
+use table::Refuse;
 
 use crate::acceptor::Taken;
 use crate::balancer::{Client, GIVEN_MAX};
 use crate::record::Record;
+use crate::screening::Rejection;
 use crate::state::{Connection, Opening, State};
 use crate::stats::ConnectionStats;
 
@@ -31,11 +33,16 @@ impl<D: Driver> Worker<D> {
 
     fn take_in(&mut self, taken: Taken) {
         match taken {
-            // Here, or at a worker with less to do.
-            Taken::Admitted(client) => match self.balancer.give(client) {
-                Ok(worker) => self.core.wake(Some(worker)),
-                Err(client) => self.begin(client),
-            },
+            Taken::Admitted(mut client) => {
+                if let Err(rejection) = self.screen_peer(&mut client) {
+                    return self.refuse(client, rejection);
+                }
+                // Here, or at a worker with less to do.
+                match self.balancer.give(client) {
+                    Ok(worker) => self.core.wake(Some(worker)),
+                    Err(client) => self.begin(client),
+                }
+            }
             Taken::Rejected(client, reason) => {
                 self.reject(client, reason);
                 if let (CloseReason::NoDescriptor, Some(oldest)) = (reason, self.openings.oldest_of_all()) {
@@ -46,6 +53,30 @@ impl<D: Driver> Worker<D> {
                 self.acceptors.hold_reserve(&mut self.core.driver);
             }
         }
+    }
+
+    /// Checks the address of a client that is its peer. Where a header is required, that of the header is checked once
+    /// it has come.
+    fn screen_peer(&mut self, client: &mut Client) -> Result<(), Rejection> {
+        let listener = &client.listener;
+        if !listener.is_guarded() || listener.proxy_protocol.is_some() {
+            return Ok(());
+        }
+        // One without an address has left; what it was connected to finds out.
+        if let Some(peer) = self.core.driver.peer(client.socket) {
+            client.source = self.core.screen(listener, peer.ip())?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a client for its address. It never gets a slot, nor is it given to another worker.
+    fn refuse(&mut self, client: Client, rejection: Rejection) {
+        let listener = Arc::clone(&client.listener);
+        if rejection.how == Refuse::Drop {
+            self.core.driver.stay_in_network(client.socket);
+        }
+        self.reject(client, rejection.why.reason());
+        self.core.dismiss(&listener);
     }
 
     /// Takes in the clients that other workers gave to this one.
@@ -61,6 +92,7 @@ impl<D: Driver> Worker<D> {
                 continue;
             }
             let listener = Arc::clone(&client.listener);
+            self.core.leave_source(client.source);
             self.reject(client, CloseReason::Drained);
             self.balancer.on_end();
             self.core.dismiss(&listener);
@@ -69,7 +101,7 @@ impl<D: Driver> Worker<D> {
 
     /// Begins the connection of a client that has its permits.
     fn begin(&mut self, client: Client) {
-        let Client { socket: client, accepted_at, listener } = client;
+        let Client { socket: client, accepted_at, listener, source } = client;
         listener.counters.of(self.core.index).active.add(1);
         let mut stats = ConnectionStats::new(accepted_at);
         stats.waited.add(accepted_at, self.core.now);
@@ -80,6 +112,7 @@ impl<D: Driver> Worker<D> {
             state: State::Opening(Opening::default()),
             stats,
             introduction: None,
+            source,
             hangup: Default::default(),
         });
         self.open(slot);
@@ -94,7 +127,7 @@ impl<D: Driver> Worker<D> {
 
     /// Ends a client's connection that never got a slot.
     fn reject(&mut self, client: Client, reason: CloseReason) {
-        let Client { socket, accepted_at, listener } = client;
+        let Client { socket, accepted_at, listener, .. } = client;
         let core = &mut self.core;
         let pool = Arc::clone(&listener.pool);
         listener.counters.of(core.index).closed(reason).add(1);

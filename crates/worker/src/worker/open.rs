@@ -80,9 +80,30 @@ impl<D: Driver> Worker<D> {
         self.admission(slot);
     }
 
-    /// A client is known by its address ([`Core::client_address`]): what decides whether it may come decides here, in
-    /// this order, before a backend is chosen. Nothing does so far.
+    /// Checks the address of a client that may have a proxy in front.
+    fn screen_client(&mut self, slot: u32) -> Result<(), CloseReason> {
+        let listener = Arc::clone(&self.core.slots.get(slot).listener);
+        if listener.proxy_protocol.is_none() {
+            return Ok(());
+        }
+        // While it opened, another table may have come, in which it is denied.
+        let listener = self.core.table.listener_on(&listener.sockets).map_or(listener, Arc::clone);
+        if !listener.is_guarded() {
+            return Ok(());
+        }
+        let client = self.core.client_address(slot).ok_or(CloseReason::ClientReset)?;
+        // Its peer is a proxy, which is told at once: it waits for no timeout, whatever `refuse` says.
+        let source = self.core.screen(&listener, client.ip()).map_err(|rejection| rejection.why.reason())?;
+        self.core.slots.get(slot).source = source;
+        Ok(())
+    }
+
+    /// A client is known by its address ([`Core::client_address`]): what decides whether it may connect decides here,
+    /// before a backend is chosen. Where no header is required, that was decided before it got its slot.
     pub(super) fn admission(&mut self, slot: u32) {
+        if let Err(reason) = self.screen_client(slot) {
+            return self.close(slot, reason);
+        }
         let connection = self.core.slots.get(slot);
         let opened = connection.introduction.is_some();
         connection.state = State::Seeking(Seeking::new(self.core.now));
