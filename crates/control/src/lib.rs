@@ -19,6 +19,7 @@ mod reloads;
 mod route;
 mod run; // From start to end. Start here.
 mod shortages;
+mod source_sweep;
 mod sources;
 mod status;
 mod status_line;

@@ -46,6 +46,7 @@ use crate::reading::Reading;
 use crate::ready::Ready;
 use crate::reloads::Reloads;
 use crate::shortages::Shortages;
+use crate::source_sweep::SourceSweep;
 use crate::sources::Sources;
 use crate::totals::Totals;
 use crate::transitions::{self, Snapshot};
@@ -113,6 +114,7 @@ struct Control {
     history: History,
     sources: Sources,
     shortages: Shortages,
+    source_sweep: SourceSweep,
     swept_at: Instant,
     host: Host,
     connections_max: u32,

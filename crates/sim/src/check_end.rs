@@ -178,7 +178,10 @@ impl Run {
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
                 CloseReason::Drained => any_number_if(self.ending_at.is_some()),
-                CloseReason::UntrustedProxy => 0,
+                CloseReason::UntrustedProxy
+                | CloseReason::Denied
+                | CloseReason::SourceLimit
+                | CloseReason::SourceRate => 0,
                 CloseReason::ProxyInvalid | CloseReason::OpeningTimedOut | CloseReason::OpeningFull => {
                     any_number_if(world.headers)
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use config::Config;
 use driver::{ListenGroup, Owner, Waker};
-use table::{BackendKey, Origin, Phase, TableWriter, Written};
+use table::{BackendKey, Origin, Phase, Sources, TableWriter, Written};
 use worker::Worker;
 
 use crate::agenda::nanos;
@@ -25,7 +25,7 @@ pub(crate) fn start(
 ) -> TableWriter {
     let sockets = config.listeners.iter().map(|listener| bind(listener, workers, world)).collect();
     world.picks.on_table(config);
-    TableWriter::new(config.clone(), sockets, workers, states.clone())
+    TableWriter::new(config.clone(), sockets, workers, states.clone(), Sources::default())
 }
 
 fn bind(listener: &config::Listener, workers: usize, world: &mut World) -> Arc<ListenGroup> {

@@ -132,7 +132,8 @@ fn have_same_sources(one: &[config::AccessRule], other: &[config::AccessRule]) -
         _ => one == other,
     };
     one.len() == other.len()
-        && one.iter().zip(other).all(|(one, other)| {
-            one.action == other.action && same_source(&one.prefixes, &other.prefixes)
-        })
+        && one
+            .iter()
+            .zip(other)
+            .all(|(one, other)| one.action == other.action && same_source(&one.prefixes, &other.prefixes))
 }

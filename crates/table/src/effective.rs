@@ -69,10 +69,7 @@ impl EffectiveConfig {
     }
 
     /// Changes what operators say about addresses of clients.
-    pub fn change_access(
-        &mut self,
-        changes: impl IntoIterator<Item = (AccessKey, Option<AccessOverride>)>,
-    ) {
+    pub fn change_access(&mut self, changes: impl IntoIterator<Item = (AccessKey, Option<AccessOverride>)>) {
         self.access.change(changes);
     }
 

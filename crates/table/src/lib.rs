@@ -66,7 +66,9 @@ pub use crate::ack_hold::AckHold;
 pub use crate::backend::{Backend, BackendIndex};
 pub use crate::chance::Dice;
 pub use crate::counter::{Counter, Gauge, PerWorker};
-pub use crate::counters::{BackendCounters, ByReason, ListenerCounters, PoolCounters, Refused, WorkerCounters};
+pub use crate::counters::{
+    BackendCounters, ByReason, ListenerCounters, PoolCounters, Refused, WorkerCounters,
+};
 pub use crate::drain_window::{DrainBucket, DrainWindow};
 pub use crate::effective::EffectiveConfig;
 pub use crate::explain::{BackendRoute, Outcome, Reason, RouteExplanation, explain_route};

@@ -42,17 +42,16 @@ impl Limits {
         before: Option<&Self>,
     ) -> Self {
         let bits = [settings.source.v4, settings.source.v6];
-        let pace = settings.rate.map(|rate| Pace::new(rate.number.get(), rate.period.duration(), settings.burst));
+        let pace =
+            settings.rate.map(|rate| Pace::new(rate.number.get(), rate.period.duration(), settings.burst));
         Self {
             name: settings.name.clone(),
             bounds: SourceBounds { connections: settings.connections_max, pace },
             scope: sources.scope(&settings.name, bits),
             settings: settings.clone(),
             exempt: Ranges::build([settings.exempt.as_slice()].into_iter()),
-            counters: before.map_or_else(
-                || Arc::new(PerWorker::new(workers)),
-                |before| Arc::clone(&before.counters),
-            ),
+            counters: before
+                .map_or_else(|| Arc::new(PerWorker::new(workers)), |before| Arc::clone(&before.counters)),
         }
     }
 

@@ -75,7 +75,8 @@ impl TableWriter {
         inputs: Inputs,
         sources: Sources,
     ) -> Self {
-        let table = Table::build(&config, sockets, workers, Some(&inputs), Some(&Table::before_first(sources)));
+        let table =
+            Table::build(&config, sockets, workers, Some(&inputs), Some(&Table::before_first(sources)));
         Self {
             config: EffectiveConfig::new(config),
             inputs,

@@ -135,6 +135,7 @@ impl Control {
         let table = self.writer.table();
         self.peaks.read(&table, now());
         self.history.read(&table, now());
+        self.source_sweep.sweep(&table.sources, now());
         self.check_sources();
         for (pool, line) in self.shortages.check(&table, &self.sources, now()) {
             match pool {

@@ -34,6 +34,7 @@ use crate::reading::{self, Done, Loaded, READ_TIME_MAX, Reading};
 use crate::ready::{Ready, ReadyListener};
 use crate::reloads::Reloads;
 use crate::shortages::Shortages;
+use crate::source_sweep::{SourceSweep, new_sources};
 use crate::sources::Sources;
 use crate::totals::Totals;
 
@@ -69,7 +70,13 @@ impl Control {
         monitor.first_round(FIRST_ROUND_MAX, &mut event_log).await;
         let now = now();
         monitor.evaluate(now, &mut event_log);
-        let writer = TableWriter::new(config, sockets, workers, monitor.inputs(now));
+        let writer = TableWriter::new(
+            config,
+            sockets,
+            workers,
+            monitor.inputs(now),
+            new_sources(sizes.connections_max),
+        );
         let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
         let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
         let failing = Waker::new().and_then(|waker| poll(Arc::new(waker))).map_err(no_waker)?;
@@ -95,6 +102,7 @@ impl Control {
             history: History::default(),
             sources: Sources::default(),
             shortages: Shortages::default(),
+            source_sweep: SourceSweep::new(now),
             swept_at: Instant::now(),
             host,
             connections_max: sizes.connections_max,

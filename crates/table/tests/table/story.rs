@@ -51,7 +51,8 @@ impl Story {
     }
 
     pub(crate) fn tell_health(&mut self, health: PoolInputs) {
-        let health = Inputs { now: self.now, pools: [("pool".to_owned(), health)].into(), access: Default::default() };
+        let health =
+            Inputs { now: self.now, pools: [("pool".to_owned(), health)].into(), access: Default::default() };
         self.table = Table::build(&self.config, Vec::new(), WORKERS, Some(&health), Some(&self.table));
     }
 

@@ -213,7 +213,11 @@ impl Writing {
     fn new(listeners: &[&str], backends: &[&str]) -> Self {
         let (config, now) = (config(listeners, backends), origin());
         let sockets = config.listeners.iter().map(|_| sockets()).collect();
-        let inputs = Inputs { now, pools: [("pool".to_owned(), PoolInputs::default())].into(), access: Default::default() };
+        let inputs = Inputs {
+            now,
+            pools: [("pool".to_owned(), PoolInputs::default())].into(),
+            access: Default::default(),
+        };
         Self { writer: TableWriter::new(config, sockets, WORKERS, inputs, table::Sources::default()), now }
     }
 
