@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::{
     AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Durations, Event,
     EventKind, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus, ProbeStatus, ProxyHeaders,
-    ReloadStatus, RemovedKind, RemovedStatus, Status, Tier, Verdict, WorkerStatus,
+    ReloadStatus, RemovedKind, RemovedStatus, Status, Tier, Verdict, WorkerStatus, WouldRefuse,
 };
 use connection::CloseReason;
 
@@ -49,6 +49,7 @@ pub(crate) fn status() -> Status {
             to: "/var/log/rondel/access.log".to_owned(),
             written: 3,
             lost: 1,
+            left_out: 2,
             error: None,
         },
         config: ReloadStatus {
@@ -112,6 +113,8 @@ fn listener() -> ListenerStatus {
         openings: 1,
         openings_max: 1000,
         proxy_headers: ProxyHeaders { v1: 1, v2: 2, local: 3 },
+        would_refuse: WouldRefuse { denied: 1, source_limit: 2, source_rate: 3 },
+        rate_pauses: 4,
         accepted: 5,
         accept_errors: 0,
         bytes_to_backend: 10,

@@ -113,6 +113,9 @@ pub struct AccessLogStatus {
     pub written: u64,
     /// Lines that were lost, because more connections ended than could be written, or because writing failed.
     pub lost: u64,
+    /// Lines that were left out: of clients refused for their address, beyond a hundred a second and worker.
+    #[serde(default)]
+    pub left_out: u64,
     /// Why writing fails; `null` if it works.
     pub error: Option<String>,
 }
@@ -196,6 +199,13 @@ pub struct ListenerStatus {
     pub openings_max: u32,
     /// PROXY headers that were accepted.
     pub proxy_headers: ProxyHeaders,
+    /// Clients that were served, and would have been refused without `dry_run`. Those that are refused are counted by
+    /// reason, with the connections that ended.
+    #[serde(default)]
+    pub would_refuse: WouldRefuse,
+    /// How often accepting paused, as connections came faster than the rate of the listener.
+    #[serde(default)]
+    pub rate_pauses: u64,
     /// Connections accepted.
     pub accepted: u64,
     /// How often accept(2) failed.
@@ -217,6 +227,17 @@ pub struct ProxyHeaders {
     pub v2: u64,
     /// Of version 2, for a connection of the proxy itself.
     pub local: u64,
+}
+
+/// Clients that were served, and would have been refused without `dry_run`, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WouldRefuse {
+    /// An access list denies them.
+    pub denied: u64,
+    /// Their source has as many connections as it may.
+    pub source_limit: u64,
+    /// Connections of their source come faster than they may.
+    pub source_rate: u64,
 }
 
 names! {

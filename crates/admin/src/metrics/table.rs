@@ -140,10 +140,12 @@ pub(crate) const METRICS: &[Metric] = &[
         "rondel_access_log_lines",
         Kind::Counter,
         &["result"],
-        "Lines of the access log that were `written` or `lost`.",
+        "Lines of the access log that were `written`, `lost`, or `left_out`: of clients refused for their address, beyond \
+         a hundred a second and worker.",
         |status, sink| {
             sink.put(&["written"], status.access_log.written);
             sink.put(&["lost"], status.access_log.lost);
+            sink.put(&["left_out"], status.access_log.left_out);
         },
     ),
     Metric::new(
@@ -249,6 +251,28 @@ pub(crate) const METRICS: &[Metric] = &[
                 sink.put(&[name, "v2"], listener.proxy_headers.v2);
                 sink.put(&[name, "local"], listener.proxy_headers.local);
             });
+        },
+    ),
+    Metric::new(
+        "rondel_listener_would_refuse",
+        Kind::Counter,
+        &["listener", "reason"],
+        "Clients served that would have been refused without `dry_run`. Those refused are counted by close reason.",
+        |status, sink| {
+            each_listener(status, sink, |listener, name, sink| {
+                sink.put(&[name, CloseReason::Denied.name()], listener.would_refuse.denied);
+                sink.put(&[name, CloseReason::SourceLimit.name()], listener.would_refuse.source_limit);
+                sink.put(&[name, CloseReason::SourceRate.name()], listener.would_refuse.source_rate);
+            });
+        },
+    ),
+    Metric::new(
+        "rondel_listener_rate_pauses",
+        Kind::Counter,
+        &["listener"],
+        "How often accepting paused, as connections came faster than the `rate` of the listener.",
+        |status, sink| {
+            each_listener(status, sink, |listener, name, sink| sink.put(&[name], listener.rate_pauses));
         },
     ),
     Metric::new(

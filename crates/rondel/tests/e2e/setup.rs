@@ -15,6 +15,8 @@ pub(crate) struct Setup {
     /// Settings of the admin interface; off by default, because there is only one default socket on a host.
     admin: Option<String>,
     access_log: Option<String>,
+    /// The access lists and the limits, whole.
+    guards: Vec<String>,
     listeners: Vec<String>,
     pools: Vec<String>,
 }
@@ -91,6 +93,18 @@ impl Setup {
         self
     }
 
+    /// Adds an access list, without its name: `"internet"`, `"rules: [{ deny: 10.0.0.0/8 }]"`.
+    pub(crate) fn access(mut self, name: &str, settings: &str) -> Self {
+        self.guards.push(format!("access: [{{ name: {name}, {settings} }}]"));
+        self
+    }
+
+    /// Adds limits, without their name: `"visitors"`, `"connections: 5"`.
+    pub(crate) fn limits(mut self, name: &str, settings: &str) -> Self {
+        self.guards.push(format!("limits: [{{ name: {name}, {settings} }}]"));
+        self
+    }
+
     /// Adds a listener, with further settings: `"max_connections: 2"`.
     pub(crate) fn listen(mut self, name: &str, address: SocketAddr, pool: &str, settings: &str) -> Self {
         self.listeners.push(format!("{{ name: {name}, address: \"{address}\", pool: {pool}, {settings} }}"));
@@ -124,6 +138,7 @@ impl Display for Setup {
         if let Some(log) = &self.access_log {
             writeln!(f, "access_log: {log}")?;
         }
+        self.guards.iter().try_for_each(|guard| writeln!(f, "{guard}"))?;
         writeln!(f, "listeners:")?;
         self.listeners.iter().try_for_each(|listener| writeln!(f, "  - {listener}"))?;
         writeln!(f, "pools:")?;
