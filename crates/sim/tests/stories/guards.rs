@@ -97,11 +97,7 @@ fn a_source_that_comes_too_fast_waits_for_its_rate_and_not_for_those_that_were_r
 #[test]
 fn behind_a_proxy_the_address_in_the_header_decides() {
     let mut balancer = Balancer::new(|config| {
-        guard(
-            config,
-            "{ name: list, rules: [{ deny: 192.0.2.0/24 }] }",
-            "{ name: few, connections: 1 }",
-        );
+        guard(config, "{ name: list, rules: [{ deny: 192.0.2.0/24 }] }", "{ name: few, connections: 1 }");
         let versions = HeaderVersions { v1: true, v2: true };
         config.listeners[0].proxy_protocol =
             Some(ProxyProtocol { from: Proxies::Any, others: Others::Refuse, versions });

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use config::{Action, Config, Prefix};
 use driver::{ListenGroup, Owner};
-use table::{
-    AccessKey, AccessOverride, Decider, Entry, Inputs, Listener, Sources, TableWriter, Written,
-};
+use table::{AccessKey, AccessOverride, Decider, Entry, Inputs, Listener, Sources, TableWriter, Written};
 
 use crate::story::origin;
 
