@@ -90,8 +90,8 @@ impl<D: Driver> Worker<D> {
     }
 
     fn has_client_at(&mut self, filter: &ConnectionFilter, slot: u32) -> bool {
-        let Some(address) = filter.client else { return true };
-        self.core.client_address(slot).is_some_and(|client| client.ip().to_canonical() == address)
+        let Some(prefix) = filter.client else { return true };
+        self.core.client_address(slot).is_some_and(|client| prefix.contains(client.ip()))
     }
 
     fn list(&mut self, slot: u32) -> Listed {
