@@ -107,7 +107,7 @@ impl AccessOverrides {
     }
 
     /// Whether they changed since the last table was built of them.
-    pub(crate) fn are_changed(&self) -> bool {
+    pub fn are_changed(&self) -> bool {
         self.layers.is_none()
     }
 

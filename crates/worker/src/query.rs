@@ -35,6 +35,8 @@ pub struct ConnectionFilter {
     pub backend: Option<SocketAddr>,
     /// Of clients at these addresses.
     pub client: Option<Prefix>,
+    /// Of clients whose address operators deny now, at the listener of the connection.
+    pub denied: bool,
 }
 
 /// What is done with connections.
