@@ -1,6 +1,9 @@
 //! Requests of the admin interface to control.
 
-use api::{Answer, Command, Connections, Ended, History, Phase, Query, Route, RouteQuery, Status};
+use api::{
+    AccessQuery, AccessView, Answer, Command, Connections, Ended, History, Phase, Query, Route, RouteQuery,
+    Status,
+};
 use tokio::sync::oneshot;
 
 /// A request to control, with the channel for its answer. The client may disconnect before it is sent.
@@ -16,6 +19,8 @@ pub enum AdminRequest {
     Connections(Query, oneshot::Sender<Result<Connections, Answer>>),
     /// The backend that a client would get.
     Route(RouteQuery, oneshot::Sender<Result<Route, Answer>>),
+    /// Access lists, and what operators say about addresses.
+    Access(AccessQuery, oneshot::Sender<Result<AccessView, Answer>>),
     /// The connections that ended last.
     Ended(oneshot::Sender<Vec<Ended>>),
     /// A command, with the peer's user and process for the log.

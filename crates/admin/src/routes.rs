@@ -113,7 +113,9 @@ async fn route(
         ("/history.json", _) => Ok(json(&call(&requests, AdminRequest::History).await?)),
         ("/ended.json", Access::Full(_)) => Ok(json(&call(&requests, AdminRequest::Ended).await?)),
 
-        ("/command" | "/connections" | "/route", Access::Full(_)) if request.method() != Method::POST => {
+        ("/command" | "/connections" | "/route" | "/access", Access::Full(_))
+            if request.method() != Method::POST =>
+        {
             Err(only("POST"))
         }
         ("/command", Access::Full(peer)) => {
@@ -136,8 +138,12 @@ async fn route(
             let query = body(request, "a client and a listener").await?;
             Ok(result_page(call(&requests, |answer| AdminRequest::Route(query, answer)).await?))
         }
+        ("/access", Access::Full(_)) => {
+            let query = body(request, "a query").await?;
+            Ok(result_page(call(&requests, |answer| AdminRequest::Access(query, answer)).await?))
+        }
         ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are accepted on the Unix socket only")),
-        ("/ended.json" | "/connections" | "/route", _) => {
+        ("/ended.json" | "/connections" | "/route" | "/access", _) => {
             Err(text(StatusCode::FORBIDDEN, "data about clients is available on the Unix socket only"))
         }
         _ => match found {
@@ -240,6 +246,7 @@ const INDEX: &str = "\
 /command      POST a command; on the Unix socket only
 /connections  POST a query for connections; on the Unix socket only
 /route        POST a client and a listener; on the Unix socket only
+/access       POST a query for access lists and what operators say; on the Unix socket only
 ";
 
 /// The maximum size of a request's body. A file for `plan` has at most 1 MiB, and is a little larger as JSON.

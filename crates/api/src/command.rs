@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use config::Prefix;
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendName, Close, LogLevel};
+use crate::access::subject;
+use crate::{AccessOrder, BackendName, Close, EventKind, LogLevel};
 
 /// A command. As JSON, the body of `POST /command`: `{"drain": {"backend": "web/a"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +61,19 @@ pub enum Command {
     },
     /// Close connections.
     Close(Close),
+    /// Refuse clients with these addresses, before the rules of the file.
+    Deny(AccessOrder),
+    /// Let clients with these addresses connect, before all that is denied.
+    Allow(AccessOrder),
+    /// Take back what was denied or allowed: these very addresses, of this very list.
+    Forget {
+        /// The addresses.
+        #[serde(with = "crate::prefix")]
+        prefix: Prefix,
+        /// The access list; without one, what was said about every listener.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        list: Option<String>,
+    },
     /// Change the log level.
     LogLevel {
         /// The new level.
@@ -67,10 +82,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it changes something. One that only asks is no event.
-    pub fn is_change(&self) -> bool {
+    /// What kind of event it is; none if it only asks and changes nothing.
+    pub fn event_kind(&self) -> Option<EventKind> {
         match self {
-            Self::Plan { .. } => false,
+            Self::Plan { .. } => None,
+            Self::Deny(_) | Self::Allow(_) | Self::Forget { .. } => Some(EventKind::Access),
             Self::Reload
             | Self::Reopen
             | Self::Drain { .. }
@@ -80,7 +96,7 @@ impl Command {
             | Self::Weight { .. }
             | Self::Failback { .. }
             | Self::Close(_)
-            | Self::LogLevel { .. } => true,
+            | Self::LogLevel { .. } => Some(EventKind::Command),
         }
     }
 }
@@ -102,6 +118,12 @@ impl fmt::Display for Command {
             Self::Weight { backend, weight } => write!(f, "weight {backend} {weight}"),
             Self::Failback { pool } => write!(f, "failback {pool}"),
             Self::Close(close) => write!(f, "close {close}"),
+            Self::Deny(order) => write!(f, "deny {order}"),
+            Self::Allow(order) => write!(f, "allow {order}"),
+            Self::Forget { prefix, list } => {
+                f.write_str("forget ")?;
+                subject(*prefix, list.as_deref(), f)
+            }
             Self::LogLevel { level } => write!(f, "log-level {level}"),
         }
     }

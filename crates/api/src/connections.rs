@@ -1,9 +1,10 @@
 //! Established connections: queries for a list, and requests to close some.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 
+use config::Prefix;
 use serde::{Deserialize, Serialize};
 
 use crate::BackendName;
@@ -18,8 +19,9 @@ pub struct Query {
     pub pool: Option<String>,
     /// The backend, which may be one that a reload removed.
     pub backend: Option<BackendName>,
-    /// The client's address, any port.
-    pub client: Option<IpAddr>,
+    /// The client's address, any port, or a prefix of addresses.
+    #[serde(with = "crate::prefix::option")]
+    pub client: Option<Prefix>,
     /// The maximum number of results: at most 10 000, by default 1000.
     pub limit: Option<u32>,
 }
@@ -32,8 +34,8 @@ pub enum Close {
     Connection(ConnectionId),
     /// Every connection of a backend, which may be one that a reload removed.
     Backend(BackendName),
-    /// Every connection of a client.
-    Client(IpAddr),
+    /// Every connection of clients with an address, or with any of a prefix.
+    Client(#[serde(with = "crate::prefix")] Prefix),
 }
 
 /// The ID of a connection, `worker-slot-generation`. The process never uses an ID twice.
@@ -200,6 +202,12 @@ mod tests {
         assert_eq!(serde_json::to_string(&close).unwrap(), r#"{"connection":"0-1-2"}"#);
         assert_eq!(serde_json::from_str::<Query>("{}").unwrap(), Query::default());
         assert!(serde_json::from_str::<Query>(r#"{"listner": "web"}"#).is_err());
+        let client: Close = serde_json::from_str(r#"{"client":"192.0.2.0/24"}"#).unwrap();
+        assert_eq!(client.to_string(), "--client 192.0.2.0/24");
+        let query = r#"{"listener":null,"pool":null,"backend":null,"client":"192.0.2.7","limit":null}"#;
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<Query>(query).unwrap()).unwrap(), query);
+        let wrong = serde_json::from_str::<Query>(r#"{"client": "192.0.2.7/24"}"#).unwrap_err().to_string();
+        assert!(wrong.contains("has bits beyond its prefix: write `192.0.2.0/24`"), "{wrong}");
         assert_eq!(Query { limit: Some(10_000), ..Query::default() }.limit(), Ok(10_000));
         assert!(Query { limit: Some(10_001), ..Query::default() }.limit().is_err());
     }

@@ -62,6 +62,8 @@ names! {
         Reload = "reload",
         /// An operator gave a command.
         Command = "command",
+        /// An operator denied or allowed addresses of clients, or the time of that is over.
+        Access = "access",
         /// The process started, or begins to drain or to end.
         Phase = "phase",
         /// The host lacks something that connections need, or has it again.

@@ -8,6 +8,7 @@ mod names;
 
 mod status; // The state of the process at one moment. Start here.
 
+mod access;
 mod answer;
 mod backend_name;
 mod command;
@@ -17,10 +18,15 @@ mod ended;
 mod event;
 mod history;
 mod pool;
+mod prefix;
 mod problem;
 mod problems; // Derived from a status.
 mod route;
 
+pub use crate::access::{
+    AccessAction, AccessCheck, AccessOrder, AccessQuery, AccessView, FOR_SECONDS_MAX, ListView, OverrideView,
+    RuleView, WHY_CHARS_MAX,
+};
 pub use crate::answer::{Answer, Refused};
 pub use crate::backend_name::BackendName;
 pub use crate::command::Command;
@@ -37,7 +43,7 @@ pub use crate::pool::{
 };
 pub use crate::problem::{Problem, ProblemKind, Severity};
 pub use crate::problems::problems;
-pub use crate::route::{Route, RouteBackend, RouteOutcome, RouteQuery};
+pub use crate::route::{Route, RouteBackend, RouteLimits, RouteOutcome, RouteQuery};
 pub use crate::status::{
     AccessLogStatus, FileDifference, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ProxyHeaders,
     ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status, WorkerStatus, WouldRefuse,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendStatus, Balance, ListenerRole, Tier};
+use crate::{AccessCheck, BackendStatus, Balance, ListenerRole, Tier};
 
 /// A client and the listener that it connects to. As JSON, the body of `POST /route`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,33 @@ pub struct Route {
     pub role: Option<ListenerRole>,
     /// The tier that serves.
     pub serving: Tier,
+    /// What decides about the client's address; `null` if the listener has no access list and operators said nothing.
+    #[serde(default)]
+    pub access: Option<AccessCheck>,
+    /// What the limits of the listener know about the client's source; `null` if it has none.
+    #[serde(default)]
+    pub limits: Option<RouteLimits>,
     /// The backends of the pool.
     pub backends: Vec<RouteBackend>,
+}
+
+/// The state of the limits of a listener for the source of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteLimits {
+    /// The name of the limits.
+    pub name: String,
+    /// The addresses that are one source with the client; `null` if it is exempt.
+    pub source: Option<String>,
+    /// Connections of the source now, over all listeners with these limits.
+    pub connections: u32,
+    /// How many it may have; `null` without such a limit.
+    pub connections_max: Option<u16>,
+    /// New connections that it may make, such as `20/s after 200`; `null` without such a limit.
+    pub rate: Option<String>,
+    /// Why another connection would be refused now: `source_limit` or `source_rate`; `null` if it would not be.
+    pub refused: Option<String>,
+    /// Whether that is only counted, and the client served.
+    pub dry_run: bool,
 }
 
 names! {

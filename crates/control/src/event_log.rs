@@ -29,15 +29,18 @@ enum Class {
     Role,
     /// Backends that go up and down, and shortages of the host.
     State,
+    /// What operators, or programs for them, say about addresses of clients.
+    Access,
 }
 
 impl Class {
-    const NUMBER: usize = 3;
+    const NUMBER: usize = 4;
 
     fn of(kind: EventKind) -> Self {
         match kind {
             EventKind::Reload | EventKind::Command | EventKind::Phase => Self::Operation,
             EventKind::Role | EventKind::Primaries | EventKind::Tier => Self::Role,
+            EventKind::Access => Self::Access,
             EventKind::Verdict | EventKind::Probe | EventKind::Ejection | EventKind::Host => Self::State,
         }
     }
@@ -76,9 +79,9 @@ impl EventLog {
         });
     }
 
-    /// Adds what the last reload or command changed. It is not logged.
-    pub(crate) fn add_details<'a>(&mut self, lines: impl IntoIterator<Item = &'a str>) {
-        let Some(entry) = self.rings[Class::Operation as usize].back_mut() else { return };
+    /// Adds what the last reload or command, of the class of this kind, changed. It is not logged.
+    pub(crate) fn add_details<'a>(&mut self, kind: EventKind, lines: impl IntoIterator<Item = &'a str>) {
+        let Some(entry) = self.rings[Class::of(kind) as usize].back_mut() else { return };
         let mut lines = lines.into_iter();
         let kept = lines.by_ref().take(EVENT_DETAILS_MAX);
         entry.details = kept.map(|line| one_line(line).chars().take(EVENT_CHARS_MAX).collect()).collect();
@@ -154,7 +157,7 @@ mod tests {
         event_log.note(Level::Info, EventKind::Reload, "reloaded: 22 changes");
         event_log.note(Level::Info, EventKind::Verdict, "is up");
         let long = "x".repeat(1_000);
-        event_log.add_details(std::iter::repeat_n(long.as_str(), EVENT_DETAILS_MAX + 2));
+        event_log.add_details(EventKind::Reload, std::iter::repeat_n(long.as_str(), EVENT_DETAILS_MAX + 2));
         let entries: Vec<_> = event_log.entries().collect();
         assert_eq!(entries[0].details.len(), EVENT_DETAILS_MAX + 1);
         assert_eq!(entries[0].details[0].len(), EVENT_CHARS_MAX);

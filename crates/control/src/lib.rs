@@ -3,6 +3,9 @@
 //! It moves no byte and decides nothing per connection: workers do, by the table that is published here.
 //! Sockets are bound on its thread; files are read on others, because a file system may hang.
 
+mod access_change;
+mod access_pace;
+mod access_view;
 mod connections;
 mod event_log;
 mod failure;

@@ -1,6 +1,8 @@
 //! Which backend a client would get, in words.
 
-use api::{BackendStatus, Route, RouteBackend, RouteOutcome, RouteQuery};
+use api::{
+    AccessAction, AccessCheck, BackendStatus, Route, RouteBackend, RouteLimits, RouteOutcome, RouteQuery,
+};
 use config::{TargetRole, counted, listener_named, unknown};
 use table::{BackendRoute, Listener, Outcome, Phase, Reason, explain_route};
 
@@ -43,8 +45,13 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
             .collect(),
         status,
     };
-    let (outcome, chosen, why) = match (not_accepted(known, listener), &explanation.outcome) {
-        (Some(why), _) => (RouteOutcome::NotAccepted, Vec::new(), why),
+    let access = known.access.of_listener(listener, query.client);
+    let limits = known.access.limits_of(listener, query.client);
+    let stopped = not_accepted(known, listener).map(|why| (RouteOutcome::NotAccepted, why));
+    let stopped =
+        stopped.or_else(|| Some((RouteOutcome::Refused, refused(access.as_ref(), limits.as_ref())?)));
+    let (outcome, chosen, why) = match (stopped, &explanation.outcome) {
+        (Some((outcome, why)), _) => (outcome, Vec::new(), why),
         (None, Outcome::Backend(index)) => {
             (RouteOutcome::Backend, names(&[*index]), by_policy(listener).to_owned())
         }
@@ -73,8 +80,24 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
         balance: status.balance,
         role: wire::listener_role(listener.target_role),
         serving: status.serving,
+        access,
+        limits,
         backends: explanation.backends.iter().zip(status.backends).map(backend).collect(),
     })
+}
+
+/// Why a client is refused for its address, if it is.
+fn refused(access: Option<&AccessCheck>, limits: Option<&RouteLimits>) -> Option<String> {
+    if let Some(AccessCheck { decided_by, .. }) =
+        access.filter(|access| access.action == AccessAction::Deny && !access.dry_run)
+    {
+        return Some(format!("its address is denied: {decided_by}"));
+    }
+    let limits = limits.filter(|limits| !limits.dry_run)?;
+    let reason = limits.refused.as_deref()?;
+    let source = limits.source.as_deref().unwrap_or_default();
+    let has = counted(limits.connections, "connection");
+    Some(format!("{source} has {has}, and limits {} refuse another now: {reason}", limits.name))
 }
 
 /// Why no client is accepted, if none is.

@@ -17,6 +17,7 @@ mod reload; // Another config, whole or not at all.
 mod start;
 mod systemd; // What systemd is told.
 
+mod access; // What operators say about addresses of clients.
 mod connections; // Queries for connections, which workers answer.
 mod requests; // What the admin interface asks.
 
@@ -34,8 +35,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use worker::QuerySender;
 
+use self::access::Closing;
 use self::event::Event;
 use self::phases::Stage;
+use crate::access_pace::AccessPace;
 use crate::event_log::EventLog;
 use crate::failure::Failure;
 use crate::file_check::FileCheck;
@@ -126,7 +129,11 @@ struct Control {
     /// Requests of the admin interface. They come last: none of them delays a signal or a probe.
     requests: mpsc::Receiver<AdminRequest>,
     /// Where workers are asked for their connections.
-    query_sender: QuerySender,
+    query_sender: Arc<QuerySender>,
+    /// When what operators say about addresses may make a table.
+    access_pace: AccessPace,
+    /// Denials that close connections, and wait for their table. Bound: requests of the admin interface.
+    closings: Vec<Closing>,
     /// Workers that have not ended.
     running: usize,
     /// Sockets that systemd passed on.
@@ -155,6 +162,7 @@ impl Control {
         written.stopped.iter().for_each(|sockets| sockets.stop());
         drop(written);
         self.sweep();
+        self.close_what_is_denied();
     }
 
     fn sweep(&mut self) {

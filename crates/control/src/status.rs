@@ -16,6 +16,7 @@ use table::{
     Pool, Refused, Removed, Semaphore, Table, WorkerCounters,
 };
 
+use crate::access_view::AccessSources;
 use crate::event_log::EventLog;
 use crate::monitor::HealthMonitor;
 use crate::peaks::{Peak, Peaks};
@@ -30,6 +31,7 @@ pub(crate) struct StatusSources<'a> {
     /// The same with the overrides: what the table was made from.
     pub(crate) effective: &'a Config,
     pub(crate) overrides: &'a Overrides,
+    pub(crate) access: AccessSources<'a>,
     pub(crate) inputs: &'a Inputs,
     pub(crate) monitor: &'a HealthMonitor,
     pub(crate) semaphore: &'a Semaphore,

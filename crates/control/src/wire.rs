@@ -1,6 +1,6 @@
 //! The words of the admin interface for the values of the other crates.
 
-use api::{BackendRole, Balance, ListenerRole, LogLevel, Phase, Tier, Verdict};
+use api::{AccessAction, BackendRole, Balance, ListenerRole, LogLevel, Phase, Tier, Verdict};
 use config::TargetRole;
 use table::Role;
 
@@ -9,6 +9,13 @@ pub(crate) fn phase(phase: table::Phase) -> Phase {
         table::Phase::Serving => Phase::Serving,
         table::Phase::Draining => Phase::Draining,
         table::Phase::Ending => Phase::Ending,
+    }
+}
+
+pub(crate) fn action(action: config::Action) -> AccessAction {
+    match action {
+        config::Action::Allow => AccessAction::Allow,
+        config::Action::Deny => AccessAction::Deny,
     }
 }
 

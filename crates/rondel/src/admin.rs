@@ -54,8 +54,18 @@ impl AdminClient {
 
     /// Sends a query, which changes nothing. It is refused if it has an unknown name.
     pub(crate) fn query<A: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<A, Failed> {
+        self.query_within(ANSWER_TIME_MAX, path, query)
+    }
+
+    /// The same, if the answer comes within `time`.
+    pub(crate) fn query_within<A: DeserializeOwned>(
+        &self,
+        time: Duration,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<A, Failed> {
         let body = serde_json::to_string(query).expect("maps have strings for keys");
-        let page = self.request(Method::POST, path, body)?;
+        let page = self.request_within(time, Method::POST, path, body)?;
         if page.status == StatusCode::CONFLICT {
             let answer: Answer =
                 serde_json::from_slice(&page.body).map_err(|error| unexpected(&page, &error))?;

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use crate::conventions::TABLES;
 use crate::text::wrapped;
 use crate::{
-    backends, check, close, completions, connections, demo, disable, doctor, drain, events, explain,
-    failback, health, log_level, man, plan, reload, reopen, route, run, status, tcp, weight,
+    access, backends, bans, check, close, completions, connections, demo, deny, disable, doctor, drain,
+    events, explain, failback, health, log_level, man, plan, reload, reopen, route, run, status, tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -60,6 +60,16 @@ pub(crate) enum Command {
     Explain(explain::Arguments),
     /// Close a connection, or all connections of a backend or of a client
     Close(close::Arguments),
+    /// Refuse clients with an address, or with any of a prefix
+    Deny(deny::Deny),
+    /// Let clients with an address connect, whatever denies it
+    Allow(deny::Allow),
+    /// Take back what `deny` or `allow` said
+    Forget(deny::Forget),
+    /// Show access lists, and what is denied and allowed by operators
+    Access(access::Arguments),
+    /// List what is denied, also as commands of nft
+    Bans(bans::Arguments),
     /// Show a running rondel on the terminal, updated each second
     #[cfg(feature = "top")]
     Top(crate::top::Arguments),

@@ -1,19 +1,19 @@
 //! `rondel connections`: one line for each connection of a running rondel.
 
-use std::net::IpAddr;
-
 use api::{BackendName, ConnectionStatus, Connections, LIMIT_MAX, Query};
+use config::Prefix;
 
 use crate::admin::AdminClient;
 use crate::completions::names;
 use crate::outcome::{Outcome, print, print_json, remark};
-use crate::text::{number, span, table};
+use crate::text::{number, read_prefix, span, table};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rondel connections
   rondel connections --backend web/a --limit 20
+  rondel connections --client 203.0.113.0/24
   rondel connections --ended
   rondel connections --json | jq '.connections[] | select(.spliced)'
 
@@ -34,9 +34,9 @@ pub(crate) struct Arguments {
     /// List only connections to this backend
     #[arg(long, value_name = "POOL/BACKEND", add = names::backends_and_removed())]
     pub(crate) backend: Option<BackendName>,
-    /// List only connections of clients with this address
-    #[arg(long, value_name = "IP")]
-    pub(crate) client: Option<IpAddr>,
+    /// List only connections of clients with this address, or with one of this prefix
+    #[arg(long, value_name = "IP|PREFIX", value_parser = read_prefix)]
+    pub(crate) client: Option<Prefix>,
     /// The maximum number of connections to list
     #[arg(long, value_name = "NUMBER", default_value = "1000", value_parser = number(1..=LIMIT_MAX))]
     pub(crate) limit: u32,

@@ -83,7 +83,7 @@ fn matches_filter(arguments: &Arguments, listener: Option<&str>, connection: &En
     pool.as_ref().is_none_or(|pool| pool == of_pool)
         && listener.is_none_or(|listener| listener == connection.listener)
         && backend.as_ref().is_none_or(|backend| named(&backend.to_string()))
-        && client.is_none_or(|client| connection.client.is_some_and(|address| address.ip() == client))
+        && client.is_none_or(|client| connection.client.is_some_and(|address| client.contains(address.ip())))
 }
 
 const COLUMNS: [&str; 8] =

@@ -11,9 +11,12 @@ mod man;
 mod run;
 mod tcp;
 
-mod backends; // Commands that query and control a running balancer.
+mod access; // Commands that query and control a running balancer.
+mod backends;
+mod bans;
 mod close;
 mod connections;
+mod deny;
 mod disable;
 mod drain;
 mod ended;
@@ -66,6 +69,11 @@ fn main() -> ExitCode {
         Command::Route(arguments) => route::route(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Close(arguments) => close::close(&arguments),
+        Command::Deny(arguments) => deny::deny(&arguments),
+        Command::Allow(arguments) => deny::allow(&arguments),
+        Command::Forget(arguments) => deny::forget(&arguments),
+        Command::Access(arguments) => access::access(&arguments),
+        Command::Bans(arguments) => bans::bans(&arguments),
         #[cfg(feature = "top")]
         Command::Top(arguments) => top::top(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use api::{Route, RouteBackend, RouteOutcome, RouteQuery};
+use api::{Route, RouteBackend, RouteLimits, RouteOutcome, RouteQuery};
 
+use crate::access::check_line;
 use crate::admin::AdminClient;
 use crate::completions::names;
 use crate::outcome::{Outcome, print, print_json};
@@ -15,7 +16,8 @@ Examples:
   rondel route 192.0.2.7 web
 
 The command changes nothing: the rotation of the pool does not advance, and no connection is made. \
-SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none.
+SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none. If the listener has an \
+access list or limits, or operators deny or allow addresses, what decides about the client is shown as well.
 
 Exit codes: 0 success; 3 there is no such listener.")]
 pub(crate) struct Arguments {
@@ -48,15 +50,34 @@ fn page(query: &RouteQuery, route: &Route) -> String {
         RouteOutcome::NotAccepted => "not accepted".to_owned(),
     };
     let role = route.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
+    let access = route.access.as_ref().map(|check| format!("  access: {}\n", check_line(*client, check)));
+    let limits = route.limits.as_ref().map(|limits| format!("  limits: {}\n", limits_line(limits)));
     let mut rows = vec![COLUMNS.map(str::to_owned)];
     rows.extend(route.backends.iter().map(|backend| row(&route.pool, backend)));
     format!(
-        "{client} at {listener}, pool {}{role}, {}: {chosen}\n  {}\n\n{}",
+        "{client} at {listener}, pool {}{role}, {}: {chosen}\n  {}\n{}{}\n{}",
         route.pool,
         route.balance,
         route.why,
+        access.unwrap_or_default(),
+        limits.unwrap_or_default(),
         table(&rows)
     )
+}
+
+/// The state of limits: `visitors, 192.0.2.7 has 3 of 256 connections; 20/s after 200`.
+fn limits_line(limits: &RouteLimits) -> String {
+    let Some(source) = &limits.source else {
+        return format!("{}, which the client is exempt from", limits.name);
+    };
+    let of = limits.connections_max.map_or_else(String::new, |most| format!(" of {most}"));
+    let connections = if limits.connections == 1 && of.is_empty() { "connection" } else { "connections" };
+    let rate = limits.rate.as_ref().map_or_else(String::new, |rate| format!("; {rate}"));
+    let refused = limits.refused.as_ref().map_or_else(String::new, |reason| {
+        let trial = if limits.dry_run { ", which is only counted: it is a trial" } else { "" };
+        format!("; another would be refused now with the reason {reason}{trial}")
+    });
+    format!("{}, {source} has {}{of} {connections}{rate}{refused}", limits.name, limits.connections)
 }
 
 const COLUMNS: [&str; 8] = ["BACKEND", "SHARE", "STATE", "ROLE", "TIER", "WEIGHT", "ACTIVE", "OBSTACLES"];

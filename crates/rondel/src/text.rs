@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use api::{Override, RemovedStatus};
+use config::Prefix;
 
 /// Aligns the columns of these rows; the last column is not padded.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
@@ -54,6 +55,11 @@ where
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| format!("expected a number from {} to {}", range.start(), range.end()))
     }
+}
+
+/// Reads an address or a prefix of addresses, for the command line.
+pub(crate) fn read_prefix(text: &str) -> Result<Prefix, String> {
+    Prefix::parse(text).map_err(|(wrong, help)| format!("{wrong}\n  {help}"))
 }
 
 /// The overrides of a backend.

@@ -1,6 +1,7 @@
 //! What operators say about addresses of clients, beside the access lists of the file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,8 +14,10 @@ use config::{Action, Config, Prefix, Ranges};
 #[derive(Clone, Debug, Default)]
 pub struct AccessOverrides {
     all: BTreeMap<AccessKey, AccessOverride>,
-    /// Invariant: made of `all`.
-    layers: Arc<AccessLayers>,
+    /// Invariant: when the first of `all` ends.
+    due: Option<Instant>,
+    /// Invariant: made of `all`, unless they changed since; then there are none, and the next table makes them.
+    layers: Option<Arc<AccessLayers>>,
 }
 
 /// Which addresses, and for which list.
@@ -33,8 +36,10 @@ pub struct AccessOverride {
     pub action: Action,
     /// When it was said.
     pub since: Instant,
-    /// Until when it holds; none for good.
+    /// Until when it holds; none if it has no end.
     pub until: Option<Instant>,
+    /// The operator that said it: the user and the process at the other end of the admin socket.
+    pub by: String,
     /// Why it was said; empty if the operator did not say.
     pub why: String,
 }
@@ -61,58 +66,108 @@ impl AccessOverrides {
         self.all.get(key)
     }
 
-    /// What says that other addresses around these are allowed, if anything does: it would go before a denial.
+    /// What says that addresses around these are allowed, if anything does: it would go before a denial. These very
+    /// addresses are not around themselves, except for all lists around one list.
     pub fn allowed_around(&self, key: &AccessKey) -> Option<&AccessKey> {
-        self.all.iter().find_map(|(other, said)| {
-            let is_around = other.prefix != key.prefix && other.prefix.covers(key.prefix);
-            let holds = other.list.is_none() || other.list == key.list;
-            (said.action == Action::Allow && is_around && holds).then_some(other)
-        })
+        let around = self.around(key.list.as_deref(), key.prefix);
+        around
+            .filter(|(other, said)| said.action == Action::Allow && *other != key)
+            .map(|(other, _)| other)
+            .next()
+    }
+
+    /// What decides about a client with this address at a list, or at a listener without one: the most narrow of what
+    /// allows it, or else of what denies it.
+    pub fn deciding(&self, list: Option<&str>, address: IpAddr) -> Option<(&AccessKey, &AccessOverride)> {
+        let around: Vec<_> = self.around(list, Prefix::of(address)).collect();
+        let narrowest = |action| around.iter().rev().find(|(_, said)| said.action == action);
+        narrowest(Action::Allow).or_else(|| narrowest(Action::Deny)).copied()
+    }
+
+    /// What is said about prefixes that have all these addresses, and holds for the list; the widest first.
+    fn around(
+        &self,
+        list: Option<&str>,
+        prefix: Prefix,
+    ) -> impl Iterator<Item = (&AccessKey, &AccessOverride)> {
+        let lists: Vec<Option<String>> = match list {
+            None => vec![None],
+            Some(name) => vec![None, Some(name.to_owned())],
+        };
+        let keys = (0..=prefix.length()).flat_map(move |length| {
+            let prefix = Prefix::around(prefix.address(), length);
+            lists.clone().into_iter().map(move |list| AccessKey { list, prefix })
+        });
+        keys.filter_map(|key| self.all.get_key_value(&key))
     }
 
     /// When the first of them ends; none if none does.
     pub fn due(&self) -> Option<Instant> {
-        self.all.values().filter_map(|said| said.until).min()
+        self.due
+    }
+
+    /// Whether they changed since the last table was built of them.
+    pub fn are_changed(&self) -> bool {
+        self.layers.is_none()
+    }
+
+    /// What is said about lists that `config` does not have. A change to it drops this.
+    pub fn without_list<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = &'a AccessKey> {
+        self.all.keys().filter(|key| !has_list_of(config, key))
     }
 
     /// The ranges that a table is built of.
-    pub fn layers(&self) -> &Arc<AccessLayers> {
-        &self.layers
+    pub(crate) fn layers(&mut self) -> &Arc<AccessLayers> {
+        self.layers.get_or_insert_with(|| Arc::new(AccessLayers::of(&self.all)))
     }
 
     /// Makes several changes: what is said about addresses from now on, or that nothing is any more.
-    pub fn change(&mut self, changes: impl IntoIterator<Item = (AccessKey, Option<AccessOverride>)>) {
+    pub(crate) fn change(&mut self, changes: impl IntoIterator<Item = (AccessKey, Option<AccessOverride>)>) {
         for (key, said) in changes {
-            match said {
+            let until = said.as_ref().and_then(|said| said.until);
+            let before = match said {
                 Some(said) => self.all.insert(key, said),
                 None => self.all.remove(&key),
             };
+            self.due = if self.due.is_some() && before.and_then(|before| before.until) == self.due {
+                first_end(&self.all)
+            } else {
+                self.due.into_iter().chain(until).min()
+            };
         }
-        self.layers = Arc::new(AccessLayers::of(&self.all));
+        self.layers = None;
     }
 
     /// Drops what has ended by `now`, and returns it.
-    pub fn expire(&mut self, now: Instant) -> Vec<(AccessKey, AccessOverride)> {
-        if self.due().is_none_or(|due| due > now) {
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<(AccessKey, AccessOverride)> {
+        if self.due.is_none_or(|due| due > now) {
             return Vec::new();
         }
         let (ended, left) = std::mem::take(&mut self.all)
             .into_iter()
             .partition::<BTreeMap<_, _>, _>(|(_, said)| said.until.is_some_and(|until| until <= now));
-        self.all = left;
-        self.layers = Arc::new(AccessLayers::of(&self.all));
+        *self = Self { due: first_end(&left), all: left, layers: None };
         ended.into_iter().collect()
     }
 
     /// Drops what is said about lists that `config` does not have.
     pub(crate) fn retain(&mut self, config: &Config) {
         let before = self.all.len();
-        let has = |name: &String| config.access.iter().any(|list| list.name == *name);
-        self.all.retain(|key, _| key.list.as_ref().is_none_or(has));
+        self.all.retain(|key, _| has_list_of(config, key));
         if self.all.len() != before {
-            self.layers = Arc::new(AccessLayers::of(&self.all));
+            (self.due, self.layers) = (first_end(&self.all), None);
         }
     }
+}
+
+/// Whether `config` has the list that something is said about.
+fn has_list_of(config: &Config, key: &AccessKey) -> bool {
+    key.list.as_ref().is_none_or(|name| config.access.iter().any(|list| list.name == *name))
+}
+
+/// When the first of these ends.
+fn first_end(all: &BTreeMap<AccessKey, AccessOverride>) -> Option<Instant> {
+    all.values().filter_map(|said| said.until).min()
 }
 
 impl AccessLayers {
@@ -121,11 +176,8 @@ impl AccessLayers {
 
     fn of(all: &BTreeMap<AccessKey, AccessOverride>) -> Self {
         let everywhere = Arc::new(ranges(all, None));
-        let lists = all.keys().filter_map(|key| key.list.clone());
-        let by_list = lists.map(|list| {
-            let ranges = Arc::new(ranges(all, Some(&list)));
-            (list, ranges)
-        });
+        let lists: BTreeSet<&String> = all.keys().filter_map(|key| key.list.as_ref()).collect();
+        let by_list = lists.into_iter().map(|list| (list.clone(), Arc::new(ranges(all, Some(list)))));
         Self { everywhere, by_list: by_list.collect() }
     }
 
@@ -150,3 +202,6 @@ fn ranges(all: &BTreeMap<AccessKey, AccessOverride>, list: Option<&str>) -> Rang
     let rules = AccessLayers::ACTIONS.map(of);
     Ranges::build(rules.iter().map(Vec::as_slice))
 }
+
+#[cfg(test)]
+mod tests;

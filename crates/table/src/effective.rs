@@ -79,7 +79,7 @@ impl EffectiveConfig {
     }
 
     /// Adds to `inputs` what operators order.
-    pub(crate) fn complete(&self, inputs: &mut Inputs) {
+    pub(crate) fn complete(&mut self, inputs: &mut Inputs) {
         self.overrides.set_drains(inputs);
         inputs.access = Arc::clone(self.access.layers());
     }

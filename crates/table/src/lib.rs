@@ -56,7 +56,9 @@ mod rate;
 mod sources;
 
 // What a listener needs; the data plane knows the configuration by the table alone.
-pub use config::{Action, HeaderField, HeaderVersion, Others, Refusal, Refuse, SendProxy, TargetRole};
+pub use config::{
+    Action, HeaderField, HeaderVersion, Others, Prefix, Refusal, Refuse, SendProxy, TargetRole,
+};
 
 pub use crate::access::{AccessCounters, AccessList, Decider};
 pub use crate::access_overrides::{

@@ -41,6 +41,7 @@ use std::time::{Duration, Instant};
 use siphasher::sip::SipHasher13;
 
 use crate::atomics::{AtomicU64, Ordering};
+use crate::counters::Refused;
 
 /// The connections and arrivals of all sources.
 #[derive(Debug)]
@@ -163,6 +164,16 @@ impl Pace {
         let half_ticks = 2 * period / TICK.as_micros() / connections;
         let interval = u32::try_from(half_ticks.div_ceil(2)).unwrap_or(AHEAD_MAX / 2).clamp(1, AHEAD_MAX / 2);
         Self { interval, lead: interval.saturating_mul(burst.max(1) - 1).min(AHEAD_MAX - interval) }
+    }
+}
+
+impl SourceBounds {
+    /// Why another connection of a source in this state would be refused; none if it would not be.
+    pub fn refuses(&self, state: SourceState) -> Option<Refused> {
+        if self.connections.is_some_and(|most| state.connections >= u32::from(most.get())) {
+            return Some(Refused::SourceLimit);
+        }
+        self.pace.is_some_and(|pace| state.lead > TICK * pace.lead).then_some(Refused::SourceRate)
     }
 }
 

@@ -166,6 +166,15 @@ impl Table {
         self.access.iter().find(|list| list.name.as_deref() == name)
     }
 
+    /// The access list that holds now for connections of a listener, which may be another table's; none if every
+    /// address may connect. A removed listener keeps its list, and what operators say holds for it as well.
+    pub fn access_of(&self, listener: &Listener) -> Option<&Arc<AccessList>> {
+        match self.listener_on(&listener.sockets) {
+            Some(now) => now.access.as_ref(),
+            None => self.access_list(listener.access.as_ref().and_then(|list| list.name.as_deref())),
+        }
+    }
+
     /// The listener that accepts from these very sockets.
     pub fn listener_on(&self, sockets: &Arc<ListenGroup>) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, sockets))

@@ -160,7 +160,13 @@ impl TableWriter {
         self.write(self.sockets(), inputs, None)
     }
 
-    /// Changes what operators say about addresses of clients.
+    /// Changes what operators say about addresses of clients. The next table has it, whatever makes that, and
+    /// [`refresh`](Self::refresh) makes one: several changes need no more than one.
+    pub fn note_access(&mut self, key: AccessKey, said: Option<AccessOverride>) {
+        self.config.change_access([(key, said)]);
+    }
+
+    /// Changes what operators say about addresses of clients, and publishes a table with it.
     pub fn change_access(
         &mut self,
         changes: impl IntoIterator<Item = (AccessKey, Option<AccessOverride>)>,
@@ -176,10 +182,12 @@ impl TableWriter {
         (!ended.is_empty()).then(|| (self.write(self.sockets(), inputs, None), ended))
     }
 
-    /// Changes to other inputs, or to what time alone changed. Without either the table in force stays.
+    /// Changes to other inputs, to what was [noted](Self::note_access) about addresses, or to what time alone changed.
+    /// Without any of it the table in force stays.
     pub fn refresh(&mut self, mut inputs: Inputs) -> Option<Written> {
+        let is_noted = self.config.access().are_changed();
         self.config.complete(&mut inputs);
-        let differs = inputs.pools != self.inputs.pools || self.is_due(inputs.now);
+        let differs = is_noted || inputs.pools != self.inputs.pools || self.is_due(inputs.now);
         differs.then(|| self.write(self.sockets(), inputs, None))
     }
 

@@ -1,13 +1,13 @@
 //! What control asks of a worker: which connections it has, or to close some. A worker answers one query after the
 //! other, a few slots each turn (`answer`).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use connection::CloseReason;
-use table::{Backend, Listener, Pool};
+use table::{Backend, Listener, Pool, Prefix};
 
 use crate::view::ConnectionView;
 
@@ -33,8 +33,10 @@ pub struct ConnectionFilter {
     pub pool: Option<String>,
     /// To the backend at this address, or being connected to it.
     pub backend: Option<SocketAddr>,
-    /// Of clients at this address.
-    pub client: Option<IpAddr>,
+    /// Of clients at these addresses.
+    pub client: Option<Prefix>,
+    /// Of clients whose address operators deny now, at the listener of the connection.
+    pub denied: bool,
 }
 
 /// What is done with connections.

@@ -65,6 +65,12 @@ impl<D> Core<D> {
         Ok(())
     }
 
+    /// Whether operators deny this client of an established connection now. The rules of the file do not count.
+    pub(crate) fn is_denied_by_operators(&mut self, slot: u32, client: IpAddr) -> bool {
+        let list = self.table.access_of(&self.slots.get(slot).listener);
+        list.is_some_and(|list| list.decide(client).1 == Decider::Override(Action::Deny))
+    }
+
     /// A client that was counted has ended.
     pub(crate) fn leave_source(&self, place: Option<Place>) {
         if let Some(place) = place {

@@ -38,7 +38,8 @@ impl Control {
                 listener,
                 pool: pool.or_else(|| query.pool.clone()),
                 backend,
-                client: query.client.map(|client| client.to_canonical()),
+                client: query.client,
+                denied: false,
             };
             Ok((self.query(0..self.wakers.len(), &filter, ConnectionAction::List(limit)), limit))
         });
@@ -70,8 +71,7 @@ impl Control {
                 self.query(all, &filter, CLOSE)
             }),
             Close::Client(client) => {
-                let filter =
-                    ConnectionFilter { client: Some(client.to_canonical()), ..ConnectionFilter::default() };
+                let filter = ConnectionFilter { client: Some(*client), ..ConnectionFilter::default() };
                 Ok(self.query(all, &filter, CLOSE))
             }
         };

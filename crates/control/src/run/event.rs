@@ -38,6 +38,8 @@ pub(super) enum Event {
     ConnectsFailed,
     /// Time alone asks for another table.
     TableDue,
+    /// What operators said about addresses is to be in a table, or has ended.
+    AccessDue,
     /// Connections may have dropped what reloads replaced.
     SweepDue,
     /// A read of the file ended, or takes too long.
@@ -68,6 +70,7 @@ impl Control {
     async fn next_event(&mut self) -> Event {
         let sweep = self.writer.has_retired().then_some(self.swept_at + SWEEP_INTERVAL);
         let (stage, table, notify) = (self.stage.until(), self.table_due(), self.notify.due());
+        let access = self.access_due();
         tokio::select! {
             biased;
             event = self.events.recv() => {
@@ -84,6 +87,7 @@ impl Control {
                 Event::ConnectsFailed
             }
             () = until(table) => Event::TableDue,
+            () = until(access) => Event::AccessDue,
             () = until(sweep) => Event::SweepDue,
             done = self.reading.next() => Event::FileRead(Box::new(done)),
             read = self.file_check.next() => Event::FileChanged(read),
@@ -108,6 +112,7 @@ impl Control {
             }
             Event::ConnectsFailed => self.on_connects_failed(),
             Event::TableDue => self.refresh(),
+            Event::AccessDue => self.on_access_due(),
             Event::SweepDue => self.sweep(),
             Event::FileRead(done) => self.on_read(*done),
             Event::FileChanged(read) => self.on_file_changed(read),

@@ -13,6 +13,7 @@ use table::Origin;
 use super::Control;
 use super::logging::{log_lines, warn_of, warn_of_backlogs};
 use super::start::bind;
+use crate::access_change::dropped;
 use crate::failure::Failure;
 use crate::monitor::now;
 use crate::reading::{self, Asked, Done, Loaded, READ_TIME_MAX, Requester};
@@ -63,10 +64,10 @@ impl Control {
                 self.log_totals(Level::Debug);
                 let answer = match read.map_err(Refusal::from).and_then(|loaded| self.prepare(loaded)) {
                     Ok(prepared) => {
-                        let changes = self.commit(prepared);
+                        let lines = self.commit(prepared);
                         self.file_check.on_loaded();
                         self.reloads.on_applied(begun.elapsed());
-                        Answer::Done(changes.lines().map(str::to_owned).collect())
+                        Answer::Done(lines)
                     }
                     Err(refusal) => self.refuse(&refusal, begun.elapsed()),
                 };
@@ -132,7 +133,7 @@ impl Control {
                     EventKind::Reload,
                     format_args!("reload refused: {errors}"),
                 );
-                self.event_log.add_details(lines.iter().map(String::as_str));
+                self.event_log.add_details(EventKind::Reload, lines.iter().map(String::as_str));
             }
         }
         log::info!("the configuration before it stays in force");
@@ -156,11 +157,12 @@ impl Control {
         Ok(Prepared { config, origins, sockets, access_log })
     }
 
-    /// Puts in force what was prepared. Returns what is different.
-    fn commit(&mut self, Prepared { config, origins, sockets, access_log }: Prepared) -> Changes {
+    /// Puts in force what was prepared. Returns what is different, a line for each thing.
+    fn commit(&mut self, Prepared { config, origins, sockets, access_log }: Prepared) -> Vec<String> {
         let before = self.writer.config().written().clone();
         self.relisten(&before, &config, &origins);
-        let changes = Changes::between(&before, &config);
+        let dropped = dropped(self.writer.config().access(), &config);
+        let changes = Changes::between(&before, &config).lines().map(str::to_owned).chain(dropped).collect();
         let (monitor, event_log) = (&mut self.monitor, &mut self.event_log);
         let written =
             self.writer.reload(config, sockets, |config| monitor.reconfigure(config, now(), event_log));
@@ -173,20 +175,20 @@ impl Control {
         changes
     }
 
-    fn log_commit(&mut self, before: &Config, changes: &Changes, removed: &[String]) {
+    fn log_commit(&mut self, before: &Config, changes: &[String], removed: &[String]) {
         let config = self.writer.config().written();
         warn_of_backlogs(config, self.host.backlog_max);
         warn_of(&host::warnings(config), &host::warnings(before));
-        log_lines(changes.lines(), "changes");
+        log_lines(changes.iter().map(String::as_str), "changes");
         log_lines(removed.iter().map(String::as_str), "totals of what was removed");
         self.inherited.warn_of_unused(config);
         self.check_sources();
-        let text = match changes.lines().len() {
+        let text = match changes.len() {
             0 => "reloaded: nothing changed".to_owned(),
             number => format!("reloaded: {}", counted(number, "change")),
         };
         self.event_log.note(Level::Info, EventKind::Reload, text);
-        self.event_log.add_details(changes.lines());
+        self.event_log.add_details(EventKind::Reload, changes.iter().map(String::as_str));
     }
 
     /// The sockets of each listener of `config`: kept, or bound now.

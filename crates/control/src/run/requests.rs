@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use admin::AdminRequest;
 use api::{Answer, BackendName, Close, Command, EventKind, LogLevel, ShortageStatus, Status};
-use config::{Changes, Config, Tier};
+use config::{Action, Changes, Config, Tier};
 use log::Level;
 use table::{BackendKey, Drain, DrainWindow, Override, Table};
 use tokio::sync::oneshot;
@@ -13,6 +13,7 @@ use super::Control;
 use super::logging::log_lines;
 use super::phases::DRAINING;
 use super::reload::tell;
+use crate::access_change::dropped;
 use crate::failure::Failure;
 use crate::find::{Unknown, find};
 use crate::monitor::now;
@@ -38,23 +39,26 @@ impl Control {
                 let found = route(&self.status_sources(&self.writer.table()), &query);
                 drop(answer.send(found.map_err(Answer::refused)));
             }
+            AdminRequest::Access(query, answer) => {
+                let found = self.access_sources(&self.writer.table()).view(&query);
+                drop(answer.send(found.map_err(Answer::refused)));
+            }
             AdminRequest::Connections(query, answer) => self.list_connections(&query, answer),
             AdminRequest::Command(command, peer, answer) => {
                 let text = format!("admin: {peer}: {command}");
-                if command.is_change() {
-                    self.note_command(self.pool_of(&command), text);
-                } else {
-                    log::info!("{text}");
+                match command.event_kind() {
+                    Some(kind) => self.note_command(kind, self.pool_of(&command), text),
+                    None => log::info!("{text}"),
                 }
-                self.on_command(command, answer);
+                self.on_command(command, &peer, answer);
             }
         }
     }
 
-    fn note_command(&mut self, pool: Option<String>, text: String) {
+    fn note_command(&mut self, kind: EventKind, pool: Option<String>, text: String) {
         match pool {
-            Some(pool) => self.event_log.note_of(&pool, Level::Info, EventKind::Command, text),
-            None => self.event_log.note(Level::Info, EventKind::Command, text),
+            Some(pool) => self.event_log.note_of(&pool, Level::Info, kind, text),
+            None => self.event_log.note(Level::Info, kind, text),
         }
     }
 
@@ -72,6 +76,9 @@ impl Control {
             | Command::Reopen
             | Command::Plan { .. }
             | Command::Close(Close::Connection(_) | Close::Client(_))
+            | Command::Deny(_)
+            | Command::Allow(_)
+            | Command::Forget { .. }
             | Command::LogLevel { .. } => None,
         }
     }
@@ -92,6 +99,7 @@ impl Control {
             config: self.writer.config().written(),
             effective: self.writer.config().effective(),
             overrides: self.writer.config().overrides(),
+            access: self.access_sources(table),
             inputs: self.writer.inputs(),
             monitor: &self.monitor,
             semaphore: &self.semaphore,
@@ -110,8 +118,9 @@ impl Control {
     }
 
     /// Obeys at once, or begins what is answered later: a close when workers have, a reload when the file was read.
-    fn on_command(&mut self, command: Command, answer: oneshot::Sender<Answer>) {
-        let (is_change, pool) = (command.is_change(), self.pool_of(&command));
+    fn on_command(&mut self, command: Command, peer: &str, answer: oneshot::Sender<Answer>) {
+        let (kind, pool) = (command.event_kind(), self.pool_of(&command));
+        let mut closes = None;
         let done = match command {
             Command::Close(close) => return self.close_connections(&close, answer),
             Command::Reload if self.is_serving() => return self.reload(Some(answer)),
@@ -126,16 +135,31 @@ impl Control {
             Command::Enable { backend } => self.change(&backend, |it| *it = Override::default()),
             Command::Weight { backend, weight } => self.set_weight(&backend, weight),
             Command::Failback { pool } => self.fail_back(&pool),
-        };
-        match &done {
-            Answer::Refused(refused) if is_change => {
-                let text = format!("admin: refused: {}", refused.lines.join("; "));
-                self.note_command(pool, text);
+            Command::Deny(order) => {
+                closes = order.close.then_some(order.prefix);
+                self.say(Action::Deny, &order, peer)
             }
-            Answer::Done(lines) if is_change => self.event_log.add_details(lines.iter().map(String::as_str)),
-            Answer::Done(_) | Answer::Refused(_) => {}
+            Command::Allow(order) => self.say(Action::Allow, &order, peer),
+            Command::Forget { prefix, list } => self.forget(prefix, list),
+        };
+        if let Some(kind) = kind {
+            self.note_answer(kind, pool, &done);
         }
-        tell([answer], &done);
+        match closes {
+            Some(prefix) => self.close_denied(prefix, done, answer),
+            None => tell([answer], &done),
+        }
+    }
+
+    /// Adds to the event of a command what it changed, or that it was refused.
+    fn note_answer(&mut self, kind: EventKind, pool: Option<String>, answer: &Answer) {
+        match answer {
+            Answer::Done(lines) => self.event_log.add_details(kind, lines.iter().map(String::as_str)),
+            Answer::Refused(refused) => {
+                let text = format!("admin: refused: {}", refused.lines.join("; "));
+                self.note_command(kind, pool, text);
+            }
+        }
     }
 
     /// What a reload would change if the file said `text`. Addresses are not bound for it.
@@ -145,7 +169,8 @@ impl Control {
         match config.and_then(|config| self.check(config)) {
             Ok(config) => {
                 let changes = Changes::between(self.writer.config().written(), &config);
-                Answer::Done(changes.lines().map(str::to_owned).collect())
+                let dropped = dropped(self.writer.config().access(), &config);
+                Answer::Done(changes.lines().map(str::to_owned).chain(dropped).collect())
             }
             Err(refusal) => refused(&refusal),
         }

@@ -24,6 +24,7 @@ use super::event::Event;
 use super::logging::{log_sizes, warn_of, warn_of_backlogs};
 use super::phases::Stage;
 use super::{Control, Source};
+use crate::access_pace::AccessPace;
 use crate::event_log::EventLog;
 use crate::failure::Failure;
 use crate::file_check::FileCheck;
@@ -110,7 +111,9 @@ impl Control {
             reloads,
             events,
             requests,
-            query_sender,
+            query_sender: Arc::new(query_sender),
+            access_pace: AccessPace::new(now),
+            closings: Vec::new(),
             running: 0,
             inherited,
             reading: Reading::new(),

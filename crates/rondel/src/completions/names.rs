@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::{PoolStatus, RemovedKind, Status};
+use api::{AccessQuery, AccessView, PoolStatus, RemovedKind, Status};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use connection::{CloseReason, Termination};
 
@@ -48,6 +48,22 @@ pub(crate) fn backends_and_removed() -> ArgValueCompleter {
     })
 }
 
+/// Names of access lists.
+pub(crate) fn access_lists() -> ArgValueCompleter {
+    of_access(0, |view| {
+        let named = view.lists.into_iter().filter_map(|list| Some((list.name?, list.listeners)));
+        named.map(|(name, listeners)| (name, format!("of {}", listeners.join(", ")))).collect()
+    })
+}
+
+/// Prefixes that operators denied or allowed.
+pub(crate) fn said_prefixes() -> ArgValueCompleter {
+    of_access(SAID_LISTED_MAX, |view| {
+        let said = view.overrides.into_iter();
+        said.map(|said| (said.prefix.to_string(), format!("{} {}", said.action, said.why))).collect()
+    })
+}
+
 /// Codes of the access log, and close reasons.
 pub(crate) fn codes_and_reasons() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
@@ -63,10 +79,22 @@ type Named = (String, String);
 
 fn completer(names: fn(&Status, &str) -> Vec<Named>) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
-        let socket = socket(env::args_os(), env::var_os("RONDEL_SOCKET"));
-        let Ok(status) = AdminClient::at(socket).status_within(ANSWER_TIME_MAX) else { return Vec::new() };
+        let Ok(status) = client().status_within(ANSWER_TIME_MAX) else { return Vec::new() };
         matching(current, names(&status, &current.to_string_lossy()))
     })
+}
+
+/// Candidates of an answer about access lists, with so much of what operators say.
+fn of_access(limit: u32, names: fn(AccessView) -> Vec<Named>) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |current: &OsStr| {
+        let query = AccessQuery { limit: Some(limit), ..AccessQuery::default() };
+        let answer = client().query_within(ANSWER_TIME_MAX, "/access", &query);
+        answer.map_or_else(|_| Vec::new(), |view| matching(current, names(view)))
+    })
+}
+
+fn client() -> AdminClient {
+    AdminClient::at(socket(env::args_os(), env::var_os("RONDEL_SOCKET")))
 }
 
 fn matching(current: &OsStr, names: Vec<Named>) -> Vec<CompletionCandidate> {
@@ -117,6 +145,9 @@ fn socket(line: impl Iterator<Item = OsString>, environment: Option<OsString>) -
 
 /// How long a completion waits for an answer. Then it has no candidates.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// The most prefixes that are listed.
+const SAID_LISTED_MAX: u32 = 100;
 
 /// The most backends that are listed without naming their pool first.
 const BACKENDS_LISTED_MAX: usize = 100;

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use config::{TargetRole, Waiting};
+use config::{Prefix, TargetRole, Waiting};
 use connection::{CloseReason, Direction};
 use sim::{Peer, Read};
 use worker::{ConnectionAction, ConnectionFilter, ConnectionQuery, QueryResult, StateView};
@@ -48,13 +48,13 @@ fn only_matching_connections_are_closed() {
     let mut balancer = Balancer::new(|_| ());
     let mut peers: Vec<(Peer, Peer)> = (0..3).map(|_| balancer.relay()).collect();
     let listed = balancer.asked(ConnectionFilter::default(), ConnectionAction::List(3)).listed;
-    let client = |number: usize| listed[number].client.expect("it is there").ip();
+    let client = |number: usize| Prefix::of(listed[number].client.expect("it is there").ip());
     let tenant = |number: usize| (listed[number].view.slot, listed[number].view.generation);
 
     for none in [
         ConnectionFilter { listener: Some("other".to_owned()), ..ConnectionFilter::default() },
         ConnectionFilter { pool: Some("other".to_owned()), ..ConnectionFilter::default() },
-        ConnectionFilter { client: Some([10, 8, 0, 99].into()), ..ConnectionFilter::default() },
+        ConnectionFilter { client: Some(Prefix::of([10, 8, 0, 99].into())), ..ConnectionFilter::default() },
         ConnectionFilter { backend: Some(([10, 9, 9, 9], 80).into()), ..ConnectionFilter::default() },
         ConnectionFilter { tenant: Some((7, 0)), ..ConnectionFilter::default() },
         ConnectionFilter { tenant: Some((u32::MAX, 0)), ..ConnectionFilter::default() },
@@ -71,6 +71,11 @@ fn only_matching_connections_are_closed() {
     let meant =
         ConnectionFilter { tenant: Some(tenant(0)), client: Some(client(0)), ..ConnectionFilter::default() };
     assert_eq!(balancer.asked(meant, CLOSE).number, 1);
+    let around = ConnectionFilter {
+        client: Some(Prefix::around([10, 8, 0, 0].into(), 16)),
+        ..ConnectionFilter::default()
+    };
+    assert_eq!(balancer.asked(around, ConnectionAction::List(9)).number, 1, "a prefix is all its addresses");
     let backend = balancer.config.pools[0].backends[0].address;
     let meant = ConnectionFilter { backend: Some(backend), ..ConnectionFilter::default() };
     assert_eq!(balancer.asked(meant.clone(), ConnectionAction::List(9)).number, 1);

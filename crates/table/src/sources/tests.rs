@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use crate::counters::Refused;
+
 use super::{Entry, Pace, Place, SWEEP_INTERVAL, SWEEP_PARTS, SourceBounds, SourceHash, Sources, TICK};
 
 #[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
@@ -87,6 +89,12 @@ proptest! {
             match step {
                 Step::Enter(source) => {
                     let hash = hash_of(&sources, source);
+                    let foretold = match of_table.refuses(sources.state(hash, at)) {
+                        None => "entered",
+                        Some(Refused::SourceLimit) => "too many",
+                        Some(Refused::SourceRate) => "too fast",
+                        Some(Refused::Denied) => "denied",
+                    };
                     let said = match sources.enter(hash, at, &of_table) {
                         Entry::Entered { place, evicted } => {
                             prop_assert!(!evicted);
@@ -97,6 +105,7 @@ proptest! {
                         Entry::TooFast => "too fast",
                         Entry::NotTracked => "not tracked",
                     };
+                    prop_assert_eq!(foretold, said);
                     prop_assert_eq!(said, model.enter(source, tick, most, of_model));
                 }
                 Step::Leave(which) if !inside.is_empty() => {

@@ -53,7 +53,7 @@ impl<D: Driver> Worker<D> {
             {
                 continue;
             }
-            answered += usize::from(query.filter.client.is_some());
+            answered += usize::from(query.filter.client.is_some() || query.filter.denied);
             if !self.has_client_at(&query.filter, slot) {
                 continue;
             }
@@ -81,7 +81,7 @@ impl<D: Driver> Worker<D> {
 
     /// Whether the filter lets the connection through, by all that can be told without asking the kernel.
     fn matches(&self, filter: &ConnectionFilter, slot: u32, connection: &Connection) -> bool {
-        let ConnectionFilter { tenant, listener, pool, backend, client: _ } = filter;
+        let ConnectionFilter { tenant, listener, pool, backend, client: _, denied: _ } = filter;
         let is_at = |address| connection.backend().is_some_and(|backend| backend.address == address);
         tenant.is_none_or(|tenant| tenant == (slot, self.core.slots.generation(slot)))
             && listener.as_ref().is_none_or(|name| *name == connection.listener.name)
@@ -90,8 +90,13 @@ impl<D: Driver> Worker<D> {
     }
 
     fn has_client_at(&mut self, filter: &ConnectionFilter, slot: u32) -> bool {
-        let Some(address) = filter.client else { return true };
-        self.core.client_address(slot).is_some_and(|client| client.ip().to_canonical() == address)
+        if filter.client.is_none() && !filter.denied {
+            return true;
+        }
+        self.core.client_address(slot).is_some_and(|client| {
+            filter.client.is_none_or(|prefix| prefix.contains(client.ip()))
+                && (!filter.denied || self.core.is_denied_by_operators(slot, client.ip()))
+        })
     }
 
     fn list(&mut self, slot: u32) -> Listed {
