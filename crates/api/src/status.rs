@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClosedCounts, Event, PoolStatus, Problem};
+use crate::{ClosedCounts, Event, ListView, PoolStatus, Problem};
 
 /// The state of the process. Counts start with the process, or with the listener or the backend if that was added
 /// later.
@@ -28,6 +28,16 @@ pub struct Status {
     pub access_log: AccessLogStatus,
     /// The configuration.
     pub config: ReloadStatus,
+    /// The access lists, in the order of the file; the last one has no name if operators said anything that holds for
+    /// listeners without a list.
+    #[serde(default)]
+    pub access: Vec<ListView>,
+    /// The limits of sources, in the order of the file.
+    #[serde(default)]
+    pub limits: Vec<LimitsStatus>,
+    /// What is known of sources, over all limits.
+    #[serde(default)]
+    pub sources: SourcesStatus,
     /// The listeners, in the order of the file.
     pub listeners: Vec<ListenerStatus>,
     /// The pools, in the order of the file.
@@ -168,6 +178,26 @@ pub struct ShortageStatus {
     pub why: String,
     /// When it began, in seconds since 1970.
     pub since: f64,
+}
+
+/// Limits of sources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsStatus {
+    /// Their name.
+    pub name: String,
+    /// Connections that were let in without being counted, as there was no place for their source.
+    pub overflow: u64,
+    /// Sources that were forgotten for others while their arrivals still counted.
+    pub evicted: u64,
+}
+
+/// What is known of sources, over all limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcesStatus {
+    /// How many are known, about.
+    pub known: u64,
+    /// How many can be.
+    pub capacity: u64,
 }
 
 /// A listener.

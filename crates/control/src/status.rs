@@ -5,17 +5,18 @@ use std::time::Instant;
 
 use access_log::AccessLog;
 use api::{
-    BackendStatus, ClosedCounts, Durations, FileDifference, ListenerStatus, Override, Permits, PoolStatus,
-    ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status,
-    WorkerStatus, WouldRefuse,
+    BackendStatus, ClosedCounts, Durations, FileDifference, LimitsStatus, ListenerStatus, Override, Permits,
+    PoolStatus, ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus,
+    SourcesStatus, Status, WorkerStatus, WouldRefuse,
 };
 use config::{Config, Tier};
 use connection::CloseReason;
 use table::{
-    Availability, Backend, BackendState, Counter, Drain, DrainWindow, Inputs, Listener, Overrides, PerWorker,
-    Pool, Refused, Removed, Semaphore, Table, WorkerCounters,
+    AccessOverrides, Availability, Backend, BackendState, Counter, Drain, DrainWindow, Inputs, Limits,
+    Listener, Overrides, PerWorker, Pool, Refused, Removed, Semaphore, Table, WorkerCounters,
 };
 
+use crate::access_view::AccessSources;
 use crate::access_view::AccessSources;
 use crate::event_log::EventLog;
 use crate::monitor::HealthMonitor;
@@ -31,6 +32,8 @@ pub(crate) struct StatusSources<'a> {
     /// The same with the overrides: what the table was made from.
     pub(crate) effective: &'a Config,
     pub(crate) overrides: &'a Overrides,
+    /// What operators say about addresses.
+    pub(crate) access: &'a AccessOverrides,
     pub(crate) access: AccessSources<'a>,
     pub(crate) inputs: &'a Inputs,
     pub(crate) monitor: &'a HealthMonitor,
@@ -73,6 +76,12 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
             file: known.file.map(|path| path.display().to_string()),
             difference: known.difference.cloned(),
             ..known.reloads.status()
+        },
+        access: AccessSources { table, overrides: known.access, now: known.now }.lists(),
+        limits: table.limits.iter().map(|limits| limits_status(limits)).collect(),
+        sources: SourcesStatus {
+            known: table.sources.known() as u64,
+            capacity: table.sources.capacity() as u64,
         },
         listeners: table
             .listeners
@@ -146,6 +155,14 @@ fn override_status(it: table::Override, now: Instant) -> Override {
 /// The seconds until a drain window ends, rounded up.
 fn seconds_left(window: DrainWindow, now: Instant) -> u64 {
     window.until.saturating_duration_since(now).as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
+fn limits_status(limits: &Limits) -> LimitsStatus {
+    LimitsStatus {
+        name: limits.name.clone(),
+        overflow: limits.counters.sum(|worker| worker.overflow.get()),
+        evicted: limits.counters.sum(|worker| worker.evicted.get()),
+    }
 }
 
 fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {

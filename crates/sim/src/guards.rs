@@ -118,7 +118,13 @@ impl Run {
             None => self.said.now.remove(&prefix),
         };
         let until = time.map(|time| since + time);
-        let said = action.map(|action| AccessOverride { action, since, until, why: String::new() });
+        let said = action.map(|action| AccessOverride {
+            action,
+            since,
+            until,
+            by: String::new(),
+            why: String::new(),
+        });
         let (key, inputs) = (AccessKey { list: None, prefix }, self.inputs());
         let written = self.writer.change_access([(key, said)], inputs);
         self.on_access_written(written);

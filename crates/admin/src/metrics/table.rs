@@ -2,7 +2,7 @@
 
 use api::{
     BackendRole, BackendState, BackendStatus, ListenerStatus, Override, Phase, PoolStatus, ProbeStatus,
-    RemovedKind, Status, Tier, WorkerStatus,
+    RemovedKind, RuleView, Status, Tier, WorkerStatus,
 };
 use connection::CloseReason;
 
@@ -183,6 +183,71 @@ pub(crate) const METRICS: &[Metric] = &[
         |status, sink| {
             sink.put(&["applied"], status.config.applied);
             sink.put(&["refused"], status.config.refused);
+        },
+    ),
+    Metric::new(
+        "rondel_access_prefixes",
+        Kind::Gauge,
+        &["list", "rule"],
+        "Prefixes of a rule of an access list; rules count from 1.",
+        |status, sink| {
+            each_rule(status, sink, |rule, labels, sink| sink.put(&labels, rule.prefixes));
+        },
+    ),
+    Metric::new(
+        "rondel_access_hits",
+        Kind::Counter,
+        &["list", "rule"],
+        "Clients that a rule decided about. `otherwise` is no rule; `allowed` and `denied` is what operators said, and \
+         the list `*` that of listeners without one.",
+        |status, sink| {
+            each_rule(status, sink, |rule, labels, sink| sink.put(&labels, rule.hits));
+            for list in &status.access {
+                let name = list.name.as_deref().unwrap_or(UNLISTED);
+                sink.put(&[name, "otherwise"], list.otherwise_hits);
+                sink.put(&[name, "allowed"], list.allowed_hits);
+                sink.put(&[name, "denied"], list.denied_hits);
+            }
+        },
+    ),
+    Metric::new(
+        "rondel_sources_known",
+        Kind::Gauge,
+        &[],
+        "Sources of which something is known, over all limits, about.",
+        |status, sink| {
+            sink.put(&[], status.sources.known);
+        },
+    ),
+    Metric::new(
+        "rondel_sources_capacity",
+        Kind::Gauge,
+        &[],
+        "The number of sources that there is room for.",
+        |status, sink| {
+            sink.put(&[], status.sources.capacity);
+        },
+    ),
+    Metric::new(
+        "rondel_limits_overflow",
+        Kind::Counter,
+        &["limits"],
+        "Connections let in without being counted, as there was no place for their source.",
+        |status, sink| {
+            for limits in &status.limits {
+                sink.put(&[&limits.name], limits.overflow);
+            }
+        },
+    ),
+    Metric::new(
+        "rondel_limits_evicted",
+        Kind::Counter,
+        &["limits"],
+        "Sources forgotten for others while their arrivals still counted.",
+        |status, sink| {
+            for limits in &status.limits {
+                sink.put(&[&limits.name], limits.evicted);
+            }
         },
     ),
     Metric::new(
@@ -565,6 +630,19 @@ pub(crate) const METRICS: &[Metric] = &[
 fn each_worker(status: &Status, sink: &mut Sink<'_>, number: impl Fn(&WorkerStatus) -> u64) {
     for (index, worker) in status.workers.iter().enumerate() {
         sink.put(&[&index.to_string()], number(worker));
+    }
+}
+
+/// The list of listeners that name none; it is no name that a list can have.
+const UNLISTED: &str = "*";
+
+/// Each rule with its labels: the list, and its number.
+fn each_rule(status: &Status, sink: &mut Sink<'_>, put: impl Fn(&RuleView, [&str; 2], &mut Sink<'_>)) {
+    for list in &status.access {
+        for (index, rule) in list.rules.iter().enumerate() {
+            let name = list.name.as_deref().unwrap_or(UNLISTED);
+            put(rule, [name, &(index + 1).to_string()], sink);
+        }
     }
 }
 

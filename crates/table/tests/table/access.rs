@@ -166,12 +166,19 @@ impl Story {
     }
 
     fn say(&mut self, action: Action, prefix: &str, list: Option<&str>) {
-        let said = AccessOverride { action, since: self.now, until: None, why: String::new() };
+        let said =
+            AccessOverride { action, since: self.now, until: None, by: String::new(), why: String::new() };
         self.change(prefix, list, Some(said));
     }
 
     fn say_until(&mut self, action: Action, prefix: &str, until: Instant) {
-        let said = AccessOverride { action, since: self.now, until: Some(until), why: String::new() };
+        let said = AccessOverride {
+            action,
+            since: self.now,
+            until: Some(until),
+            by: String::new(),
+            why: String::new(),
+        };
         self.change(prefix, None, Some(said));
     }
 
