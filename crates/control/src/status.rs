@@ -12,11 +12,10 @@ use api::{
 use config::{Config, Tier};
 use connection::CloseReason;
 use table::{
-    AccessOverrides, Availability, Backend, BackendState, Counter, Drain, DrainWindow, Inputs, Limits,
-    Listener, Overrides, PerWorker, Pool, Refused, Removed, Semaphore, Table, WorkerCounters,
+    Availability, Backend, BackendState, Counter, Drain, DrainWindow, Inputs, Limits, Listener, Overrides,
+    PerWorker, Pool, Refused, Removed, Semaphore, Table, WorkerCounters,
 };
 
-use crate::access_view::AccessSources;
 use crate::access_view::AccessSources;
 use crate::event_log::EventLog;
 use crate::monitor::HealthMonitor;
@@ -32,8 +31,6 @@ pub(crate) struct StatusSources<'a> {
     /// The same with the overrides: what the table was made from.
     pub(crate) effective: &'a Config,
     pub(crate) overrides: &'a Overrides,
-    /// What operators say about addresses.
-    pub(crate) access: &'a AccessOverrides,
     pub(crate) access: AccessSources<'a>,
     pub(crate) inputs: &'a Inputs,
     pub(crate) monitor: &'a HealthMonitor,
@@ -77,7 +74,7 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
             difference: known.difference.cloned(),
             ..known.reloads.status()
         },
-        access: AccessSources { table, overrides: known.access, now: known.now }.lists(),
+        access: known.access.lists(),
         limits: table.limits.iter().map(|limits| limits_status(limits)).collect(),
         sources: SourcesStatus {
             known: table.sources.known() as u64,

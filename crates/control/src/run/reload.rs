@@ -162,7 +162,8 @@ impl Control {
         let before = self.writer.config().written().clone();
         self.relisten(&before, &config, &origins);
         let dropped = dropped(self.writer.config().access(), &config);
-        let changes = Changes::between(&before, &config).lines().map(str::to_owned).chain(dropped).collect();
+        let changes: Vec<String> =
+            Changes::between(&before, &config).lines().map(str::to_owned).chain(dropped).collect();
         let (monitor, event_log) = (&mut self.monitor, &mut self.event_log);
         let written =
             self.writer.reload(config, sockets, |config| monitor.reconfigure(config, now(), event_log));

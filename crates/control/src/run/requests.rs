@@ -99,7 +99,6 @@ impl Control {
             config: self.writer.config().written(),
             effective: self.writer.config().effective(),
             overrides: self.writer.config().overrides(),
-            access: self.writer.config().access(),
             access: self.access_sources(table),
             inputs: self.writer.inputs(),
             monitor: &self.monitor,
