@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::probe::Probe;
 use crate::proxy::{Opening, ProxyProtocol, SendProxy};
+use crate::route::Routing;
 
 mod display;
 
@@ -171,7 +172,7 @@ pub enum ConnectionsMax {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolIndex(pub usize);
 
-/// An address to accept connections on, bound to one pool.
+/// An address to accept connections on, with the pools they go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Listener {
@@ -181,7 +182,7 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Whether the file has only a port, which means every address of the host: see [`Config::without_ipv6`].
     pub every_address: bool,
-    /// The pool its connections go to.
+    /// The pool its connections go to that no route takes.
     pub pool: PoolIndex,
     /// Which backends of the pool are eligible.
     pub target_role: TargetRole,
@@ -189,6 +190,8 @@ pub struct Listener {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Bounds for clients that have yet to show themselves.
     pub opening: Opening,
+    /// Which of its connections go to other pools than its own.
+    pub routing: Routing,
     /// Whether the access log, if there is one, includes its connections.
     pub access_log: bool,
     /// The length of the kernel's accept queue of each worker; the kernel clips it at `net.core.somaxconn`.

@@ -47,6 +47,7 @@ impl Config {
                 target_role: defaults::TARGET_ROLE,
                 proxy_protocol: None,
                 opening: defaults::OPENING,
+                routing: defaults::ROUTING,
                 access_log: defaults::LISTENER_ACCESS_LOG,
                 backlog: defaults::BACKLOG,
                 connections_max: defaults::LISTENER_CONNECTIONS_MAX,

@@ -6,6 +6,7 @@
 mod config;
 pub mod probe;
 mod proxy;
+mod route;
 
 // From a path or bytes to a `Config`, in three steps: text to tree, tree to what is written, and that resolved.
 mod load;
@@ -20,6 +21,7 @@ mod listening;
 mod pooling;
 mod probing;
 mod proxying;
+mod routing;
 mod sections;
 
 mod own;
@@ -64,6 +66,7 @@ pub mod reference;
 mod sentences;
 
 // Valid, and probably not intended.
+mod shadowed;
 mod warning;
 
 pub use crate::changes::Changes;
@@ -84,6 +87,7 @@ pub use crate::proxy::{
 };
 pub use crate::ranges::{RULES_MAX, Ranges};
 pub use crate::regular::read_file;
+pub use crate::route::{Route, Routing, SILENT_ROUTE, ServerName, Silent, Takes, UNKNOWN_ROUTE, Unknown};
 pub use crate::sentences::{counted, listed, unknown};
 pub use crate::size::show as show_size;
 pub use crate::warning::Warning;

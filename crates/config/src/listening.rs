@@ -10,11 +10,12 @@ use crate::limits;
 use crate::problem::{Finding, Problems};
 use crate::proxy::{Opening, ProxyProtocol};
 use crate::proxying;
+use crate::routing::{self, WrittenRouting};
 use crate::sections::Section;
 use crate::sections::{BACKEND, HOLD, LISTENER, POOL, RUNTIME};
 use crate::span::{At, Span};
 
-/// A listener whose pool is not resolved yet.
+/// A listener whose pools are not resolved yet.
 pub(crate) struct WrittenListener {
     pub(crate) name: Option<At<String>>,
     pub(crate) address: Option<At<SocketAddr>>,
@@ -24,6 +25,7 @@ pub(crate) struct WrittenListener {
     pub(crate) target_role: TargetRole,
     /// The place of its role.
     pub(crate) role: Option<Span>,
+    pub(crate) routing: WrittenRouting,
     rest: ListenerRest,
 }
 
@@ -38,8 +40,13 @@ struct ListenerRest {
 }
 
 impl WrittenListener {
-    /// The listener, with its pool resolved.
-    pub(crate) fn bind(self, pool: PoolIndex) -> Option<Listener> {
+    /// The names of its pools: its own, then those of its routes.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &At<String>> {
+        self.pool.iter().chain(self.routing.routes.iter().map(|route| &route.pool))
+    }
+
+    /// The listener, with its pools resolved, in that order.
+    pub(crate) fn bind(self, pool: PoolIndex, of_routes: Vec<PoolIndex>) -> Option<Listener> {
         let ListenerRest { proxy_protocol, opening, backlog, connections_max, freebind, access_log } =
             self.rest;
         Some(Listener {
@@ -50,6 +57,7 @@ impl WrittenListener {
             target_role: self.target_role,
             proxy_protocol,
             opening,
+            routing: self.routing.bind(of_routes),
             access_log,
             backlog,
             connections_max,
@@ -117,6 +125,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
         v6only,
         target_role,
         role,
+        routing: routing::routing(fields, problems),
         rest: ListenerRest {
             proxy_protocol: proxying::proxy_protocol(fields, problems),
             opening: proxying::opening(fields, problems),

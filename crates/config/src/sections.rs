@@ -46,6 +46,9 @@ pub(crate) const LISTENER: Section = Section {
         "fallback",
         "proxy_protocol",
         "opening",
+        "routes",
+        "unknown",
+        "silent",
         "access_log",
         "backlog",
         "max_connections",
@@ -102,6 +105,12 @@ pub(crate) const OPENING: Section = Section {
     name: "`opening`",
     keys: &["timeout", "connections"],
     example: "opening: { timeout: 5s, connections: 1000 }",
+};
+
+pub(crate) const ROUTE: Section = Section {
+    name: "a route",
+    keys: &["name", "sni", "alpn", "tls", "pool"],
+    example: "- { sni: [\"api.example.com\"], pool: api }",
 };
 
 pub(crate) const SEND_PROXY: Section = Section {

@@ -8,6 +8,7 @@ use crate::config::{Config, Listener, Pool};
 use crate::own::{OwnBackend, OwnPlace};
 use crate::probe::Kind;
 use crate::proxy::Proxies;
+use crate::shadowed;
 
 /// A setting that is valid, and probably not intended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,7 @@ impl Config {
     /// true.
     pub fn warnings(&self, is_held: impl Fn(IpAddr) -> bool) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = self.listeners.iter().filter_map(proxies_of_any).collect();
+        warnings.extend(self.listeners.iter().flat_map(|listener| shadowed::of_routes(self, listener)));
         warnings.extend(self.pools.iter().flat_map(probes_by_connect));
         warnings.extend(self.own_backends(is_held).iter().filter_map(|own| self.chain(own)));
         warnings

@@ -14,6 +14,7 @@ use crate::evictions::Evictions;
 use crate::listener::Listener;
 use crate::pool::{Pool, PoolSources};
 use crate::removed::Removed;
+use crate::routes::Routes;
 use crate::semaphore::Semaphore;
 use crate::state::{Inputs, PoolInputs};
 
@@ -76,10 +77,9 @@ impl Table {
         let listeners = config.listeners.iter().zip(sockets);
         let listeners: Vec<_> = listeners
             .map(|(settings, sockets)| {
-                let pool = Arc::clone(&pools[settings.pool.0]);
                 let access_log = settings.access_log && config.access_log.is_some();
                 let before = previous.and_then(|table| table.listener_on(&sockets));
-                Arc::new(Listener { access_log, ..listener(settings, sockets, pool, workers, before) })
+                Arc::new(Listener { access_log, ..listener(settings, sockets, &pools, workers, before) })
             })
             .collect();
         let (mut drained_buckets, mut removed, mut due) =
@@ -166,10 +166,12 @@ fn pools(
 fn listener(
     settings: &config::Listener,
     sockets: Arc<ListenGroup>,
-    pool: Arc<Pool>,
+    pools: &[Arc<Pool>],
     workers: usize,
     before: Option<&Arc<Listener>>,
 ) -> Listener {
+    let pool = Arc::clone(&pools[settings.pool.0]);
+    let routes_before = before.and_then(|before| before.routes.as_ref());
     let semaphore = |of: fn(&Listener) -> &Arc<Semaphore>| {
         before.map_or_else(|| Arc::new(Semaphore::new(workers)), |before| Arc::clone(of(before)))
     };
@@ -178,6 +180,7 @@ fn listener(
         address: settings.address,
         connections_max: settings.connections_max,
         backlog: settings.backlog,
+        routes: Routes::build(&settings.routing, &pool, pools, workers, routes_before),
         pool,
         target_role: settings.target_role,
         access_log: settings.access_log,

@@ -9,6 +9,7 @@ use crate::config::{
 use crate::duration;
 use crate::probe::Method;
 use crate::proxy::{HeaderField, HeaderVersion, Others, ProbeHeader};
+use crate::route::{Silent, Unknown};
 use crate::size;
 
 impl fmt::Display for AdminSocket {
@@ -92,6 +93,8 @@ words!(OnLoss { Keep = "keep", Close = "close" });
 words!(Tier { Active = "active", Backup = "backup" });
 words!(LogFormat { Text = "text", Json = "json" });
 words!(Others { Refuse = "refuse", Plain = "plain" });
+words!(Unknown { Pool = "pool", Refuse = "refuse" });
+words!(Silent { Refuse = "refuse", Pool = "pool" });
 words!(HeaderVersion { V1 = "v1", V2 = "v2" });
 words!(HeaderField {
     UniqueId = "unique_id",
