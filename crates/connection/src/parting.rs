@@ -38,6 +38,8 @@ impl Parting {
             | CloseReason::QueueTimedOut
             | CloseReason::UntrustedProxy
             | CloseReason::ProxyInvalid
+            | CloseReason::HelloInvalid
+            | CloseReason::NoRoute
             | CloseReason::OpeningTimedOut
             | CloseReason::OpeningFull => Self::Reset,
             // A server that lost the role must get no more of what a writer sent, however late it would read it.
