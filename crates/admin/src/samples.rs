@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::{
     AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Durations, Event,
     EventKind, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus, ProbeStatus, ProxyHeaders,
-    ReloadStatus, RemovedKind, RemovedStatus, Status, Tier, Verdict, WorkerStatus,
+    ReloadStatus, RemovedKind, RemovedStatus, RouteStatus, Status, Tier, Verdict, WorkerStatus,
 };
 use connection::CloseReason;
 
@@ -102,6 +102,7 @@ fn listener() -> ListenerStatus {
         name: "web".to_owned(),
         address: "0.0.0.0:80".parse().unwrap(),
         pool: "app".to_owned(),
+        routes: vec![RouteStatus { name: "api.example.com".to_owned(), pool: "app".to_owned(), taken: 4 }],
         role: None,
         active: 2,
         active_max: 3,

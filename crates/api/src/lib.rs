@@ -40,5 +40,5 @@ pub use crate::problems::problems;
 pub use crate::route::{Route, RouteBackend, RouteOutcome, RouteQuery};
 pub use crate::status::{
     AccessLogStatus, FileDifference, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ProxyHeaders,
-    ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status, WorkerStatus,
+    ReloadStatus, RemovedKind, RemovedStatus, RouteStatus, ShortageStatus, Status, WorkerStatus,
 };

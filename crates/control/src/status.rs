@@ -6,7 +6,7 @@ use std::time::Instant;
 use access_log::AccessLog;
 use api::{
     BackendStatus, ClosedCounts, Durations, FileDifference, ListenerStatus, Override, Permits, PoolStatus,
-    ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status,
+    ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, RouteStatus, ShortageStatus, Status,
     WorkerStatus,
 };
 use config::{Config, Tier};
@@ -145,6 +145,12 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
         name: listener.name.clone(),
         address: listener.address,
         pool: listener.pool.name.clone(),
+        routes: listener
+            .routes
+            .iter()
+            .flat_map(table::Routes::iter)
+            .map(|route| route_status(route))
+            .collect(),
         role: wire::listener_role(listener.target_role),
         active: counters.sum(|worker| worker.active.get()),
         active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
@@ -163,6 +169,14 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
         bytes_to_backend: counters.sum(|worker| worker.bytes_to_backend.get()),
         bytes_to_client: counters.sum(|worker| worker.bytes_to_client.get()),
         closed: closed(counters, |worker, reason| worker.closed(reason)),
+    }
+}
+
+fn route_status(route: &table::Route) -> RouteStatus {
+    RouteStatus {
+        name: route.name.clone(),
+        pool: route.pool.name.clone(),
+        taken: route.taken.sum(table::Counter::get),
     }
 }
 

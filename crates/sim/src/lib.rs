@@ -28,6 +28,7 @@ mod descriptors;
 mod drain_windows;
 mod faults;
 mod headers;
+mod hellos;
 mod link;
 mod links;
 mod peers;
@@ -44,6 +45,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 pub use crate::coverage::{Coverage, Transition};
+pub use crate::hellos::hello;
 pub use crate::kernel::Kernel;
 pub use crate::stage::{Peer, Read, Stage};
 

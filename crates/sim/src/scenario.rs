@@ -7,11 +7,12 @@ use std::time::Duration;
 use config::{
     AccessLog, Backend, Balance, Config, Failback, Fallback, HeaderField, HeaderVersion, HeaderVersions,
     Listener, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Opening, Others, Pool,
-    PoolIndex, Proxies, ProxyProtocol, SendProxy, TargetRole, Tier, Tiers, Waiting,
+    PoolIndex, Proxies, ProxyProtocol, Routing, SendProxy, Silent, TargetRole, Tier, Tiers, Unknown, Waiting,
 };
 
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
 use crate::faults::Faults;
+use crate::hellos;
 use crate::peers::{Manners, PARTS_USUAL, REST_MAX};
 use crate::random::Random;
 use crate::ring::Limits;
@@ -69,6 +70,8 @@ pub(crate) struct Variety {
     pub(crate) health: bool,
     /// Clients behind proxies, which send headers, and headers for backends.
     pub(crate) headers: bool,
+    /// Listeners with routes, and clients that say what they ask for.
+    pub(crate) routes: bool,
     /// Overrides of backends, and an end to connections of what reloads remove.
     pub(crate) leaving: bool,
 }
@@ -85,6 +88,7 @@ impl Variety {
             bounds: random.chance(500),
             health: random.chance(600),
             headers: false,
+            routes: false,
             leaving,
         }
     }
@@ -168,10 +172,15 @@ impl Scenario {
             2 => scenario.with_a_crowd(random),
             _ => scenario,
         };
-        if random.chance(150) { scenario.with_headers(random) } else { scenario }
+        match random.index(1000) {
+            0..75 => scenario.with_headers(random),
+            75..150 => scenario.with_headers(random).with_routes(random),
+            150..250 => scenario.with_routes(random),
+            _ => scenario,
+        }
     }
 
-    /// With a proxy in front of every listener. A socket has room for the longest header.
+    /// With a proxy in front of every listener.
     fn with_headers(mut self, random: &mut Random) -> Self {
         self.variety.headers = true;
         for listener in &mut self.config.listeners {
@@ -185,6 +194,20 @@ impl Scenario {
                 _ => Some(SendProxy { version: HeaderVersion::V2, fields }),
             };
         }
+        self.with_room()
+    }
+
+    /// With routes at every listener, by which its clients go to either pool.
+    fn with_routes(mut self, random: &mut Random) -> Self {
+        self.variety.routes = true;
+        for listener in &mut self.config.listeners {
+            listener.routing = hellos::routing(random);
+        }
+        self.with_room()
+    }
+
+    /// With room in each socket for the longest header and hello.
+    fn with_room(mut self) -> Self {
         let Network { room, window, .. } = self.network;
         self.network =
             Network { room: room.max(HEADERS_MAX), window: window.max(HEADERS_MAX), ..self.network };
@@ -314,12 +337,17 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         target_role: if variety.health { target_role(random) } else { TargetRole::Any },
         proxy_protocol: variety.headers.then(believes_all),
         opening: OPENING,
+        routing: if variety.routes { hellos::routing(random) } else { no_routing() },
         access_log: true,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
         freebind: false,
         v6only: false,
     }
+}
+
+fn no_routing() -> Routing {
+    Routing { routes: Vec::new(), unknown: Unknown::Pool, silent: Silent::Refuse }
 }
 
 /// Few, and not for long, so that both bounds are reached.

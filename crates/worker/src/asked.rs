@@ -44,18 +44,37 @@ impl Asked {
         }
     }
 
+    /// The name of the server, as far as logs and lists show it.
+    pub fn shown_name(&self) -> Option<&str> {
+        // A name is of ASCII, so every byte ends a character.
+        self.name().map(|name| &name[..name.len().min(SHOWN_CHARS_MAX)])
+    }
+
+    /// The protocols that the client offers, as far as logs and lists show them: separated by commas, with what is
+    /// no printable ASCII escaped.
+    pub fn shown_protocols(&self) -> Option<String> {
+        let protocols = self.protocols().iter().map(|protocol| protocol.escape_ascii().to_string());
+        let mut shown = protocols.collect::<Vec<_>>().join(",");
+        shown.truncate(SHOWN_CHARS_MAX);
+        (!shown.is_empty()).then_some(shown)
+    }
+
     /// Forgets what only the search for a backend needs: logs show less than this of the protocols.
     pub(crate) fn shorten(&mut self) {
         if let Self::Hello { protocols, .. } = self
             && protocols.len() > PROTOCOLS_KEPT_MAX
         {
+            // One protocol of any length, or more than are shown.
             *protocols = protocols[..PROTOCOLS_KEPT_MAX].into();
         }
     }
 }
 
-/// How many bytes of protocols a connection with a backend keeps.
-const PROTOCOLS_KEPT_MAX: usize = 128;
+/// How many characters of what a client asks for are shown in logs and lists.
+const SHOWN_CHARS_MAX: usize = 64;
+
+/// How many bytes of protocols a connection with a backend keeps: the lengths of one are shorter than its commas.
+const PROTOCOLS_KEPT_MAX: usize = 256;
 
 /// Where a client that asked for this goes, by the routes of a listener: the route, if it has any, and the pool.
 /// A client that came before there were routes was not asked, and goes to the pool of the listener.

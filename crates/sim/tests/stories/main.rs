@@ -7,6 +7,7 @@ mod eviction;
 mod opening;
 mod pipes;
 mod queries;
-mod regressions; // Faults that random runs have found.
+mod regressions;
+mod routes; // Faults that random runs have found.
 mod stats;
 mod waiting;
