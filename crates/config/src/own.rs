@@ -75,23 +75,28 @@ impl Fronts {
         pools: impl Iterator<Item = Backends>,
         is_held: impl Fn(IpAddr) -> bool,
     ) -> Vec<OwnBackend> {
-        let mut by_port: BTreeMap<u16, Vec<(usize, Front, &[usize])>> = BTreeMap::new();
+        let mut by_port: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
         for (index, listener) in self.listeners.iter().enumerate() {
-            if let Some((front, leads_to)) = listener {
-                by_port.entry(front.address.port()).or_default().push((index, *front, leads_to));
+            if let Some((front, _)) = listener {
+                by_port.entry(front.address.port()).or_default().push(index);
             }
         }
+        let leads_to = |listener: usize| self.listeners[listener].iter().flat_map(|(_, pools)| pools);
         // For each pool, the pools it leads to.
         let mut next: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         let mut found = Vec::new();
         for (pool, backends) in pools.enumerate() {
             for (backend, address) in backends.enumerate() {
                 let Some(address) = address else { continue };
+                let takes = |listener: &usize| {
+                    self.listeners[*listener]
+                        .as_ref()
+                        .is_some_and(|(front, _)| front.takes(address, &is_held))
+                };
                 let of_port = by_port.get(&address.port()).into_iter().flatten();
-                for &(listener, _, leads_to) in of_port.filter(|(_, front, _)| front.takes(address, &is_held))
-                {
-                    next.entry(pool).or_default().extend(leads_to);
-                    found.push((pool, backend, Some((listener, leads_to))));
+                for listener in of_port.copied().filter(takes) {
+                    next.entry(pool).or_default().extend(leads_to(listener));
+                    found.push((pool, backend, Some(listener)));
                 }
                 if self.http.is_some_and(|http| http.takes(address, &is_held)) {
                     found.push((pool, backend, None));
@@ -99,18 +104,18 @@ impl Fronts {
             }
         }
         let mut reached = BTreeMap::new();
-        let mut leads_back = |pool: usize, from: &[usize]| {
-            let mut reaches =
-                |from| reached.entry(from).or_insert_with(|| reachable(&next, from)).contains(&pool);
-            from.iter().any(|from| reaches(*from))
+        let mut leads_back = |pool: usize, listener: usize| {
+            let mut leads_to = leads_to(listener);
+            leads_to
+                .any(|from| reached.entry(from).or_insert_with(|| reachable(&next, *from)).contains(&pool))
         };
         let own = |(pool, backend, listener)| OwnBackend {
             pool: PoolIndex(pool),
             backend,
             is: match listener {
                 None => OwnPlace::Admin,
-                Some((listener, leads_to)) if leads_back(pool, leads_to) => OwnPlace::Loop { listener },
-                Some((listener, _)) => OwnPlace::Chain { listener },
+                Some(listener) if leads_back(pool, listener) => OwnPlace::Loop { listener },
+                Some(listener) => OwnPlace::Chain { listener },
             },
         };
         found.into_iter().map(own).collect()

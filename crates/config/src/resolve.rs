@@ -52,7 +52,9 @@ pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
         let mut of_routes = found.into_iter().collect::<Option<Vec<_>>>()?;
         if let Some(role) = listener.role {
             used_by_role.extend(&of_routes);
-            of_routes.iter().for_each(|index| roles(role, &pools[index.0], problems));
+            for index in &of_routes {
+                roles(role, &pools[index.0], problems);
+            }
         }
         listener.pool.as_ref()?;
         let own = of_routes.remove(0);

@@ -1,4 +1,4 @@
-//! Reads which name and which protocols a TLS client asks for: the ClientHello, which it sends in clear text.
+//! Reads which name and which protocols a TLS client asks for: the `ClientHello`, which it sends in clear text.
 //!
 //! A hello that is not understood is [`Invalid`](Step::Invalid), never one without a name: what a client is refused by
 //! its name it must not get by spoiling its hello. Versions, ciphers and other extensions are not judged.

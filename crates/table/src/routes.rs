@@ -13,7 +13,7 @@ use crate::pool::Pool;
 #[derive(Debug)]
 pub struct Routes {
     /// In the order of the config; the first that matches takes a connection.
-    routes: Vec<HelloRoute>,
+    of_hellos: Vec<HelloRoute>,
     /// Routes with this name, by their position, in order.
     by_name: HashMap<Box<str>, Vec<usize>>,
     /// Routes with `*.` before this name.
@@ -64,7 +64,7 @@ impl Routes {
             Arc::new(Route { name: name.to_owned(), pool: Arc::clone(pool), taken })
         };
         let mut routes = Self {
-            routes: Vec::new(),
+            of_hellos: Vec::new(),
             by_name: HashMap::new(),
             by_parent: HashMap::new(),
             of_any_name: Vec::new(),
@@ -83,7 +83,7 @@ impl Routes {
             self.not_tls = Some(route);
             return;
         };
-        let number = self.routes.len();
+        let number = self.of_hellos.len();
         for name in names {
             let (names, name) = match name {
                 ServerName::Exact(name) => (&mut self.by_name, name),
@@ -95,12 +95,12 @@ impl Routes {
             self.of_any_name.push(number);
         }
         let protocols = protocols.iter().map(|protocol| protocol.as_bytes().into()).collect();
-        self.routes.push(HelloRoute { route, protocols });
+        self.of_hellos.push(HelloRoute { route, protocols });
     }
 
     /// Each route for TLS in the order of the config, that for what is not TLS, and what takes what no route does.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        let of_hellos = self.routes.iter().map(|route| &route.route);
+        let of_hellos = self.of_hellos.iter().map(|route| &route.route);
         of_hellos.chain(&self.not_tls).chain(&self.unknown).chain(&self.silent)
     }
 
@@ -113,12 +113,12 @@ impl Routes {
         let exact = name.and_then(|name| self.by_name.get(name));
         let wildcard = parent.and_then(|parent| self.by_parent.get(parent));
         let matches = |number: &&usize| {
-            let protocols = &self.routes[**number].protocols;
+            let protocols = &self.of_hellos[**number].protocols;
             protocols.is_empty() || protocols.iter().any(|protocol| offers(protocol))
         };
         let lists = [exact, wildcard, Some(&self.of_any_name)];
         let first = lists.into_iter().flatten().filter_map(|numbers| numbers.iter().find(matches)).min();
-        first.map(|number| &self.routes[*number].route).or(self.unknown.as_ref())
+        first.map(|number| &self.of_hellos[*number].route).or(self.unknown.as_ref())
     }
 
     /// The route of a client that does not begin as TLS does. None if it is to be refused.

@@ -11,7 +11,7 @@ pub enum Fault {
     EmptyRecord,
     /// A record of more than 16384 bytes.
     RecordTooLong,
-    /// Another message than a ClientHello.
+    /// Another message than a `ClientHello`.
     OtherMessage,
     /// More than [`MESSAGE_BYTES_MAX`](super::MESSAGE_BYTES_MAX).
     TooLong,

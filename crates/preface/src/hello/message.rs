@@ -1,4 +1,4 @@
-//! The fields of a ClientHello, RFC 8446, 4.1.2; the name, RFC 6066, 3; the protocols, RFC 7301, 3.1.
+//! The fields of a `ClientHello`, RFC 8446, 4.1.2; the name, RFC 6066, 3; the protocols, RFC 7301, 3.1.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::fault::Fault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello<'a> {
     /// The name of the server (SNI): lower case, without the dot at its end. It may be an IP address, which clients
-    /// are not to send. With an encrypted ClientHello (ECH) it is the outer one.
+    /// are not to send. With an encrypted `ClientHello` (ECH) it is the outer one.
     pub name: Option<&'a str>,
     /// The protocols that the client offers (ALPN).
     pub protocols: Protocols<'a>,
