@@ -61,8 +61,6 @@ impl Openings {
         if !is_silent {
             return Err(CloseReason::OpeningTimedOut);
         }
-        // What it sends from now on is the relay's.
-        core.cancel(slot, Kind::Opening);
         Ok(Asked::Silence)
     }
 }

@@ -96,7 +96,9 @@ impl<D: Driver> Worker<D> {
     /// Something arrived from a client that has yet to show itself.
     pub(super) fn on_opening(&mut self, slot: u32, result: Result<u32, Errno>) {
         if !matches!(self.core.slots.get(slot).state, State::Opening(_)) {
-            return; // It was silent for as long as it may be, and was routed by that.
+            // It was silent for as long as it may be, and was routed by that. What it sends is the relay's, and this
+            // poll was left to end by it.
+            return;
         }
         match self.openings.look(&mut self.core, slot, result) {
             Ok(None) => {}
