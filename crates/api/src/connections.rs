@@ -76,8 +76,8 @@ pub struct ConnectionStatus {
     /// The route that took it; absent if its listener has none, or it has yet to show itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// The name that its TLS hello asks for, as far as 64 characters; absent if no route looked at it, or it asks for
-    /// none.
+    /// The name that its TLS hello asks for, as far as 64 characters; absent if its listener has no routes, or it
+    /// asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sni: Option<String>,
     /// The name of the pool.

@@ -11,6 +11,8 @@ use crate::probe::Probe;
 use crate::proxy::{Opening, ProxyProtocol, SendProxy};
 use crate::route::Routing;
 
+pub use crate::route::PoolIndex;
+
 mod display;
 
 /// A whole configuration. It exists only for a file without problems.
@@ -168,10 +170,6 @@ pub enum ConnectionsMax {
     Number(NonZeroU32),
 }
 
-/// An index into [`Config::pools`] of the same [`Config`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolIndex(pub usize);
-
 /// An address to accept connections on, with the pools they go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
@@ -203,6 +201,24 @@ pub struct Listener {
     pub freebind: bool,
     /// Whether an IPv6 wildcard excludes IPv4 (`IPV6_V6ONLY`, ipv6(7)); ignored for IPv4.
     pub v6only: bool,
+}
+
+impl Listener {
+    /// Every pool its connections may go to, its own first, each once.
+    pub fn pools(&self) -> Vec<PoolIndex> {
+        let mut pools = vec![self.pool];
+        for route in &self.routing.routes {
+            if !pools.contains(&route.pool) {
+                pools.push(route.pool);
+            }
+        }
+        pools
+    }
+
+    /// Whether its clients have something to show before they are routed: a header, a hello, or both.
+    pub fn opens(&self) -> bool {
+        self.proxy_protocol.is_some() || !self.routing.routes.is_empty()
+    }
 }
 
 /// Which backends of a pool are eligible for the connections of a listener.

@@ -67,6 +67,7 @@ mod sentences;
 
 // Valid, and probably not intended.
 mod shadowed;
+mod warned;
 mod warning;
 
 pub use crate::changes::Changes;
@@ -90,4 +91,4 @@ pub use crate::regular::read_file;
 pub use crate::route::{Route, Routing, SILENT_ROUTE, ServerName, Silent, Takes, UNKNOWN_ROUTE, Unknown};
 pub use crate::sentences::{counted, listed, unknown};
 pub use crate::size::show as show_size;
-pub use crate::warning::Warning;
+pub use crate::warned::Warning;

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use crate::config::{Listener, PoolIndex};
+/// An index into [`Config::pools`](crate::Config::pools) of the same [`Config`](crate::Config).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolIndex(pub usize);
 
-/// How a listener chooses a pool by what its clients send first. Without routes nothing is looked at.
+/// How a listener chooses a pool by what its clients send first. Without routes nothing is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routing {
     /// The routes. The first that matches takes a connection. Names of routes are distinct.
@@ -72,24 +74,6 @@ pub const UNKNOWN_ROUTE: &str = "unknown";
 
 /// What connections of clients that send nothing count as; no route has the name.
 pub const SILENT_ROUTE: &str = "silent";
-
-impl Listener {
-    /// Every pool its connections may go to, its own first, each once.
-    pub fn pools(&self) -> Vec<PoolIndex> {
-        let mut pools = vec![self.pool];
-        for route in &self.routing.routes {
-            if !pools.contains(&route.pool) {
-                pools.push(route.pool);
-            }
-        }
-        pools
-    }
-
-    /// Whether its clients have something to show before they are routed: a header, a hello, or both.
-    pub fn opens(&self) -> bool {
-        self.proxy_protocol.is_some() || !self.routing.routes.is_empty()
-    }
-}
 
 impl fmt::Display for ServerName {
     /// As written in a file.

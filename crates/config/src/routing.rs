@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use crate::config::PoolIndex;
 use crate::defaults;
 use crate::fields::{Fields, Value};
 use crate::limits;
 use crate::problem::{Finding, Problems, Quoted, Wrong};
-use crate::route::{Route, Routing, SILENT_ROUTE, ServerName, Silent, Takes, UNKNOWN_ROUTE, Unknown};
+use crate::route::{
+    PoolIndex, Route, Routing, SILENT_ROUTE, ServerName, Silent, Takes, UNKNOWN_ROUTE, Unknown,
+};
 use crate::sections::{LISTENER, POOL, ROUTE};
 use crate::span::{At, Span};
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::config::{Config, Listener};
 use crate::probe::Kind;
 use crate::route::{Route, ServerName, Silent, Takes};
-use crate::warning::Warning;
+use crate::warned::Warning;
 
 /// The warnings about the routes of a listener.
 pub(crate) fn of_routes(config: &Config, listener: &Listener) -> Vec<Warning> {

@@ -1,7 +1,6 @@
 //! Settings that are valid, and probably not intended.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::IpAddr;
 
 use crate::config::{Config, Listener, Pool};
@@ -9,23 +8,7 @@ use crate::own::{OwnBackend, OwnPlace};
 use crate::probe::Kind;
 use crate::proxy::Proxies;
 use crate::shadowed;
-
-/// A setting that is valid, and probably not intended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// What it concerns.
-    pub subject: String,
-    /// What is probably not intended.
-    pub found: String,
-    /// What would be better.
-    pub cure: String,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}\n  {}", self.subject, self.found, self.cure)
-    }
-}
+use crate::warned::Warning;
 
 impl Config {
     /// The warnings, in the order of the file, for a host that holds the addresses for which `is_held` returns

@@ -8,14 +8,8 @@ mod message;
 
 use std::ops::Range;
 
-pub use self::fault::Fault;
+pub use self::fault::{Fault, MESSAGE_BYTES_MAX, WIRE_BYTES_MAX};
 pub use self::message::{Hello, Protocols};
-
-/// How long a hello may be, in bytes, with the four that say its type and length. It fits in one record.
-pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
-
-/// How much of what arrives a hello may take, in bytes, with the headers of its records.
-pub const WIRE_BYTES_MAX: usize = 64 * 1024;
 
 /// What the bytes that have arrived come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use config::{PoolIndex, Route, Routing, ServerName, Silent, Takes, Unknown};
 use preface::hello::{Step, read};
 use preface::{Step as HeaderStep, Versions};
 use table::{Listener, Pool};
 
 use crate::agenda::MILLISECOND;
 use crate::headers::Preface;
-use crate::random::Random;
 use crate::world::World;
 
 /// A hello as a client writes it, with this name and these protocols, in records of so many bytes.
@@ -23,34 +21,6 @@ pub fn hello(name: Option<&str>, protocols: &[&str], record_bytes: usize) -> Vec
     let before = [&[3, 3][..], &[7; 32], &[0], &[0, 2, 0x13, 1], &[1, 0]].concat();
     let message = [&[1][..], &list(3, &[before, list(2, &extensions)].concat())].concat();
     message.chunks(record_bytes).flat_map(|payload| [&[22, 3, 1][..], &list(2, payload)].concat()).collect()
-}
-
-/// Routes to these two pools.
-pub(crate) fn routing(random: &mut Random) -> Routing {
-    let exact = |name: &str| ServerName::Exact(name.to_owned());
-    let route = |(number, takes): (usize, Takes), random: &mut Random| Route {
-        name: format!("route {number}"),
-        takes,
-        pool: PoolIndex(random.index(2)),
-    };
-    let takes = [
-        Takes::Hello { names: vec![exact("a.x"), exact("b.x")], protocols: vec!["h2".to_owned()] },
-        Takes::Hello { names: vec![exact("a.x")], protocols: Vec::new() },
-        Takes::Hello { names: vec![ServerName::Wildcard("x".to_owned())], protocols: Vec::new() },
-        Takes::Hello { names: Vec::new(), protocols: vec!["p".to_owned()] },
-        Takes::NotTls,
-    ];
-    let mut routes: Vec<_> = takes.into_iter().enumerate().map(|takes| route(takes, random)).collect();
-    routes.retain(|_| random.chance(800));
-    if routes.is_empty() {
-        // Every listener has routes, so that every client is asked.
-        routes.push(route((0, Takes::NotTls), random));
-    }
-    Routing {
-        routes,
-        unknown: random.pick(&[Unknown::Pool, Unknown::Refuse]),
-        silent: random.pick(&[Silent::Refuse, Silent::Pool]),
-    }
 }
 
 impl World {

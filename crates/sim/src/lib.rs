@@ -21,6 +21,7 @@ mod kernel; // What the worker sees,
 mod ring;
 mod world; // and what is behind it.
 
+mod addresses;
 mod agenda;
 mod buffers;
 mod bytes;
@@ -37,6 +38,7 @@ mod pipes;
 mod queries;
 mod queues;
 mod random;
+mod routings;
 mod trace;
 
 use std::cell::RefCell;

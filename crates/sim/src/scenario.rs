@@ -7,15 +7,16 @@ use std::time::Duration;
 use config::{
     AccessLog, Backend, Balance, Config, Failback, Fallback, HeaderField, HeaderVersion, HeaderVersions,
     Listener, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Opening, Others, Pool,
-    PoolIndex, Proxies, ProxyProtocol, Routing, SendProxy, Silent, TargetRole, Tier, Tiers, Unknown, Waiting,
+    PoolIndex, Proxies, ProxyProtocol, SendProxy, TargetRole, Tier, Tiers, Waiting,
 };
 
+use crate::addresses::{BACKENDS_MAX, backend_address, listener_address, pool_name};
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
 use crate::faults::Faults;
-use crate::hellos;
 use crate::peers::{Manners, PARTS_USUAL, REST_MAX};
 use crate::random::Random;
 use crate::ring::Limits;
+use crate::routings;
 use crate::world::{Host, Network};
 
 /// What is decided before a run begins. What the peers do is drawn while it goes on.
@@ -104,9 +105,6 @@ pub(crate) enum Drain {
 
 /// Addresses that are ever listened at.
 pub(crate) const LISTENERS_MAX: u8 = 3;
-
-/// Backends that a pool ever has.
-const BACKENDS_MAX: u8 = 4;
 
 impl Scenario {
     pub(crate) fn new(random: &mut Random) -> Self {
@@ -201,7 +199,7 @@ impl Scenario {
     fn with_routes(mut self, random: &mut Random) -> Self {
         self.variety.routes = true;
         for listener in &mut self.config.listeners {
-            listener.routing = hellos::routing(random);
+            listener.routing = routings::routing(random);
         }
         self.with_room()
     }
@@ -337,17 +335,13 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         target_role: if variety.health { target_role(random) } else { TargetRole::Any },
         proxy_protocol: variety.headers.then(believes_all),
         opening: OPENING,
-        routing: if variety.routes { hellos::routing(random) } else { no_routing() },
+        routing: if variety.routes { routings::routing(random) } else { routings::none() },
         access_log: true,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
         freebind: false,
         v6only: false,
     }
-}
-
-fn no_routing() -> Routing {
-    Routing { routes: Vec::new(), unknown: Unknown::Pool, silent: Silent::Refuse }
 }
 
 /// Few, and not for long, so that both bounds are reached.
@@ -495,24 +489,4 @@ pub(crate) fn change(random: &mut Random, variety: Variety, config: &mut Config)
             }
         }
     }
-}
-
-pub(crate) fn listener_address(number: usize) -> SocketAddr {
-    SocketAddr::from(([10, 9, 0, u8::try_from(number).expect("few listeners")], 80))
-}
-
-pub(crate) fn backend_address(pool: u8, index: usize) -> SocketAddr {
-    SocketAddr::from(([10, pool, 0, u8::try_from(index).expect("few backends")], 80))
-}
-
-/// Each backend that a pool ever has, with the name of the pool.
-pub(crate) fn every_backend() -> impl Iterator<Item = (String, SocketAddr)> {
-    (0..2).flat_map(|pool| {
-        let each = (0..usize::from(BACKENDS_MAX)).map(move |index| backend_address(pool, index));
-        each.map(move |address| (pool_name(pool), address))
-    })
-}
-
-fn pool_name(number: u8) -> String {
-    format!("pool {number}")
 }

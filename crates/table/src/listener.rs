@@ -26,7 +26,7 @@ pub struct Listener {
     pub backlog: u32,
     /// Where its connections go that no route takes.
     pub pool: Arc<Pool>,
-    /// Which of its connections go where; none if nothing that clients send is looked at.
+    /// Which of its connections go where; none if nothing that clients send is read.
     pub routes: Option<Routes>,
     /// The headers that it requires of proxies; none if its peers are its clients.
     pub proxy_protocol: Option<config::ProxyProtocol>,

@@ -21,7 +21,7 @@ mod held_acks;
 mod idle;
 mod pipes;
 
-mod asked; // What is known of clients.
+mod asked; // What clients say about themselves.
 mod introduction;
 
 mod balancer; // Between workers, and with control.

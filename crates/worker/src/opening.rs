@@ -1,5 +1,5 @@
-//! Clients that have yet to show themselves: each is to send a PROXY header, a TLS hello, or one after the other, before
-//! it is routed.
+//! Clients that have yet to show themselves: each is to send a PROXY header, a TLS hello, or one after the other,
+//! before it is routed.
 //!
 //! ```text
 //!          a part of it came: wait for what is missing
@@ -10,8 +10,8 @@
 //! ```
 //!
 //! What they send is peeked at in the socket, so a client that takes its time holds no buffer, and what follows the
-//! header is left for the relay, the hello included: each attempt to connect has all of it. The socket's low-water mark
-//! holds a wake-up back until what is certainly missing has come.
+//! header is left for the relay, the hello included: each attempt to connect has all of it. The socket's low-water
+//! mark holds a wake-up back until what is certainly missing has come.
 //!
 //! One deadline, from the accept on, is set once: no byte that comes moves it.
 

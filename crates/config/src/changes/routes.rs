@@ -1,6 +1,7 @@
 //! The differences between the routes of a listener. Routes are identified by name.
 
-use super::{setting, show};
+use std::fmt::Display;
+
 use crate::config::{Config, Listener};
 use crate::route::Route;
 
@@ -18,8 +19,8 @@ pub(super) fn parts(
             continue;
         };
         let of = |what| format!("{what} of {}", route.name);
-        setting(parts, &of("match"), &known.takes, &route.takes, show);
-        setting(parts, &of("pool"), pool_of(previous, known), pool_of(next, route), show);
+        setting(parts, &of("match"), &known.takes, &route.takes);
+        setting(parts, &of("pool"), &pool_of(previous, known), &pool_of(next, route));
     }
     for route in before.routes.iter().filter(|route| !has(&after.routes, &route.name)) {
         parts.push(format!("- route {}", route.name));
@@ -34,6 +35,13 @@ pub(super) fn parts(
     if stayed(&before.routes, &after.routes) != stayed(&after.routes, &before.routes) {
         parts.push("routes in another order".to_owned());
     }
-    setting(parts, "unknown", before.unknown, after.unknown, show);
-    setting(parts, "silent", before.silent, after.silent, show);
+    setting(parts, "unknown", &before.unknown, &after.unknown);
+    setting(parts, "silent", &before.silent, &after.silent);
+}
+
+/// Adds `name before -> after` if they differ.
+fn setting<T: PartialEq + Display>(parts: &mut Vec<String>, name: &str, before: &T, after: &T) {
+    if before != after {
+        parts.push(format!("{name} {before} -> {after}"));
+    }
 }

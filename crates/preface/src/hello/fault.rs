@@ -13,9 +13,9 @@ pub enum Fault {
     RecordTooLong,
     /// Another message than a `ClientHello`.
     OtherMessage,
-    /// More than [`MESSAGE_BYTES_MAX`](super::MESSAGE_BYTES_MAX).
+    /// More than [`MESSAGE_BYTES_MAX`].
     TooLong,
-    /// More than [`WIRE_BYTES_MAX`](super::WIRE_BYTES_MAX), because its records are short.
+    /// More than [`WIRE_BYTES_MAX`], because its records are short.
     TooManyRecords,
     /// A length that disagrees with another one, or is out of its range.
     Length,
@@ -26,6 +26,12 @@ pub enum Fault {
     /// A list of protocols twice.
     TwoProtocolLists,
 }
+
+/// How long a hello may be, in bytes, with the four that say its type and length. It fits in one record.
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// How much of what arrives a hello may take, in bytes, with the headers of its records.
+pub const WIRE_BYTES_MAX: usize = 64 * 1024;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -151,8 +151,8 @@ fn a_client_that_waits_for_the_server_reaches_it_after_its_time() {
     let mut client = lb.connect();
     assert_eq!(client.line(), "web");
     assert!(begun.elapsed() >= Duration::from_millis(500));
-    client.echoes(b"late, and not looked at");
-    // One that is silent for good does not wait.
+    client.echoes(b"late, and not examined");
+    // One that ends without a byte does not wait.
     let mut client = lb.connect();
     client.finish();
     assert_eq!(client.rest(), b"web\n");

@@ -216,7 +216,7 @@ fn a_client_that_says_nothing_goes_where_the_listener_says() {
 }
 
 #[test]
-fn a_client_that_is_silent_for_good_does_not_wait_for_its_time() {
+fn a_client_that_ends_without_a_byte_does_not_wait_for_its_time() {
     let mut balancer = routed(vec![names(&["a.x"])], Unknown::Refuse, Silent::Pool);
     let mut client = balancer.client();
     client.finish();

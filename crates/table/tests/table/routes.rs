@@ -1,4 +1,4 @@
-//! Where clients go by what they ask for.
+//! Which pool clients get, by what they ask for.
 
 use std::sync::Arc;
 

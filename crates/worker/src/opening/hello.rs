@@ -1,4 +1,5 @@
-//! What a client asks for is read by the routes of its listener, and left in the socket: the backend gets it unchanged.
+//! What a client asks for is read where its listener has routes, and left in the socket: the backend gets it
+//! unchanged.
 
 use connection::CloseReason;
 use driver::{Driver, Errno, Op};
@@ -32,7 +33,7 @@ impl Openings {
                 wait_for(core, slot, peeked.client, needed);
                 return Ok(None);
             }
-            // It is silent for good.
+            // It has ended without a byte.
             Step::Need(_) if peeked.ended && peeked.length == 0 && takes_silence(core, slot) => {
                 Asked::Silence
             }

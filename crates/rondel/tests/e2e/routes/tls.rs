@@ -71,7 +71,7 @@ pub(super) fn handshake(at: SocketAddr, name: &str, alpn: &str) -> String {
     if !alpn.is_empty() {
         command.args(["-alpn", alpn]);
     }
-    // It ends with an error if its certificate is not trusted, and says all the same what it saw.
+    // It ends with an error if the certificate is not trusted, after its output.
     String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
 }
 
@@ -83,8 +83,8 @@ pub(super) fn page(at: SocketAddr, name: &str) -> String {
     String::from_utf8_lossy(&run_for_bytes(&mut command).stdout).into_owned()
 }
 
-/// A forwarder to `to` at this port for one connection, which sends the first record in records of one byte, one byte a
-/// segment.
+/// A forwarder to `to` at this port for one connection, which sends the first record in records of one byte, one
+/// byte a segment.
 pub(super) fn fragmenting(port: u16, to: SocketAddr) -> SocketAddr {
     let at = address(port);
     let listener: TcpListener = listen(at);
