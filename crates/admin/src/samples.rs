@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use api::{
     AccessAction, AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts,
     Durations, Event, EventKind, LimitsStatus, ListView, ListenerStatus, LogLevel, Override, Permits, Phase,
-    PoolStatus, ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, RuleView, SourcesStatus,
-    Status, Tier, Verdict, WorkerStatus, WouldRefuse,
+    PoolStatus, ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, RouteStatus, RuleView,
+    SourcesStatus, Status, Tier, Verdict, WorkerStatus, WouldRefuse,
 };
 use connection::CloseReason;
 
@@ -121,6 +121,7 @@ fn listener() -> ListenerStatus {
         name: "web".to_owned(),
         address: "0.0.0.0:80".parse().unwrap(),
         pool: "app".to_owned(),
+        routes: vec![RouteStatus { name: "api.example.com".to_owned(), pool: "app".to_owned(), taken: 4 }],
         role: None,
         active: 2,
         active_max: 3,

@@ -46,6 +46,6 @@ pub use crate::problems::problems;
 pub use crate::route::{Route, RouteBackend, RouteLimits, RouteOutcome, RouteQuery};
 pub use crate::status::{
     AccessLogStatus, FileDifference, LimitsStatus, ListenerRole, ListenerStatus, LogLevel, Permits, Phase,
-    ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, SourcesStatus, Status,
-    WorkerStatus, WouldRefuse,
+    ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, RouteStatus, ShortageStatus, SourcesStatus,
+    Status, WorkerStatus, WouldRefuse,
 };

@@ -104,7 +104,7 @@ fn of_listener(status: &Status, listener: &ListenerStatus) -> Vec<Problem> {
         )
     }));
     // Without a primary the pool says it.
-    let lacks_primary = status.pools.iter().any(|pool| pool.name == listener.pool && !has_primary(pool));
+    let lacks_primary = status.pools.iter().any(|pool| listener.goes_to(&pool.name) && !has_primary(pool));
     if listener.held > 0 && !lacks_primary {
         let text = format!("{} for the primary", wait(listener.held));
         problems.push(Problem::of_listener(Severity::Error, ProblemKind::Waiting, listener, &text));

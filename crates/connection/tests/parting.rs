@@ -35,6 +35,8 @@ const TABLE: &[(CloseReason, [&str; 2], [&str; 2])] = &[
     (CloseReason::SourceRate, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::UntrustedProxy, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::ProxyInvalid, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::HelloInvalid, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::NoRoute, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::OpeningTimedOut, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::OpeningFull, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::ClosedByOperator, ["close", "close"], ["reset", "reset"]),

@@ -80,7 +80,7 @@ fn no_primary(status: &Status, pool: &PoolStatus) -> Option<Problem> {
     if !needs_primary(status, &pool.name) || has_primary(pool) {
         return None;
     }
-    let of_pool = |listener: &&ListenerStatus| listener.pool == pool.name;
+    let of_pool = |listener: &&ListenerStatus| listener.goes_to(&pool.name);
     let held: u32 = status.listeners.iter().filter(of_pool).map(|listener| listener.held).sum();
     let text = "there is no primary";
     let problem = Problem::of_pool(Severity::Error, ProblemKind::NoPrimary, &pool.name, text);
@@ -90,7 +90,7 @@ fn no_primary(status: &Status, pool: &PoolStatus) -> Option<Problem> {
 /// Whether a listener of this pool needs a primary.
 fn needs_primary(status: &Status, pool: &str) -> bool {
     let needs = |listener: &&ListenerStatus| listener.role == Some(ListenerRole::Primary);
-    status.listeners.iter().filter(needs).any(|listener| listener.pool == pool)
+    status.listeners.iter().filter(needs).any(|listener| listener.goes_to(pool))
 }
 
 /// Clients that wait for a backend, or backends that are full.

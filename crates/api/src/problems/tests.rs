@@ -280,6 +280,7 @@ fn listener() -> ListenerStatus {
         name: "in".to_owned(),
         address: "0.0.0.0:80".parse().unwrap(),
         pool: "web".to_owned(),
+        routes: Vec::new(),
         role: None,
         active: 2,
         active_max: 3,

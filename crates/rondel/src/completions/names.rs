@@ -26,7 +26,8 @@ pub(crate) fn listeners() -> ArgValueCompleter {
         let listeners = status.listeners.iter();
         listeners
             .map(|listener| {
-                (listener.name.clone(), format!("{} to pool {}", listener.address, listener.pool))
+                let pools = listener.pools().join(", ");
+                (listener.name.clone(), format!("{} to pool {pools}", listener.address))
             })
             .collect()
     })

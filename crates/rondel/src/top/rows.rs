@@ -280,10 +280,8 @@ fn backend_row(pool: &PoolStatus, backend: &BackendStatus, rates: &Rates<'_>, co
 pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, colours: Colours) -> Rows {
     let severities = Severities::new(status, |problem| problem.listener.as_deref());
     let found = |listener: &&ListenerStatus| {
-        matches(
-            shown.filter,
-            [&listener.name, &listener.pool, &listener.address.to_string()].map(String::as_str),
-        )
+        let address = listener.address.to_string();
+        matches(shown.filter, listener.pools().into_iter().chain([listener.name.as_str(), address.as_str()]))
     };
     let mut listeners: Vec<_> = status.listeners.iter().filter(found).collect();
     match shown.sort {
@@ -296,7 +294,7 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
         let cells = vec![
             listener.name.clone(),
             listener.address.to_string(),
-            listener.pool.clone(),
+            pools_of(listener),
             listener.active.to_string(),
             listener.connections_max.to_string(),
             format!("{:.0}", listener.rate),
@@ -312,6 +310,14 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
         (Subject::Listener(listener.name.clone()), Row { cells, style })
     };
     listeners.into_iter().map(row).collect()
+}
+
+/// The pool of a listener, and how many others its routes lead to.
+fn pools_of(listener: &ListenerStatus) -> String {
+    match listener.pools().len() - 1 {
+        0 => listener.pool.clone(),
+        others => format!("{} +{others}", listener.pool),
+    }
 }
 
 /// The connections, in the order of the answer: the oldest first.

@@ -84,8 +84,14 @@ impl AccessLog {
     /// The output of this command, run for the balancer of that socket.
     #[track_caller]
     pub(crate) fn rondel<const N: usize>(&self, words: [&str; N]) -> String {
+        self.rondel_with(&words)
+    }
+
+    /// The same for any number of words.
+    #[track_caller]
+    pub(crate) fn rondel_with(&self, words: &[&str]) -> String {
         let socket = self.0.file("admin.sock");
-        let said = rondel(words.into_iter().chain(["--socket", socket.to_str().unwrap()]));
+        let said = rondel(words.iter().copied().chain(["--socket", socket.to_str().unwrap()]));
         assert_eq!(said.code, 0, "{words:?}: {}", said.text);
         said.text
     }

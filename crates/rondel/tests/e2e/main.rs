@@ -52,6 +52,7 @@ mod proxy;
 mod reading;
 mod redis;
 mod reload;
+mod routes;
 mod screening;
 mod signals;
 mod source;

@@ -97,7 +97,7 @@ fn table(config: &Config, target_role: TargetRole, known: &str) -> (Table, confi
 
 fn told((table, settings, health): &(Table, config::Pool, PoolInputs)) -> RouteExplanation {
     let listener: &Listener = &table.listeners[0];
-    explain_route(listener, settings, health, client(1))
+    explain_route(listener, &listener.pool, settings, health, client(1))
 }
 
 fn client(number: u32) -> IpAddr {
