@@ -43,7 +43,8 @@ pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
     let listeners = listeners.into_iter().filter_map(|listener| {
         let pool = listener.pool.as_ref()?;
         let index = indices.get(&pool.value).copied();
-        if index.is_none() {
+        // Without any pool, one problem already says why, such as a misspelled `pools`.
+        if index.is_none() && !pools.is_empty() {
             problems.push(unknown_pool(pool, &pools));
         }
         let index = index?;
