@@ -49,7 +49,8 @@ pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
         let of_limits = referred("limits", "limits:", listener.limits.as_ref(), &limits, problems);
         let found = listener.pools().map(|pool| {
             let index = indices.get(&pool.value).copied();
-            if index.is_none() {
+            // Without any pool, one problem already says why, such as a misspelled `pools`.
+            if index.is_none() && !pools.is_empty() {
                 problems.push(unknown_pool(pool, &pools));
             }
             index

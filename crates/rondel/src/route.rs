@@ -18,8 +18,9 @@ Examples:
   rondel route 192.0.2.7 edge --no-tls
 
 The command changes nothing: the rotation of the pool does not advance, and no connection is made. \
-SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none. If the listener has an \
-access list or limits, or operators deny or allow addresses, what decides about the client is shown as well.
+SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none, unless every backend has \
+one and `on_all_down` is `open`. If the listener has an access list or limits, or operators deny or allow addresses, \
+what decides about the client is shown as well.
 
 Exit codes: 0 success; 3 there is no such listener.")]
 pub(crate) struct Arguments {
@@ -106,7 +107,7 @@ fn row(pool: &str, backend: &RouteBackend) -> [String; COLUMNS.len()] {
     [
         format!("{pool}/{name}"),
         format!("{share_percent:.0}%"),
-        status.state.to_string(),
+        status.state_in_words(),
         status.role.map_or_else(|| "-".to_owned(), |role| role.to_string()),
         status.tier.to_string(),
         status.weight.to_string(),
