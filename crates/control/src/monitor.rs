@@ -142,7 +142,7 @@ impl HealthMonitor {
     /// The states of all backends, as of the last [evaluation](Self::evaluate).
     pub(crate) fn inputs(&self, now: Instant) -> Inputs {
         let of_pool = |(name, pool): (&Arc<str>, &Pool)| (name.to_string(), pool.inputs().clone());
-        Inputs { now, pools: self.pools.iter().map(of_pool).collect(), access: Default::default() }
+        Inputs { now, pools: self.pools.iter().map(of_pool).collect(), access: Arc::default() }
     }
 
     /// The results of the probes of the pool of this name.

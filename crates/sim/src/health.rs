@@ -18,7 +18,7 @@ use crate::random::Random;
 
 /// The states of all backends at the start.
 pub(crate) fn first(random: &mut Random, config: &Config, now: Instant) -> Inputs {
-    let mut states = Inputs { now, pools: HashMap::new(), access: Default::default() };
+    let mut states = Inputs { now, pools: HashMap::new(), access: Arc::default() };
     for pool in 0..config.pools.len() {
         for index in 0..config.pools[pool].backends.len() {
             if random.chance(700) {
