@@ -173,6 +173,14 @@ impl Peer {
         Self::over(stream.unwrap_or_else(|error| panic!("connecting to {address}: {error}")))
     }
 
+    /// The same, from this address of the client. A client that is refused may get a reset before it is connected.
+    pub(crate) fn connect_from(ip: IpAddr, address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((ip, 0)).into())?;
+        socket.connect_timeout(&address.into(), PATIENCE)?;
+        Ok(Self::over(TcpStream::from(socket)))
+    }
+
     pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

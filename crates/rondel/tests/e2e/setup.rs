@@ -15,6 +15,8 @@ pub(crate) struct Setup {
     /// Settings of the admin interface; off by default, because there is only one default socket on a host.
     admin: Option<String>,
     access_log: Option<String>,
+    access: Option<String>,
+    limits: Option<String>,
     listeners: Vec<String>,
     pools: Vec<String>,
 }
@@ -91,6 +93,18 @@ impl Setup {
         self
     }
 
+    /// With access lists: `"[{ name: all, rules: [{ deny: 192.0.2.0/24 }] }]"`.
+    pub(crate) fn access(mut self, lists: &str) -> Self {
+        self.access = Some(lists.into());
+        self
+    }
+
+    /// With limits of sources: `"[{ name: few, connections: 2 }]"`.
+    pub(crate) fn limits(mut self, limits: &str) -> Self {
+        self.limits = Some(limits.into());
+        self
+    }
+
     /// Adds a listener, with further settings: `"max_connections: 2"`.
     pub(crate) fn listen(mut self, name: &str, address: SocketAddr, pool: &str, settings: &str) -> Self {
         self.listeners.push(format!("{{ name: {name}, address: \"{address}\", pool: {pool}, {settings} }}"));
@@ -123,6 +137,11 @@ impl Display for Setup {
         writeln!(f, "admin: {{ {} }}", self.admin.as_deref().unwrap_or("socket: off"))?;
         if let Some(log) = &self.access_log {
             writeln!(f, "access_log: {log}")?;
+        }
+        for (key, value) in [("access", &self.access), ("limits", &self.limits)] {
+            if let Some(value) = value {
+                writeln!(f, "{key}: {value}")?;
+            }
         }
         writeln!(f, "listeners:")?;
         self.listeners.iter().try_for_each(|listener| writeln!(f, "  - {listener}"))?;
