@@ -137,11 +137,12 @@ impl AccessLog {
     }
 
     /// The status. `dropped` is the number of records that workers dropped because their queue was full.
-    pub fn status(&self, dropped: u64) -> AccessLogStatus {
+    pub fn status(&self, dropped: u64, left_out: u64) -> AccessLogStatus {
         AccessLogStatus {
             to: self.config.as_ref().map_or("off".to_owned(), |config| config.to.to_string()),
             written: self.shared.written.load(Ordering::Relaxed),
             lost: self.shared.lost.load(Ordering::Relaxed) + dropped,
+            left_out,
             error: lock(&self.shared.error).clone(),
         }
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use api::{
-    AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Durations, Event,
-    EventKind, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus, ProbeStatus, ProxyHeaders,
-    ReloadStatus, RemovedKind, RemovedStatus, Status, Tier, Verdict, WorkerStatus,
+    AccessAction, AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts,
+    Durations, Event, EventKind, LimitsStatus, ListView, ListenerStatus, LogLevel, Override, Permits, Phase,
+    PoolStatus, ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, RuleView, SourcesStatus,
+    Status, Tier, Verdict, WorkerStatus, WouldRefuse,
 };
 use connection::CloseReason;
 
@@ -49,6 +50,7 @@ pub(crate) fn status() -> Status {
             to: "/var/log/rondel/access.log".to_owned(),
             written: 3,
             lost: 1,
+            left_out: 2,
             error: None,
         },
         config: ReloadStatus {
@@ -62,6 +64,23 @@ pub(crate) fn status() -> Status {
             difference: None,
         },
         listeners: vec![listener()],
+        access: vec![ListView {
+            name: Some("internet".to_owned()),
+            listeners: vec!["web".to_owned()],
+            rules: vec![RuleView {
+                rule: "deny 10.0.0.0/8".to_owned(),
+                action: AccessAction::Deny,
+                prefixes: 1,
+                hits: 2,
+            }],
+            otherwise: AccessAction::Allow,
+            otherwise_hits: 3,
+            allowed_hits: 4,
+            denied_hits: 5,
+            dry_run: false,
+        }],
+        limits: vec![LimitsStatus { name: "visitors".to_owned(), overflow: 1, evicted: 2 }],
+        sources: SourcesStatus { known: 3, capacity: 65_536 },
         pools: vec![PoolStatus {
             name: "app".to_owned(),
             balance: Balance::RoundRobin,
@@ -112,6 +131,8 @@ fn listener() -> ListenerStatus {
         openings: 1,
         openings_max: 1000,
         proxy_headers: ProxyHeaders { v1: 1, v2: 2, local: 3 },
+        would_refuse: WouldRefuse { denied: 1, source_limit: 2, source_rate: 3 },
+        rate_pauses: 4,
         accepted: 5,
         accept_errors: 0,
         bytes_to_backend: 10,

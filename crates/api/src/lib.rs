@@ -45,6 +45,7 @@ pub use crate::problem::{Problem, ProblemKind, Severity};
 pub use crate::problems::problems;
 pub use crate::route::{Route, RouteBackend, RouteLimits, RouteOutcome, RouteQuery};
 pub use crate::status::{
-    AccessLogStatus, FileDifference, ListenerRole, ListenerStatus, LogLevel, Permits, Phase, ProxyHeaders,
-    ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status, WorkerStatus,
+    AccessLogStatus, FileDifference, LimitsStatus, ListenerRole, ListenerStatus, LogLevel, Permits, Phase,
+    ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, SourcesStatus, Status,
+    WorkerStatus, WouldRefuse,
 };

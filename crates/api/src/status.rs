@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClosedCounts, Event, PoolStatus, Problem};
+use crate::{ClosedCounts, Event, ListView, PoolStatus, Problem};
 
 /// The state of the process. Counts start with the process, or with the listener or the backend if that was added
 /// later.
@@ -28,6 +28,16 @@ pub struct Status {
     pub access_log: AccessLogStatus,
     /// The configuration.
     pub config: ReloadStatus,
+    /// The access lists, in the order of the file; the last one has no name if operators said anything that holds for
+    /// listeners without a list.
+    #[serde(default)]
+    pub access: Vec<ListView>,
+    /// The limits of sources, in the order of the file.
+    #[serde(default)]
+    pub limits: Vec<LimitsStatus>,
+    /// What is known of sources, over all limits.
+    #[serde(default)]
+    pub sources: SourcesStatus,
     /// The listeners, in the order of the file.
     pub listeners: Vec<ListenerStatus>,
     /// The pools, in the order of the file.
@@ -113,6 +123,9 @@ pub struct AccessLogStatus {
     pub written: u64,
     /// Lines that were lost, because more connections ended than could be written, or because writing failed.
     pub lost: u64,
+    /// Lines that were left out: of clients refused for their address, beyond a hundred a second and worker.
+    #[serde(default)]
+    pub left_out: u64,
     /// Why writing fails; `null` if it works.
     pub error: Option<String>,
 }
@@ -167,6 +180,26 @@ pub struct ShortageStatus {
     pub since: f64,
 }
 
+/// Limits of sources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsStatus {
+    /// Their name.
+    pub name: String,
+    /// Connections that were let in without being counted, as there was no place for their source.
+    pub overflow: u64,
+    /// Sources that were forgotten for others while their arrivals still counted.
+    pub evicted: u64,
+}
+
+/// What is known of sources, over all limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcesStatus {
+    /// How many are known, about.
+    pub known: u64,
+    /// How many can be.
+    pub capacity: u64,
+}
+
 /// A listener.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ListenerStatus {
@@ -196,6 +229,13 @@ pub struct ListenerStatus {
     pub openings_max: u32,
     /// PROXY headers that were accepted.
     pub proxy_headers: ProxyHeaders,
+    /// Clients that were served, and would have been refused without `dry_run`. Those that are refused are counted by
+    /// reason, with the connections that ended.
+    #[serde(default)]
+    pub would_refuse: WouldRefuse,
+    /// How often accepting paused, as connections came faster than the rate of the listener.
+    #[serde(default)]
+    pub rate_pauses: u64,
     /// Connections accepted.
     pub accepted: u64,
     /// How often accept(2) failed.
@@ -217,6 +257,17 @@ pub struct ProxyHeaders {
     pub v2: u64,
     /// Of version 2, for a connection of the proxy itself.
     pub local: u64,
+}
+
+/// Clients that were served, and would have been refused without `dry_run`, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WouldRefuse {
+    /// An access list denies them.
+    pub denied: u64,
+    /// Their source has as many connections as it may.
+    pub source_limit: u64,
+    /// Connections of their source come faster than they may.
+    pub source_rate: u64,
 }
 
 names! {

@@ -53,6 +53,11 @@ impl AccessSources<'_> {
         })
     }
 
+    /// Every list.
+    pub(crate) fn lists(&self) -> Vec<ListView> {
+        self.table.access.iter().map(|list| self.list_view(list)).collect()
+    }
+
     /// What decides about a client at a listener; none if nothing does.
     pub(crate) fn of_listener(&self, listener: &Listener, client: IpAddr) -> Option<AccessCheck> {
         listener.access.as_ref().map(|list| self.check(Some(list), client))

@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use access_log::AccessLog;
 use api::{
-    BackendStatus, ClosedCounts, Durations, FileDifference, ListenerStatus, Override, Permits, PoolStatus,
-    ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status,
-    WorkerStatus,
+    BackendStatus, ClosedCounts, Durations, FileDifference, LimitsStatus, ListenerStatus, Override, Permits,
+    PoolStatus, ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus,
+    SourcesStatus, Status, WorkerStatus, WouldRefuse,
 };
 use config::{Config, Tier};
 use connection::CloseReason;
 use table::{
-    Availability, Backend, BackendState, Counter, Drain, DrainWindow, Inputs, Listener, Overrides, PerWorker,
-    Pool, Removed, Semaphore, Table, WorkerCounters,
+    Availability, Backend, BackendState, Counter, Drain, DrainWindow, Inputs, Limits, Listener, Overrides,
+    PerWorker, Pool, Refused, Removed, Semaphore, Table, WorkerCounters,
 };
 
 use crate::access_view::AccessSources;
@@ -61,11 +61,24 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
         connections: Permits { active: known.semaphore.active(), max: known.connections_max },
         workers: workers(table, known.workers),
         log_level: wire::log_level(log::max_level()),
-        access_log: known.access_log.status(known.workers.sum(|worker| worker.records_lost.get())),
+        access_log: {
+            let of_workers =
+                |records: fn(&WorkerCounters) -> &Counter| known.workers.sum(|worker| records(worker).get());
+            known.access_log.status(
+                of_workers(|worker| &worker.records_lost),
+                of_workers(|worker| &worker.records_left_out),
+            )
+        },
         config: ReloadStatus {
             file: known.file.map(|path| path.display().to_string()),
             difference: known.difference.cloned(),
             ..known.reloads.status()
+        },
+        access: known.access.lists(),
+        limits: table.limits.iter().map(|limits| limits_status(limits)).collect(),
+        sources: SourcesStatus {
+            known: table.sources.known() as u64,
+            capacity: table.sources.capacity() as u64,
         },
         listeners: table
             .listeners
@@ -141,6 +154,14 @@ fn seconds_left(window: DrainWindow, now: Instant) -> u64 {
     window.until.saturating_duration_since(now).as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
+fn limits_status(limits: &Limits) -> LimitsStatus {
+    LimitsStatus {
+        name: limits.name.clone(),
+        overflow: limits.counters.sum(|worker| worker.overflow.get()),
+        evicted: limits.counters.sum(|worker| worker.evicted.get()),
+    }
+}
+
 fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
     let counters = &listener.counters;
     ListenerStatus {
@@ -160,6 +181,15 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
             let [v1, v2, local] = [0, 1, 2].map(|kind| counters.sum(|worker| worker.headers[kind].get()));
             ProxyHeaders { v1, v2, local }
         },
+        would_refuse: {
+            let of = |why| counters.sum(|worker| worker.would_refuse(why).get());
+            WouldRefuse {
+                denied: of(Refused::Denied),
+                source_limit: of(Refused::SourceLimit),
+                source_rate: of(Refused::SourceRate),
+            }
+        },
+        rate_pauses: counters.sum(|worker| worker.rate_pauses.get()),
         accepted: counters.sum(|worker| worker.accepted.get()),
         accept_errors: counters.sum(|worker| worker.accept_errors.get()),
         bytes_to_backend: counters.sum(|worker| worker.bytes_to_backend.get()),

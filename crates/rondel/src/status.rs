@@ -91,7 +91,8 @@ fn process(status: &Status, clock: &Clock) -> String {
     let _ = writeln!(lines, "log: {}", status.log_level);
     if log.to != "off" {
         let written = counted(log.written, "line");
-        let _ = writeln!(lines, "access log: {}, {written} written, {} lost", log.to, log.lost);
+        let left_out = if log.left_out > 0 { format!(", {} left out", log.left_out) } else { String::new() };
+        let _ = writeln!(lines, "access log: {}, {written} written, {} lost{left_out}", log.to, log.lost);
     }
     lines
 }

@@ -54,6 +54,7 @@ impl Run {
         self.check_openings(view);
         self.check_bounds();
         self.check_drain_windows();
+        self.check_sources();
         for connection in &view.connections {
             assert!(
                 connection.state != StateView::Closing || connection.in_flight > 0,

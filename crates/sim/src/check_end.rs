@@ -29,6 +29,7 @@ impl Run {
         let world = self.world.borrow();
         world.check_kernel();
         self.check_records(&world, &listeners);
+        self.check_refusals();
         self.check_reasons(&world, &listeners);
         self.check_links(&world, &listeners);
         world.check_delivered();
@@ -158,6 +159,8 @@ impl Run {
                 CloseReason::BackendReset => of_backends(reset),
                 CloseReason::ClientLost => of_clients(lost),
                 CloseReason::BackendLost => of_backends(lost),
+                // A backend that resets before it could be sent a header refuses.
+                CloseReason::ConnectRefused if world.headers => answered.refused + of_backends(reset),
                 CloseReason::ConnectRefused => answered.refused,
                 CloseReason::ConnectTimedOut => answered.timed_out,
                 CloseReason::ConnectUnreachable => answered.unreachable,
@@ -178,10 +181,11 @@ impl Run {
                 CloseReason::NoResources => answered.no_resources,
                 CloseReason::Idle | CloseReason::HalfClosedTimeout => still,
                 CloseReason::Drained => any_number_if(self.ending_at.is_some()),
-                CloseReason::UntrustedProxy
-                | CloseReason::Denied
-                | CloseReason::SourceLimit
-                | CloseReason::SourceRate => 0,
+                CloseReason::UntrustedProxy => 0,
+                // Each of them is checked by itself.
+                CloseReason::Denied | CloseReason::SourceLimit | CloseReason::SourceRate => {
+                    any_number_if(self.scenario.variety.guards)
+                }
                 CloseReason::ProxyInvalid | CloseReason::OpeningTimedOut | CloseReason::OpeningFull => {
                     any_number_if(world.headers)
                 }
@@ -310,7 +314,10 @@ const EVICTED: [CloseReason; 6] = [
 ];
 
 /// Reasons why clients get no backend though none fails.
-const REFUSED: [CloseReason; 8] = [
+const REFUSED: [CloseReason; 11] = [
+    CloseReason::Denied,
+    CloseReason::SourceLimit,
+    CloseReason::SourceRate,
     CloseReason::ProxyInvalid,
     CloseReason::OpeningTimedOut,
     CloseReason::OpeningFull,

@@ -45,7 +45,8 @@ impl Run {
             (Drain::At(at), Phase::Draining) => Some(at + self.scenario.drain_timeout),
             (Drain::WhenQuiet, _) | (_, Phase::Ending) => None,
         };
-        let due = table.due.map(|due| self.world.borrow().agenda.nanos(due));
+        let due = table.due.into_iter().chain(self.access_due()).min();
+        let due = due.map(|due| self.world.borrow().agenda.nanos(due));
         let ends = table.phase == Phase::Ending;
         change.into_iter().chain(due).filter(|_| !ends).chain(drain).min()
     }
@@ -60,6 +61,9 @@ impl Run {
         }
         if self.writer.is_due(instant) {
             return self.refresh();
+        }
+        if self.access_due().is_some_and(|due| due <= instant) {
+            return self.expire_access();
         }
         match self.writer.table().phase {
             Phase::Serving => self.drain(),
@@ -81,7 +85,8 @@ impl Run {
                 self.refresh();
             }
             // A draining process refuses these.
-            Change::Reload | Change::Override | Change::Failback if !serves => {}
+            Change::Reload | Change::Override | Change::Failback | Change::Access if !serves => {}
+            Change::Access => self.change_access(),
             Change::Reload => self.reload(),
             Change::Override => self.change_override(),
             Change::Failback => self.fail_back(),
@@ -166,7 +171,12 @@ impl Run {
         self.on_written(written, &Made::Phase);
     }
 
-    fn inputs(&self) -> table::Inputs {
+    /// Operators said something else about addresses.
+    pub(crate) fn on_access_written(&mut self, written: Written) {
+        self.on_written(written, &Made::Access);
+    }
+
+    pub(crate) fn inputs(&self) -> table::Inputs {
         let now = self.world.borrow().agenda.instant();
         health::inputs(&self.states, self.writer.config(), now)
     }
@@ -195,6 +205,7 @@ impl Run {
         expected::check_tiers(&effective, [&written.table, &table], self.writer.inputs(), made);
         self.coverage.count("writer", phase(written.table.phase), made.name());
         self.to_stop.extend(written.stopped);
+        self.said.on_table();
         self.tables.push(table);
         self.published_at = self.now();
         self.writer.sweep();

@@ -44,6 +44,8 @@ pub(crate) enum Made {
     /// The active tier of this pool is ordered to take over.
     Failback(String),
     Refresh,
+    /// Operators say something else about addresses.
+    Access,
     Phase,
 }
 
@@ -54,6 +56,7 @@ impl Made {
             Self::Override => "override",
             Self::Failback(_) => "failback",
             Self::Refresh => "refresh",
+            Self::Access => "access",
             Self::Phase => "another phase",
         }
     }

@@ -52,10 +52,13 @@ impl World {
                 let at = self.random.index(bytes.len());
                 let bit = 1 << self.random.index(8);
                 bytes[at] ^= bit;
-                // One that became longer, or shorter, would have to do with what follows.
+                // One that became longer, or shorter, would have to do with what follows; and lists of connections are
+                // checked by the port.
+                let names_it =
+                    |header: &Header<'_>| header.ends.is_none_or(|ends| ends.client.port() == port);
                 match read(&bytes, Versions::ALL) {
                     Step::Invalid(_) => {}
-                    Step::Header(header) if header.length == bytes.len() => {}
+                    Step::Header(header) if header.length == bytes.len() && names_it(&header) => {}
                     Step::Header(_) | Step::Need(_) => bytes[at] ^= bit,
                 }
             }
@@ -69,7 +72,7 @@ impl World {
     }
 
     /// The header that a client has sent, if all of it has been taken.
-    fn taken_header(&self, client: usize) -> Option<Header<'_>> {
+    pub(crate) fn taken_header(&self, client: usize) -> Option<Header<'_>> {
         let way = &self.links[client].ways[0];
         match read(&way.literal, Versions::ALL) {
             Step::Header(header) if header.length as u64 <= way.read => Some(header),

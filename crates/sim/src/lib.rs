@@ -27,6 +27,7 @@ mod bytes;
 mod descriptors;
 mod drain_windows;
 mod faults;
+mod guards;
 mod headers;
 mod link;
 mod links;

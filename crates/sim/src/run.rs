@@ -16,6 +16,7 @@ use crate::coverage::{Coverage, Seen};
 use crate::drain_windows::DrainWindows;
 use crate::expected::Expected;
 use crate::faults::Fault;
+use crate::guards::Said;
 use crate::health;
 use crate::kernel::Kernel;
 use crate::queries::Queries;
@@ -42,6 +43,8 @@ pub(crate) struct Run {
     pub(crate) states: Inputs,
     pub(crate) drain_windows: DrainWindows,
     pub(crate) queries: Queries,
+    /// What operators said about addresses of clients.
+    pub(crate) said: Said,
     /// Every table that was published.
     pub(crate) tables: Vec<Arc<Table>>,
     /// When the last of them was, in nanoseconds.
@@ -99,6 +102,7 @@ impl Run {
             states,
             drain_windows: DrainWindows::default(),
             queries: Queries::new(query_sender),
+            said: Said::default(),
             to_stop: Vec::new(),
             seen: (0..scenario.workers).map(|_| Seen::default()).collect(),
             scenario,
@@ -108,6 +112,7 @@ impl Run {
             moved: 0,
             still_since: 0,
         };
+        run.said.on_table();
         run.tell();
         run.start_workers(queries);
         run

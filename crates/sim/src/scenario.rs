@@ -12,6 +12,7 @@ use config::{
 
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
 use crate::faults::Faults;
+use crate::guards;
 use crate::peers::{Manners, PARTS_USUAL, REST_MAX};
 use crate::random::Random;
 use crate::ring::Limits;
@@ -53,6 +54,8 @@ pub(crate) enum Change {
     Failback,
     /// An operator's override of a backend, or the end of one.
     Override,
+    /// What an operator says about addresses of clients.
+    Access,
     /// A query: a worker lists its connections, or closes some.
     ConnectionQuery,
 }
@@ -69,6 +72,8 @@ pub(crate) struct Variety {
     pub(crate) health: bool,
     /// Clients behind proxies, which send headers, and headers for backends.
     pub(crate) headers: bool,
+    /// Access lists, limits and rates.
+    pub(crate) guards: bool,
     /// Overrides of backends, and an end to connections of what reloads remove.
     pub(crate) leaving: bool,
 }
@@ -85,6 +90,7 @@ impl Variety {
             bounds: random.chance(500),
             health: random.chance(600),
             headers: false,
+            guards: false,
             leaving,
         }
     }
@@ -168,7 +174,20 @@ impl Scenario {
             2 => scenario.with_a_crowd(random),
             _ => scenario,
         };
-        if random.chance(150) { scenario.with_headers(random) } else { scenario }
+        let scenario = if random.chance(150) { scenario.with_headers(random) } else { scenario };
+        if random.chance(200) { scenario.with_guards(random) } else { scenario }
+    }
+
+    /// With lists and limits, and operators who say something else.
+    fn with_guards(mut self, random: &mut Random) -> Self {
+        self.variety.guards = true;
+        guards::add(random, &mut self.config);
+        let last = self.clients.iter().map(|(at, _)| *at).max().unwrap_or(0);
+        for _ in 0..random.pick(&[0, 0, 1, 6]) {
+            self.changes.push((random.between(0, last + 1), Change::Access));
+        }
+        self.changes.sort_unstable();
+        self
     }
 
     /// With a proxy in front of every listener. A socket has room for the longest header.
@@ -432,6 +451,9 @@ fn hosts(random: &mut Random) -> Vec<(SocketAddr, Host)> {
 
 /// Changes one thing of a configuration.
 pub(crate) fn change(random: &mut Random, variety: Variety, config: &mut Config) {
+    if variety.guards && random.chance(300) {
+        return guards::change(random, config);
+    }
     let pool = random.index(config.pools.len());
     match random.index(8) {
         0 => {
@@ -463,7 +485,10 @@ pub(crate) fn change(random: &mut Random, variety: Variety, config: &mut Config)
         }
         _ => {
             let number = random.index(usize::from(LISTENERS_MAX));
-            let new = listener(random, variety, number);
+            let mut new = listener(random, variety, number);
+            if variety.guards {
+                guards::name(random, &mut new);
+            }
             match config.listeners.iter_mut().find(|listener| listener.address == new.address) {
                 Some(listener) => *listener = new,
                 None => config.listeners.push(new),

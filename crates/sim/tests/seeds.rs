@@ -3,7 +3,7 @@
 use sim::{Coverage, run};
 
 /// The number of runs in the fast lane.
-const SEEDS: u64 = 12_000;
+const SEEDS: u64 = 14_000;
 
 #[test]
 fn everything_holds() {

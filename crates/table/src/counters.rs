@@ -110,6 +110,8 @@ pub struct WorkerCounters {
     pub pipes_free: Gauge,
     /// Records of connections that were lost, because too many waited to be taken.
     pub records_lost: Counter,
+    /// Records of clients that were refused for their address, which were left out as there were too many.
+    pub records_left_out: Counter,
 }
 
 /// How long it took what became of a pool's connections, as one worker counts it.

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use connection::{CloseReason, Stage};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -85,16 +85,22 @@ impl Records {
     }
 }
 
+/// Records a second of clients that were refused for their address. Beyond, they are left out and counted: a flood of
+/// them must not push out the records of others.
+const REFUSED_MAX: u32 = 100;
+
 /// What a worker records of its connections.
 pub(crate) struct Recording {
     recorder: Recorder,
+    /// Records of clients that were refused, since when.
+    refused: Option<(u32, Instant)>,
     /// Clients whose records are wanted, by slot; none of them, and no memory, as long as no listener wants records.
     clients: Vec<Option<SocketAddr>>,
 }
 
 impl Recording {
     pub(crate) fn new(recorder: Recorder) -> Self {
-        Self { recorder, clients: Vec::new() }
+        Self { recorder, refused: None, clients: Vec::new() }
     }
 
     /// Remembers the address of the client in a slot, as the kernel does not tell it any more when the connection
@@ -112,8 +118,22 @@ impl Recording {
         self.clients.get_mut(slot as usize).and_then(Option::take)
     }
 
-    /// Hands a record on.
+    /// Counts one more client that was refused, in this second or the one that begins.
+    fn has_room_for_refused(&mut self, now: Instant) -> bool {
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= Duration::from_secs(1);
+        let (number, since) = match self.refused {
+            Some((number, since)) if !is_over(since) => (number, since),
+            _ => (0, now),
+        };
+        self.refused = Some(((number + 1).min(REFUSED_MAX), since));
+        number < REFUSED_MAX
+    }
+
+    /// Hands a record on, unless it is one of too many.
     pub(crate) fn put<D>(&mut self, core: &Core<D>, record: Record) {
+        if record.reason.refuses() && !self.has_room_for_refused(core.now) {
+            return core.counters.of(core.index).records_left_out.add(1);
+        }
         if !self.recorder.put(record) {
             core.counters.of(core.index).records_lost.add(1);
         }

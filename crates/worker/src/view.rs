@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use connection::HalfView;
 use driver::Fd;
+use table::Place;
 
 use crate::acceptor::Mode;
 use crate::state::{Ack, WaitFor};
@@ -45,6 +46,8 @@ pub struct ConnectionView {
     pub in_flight: u8,
     /// Where it is in its life.
     pub state: StateView,
+    /// Where its source counts it, if it does.
+    pub source: Option<Place>,
     /// Whether its backend was sent the last ACK of its handshake.
     pub ack: Ack,
     /// What it remembers of its life.

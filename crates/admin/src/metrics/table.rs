@@ -2,7 +2,7 @@
 
 use api::{
     BackendRole, BackendState, BackendStatus, ListenerStatus, Override, Phase, PoolStatus, ProbeStatus,
-    RemovedKind, Status, Tier, WorkerStatus,
+    RemovedKind, RuleView, Status, Tier, WorkerStatus,
 };
 use connection::CloseReason;
 
@@ -140,10 +140,12 @@ pub(crate) const METRICS: &[Metric] = &[
         "rondel_access_log_lines",
         Kind::Counter,
         &["result"],
-        "Lines of the access log that were `written` or `lost`.",
+        "Lines of the access log that were `written`, `lost`, or `left_out`: of clients refused for their address, beyond \
+         a hundred a second and worker.",
         |status, sink| {
             sink.put(&["written"], status.access_log.written);
             sink.put(&["lost"], status.access_log.lost);
+            sink.put(&["left_out"], status.access_log.left_out);
         },
     ),
     Metric::new(
@@ -181,6 +183,71 @@ pub(crate) const METRICS: &[Metric] = &[
         |status, sink| {
             sink.put(&["applied"], status.config.applied);
             sink.put(&["refused"], status.config.refused);
+        },
+    ),
+    Metric::new(
+        "rondel_access_prefixes",
+        Kind::Gauge,
+        &["list", "rule"],
+        "Prefixes of a rule of an access list; rules count from 1.",
+        |status, sink| {
+            each_rule(status, sink, |rule, labels, sink| sink.put(&labels, rule.prefixes));
+        },
+    ),
+    Metric::new(
+        "rondel_access_hits",
+        Kind::Counter,
+        &["list", "rule"],
+        "Clients that a rule decided about. `otherwise` is no rule; `allowed` and `denied` is what operators said, and \
+         the list `*` that of listeners without one.",
+        |status, sink| {
+            each_rule(status, sink, |rule, labels, sink| sink.put(&labels, rule.hits));
+            for list in &status.access {
+                let name = list.name.as_deref().unwrap_or(UNLISTED);
+                sink.put(&[name, "otherwise"], list.otherwise_hits);
+                sink.put(&[name, "allowed"], list.allowed_hits);
+                sink.put(&[name, "denied"], list.denied_hits);
+            }
+        },
+    ),
+    Metric::new(
+        "rondel_sources_known",
+        Kind::Gauge,
+        &[],
+        "Sources of which something is known, over all limits, about.",
+        |status, sink| {
+            sink.put(&[], status.sources.known);
+        },
+    ),
+    Metric::new(
+        "rondel_sources_capacity",
+        Kind::Gauge,
+        &[],
+        "The number of sources that there is room for.",
+        |status, sink| {
+            sink.put(&[], status.sources.capacity);
+        },
+    ),
+    Metric::new(
+        "rondel_limits_overflow",
+        Kind::Counter,
+        &["limits"],
+        "Connections let in without being counted, as there was no place for their source.",
+        |status, sink| {
+            for limits in &status.limits {
+                sink.put(&[&limits.name], limits.overflow);
+            }
+        },
+    ),
+    Metric::new(
+        "rondel_limits_evicted",
+        Kind::Counter,
+        &["limits"],
+        "Sources forgotten for others while their arrivals still counted.",
+        |status, sink| {
+            for limits in &status.limits {
+                sink.put(&[&limits.name], limits.evicted);
+            }
         },
     ),
     Metric::new(
@@ -249,6 +316,28 @@ pub(crate) const METRICS: &[Metric] = &[
                 sink.put(&[name, "v2"], listener.proxy_headers.v2);
                 sink.put(&[name, "local"], listener.proxy_headers.local);
             });
+        },
+    ),
+    Metric::new(
+        "rondel_listener_would_refuse",
+        Kind::Counter,
+        &["listener", "reason"],
+        "Clients served that would have been refused without `dry_run`. Those refused are counted by close reason.",
+        |status, sink| {
+            each_listener(status, sink, |listener, name, sink| {
+                sink.put(&[name, CloseReason::Denied.name()], listener.would_refuse.denied);
+                sink.put(&[name, CloseReason::SourceLimit.name()], listener.would_refuse.source_limit);
+                sink.put(&[name, CloseReason::SourceRate.name()], listener.would_refuse.source_rate);
+            });
+        },
+    ),
+    Metric::new(
+        "rondel_listener_rate_pauses",
+        Kind::Counter,
+        &["listener"],
+        "How often accepting paused, as connections came faster than the `rate` of the listener.",
+        |status, sink| {
+            each_listener(status, sink, |listener, name, sink| sink.put(&[name], listener.rate_pauses));
         },
     ),
     Metric::new(
@@ -541,6 +630,19 @@ pub(crate) const METRICS: &[Metric] = &[
 fn each_worker(status: &Status, sink: &mut Sink<'_>, number: impl Fn(&WorkerStatus) -> u64) {
     for (index, worker) in status.workers.iter().enumerate() {
         sink.put(&[&index.to_string()], number(worker));
+    }
+}
+
+/// The list of listeners that name none; it is no name that a list can have.
+const UNLISTED: &str = "*";
+
+/// Each rule with its labels: the list, and its number.
+fn each_rule(status: &Status, sink: &mut Sink<'_>, put: impl Fn(&RuleView, [&str; 2], &mut Sink<'_>)) {
+    for list in &status.access {
+        for (index, rule) in list.rules.iter().enumerate() {
+            let name = list.name.as_deref().unwrap_or(UNLISTED);
+            put(rule, [name, &(index + 1).to_string()], sink);
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use crate::Problem;
 use crate::{
     AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts, Durations,
     FileDifference, ListenerRole, ListenerStatus, LogLevel, Override, Permits, Phase, PoolStatus,
-    ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, Status, Tier,
-    Verdict,
+    ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, SourcesStatus,
+    Status, Tier, Verdict, WouldRefuse,
 };
 
 #[test]
@@ -261,7 +261,10 @@ fn status(backends: &[&str]) -> Status {
         connections: Permits { active: 2, max: 100 },
         workers: Vec::new(),
         log_level: LogLevel::Info,
-        access_log: AccessLogStatus { to: "off".to_owned(), written: 0, lost: 0, error: None },
+        access: Vec::new(),
+        limits: Vec::new(),
+        sources: SourcesStatus::default(),
+        access_log: AccessLogStatus { to: "off".to_owned(), written: 0, lost: 0, left_out: 0, error: None },
         config: ReloadStatus::default(),
         listeners: vec![listener()],
         pools: vec![pool(backends)],
@@ -287,6 +290,8 @@ fn listener() -> ListenerStatus {
         openings: 0,
         openings_max: 1000,
         proxy_headers: ProxyHeaders::default(),
+        would_refuse: WouldRefuse::default(),
+        rate_pauses: 0,
         accepted: 5,
         accept_errors: 0,
         bytes_to_backend: 10,

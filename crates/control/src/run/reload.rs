@@ -165,7 +165,8 @@ impl Control {
         if !dropped.is_empty() {
             self.state_file.on_change();
         }
-        let changes = Changes::between(&before, &config).lines().map(str::to_owned).chain(dropped).collect();
+        let changes: Vec<String> =
+            Changes::between(&before, &config).lines().map(str::to_owned).chain(dropped).collect();
         let (monitor, event_log) = (&mut self.monitor, &mut self.event_log);
         let written =
             self.writer.reload(config, sockets, |config| monitor.reconfigure(config, now(), event_log));

@@ -53,6 +53,7 @@ mod proxy;
 mod reading;
 mod redis;
 mod reload;
+mod screening;
 mod signals;
 mod source;
 mod storm;

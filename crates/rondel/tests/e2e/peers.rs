@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -173,12 +173,12 @@ impl Peer {
         Self::over(stream.unwrap_or_else(|error| panic!("connecting to {address}: {error}")))
     }
 
-    /// The same, from this address of the client. A client that is refused may get a reset before it is connected.
-    pub(crate) fn connect_from(ip: IpAddr, address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::from((ip, 0)).into())?;
-        socket.connect_timeout(&address.into(), PATIENCE)?;
-        Ok(Self::over(TcpStream::from(socket)))
+    /// A client with this address of the host. One that is refused may be reset before it knows that it is connected.
+    pub(crate) fn connect_from(source: IpAddr, to: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect(&to.into())?;
+        Ok(Self::over(socket.into()))
     }
 
     pub(crate) fn over(stream: TcpStream) -> Self {
@@ -334,6 +334,12 @@ impl Peer {
     pub(crate) fn echoes(&mut self, bytes: &[u8]) {
         self.send(bytes);
         assert_eq!(self.receive(bytes.len()), bytes);
+    }
+
+    /// Sends bytes to an echo and receives them, unless the connection ends.
+    pub(crate) fn try_echo(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)?;
+        self.0.read_exact(&mut vec![0; bytes.len()])
     }
 
     /// Sends back what it receives up to the end, then finishes.

@@ -15,8 +15,8 @@ pub(crate) struct Setup {
     /// Settings of the admin interface; off by default, because there is only one default socket on a host.
     admin: Option<String>,
     access_log: Option<String>,
-    access: Option<String>,
-    limits: Option<String>,
+    /// The access lists and the limits, whole.
+    guards: Vec<String>,
     listeners: Vec<String>,
     pools: Vec<String>,
 }
@@ -93,15 +93,15 @@ impl Setup {
         self
     }
 
-    /// With access lists: `"[{ name: all, rules: [{ deny: 192.0.2.0/24 }] }]"`.
-    pub(crate) fn access(mut self, lists: &str) -> Self {
-        self.access = Some(lists.into());
+    /// Adds an access list, without its name: `"internet"`, `"rules: [{ deny: 10.0.0.0/8 }]"`.
+    pub(crate) fn access(mut self, name: &str, settings: &str) -> Self {
+        self.guards.push(format!("access: [{{ name: {name}, {settings} }}]"));
         self
     }
 
-    /// With limits of sources: `"[{ name: few, connections: 2 }]"`.
-    pub(crate) fn limits(mut self, limits: &str) -> Self {
-        self.limits = Some(limits.into());
+    /// Adds limits, without their name: `"visitors"`, `"connections: 5"`.
+    pub(crate) fn limits(mut self, name: &str, settings: &str) -> Self {
+        self.guards.push(format!("limits: [{{ name: {name}, {settings} }}]"));
         self
     }
 
@@ -138,11 +138,7 @@ impl Display for Setup {
         if let Some(log) = &self.access_log {
             writeln!(f, "access_log: {log}")?;
         }
-        for (key, value) in [("access", &self.access), ("limits", &self.limits)] {
-            if let Some(value) = value {
-                writeln!(f, "{key}: {value}")?;
-            }
-        }
+        self.guards.iter().try_for_each(|guard| writeln!(f, "{guard}"))?;
         writeln!(f, "listeners:")?;
         self.listeners.iter().try_for_each(|listener| writeln!(f, "  - {listener}"))?;
         writeln!(f, "pools:")?;

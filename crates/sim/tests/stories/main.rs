@@ -4,6 +4,7 @@ mod balancer;
 
 mod ending;
 mod eviction;
+mod guards;
 mod opening;
 mod pipes;
 mod queries;

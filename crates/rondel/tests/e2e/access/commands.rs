@@ -24,11 +24,7 @@ fn start(change: impl FnOnce(Setup) -> Setup) -> (Backend, Admin, Lb, Setup) {
 
 /// The first listener with an access list that denies 127.0.0.8/29.
 fn with_list(setup: Setup) -> Setup {
-    let list = "[{ name: internet, rules: [{ deny: [127.0.0.8/29] }] }]";
-    listing(setup.access(list))
-}
-
-fn listing(setup: Setup) -> Setup {
+    let setup = setup.access("internet", "rules: [{ deny: [127.0.0.8/29] }]");
     let at = crate::place::address(crate::setup::PORT);
     setup.without_listeners().listen("web", at, "web", "access: internet")
 }
@@ -216,9 +212,9 @@ fn what_is_said_about_a_list_ends_with_the_list() {
 fn access_and_route_say_what_decides_about_a_client() {
     let (_backend, admin, lb, _setup) = start(|setup| {
         let at = crate::place::address(crate::setup::PORT);
-        let lists = "[{ name: internet, rules: [{ deny: [127.0.0.8/29] }] }]";
-        let limits = "[{ name: visitors, connections: 1, rate: 20/s }]";
-        setup.access(lists).limits(limits).without_listeners().listen(
+        let setup = setup.access("internet", "rules: [{ deny: [127.0.0.8/29] }]");
+        let setup = setup.limits("visitors", "connections: 1, rate: 20/s");
+        setup.without_listeners().listen(
             "web",
             at,
             "web",

@@ -31,8 +31,8 @@ fn a_long_block_list_is_reloaded_under_load_or_refused_as_a_whole() {
     let (admin, folder) = (Admin::new(), Folder::new());
     let file = folder.file("blocked.cidr");
     fs::write(&file, block_list("127.0.0.9", false)).unwrap();
-    let lists = format!("[{{ name: internet, rules: [{{ deny_file: {} }}] }}]", file.display());
-    let setup = admin.of(Setup::to(&[nginx.target()])).access(&lists);
+    let rules = format!("rules: [{{ deny_file: {} }}]", file.display());
+    let setup = admin.of(Setup::to(&[nginx.target()])).access("internet", &rules);
     let setup = setup.without_listeners().listen("web", address(PORT), "web", "access: internet");
     let lb = Lb::start(&setup);
     assert_eq!(from_silent(&lb, "127.0.0.9"), Gets::Reset);
@@ -59,8 +59,8 @@ fn a_block_list_that_was_changed_and_not_reloaded_is_a_problem_of_the_status() {
     let (admin, folder) = (Admin::new(), Folder::new());
     let file = folder.file("blocked.cidr");
     fs::write(&file, "192.0.2.0/24\n").unwrap();
-    let lists = format!("[{{ name: internet, rules: [{{ deny_file: {} }}] }}]", file.display());
-    let setup = admin.of(Setup::to(&[backend.target()])).access(&lists);
+    let rules = format!("rules: [{{ deny_file: {} }}]", file.display());
+    let setup = admin.of(Setup::to(&[backend.target()])).access("internet", &rules);
     let setup = setup.without_listeners().listen("web", address(PORT), "web", "access: internet");
     let lb = Lb::start(&setup);
     assert_eq!(from(&lb, "127.0.0.9"), Gets::Service);

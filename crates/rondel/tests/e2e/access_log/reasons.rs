@@ -113,6 +113,40 @@ fn reasons_of_clients_that_do_not_show_themselves() {
 }
 
 #[test]
+fn reasons_of_clients_that_are_refused_for_their_address() {
+    let echo = Backend::echo(9001);
+    let web = |settings: &str| {
+        let setup = Setup::to(&[echo.target()]).without_listeners();
+        setup.listen("web", address(PORT), "web", settings)
+    };
+    let denied = web("access: nobody").access("nobody", "rules: [{ deny: 127.0.0.0/8 }]");
+    check(&denied, &[("denied", "PR", 1)], |lb| assert_eq!(lb.turn_away(), End::Reset));
+    let denied = web("access: nobody, proxy_protocol: { from: any }")
+        .access("nobody", "rules: [{ deny: 192.0.2.0/24 }]");
+    check(&denied, &[("denied", "PR", 1), ("done", "--", 1)], |lb| {
+        let header = |client: &str| format!("PROXY TCP4 {client} 198.51.100.1 1000 443\r\n");
+        assert_eq!(lb.connect().send(header("192.0.2.1").as_bytes()).end(), End::Reset);
+        let mut client = lb.connect();
+        client.send(header("203.0.113.1").as_bytes()).echoes(b"x");
+        client.finish().rest();
+    });
+    let few = web("limits: few").limits("few", "connections: 1");
+    check(&few, &[("done", "--", 1), ("source_limit", "PR", 1)], |lb| {
+        let mut first = lb.connect();
+        first.echoes(b"x");
+        assert_eq!(lb.turn_away(), End::Reset);
+        first.finish().rest();
+    });
+    let slow = web("limits: slow").limits("slow", "rate: 1/m, burst: 1");
+    check(&slow, &[("done", "--", 1), ("source_rate", "PR", 1)], |lb| {
+        let mut first = lb.connect();
+        first.echoes(b"x");
+        first.finish().rest();
+        assert_eq!(lb.turn_away(), End::Reset);
+    });
+}
+
+#[test]
 fn reasons_of_changed_backends() {
     let setup = |settings: &str, targets: &[Target]| Setup::to_with(&format!("{PROBE}{settings}"), targets);
     let a = Actor::new("a", 9001, Played::Replica);
@@ -194,6 +228,9 @@ fn reached_in(reason: CloseReason) -> &'static str {
         | CloseReason::ProxyInvalid
         | CloseReason::OpeningTimedOut
         | CloseReason::OpeningFull
+        | CloseReason::Denied
+        | CloseReason::SourceLimit
+        | CloseReason::SourceRate
         | CloseReason::Done
         | CloseReason::ClientReset
         | CloseReason::BackendReset
