@@ -57,6 +57,30 @@ fn a_banned_address_gets_no_answer_from_the_kernel_until_its_ban_ends() {
     });
 }
 
+#[test]
+fn fail2ban_finds_refused_clients_in_both_formats() {
+    let backend = Backend::named("a", 9001);
+    let (admin, folder) = (Admin::new(), Folder::new());
+    let filter = configs().join("fail2ban/filter.d/rondel.conf");
+    for (format, expected) in [("text", 3), ("json", 2)] {
+        let log = folder.file(format);
+        let setup = admin.of(Setup::to(&[backend.target()])).limits("few", "connections: 1");
+        let setup = setup.access_log(&format!("{{ to: {}, format: {format} }}", log.display()));
+        let at = crate::place::address(crate::setup::PORT);
+        let lb = Lb::start(&setup.without_listeners().listen("web", at, "web", "limits: few"));
+        admin.done("deny 127.0.0.9");
+        assert_eq!(from(&lb, "127.0.0.9"), Gets::Reset);
+        let mut one = super::connected(&lb, "127.0.0.10");
+        assert_eq!([from(&lb, "127.0.0.10"), from(&lb, "127.0.0.10")], [Gets::Reset; 2]);
+        one.echoes(b"the one it may have");
+        drop(one);
+        lb.end();
+        let said = run(Command::new("fail2ban-regex").arg(&log).arg(&filter));
+        // The denied one counts in text, where a line has no reason; the one that was served never does.
+        assert!(said.contains(&format!("{expected} matched, {} missed", 4 - expected)), "{said}");
+    }
+}
+
 /// What the timer of configs/systemd does.
 fn fill(admin: &Admin) {
     let line =

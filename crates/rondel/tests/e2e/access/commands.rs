@@ -214,12 +214,7 @@ fn access_and_route_say_what_decides_about_a_client() {
         let at = crate::place::address(crate::setup::PORT);
         let setup = setup.access("internet", "rules: [{ deny: [127.0.0.8/29] }]");
         let setup = setup.limits("visitors", "connections: 1, rate: 20/s");
-        setup.without_listeners().listen(
-            "web",
-            at,
-            "web",
-            "access: internet, limits: visitors",
-        )
+        setup.without_listeners().listen("web", at, "web", "access: internet, limits: visitors")
     });
     assert_eq!(from(&lb, "127.0.0.9"), Gets::Reset);
     let route = admin.done("route 127.0.0.9 web");
