@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 
 use crate::access::{AccessList, Refusal, SourceLimits};
 use crate::config::{
-    Backend, Config, Failback, Keepalive, Listener, OnRemove, Pool, TargetRole, Tiers, Waiting,
+    Backend, Config, Failback, Keepalive, Listener, OnRemove, Pool, Runtime, TargetRole, Tiers, Waiting,
 };
 use crate::duration::show as duration;
 use crate::sentences::counted;
@@ -105,6 +105,10 @@ fn runtime(previous: &Config, next: &Config) -> Vec<String> {
     setting(&mut parts, "workers", before.workers, after.workers, show);
     setting(&mut parts, "max_connections", before.connections_max, after.connections_max, show);
     setting(&mut parts, "drain_timeout", before.drain_timeout, after.drain_timeout, duration);
+    let state = |runtime: &Runtime| {
+        runtime.state.as_ref().map_or_else(|| "off".to_owned(), |folder| folder.display().to_string())
+    };
+    setting(&mut parts, "state", state(before), state(after), show);
     parts
 }
 

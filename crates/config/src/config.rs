@@ -44,6 +44,8 @@ pub struct Runtime {
     pub connections_max: ConnectionsMax,
     /// How long connections may continue after the process was told to shut down.
     pub drain_timeout: Duration,
+    /// The folder where what operators say about addresses survives a restart; none if it does not.
+    pub state: Option<PathBuf>,
 }
 
 /// Where the process is queried and controlled.

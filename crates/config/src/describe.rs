@@ -41,7 +41,11 @@ impl Runtime {
         writeln!(f, "runtime")?;
         setting(f, "workers", workers)?;
         setting(f, "max_connections", connections_max)?;
-        setting(f, "drain_timeout", show(self.drain_timeout))
+        setting(f, "drain_timeout", show(self.drain_timeout))?;
+        match &self.state {
+            None => setting(f, "state", "off: what operators say ends with the process"),
+            Some(folder) => setting(f, "state", folder.display()),
+        }
     }
 }
 

@@ -77,6 +77,7 @@ fn runtime(file: &Fields<'_>, problems: &mut Problems) -> Runtime {
         workers: defaults::WORKERS,
         connections_max: defaults::CONNECTIONS_MAX,
         drain_timeout: defaults::DRAIN_TIMEOUT,
+        state: None,
     };
     let fields = file
         .get("runtime")
@@ -101,7 +102,20 @@ fn runtime(file: &Fields<'_>, problems: &mut Problems) -> Runtime {
     {
         runtime.drain_timeout = drain_timeout;
     }
+    if let Some(value) = fields.get("state").filter(|value| !value.is_off()) {
+        let state = value.parse("`off` or the path of a folder", folder, problems);
+        runtime.state = state.map(|state| state.value);
+    }
     runtime
+}
+
+fn folder(text: &str) -> Result<PathBuf, Wrong> {
+    let path = text.trim_end_matches('/');
+    if !path.starts_with('/') || path.chars().any(char::is_control) {
+        return Err(Wrong::new(format!("{} is not the path of a folder", Quoted(text)))
+            .help("write `off`, or a whole path such as `/var/lib/rondel`"));
+    }
+    Ok(PathBuf::from(path))
 }
 
 fn admin(file: &Fields<'_>, places: &mut Places, problems: &mut Problems) -> Admin {

@@ -36,6 +36,7 @@ impl Config {
                 workers: defaults::WORKERS,
                 connections_max: defaults::CONNECTIONS_MAX,
                 drain_timeout: defaults::DRAIN_TIMEOUT,
+                state: None,
             },
             admin: defaults::admin(),
             access_log: None,

@@ -19,7 +19,7 @@ pub(crate) const FILE: Section = Section {
 
 pub(crate) const RUNTIME: Section = Section {
     name: "`runtime`",
-    keys: &["workers", "max_connections", "drain_timeout"],
+    keys: &["workers", "max_connections", "drain_timeout", "state"],
     example: "runtime: { workers: auto }",
 };
 

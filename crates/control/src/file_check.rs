@@ -1,9 +1,10 @@
-//! Whether the file of the configuration has changed since it was read, so that a status can say so before a restart
-//! finds out.
+//! Whether the file of the configuration, or a file of prefixes that it names, has changed since it was read, so that a
+//! status can say so before a restart finds out.
 //!
-//! Every [`INTERVAL`] a thread asks the file system for the identity of the file, and reads it if that has changed.
+//! Every [`INTERVAL`] a thread asks the file system for the identities of the files, and reads them if one has changed.
 //! A file system that hangs holds one such thread; there is no other until that has ended.
 
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -26,14 +27,17 @@ pub(crate) struct FileCheck {
     due: Instant,
     /// The check that is in progress.
     check: Option<oneshot::Receiver<Option<Changed>>>,
-    /// The file that was read last.
-    seen: Option<Identity>,
+    /// The files that were read last; none if they are to be read again.
+    seen: Seen,
     difference: Option<FileDifference>,
 }
 
+/// The file of the configuration, and those that it names.
+type Seen = BTreeMap<PathBuf, Identity>;
+
 #[derive(Debug)]
 struct Changed {
-    seen: Option<Identity>,
+    seen: Seen,
     read: Result<Box<Config>, Failure>,
 }
 
@@ -49,7 +53,7 @@ struct Identity {
 
 impl FileCheck {
     pub(crate) fn new(path: Option<PathBuf>) -> Self {
-        Self { path, due: Instant::now() + INTERVAL, check: None, seen: None, difference: None }
+        Self { path, due: Instant::now() + INTERVAL, check: None, seen: Seen::new(), difference: None }
     }
 
     /// Waits until the file has changed, and returns what it says now. Without a file it never returns.
@@ -68,8 +72,8 @@ impl FileCheck {
                 }
             } else {
                 sleep_until(self.due).await;
-                let (path, seen) = (path.clone(), self.seen);
-                self.check = Some(spawn(move || check(&path, seen)));
+                let (path, seen) = (path.clone(), self.seen.clone());
+                self.check = Some(spawn(move || check(&path, &seen)));
             }
         }
     }
@@ -77,7 +81,7 @@ impl FileCheck {
     /// A reload has read the file. What a check that is in progress finds is compared with what is in force then.
     pub(crate) fn on_loaded(&mut self) {
         self.difference = None;
-        self.seen = None;
+        self.seen = Seen::new();
     }
 
     /// Sets the result of the last check. The time stays that at which a difference was noticed first.
@@ -96,17 +100,32 @@ impl FileCheck {
     }
 }
 
-/// What the file says, unless it is the one that was `seen`.
-fn check(path: &Path, seen: Option<Identity>) -> Option<Changed> {
-    let identity = std::fs::metadata(path).map(|metadata| Identity::of(&metadata));
-    match identity {
-        Ok(identity) if seen == Some(identity) => None,
-        Ok(identity) => {
-            let read = Config::load(path).map(Box::new).map_err(Failure::Config);
-            Some(Changed { seen: Some(identity), read })
-        }
-        Err(error) => Some(Changed { seen: None, read: Err(missing(path, &error)) }),
+/// What the file says, unless all files are those that were `seen`.
+fn check(path: &Path, seen: &Seen) -> Option<Changed> {
+    // Before they are read, so that a change meanwhile is noticed the next time.
+    let identity = match Identity::at(path) {
+        Ok(identity) => identity,
+        Err(error) => return Some(Changed { seen: Seen::new(), read: Err(missing(path, &error)) }),
+    };
+    let mut now: Seen =
+        seen.keys().filter_map(|file| Some((file.clone(), Identity::at(file).ok()?))).collect();
+    now.insert(path.to_owned(), identity);
+    if now == *seen {
+        return None;
     }
+    let read = Config::load(path).map(Box::new).map_err(Failure::Config);
+    let mut next = Seen::from([(path.to_owned(), identity)]);
+    let named = read.as_ref().map_or_else(|_| Vec::new(), |config| config.prefix_files().collect());
+    // Of a file that is named for the first time, the identity after its read has to do.
+    next.extend(named.into_iter().filter_map(|file| {
+        let identity = now.get(file).copied().or_else(|| Identity::at(file).ok())?;
+        Some((file.to_owned(), identity))
+    }));
+    if read.is_err() {
+        // Which files it names is not known. Another version of one of them may be right.
+        next.append(&mut now);
+    }
+    Some(Changed { seen: next, read })
 }
 
 fn missing(path: &Path, error: &io::Error) -> Failure {
@@ -114,6 +133,10 @@ fn missing(path: &Path, error: &io::Error) -> Failure {
 }
 
 impl Identity {
+    fn at(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|metadata| Self::of(&metadata))
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -155,5 +178,31 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let Err(Failure::Runtime(text)) = check.next().await else { panic!("there is no file") };
         assert!(text.ends_with(": No such file or directory (os error 2)"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_of_prefixes_is_noticed_as_well() {
+        let path = std::env::temp_dir().join(format!("rondel-file-check-access-{}.yaml", std::process::id()));
+        let blocked = path.with_extension("cidr");
+        let text = format!(
+            "access: [{{ name: all, rules: [{{ deny_file: {} }}] }}]\n\
+             listeners: [{{ address: '127.0.0.1:80', pool: web, access: all }}]\n\
+             pools: [{{ name: web, backends: [{{ address: '10.0.0.1:80' }}] }}]\n",
+            blocked.display()
+        );
+        fs::write(&path, text).unwrap();
+        fs::write(&blocked, "192.0.2.0/24\n").unwrap();
+        let mut check = FileCheck::new(Some(path.clone()));
+        let prefixes = |read: Result<Box<config::Config>, Failure>| read.unwrap().access[0].prefixes();
+        assert_eq!(prefixes(check.next().await), 1);
+        fs::write(&blocked, "192.0.2.0/24\n198.51.100.0/24\n").unwrap();
+        assert_eq!(prefixes(check.next().await), 2);
+        fs::write(&blocked, "nonsense\n").unwrap();
+        assert!(matches!(check.next().await, Err(Failure::Config(_))));
+        fs::write(&blocked, "192.0.2.0/24\n").unwrap();
+        assert_eq!(prefixes(check.next().await), 1);
+        fs::remove_file(&blocked).unwrap();
+        assert!(matches!(check.next().await, Err(Failure::Config(_))));
+        fs::remove_file(&path).unwrap();
     }
 }

@@ -24,6 +24,7 @@ mod run; // From start to end. Start here.
 mod shortages;
 mod source_sweep;
 mod sources;
+mod state_file;
 mod status;
 mod status_line;
 mod totals;

@@ -27,6 +27,9 @@ pub(crate) fn refuse_restart(previous: &Config, next: &Config) -> Result<(), Ref
     let (running, wanted) = (&previous.runtime, &next.runtime);
     stays("runtime.workers", &running.workers, &wanted.workers, ToString::to_string)?;
     stays("runtime.max_connections", &running.connections_max, &wanted.connections_max, ToString::to_string)?;
+    stays("runtime.state", &running.state, &wanted.state, |state| {
+        state.as_ref().map_or_else(|| "off".to_owned(), |folder| folder.display().to_string())
+    })?;
     // The answer to a request for the reload comes through the socket.
     let (running, wanted) = (&previous.admin, &next.admin);
     stays("admin.socket", &running.socket, &wanted.socket, ToString::to_string)?;
@@ -127,6 +130,13 @@ pub(crate) mod tests {
         assert_eq!(
             refuse_restart(&running, &wanted).unwrap_err().to_string(),
             "`runtime.max_connections` is 10 in the file and auto in the process\n  \
+             it needs a restart; put it back to reload the rest"
+        );
+        wanted = running.clone();
+        wanted.runtime.state = Some("/var/lib/rondel".into());
+        assert_eq!(
+            refuse_restart(&running, &wanted).unwrap_err().to_string(),
+            "`runtime.state` is /var/lib/rondel in the file and off in the process\n  \
              it needs a restart; put it back to reload the rest"
         );
         wanted = running.clone();

@@ -51,6 +51,7 @@ use crate::reloads::Reloads;
 use crate::shortages::Shortages;
 use crate::source_sweep::SourceSweep;
 use crate::sources::Sources;
+use crate::state_file::StateFile;
 use crate::totals::Totals;
 use crate::transitions::{self, Snapshot};
 
@@ -132,6 +133,8 @@ struct Control {
     query_sender: Arc<QuerySender>,
     /// When what operators say about addresses may make a table.
     access_pace: AccessPace,
+    /// Where what operators say about addresses survives a restart.
+    state_file: StateFile,
     /// Denials that close connections, and wait for their table. Bound: requests of the admin interface.
     closings: Vec<Closing>,
     /// Workers that have not ended.

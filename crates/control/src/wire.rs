@@ -19,6 +19,13 @@ pub(crate) fn action(action: config::Action) -> AccessAction {
     }
 }
 
+pub(crate) fn action_of(action: AccessAction) -> config::Action {
+    match action {
+        AccessAction::Allow => config::Action::Allow,
+        AccessAction::Deny => config::Action::Deny,
+    }
+}
+
 pub(crate) fn tier(tier: config::Tier) -> Tier {
     match tier {
         config::Tier::Active => Tier::Active,

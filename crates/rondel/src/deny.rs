@@ -133,9 +133,7 @@ fn whole_seconds(time: Duration) -> Result<u32, Failed> {
 /// client's address comes first.
 fn danger(prefix: Prefix, session: Option<&str>) -> Option<String> {
     if prefix.length() == 0 {
-        return Some(format!(
-            "{prefix} is every address of its kind: with `--yes` it is denied all the same"
-        ));
+        return Some(format!("{prefix} is every address of its kind: with `--yes` it is denied"));
     }
     let client: IpAddr = session?.split(' ').next()?.parse().ok()?;
     prefix.contains(client).then(|| {

@@ -19,8 +19,8 @@ Examples:
 
 The oldest event comes first, with the changes of each reload below it. Times are local; an event of \
 another day has a date. A time such as 23:00 that is still to come today is that of yesterday. \
-The process keeps the last 256 events of each of three classes: start, reloads, commands and drains; \
-roles and tiers; states of backends and shortages of the host. Events end with the process; the \
+The process keeps the last 256 events of each of four classes: start, reloads, commands and drains; \
+roles and tiers; states of backends and shortages of the host; denials and allowances of addresses. Events end with the process; the \
 log has them for longer. --follow prints new events within a second of when they occur, with --json \
 one JSON object a line.
 

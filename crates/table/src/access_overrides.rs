@@ -122,7 +122,7 @@ impl AccessOverrides {
     }
 
     /// Makes several changes: what is said about addresses from now on, or that nothing is any more.
-    pub(crate) fn change(&mut self, changes: impl IntoIterator<Item = (AccessKey, Option<AccessOverride>)>) {
+    pub fn change(&mut self, changes: impl IntoIterator<Item = (AccessKey, Option<AccessOverride>)>) {
         for (key, said) in changes {
             let until = said.as_ref().and_then(|said| said.until);
             let before = match said {

@@ -73,6 +73,13 @@ impl EffectiveConfig {
         self.access.change(changes);
     }
 
+    /// Drops what operators say about lists that the file does not have, and returns how much.
+    pub fn drop_access_without_list(&mut self) -> usize {
+        let before = self.access.all().len();
+        self.access.retain(&self.written);
+        before - self.access.all().len()
+    }
+
     /// Drops what operators said until a time that is not after `now`, and returns it.
     pub fn expire_access(&mut self, now: Instant) -> Vec<(AccessKey, AccessOverride)> {
         self.access.expire(now)

@@ -166,6 +166,12 @@ impl TableWriter {
         self.config.change_access([(key, said)]);
     }
 
+    /// Drops what operators say about lists that the config does not have, and returns how much. The next table is
+    /// without it.
+    pub fn drop_access_without_list(&mut self) -> usize {
+        self.config.drop_access_without_list()
+    }
+
     /// Changes what operators say about addresses of clients, and publishes a table with it.
     pub fn change_access(
         &mut self,

@@ -82,6 +82,13 @@ pub(super) fn runtime() -> Section {
                 Written("30s"),
                 "How long established connections may continue after SIGTERM or SIGINT.",
             ),
+            key(
+                "state",
+                Value::Text("`off` or path", "a whole path, such as `/var/lib/rondel`"),
+                Written("off"),
+                "The folder where what operators say about addresses survives a restart, in the file `state.json`. \
+                 The process creates the file, not the folder. A file that cannot be read is a warning at the start.",
+            ),
         ],
     }
 }

@@ -163,6 +163,7 @@ fn samples(path: &str, key: &str) -> &'static [&'static str] {
         ("limits[]", "exempt") => &["[]", "['10.0.0.0/8', '::1']"],
         ("listeners[]", "access" | "limits") => &["own"],
         ("listeners[]", "rate") => &["off", "1/m", "1000000/s"],
+        ("runtime", "state") => &["off", "/var/lib/rondel", "/var/lib/rondel/"],
         ("admin", "socket") => &["auto", "off", "/run/a.sock"],
         ("admin", "http") => &["off", "'127.0.0.1:9907'", "':9907'"],
         ("listeners[]", "address") => &["'127.0.0.1:80'", "':80'"],

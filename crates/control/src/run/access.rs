@@ -21,6 +21,7 @@ use crate::access_pace::INTERVAL;
 use crate::access_view::AccessSources;
 use crate::connections::{CLOSE, query};
 use crate::monitor::now;
+use crate::state_file::State;
 
 /// A denial that closes connections, and waits for the table that has it.
 pub(super) struct Closing {
@@ -100,8 +101,29 @@ impl Control {
         }
         let Some((written, over)) = self.writer.expire_access(inputs) else { return };
         self.on_written(written);
+        self.state_file.on_change();
         for line in ended(&over) {
             self.event_log.note(Level::Info, EventKind::Access, line);
+        }
+    }
+
+    /// Writes what is said to the file that survives a restart.
+    pub(super) fn write_state(&mut self) {
+        let now = now();
+        self.state_file.write(State::of(self.writer.config().access(), now), now);
+    }
+
+    /// A write has ended, and if another result than the last time is to be said, this.
+    pub(super) fn on_state_written(&mut self, written: Option<std::io::Result<()>>) {
+        match written {
+            None => {}
+            Some(Ok(())) => {
+                self.event_log.note(Level::Info, EventKind::Access, "state: it can be written again");
+            }
+            Some(Err(error)) => {
+                let text = self.state_file.failure(&error);
+                self.event_log.note(Level::Error, EventKind::Access, text);
+            }
         }
     }
 
@@ -159,6 +181,7 @@ impl Control {
         if said.as_ref().is_some_and(|said| said.action == Action::Deny) {
             lines.extend(exceptions(access, &key));
         }
+        self.state_file.on_change();
         if self.access_pace.take(now) {
             self.monitor.evaluate(now, &mut self.event_log);
             let written = self.writer.change_access([(key, said)], self.monitor.inputs(now));

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::monitor::now;
 use crate::reading::Done;
 use crate::sources::Line;
+use crate::state_file::State;
 
 /// What control waits for. Signals that arrive while one is being handled count as one; none is lost.
 pub(super) enum Event {
@@ -38,6 +39,10 @@ pub(super) enum Event {
     ConnectsFailed,
     /// Time alone asks for another table.
     TableDue,
+    /// The file that survives a restart is to be written.
+    StateDue,
+    /// It was written for the first time after a failure, or not.
+    StateWritten(Option<std::io::Result<()>>),
     /// What operators said about addresses is to be in a table, or has ended.
     AccessDue,
     /// Connections may have dropped what reloads replaced.
@@ -61,6 +66,8 @@ impl Control {
             let event = self.next_event().await;
             self.handle(event);
         }
+        let access = self.writer.config().access();
+        self.state_file.finish(|| State::of(access, now()), now()).await;
         self.log_totals(Level::Info);
         self.access_log.end();
         self.stage.into_result()
@@ -70,7 +77,7 @@ impl Control {
     async fn next_event(&mut self) -> Event {
         let sweep = self.writer.has_retired().then_some(self.swept_at + SWEEP_INTERVAL);
         let (stage, table, notify) = (self.stage.until(), self.table_due(), self.notify.due());
-        let access = self.access_due();
+        let (access, state) = (self.access_due(), self.state_file.due().map(Instant::from_std));
         tokio::select! {
             biased;
             event = self.events.recv() => {
@@ -88,6 +95,8 @@ impl Control {
             }
             () = until(table) => Event::TableDue,
             () = until(access) => Event::AccessDue,
+            () = until(state) => Event::StateDue,
+            written = self.state_file.next() => Event::StateWritten(written),
             () = until(sweep) => Event::SweepDue,
             done = self.reading.next() => Event::FileRead(Box::new(done)),
             read = self.file_check.next() => Event::FileChanged(read),
@@ -109,6 +118,8 @@ impl Control {
             Event::ConnectsFailed => self.on_connects_failed(),
             Event::TableDue => self.refresh(),
             Event::AccessDue => self.on_access_due(),
+            Event::StateDue => self.write_state(),
+            Event::StateWritten(written) => self.on_state_written(written),
             Event::SweepDue => self.sweep(),
             Event::FileRead(done) => self.on_read(*done),
             Event::FileChanged(read) => self.on_file_changed(read),

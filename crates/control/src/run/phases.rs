@@ -136,6 +136,7 @@ impl Control {
         );
         self.event_log.note(Level::Info, EventKind::Phase, text);
         self.enter_phase(Phase::Draining);
+        self.state_file.close();
         tell(self.reading.give_up(), &Answer::refused(DRAINING));
         let now = Instant::now();
         self.stage = Stage::Draining { until: now + timeout, failure: None };

@@ -162,6 +162,9 @@ impl Control {
         let before = self.writer.config().written().clone();
         self.relisten(&before, &config, &origins);
         let dropped = dropped(self.writer.config().access(), &config);
+        if !dropped.is_empty() {
+            self.state_file.on_change();
+        }
         let changes: Vec<String> =
             Changes::between(&before, &config).lines().map(str::to_owned).chain(dropped).collect();
         let (monitor, event_log) = (&mut self.monitor, &mut self.event_log);

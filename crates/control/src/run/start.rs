@@ -37,6 +37,7 @@ use crate::reloads::Reloads;
 use crate::shortages::Shortages;
 use crate::source_sweep::{SourceSweep, new_sources};
 use crate::sources::Sources;
+use crate::state_file::{self, Restored, StateFile};
 use crate::totals::Totals;
 
 impl Control {
@@ -71,13 +72,14 @@ impl Control {
         monitor.first_round(FIRST_ROUND_MAX, &mut event_log).await;
         let now = now();
         monitor.evaluate(now, &mut event_log);
-        let writer = TableWriter::new(
+        let mut writer = TableWriter::new(
             config,
             sockets,
             workers,
             monitor.inputs(now),
             new_sources(sizes.connections_max),
         );
+        let state_file = restore(&mut writer, &monitor, &mut event_log).await;
         let no_waker = |error| Failure::Runtime(format!("a waker could not be made: {error}"));
         let wakers = (0..workers).map(|_| Waker::new()).collect::<io::Result<_>>().map_err(no_waker)?;
         let failing = Waker::new().and_then(|waker| poll(Arc::new(waker))).map_err(no_waker)?;
@@ -113,6 +115,7 @@ impl Control {
             requests,
             query_sender: Arc::new(query_sender),
             access_pace: AccessPace::new(now),
+            state_file,
             closings: Vec::new(),
             running: 0,
             inherited,
@@ -193,6 +196,33 @@ impl Control {
             http: self.admin.http,
         })
     }
+}
+
+/// Restores what operators said about addresses before the start, before anything is accepted by a table without it.
+async fn restore(writer: &mut TableWriter, monitor: &HealthMonitor, event_log: &mut EventLog) -> StateFile {
+    let state_file = StateFile::new(writer.config().written().runtime.state.as_deref(), now());
+    let Some(path) = state_file.path() else { return state_file };
+    let Restored { said, mut ended } = match state_file::restore(path.to_owned(), now()).await {
+        Ok(restored) => restored,
+        Err(why) => {
+            event_log.note(Level::Warn, EventKind::Access, why);
+            return state_file;
+        }
+    };
+    let number = said.len();
+    said.into_iter().for_each(|(key, said)| writer.note_access(key, Some(said)));
+    let dropped = writer.drop_access_without_list();
+    ended += dropped;
+    // No worker has seen a table yet.
+    drop(writer.refresh(monitor.inputs(now())));
+    if number + ended > 0 {
+        let text = format!(
+            "state: what operators said about {} holds again; {ended} more have ended or name lists that are gone",
+            counted(number - dropped, "prefix")
+        );
+        event_log.note(Level::Info, EventKind::Access, text);
+    }
+    state_file
 }
 
 /// The config at the start. Signals that come meanwhile are answered after it.

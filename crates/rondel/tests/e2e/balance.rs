@@ -1,9 +1,6 @@
 //! The backend of the next connection, exactly, whichever worker accepts it.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpStream};
-
-use socket2::{Domain, Socket, Type};
 
 use crate::lb::{Lb, closes, total};
 use crate::peers::{Backend, Client, End, refusing};
@@ -121,20 +118,11 @@ fn a_client_address_always_gets_the_same_backend() {
     let backends = [Backend::named("a", 9001), Backend::named("b", 9002), Backend::named("c", 9003)];
     let lb = Lb::start(&Setup::to_with("balance: maglev", &backends.each_ref().map(Backend::target)));
 
-    let serves = |client: u8| from([127, 0, 0, client], lb.address()).line();
+    let serves = |client: u8| Client::connect_from([127, 0, 0, client].into(), lb.address()).unwrap().line();
     let first: Vec<String> = (1..=32).map(serves).collect();
     let again: Vec<String> = (1..=32).map(serves).collect();
     assert_eq!(first, again);
     assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 3);
-}
-
-/// A client with this address.
-#[track_caller]
-fn from(ip: [u8; 4], to: SocketAddr) -> Client {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
-    socket.connect(&to.into()).unwrap();
-    Client::over(TcpStream::from(socket))
 }
 
 /// The backends of this many connections in turn.

@@ -125,7 +125,7 @@ fn completes_a_command_and_backends(terminal: &mut Terminal) {
 }
 
 /// What the shell's script gets for this line; the script itself for none.
-fn print(shell: &str, line: &[&str]) -> Output {
+pub(crate) fn print(shell: &str, line: &[&str]) -> Output {
     let mut command = Command::new(binary());
     if line.is_empty() {
         command.args(["completions", shell]);

@@ -20,6 +20,7 @@ mod terminal;
 mod traffic;
 
 // The promises.
+mod access;
 mod access_log;
 mod addresses;
 mod admin;
