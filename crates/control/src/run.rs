@@ -153,6 +153,7 @@ struct Control {
 impl Control {
     /// Another table is in force: notes what it brings, wakes workers, and then stops sockets.
     fn on_written(&mut self, written: Written) {
+        log::debug!(target: "tables", "another table is in force");
         let table = self.writer.table();
         let before = Snapshot { table: &written.table, inputs: &written.inputs };
         transitions::note(
