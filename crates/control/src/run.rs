@@ -61,7 +61,7 @@ pub enum Source {
     /// From this file, at start and at every SIGHUP.
     File(PathBuf),
     /// From the caller, once.
-    Fixed(Config),
+    Fixed(Box<Config>),
     /// From this file, for a process that ends with its terminal: SIGHUP ends it as SIGTERM does, and only a command
     /// reloads the file.
     Attached(PathBuf),
@@ -153,6 +153,7 @@ struct Control {
 impl Control {
     /// Another table is in force: notes what it brings, wakes workers, and then stops sockets.
     fn on_written(&mut self, written: Written) {
+        log::debug!(target: "tables", "another table is in force");
         let table = self.writer.table();
         let before = Snapshot { table: &written.table, inputs: &written.inputs };
         transitions::note(

@@ -77,7 +77,7 @@ impl Control {
     async fn next_event(&mut self) -> Event {
         let sweep = self.writer.has_retired().then_some(self.swept_at + SWEEP_INTERVAL);
         let (stage, table, notify) = (self.stage.until(), self.table_due(), self.notify.due());
-        let (access, state) = (self.access_due(), self.state_file.due().map(Instant::from_std));
+        let (access, unsaved) = (self.access_due(), self.state_file.due().map(Instant::from_std));
         tokio::select! {
             biased;
             event = self.events.recv() => {
@@ -95,7 +95,7 @@ impl Control {
             }
             () = until(table) => Event::TableDue,
             () = until(access) => Event::AccessDue,
-            () = until(state) => Event::StateDue,
+            () = until(unsaved) => Event::StateDue,
             written = self.state_file.next() => Event::StateWritten(written),
             () = until(sweep) => Event::SweepDue,
             done = self.reading.next() => Event::FileRead(Box::new(done)),

@@ -80,6 +80,47 @@ fn what_is_said_outlives_a_reload_for_as_long_as_its_list() {
 }
 
 #[test]
+fn what_is_noted_is_in_the_next_table_and_one_table_has_all_of_it() {
+    let mut story = Story::new(LISTS);
+    let key = |prefix: &str| AccessKey { list: None, prefix: Prefix::parse(prefix).unwrap() };
+    let said = AccessOverride {
+        action: Action::Deny,
+        since: story.now,
+        until: None,
+        by: String::new(),
+        why: String::new(),
+    };
+    for prefix in ["192.0.2.1", "192.0.2.2"] {
+        story.writer.note_access(key(prefix), Some(said.clone()));
+    }
+    assert_eq!(story.decide("open", "192.0.2.1"), None, "no table has it yet");
+    assert!(story.writer.config().access().are_changed());
+    let written: Option<Written> = story.writer.refresh(inputs(story.now));
+    assert!(written.is_some(), "nothing else has changed");
+    for client in ["192.0.2.1", "192.0.2.2"] {
+        assert_eq!(story.decide("open", client).map(|(action, _)| action), Some(Action::Deny), "{client}");
+    }
+    assert!(story.writer.refresh(inputs(story.now)).is_none(), "there is nothing more");
+    // Any other table has what was noted as well.
+    story.writer.note_access(key("192.0.2.1"), None);
+    story.reload(LISTS);
+    assert_eq!(story.decide("open", "192.0.2.1"), Some((Action::Allow, Decider::Otherwise)));
+}
+
+#[test]
+fn a_connection_has_the_list_of_its_listener_as_it_is_now() {
+    let mut story = Story::new(LISTS);
+    let (web, open) = (story.listener("web"), story.listener("open"));
+    let denies = |story: &Story, listener: &Listener| {
+        let table = story.writer.table();
+        table.access_of(listener).map(|list| list.decide("192.0.2.9".parse().unwrap()).0)
+    };
+    assert_eq!((denies(&story, &web), denies(&story, &open)), (Some(Action::Allow), None));
+    story.say(Action::Deny, "192.0.2.9", None);
+    assert_eq!((denies(&story, &web), denies(&story, &open)), (Some(Action::Deny), Some(Action::Deny)));
+}
+
+#[test]
 fn what_is_said_for_a_time_ends_with_it() {
     let mut story = Story::new(LISTS);
     let now = story.now;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use driver::Driver;
+use table::Prefix;
 
 use crate::query::{ConnectionAction, ConnectionFilter, Listed, QueryResult, UnderWay};
 use crate::state::{Connection, State};
@@ -64,6 +65,16 @@ impl<D: Driver> Worker<D> {
                     result.listed.push(listed);
                 }
                 ConnectionAction::List(_) => {}
+                ConnectionAction::CountSources([v4, v6]) => {
+                    answered += 1;
+                    let Some(client) =
+                        self.core.client_address(slot).map(|client| client.ip().to_canonical())
+                    else {
+                        continue;
+                    };
+                    let source = Prefix::around(client, if client.is_ipv4() { v4 } else { v6 });
+                    *result.sources.entry(source).or_default() += 1;
+                }
                 ConnectionAction::Close(_)
                     if matches!(self.core.slots.get(slot).state, State::Closing(_)) =>
                 {
@@ -76,14 +87,21 @@ impl<D: Driver> Worker<D> {
             }
             result.number += 1;
         }
-        *next >= end
+        let is_over = *next >= end;
+        if is_over && let ConnectionAction::CountSources(_) = query.action {
+            result.refused = self.core.refused_sources.of_last_minute(self.core.now);
+        }
+        is_over
     }
 
     /// Whether the filter lets the connection through, by all that can be told without asking the kernel.
     fn matches(&self, filter: &ConnectionFilter, slot: u32, connection: &Connection) -> bool {
-        let ConnectionFilter { tenant, listener, pool, backend, client: _, denied: _ } = filter;
+        let ConnectionFilter { tenant, listener, pool, backend, client: _, limits, denied: _ } = filter;
         let is_at = |address| connection.backend().is_some_and(|backend| backend.address == address);
         tenant.is_none_or(|tenant| tenant == (slot, self.core.slots.generation(slot)))
+            && limits.as_ref().is_none_or(|name| {
+                connection.listener.limits.as_ref().is_some_and(|limits| limits.name == *name)
+            })
             && listener.as_ref().is_none_or(|name| *name == connection.listener.name)
             && pool.as_ref().is_none_or(|name| *name == connection.pool.name)
             && backend.is_none_or(is_at)

@@ -40,7 +40,7 @@ fn a_banned_address_gets_no_answer_from_the_kernel_until_its_ban_ends() {
         assert!(is_silent(lb.address(), "192.0.2.7"), "no SYN is answered");
         assert_eq!(from(&lb, "192.0.2.8"), Gets::Service);
         let sets = run(Command::new("nft").args(["list", "table", "inet", "rondel"]));
-        assert!(sets.contains("192.0.2.7 timeout 1h") && sets.contains("2001:db8::/32"), "{sets}");
+        assert!(sets.contains("192.0.2.7 timeout ") && sets.contains("2001:db8::/32"), "{sets}");
 
         // The sets follow what is denied.
         admin.done("forget 192.0.2.7");

@@ -92,6 +92,33 @@ fn a_folder_that_is_missing_is_said_at_the_start_and_nothing_else_fails() {
 }
 
 #[test]
+fn as_much_as_there_may_be_is_restored_and_one_more_is_refused() {
+    let backend = Backend::named("a", 9001);
+    let (admin, folder) = (Admin::new(), Folder::new());
+    let entry = |number: u32| {
+        let [_, _, high, low] = number.to_be_bytes();
+        let prefix = format!("10.{}.{high}.{low}", number >> 16);
+        format!(
+            r#"{{"prefix":"{prefix}","list":null,"action":"deny","since":0,"until":null,"by":"","why":""}}"#
+        )
+    };
+    let entries: Vec<String> = (0..99_999).map(entry).collect();
+    let state = format!(r#"{{"version":1,"access":[{}]}}"#, entries.join(","));
+    fs::write(folder.file("state.json"), state).unwrap();
+    let lb = Lb::start(&with_state(&backend, &admin, &folder));
+    lb.wait_for("what operators said about 99999 prefixes holds again", 0);
+    admin.done("deny 127.0.0.9");
+    let refused = admin.refused("deny 127.0.0.10");
+    assert!(refused.contains("100000 prefixes are denied or allowed already"), "{refused}");
+    // What is there can still be changed.
+    admin.done("deny 127.0.0.9 --for 1h");
+    assert_eq!([from(&lb, "127.0.0.9"), from(&lb, "127.0.0.10")], [Gets::Reset, Gets::Service]);
+    admin.done("forget 10.0.0.0");
+    admin.done("deny 127.0.0.10");
+    assert_eq!(from(&lb, "127.0.0.10"), Gets::Reset);
+}
+
+#[test]
 fn another_folder_needs_a_restart() {
     let backend = Backend::named("a", 9001);
     let (admin, folder) = (Admin::new(), Folder::new());
