@@ -21,6 +21,8 @@ pub enum AdminRequest {
     Route(RouteQuery, oneshot::Sender<Result<Route, Answer>>),
     /// Access lists, and what operators say about addresses.
     Access(AccessQuery, oneshot::Sender<Result<AccessView, Answer>>),
+    /// Sources with most connections, or refused most.
+    Sources(SourcesQuery, oneshot::Sender<Result<SourcesView, Answer>>),
     /// The connections that ended last.
     Ended(oneshot::Sender<Vec<Ended>>),
     /// A command, with the peer's user and process for the log.

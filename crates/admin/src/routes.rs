@@ -113,7 +113,7 @@ async fn route(
         ("/history.json", _) => Ok(json(&call(&requests, AdminRequest::History).await?)),
         ("/ended.json", Access::Full(_)) => Ok(json(&call(&requests, AdminRequest::Ended).await?)),
 
-        ("/command" | "/connections" | "/route" | "/access", Access::Full(_))
+        ("/command" | "/connections" | "/route" | "/access" | "/sources", Access::Full(_))
             if request.method() != Method::POST =>
         {
             Err(only("POST"))
@@ -142,8 +142,12 @@ async fn route(
             let query = body(request, "a query").await?;
             Ok(result_page(call(&requests, |answer| AdminRequest::Access(query, answer)).await?))
         }
+        ("/sources", Access::Full(_)) => {
+            let query = body(request, "a query").await?;
+            Ok(result_page(call(&requests, |answer| AdminRequest::Sources(query, answer)).await?))
+        }
         ("/command", _) => Err(text(StatusCode::FORBIDDEN, "commands are accepted on the Unix socket only")),
-        ("/ended.json" | "/connections" | "/route" | "/access", _) => {
+        ("/ended.json" | "/connections" | "/route" | "/access" | "/sources", _) => {
             Err(text(StatusCode::FORBIDDEN, "data about clients is available on the Unix socket only"))
         }
         _ => match found {
@@ -247,6 +251,7 @@ const INDEX: &str = "\
 /connections  POST a query for connections; on the Unix socket only
 /route        POST a client and a listener; on the Unix socket only
 /access       POST a query for access lists and what operators say; on the Unix socket only
+/sources      POST a query for sources with most connections; on the Unix socket only
 ";
 
 /// The maximum size of a request's body. A file for `plan` has at most 1 MiB, and is a little larger as JSON.

@@ -22,6 +22,7 @@ mod prefix;
 mod problem;
 mod problems; // Derived from a status.
 mod route;
+mod sources;
 
 pub use crate::access::{
     AccessAction, AccessCheck, AccessOrder, AccessQuery, AccessView, FOR_SECONDS_MAX, ListView, OverrideView,
@@ -44,6 +45,7 @@ pub use crate::pool::{
 pub use crate::problem::{Problem, ProblemKind, Severity};
 pub use crate::problems::problems;
 pub use crate::route::{Route, RouteBackend, RouteLimits, RouteOutcome, RouteQuery};
+pub use crate::sources::{SourceView, SourcesQuery, SourcesView, TOP_MAX};
 pub use crate::status::{
     AccessLogStatus, FileDifference, LimitsStatus, ListenerRole, ListenerStatus, LogLevel, Permits, Phase,
     ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, SourcesStatus, Status,

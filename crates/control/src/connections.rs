@@ -1,9 +1,12 @@
 //! Queries of workers for their connections, and for closing some of them.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use api::{ConnectionId, ConnectionState, ConnectionStatus, Connections};
+use api::{ConnectionId, ConnectionState, ConnectionStatus, Connections, SourceView, SourcesView};
+use config::Prefix;
 use connection::{CloseReason, HalfView};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
@@ -71,11 +74,35 @@ impl Answers {
         Connections { left_out: number - connections.len() as u64, connections, silent_workers }
     }
 
+    /// The sources of the connections that they counted, and the clients that they refused, so many of each at most.
+    pub(crate) async fn sources(self, top: usize) -> SourcesView {
+        let (found, silent_workers) = self.wait().await;
+        let (mut sources, mut refused) = (HashMap::new(), HashMap::new());
+        for (_, found) in found {
+            for (source, number) in found.sources {
+                *sources.entry(source).or_default() += number;
+            }
+            for (client, number) in found.refused {
+                *refused.entry(Prefix::of(client)).or_default() += number;
+            }
+        }
+        SourcesView { sources: first(sources, top), refused: first(refused, top), silent_workers }
+    }
+
     /// How many connections they say were closed, and which workers have not said.
     pub(crate) async fn closed(self) -> (u64, Vec<usize>) {
         let (found, silent) = self.wait().await;
         (found.iter().map(|(_, found)| found.number).sum(), silent)
     }
+}
+
+/// The sources with the highest numbers.
+fn first(numbers: HashMap<Prefix, u64>, top: usize) -> Vec<SourceView> {
+    let mut sources: Vec<_> =
+        numbers.into_iter().map(|(source, number)| SourceView { source, number }).collect();
+    sources.sort_unstable_by_key(|source| (Reverse(source.number), source.source));
+    sources.truncate(top);
+    sources
 }
 
 /// Has workers close what is meant.

@@ -2,18 +2,20 @@
 
 mod nft; // The same as commands of nft.
 
-use api::{AccessAction, AccessQuery, AccessView, OverrideView};
+use api::{AccessAction, AccessQuery, AccessView, OverrideView, SourcesQuery, SourcesView, TOP_MAX};
+use config::Prefix;
 
 use crate::access::left;
 use crate::admin::AdminClient;
-use crate::outcome::{Outcome, print, print_json, remark};
-use crate::text::table;
+use crate::outcome::{Failed, Outcome, print, print_json, remark};
+use crate::text::{number, table};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   rondel bans
   rondel bans --nft | nft -f -
+  rondel bans --nft --top 1000 | nft -f -
   rondel bans --json | jq -r '.[].prefix'
 
 The list has the denials of `rondel deny`. LEFT is their remaining time. With --nft they are commands that fill \
@@ -25,6 +27,9 @@ pub(crate) struct Arguments {
     /// Print commands for `nft -f -`
     #[arg(long, conflicts_with = "json")]
     nft: bool,
+    /// With --nft, also drop for a minute what was refused more often than this in the last minute
+    #[arg(long, value_name = "NUMBER", requires = "nft", value_parser = number(1..=u32::MAX))]
+    top: Option<u32>,
     #[command(flatten)]
     admin: AdminClient,
 }
@@ -32,7 +37,8 @@ pub(crate) struct Arguments {
 pub(crate) fn bans(arguments: &Arguments) -> Outcome {
     let view: AccessView = arguments.admin.query("/access", &AccessQuery::default())?;
     if arguments.nft {
-        return print(nft::commands(&view.overrides).trim_end());
+        let offenders = arguments.top.map_or(Ok(Vec::new()), |most| offenders(arguments, most))?;
+        return print(nft::commands(&view.overrides, &offenders).trim_end());
     }
     let denied: Vec<&OverrideView> =
         view.overrides.iter().filter(|said| said.action == AccessAction::Deny).collect();
@@ -49,6 +55,14 @@ pub(crate) fn bans(arguments: &Arguments) -> Outcome {
         [said.prefix.to_string(), left(said), list, why]
     });
     print(&table(&[COLUMNS.map(str::to_owned)].into_iter().chain(rows).collect::<Vec<_>>()))
+}
+
+/// The clients that were refused more often than this in the last minute.
+fn offenders(arguments: &Arguments, most: u32) -> Result<Vec<Prefix>, Failed> {
+    let query = SourcesQuery { limits: None, top: Some(TOP_MAX) };
+    let view: SourcesView = arguments.admin.query("/sources", &query)?;
+    let refused = view.refused.into_iter().filter(|source| source.number > u64::from(most));
+    Ok(refused.map(|source| source.source).collect())
 }
 
 const COLUMNS: [&str; 4] = ["PREFIX", "LEFT", "LIST", "WHY"];

@@ -8,7 +8,8 @@ use crate::conventions::TABLES;
 use crate::text::wrapped;
 use crate::{
     access, backends, bans, check, close, completions, connections, demo, deny, disable, doctor, drain,
-    events, explain, failback, health, log_level, man, plan, reload, reopen, route, run, status, tcp, weight,
+    events, explain, failback, health, log_level, man, plan, reload, reopen, route, run, sources, status,
+    tcp, weight,
 };
 
 /// A layer-4 TCP load balancer on io_uring.
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Forget(deny::Forget),
     /// Show access lists, and what is denied and allowed by operators
     Access(access::Arguments),
+    /// List the sources with most connections, and the clients that were refused most
+    Sources(sources::Arguments),
     /// List what is denied, also as commands of nft
     Bans(bans::Arguments),
     /// Show a running rondel on the terminal, updated each second

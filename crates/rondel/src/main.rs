@@ -28,6 +28,7 @@ mod plan;
 mod reload;
 mod reopen;
 mod route;
+mod sources;
 mod status;
 #[cfg(feature = "top")]
 mod top;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         Command::Allow(arguments) => deny::allow(&arguments),
         Command::Forget(arguments) => deny::forget(&arguments),
         Command::Access(arguments) => access::access(&arguments),
+        Command::Sources(arguments) => sources::sources(&arguments),
         Command::Bans(arguments) => bans::bans(&arguments),
         #[cfg(feature = "top")]
         Command::Top(arguments) => top::top(&arguments),

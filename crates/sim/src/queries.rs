@@ -69,6 +69,7 @@ impl Queries {
                 self.closed += result.number;
                 assert!(result.listed.is_empty(), "a list for an order to close");
             }
+            ConnectionAction::CountSources(_) => unreachable!("runs do not ask for it"),
             ConnectionAction::List(_) => {
                 assert_eq!(result.number, result.listed.len() as u64);
                 check_list(world, &result.listed, &asked.lived, view);

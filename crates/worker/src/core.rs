@@ -7,6 +7,7 @@ use std::time::Instant;
 use driver::{BufferId, Driver, Op, Waker};
 use table::{Backend, Listener, PerWorker, Phase, Pool, Semaphore, Table, WorkerCounters};
 
+use crate::refused_sources::RefusedSources;
 use crate::slots::Slots;
 use crate::timers::Timers;
 use crate::token::Kind;
@@ -30,6 +31,8 @@ pub(crate) struct Core<D> {
     pub(crate) connections_max: u32,
     /// Of all workers, by index.
     pub(crate) wakers: Arc<[Waker]>,
+    /// Which clients were refused most for their address.
+    pub(crate) refused_sources: RefusedSources,
 }
 
 impl<D> Core<D> {

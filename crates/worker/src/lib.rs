@@ -13,6 +13,7 @@ mod opening; // where they show themselves,
 
 mod waiting; // where they wait for a backend,
 
+mod refused_sources;
 mod relay; // how their bytes go,
 
 mod record; // and what is recorded of them.

@@ -1,7 +1,8 @@
 //! What control asks of a worker: which connections it has, or to close some. A worker answers one query after the
 //! other, a few slots each turn (`answer`).
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -35,6 +36,8 @@ pub struct ConnectionFilter {
     pub backend: Option<SocketAddr>,
     /// Of clients at these addresses.
     pub client: Option<Prefix>,
+    /// Of listeners with the limits of this name.
+    pub limits: Option<String>,
     /// Of clients whose address operators deny now, at the listener of the connection.
     pub denied: bool,
 }
@@ -46,6 +49,9 @@ pub enum ConnectionAction {
     List(usize),
     /// They are closed, for this reason.
     Close(CloseReason),
+    /// They are counted by their source: all addresses with the same so many first bits, of IPv4 and of IPv6. Clients
+    /// that were refused are told as well, whatever the filter says.
+    CountSources([u8; 2]),
 }
 
 /// What a worker found.
@@ -58,6 +64,11 @@ pub struct QueryResult {
     pub listed: Vec<Listed>,
     /// How many there are, or were closed.
     pub number: u64,
+    /// How many there are of each source, if they were to be counted by it.
+    pub sources: HashMap<Prefix, u64>,
+    /// How often each client was refused for its address in the last minute, of those that were most often; if
+    /// sources were to be counted.
+    pub refused: Vec<(IpAddr, u64)>,
 }
 
 /// A connection, as it is listed.

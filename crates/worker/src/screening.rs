@@ -20,7 +20,15 @@ impl<D> Core<D> {
     /// # Errors
     ///
     /// It is refused. It is counted nowhere.
-    pub(crate) fn screen(&self, listener: &Listener, client: IpAddr) -> Result<Option<Place>, Rejection> {
+    pub(crate) fn screen(&mut self, listener: &Listener, client: IpAddr) -> Result<Option<Place>, Rejection> {
+        let screened = self.decide(listener, client);
+        if screened.is_err() {
+            self.refused_sources.add(client, self.now);
+        }
+        screened
+    }
+
+    fn decide(&self, listener: &Listener, client: IpAddr) -> Result<Option<Place>, Rejection> {
         if let Some(list) = &listener.access {
             let (action, decider) = list.decide(client);
             list.counters.of(self.index).of(decider).add(1);

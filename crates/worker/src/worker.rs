@@ -28,6 +28,7 @@ use crate::core::Core;
 use crate::opening::Openings;
 use crate::query::QueryReceiver;
 use crate::record::Recording;
+use crate::refused_sources::RefusedSources;
 use crate::relay::{HalfId, Relays};
 use crate::slots::Slots;
 use crate::state::{Seeking, State, Step};
@@ -85,6 +86,7 @@ impl<D: Driver> Worker<D> {
             semaphore: settings.semaphore,
             connections_max: settings.connections_max,
             wakers: settings.wakers,
+            refused_sources: RefusedSources::default(),
             driver,
         };
         let mut worker = Self {

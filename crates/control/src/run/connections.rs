@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use api::{Answer, BackendName, Close, Connections, Query};
+use api::{Answer, BackendName, Close, Connections, Query, SourcesQuery, SourcesView};
 use config::{counted, listed, listener_named, unknown};
 use driver::Waker;
 use tokio::sync::oneshot;
@@ -39,6 +39,7 @@ impl Control {
                 pool: pool.or_else(|| query.pool.clone()),
                 backend,
                 client: query.client,
+                limits: None,
                 denied: false,
             };
             Ok((self.query(0..self.wakers.len(), &filter, ConnectionAction::List(limit)), limit))
@@ -49,6 +50,36 @@ impl Control {
             }
             Err(why) => drop(answer.send(Err(Answer::refused(why)))),
         }
+    }
+
+    /// Asks workers which sources have most connections, and which were refused most.
+    pub(super) fn list_sources(
+        &self,
+        query: &SourcesQuery,
+        answer: oneshot::Sender<Result<SourcesView, Answer>>,
+    ) {
+        let asked = query.top().and_then(|top| {
+            let bits = self.source_bits(query.limits.as_deref())?;
+            let filter = ConnectionFilter { limits: query.limits.clone(), ..ConnectionFilter::default() };
+            Ok((self.query(0..self.wakers.len(), &filter, ConnectionAction::CountSources(bits)), top))
+        });
+        match asked {
+            Ok((answers, top)) => {
+                tokio::spawn(async move { drop(answer.send(Ok(answers.sources(top).await))) });
+            }
+            Err(why) => drop(answer.send(Err(Answer::refused(why)))),
+        }
+    }
+
+    /// How many bits of an address are one source, by the limits of this name; without one, all of them.
+    fn source_bits(&self, limits: Option<&str>) -> Result<[u8; 2], String> {
+        let Some(name) = limits else { return Ok([32, 128]) };
+        let written = &self.writer.config().written().limits;
+        let named = written.iter().find(|limits| limits.name == *name);
+        named.map(|limits| [limits.source.v4, limits.source.v6]).ok_or_else(|| {
+            let known: Vec<&str> = written.iter().map(|limits| limits.name.as_str()).collect();
+            unknown("limits", name, &known)
+        })
     }
 
     /// Has workers close connections.

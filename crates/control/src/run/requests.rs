@@ -43,6 +43,7 @@ impl Control {
                 let found = self.access_sources(&self.writer.table()).view(&query);
                 drop(answer.send(found.map_err(Answer::refused)));
             }
+            AdminRequest::Sources(query, answer) => self.list_sources(&query, answer),
             AdminRequest::Connections(query, answer) => self.list_connections(&query, answer),
             AdminRequest::Command(command, peer, answer) => {
                 let text = format!("admin: {peer}: {command}");

@@ -6,30 +6,26 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use api::{AccessAction, OverrideView};
 use config::Prefix;
 
-/// The commands: one transaction, in which the sets are emptied and filled.
-pub(super) fn commands(overrides: &[OverrideView]) -> String {
+/// The commands: one transaction, in which the sets are emptied and filled. `offenders` are dropped for a minute.
+pub(super) fn commands(overrides: &[OverrideView], offenders: &[Prefix]) -> String {
     let mut text = String::new();
     let allowed: Vec<Prefix> =
         overrides.iter().filter(|said| said.action == AccessAction::Allow).map(|said| said.prefix).collect();
-    let mut banned: Vec<&OverrideView> = Vec::new();
-    for said in overrides.iter().filter(|said| said.action == AccessAction::Deny) {
-        match left_out(said, &allowed) {
+    let denied = overrides.iter().filter(|said| said.action == AccessAction::Deny);
+    let denied = denied.map(|said| (said.prefix, said.seconds_left, said.list.as_deref()));
+    let offenders = offenders.iter().map(|prefix| (*prefix, Some(OFFENDER_SECONDS), None));
+    let mut banned: Vec<(Prefix, Option<u64>)> = Vec::new();
+    for (prefix, seconds_left, list) in denied.chain(offenders) {
+        match left_out(prefix, list, &allowed) {
             // Writing to a `String` does not fail.
-            Some(why) => drop(writeln!(text, "# {} is left to rondel: {why}", said.prefix)),
-            None => banned.push(said),
+            Some(why) => drop(writeln!(text, "# {prefix} is left to rondel: {why}")),
+            None => banned.push((prefix, seconds_left)),
         }
     }
-    // The outer before the inner, which the kernel need not have as well.
-    banned.sort_by_key(|said| (said.prefix.address(), said.prefix.length()));
-    let mut outer: Option<Prefix> = None;
-    banned.retain(|said| {
-        let is_within = outer.is_some_and(|outer| outer.covers(said.prefix));
-        outer = if is_within { outer } else { Some(said.prefix) };
-        !is_within
-    });
+    let banned = outermost(banned);
     for (set, is_v4) in [("banned4", true), ("banned6", false)] {
-        let of_set = banned.iter().filter(|said| said.prefix.address().is_ipv4() == is_v4);
-        let elements: Vec<String> = of_set.map(|said| element(said)).collect();
+        let of_set = banned.iter().copied().filter(|(prefix, _)| prefix.address().is_ipv4() == is_v4);
+        let elements: Vec<String> = of_set.map(element).collect();
         let _ = writeln!(text, "flush set inet rondel {set}");
         for some in elements.chunks(ELEMENTS_MAX) {
             let _ = writeln!(text, "add element inet rondel {set} {{ {} }}", some.join(", "));
@@ -38,18 +34,29 @@ pub(super) fn commands(overrides: &[OverrideView]) -> String {
     text
 }
 
-fn element(said: &OverrideView) -> String {
-    match said.seconds_left {
+/// Those that are not within another one: the sets take no overlapping prefixes. A denial goes before an offender.
+fn outermost(mut banned: Vec<(Prefix, Option<u64>)>) -> Vec<(Prefix, Option<u64>)> {
+    banned.sort_by_key(|(prefix, _)| (prefix.address(), prefix.length()));
+    let mut outer: Option<Prefix> = None;
+    banned.retain(|(prefix, _)| {
+        let is_within = outer.is_some_and(|outer| outer.covers(*prefix));
+        outer = if is_within { outer } else { Some(*prefix) };
+        !is_within
+    });
+    banned
+}
+
+fn element((prefix, seconds_left): (Prefix, Option<u64>)) -> String {
+    match seconds_left {
         // Of one that ends now, no more than a second is left.
-        Some(seconds) => format!("{} timeout {}s", said.prefix, seconds.max(1)),
-        None => said.prefix.to_string(),
+        Some(seconds) => format!("{prefix} timeout {}s", seconds.max(1)),
+        None => prefix.to_string(),
     }
 }
 
 /// Why the kernel is not to drop packets of these addresses, if it is not.
-fn left_out(said: &OverrideView, allowed: &[Prefix]) -> Option<String> {
-    let prefix = said.prefix;
-    if let Some(list) = &said.list {
+fn left_out(prefix: Prefix, list: Option<&str>, allowed: &[Prefix]) -> Option<String> {
+    if let Some(list) = list {
         return Some(format!("it is denied in access list {list} alone"));
     }
     if let Some(within) = allowed.iter().find(|allowed| prefix.covers(**allowed) || allowed.covers(prefix)) {
@@ -66,6 +73,10 @@ fn left_out(said: &OverrideView, allowed: &[Prefix]) -> Option<String> {
 /// The widest prefixes that the kernel is to drop. By a wider one an operator would lock everything out, SSH included.
 const SHORTEST_V4: u8 = 8;
 const SHORTEST_V6: u8 = 16;
+
+/// How long the kernel drops packets of a client that was refused too often. Meanwhile rondel does not see it, so it is
+/// let in again after this time, and counted again.
+const OFFENDER_SECONDS: u64 = 60;
 
 /// Elements of one command, so that no line is too long to be read.
 const ELEMENTS_MAX: usize = 1000;
@@ -140,6 +151,26 @@ mod tests {
                 }
             })
             .collect();
-        commands(&overrides)
+        commands(&overrides, &[])
+    }
+
+    #[test]
+    fn offenders_are_dropped_for_a_minute_unless_they_are_denied_or_allowed() {
+        let prefix = |text| Prefix::parse(text).unwrap();
+        let said = |text, action| OverrideView {
+            prefix: prefix(text),
+            list: None,
+            action,
+            since: 0,
+            seconds_left: None,
+            by: String::new(),
+            why: String::new(),
+        };
+        let said = [said("192.0.2.0/24", AccessAction::Allow), said("203.0.113.7", AccessAction::Deny)];
+        let offenders = ["203.0.113.7", "203.0.113.9", "192.0.2.1", "2001:db8::1"].map(prefix);
+        let commands = commands(&said, &offenders);
+        assert!(commands.contains("{ 203.0.113.7, 203.0.113.9 timeout 60s }"), "{commands}");
+        assert!(commands.contains("{ 2001:db8::1 timeout 60s }"), "{commands}");
+        assert!(commands.contains("# 192.0.2.1 is left to rondel: 192.0.2.0/24 is allowed"), "{commands}");
     }
 }

@@ -56,6 +56,13 @@ pub(crate) fn access_lists() -> ArgValueCompleter {
     })
 }
 
+/// Names of limits of sources.
+pub(crate) fn limits() -> ArgValueCompleter {
+    completer(|status, _| {
+        status.limits.iter().map(|limits| (limits.name.clone(), "limits of sources".to_owned())).collect()
+    })
+}
+
 /// Prefixes that operators denied or allowed.
 pub(crate) fn said_prefixes() -> ArgValueCompleter {
     of_access(SAID_LISTED_MAX, |view| {

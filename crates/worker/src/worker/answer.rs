@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use driver::Driver;
+use table::Prefix;
 
 use crate::query::{ConnectionAction, ConnectionFilter, Listed, QueryResult, UnderWay};
 use crate::state::{Connection, State};
@@ -27,6 +28,9 @@ impl<D: Driver> Worker<D> {
         });
         let Some(mut under_way) = begun else { return };
         if self.visit_some(&mut under_way) {
+            if let ConnectionAction::CountSources(_) = under_way.query.action {
+                under_way.result.refused = self.core.refused_sources.of_last_minute(self.core.now);
+            }
             (under_way.query.answer)(under_way.result);
         } else {
             self.queries.under_way = Some(under_way);
@@ -40,7 +44,7 @@ impl<D: Driver> Worker<D> {
         let end = query.filter.tenant.map_or(used, |(slot, _)| used.min(slot.saturating_add(1)));
         let mut answered = 0;
         for _ in 0..VISITED_MAX {
-            if *next >= end || answered == ANSWERED_MAX {
+            if *next >= end || answered >= ANSWERED_MAX {
                 break;
             }
             let slot = *next;
@@ -57,33 +61,45 @@ impl<D: Driver> Worker<D> {
             if !self.has_client_at(&query.filter, slot) {
                 continue;
             }
-            match query.action {
-                ConnectionAction::List(most) if result.listed.len() < most => {
-                    answered += 1;
-                    let listed = self.list(slot);
-                    result.listed.push(listed);
-                }
-                ConnectionAction::List(_) => {}
-                ConnectionAction::Close(_)
-                    if matches!(self.core.slots.get(slot).state, State::Closing(_)) =>
-                {
-                    continue;
-                }
-                ConnectionAction::Close(reason) => {
-                    answered += 1;
-                    self.close(slot, reason);
-                }
-            }
-            result.number += 1;
+            answered += self.answer_about(slot, query.action, result);
         }
         *next >= end
     }
 
+    /// Does with a connection what is asked. Returns how much of [`ANSWERED_MAX`] that is.
+    fn answer_about(&mut self, slot: u32, action: ConnectionAction, result: &mut QueryResult) -> usize {
+        match action {
+            ConnectionAction::List(most) if result.listed.len() < most => {
+                let listed = self.list(slot);
+                result.listed.push(listed);
+            }
+            ConnectionAction::List(_) => {
+                result.number += 1;
+                return 0;
+            }
+            ConnectionAction::CountSources([v4, v6]) => {
+                let Some(client) = self.core.client_address(slot) else { return 1 };
+                let client = client.ip().to_canonical();
+                let source = Prefix::around(client, if client.is_ipv4() { v4 } else { v6 });
+                *result.sources.entry(source).or_default() += 1;
+            }
+            ConnectionAction::Close(_) if matches!(self.core.slots.get(slot).state, State::Closing(_)) => {
+                return 0;
+            }
+            ConnectionAction::Close(reason) => self.close(slot, reason),
+        }
+        result.number += 1;
+        1
+    }
+
     /// Whether the filter lets the connection through, by all that can be told without asking the kernel.
     fn matches(&self, filter: &ConnectionFilter, slot: u32, connection: &Connection) -> bool {
-        let ConnectionFilter { tenant, listener, pool, backend, client: _, denied: _ } = filter;
+        let ConnectionFilter { tenant, listener, pool, backend, client: _, limits, denied: _ } = filter;
         let is_at = |address| connection.backend().is_some_and(|backend| backend.address == address);
         tenant.is_none_or(|tenant| tenant == (slot, self.core.slots.generation(slot)))
+            && limits.as_ref().is_none_or(|name| {
+                connection.listener.limits.as_ref().is_some_and(|limits| limits.name == *name)
+            })
             && listener.as_ref().is_none_or(|name| *name == connection.listener.name)
             && pool.as_ref().is_none_or(|name| *name == connection.pool.name)
             && backend.is_none_or(is_at)

@@ -249,6 +249,30 @@ fn access_and_route_say_what_decides_about_a_client() {
 }
 
 #[test]
+fn sources_shows_the_clients_with_most_connections_and_those_refused_most() {
+    let (_backend, admin, lb, _setup) = start(|setup| {
+        let at = crate::place::address(crate::setup::PORT);
+        let setup = setup.limits("visitors", "connections: 3, source: { v4: 29 }");
+        setup.without_listeners().listen("web", at, "web", "limits: visitors")
+    });
+    let clients = ["127.0.0.9", "127.0.0.9", "127.0.0.10", "127.0.0.99"].map(|ip| connected(&lb, ip));
+    for _ in 0..5 {
+        assert_eq!(from(&lb, "127.0.0.11"), Gets::Reset);
+    }
+    admin.done("deny 127.0.0.200");
+    assert_eq!(from(&lb, "127.0.0.200"), Gets::Reset);
+
+    let by_address = admin.done("sources --top 2");
+    let rows: Vec<Vec<&str>> = by_address.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[..2], [["SOURCE", "CONNECTIONS"], ["127.0.0.9", "2"]], "{by_address}");
+    assert_eq!(rows[4..], [["SOURCE", "REFUSED"], ["127.0.0.11", "5"], ["127.0.0.200", "1"]], "{by_address}");
+    let by_source = admin.done("sources visitors");
+    assert!(by_source.contains("127.0.0.8/29  3"), "{by_source}");
+    assert!(admin.refused("sources visitor").contains("did you mean `visitors`?"));
+    drop(clients);
+}
+
+#[test]
 fn shells_complete_lists_and_what_was_said() {
     let (_backend, admin, lb, _setup) = start(with_list);
     admin.done("deny 203.0.113.0/24 --why scans");
