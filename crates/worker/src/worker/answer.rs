@@ -28,6 +28,9 @@ impl<D: Driver> Worker<D> {
         });
         let Some(mut under_way) = begun else { return };
         if self.visit_some(&mut under_way) {
+            if let ConnectionAction::CountSources(_) = under_way.query.action {
+                under_way.result.refused = self.core.refused_sources.of_last_minute(self.core.now);
+            }
             (under_way.query.answer)(under_way.result);
         } else {
             self.queries.under_way = Some(under_way);
@@ -41,7 +44,7 @@ impl<D: Driver> Worker<D> {
         let end = query.filter.tenant.map_or(used, |(slot, _)| used.min(slot.saturating_add(1)));
         let mut answered = 0;
         for _ in 0..VISITED_MAX {
-            if *next >= end || answered == ANSWERED_MAX {
+            if *next >= end || answered >= ANSWERED_MAX {
                 break;
             }
             let slot = *next;
@@ -58,40 +61,35 @@ impl<D: Driver> Worker<D> {
             if !self.has_client_at(&query.filter, slot) {
                 continue;
             }
-            match query.action {
-                ConnectionAction::List(most) if result.listed.len() < most => {
-                    answered += 1;
-                    let listed = self.list(slot);
-                    result.listed.push(listed);
-                }
-                ConnectionAction::List(_) => {}
-                ConnectionAction::CountSources([v4, v6]) => {
-                    answered += 1;
-                    let Some(client) =
-                        self.core.client_address(slot).map(|client| client.ip().to_canonical())
-                    else {
-                        continue;
-                    };
-                    let source = Prefix::around(client, if client.is_ipv4() { v4 } else { v6 });
-                    *result.sources.entry(source).or_default() += 1;
-                }
-                ConnectionAction::Close(_)
-                    if matches!(self.core.slots.get(slot).state, State::Closing(_)) =>
-                {
-                    continue;
-                }
-                ConnectionAction::Close(reason) => {
-                    answered += 1;
-                    self.close(slot, reason);
-                }
+            answered += self.answer_about(slot, query.action, result);
+        }
+        *next >= end
+    }
+
+    /// Does with a connection what is asked. Returns how much of [`ANSWERED_MAX`] that is.
+    fn answer_about(&mut self, slot: u32, action: ConnectionAction, result: &mut QueryResult) -> usize {
+        match action {
+            ConnectionAction::List(most) if result.listed.len() < most => {
+                let listed = self.list(slot);
+                result.listed.push(listed);
             }
-            result.number += 1;
+            ConnectionAction::List(_) => {
+                result.number += 1;
+                return 0;
+            }
+            ConnectionAction::CountSources([v4, v6]) => {
+                let Some(client) = self.core.client_address(slot) else { return 1 };
+                let client = client.ip().to_canonical();
+                let source = Prefix::around(client, if client.is_ipv4() { v4 } else { v6 });
+                *result.sources.entry(source).or_default() += 1;
+            }
+            ConnectionAction::Close(_) if matches!(self.core.slots.get(slot).state, State::Closing(_)) => {
+                return 0;
+            }
+            ConnectionAction::Close(reason) => self.close(slot, reason),
         }
-        let is_over = *next >= end;
-        if is_over && let ConnectionAction::CountSources(_) = query.action {
-            result.refused = self.core.refused_sources.of_last_minute(self.core.now);
-        }
-        is_over
+        result.number += 1;
+        1
     }
 
     /// Whether the filter lets the connection through, by all that can be told without asking the kernel.
