@@ -294,7 +294,7 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
         let cells = vec![
             listener.name.clone(),
             listener.address.to_string(),
-            pools(listener),
+            pools_of(listener),
             listener.active.to_string(),
             listener.connections_max.to_string(),
             format!("{:.0}", listener.rate),
@@ -313,7 +313,7 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
 }
 
 /// The pool of a listener, and how many others its routes lead to.
-fn pools(listener: &ListenerStatus) -> String {
+fn pools_of(listener: &ListenerStatus) -> String {
     match listener.pools().len() - 1 {
         0 => listener.pool.clone(),
         others => format!("{} +{others}", listener.pool),
