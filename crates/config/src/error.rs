@@ -150,6 +150,19 @@ impl Display for ConfigError {
 
 impl Error for ConfigError {}
 
+/// A message in which no character controls a terminal, whatever it quotes.
+fn visible(message: &str) -> String {
+    let mut visible = String::with_capacity(message.len());
+    for character in message.chars() {
+        if character.is_control() {
+            visible.extend(character.escape_debug());
+        } else {
+            visible.push(character);
+        }
+    }
+    visible
+}
+
 /// Converts places that the parser counts in characters to lines, columns and bytes.
 struct Places<'t> {
     text: &'t str,
@@ -173,7 +186,7 @@ impl<'t> Places<'t> {
             let line = self.position(range.start).line;
             (range, line, label)
         });
-        Problem { position, message, help, span, see }
+        Problem { position, message: visible(&message), help: help.as_deref().map(visible), span, see }
     }
 
     /// The bytes of a part of the text, up to the end of its first line.

@@ -469,7 +469,12 @@ fn list(words: &[&str]) -> String {
     quoted.join(", ")
 }
 
-/// A number as written, unless it is very long.
-fn shorten(digits: &str) -> String {
-    if digits.len() <= 20 { digits.to_owned() } else { format!("{}...", &digits[..20]) }
+/// A number or a key as written, unless it is very long.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
 }
+
+const SHOWN_CHARS_MAX: usize = 20;
