@@ -45,6 +45,14 @@ impl Introduction {
         }
     }
 
+    /// Forgets what only the search for a backend needs.
+    pub(crate) fn shorten(&mut self) {
+        self.tlvs = Box::default();
+        if let Some(asked) = &mut self.asked {
+            asked.shorten();
+        }
+    }
+
     fn items<'a>(&'a self, send_proxy: &SendProxy, unique_id: Option<&'a str>) -> Vec<Item<'a>> {
         let mut items = Vec::new();
         let passed = |is_meant: &dyn Fn(u8) -> bool| {

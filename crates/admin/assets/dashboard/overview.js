@@ -136,6 +136,9 @@ class PoolDetails {
   }
 }
 
+// Its own pool first, then those of its routes, each once.
+const poolsOf = (listener) => [...new Set([listener.pool, ...listener.routes.map((route) => route.pool)])];
+
 function summaryOf(pool, status) {
   const primary = pool.backends.find((backend) => backend.role === "primary");
   const tiers = pool.backends.some((backend) => backend.tier === "backup") ? `the ${pool.serving} tier serves` : "";

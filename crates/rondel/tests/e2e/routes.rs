@@ -67,11 +67,10 @@ fn each_name_reaches_its_server_and_sees_its_certificate() {
     assert!(page(lb.address(), "one.example").contains("s_server"), "a page of OpenSSL");
     assert_eq!(page(lb.address(), "three.example"), "three");
     eventually("all are logged", || log.lines().len() == 11);
-    let line: Value = serde_json::from_str(&log.lines()[2]).unwrap();
-    assert_eq!(
-        (&line["route"], &line["sni"], &line["alpn"]),
-        (&"*.two.example".into(), &"a.two.example".into(), &"h2".into())
-    );
+    let lines = log.lines();
+    let line = lines.iter().find(|line| line.contains("\"sni\":\"a.two.example\"")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["route"], &line["alpn"]), (&"*.two.example".into(), &"h2".into()));
     let routed = |route: &str| {
         log.metric(&format!("rondel_listener_routed_total{{listener=\"web\",route=\"{route}\"}}"))
     };
@@ -209,8 +208,9 @@ fn a_name_that_no_route_has_is_refused_if_the_listener_says_so() {
         refused = lines.filter(|line| line["termination"]["reason"] == "no_route").collect();
         refused.len() == 3
     });
-    let names: Vec<_> = refused.iter().map(|line| line["sni"].as_str().map(str::len)).collect();
-    assert_eq!(names, [Some(9), None, Some(64)], "a name is cut, and none is absent");
+    let mut names: Vec<_> = refused.iter().map(|line| line["sni"].as_str().map(str::len)).collect();
+    names.sort_unstable();
+    assert_eq!(names, [None, Some(9), Some(64)], "a name is cut, and none is absent");
     assert!(refused.iter().all(|line| line["alpn"] == "h2" && line["termination"]["code"] == "PR"));
     lb.end();
 }
@@ -279,12 +279,12 @@ fn a_reload_changes_routes_for_new_connections() {
 #[test]
 fn a_thousand_silent_and_slow_clients_are_gone_at_the_deadline() {
     let (a, web) = (Backend::named("a", 9001), Backend::named("web", 9002));
-    let settings = "opening: { timeout: 1s, connections: 1000 }";
+    let settings = "opening: { timeout: 1s, connections: 2000 }";
     let targets = [a.target(), web.target()];
     let lb = Lb::start(&setup("{ sni: [a.example], pool: a }", settings, &targets));
     let hello = hello("a.example", &[], 0, 16_384);
     let begun = Instant::now();
-    let mut clients: Vec<_> = (0..900).map(|_| lb.connect()).collect();
+    let mut clients: Vec<_> = (0..1000).map(|_| lb.connect()).collect();
     for byte in &hello[..8] {
         for client in clients.iter_mut().step_by(3) {
             // It may be over already.
@@ -297,7 +297,7 @@ fn a_thousand_silent_and_slow_clients_are_gone_at_the_deadline() {
     }
     assert!(begun.elapsed() < PATIENCE);
     assert_eq!((a.accepted(), web.accepted()), (8, 0), "a backend saw a client that did not show itself");
-    assert_eq!(all_closes(&lb.end()).get("opening_timed_out"), Some(&900));
+    assert_eq!(all_closes(&lb.end()).get("opening_timed_out"), Some(&1000));
 }
 
 #[test]

@@ -212,8 +212,8 @@ impl<D: Driver> Worker<D> {
         }
         let core = &mut self.core;
         let Connection { pool, state, stats, introduction, .. } = core.slots.get(slot);
-        if let Some(asked) = introduction.as_mut().and_then(|introduction| introduction.asked.as_mut()) {
-            asked.shorten();
+        if let Some(introduction) = introduction {
+            introduction.shorten();
         }
         let begun = state.seeking().book_time(stats, core.now);
         pool.counters.of(core.index).connect.add(core.now.saturating_duration_since(begun));

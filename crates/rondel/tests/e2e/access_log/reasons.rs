@@ -269,6 +269,8 @@ fn reached_in(reason: CloseReason) -> &'static str {
         | CloseReason::HoldFull
         | CloseReason::QueueFull
         | CloseReason::QueueTimedOut
+        | CloseReason::HelloInvalid
+        | CloseReason::NoRoute
         | CloseReason::BackendDown
         | CloseReason::Demoted
         | CloseReason::RoleLost
