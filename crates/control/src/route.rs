@@ -1,6 +1,6 @@
 //! Which backend a client would get, in words.
 
-use api::{BackendStatus, Route, RouteBackend, RouteOutcome, RouteQuery};
+use api::{BackendStatus, Override, Route, RouteBackend, RouteOutcome, RouteQuery};
 use config::{TargetRole, counted, listener_named, unknown};
 use table::{BackendRoute, Listener, Outcome, Phase, Reason, explain_route};
 
@@ -39,18 +39,17 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
         obstacles: route
             .reasons_against
             .iter()
-            .map(|reason| words(*reason, listener.target_role).to_owned())
+            .map(|reason| words(*reason, listener.target_role, status.overrides).to_owned())
             .collect(),
         status,
     };
+    let has_available = explanation.backends.iter().any(|backend| backend.reasons_against.is_empty());
+    let is_open = if has_available { "" } else { "no backend is available, and `on_all_down` is `open`; " };
+    let picked = || format!("{is_open}{}", by_policy(listener));
     let (outcome, chosen, why) = match (not_accepted(known, listener), &explanation.outcome) {
         (Some(why), _) => (RouteOutcome::NotAccepted, Vec::new(), why),
-        (None, Outcome::Backend(index)) => {
-            (RouteOutcome::Backend, names(&[*index]), by_policy(listener).to_owned())
-        }
-        (None, Outcome::OneOf(indices)) => {
-            (RouteOutcome::OneOf, names(indices), by_policy(listener).to_owned())
-        }
+        (None, Outcome::Backend(index)) => (RouteOutcome::Backend, names(&[*index]), picked()),
+        (None, Outcome::OneOf(indices)) => (RouteOutcome::OneOf, names(indices), picked()),
         (None, Outcome::Held) => {
             (RouteOutcome::Held, Vec::new(), "there is no primary: it waits for one".to_owned())
         }
@@ -105,8 +104,10 @@ fn by_policy(listener: &Listener) -> &'static str {
     }
 }
 
-fn words(reason: Reason, target_role: TargetRole) -> &'static str {
+fn words(reason: Reason, target_role: TargetRole, overrides: Override) -> &'static str {
     match (reason, target_role) {
+        (Reason::NoWeight, _) if overrides.disabled => "it is disabled",
+        (Reason::NoWeight, _) if overrides.drained => "it is drained",
         (Reason::NoWeight, _) => "its weight is 0",
         (Reason::Down, _) => "it is down",
         (Reason::Ejected, _) => "it is ejected: connects to it failed",

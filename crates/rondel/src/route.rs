@@ -15,7 +15,8 @@ Examples:
   rondel route 192.0.2.7 web
 
 The command changes nothing: the rotation of the pool does not advance, and no connection is made. \
-SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none.
+SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none, unless \
+every backend has one and `on_all_down` is `open`.
 
 Exit codes: 0 success; 3 there is no such listener.")]
 pub(crate) struct Arguments {
@@ -67,7 +68,7 @@ fn row(pool: &str, backend: &RouteBackend) -> [String; COLUMNS.len()] {
     [
         format!("{pool}/{name}"),
         format!("{share_percent:.0}%"),
-        status.state.to_string(),
+        status.state_in_words(),
         status.role.map_or_else(|| "-".to_owned(), |role| role.to_string()),
         status.tier.to_string(),
         status.weight.to_string(),
