@@ -49,7 +49,18 @@ fn is_down(backend: &BackendStatus) -> bool {
 }
 
 fn takes_connections(pool: &PoolStatus) -> bool {
-    pool.backends.iter().any(|backend| backend.weight > 0 && backend.is_available())
+    pool.backends.iter().any(is_taking)
+}
+
+fn is_taking(backend: &BackendStatus) -> bool {
+    backend.weight > 0 && backend.is_available()
+}
+
+/// The part of the backends that takes connections, 0 to 1.
+#[expect(clippy::cast_precision_loss, reason = "a pool has at most 10,000 backends")]
+pub(super) fn available_part(pool: &PoolStatus) -> f64 {
+    let taking = pool.backends.iter().filter(|backend| is_taking(backend)).count();
+    taking as f64 / pool.backends.len() as f64
 }
 
 /// That no backend is available, unless all of them are down, which is [another](down) sentence.
