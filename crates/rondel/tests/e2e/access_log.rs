@@ -200,6 +200,23 @@ fn ended_connections_can_be_listed_and_filtered() {
     assert_eq!(listed("--client=192.0.2.1"), 0);
 }
 
+/// Within the time that lines may take to be written.
+#[test]
+fn a_connection_that_has_ended_is_listed_at_once() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let lb = Lb::start(&log.with_all(Setup::to(&[backend.target()])));
+    for visits in 1..=5_usize {
+        visit(&lb, 1);
+        eventually("it has ended", || {
+            let status = parse(&log.ask("/status.json"));
+            status["listeners"][0]["accepted"] == visits && status["connections"]["active"] == 0
+        });
+        let listed: Vec<Value> = serde_json::from_str(&log.ask("/ended.json")).unwrap();
+        assert_eq!(listed.len(), visits);
+    }
+}
+
 #[test]
 fn an_unusable_target_is_rejected_at_start() {
     let backend = Backend::echo(9001);
