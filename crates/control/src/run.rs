@@ -163,11 +163,14 @@ impl Control {
     /// Publishes a table for the current states of backends, if it differs.
     fn refresh(&mut self) {
         let now = now();
-        if !self.monitor.evaluate(now, &mut self.event_log) && !self.writer.is_due(now) {
-            return;
+        if self.monitor.evaluate(now, &mut self.event_log) || self.writer.is_due(now) {
+            self.publish(now);
         }
-        let written = self.writer.refresh(self.monitor.inputs(now));
-        if let Some(written) = written {
+    }
+
+    /// Publishes a table for the states of backends as they were evaluated, if it differs.
+    fn publish(&mut self, now: std::time::Instant) {
+        if let Some(written) = self.writer.refresh(self.monitor.inputs(now)) {
             self.on_written(written);
         }
     }

@@ -46,6 +46,7 @@ mod limits;
 mod live;
 mod memory;
 mod no_ipv6;
+mod outage;
 mod own;
 mod prometheus;
 mod proxy;
