@@ -1,6 +1,6 @@
 //! The state of everything at one moment, for the admin interface.
 
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::time::Instant;
 
 use access_log::AccessLog;
@@ -61,7 +61,10 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
         log_level: wire::log_level(log::max_level()),
         access_log: known.access_log.status(known.workers.sum(|worker| worker.records_lost.get())),
         config: ReloadStatus {
-            file: known.file.map(|path| path.display().to_string()),
+            // A reader of the status may be in another directory.
+            file: known
+                .file
+                .map(|path| absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()),
             difference: known.difference.cloned(),
             ..known.reloads.status()
         },
