@@ -115,7 +115,7 @@ pub struct BackendStatus {
 }
 
 impl BackendStatus {
-    /// Its state for a reader, who may take `unknown` for a problem: `no probe` if that is why.
+    /// Its state as text that people read: `no probe` instead of `unknown` if it has none, which is no problem.
     pub fn state_in_words(&self) -> String {
         match self.state {
             BackendState::Unknown if self.probe.is_none() => "no probe".to_owned(),

@@ -406,7 +406,7 @@ fn the_pool_with_the_fewest_available_backends_is_the_first() {
     }
     let lines = screen(&mut view(status), 80, 24);
     let order: Vec<_> =
-        lines.iter().filter_map(|line| line.strip_prefix("- pool-")?.chars().next()).collect();
+        lines.iter().filter_map(|line| line.strip_prefix("+ pool-")?.chars().next()).collect();
     assert_eq!(order, ['2', '1', '0'], "{lines:#?}");
 }
 
