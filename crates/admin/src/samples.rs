@@ -64,21 +64,7 @@ pub(crate) fn status() -> Status {
             difference: None,
         },
         listeners: vec![listener()],
-        access: vec![ListView {
-            name: Some("internet".to_owned()),
-            listeners: vec!["web".to_owned()],
-            rules: vec![RuleView {
-                rule: "deny 10.0.0.0/8".to_owned(),
-                action: AccessAction::Deny,
-                prefixes: 1,
-                hits: 2,
-            }],
-            otherwise: AccessAction::Allow,
-            otherwise_hits: 3,
-            allowed_hits: 4,
-            denied_hits: 5,
-            dry_run: false,
-        }],
+        access: vec![access_list()],
         limits: vec![LimitsStatus { name: "visitors".to_owned(), overflow: 1, evicted: 2 }],
         sources: SourcesStatus { known: 3, capacity: 65_536 },
         pools: vec![PoolStatus {
@@ -113,6 +99,24 @@ pub(crate) fn status() -> Status {
             text: "pool app, backend a: is down: connection refused".to_owned(),
             details: Vec::new(),
         }],
+    }
+}
+
+fn access_list() -> ListView {
+    ListView {
+        name: Some("internet".to_owned()),
+        listeners: vec!["web".to_owned()],
+        rules: vec![RuleView {
+            rule: "deny 10.0.0.0/8".to_owned(),
+            action: AccessAction::Deny,
+            prefixes: 1,
+            hits: 2,
+        }],
+        otherwise: AccessAction::Allow,
+        otherwise_hits: 3,
+        allowed_hits: 4,
+        denied_hits: 5,
+        dry_run: false,
     }
 }
 

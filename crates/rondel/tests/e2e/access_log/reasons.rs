@@ -251,8 +251,6 @@ fn reached_in(reason: CloseReason) -> &'static str {
         | CloseReason::ProxyInvalid
         | CloseReason::OpeningTimedOut
         | CloseReason::OpeningFull
-        | CloseReason::HelloInvalid
-        | CloseReason::NoRoute
         | CloseReason::Denied
         | CloseReason::SourceLimit
         | CloseReason::SourceRate
