@@ -71,10 +71,10 @@ fn each_name_reaches_its_server_and_sees_its_certificate() {
     let line = lines.iter().find(|line| line.contains("\"sni\":\"a.two.example\"")).unwrap();
     let line: Value = serde_json::from_str(line).unwrap();
     assert_eq!((&line["route"], &line["alpn"]), (&"*.two.example".into(), &"h2".into()));
-    let routed = |route: &str| {
+    let taken = |route: &str| {
         log.metric(&format!("rondel_listener_routed_total{{listener=\"web\",route=\"{route}\"}}"))
     };
-    let counts = ["one.example", "*.two.example", "three.example/http/1.1", "unknown"].map(routed);
+    let counts = ["one.example", "*.two.example", "three.example/http/1.1", "unknown"].map(taken);
     assert_eq!(counts, [3, 1, 2, 5]);
     lb.end();
 }
@@ -197,8 +197,8 @@ fn a_name_that_no_route_has_is_refused_if_the_listener_says_so() {
     let setup = setup("{ sni: [a.example], pool: web }", "unknown: refuse", &[a.target().named("web")]);
     let lb = Lb::start(&log.with_all(setup));
     assert_eq!(reaches(&lb, &hello("a.example", &[], 0, 16_384)), "a");
-    let long = "n".repeat(200) + ".example";
-    for name in ["b.example", "", &long] {
+    let endless = "n".repeat(200) + ".example";
+    for name in ["b.example", "", &endless] {
         assert_eq!(lb.connect().send(&hello(name, &["h2"], 0, 16_384)).end(), End::Reset);
     }
     let mut refused: Vec<Value> = Vec::new();
@@ -353,7 +353,7 @@ fn a_silent_client_that_speaks_later_is_heard_at_once() {
     let mut client: Peer = lb.connect();
     assert!(holds_within(PATIENCE, || web.accepted() == 1));
     client.echoes(b"x");
-    client.echoes(&[b'y'; 100_000]);
+    client.echoes(&vec![b'y'; 100_000]);
     drop(client);
     lb.end();
 }
