@@ -230,7 +230,7 @@ impl Removal {
         let inputs = Inputs {
             now: self.story.now,
             pools: [("pool".to_owned(), pool)].into(),
-            access: Default::default(),
+            access: Arc::default(),
         };
         let table = &self.story.table;
         self.story.table =

@@ -216,7 +216,7 @@ impl Writing {
         let inputs = Inputs {
             now,
             pools: [("pool".to_owned(), PoolInputs::default())].into(),
-            access: Default::default(),
+            access: Arc::default(),
         };
         Self { writer: TableWriter::new(config, sockets, WORKERS, inputs, table::Sources::default()), now }
     }
