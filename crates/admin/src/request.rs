@@ -2,7 +2,7 @@
 
 use api::{
     AccessQuery, AccessView, Answer, Command, Connections, Ended, History, Phase, Query, Route, RouteQuery,
-    Status,
+    SourcesQuery, SourcesView, Status,
 };
 use tokio::sync::oneshot;
 
