@@ -32,7 +32,7 @@ impl AccessSources<'_> {
             return Err(unknown("access list", name, &known));
         }
         let lists =
-            || self.table.access.iter().filter(|list| named.is_none() || list.name.as_deref() == named);
+            || self.table.access.iter().filter(move |list| named.is_none() || list.name.as_deref() == named);
         let holds = |key: &AccessKey| named.is_none() || key.list.is_none() || key.list.as_deref() == named;
         let mut said = self.overrides.all().filter(|(key, _)| holds(key));
         let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);

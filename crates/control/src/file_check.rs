@@ -24,6 +24,8 @@ use crate::reading::spawn;
 pub(crate) struct FileCheck {
     /// None if there is no file.
     path: Option<PathBuf>,
+    /// The files of prefixes that the config in force names.
+    named: Vec<PathBuf>,
     due: Instant,
     /// The check that is in progress.
     check: Option<oneshot::Receiver<Option<Changed>>>,
@@ -52,8 +54,9 @@ struct Identity {
 }
 
 impl FileCheck {
-    pub(crate) fn new(path: Option<PathBuf>) -> Self {
-        Self { path, due: Instant::now() + INTERVAL, check: None, seen: Seen::new(), difference: None }
+    pub(crate) fn new(path: Option<PathBuf>, config: &Config) -> Self {
+        let named = config.prefix_files().map(Path::to_owned).collect();
+        Self { named, path, due: Instant::now() + INTERVAL, check: None, seen: Seen::new(), difference: None }
     }
 
     /// Waits until the file has changed, and returns what it says now. Without a file it never returns.
@@ -72,14 +75,15 @@ impl FileCheck {
                 }
             } else {
                 sleep_until(self.due).await;
-                let (path, seen) = (path.clone(), self.seen.clone());
-                self.check = Some(spawn(move || check(&path, &seen)));
+                let (path, seen, named) = (path.clone(), self.seen.clone(), self.named.clone());
+                self.check = Some(spawn(move || check(&path, &seen, &named)));
             }
         }
     }
 
-    /// A reload has read the file. What a check that is in progress finds is compared with what is in force then.
-    pub(crate) fn on_loaded(&mut self) {
+    /// A reload has put the file in force, which is this. What a check that is in progress finds is compared with what is in force then.
+    pub(crate) fn on_loaded(&mut self, config: &Config) {
+        self.named = config.prefix_files().map(Path::to_owned).collect();
         self.difference = None;
         self.seen = Seen::new();
     }
@@ -101,31 +105,26 @@ impl FileCheck {
 }
 
 /// What the file says, unless all files are those that were `seen`.
-fn check(path: &Path, seen: &Seen) -> Option<Changed> {
+fn check(path: &Path, seen: &Seen, named: &[PathBuf]) -> Option<Changed> {
     // Before they are read, so that a change meanwhile is noticed the next time.
     let identity = match Identity::at(path) {
         Ok(identity) => identity,
         Err(error) => return Some(Changed { seen: Seen::new(), read: Err(missing(path, &error)) }),
     };
     let mut now: Seen =
-        seen.keys().filter_map(|file| Some((file.clone(), Identity::at(file).ok()?))).collect();
+        seen.keys().chain(named).filter_map(|file| Some((file.clone(), Identity::at(file).ok()?))).collect();
     now.insert(path.to_owned(), identity);
     if now == *seen {
         return None;
     }
     let read = Config::load(path).map(Box::new).map_err(Failure::Config);
-    let mut next = Seen::from([(path.to_owned(), identity)]);
-    let named = read.as_ref().map_or_else(|_| Vec::new(), |config| config.prefix_files().collect());
-    // Of a file that is named for the first time, the identity after its read has to do.
-    next.extend(named.into_iter().filter_map(|file| {
-        let identity = now.get(file).copied().or_else(|| Identity::at(file).ok())?;
-        Some((file.to_owned(), identity))
-    }));
-    if read.is_err() {
-        // Which files it names is not known. Another version of one of them may be right.
-        next.append(&mut now);
+    for file in read.iter().flat_map(|config| config.prefix_files()) {
+        // Of a file that is named for the first time, the identity after its read has to do.
+        if let (false, Ok(identity)) = (now.contains_key(file), Identity::at(file)) {
+            now.insert(file.to_owned(), identity);
+        }
     }
-    Some(Changed { seen: next, read })
+    Some(Changed { seen: now, read })
 }
 
 fn missing(path: &Path, error: &io::Error) -> Failure {
@@ -169,7 +168,8 @@ mod tests {
             )
         };
         fs::write(&path, text("web")).unwrap();
-        let mut check = FileCheck::new(Some(path.clone()));
+        let mut check =
+            FileCheck::new(Some(path.clone()), &crate::reload::tests::config(&["web 127.0.0.1:80"]));
         assert_eq!(check.next().await.unwrap().pools[0].name, "web");
         fs::write(&path, text("other")).unwrap();
         assert_eq!(check.next().await.unwrap().pools[0].name, "other");
@@ -192,7 +192,8 @@ mod tests {
         );
         fs::write(&path, text).unwrap();
         fs::write(&blocked, "192.0.2.0/24\n").unwrap();
-        let mut check = FileCheck::new(Some(path.clone()));
+        let mut check =
+            FileCheck::new(Some(path.clone()), &crate::reload::tests::config(&["web 127.0.0.1:80"]));
         let prefixes = |read: Result<Box<config::Config>, Failure>| read.unwrap().access[0].prefixes();
         assert_eq!(prefixes(check.next().await), 1);
         fs::write(&blocked, "192.0.2.0/24\n198.51.100.0/24\n").unwrap();

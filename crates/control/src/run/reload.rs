@@ -65,7 +65,7 @@ impl Control {
                 let answer = match read.map_err(Refusal::from).and_then(|loaded| self.prepare(loaded)) {
                     Ok(prepared) => {
                         let lines = self.commit(prepared);
-                        self.file_check.on_loaded();
+                        self.file_check.on_loaded(self.writer.config().written());
                         self.reloads.on_applied(begun.elapsed());
                         Answer::Done(lines)
                     }

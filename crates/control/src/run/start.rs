@@ -88,7 +88,7 @@ impl Control {
         let mut reloads = Reloads::default();
         reloads.on_load();
         let (query_sender, queries) = QuerySender::new(workers);
-        let file_check = FileCheck::new(source.file().cloned());
+        let file_check = FileCheck::new(source.file().cloned(), writer.config().written());
         let mut control = Self {
             source,
             writer,
