@@ -182,7 +182,10 @@ mod tests {
             shown(&one.0, &one.1, now()),
             "denial of 203.0.113.0/24 in access list internet, 9s left: x"
         );
-        assert_eq!(ended(&[one.clone()]), ["denial of 203.0.113.0/24 in access list internet ended"]);
+        assert_eq!(
+            ended(std::slice::from_ref(&one)),
+            ["denial of 203.0.113.0/24 in access list internet ended"]
+        );
         let many = ended(&vec![one; 23]);
         assert_eq!(many.len(), 21);
         assert_eq!(many[20], "and 3 more have ended");

@@ -27,9 +27,9 @@ impl AccessSources<'_> {
     /// There is no list of the name in it.
     pub(crate) fn view(&self, query: &AccessQuery) -> Result<AccessView, String> {
         let named = query.list.as_deref();
-        let names: Vec<&str> = self.table.access.iter().filter_map(|list| list.name.as_deref()).collect();
-        if let Some(name) = named.filter(|name| !names.contains(name)) {
-            return Err(unknown("access list", name, &names));
+        let known: Vec<&str> = self.table.access.iter().filter_map(|list| list.name.as_deref()).collect();
+        if let Some(name) = named.filter(|name| !known.contains(name)) {
+            return Err(unknown("access list", name, &known));
         }
         let lists =
             || self.table.access.iter().filter(move |list| named.is_none() || list.name.as_deref() == named);

@@ -275,6 +275,7 @@ mod tests {
             connections_max: NonZeroU32::new(connections_max)
                 .map_or(ConnectionsMax::Auto, ConnectionsMax::Number),
             drain_timeout: Duration::from_secs(30),
+            state: None,
         }
     }
 }

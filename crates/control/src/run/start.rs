@@ -210,7 +210,9 @@ async fn restore(writer: &mut TableWriter, monitor: &HealthMonitor, event_log: &
         }
     };
     let number = said.len();
-    said.into_iter().for_each(|(key, said)| writer.note_access(key, Some(said)));
+    for (key, said) in said {
+        writer.note_access(key, Some(said));
+    }
     let dropped = writer.drop_access_without_list();
     ended += dropped;
     // No worker has seen a table yet.

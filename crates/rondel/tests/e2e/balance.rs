@@ -1,9 +1,6 @@
 //! The backend of the next connection, exactly, whichever worker accepts it.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpStream};
-
-use socket2::{Domain, Socket, Type};
 
 use crate::lb::{Lb, closes, total};
 use crate::peers::{Backend, Client, End, refusing};
