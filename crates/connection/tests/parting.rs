@@ -30,15 +30,15 @@ const TABLE: &[(CloseReason, [&str; 2], [&str; 2])] = &[
     (CloseReason::RoleLost, ["close", "reset"], ["reset", "reset"]),
     (CloseReason::Removed, ["close", "close"], ["reset", "reset"]),
     (CloseReason::BackendDrained, ["close", "close"], ["reset", "reset"]),
-    (CloseReason::Denied, ["reset", "reset"], ["reset", "reset"]),
-    (CloseReason::SourceLimit, ["reset", "reset"], ["reset", "reset"]),
-    (CloseReason::SourceRate, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::UntrustedProxy, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::ProxyInvalid, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::HelloInvalid, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::NoRoute, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::OpeningTimedOut, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::OpeningFull, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::Denied, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::SourceLimit, ["reset", "reset"], ["reset", "reset"]),
+    (CloseReason::SourceRate, ["reset", "reset"], ["reset", "reset"]),
     (CloseReason::ClosedByOperator, ["close", "close"], ["reset", "reset"]),
 ];
 

@@ -88,8 +88,8 @@ fn list_rows(list: &ListView) -> Vec<[String; LIST_COLUMNS.len()]> {
     let listeners =
         if list.listeners.is_empty() { "no listener".to_owned() } else { list.listeners.join(", ") };
     let trial = if list.dry_run { "; a trial: its denials are only counted" } else { "" };
-    let about = format!("holds for {listeners}{trial}");
-    let mut rows = vec![[name, "-", "-", "-", &about].map(str::to_owned)];
+    let holds = format!("holds for {listeners}{trial}");
+    let mut rows = vec![[name, "-", "-", "-", &holds].map(str::to_owned)];
     rows.push(row("operator", "-", list.allowed_hits, "allow"));
     rows.push(row("operator", "-", list.denied_hits, "deny"));
     let rules = list.rules.iter().enumerate();
