@@ -35,7 +35,7 @@ pub struct Status {
     /// The limits of sources, in the order of the file.
     #[serde(default)]
     pub limits: Vec<LimitsStatus>,
-    /// What is known of sources, over all limits.
+    /// How many sources are known, over all limits.
     #[serde(default)]
     pub sources: SourcesStatus,
     /// The listeners, in the order of the file.
@@ -191,7 +191,7 @@ pub struct LimitsStatus {
     pub evicted: u64,
 }
 
-/// What is known of sources, over all limits.
+/// How many sources are known, over all limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcesStatus {
     /// How many are known, about.

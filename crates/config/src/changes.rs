@@ -6,13 +6,13 @@
 //! ~ pool web: + backend c 10.0.0.3:80, - backend b 10.0.0.2:80, weight of a 1 -> 3, idle_timeout 1h -> 10m
 //! ```
 
+mod access;
 mod routes;
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
-use crate::access::{AccessList, Refusal, SourceLimits};
 use crate::config::{
     Backend, Config, Failback, Keepalive, Listener, OnRemove, Pool, Runtime, TargetRole, Tiers, Waiting,
 };
@@ -35,14 +35,7 @@ impl Changes {
         if previous.access_log != next.access_log {
             lines.push(format!("~ access_log: {} -> {}", log(previous), log(next)));
         }
-        of_named(
-            &mut lines,
-            "access list",
-            [&previous.access, &next.access],
-            |list| &list.name,
-            access_parts,
-        );
-        of_named(&mut lines, "limits", [&previous.limits, &next.limits], |limits| &limits.name, limits_parts);
+        lines.extend(access::lines(previous, next));
         for listener in &next.listeners {
             match previous.listeners.iter().find(|before| before.name == listener.name) {
                 Some(before) => {
@@ -112,53 +105,6 @@ fn runtime(previous: &Config, next: &Config) -> Vec<String> {
     parts
 }
 
-/// The differences of what has a name and is compared by it.
-fn of_named<T>(
-    lines: &mut Vec<String>,
-    what: &str,
-    [previous, next]: [&[T]; 2],
-    name: impl Fn(&T) -> &str,
-    parts: impl Fn(&T, &T) -> Vec<String>,
-) {
-    for item in next {
-        match previous.iter().find(|before| name(before) == name(item)) {
-            Some(before) => lines.extend(line(format!("~ {what} {}", name(item)), &parts(before, item))),
-            None => lines.push(format!("+ {what} {}", name(item))),
-        }
-    }
-    let is_gone = |before: &&T| !next.iter().any(|item| name(item) == name(before));
-    lines.extend(previous.iter().filter(is_gone).map(|before| format!("- {what} {}", name(before))));
-}
-
-fn access_parts(before: &AccessList, after: &AccessList) -> Vec<String> {
-    let mut parts = Vec::new();
-    if before.ranges != after.ranges {
-        let ranges = |list: &AccessList| counted(list.ranges.len(), "range");
-        parts.push(format!("{} -> {}", ranges(before), ranges(after)));
-    }
-    let rules = |list: &AccessList| list.rules.iter().map(show).collect::<Vec<_>>().join(", ");
-    setting(&mut parts, "rules", rules(before), rules(after), show);
-    setting(&mut parts, "otherwise", before.otherwise, after.otherwise, show);
-    refusal_parts(&mut parts, before.refusal, after.refusal);
-    parts
-}
-
-fn limits_parts(before: &SourceLimits, after: &SourceLimits) -> Vec<String> {
-    let mut parts = Vec::new();
-    // Only the bounds: the rest follows.
-    let bounds = [before, after].map(show);
-    if bounds[0] != bounds[1] {
-        parts.push(bounds.join(" -> "));
-    }
-    refusal_parts(&mut parts, before.refusal, after.refusal);
-    parts
-}
-
-fn refusal_parts(parts: &mut Vec<String>, before: Refusal, after: Refusal) {
-    setting(parts, "refuse", before.how, after.how, show);
-    setting(parts, "dry_run", before.dry_run, after.dry_run, show);
-}
-
 fn listener_parts(
     (previous, before): (&Config, &Listener),
     (next, after): (&Config, &Listener),
@@ -171,15 +117,7 @@ fn listener_parts(
         |listener: &Listener| listener.proxy_protocol.as_ref().map_or("off".to_owned(), show);
     setting(&mut parts, "proxy_protocol", proxy_protocol(before), proxy_protocol(after), show);
     setting(&mut parts, "opening", before.opening, after.opening, show);
-    let access = |config: &Config, listener: &Listener| {
-        listener.access.map_or("off".to_owned(), |index| config.access[index.0].name.clone())
-    };
-    setting(&mut parts, "access", access(previous, before), access(next, after), show);
-    let limits = |config: &Config, listener: &Listener| {
-        listener.limits.map_or("off".to_owned(), |index| config.limits[index.0].name.clone())
-    };
-    setting(&mut parts, "limits", limits(previous, before), limits(next, after), show);
-    setting(&mut parts, "rate", before.rate, after.rate, |rate| rate.map_or("off".to_owned(), show));
+    access::parts(&mut parts, (previous, before), (next, after));
     routes::parts(&mut parts, (previous, before), (next, after));
     setting(&mut parts, "access_log", before.access_log, after.access_log, show);
     setting(&mut parts, "backlog", before.backlog, after.backlog, show);

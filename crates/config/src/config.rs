@@ -3,11 +3,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{AccessIndex, AccessList, LimitsIndex, Rate, SourceLimits};
+use crate::access::{AccessIndex, AccessList, LimitsIndex, Rate, RulePrefixes, SourceLimits};
 use crate::probe::Probe;
 use crate::proxy::{Opening, ProxyProtocol, SendProxy};
 use crate::route::Routing;
@@ -25,7 +25,7 @@ pub struct Config {
     pub admin: Admin,
     /// The access log; none if connections are not logged.
     pub access_log: Option<AccessLog>,
-    /// Who may connect: lists of rules, in the order of the file; names are distinct.
+    /// Which clients may connect: lists of rules, in the order of the file; names are distinct.
     pub access: Vec<AccessList>,
     /// How much one source may have, in the order of the file; names are distinct.
     pub limits: Vec<SourceLimits>,
@@ -81,6 +81,15 @@ impl fmt::Display for ListenAddress {
 }
 
 impl Config {
+    /// The files of prefixes that its access lists name, each once for every rule that does.
+    pub fn prefix_files(&self) -> impl Iterator<Item = &Path> {
+        let prefixes = self.access.iter().flat_map(|list| &list.rules).map(|rule| &rule.prefixes);
+        prefixes.filter_map(|prefixes| match prefixes {
+            RulePrefixes::File { path, .. } => Some(path.as_path()),
+            RulePrefixes::Written(_) => None,
+        })
+    }
+
     /// This configuration for a host without IPv6. Where only a port is written, the address becomes `0.0.0.0`, and
     /// a listener without a name takes its new address as its name. An address is kept if `keeps` returns true for
     /// it.

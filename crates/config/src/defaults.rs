@@ -122,7 +122,7 @@ pub(crate) const OTHERS: Others = Others::Refuse;
 
 pub(crate) const HEADER_VERSIONS: HeaderVersions = HeaderVersions { v1: true, v2: true };
 
-/// A list without a rule for everybody is most often a block list.
+/// A list without a rule for every address is most often a block list.
 pub(crate) const OTHERWISE: Action = Action::Allow;
 
 /// A browser opens some ten connections to a page at once, and an office shares one address.

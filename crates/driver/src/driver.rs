@@ -71,8 +71,8 @@ pub trait Driver {
     /// the connection has ended already.
     fn local(&mut self, socket: Fd) -> Option<SocketAddr>;
 
-    /// Has what the socket sends from now on end at the first router (`IP_TTL` and `IPV6_UNICAST_HOPS` of 1, ip(7)), so
-    /// that a client beyond it hears nothing of a reset.
+    /// Has what the socket sends from now on end at the first router (`IP_TTL` and `IPV6_UNICAST_HOPS` of 1, ip(7)),
+    /// so that a client beyond it hears nothing of a reset.
     fn stay_in_network(&mut self, socket: Fd);
 
     /// How many bytes must have arrived for [`Op::PollReadable`] to complete (`SO_RCVLOWAT`); 1 at first. The end of

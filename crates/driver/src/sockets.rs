@@ -226,7 +226,8 @@ pub(crate) fn set_low_water(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()
     set_option(socket, (libc::SOL_SOCKET, libc::SO_RCVLOWAT), bytes.cast_signed())
 }
 
-/// What the socket sends from now on ends at the first router; [`Driver::stay_in_network`](crate::Driver::stay_in_network).
+/// What the socket sends from now on ends at the first router;
+/// [`Driver::stay_in_network`](crate::Driver::stay_in_network).
 pub(crate) fn stay_in_network(socket: BorrowedFd<'_>) {
     // A socket has one of the two, and one of IPv6 that carries IPv4 has both.
     let _ = rustix::net::sockopt::set_ip_ttl(socket, 1);

@@ -18,6 +18,7 @@ use crate::descriptors::{Socket, Thing};
 use crate::kernel::peer_address;
 use crate::random::Random;
 use crate::run::Run;
+use crate::scenario::{Change, Scenario};
 use crate::world::World;
 
 /// What operators said about addresses, in each table that was published.
@@ -34,8 +35,20 @@ impl Said {
     }
 }
 
+/// A scenario with lists and limits, and with operators that say something else.
+pub(crate) fn guarded(mut scenario: Scenario, random: &mut Random) -> Scenario {
+    scenario.variety.guards = true;
+    add(random, &mut scenario.config);
+    let last = scenario.clients.iter().map(|(at, _)| *at).max().unwrap_or(0);
+    for _ in 0..random.pick(&[0, 0, 1, 6]) {
+        scenario.changes.push((random.between(0, last + 1), Change::Access));
+    }
+    scenario.changes.sort_unstable();
+    scenario
+}
+
 /// Lists and limits for a configuration that has none.
-pub(crate) fn add(random: &mut Random, config: &mut Config) {
+fn add(random: &mut Random, config: &mut Config) {
     config.access = vec![list(random)];
     config.limits = vec![limits(random)];
     for listener in &mut config.listeners {
@@ -183,7 +196,7 @@ impl Run {
         }
     }
 
-    /// Who is refused was to be, and who is served may be.
+    /// A client that is refused was to be, and one that is served may be.
     pub(crate) fn check_refusals(&self) {
         for record in &self.ended {
             self.check_refusal(record);

@@ -13,6 +13,7 @@ mod scenario; // What it is made of, // and what control does.
 mod check; // What must hold,
 mod check_end; // and what at the end.
 mod coverage;
+mod draws;
 mod expected; // What tables must be like.
 
 mod stage; // For tests that say themselves what happens.

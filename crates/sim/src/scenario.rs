@@ -11,10 +11,11 @@ use config::{
 };
 
 use crate::addresses::{BACKENDS_MAX, backend_address, listener_address, pool_name};
-use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
+use crate::agenda::{MILLISECOND, SECOND};
+use crate::draws::{files_max, manners, network};
 use crate::faults::Faults;
 use crate::guards;
-use crate::peers::{Manners, PARTS_USUAL, REST_MAX};
+use crate::peers::Manners;
 use crate::random::Random;
 use crate::ring::Limits;
 use crate::routings;
@@ -182,19 +183,7 @@ impl Scenario {
             150..250 => scenario.with_routes(random),
             _ => scenario,
         };
-        if random.chance(200) { scenario.with_guards(random) } else { scenario }
-    }
-
-    /// With lists and limits, and operators who say something else.
-    fn with_guards(mut self, random: &mut Random) -> Self {
-        self.variety.guards = true;
-        guards::add(random, &mut self.config);
-        let last = self.clients.iter().map(|(at, _)| *at).max().unwrap_or(0);
-        for _ in 0..random.pick(&[0, 0, 1, 6]) {
-            self.changes.push((random.between(0, last + 1), Change::Access));
-        }
-        self.changes.sort_unstable();
-        self
+        if random.chance(200) { guards::guarded(scenario, random) } else { scenario }
     }
 
     /// With a proxy in front of every listener.
@@ -294,39 +283,6 @@ impl Scenario {
             config,
             ..self
         }
-    }
-}
-
-/// Few or enough; but a waiting client can be rejected with what is left when every pipe is open.
-fn files_max(random: &mut Random, workers: usize, pipes_max: u32) -> usize {
-    let pipes = 2 * workers * usize::try_from(pipes_max).expect("a small number");
-    pipes + 2 * workers + random.pick(&[2, 6, 1000, 1000])
-}
-
-fn network(random: &mut Random, bytes_max: u32) -> Network {
-    let room =
-        random.pick(&[1, 1000, 64 * 1024, 256 * 1024, 1024 * 1024]).max(u64::from(bytes_max / PARTS_USUAL));
-    Network {
-        latency_max: random.pick(&[0, 0, 100 * MICROSECOND, 5 * MILLISECOND]),
-        room,
-        window: random.pick(&[room, room, room.div_ceil(4)]),
-        pipe_capacity: random.pick(&[64 * 1024, 256 * 1024]),
-    }
-}
-
-fn manners(random: &mut Random) -> Manners {
-    let answering = random.pick(&[None, Some(0), Some(1), Some(1)]);
-    let bytes_max = random.pick(&[10, 1000, 30_000, 200_000, 1_000_000]);
-    Manners {
-        bytes_max,
-        part_max: random.pick(&[10, 1000, 40_000, 300_000]),
-        rest_max: random.pick(&[0, 10 * MICROSECOND, MILLISECOND, REST_MAX]),
-        trouble: random.pick(&[0, 0, 100, 300, 1000]),
-        slow: random.pick(&[0, 0, 0, 300]),
-        answering,
-        // A peer that waits for the other's first byte can wait for its FIN, but not the other way round.
-        pausing: random.pick(&[None, Some(answering.map_or(0, |answering| 1 - answering))]),
-        by_hand: false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may connect, as workers see it: an access list, with what operators override of it.
+//! Which clients may connect, as workers see it: an access list, with what operators override of it.
 
 use std::net::IpAddr;
 use std::sync::Arc;

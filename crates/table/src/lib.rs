@@ -48,7 +48,7 @@ mod samples;
 mod semaphore;
 mod waiters;
 
-// Who may connect, how much one source may have, and how fast clients may come.
+// Which clients may connect, how much one source may have, and how fast clients may come.
 mod access;
 mod access_overrides;
 mod guards;

@@ -38,7 +38,7 @@ pub struct Listener {
     pub opening: config::Opening,
     /// Counts those clients, over all workers; outlives swaps.
     pub opening_semaphore: Arc<Semaphore>,
-    /// Who may connect; none if every address may.
+    /// Which clients may connect; none if every address may.
     pub access: Option<Arc<AccessList>>,
     /// How much one source may have; none if there are no limits.
     pub limits: Option<Arc<Limits>>,

@@ -178,7 +178,7 @@ impl SourceBounds {
 }
 
 impl Default for Sources {
-    /// A table for no connections, with a key that everybody knows: for tests, and for tables without limits.
+    /// A table for no connections, with a key that is no secret: for tests, and for tables without limits.
     fn default() -> Self {
         Self::new([0; 2], 0)
     }

@@ -12,7 +12,7 @@ use crate::backend::Backend;
 use crate::counter::PerWorker;
 use crate::drain_window::{DrainBucket, DrainedBuckets};
 use crate::evictions::Evictions;
-use crate::guards::Guards;
+use crate::guards::{Before, Guards, list_of};
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::pool::{Pool, PoolSources};
@@ -85,14 +85,15 @@ impl Table {
         assert_eq!(config.listeners.len(), sockets.len(), "one set of sockets per listener");
         let mut evictions = Evictions::default();
         let (pools, due_of_pools) = pools(config, workers, inputs, previous, &mut evictions);
-        let guards = Guards::build(config, workers, inputs, previous);
+        let guards = Guards::build(config, workers, inputs, previous.map(Self::guards));
         let listeners = config.listeners.iter().zip(sockets);
         let listeners: Vec<_> = listeners
             .map(|(settings, sockets)| {
                 let access_log = settings.access_log && config.access_log.is_some();
                 let before = previous.and_then(|table| table.listener_on(&sockets));
                 let listener = listener(settings, sockets, &pools, workers, before);
-                Arc::new(guards.guard(settings, Listener { access_log, ..listener }))
+                let (access, limits) = guards.of(settings);
+                Arc::new(Listener { access_log, access, limits, ..listener })
             })
             .collect();
         let Guards { access, limits, sources, .. } = guards;
@@ -126,6 +127,10 @@ impl Table {
             evictions: Evictions::default(),
             drained_buckets: DrainedBuckets::default(),
         }
+    }
+
+    fn guards(&self) -> Before<'_> {
+        Before { access: &self.access, limits: &self.limits, sources: &self.sources }
     }
 
     /// Whether any established connection is to be closed.
@@ -163,7 +168,7 @@ impl Table {
 
     /// The access list of this name; without one, that of listeners that name none.
     pub fn access_list(&self, name: Option<&str>) -> Option<&Arc<AccessList>> {
-        self.access.iter().find(|list| list.name.as_deref() == name)
+        list_of(&self.access, name)
     }
 
     /// The access list that holds now for connections of a listener, which may be another table's; none if every

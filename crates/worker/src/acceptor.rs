@@ -461,7 +461,7 @@ fn take_rate<D>(core: &Core<D>, listener: &Listener) -> Result<(), Instant> {
     taken
 }
 
-/// No connection came of what was taken.
+/// What was taken brought no connection.
 fn give_back_rate(listener: &Listener) {
     if let Some(interval) = listener.interval {
         listener.rate.give_back(interval);

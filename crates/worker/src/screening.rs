@@ -1,4 +1,4 @@
-//! Who may connect: a client's address against the access list and the limits of its listener.
+//! Which clients may connect: a client's address against the access list and the limits of its listener.
 
 use std::net::IpAddr;
 

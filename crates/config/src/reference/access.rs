@@ -12,7 +12,7 @@ pub(super) fn of_listener() -> [Key; 3] {
             "access",
             NAME,
             Otherwise("every address may connect"),
-            "The access list that decides who may connect. It is asked once the client's address is known: behind \
+            "The access list that decides which clients may connect. It is asked once the client's address is known: behind \
              a proxy, after the header.",
         ),
         key("limits", NAME, Otherwise("no limits"), "The limits that hold for each source of its clients."),

@@ -34,7 +34,7 @@ pub(super) fn file() -> Section {
                 "access",
                 Value::Text("list of sections", "up to 256 of them"),
                 Written("[]"),
-                "Who may connect: lists of rules about addresses. A listener names one.",
+                "Which clients may connect: lists of rules about addresses. A listener names one.",
             ),
             key(
                 "limits",

@@ -15,7 +15,7 @@ const TABLES: &[&str] = &["crates/admin/src/metrics/table.rs"];
 const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "control",
-        &["run", "run::event", "run::logging", "run::phases", "run::reload", "run::start"],
+        &["run", "run::access", "run::event", "run::logging", "run::phases", "run::reload", "run::start"],
         "`Control` is one type, the one writer; its methods stand in a file for each part of its life",
     ),
     (
@@ -26,8 +26,8 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "sim",
         &[
-            "check", "control", "health", "kernel", "peers", "queries", "queues", "ring", "run", "scenario",
-            "world",
+            "check", "control", "guards", "health", "kernel", "peers", "queries", "queues", "ring", "run",
+            "scenario", "world",
         ],
         "`World` is one type, and so is `Run`; their methods stand in a file for each subject",
     ),

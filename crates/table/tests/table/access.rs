@@ -1,4 +1,4 @@
-//! Who may connect: the rules of lists, and what operators say before them.
+//! Which clients may connect: the rules of lists, and what operators say before them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

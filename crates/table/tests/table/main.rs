@@ -1,6 +1,6 @@
 //! The crate from outside: inputs go in, picks and evictions come out.
 
-mod access; // Who may connect: rules, what operators say before them, and limits.
+mod access; // Which clients may connect: rules, what operators say before them, and limits.
 mod evictions; // Which established connections are closed because of the state of their backend.
 mod explain; // Where a client would be routed, and why.
 mod policies; // How one is picked: shares, counts, bounds.

@@ -119,10 +119,10 @@ fn reasons_of_clients_that_are_refused_for_their_address() {
         let setup = Setup::to(&[echo.target()]).without_listeners();
         setup.listen("web", address(PORT), "web", settings)
     };
-    let denied = web("access: nobody").access("nobody", "rules: [{ deny: 127.0.0.0/8 }]");
+    let denied = web("access: closed").access("closed", "rules: [{ deny: 127.0.0.0/8 }]");
     check(&denied, &[("denied", "PR", 1)], |lb| assert_eq!(lb.turn_away(), End::Reset));
-    let denied = web("access: nobody, proxy_protocol: { from: any }")
-        .access("nobody", "rules: [{ deny: 192.0.2.0/24 }]");
+    let denied = web("access: closed, proxy_protocol: { from: any }")
+        .access("closed", "rules: [{ deny: 192.0.2.0/24 }]");
     check(&denied, &[("denied", "PR", 1), ("done", "--", 1)], |lb| {
         let header = |client: &str| format!("PROXY TCP4 {client} 198.51.100.1 1000 443\r\n");
         assert_eq!(lb.connect().send(header("192.0.2.1").as_bytes()).end(), End::Reset);
