@@ -151,10 +151,12 @@ fn a_client_that_waits_for_the_server_reaches_it_after_its_time() {
     assert_eq!(client.line(), "web");
     assert!(begun.elapsed() >= Duration::from_millis(500));
     client.echoes(b"late, and not examined");
+    drop(client);
     // One that ends without a byte does not wait.
     let mut client = lb.connect();
     client.finish();
     assert_eq!(client.rest(), b"web\n");
+    drop(client);
     // One that has begun to speak is not silent.
     assert_eq!(lb.connect().send(b"\x16\x03").end(), End::Reset);
     assert_eq!(all_closes(&lb.end()).get("opening_timed_out"), Some(&1));
