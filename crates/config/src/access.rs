@@ -3,11 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Config;
 use crate::prefix::Prefix;
 use crate::ranges::Ranges;
 use crate::sentences::counted;
@@ -148,17 +147,6 @@ impl AccessList {
     /// How many prefixes its rules have.
     pub fn prefixes(&self) -> usize {
         self.rules.iter().map(|rule| rule.prefixes.number()).sum()
-    }
-}
-
-impl Config {
-    /// The files of prefixes that its access lists name, each once for every rule that does.
-    pub fn prefix_files(&self) -> impl Iterator<Item = &Path> {
-        let prefixes = self.access.iter().flat_map(|list| &list.rules).map(|rule| &rule.prefixes);
-        prefixes.filter_map(|prefixes| match prefixes {
-            RulePrefixes::File { path, .. } => Some(path.as_path()),
-            RulePrefixes::Written(_) => None,
-        })
     }
 }
 

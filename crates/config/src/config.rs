@@ -3,11 +3,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{AccessIndex, AccessList, LimitsIndex, Rate, SourceLimits};
+use crate::access::{AccessIndex, AccessList, LimitsIndex, Rate, RulePrefixes, SourceLimits};
 use crate::probe::Probe;
 use crate::proxy::{Opening, ProxyProtocol, SendProxy};
 
@@ -30,6 +30,17 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Pools of backends, in the order of the file; names are distinct.
     pub pools: Vec<Pool>,
+}
+
+impl Config {
+    /// The files of prefixes that its access lists name, each once for every rule that does.
+    pub fn prefix_files(&self) -> impl Iterator<Item = &Path> {
+        let prefixes = self.access.iter().flat_map(|list| &list.rules).map(|rule| &rule.prefixes);
+        prefixes.filter_map(|prefixes| match prefixes {
+            RulePrefixes::File { path, .. } => Some(path.as_path()),
+            RulePrefixes::Written(_) => None,
+        })
+    }
 }
 
 /// Settings of the process.

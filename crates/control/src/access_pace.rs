@@ -1,8 +1,8 @@
 //! How often what operators say about addresses makes a table: at once while there is little of it, and once for all
 //! that is said meanwhile when there is much.
 //!
-//! Of commands that come one after the other, [`AT_ONCE`] make a table each, and after them one each [`INTERVAL`]: ten a
-//! second at most. What was said is in force by then, [`INTERVAL`] after its command at the latest.
+//! Of commands that come one after the other, [`AT_ONCE`] make a table each, and after them one each [`INTERVAL`]: ten
+//! a second at most. What was said is in force by then, [`INTERVAL`] after its command at the latest.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,8 @@
-//! Whether the file of the configuration, or a file of prefixes that it names, has changed since it was read, so that a
-//! status can say so before a restart finds out.
+//! Whether the file of the configuration, or a file of prefixes that it names, has changed since it was read, so that
+//! a status can say so before a restart finds out.
 //!
-//! Every [`INTERVAL`] a thread asks the file system for the identities of the files, and reads them if one has changed.
+//! Every [`INTERVAL`] a thread asks the file system for the identities of the files, and reads them if one has
+//! changed.
 //! A file system that hangs holds one such thread; there is no other until that has ended.
 
 use std::collections::BTreeMap;
@@ -81,7 +82,7 @@ impl FileCheck {
         }
     }
 
-    /// A reload has put the file in force, which is this. What a check that is in progress finds is compared with what is in force then.
+    /// A reload has put the file in force, which is this. What a check that is in progress finds is compared with it.
     pub(crate) fn on_loaded(&mut self, config: &Config) {
         self.named = config.prefix_files().map(Path::to_owned).collect();
         self.difference = None;

@@ -11,7 +11,7 @@ use config::{Action, Config, Prefix, Ranges};
 /// of the file. It outlives a reload for as long as its list stays.
 ///
 /// Bound: [`ACCESS_OVERRIDES_MAX`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct AccessOverrides {
     all: BTreeMap<AccessKey, AccessOverride>,
     /// Invariant: when the first of `all` ends.
@@ -54,6 +54,13 @@ pub struct AccessLayers {
 
 /// How many overrides there may be.
 pub const ACCESS_OVERRIDES_MAX: usize = 100_000;
+
+impl Default for AccessOverrides {
+    /// Nothing is said, and a table needs nothing more to be made of that.
+    fn default() -> Self {
+        Self { all: BTreeMap::new(), due: None, layers: Some(Arc::default()) }
+    }
+}
 
 impl AccessOverrides {
     /// All of them, those of all lists first.

@@ -1,5 +1,5 @@
-//! Which clients were refused most in the last minute: a sketch of a fixed size, as an attacker may come from any number of
-//! addresses.
+//! Which clients were refused most in the last minute: a sketch of a fixed size, as an attacker may come from any
+//! number of addresses.
 //!
 //! It is Space-Saving (Metwally, Agrawal, El Abbadi, 2005): a newcomer takes the place of the one with the fewest
 //! refusals, and its count. A client with more than one in [`PLACES`] of all refusals is always in it, and no count is

@@ -74,8 +74,8 @@ fn left_out(prefix: Prefix, list: Option<&str>, allowed: &[Prefix]) -> Option<St
 const SHORTEST_V4: u8 = 8;
 const SHORTEST_V6: u8 = 16;
 
-/// How long the kernel drops packets of a client that was refused too often. Meanwhile rondel does not see it, so it is
-/// let in again after this time, and counted again.
+/// How long the kernel drops packets of a client that was refused too often. Meanwhile rondel does not see it, so it
+/// is let in again after this time, and counted again.
 const OFFENDER_SECONDS: u64 = 60;
 
 /// Elements of one command, so that no line is too long to be read.

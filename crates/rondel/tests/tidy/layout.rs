@@ -15,7 +15,7 @@ const TABLES: &[&str] = &["crates/admin/src/metrics/table.rs"];
 const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "control",
-        &["run", "run::event", "run::logging", "run::phases", "run::reload", "run::start"],
+        &["run", "run::access", "run::event", "run::logging", "run::phases", "run::reload", "run::start"],
         "`Control` is one type, the one writer; its methods stand in a file for each part of its life",
     ),
     (
