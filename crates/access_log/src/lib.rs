@@ -4,7 +4,7 @@
 //! worker ──▶ queue of records ──┐
 //! worker ──▶ queue of records ──┴─▶ writer thread ──▶ file, stderr or syslog
 //!                                      ▲      └─▶ the connections that ended last; counts of written and lost lines
-//! control ──── target, reopen, end ────┘
+//! control ── target, reopen, gather ───┘
 //! ```
 //!
 //! The writer never blocks a worker. While it cannot write, records stay in the queues; when a queue is full,
@@ -29,7 +29,8 @@ use std::time::Duration;
 use api::{AccessLogStatus, Ended};
 use config::AccessLog as Config;
 use table::Semaphore;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use worker::Recorder;
 
 pub use self::open_error::OpenError;
@@ -55,6 +56,9 @@ pub struct Prepared(Option<Config>, Option<Target>);
 /// Warnings that control has not logged yet. When the queue is full, a warning is dropped: those in it report the
 /// same.
 const NOTES_MAX: usize = 4;
+
+/// How long [`AccessLog::ended`] waits for the writer. It is busy for longer only if its target takes nothing.
+const GATHER_MAX: Duration = Duration::from_secs(1);
 
 /// How long [`AccessLog::end`] waits for the last lines.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
@@ -147,9 +151,16 @@ impl AccessLog {
         }
     }
 
-    /// The connections of logged listeners that ended last, the latest first.
-    pub fn ended(&self) -> Vec<Ended> {
-        lock(&self.shared.ended).latest_first()
+    /// The connections of logged listeners that ended last, the latest first. They include those whose lines are not
+    /// written yet, unless the writer is busy for longer than `GATHER_MAX`.
+    pub fn ended(&self) -> impl Future<Output = Vec<Ended>> + Send + use<> {
+        let (sender, gathered) = oneshot::channel();
+        self.order(|orders| orders.gathers.push(sender));
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let _ = timeout(GATHER_MAX, gathered).await;
+            lock(&shared.ended).latest_first()
+        }
     }
 
     fn order(&self, order: impl FnOnce(&mut Orders)) {

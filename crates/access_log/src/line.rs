@@ -10,7 +10,7 @@ use connection::{Direction, Stage, Termination};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use table::Pool;
-use worker::Record;
+use worker::{Asked, Record};
 
 /// Connections by pool, computed once per batch of lines: a pool may have thousands of backends.
 #[derive(Default)]
@@ -43,6 +43,8 @@ impl<'a> Line<'a> {
         let opening = introduction.and_then(|introduction| introduction.opening).map(Duration::from);
         let opening = opening.or((*stage == Stage::Opening).then_some(lived));
         let unique_id = introduction.and_then(|introduction| introduction.unique_id);
+        let route = introduction.and_then(|introduction| introduction.route.as_ref());
+        let asked = introduction.and_then(|introduction| introduction.asked.as_ref());
         let termination = Termination::of(*reason, *stage);
         let connected = matches!(stage, Stage::Relaying { .. });
         Self(Ended {
@@ -54,6 +56,9 @@ impl<'a> Line<'a> {
             pool: &pool.name,
             backend: backend.as_ref().map(|backend| backend.name.as_str()),
             backend_address: backend.as_ref().map(|backend| backend.address),
+            route: route.map(|route| route.name.as_str()),
+            sni: asked.and_then(Asked::shown_name),
+            alpn: asked.and_then(Asked::shown_protocols),
             opening_ms: opening.map(millis),
             waited_ms: millis(stats.waited.into()),
             connect_ms: connected.then(|| millis(stats.connecting.into())),
@@ -89,6 +94,9 @@ impl<'a> Line<'a> {
             pool: self.0.pool.to_owned(),
             backend: self.0.backend.map(str::to_owned),
             backend_address: self.0.backend_address,
+            route: self.0.route.map(str::to_owned),
+            sni: self.0.sni.map(str::to_owned),
+            alpn: self.0.alpn.clone(),
             opening_ms: self.0.opening_ms,
             waited_ms: self.0.waited_ms,
             connect_ms: self.0.connect_ms,
@@ -251,7 +259,7 @@ pub(crate) mod tests {
     use connection::{CloseReason, Direction, Stage};
     use driver::{ListenGroup, Owner};
     use table::Table;
-    use worker::{ConnectionStats, Introduction, Micros, Record};
+    use worker::{Asked, ConnectionStats, Introduction, Micros, Record};
 
     use super::{Calendar, Clock, Line, PoolCounts};
 
@@ -308,6 +316,26 @@ pub(crate) mod tests {
         let written: Ended = serde_json::from_str(&json).unwrap();
         assert_eq!(written.via, Some("10.0.0.9:4711".parse().unwrap()));
         assert_eq!((written.opening_ms, written.unique_id), (Some(1.5), Some("a5".repeat(16))));
+    }
+
+    #[test]
+    fn what_a_client_asked_for_is_named_in_json() {
+        let mut record = record(CloseReason::NoRoute, Stage::Opening, false);
+        let asks = |record: &mut Record, name: Option<&str>, protocols: &[u8]| {
+            let mut introduction: Box<Introduction> = Box::default();
+            introduction.asked =
+                Some(Asked::Hello { name: name.map(Into::into), protocols: protocols.into() });
+            record.introduction = Some(introduction);
+            let written: Ended = serde_json::from_str(&lines(record).1).unwrap();
+            (written.route, written.sni, written.alpn)
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(asks(&mut record, None, b""), (None, None, None));
+        let odd = asks(&mut record, Some("a\"b.example"), b"\x02h2\x08http/1.1\x03\x00\xff\n");
+        assert_eq!(odd, (None, text("a\"b.example"), text("h2,http/1.1,\\x00\\xff\\n")));
+        // As far as 64 characters.
+        let long = asks(&mut record, Some(&"n".repeat(255)), &[&[100][..], &[b'p'; 100]].concat());
+        assert_eq!(long, (None, text(&"n".repeat(64)), text(&"p".repeat(64))));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use config::LogFormat;
+use tokio::sync::oneshot;
 use worker::Records;
 
 use crate::ended::LastEnded;
@@ -27,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) ended: Mutex<LastEnded>,
 }
 
-/// Orders to the writer. A new order replaces a pending one of its kind, so there is no queue.
+/// Orders to the writer. A new order replaces a pending one of its kind, so there is no queue but that of `gathers`.
 #[derive(Default)]
 pub(crate) struct Orders {
     /// Queues to read in addition.
@@ -37,6 +38,8 @@ pub(crate) struct Orders {
     pub(crate) target: Option<Option<Target>>,
     /// Reopen the file by its path.
     pub(crate) reopen: bool,
+    /// Take the records in the queues, then say so to these. The admin interface bounds their number.
+    pub(crate) gathers: Vec<oneshot::Sender<()>>,
     /// Write the records in the queues, then end.
     pub(crate) end: bool,
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use config::LogFormat;
 use table::Semaphore;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use worker::{RECORDS_MAX, Record, Records};
 
 use crate::ended::ENDED_MAX;
@@ -38,6 +38,8 @@ pub(crate) struct LogWriter {
     stuck: Duration,
     /// Whether the current failure has been reported.
     is_failure_reported: bool,
+    /// Receivers that wait until the records in the queues are taken.
+    gathers: Vec<oneshot::Sender<()>>,
 }
 
 /// How often the queues are read while the log is on. A worker with many records unparks the writer earlier.
@@ -63,13 +65,21 @@ impl LogWriter {
             torn: false,
             stuck: Duration::ZERO,
             is_failure_reported: false,
+            gathers: Vec::new(),
         }
     }
 
     pub(crate) fn run(mut self) {
         loop {
             let ends = self.execute_orders();
-            let gathered = self.lines.is_empty() && self.gather();
+            let is_free = self.lines.is_empty();
+            let gathered = is_free && self.gather();
+            if is_free {
+                for gather in self.gathers.drain(..) {
+                    // It fails if the query was given up.
+                    let _ = gather.send(());
+                }
+            }
             if !self.lines.is_empty() {
                 self.write(FLUSH_INTERVAL);
             } else if gathered {
@@ -86,8 +96,9 @@ impl LogWriter {
 
     /// Executes the pending orders. Returns whether the thread is to end.
     fn execute_orders(&mut self) -> bool {
-        let Orders { records, target, reopen, end } = self.shared.take_orders();
+        let Orders { records, target, reopen, gathers, end } = self.shared.take_orders();
         self.records.extend(records);
+        self.gathers.extend(gathers);
         if let Some(target) = target {
             self.set_target(target);
         }

@@ -128,6 +128,7 @@ mod tests {
             "rondel_config_reloads_total{result=\"refused\"} 1",
             "rondel_listener_connections_total{listener=\"web\"} 5",
             "rondel_listener_connections_closed_total{listener=\"web\",reason=\"done\"} 3",
+            "rondel_listener_routed_total{listener=\"web\",route=\"api.example.com\"} 4",
             "rondel_listener_connections_closed_total{listener=\"web\",reason=\"idle\"} 0",
             "rondel_backend_weight{pool=\"app\",backend=\"a\"} 7",
             "rondel_backend_overridden{pool=\"app\",backend=\"a\"} 1",

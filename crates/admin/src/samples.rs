@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use api::{
     AccessAction, AccessLogStatus, BackendRole, BackendState, BackendStatus, Balance, ClosedCounts,
     Durations, Event, EventKind, LimitsStatus, ListView, ListenerStatus, LogLevel, Override, Permits, Phase,
-    PoolStatus, ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, RuleView, SourcesStatus,
-    Status, Tier, Verdict, WorkerStatus, WouldRefuse,
+    PoolStatus, ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, RouteStatus, RuleView,
+    SourcesStatus, Status, Tier, Verdict, WorkerStatus, WouldRefuse,
 };
 use connection::CloseReason;
 
@@ -64,21 +64,7 @@ pub(crate) fn status() -> Status {
             difference: None,
         },
         listeners: vec![listener()],
-        access: vec![ListView {
-            name: Some("internet".to_owned()),
-            listeners: vec!["web".to_owned()],
-            rules: vec![RuleView {
-                rule: "deny 10.0.0.0/8".to_owned(),
-                action: AccessAction::Deny,
-                prefixes: 1,
-                hits: 2,
-            }],
-            otherwise: AccessAction::Allow,
-            otherwise_hits: 3,
-            allowed_hits: 4,
-            denied_hits: 5,
-            dry_run: false,
-        }],
+        access: vec![access_list()],
         limits: vec![LimitsStatus { name: "visitors".to_owned(), overflow: 1, evicted: 2 }],
         sources: SourcesStatus { known: 3, capacity: 65_536 },
         pools: vec![PoolStatus {
@@ -116,11 +102,30 @@ pub(crate) fn status() -> Status {
     }
 }
 
+fn access_list() -> ListView {
+    ListView {
+        name: Some("internet".to_owned()),
+        listeners: vec!["web".to_owned()],
+        rules: vec![RuleView {
+            rule: "deny 10.0.0.0/8".to_owned(),
+            action: AccessAction::Deny,
+            prefixes: 1,
+            hits: 2,
+        }],
+        otherwise: AccessAction::Allow,
+        otherwise_hits: 3,
+        allowed_hits: 4,
+        denied_hits: 5,
+        dry_run: false,
+    }
+}
+
 fn listener() -> ListenerStatus {
     ListenerStatus {
         name: "web".to_owned(),
         address: "0.0.0.0:80".parse().unwrap(),
         pool: "app".to_owned(),
+        routes: vec![RouteStatus { name: "api.example.com".to_owned(), pool: "app".to_owned(), taken: 4 }],
         role: None,
         active: 2,
         active_max: 3,

@@ -75,6 +75,13 @@ pub struct ConnectionStatus {
     pub via: Option<SocketAddr>,
     /// The name of the listener.
     pub listener: String,
+    /// The route that took it; absent if its listener has none, or it has yet to show itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// The name that its TLS hello asks for, as far as 64 characters; absent if its listener has no routes, or it
+    /// asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
     /// The name of the pool.
     pub pool: String,
     /// The name of the backend it has or is being connected to; `null` if there is none.
@@ -98,7 +105,7 @@ pub struct ConnectionStatus {
 names! {
     /// The state of a connection.
     pub enum ConnectionState {
-        /// It has yet to show itself, such as by a PROXY header.
+        /// It has yet to show itself, by a PROXY header or a TLS hello.
         Opening = "opening",
         /// A connect to a backend is in progress.
         Connecting = "connecting",

@@ -25,8 +25,19 @@ pub struct Ended<S = String> {
     pub backend: Option<S>,
     /// Its address.
     pub backend_address: Option<SocketAddr>,
-    /// How long it took the client to show itself by a PROXY header, from the accept on, in milliseconds; absent if
-    /// none was required.
+    /// The route that took it; absent if its listener has none, or it ended before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<S>,
+    /// The name that its TLS hello asked for, as far as 64 characters; absent if its listener has no routes, or it
+    /// asked for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sni: Option<S>,
+    /// The protocols that its TLS hello offered, separated by commas and escaped, as far as 64 characters; absent if
+    /// its listener has no routes, or it offered none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<String>,
+    /// How long it took the client to show itself by a PROXY header, a TLS hello or both, from the accept on, in
+    /// milliseconds; absent if none was required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening_ms: Option<f64>,
     /// How long it waited in a queue or for a primary, in milliseconds.

@@ -48,6 +48,6 @@ pub use crate::route::{Route, RouteBackend, RouteLimits, RouteOutcome, RouteQuer
 pub use crate::sources::{SourceView, SourcesQuery, SourcesView, TOP_MAX};
 pub use crate::status::{
     AccessLogStatus, FileDifference, LimitsStatus, ListenerRole, ListenerStatus, LogLevel, Permits, Phase,
-    ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus, SourcesStatus, Status,
-    WorkerStatus, WouldRefuse,
+    ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, RouteStatus, ShortageStatus, SourcesStatus,
+    Status, WorkerStatus, WouldRefuse,
 };

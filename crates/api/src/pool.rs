@@ -115,6 +115,14 @@ pub struct BackendStatus {
 }
 
 impl BackendStatus {
+    /// Its state as text that people read: `no probe` instead of `unknown` if it has none, which is no problem.
+    pub fn state_in_words(&self) -> String {
+        match self.state {
+            BackendState::Unknown if self.probe.is_none() => "no probe".to_owned(),
+            state => state.to_string(),
+        }
+    }
+
     /// Whether it can take connections: it is neither down nor ejected.
     pub fn is_available(&self) -> bool {
         match self.state {
@@ -127,9 +135,9 @@ impl BackendStatus {
 names! {
     /// Whether a backend can take connections.
     pub enum BackendState {
-        /// No probe has answered yet. It counts as available.
+        /// No probe has answered yet, or there is none. It counts as available.
         Unknown = "unknown",
-        /// Its probe passes, or it has none.
+        /// Its probe passes.
         Up = "up",
         /// Its probe fails.
         Down = "down",

@@ -17,6 +17,8 @@ pub struct Problem {
     pub pool: Option<String>,
     /// The listener that has it; `null` if it is one of a pool or of the process.
     pub listener: Option<String>,
+    /// How many backends of the pool have it; `null` if it is not one of some backends.
+    pub backends: Option<usize>,
     /// What is wrong with what: `pool web: 59 of 60 backends are down`.
     pub text: String,
     /// When it began, in seconds since 1970; `null` if this is not known. Of several backends, when it began for
@@ -107,7 +109,17 @@ impl Problem {
 
     pub(crate) fn of_process(severity: Severity, kind: ProblemKind, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { severity, kind, pool: None, listener: None, text, since: None, latest: None, why: None }
+        Self {
+            severity,
+            kind,
+            pool: None,
+            listener: None,
+            backends: None,
+            text,
+            since: None,
+            latest: None,
+            why: None,
+        }
     }
 
     pub(crate) fn of_pool(severity: Severity, kind: ProblemKind, pool: &str, text: &str) -> Self {

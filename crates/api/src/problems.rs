@@ -8,12 +8,13 @@ mod pool; // The problems of a pool.
 
 use config::{counted, show_duration};
 
-use self::pool::{has_primary, wait};
+use self::pool::{available_part, has_primary, wait};
 use crate::problem::{Problem, ProblemKind, Severity};
-use crate::{ListenerStatus, LogLevel, Phase, RemovedStatus, Status};
+use crate::{ListenerStatus, LogLevel, Phase, PoolStatus, RemovedStatus, Status};
 
-/// The problems of a status: the most severe first; then those of the process, of listeners and of pools, in the
-/// order of the file. Empty if there is none.
+/// The problems of a status: the most severe first; then those of the process, of listeners, and of pools, of which
+/// one with a smaller part of its backends available comes first. Equal ones have the order of the file. Empty if
+/// there is none.
 ///
 /// It reads nothing of [`Status::problems`].
 pub fn problems(status: &Status) -> Vec<Problem> {
@@ -22,7 +23,9 @@ pub fn problems(status: &Status) -> Vec<Problem> {
     for listener in &status.listeners {
         problems.extend(of_listener(status, listener));
     }
-    for pool in &status.pools {
+    let mut pools: Vec<&PoolStatus> = status.pools.iter().collect();
+    pools.sort_by(|one, other| available_part(one).total_cmp(&available_part(other)));
+    for pool in pools {
         problems.extend(pool::problems(status, pool));
     }
     problems.extend(status.removed.iter().map(removed));
@@ -104,7 +107,7 @@ fn of_listener(status: &Status, listener: &ListenerStatus) -> Vec<Problem> {
         )
     }));
     // Without a primary the pool says it.
-    let lacks_primary = status.pools.iter().any(|pool| pool.name == listener.pool && !has_primary(pool));
+    let lacks_primary = status.pools.iter().any(|pool| listener.goes_to(&pool.name) && !has_primary(pool));
     if listener.held > 0 && !lacks_primary {
         let text = format!("{} for the primary", wait(listener.held));
         problems.push(Problem::of_listener(Severity::Error, ProblemKind::Waiting, listener, &text));

@@ -14,6 +14,15 @@ pub struct RouteQuery {
     pub client: IpAddr,
     /// The name of the listener.
     pub listener: String,
+    /// The name that it asks for in its TLS hello; none if it asks for none. Only routes look at it.
+    #[serde(default)]
+    pub sni: Option<String>,
+    /// The protocols that it offers.
+    #[serde(default)]
+    pub alpn: Vec<String>,
+    /// Whether what it sends does not begin as TLS does.
+    #[serde(default)]
+    pub not_tls: bool,
 }
 
 /// The result of a [`RouteQuery`].
@@ -25,6 +34,9 @@ pub struct Route {
     pub chosen: Vec<String>,
     /// The reason, in a sentence.
     pub why: String,
+    /// The route of the listener that takes it; absent if the listener has none, or refuses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// The pool.
     pub pool: String,
     /// How a backend is picked.

@@ -207,8 +207,12 @@ pub struct ListenerStatus {
     pub name: String,
     /// Its address, as the configuration gives it.
     pub address: SocketAddr,
-    /// The pool that its connections go to.
+    /// The pool that its connections go to which no route takes.
     pub pool: String,
+    /// The routes, in the order of the file, and behind them what takes connections that none does: `unknown` and
+    /// `silent`, where those go to the pool of the listener. Empty without routes.
+    #[serde(default)]
+    pub routes: Vec<RouteStatus>,
     /// The role that its connections need; `null` if any backend will do.
     pub role: Option<ListenerRole>,
     /// Connections that exist.
@@ -223,7 +227,7 @@ pub struct ListenerStatus {
     pub connections_max: u32,
     /// Connections whose client waits for a primary.
     pub held: u32,
-    /// Connections whose client has yet to show itself, such as by a PROXY header.
+    /// Connections whose client has yet to show itself, by a PROXY header or a TLS hello.
     pub openings: u32,
     /// The limit of those.
     pub openings_max: u32,
@@ -246,6 +250,35 @@ pub struct ListenerStatus {
     pub bytes_to_client: u64,
     /// Connections that ended, by reason, without reasons that never occurred.
     pub closed: ClosedCounts,
+}
+
+impl ListenerStatus {
+    /// The pools that its connections go to: its own first, each once.
+    pub fn pools(&self) -> Vec<&str> {
+        let mut pools = vec![self.pool.as_str()];
+        for route in &self.routes {
+            if !pools.contains(&route.pool.as_str()) {
+                pools.push(&route.pool);
+            }
+        }
+        pools
+    }
+
+    /// Whether connections of it may go to this pool.
+    pub fn goes_to(&self, pool: &str) -> bool {
+        self.pool == pool || self.routes.iter().any(|route| route.pool == pool)
+    }
+}
+
+/// A route of a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// Its name.
+    pub name: String,
+    /// The pool that its connections go to.
+    pub pool: String,
+    /// Connections that it took.
+    pub taken: u64,
 }
 
 /// PROXY headers that were accepted. Those that were not are counted by reason, with the connections that ended.

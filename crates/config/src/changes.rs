@@ -6,6 +6,8 @@
 //! ~ pool web: + backend c 10.0.0.3:80, - backend b 10.0.0.2:80, weight of a 1 -> 3, idle_timeout 1h -> 10m
 //! ```
 
+mod routes;
+
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
@@ -178,6 +180,7 @@ fn listener_parts(
     };
     setting(&mut parts, "limits", limits(previous, before), limits(next, after), show);
     setting(&mut parts, "rate", before.rate, after.rate, |rate| rate.map_or("off".to_owned(), show));
+    routes::parts(&mut parts, (previous, before), (next, after));
     setting(&mut parts, "access_log", before.access_log, after.access_log, show);
     setting(&mut parts, "backlog", before.backlog, after.backlog, show);
     setting(&mut parts, "max_connections", before.connections_max, after.connections_max, show);
@@ -324,6 +327,7 @@ mod tests {
         Backend, Balance, Config, Eject, Failback, Listener, OnAllDown, Pool, PoolIndex, TargetRole, Tier,
         Waiting, Workers,
     };
+    use crate::route::{Route, Routing, ServerName, Silent, Takes, Unknown};
 
     #[test]
     fn nothing_differs() {
@@ -416,6 +420,43 @@ mod tests {
     }
 
     #[test]
+    fn routes_change() {
+        let route = |name: &str, takes: &str, pool: usize| Route {
+            name: name.to_owned(),
+            takes: match takes {
+                "" => Takes::NotTls,
+                name => Takes::Hello {
+                    names: vec![ServerName::Exact(name.to_owned())],
+                    protocols: vec!["h2".to_owned()],
+                },
+            },
+            pool: PoolIndex(pool),
+        };
+        check(
+            |config| config.listeners[0].routing.routes = vec![route("api", "api", 1), route("ssh", "", 0)],
+            &["~ listener web: + route api -> app, + route ssh -> web"],
+        );
+        let before = |config: &mut Config| {
+            config.listeners[0].routing.routes =
+                vec![route("api", "api", 1), route("ssh", "", 0), route("old", "old", 0)];
+        };
+        let after = |config: &mut Config| {
+            config.listeners[0].routing = Routing {
+                routes: vec![route("ssh", "", 1), route("api", "app", 1)],
+                unknown: Unknown::Refuse,
+                silent: Silent::Pool,
+            };
+        };
+        check_both(
+            before,
+            after,
+            &["~ listener web: pool of ssh web -> app, \
+               match of api sni api, alpn h2 -> sni app, alpn h2, - route old, routes in another order, \
+               unknown pool -> refuse, silent refuse -> pool"],
+        );
+    }
+
+    #[test]
     fn the_process_changes() {
         check(
             |config| {
@@ -428,9 +469,15 @@ mod tests {
 
     #[track_caller]
     fn check(change: impl Fn(&mut Config), expected: &[&str]) {
+        check_both(|_| {}, change, expected);
+    }
+
+    #[track_caller]
+    fn check_both(before: impl Fn(&mut Config), change: impl Fn(&mut Config), expected: &[&str]) {
         let listeners = vec![listener("web", "0.0.0.0:80", 0)];
         let pools = vec![pool("web", &["a 1", "b 1"]), pool("app", &["a 1"])];
-        let previous = Config { listeners, pools, ..defaults() };
+        let mut previous = Config { listeners, pools, ..defaults() };
+        before(&mut previous);
         let mut next = previous.clone();
         change(&mut next);
         let changes = Changes::between(&previous, &next);

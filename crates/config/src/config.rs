@@ -10,6 +10,9 @@ use std::time::Duration;
 use crate::access::{AccessIndex, AccessList, LimitsIndex, Rate, RulePrefixes, SourceLimits};
 use crate::probe::Probe;
 use crate::proxy::{Opening, ProxyProtocol, SendProxy};
+use crate::route::Routing;
+
+pub use crate::route::PoolIndex;
 
 mod display;
 
@@ -185,11 +188,7 @@ pub enum ConnectionsMax {
     Number(NonZeroU32),
 }
 
-/// An index into [`Config::pools`] of the same [`Config`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolIndex(pub usize);
-
-/// An address to accept connections on, bound to one pool.
+/// An address to accept connections on, with the pools they go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Listener {
@@ -199,7 +198,7 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Whether the file has only a port, which means every address of the host: see [`Config::without_ipv6`].
     pub every_address: bool,
-    /// The pool its connections go to.
+    /// The pool its connections go to that no route takes.
     pub pool: PoolIndex,
     /// Which backends of the pool are eligible.
     pub target_role: TargetRole,
@@ -213,6 +212,8 @@ pub struct Listener {
     pub limits: Option<LimitsIndex>,
     /// New connections over all sources and workers; none is no limit. Beyond it they wait in the accept queue.
     pub rate: Option<Rate>,
+    /// Which of its connections go to other pools than its own.
+    pub routing: Routing,
     /// Whether the access log, if there is one, includes its connections.
     pub access_log: bool,
     /// The length of the kernel's accept queue of each worker; the kernel clips it at `net.core.somaxconn`.
@@ -224,6 +225,24 @@ pub struct Listener {
     pub freebind: bool,
     /// Whether an IPv6 wildcard excludes IPv4 (`IPV6_V6ONLY`, ipv6(7)); ignored for IPv4.
     pub v6only: bool,
+}
+
+impl Listener {
+    /// Every pool its connections may go to, its own first, each once.
+    pub fn pools(&self) -> Vec<PoolIndex> {
+        let mut pools = vec![self.pool];
+        for route in &self.routing.routes {
+            if !pools.contains(&route.pool) {
+                pools.push(route.pool);
+            }
+        }
+        pools
+    }
+
+    /// Whether its clients have something to show before they are routed: a header, a hello, or both.
+    pub fn opens(&self) -> bool {
+        self.proxy_protocol.is_some() || !self.routing.routes.is_empty()
+    }
 }
 
 /// Which backends of a pool are eligible for the connections of a listener.

@@ -12,6 +12,7 @@ use crate::config::{
 };
 use crate::probe::{Damping, Rhythm, Thresholds};
 use crate::proxy::{HeaderVersions, Opening, Others};
+use crate::route::{Routing, Silent, Unknown};
 
 /// A pool of which only the name and the backends are given.
 pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
@@ -110,6 +111,11 @@ pub(crate) const ON_REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Time for a lost segment and its repetition, even on a slow path.
 pub(crate) const OPENING: Opening = Opening { timeout: Duration::from_secs(5), connections_max: 1000 };
+
+/// What no route takes goes where all went before there were routes. Silence is what floods do.
+pub(crate) const UNKNOWN: Unknown = Unknown::Pool;
+pub(crate) const SILENT: Silent = Silent::Refuse;
+pub(crate) const ROUTING: Routing = Routing { routes: Vec::new(), unknown: UNKNOWN, silent: SILENT };
 
 /// A client that reached the listener past its proxies would be taken for one without any.
 pub(crate) const OTHERS: Others = Others::Refuse;

@@ -11,6 +11,7 @@ use crate::config::{
 use crate::duration::show;
 use crate::escaped;
 use crate::probe::{Http, Kind, Login, Probe, Question, Rhythm, Secret, Thresholds, Tls};
+use crate::route::{Route, Routing, Silent, Unknown};
 use crate::sentences::counted;
 
 impl Display for Config {
@@ -120,6 +121,8 @@ impl Listener {
         }
         if let Some(proxy_protocol) = &self.proxy_protocol {
             setting(f, "proxy_protocol", proxy_protocol)?;
+        }
+        if self.opens() {
             setting(f, "opening", self.opening)?;
         }
         if let Some(access) = self.access {
@@ -136,10 +139,34 @@ impl Listener {
         setting(f, "max_connections", self.connections_max)?;
         setting(f, "freebind", self.freebind)?;
         match (self.address.ip().is_unspecified(), self.address.is_ipv6(), self.v6only) {
-            (true, true, false) => setting(f, "v6only", "false: takes IPv4 as well"),
-            (_, true, v6only) => setting(f, "v6only", v6only),
-            (_, false, _) => Ok(()),
+            (true, true, false) => setting(f, "v6only", "false: takes IPv4 as well")?,
+            (_, true, v6only) => setting(f, "v6only", v6only)?,
+            (_, false, _) => {}
         }
+        self.routing.describe(&config.pools, f)
+    }
+}
+
+impl Routing {
+    fn describe(&self, pools: &[Pool], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.routes.is_empty() {
+            return Ok(());
+        }
+        let unknown = match self.unknown {
+            Unknown::Pool => "pool: what no route takes goes to the pool of the listener",
+            Unknown::Refuse => "refuse: what no route takes is reset",
+        };
+        let silent = match self.silent {
+            Silent::Refuse => "refuse: a client that sends nothing is reset",
+            Silent::Pool => "pool: a client that sends nothing goes to the pool of the listener",
+        };
+        setting(f, "unknown", unknown)?;
+        setting(f, "silent", silent)?;
+        let names = self.routes.iter().map(|route| route.name.len()).max().unwrap_or(0);
+        for Route { name, takes, pool } in &self.routes {
+            writeln!(f, "  route {name:names$}  {takes} -> pool {}", pools[pool.0].name)?;
+        }
+        Ok(())
     }
 }
 

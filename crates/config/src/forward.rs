@@ -53,6 +53,7 @@ impl Config {
                 access: None,
                 limits: None,
                 rate: None,
+                routing: defaults::ROUTING,
                 access_log: defaults::LISTENER_ACCESS_LOG,
                 backlog: defaults::BACKLOG,
                 connections_max: defaults::LISTENER_CONNECTIONS_MAX,

@@ -7,6 +7,7 @@ mod access;
 mod config;
 pub mod probe;
 mod proxy;
+mod route;
 
 // From a path or bytes to a `Config`, in three steps: text to tree, tree to what is written, and that resolved.
 mod load;
@@ -22,6 +23,7 @@ mod listening;
 mod pooling;
 mod probing;
 mod proxying;
+mod routing;
 mod sections;
 
 mod own;
@@ -67,6 +69,8 @@ pub mod reference;
 mod sentences;
 
 // Valid, and probably not intended.
+mod shadowed;
+mod warned;
 mod warning;
 
 pub use crate::access::{
@@ -91,6 +95,7 @@ pub use crate::proxy::{
 };
 pub use crate::ranges::{RULES_MAX, Ranges};
 pub use crate::regular::read_file;
+pub use crate::route::{Route, Routing, SILENT_ROUTE, ServerName, Silent, Takes, UNKNOWN_ROUTE, Unknown};
 pub use crate::sentences::{counted, listed, unknown};
 pub use crate::size::show as show_size;
-pub use crate::warning::Warning;
+pub use crate::warned::Warning;

@@ -42,6 +42,18 @@ pub(crate) const WORKERS: RangeInclusive<u16> = 1..=256;
 /// Concurrent connections. Each uses two descriptors, and `fs.nr_open` rarely exceeds a few ten millions.
 pub(crate) const CONNECTIONS: RangeInclusive<u32> = 1..=16_777_216;
 
+/// Routes of one listener. Each is a label of metrics.
+pub(crate) const ROUTES_MAX: usize = 256;
+
+/// Names of one route. They are looked up at once, so it bounds the file alone.
+pub(crate) const ROUTE_NAMES_MAX: usize = 1000;
+
+/// Protocols of one route. Each is compared with each that a client offers.
+pub(crate) const ROUTE_PROTOCOLS_MAX: usize = 16;
+
+/// The longest name of a server, RFC 1035.
+pub(crate) const SERVER_NAME_CHARS_MAX: usize = 253;
+
 /// The accept queue. The kernel stored its length in 16 bits for long, and clips it at `net.core.somaxconn` anyway.
 pub(crate) const BACKLOG: RangeInclusive<u32> = 1..=65_535;
 

@@ -12,11 +12,12 @@ use crate::limits;
 use crate::problem::{Finding, Problems};
 use crate::proxy::{Opening, ProxyProtocol};
 use crate::proxying;
+use crate::routing::{self, WrittenRouting};
 use crate::sections::Section;
 use crate::sections::{BACKEND, HOLD, LISTENER, POOL, RUNTIME};
 use crate::span::{At, Span};
 
-/// A listener whose pool is not resolved yet.
+/// A listener whose pools are not resolved yet.
 pub(crate) struct WrittenListener {
     pub(crate) name: Option<At<String>>,
     pub(crate) address: Option<At<SocketAddr>>,
@@ -29,6 +30,7 @@ pub(crate) struct WrittenListener {
     pub(crate) target_role: TargetRole,
     /// The place of its role.
     pub(crate) role: Option<Span>,
+    pub(crate) routing: WrittenRouting,
     rest: ListenerRest,
 }
 
@@ -44,10 +46,16 @@ struct ListenerRest {
 }
 
 impl WrittenListener {
-    /// The listener, with the names that it refers to resolved.
+    /// The names of its pools: its own, then those of its routes.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &At<String>> {
+        self.pool.iter().chain(self.routing.routes.iter().map(|route| &route.pool))
+    }
+
+    /// The listener, with the names that it refers to resolved: its pools in that order.
     pub(crate) fn bind(
         self,
         pool: PoolIndex,
+        of_routes: Vec<PoolIndex>,
         access: Option<AccessIndex>,
         limits: Option<LimitsIndex>,
     ) -> Option<Listener> {
@@ -64,6 +72,7 @@ impl WrittenListener {
             access,
             limits,
             rate,
+            routing: self.routing.bind(of_routes),
             access_log,
             backlog,
             connections_max,
@@ -135,6 +144,7 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
         v6only,
         target_role,
         role,
+        routing: routing::routing(fields, problems),
         rest: ListenerRest {
             proxy_protocol: proxying::proxy_protocol(fields, problems),
             opening: proxying::opening(fields, problems),

@@ -50,7 +50,8 @@ impl Config {
     /// is called only for backends that have the port of a wildcard listener.
     pub fn own_backends(&self, is_held: impl Fn(IpAddr) -> bool) -> Vec<OwnBackend> {
         let listener = |listener: &crate::Listener| {
-            Some((Front { address: listener.address, v6only: listener.v6only }, listener.pool.0))
+            let pools = listener.pools().iter().map(|pool| pool.0).collect();
+            Some((Front { address: listener.address, v6only: listener.v6only }, pools))
         };
         let pools = self.pools.iter().map(|pool| pool.backends.iter().map(|backend| Some(backend.address)));
         let fronts = Fronts {
@@ -63,7 +64,7 @@ impl Config {
 
 /// The endpoints of the process, and the pools they lead to. Invalid ones have been reported and are missing.
 pub(crate) struct Fronts {
-    pub(crate) listeners: Vec<Option<(Front, usize)>>,
+    pub(crate) listeners: Vec<Option<(Front, Vec<usize>)>>,
     pub(crate) http: Option<Front>,
 }
 
@@ -74,23 +75,28 @@ impl Fronts {
         pools: impl Iterator<Item = Backends>,
         is_held: impl Fn(IpAddr) -> bool,
     ) -> Vec<OwnBackend> {
-        let mut by_port: BTreeMap<u16, Vec<(usize, Front, usize)>> = BTreeMap::new();
+        let mut by_port: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
         for (index, listener) in self.listeners.iter().enumerate() {
-            if let Some((front, leads_to)) = *listener {
-                by_port.entry(front.address.port()).or_default().push((index, front, leads_to));
+            if let Some((front, _)) = listener {
+                by_port.entry(front.address.port()).or_default().push(index);
             }
         }
+        let leads_to = |listener: usize| self.listeners[listener].iter().flat_map(|(_, pools)| pools);
         // For each pool, the pools it leads to.
         let mut next: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         let mut found = Vec::new();
         for (pool, backends) in pools.enumerate() {
             for (backend, address) in backends.enumerate() {
                 let Some(address) = address else { continue };
+                let takes = |listener: &usize| {
+                    self.listeners[*listener]
+                        .as_ref()
+                        .is_some_and(|(front, _)| front.takes(address, &is_held))
+                };
                 let of_port = by_port.get(&address.port()).into_iter().flatten();
-                for &(listener, _, leads_to) in of_port.filter(|(_, front, _)| front.takes(address, &is_held))
-                {
-                    next.entry(pool).or_default().insert(leads_to);
-                    found.push((pool, backend, Some((listener, leads_to))));
+                for listener in of_port.copied().filter(takes) {
+                    next.entry(pool).or_default().extend(leads_to(listener));
+                    found.push((pool, backend, Some(listener)));
                 }
                 if self.http.is_some_and(|http| http.takes(address, &is_held)) {
                     found.push((pool, backend, None));
@@ -98,16 +104,18 @@ impl Fronts {
             }
         }
         let mut reached = BTreeMap::new();
-        let mut leads_back = |pool: usize, from: usize| {
-            reached.entry(from).or_insert_with(|| reachable(&next, from)).contains(&pool)
+        let mut leads_back = |pool: usize, listener: usize| {
+            let mut leads_to = leads_to(listener);
+            leads_to
+                .any(|from| reached.entry(from).or_insert_with(|| reachable(&next, *from)).contains(&pool))
         };
         let own = |(pool, backend, listener)| OwnBackend {
             pool: PoolIndex(pool),
             backend,
             is: match listener {
                 None => OwnPlace::Admin,
-                Some((listener, leads_to)) if leads_back(pool, leads_to) => OwnPlace::Loop { listener },
-                Some((listener, _)) => OwnPlace::Chain { listener },
+                Some(listener) if leads_back(pool, listener) => OwnPlace::Loop { listener },
+                Some(listener) => OwnPlace::Chain { listener },
             },
         };
         found.into_iter().map(own).collect()
@@ -198,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_leads_back_to_itself_is_a_loop_and_one_that_leads_elsewhere_is_a_chain() {
-        // Listeners, each with the number of its pool, and for each pool its backends.
+        // Listeners, each with the numbers of its pools, and for each pool its backends.
         check(&["127.0.0.1:1 0"], &["127.0.0.1:1"], "loop 0/0 at 0");
         check(&["127.0.0.1:1 0"], &["10.0.0.1:1 127.0.0.1:1"], "loop 0/1 at 0");
         // One to another, and no further.
@@ -220,6 +228,9 @@ mod tests {
         // Two listeners of one pool.
         check(&["127.0.0.1:1 0", "127.0.0.1:2 0"], &["127.0.0.1:2"], "loop 0/0 at 1");
         check(&["127.0.0.1:1 0"], &["127.0.0.1:9907"], "admin 0/0");
+        // By a route of a listener, whose own pool leads elsewhere.
+        check(&["127.0.0.1:1 1 0"], &["127.0.0.1:1", "10.0.0.1:1"], "loop 0/0 at 0");
+        check(&["127.0.0.1:1 1 2"], &["127.0.0.1:1", "10.0.0.1:1", "10.0.0.1:2"], "chain 0/0 at 0");
         // A pool that no listener has leads nowhere by itself.
         check(&["127.0.0.1:1 0"], &["10.0.0.1:1", "127.0.0.1:1"], "chain 1/0 at 0");
     }
@@ -227,10 +238,10 @@ mod tests {
     #[track_caller]
     fn check(listeners: &[&str], pools: &[&str], expected: &str) {
         let listener = |line: &&str| {
-            let (address, pool) = line.split_once(' ').unwrap();
+            let (address, pools) = line.split_once(' ').unwrap();
             let address =
                 if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
-            Some((front(&address), pool.parse().unwrap()))
+            Some((front(&address), pools.split(' ').map(|pool| pool.parse().unwrap()).collect()))
         };
         let fronts = Fronts {
             listeners: listeners.iter().map(listener).collect(),

@@ -10,6 +10,7 @@ mod pool;
 mod probe;
 mod process;
 mod proxy;
+mod route;
 
 #[cfg(test)]
 mod tests;
@@ -31,9 +32,10 @@ pub fn sections() -> Vec<Section> {
         process::hold(),
         proxy::proxy_protocol(),
         proxy::opening(),
-        pool::pool(),
     ];
     sections.extend([
+        route::route(),
+        pool::pool(),
         pool::keepalive(),
         pool::eject(),
         pool::queue(),

@@ -43,21 +43,29 @@ pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
         .filter_map(|(index, pool)| Some((pool.name.as_ref()?.value.clone(), PoolIndex(index))))
         .collect();
     own_backends(&admin, &places, &listeners, &pools, &indices, problems);
-    let mut used_by_role = HashSet::new();
+    let mut used_by_role: HashSet<PoolIndex> = HashSet::new();
     let listeners = listeners.into_iter().filter_map(|listener| {
-        let pool = listener.pool.as_ref()?;
-        let index = indices.get(&pool.value).copied();
-        if index.is_none() {
-            problems.push(unknown_pool(pool, &pools));
-        }
         let of_access = referred("access list", "access:", listener.access.as_ref(), &access, problems);
         let of_limits = referred("limits", "limits:", listener.limits.as_ref(), &limits, problems);
-        let index = index?;
+        let found = listener.pools().map(|pool| {
+            let index = indices.get(&pool.value).copied();
+            // Without any pool, one problem already says why, such as a misspelled `pools`.
+            if index.is_none() && !pools.is_empty() {
+                problems.push(unknown_pool(pool, &pools));
+            }
+            index
+        });
+        let found: Vec<_> = found.collect();
+        let mut of_routes = found.into_iter().collect::<Option<Vec<_>>>()?;
         if let Some(role) = listener.role {
-            used_by_role.insert(index);
-            roles(role, &pools[index.0], problems);
+            used_by_role.extend(&of_routes);
+            for index in &of_routes {
+                roles(role, &pools[index.0], problems);
+            }
         }
-        listener.bind(index, of_access.map(AccessIndex), of_limits.map(LimitsIndex))
+        listener.pool.as_ref()?;
+        let own = of_routes.remove(0);
+        listener.bind(own, of_routes, of_access.map(AccessIndex), of_limits.map(LimitsIndex))
     });
     let listeners = listeners.collect();
     let pools = pools.into_iter().enumerate();
@@ -222,10 +230,12 @@ fn own_backends(
     indices: &HashMap<String, PoolIndex>,
     problems: &mut Problems,
 ) {
-    let leads_to =
-        |listener: &WrittenListener| indices.get(&listener.pool.as_ref()?.value).map(|index| index.0);
+    let leads_to = |listener: &WrittenListener| {
+        let pools = listener.pools().filter_map(|pool| indices.get(&pool.value));
+        pools.map(|index| index.0).collect()
+    };
     let fronts = Fronts {
-        listeners: listeners.iter().map(|listener| front(listener).zip(leads_to(listener))).collect(),
+        listeners: listeners.iter().map(|listener| Some((front(listener)?, leads_to(listener)))).collect(),
         http: http_front(admin),
     };
     let addresses =

@@ -70,6 +70,9 @@ pub(crate) const LISTENER: Section = Section {
         "access",
         "limits",
         "rate",
+        "routes",
+        "unknown",
+        "silent",
         "access_log",
         "backlog",
         "max_connections",
@@ -126,6 +129,12 @@ pub(crate) const OPENING: Section = Section {
     name: "`opening`",
     keys: &["timeout", "connections"],
     example: "opening: { timeout: 5s, connections: 1000 }",
+};
+
+pub(crate) const ROUTE: Section = Section {
+    name: "a route",
+    keys: &["name", "sni", "alpn", "tls", "pool"],
+    example: "- { sni: [\"api.example.com\"], pool: api }",
 };
 
 pub(crate) const SEND_PROXY: Section = Section {

@@ -1,7 +1,6 @@
 //! Settings that are valid, and probably not intended.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::IpAddr;
 
 use crate::access::{AccessList, Action};
@@ -9,23 +8,8 @@ use crate::config::{Config, Listener, Pool};
 use crate::own::{OwnBackend, OwnPlace};
 use crate::probe::Kind;
 use crate::proxy::Proxies;
-
-/// A setting that is valid, and probably not intended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// What it concerns.
-    pub subject: String,
-    /// What is probably not intended.
-    pub found: String,
-    /// What would be better.
-    pub cure: String,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}\n  {}", self.subject, self.found, self.cure)
-    }
-}
+use crate::shadowed;
+use crate::warned::Warning;
 
 impl Config {
     /// The warnings, in the order of the file, for a host that holds the addresses for which `is_held` returns
@@ -38,6 +22,7 @@ impl Config {
             access_list(list, is_used)
         }));
         warnings.extend(self.unused_limits());
+        warnings.extend(self.listeners.iter().flat_map(|listener| shadowed::of_routes(self, listener)));
         warnings.extend(self.pools.iter().flat_map(probes_by_connect));
         warnings.extend(self.own_backends(is_held).iter().filter_map(|own| self.chain(own)));
         warnings

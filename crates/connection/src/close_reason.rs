@@ -80,8 +80,13 @@ reasons! {
     ProxyInvalid, "proxy_invalid":
         "The peer is a proxy by `proxy_protocol.from`, and what it sent is no header that is accepted, or ended \
          before the header did.";
+    HelloInvalid, "hello_invalid":
+        "The listener has `routes`, and what the client sent is neither a TLS hello nor anything that a route \
+         takes, or ended before the hello did.";
+    NoRoute, "no_route":
+        "No route takes the name that the client asked for, or it asked for none, and `unknown` is `refuse`.";
     OpeningTimedOut, "opening_timed_out":
-        "The client had yet to show itself, such as by a PROXY header, when `opening.timeout` was over.";
+        "The client had yet to show itself, by a PROXY header or a TLS hello, when `opening.timeout` was over.";
     OpeningFull, "opening_full":
         "The client had yet to show itself, and was the oldest such one when there were `opening.connections` \
          of them.";

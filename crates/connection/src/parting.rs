@@ -38,6 +38,8 @@ impl Parting {
             | CloseReason::QueueTimedOut
             | CloseReason::UntrustedProxy
             | CloseReason::ProxyInvalid
+            | CloseReason::HelloInvalid
+            | CloseReason::NoRoute
             | CloseReason::OpeningTimedOut
             | CloseReason::OpeningFull
             | CloseReason::Denied

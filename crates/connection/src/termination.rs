@@ -12,7 +12,7 @@ use crate::relay::Direction;
 pub enum Stage {
     /// The client was accepted, and had no permit yet.
     Accepted,
-    /// It had yet to show itself, such as by a PROXY header.
+    /// It had yet to show itself, by a PROXY header or a TLS hello.
     Opening,
     /// It waited for a primary, or for a permit of a backend.
     Waiting,
@@ -41,9 +41,12 @@ impl Stage {
             reason,
             CloseReason::UntrustedProxy
                 | CloseReason::ProxyInvalid
+                | CloseReason::HelloInvalid
                 | CloseReason::OpeningTimedOut
                 | CloseReason::OpeningFull
         );
+        // Once it is routed, a client may wait when a reload takes its route away.
+        let routes = reason == CloseReason::NoRoute;
         let before = [Self::Accepted, Self::Opening, Self::Waiting, Self::Connecting];
         let halves = [Some(Direction::ToBackend), Some(Direction::ToClient)];
         let finished = match reason {
@@ -55,9 +58,11 @@ impl Stage {
             .into_iter()
             .flat_map(|finished| Direction::BOTH.map(|last| Self::Relaying { last, finished }));
         let stages = before.into_iter().filter(move |_| !relayed).chain(relaying);
-        stages.filter(move |stage| {
-            let accepted = reason.refuses() && *stage == Self::Accepted;
-            !opens && !reason.refuses() || *stage == Self::Opening || accepted
+        stages.filter(move |stage| match stage {
+            Self::Opening => true,
+            Self::Accepted => reason.refuses() || !opens && !routes,
+            Self::Waiting | Self::Connecting => !opens && !reason.refuses(),
+            Self::Relaying { .. } => !opens && !routes && !reason.refuses(),
         })
     }
 }
@@ -102,15 +107,18 @@ impl Termination {
         row(
             "PR",
             "The client was rejected before it was routed: its address is denied, its source has too much, its proxy \
-             is not trusted, its PROXY header is invalid, or too many clients had yet to show themselves.",
-            "For `denied`: `rondel access --check ADDRESS`. For `source_limit` and `source_rate`: `rondel sources`, \
-             and `limits`. For headers: `proxy_protocol.from`, and whether what connects sends one: `nc` and port \
-             checks do not. For `opening_full`: a flood of silent clients, or `opening.connections`.",
+             is not trusted, its PROXY header or TLS hello is invalid, no route takes its name, or too many clients \
+             had yet to show themselves.",
+            "For `denied`: `rondel access --check ADDRESS`. For `source_limit` and `source_rate`: `limits`. For \
+             headers: `proxy_protocol.from`, and whether what connects sends one: `nc` and port checks do not. For \
+             hellos: `routes`, `unknown`, and a route with `tls: none` for what is not TLS. For `opening_full`: a \
+             flood of silent clients, or `opening.connections`.",
         ),
         row(
             "cR",
             "The client had yet to show itself when `opening.timeout` was over.",
-            "Whether the proxy in front sends the PROXY header; otherwise it is a silent or slow client.",
+            "Whether the proxy in front sends the PROXY header; whether clients wait for the server to speak first, \
+             which `silent: pool` allows; otherwise it is a silent or slow client.",
         ),
         row(
             "CR",
@@ -265,6 +273,8 @@ fn cause(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::QueueFull
         | CloseReason::UntrustedProxy
         | CloseReason::ProxyInvalid
+        | CloseReason::HelloInvalid
+        | CloseReason::NoRoute
         | CloseReason::OpeningFull
         | CloseReason::Denied
         | CloseReason::SourceLimit
@@ -318,6 +328,8 @@ fn position(reason: CloseReason, stage: Stage) -> u8 {
         | CloseReason::QueueTimedOut => b'Q',
         CloseReason::UntrustedProxy
         | CloseReason::ProxyInvalid
+        | CloseReason::HelloInvalid
+        | CloseReason::NoRoute
         | CloseReason::OpeningTimedOut
         | CloseReason::OpeningFull
         | CloseReason::Denied

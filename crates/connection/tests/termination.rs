@@ -30,6 +30,10 @@ fn the_silent_side_is_named() {
         (CloseReason::NoDescriptor, Stage::Opening, "RC"),
         (CloseReason::OpeningTimedOut, Stage::Opening, "cR"),
         (CloseReason::OpeningFull, Stage::Opening, "PR"),
+        (CloseReason::HelloInvalid, Stage::Opening, "PR"),
+        (CloseReason::NoRoute, Stage::Opening, "PR"),
+        // A reload took the route away.
+        (CloseReason::NoRoute, Stage::Waiting, "PR"),
         (CloseReason::ConnectRefused, Stage::Waiting, "SC"),
         (CloseReason::Done, relaying(client, Some(client)), "--"),
     ] {

@@ -109,7 +109,10 @@ fn first(numbers: HashMap<Prefix, u64>, top: usize) -> Vec<SourceView> {
 pub(crate) const CLOSE: ConnectionAction = ConnectionAction::Close(CloseReason::ClosedByOperator);
 
 fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
-    let Listed { view, client, via, listener, pool, backend } = listed;
+    let Listed { view, client, introduction, listener, pool, backend } = listed;
+    let introduction = introduction.as_deref();
+    let asked = introduction.and_then(|introduction| introduction.asked.as_ref());
+    let route = introduction.and_then(|introduction| introduction.route.as_ref());
     let [bytes_to_backend, bytes_to_client] = view.stats.bytes;
     let halves = match &view.state {
         StateView::Relaying(halves) => halves.as_slice(),
@@ -129,8 +132,10 @@ fn status(worker: usize, listed: &Listed, now: Instant) -> ConnectionStatus {
         id: ConnectionId { worker, slot: view.slot, generation: view.generation },
         worker,
         client: client.map(canonical),
-        via: via.map(canonical),
+        via: introduction.and_then(|introduction| introduction.via).map(canonical),
         listener: listener.name.clone(),
+        route: route.map(|route| route.name.clone()),
+        sni: asked.and_then(worker::Asked::shown_name).map(str::to_owned),
         pool: pool.name.clone(),
         backend: backend.as_ref().map(|backend| backend.name.clone()),
         backend_address: backend.as_ref().map(|backend| backend.address),

@@ -82,6 +82,11 @@ impl HealthMonitor {
         self.prober.next().await
     }
 
+    /// A probe that has ended, for [`on_report`](Self::on_report); none if none has.
+    pub(crate) fn try_next(&mut self) -> Option<Report> {
+        self.prober.try_next()
+    }
+
     /// Takes in a probe that ended, and writes to the event log what it changed. Says whether the backends are to be
     /// [evaluated](Self::evaluate); after most probes they are not.
     pub(crate) fn on_report(&mut self, report: &Report, now: Instant, event_log: &mut EventLog) -> bool {
@@ -137,7 +142,7 @@ impl HealthMonitor {
     /// The states of all backends, as of the last [evaluation](Self::evaluate).
     pub(crate) fn inputs(&self, now: Instant) -> Inputs {
         let of_pool = |(name, pool): (&Arc<str>, &Pool)| (name.to_string(), pool.inputs().clone());
-        Inputs { now, pools: self.pools.iter().map(of_pool).collect(), access: Default::default() }
+        Inputs { now, pools: self.pools.iter().map(of_pool).collect(), access: Arc::default() }
     }
 
     /// The results of the probes of the pool of this name.

@@ -58,7 +58,10 @@ impl Refusal {
         match self {
             // Not drawn as for a terminal: a line for each problem, with its place, is what a log is for.
             Self::Failed(Failure::Config(error)) => error.lines().collect(),
-            Self::Failed(_) | Self::NeedsRestart { .. } => vec![self.to_string()],
+            // What to do about it is in a line of its own.
+            Self::Failed(_) | Self::NeedsRestart { .. } => {
+                vec![self.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")]
+            }
         }
     }
 }
@@ -67,7 +70,7 @@ impl Refusal {
     /// The first [`ERRORS_SHOWN`] things that are wrong, in one line.
     pub(crate) fn summary(&self) -> String {
         let lines = self.lines();
-        let shown = lines.iter().take(ERRORS_SHOWN).map(|line| line.replace('\n', " ")).collect::<Vec<_>>();
+        let shown = &lines[..lines.len().min(ERRORS_SHOWN)];
         let more = lines.len() - shown.len();
         let more = if more > 0 { format!("; and {}", counted(more, "more error")) } else { String::new() };
         format!("{}{more}", shown.join("; "))
@@ -115,6 +118,11 @@ pub(crate) mod tests {
         assert_eq!(
             refuse_restart(&running, &wanted).unwrap_err().to_string(),
             "`runtime.workers` is 4 in the file and auto in the process\n  \
+             it needs a restart; put it back to reload the rest"
+        );
+        assert_eq!(
+            refuse_restart(&running, &wanted).unwrap_err().summary(),
+            "`runtime.workers` is 4 in the file and auto in the process; \
              it needs a restart; put it back to reload the rest"
         );
         wanted.runtime.workers = Workers::Auto;

@@ -1,10 +1,12 @@
 //! Which backend a client would get, in words.
 
 use api::{
-    AccessAction, AccessCheck, BackendStatus, Route, RouteBackend, RouteLimits, RouteOutcome, RouteQuery,
+    AccessAction, AccessCheck, BackendStatus, Override, Route, RouteBackend, RouteLimits, RouteOutcome,
+    RouteQuery,
 };
 use config::{TargetRole, counted, listener_named, unknown};
-use table::{BackendRoute, Listener, Outcome, Phase, Reason, explain_route};
+use connection::CloseReason;
+use table::{BackendRoute, Listener, Outcome, Phase, Pool, Reason, explain_route};
 
 use crate::status::StatusSources;
 use crate::wire;
@@ -23,12 +25,22 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
         let known: Vec<&str> = addresses.iter().map(|(name, _)| *name).collect();
         return Err(unknown("listener", &query.listener, &known));
     };
-    let pool = &listener.pool;
+    let access = known.access.of_listener(listener, query.client);
+    let limits = known.access.limits_of(listener, query.client);
+    // A client is refused for its address before it is asked what it wants.
+    let refused = refused(access.as_ref(), limits.as_ref());
+    let (by, pool) = match by_routes(listener, query) {
+        Ok(found) => found,
+        Err(reason) => {
+            let route = without_route(listener, query, reason);
+            return Ok(Route { why: refused.unwrap_or(route.why), access, limits, ..route });
+        }
+    };
     let settings = |config: &'_ config::Config| config.pools.iter().position(|known| known.name == pool.name);
     let index = settings(known.effective).expect("the table was built from it");
     let nothing = table::PoolInputs::default();
     let health = known.inputs.pools.get(&pool.name).unwrap_or(&nothing);
-    let explanation = explain_route(listener, &known.effective.pools[index], health, query.client);
+    let explanation = explain_route(listener, pool, &known.effective.pools[index], health, query.client);
     let names = |indices: &[table::BackendIndex]| -> Vec<String> {
         indices.iter().map(|index| pool.backend(*index).name.clone()).collect()
     };
@@ -41,23 +53,19 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
         obstacles: route
             .reasons_against
             .iter()
-            .map(|reason| words(*reason, listener.target_role).to_owned())
+            .map(|reason| words(*reason, listener.target_role, status.overrides).to_owned())
             .collect(),
         status,
     };
-    let access = known.access.of_listener(listener, query.client);
-    let limits = known.access.limits_of(listener, query.client);
+    let has_available = explanation.backends.iter().any(|backend| backend.reasons_against.is_empty());
+    let is_open = if has_available { "" } else { "no backend is available, and `on_all_down` is `open`; " };
+    let picked = || format!("{is_open}{}", by_policy(pool));
     let stopped = not_accepted(known, listener).map(|why| (RouteOutcome::NotAccepted, why));
-    let stopped =
-        stopped.or_else(|| Some((RouteOutcome::Refused, refused(access.as_ref(), limits.as_ref())?)));
+    let stopped = stopped.or_else(|| Some((RouteOutcome::Refused, refused?)));
     let (outcome, chosen, why) = match (stopped, &explanation.outcome) {
         (Some((outcome, why)), _) => (outcome, Vec::new(), why),
-        (None, Outcome::Backend(index)) => {
-            (RouteOutcome::Backend, names(&[*index]), by_policy(listener).to_owned())
-        }
-        (None, Outcome::OneOf(indices)) => {
-            (RouteOutcome::OneOf, names(indices), by_policy(listener).to_owned())
-        }
+        (None, Outcome::Backend(index)) => (RouteOutcome::Backend, names(&[*index]), picked()),
+        (None, Outcome::OneOf(indices)) => (RouteOutcome::OneOf, names(indices), picked()),
         (None, Outcome::Held) => {
             (RouteOutcome::Held, Vec::new(), "there is no primary: it waits for one".to_owned())
         }
@@ -76,6 +84,7 @@ pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Rou
         outcome,
         chosen,
         why,
+        route: by.map(|route| route.name.clone()),
         pool: status.name,
         balance: status.balance,
         role: wire::listener_role(listener.target_role),
@@ -100,6 +109,49 @@ fn refused(access: Option<&AccessCheck>, limits: Option<&RouteLimits>) -> Option
     Some(format!("{source} has {has}, and limits {} refuse another now: {reason}", limits.name))
 }
 
+/// The route that takes a client that asks for this, if the listener has routes, and its pool.
+///
+/// # Errors
+///
+/// It would be reset, for this reason.
+fn by_routes<'a>(
+    listener: &'a Listener,
+    query: &RouteQuery,
+) -> Result<(Option<&'a table::Route>, &'a Pool), CloseReason> {
+    let Some(routes) = &listener.routes else { return Ok((None, &listener.pool)) };
+    let name = query.sni.as_ref().map(|name| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
+    let offers = |protocol: &[u8]| query.alpn.iter().any(|offered| offered.as_bytes() == protocol);
+    let (route, reason) = if query.not_tls {
+        (routes.not_tls(), CloseReason::HelloInvalid)
+    } else {
+        (routes.of_hello(name.as_deref(), offers), CloseReason::NoRoute)
+    };
+    let route = route.ok_or(reason)?;
+    Ok((Some(&**route), &*route.pool))
+}
+
+/// What becomes of a client that no route takes.
+fn without_route(listener: &Listener, query: &RouteQuery, reason: CloseReason) -> Route {
+    let why = match (&query.sni, query.not_tls) {
+        (_, true) => "no route has `tls: none`".to_owned(),
+        (Some(name), false) => format!("no route takes the name {name}, and `unknown` is `refuse`"),
+        (None, false) => "it asks for no name, and `unknown` is `refuse`".to_owned(),
+    };
+    Route {
+        outcome: RouteOutcome::Refused,
+        chosen: Vec::new(),
+        why: format!("{why}: it would be reset with the reason {}", reason.name()),
+        route: None,
+        pool: listener.pool.name.clone(),
+        balance: wire::balance(listener.pool.balance),
+        role: wire::listener_role(listener.target_role),
+        serving: wire::tier(listener.pool.tier()),
+        access: None,
+        limits: None,
+        backends: Vec::new(),
+    }
+}
+
 /// Why no client is accepted, if none is.
 fn not_accepted(known: &StatusSources<'_>, listener: &Listener) -> Option<String> {
     if known.table.phase != Phase::Serving {
@@ -117,8 +169,8 @@ fn not_accepted(known: &StatusSources<'_>, listener: &Listener) -> Option<String
     })
 }
 
-fn by_policy(listener: &Listener) -> &'static str {
-    match listener.pool.balance {
+fn by_policy(pool: &Pool) -> &'static str {
+    match pool.balance {
         config::Balance::RoundRobin => "it is next in the rotation, unless another client comes first",
         config::Balance::LeastConnections => "it has the fewest connections for its weight now",
         config::Balance::Random => {
@@ -128,8 +180,10 @@ fn by_policy(listener: &Listener) -> &'static str {
     }
 }
 
-fn words(reason: Reason, target_role: TargetRole) -> &'static str {
+fn words(reason: Reason, target_role: TargetRole, overrides: Override) -> &'static str {
     match (reason, target_role) {
+        (Reason::NoWeight, _) if overrides.disabled => "it is disabled",
+        (Reason::NoWeight, _) if overrides.drained => "it is drained",
         (Reason::NoWeight, _) => "its weight is 0",
         (Reason::Down, _) => "it is down",
         (Reason::Ejected, _) => "it is ejected: connects to it failed",

@@ -61,7 +61,7 @@ pub enum Source {
     /// From this file, at start and at every SIGHUP.
     File(PathBuf),
     /// From the caller, once.
-    Fixed(Config),
+    Fixed(Box<Config>),
     /// From this file, for a process that ends with its terminal: SIGHUP ends it as SIGTERM does, and only a command
     /// reloads the file.
     Attached(PathBuf),
@@ -177,11 +177,14 @@ impl Control {
     /// Publishes a table for the current states of backends, if it differs.
     fn refresh(&mut self) {
         let now = now();
-        if !self.monitor.evaluate(now, &mut self.event_log) && !self.writer.is_due(now) {
-            return;
+        if self.monitor.evaluate(now, &mut self.event_log) || self.writer.is_due(now) {
+            self.publish(now);
         }
-        let written = self.writer.refresh(self.monitor.inputs(now));
-        if let Some(written) = written {
+    }
+
+    /// Publishes a table for the states of backends as they were evaluated, if it differs.
+    fn publish(&mut self, now: std::time::Instant) {
+        if let Some(written) = self.writer.refresh(self.monitor.inputs(now)) {
             self.on_written(written);
         }
     }

@@ -1,13 +1,13 @@
 //! The state of everything at one moment, for the admin interface.
 
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::time::Instant;
 
 use access_log::AccessLog;
 use api::{
     BackendStatus, ClosedCounts, Durations, FileDifference, LimitsStatus, ListenerStatus, Override, Permits,
-    PoolStatus, ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, ShortageStatus,
-    SourcesStatus, Status, WorkerStatus, WouldRefuse,
+    PoolStatus, ProbeStatus, ProxyHeaders, ReloadStatus, RemovedKind, RemovedStatus, RouteStatus,
+    ShortageStatus, SourcesStatus, Status, WorkerStatus, WouldRefuse,
 };
 use config::{Config, Tier};
 use connection::CloseReason;
@@ -70,7 +70,10 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
             )
         },
         config: ReloadStatus {
-            file: known.file.map(|path| path.display().to_string()),
+            // A reader of the status may be in another directory.
+            file: known
+                .file
+                .map(|path| absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()),
             difference: known.difference.cloned(),
             ..known.reloads.status()
         },
@@ -168,6 +171,12 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
         name: listener.name.clone(),
         address: listener.address,
         pool: listener.pool.name.clone(),
+        routes: listener
+            .routes
+            .iter()
+            .flat_map(table::Routes::iter)
+            .map(|route| route_status(route))
+            .collect(),
         role: wire::listener_role(listener.target_role),
         active: counters.sum(|worker| worker.active.get()),
         active_max: peak.active_max.max(counters.sum(|worker| worker.active.get())),
@@ -195,6 +204,14 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
         bytes_to_backend: counters.sum(|worker| worker.bytes_to_backend.get()),
         bytes_to_client: counters.sum(|worker| worker.bytes_to_client.get()),
         closed: closed(counters, |worker, reason| worker.closed(reason)),
+    }
+}
+
+fn route_status(route: &table::Route) -> RouteStatus {
+    RouteStatus {
+        name: route.name.clone(),
+        pool: route.pool.name.clone(),
+        taken: route.taken.sum(table::Counter::get),
     }
 }
 

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant as Clock, sleep_until, timeout_at};
 
 use crate::answer::Times;
@@ -169,10 +169,19 @@ impl Prober {
                 () = sleep_until(due.unwrap_or_else(now).into()), if due.is_some() => continue,
                 else => std::future::pending().await,
             };
-            // A panic in a probe is a broken invariant, and ends the process as anywhere else.
-            let ended = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
             if let Some(report) = self.settle(ended) {
                 return report;
+            }
+        }
+    }
+
+    /// The report of a probe that has ended; none if there is none yet. It starts no probe, so each target has at most
+    /// one such report until the caller waits for the [`next`](Self::next) one.
+    pub fn try_next(&mut self) -> Option<Report> {
+        loop {
+            let ended = self.running.try_join_next()?;
+            if let Some(report) = self.settle(ended) {
+                return Some(report);
             }
         }
     }
@@ -216,7 +225,9 @@ impl Prober {
     }
 
     /// Records a probe that ended; none if its target was removed.
-    fn settle(&mut self, ended: Ended) -> Option<Report> {
+    fn settle(&mut self, ended: Result<Ended, JoinError>) -> Option<Report> {
+        // A panic in a probe is a broken invariant, and ends the process as anywhere else.
+        let ended = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         let Ended { id, due, begun, outcome } = ended;
         let entry = self.entries.get_mut(&id)?;
         entry.tracker.set_late(begun.saturating_duration_since(due));

@@ -60,7 +60,8 @@ fn holder(address: SocketAddr, http: Option<SocketAddr>, inherited: &Inherited) 
     Some(format!("a socket at {passed} that systemd passes to this process"))
 }
 
-/// The options of the sockets of a listener.
+/// The options of the sockets of a listener, whose own pool is this one. Clients inherit its keepalive, whichever
+/// pool a route takes them to: it is set before they send anything.
 pub fn options(listener: &config::Listener, pool: &config::Pool) -> ListenOptions {
     ListenOptions {
         address: listener.address,

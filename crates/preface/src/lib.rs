@@ -1,11 +1,14 @@
-//! What stands before the bytes of a connection: headers of the PROXY protocol, versions 1 and 2, read and written.
+//! What stands before the bytes of a connection: headers of the PROXY protocol, versions 1 and 2, read and written,
+//! and the hello of a TLS client, read.
 //!
-//! Nothing here does I/O or asks for memory. [`read`] is given all that has arrived so far, and says how much more is
-//! needed at least, so that a caller that peeks waits for exactly that.
+//! Nothing here does I/O or asks for memory. [`read`] and [`hello::read`] are given all that has arrived so far, and
+//! say how much more is needed at least, so that a caller that peeks waits for exactly that.
 
 mod read; // The header that a proxy sent. Start here.
 mod v1;
 mod v2;
+
+pub mod hello; // What a TLS client asks for.
 
 mod write; // The header that is sent on.
 

@@ -15,7 +15,7 @@ Examples:
   rondel backends web
   rondel backends --json | jq '.[].backends[] | select(.state == \"down\")'
 
-STATE combines the verdict of the probe with ejections. SINCE is the time since the verdict changed. \
+STATE combines the verdict of the probe with ejections; a backend without a probe counts as available. SINCE is the time since the verdict changed. \
 OVERRIDE lists changes by operators: drained, disabled, or another weight. \
 Removed backends are listed while they have connections.")]
 pub(crate) struct Arguments {
@@ -87,7 +87,7 @@ fn row(pool: &str, backend: &BackendStatus) -> [String; COLUMNS.len()] {
         format!("{pool}/{}", backend.name),
         backend.address.to_string(),
         backend.tier.to_string(),
-        backend.state.to_string(),
+        backend.state_in_words(),
         backend.role.map_or_else(none, |role| role.to_string()),
         backend.lag_seconds.map_or_else(none, |lag| format!("{lag:.1}s")),
         backend.weight.to_string(),

@@ -23,7 +23,9 @@ source, or without one a connect. It binds the listeners' addresses for a moment
 Run it with the limits of the service, and as its user, or as root with `--user`. Each finding says \
 what `rondel run` does about it, and the exit code if it would not start.
 
-Exit codes: 0 no check fails, perhaps with warnings; 1 a check fails; 3 the file is invalid.")]
+Exit codes: 0 no check fails, perhaps with warnings; 1 a check fails, and `rondel run` would start \
+nevertheless, or exit with 1; 3 the file is invalid or cannot be read; 4, 5 `rondel run` would not \
+start, and exit with this code.")]
 pub(crate) struct Arguments {
     /// The configuration file, `-` for standard input; without one only the host is checked
     #[arg(value_name = "FILE")]
@@ -54,13 +56,14 @@ pub(crate) fn doctor(arguments: &Arguments) -> Outcome {
         print(&findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     }
     let failing = || findings.iter().filter(|finding| finding.level == Level::Fail);
-    let starts = failing().all(|finding| finding.run_exit_code.is_none());
-    let run = if starts { "`rondel run` would start" } else { "`rondel run` would not start" };
-    match failing().count() {
-        0 => Ok(()),
-        1 => Err(Failed::Runtime(format!("1 check fails; {run}"))),
-        number => Err(Failed::Runtime(format!("{number} checks fail; {run}"))),
-    }
+    let run_exit_code = failing().find_map(|finding| finding.run_exit_code);
+    let run = if run_exit_code.is_none() { "would start" } else { "would not start" };
+    let fail = match failing().count() {
+        0 => return Ok(()),
+        1 => "1 check fails".to_owned(),
+        number => format!("{number} checks fail"),
+    };
+    Err(Failed::Checks { message: format!("{fail}; `rondel run` {run}"), run_exit_code })
 }
 
 /// A configuration with every default, and without listeners and pools.

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use api::{PoolStatus, Route, RouteOutcome, RouteQuery};
-use config::counted;
+use api::{ListenerStatus, PoolStatus, Route, RouteOutcome, RouteQuery, Status};
+use config::{counted, listener_named};
 use serde_json::json;
 
 use crate::admin::AdminClient;
@@ -21,7 +21,7 @@ Examples:
 
 A pool takes connections if at least one backend of it is neither down nor ejected and has a weight. \
 A listener takes connections if a client that connects now gets such a backend, of the role that the \
-listener needs. With --pool and --listener it is also required that rondel itself serves.
+listener needs; one with routes, if at least one of its pools does. With --pool and --listener it is also required that rondel itself serves.
 
 Exit codes: 0 it takes connections; 1 it does not, rondel drains, or it cannot be reached; 3 there \
 is no such pool or listener.")]
@@ -76,9 +76,32 @@ fn of_pool(pool: &PoolStatus) -> Health {
 
 fn listener_health(admin: &AdminClient, name: &str) -> Result<Health, Failed> {
     // The address decides the choice of a backend at most, not whether there is one.
-    let query = RouteQuery { client: IpAddr::V4(Ipv4Addr::LOCALHOST), listener: name.to_owned() };
+    let query = RouteQuery {
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        listener: name.to_owned(),
+        sni: None,
+        alpn: Vec::new(),
+        not_tls: false,
+    };
     let route: Route = admin.query("/route", &query)?;
-    Ok(of_listener(name, &route))
+    let status = admin.status()?;
+    let known: Vec<_> =
+        status.listeners.iter().map(|listener| (listener.name.as_str(), listener.address)).collect();
+    let found = listener_named(&known, name);
+    let routed = status.listeners.iter().find(|listener| Some(listener.name.as_str()) == found);
+    match routed.filter(|listener| !listener.routes.is_empty()) {
+        Some(listener) if route.outcome != RouteOutcome::NotAccepted => Ok(of_routes(&status, listener)),
+        _ => Ok(of_listener(name, &route)),
+    }
+}
+
+/// Where a client goes depends on what it asks for: the listener takes connections if one of its pools does.
+fn of_routes(status: &Status, listener: &ListenerStatus) -> Health {
+    let pools: Vec<_> = status.pools.iter().filter(|pool| listener.goes_to(&pool.name)).collect();
+    let takes = pools.iter().filter(|pool| of_pool(pool).0).count();
+    let s = if pools.len() == 1 { "s" } else { "" };
+    let all = counted(pools.len(), "pool");
+    (takes > 0, format!("listener {}: {takes} of {all} take{s} connections", listener.name))
 }
 
 fn of_listener(name: &str, route: &Route) -> Health {

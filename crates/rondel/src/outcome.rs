@@ -27,6 +27,8 @@ pub(crate) enum Failed {
     OutputClosed,
     /// This number of connections was left when the time to wait for a drain was over.
     DrainTimedOut(u64),
+    /// Checks of the host failed. If `rondel run` would not start, its exit code.
+    Checks { message: String, run_exit_code: Option<u8> },
     /// The balancer failed.
     Control(control::Failure),
     /// The balancer failed, with a cure for this command.
@@ -58,6 +60,10 @@ pub(crate) fn exit_code(outcome: Outcome) -> ExitCode {
         Failed::Unknown(text) => {
             print_error(&text);
             ExitCode::from(3)
+        }
+        Failed::Checks { message, run_exit_code } => {
+            print_error(&message);
+            ExitCode::from(run_exit_code.unwrap_or(1))
         }
         Failed::OutputClosed => ExitCode::from(1),
         Failed::DrainTimedOut(connections) => {

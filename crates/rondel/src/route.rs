@@ -14,10 +14,13 @@ use crate::text::table;
 #[command(after_help = "\
 Examples:
   rondel route 192.0.2.7 web
+  rondel route 192.0.2.7 edge --sni api.example.com --alpn h2
+  rondel route 192.0.2.7 edge --no-tls
 
 The command changes nothing: the rotation of the pool does not advance, and no connection is made. \
-SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none. If the listener has an \
-access list or limits, or operators deny or allow addresses, what decides about the client is shown as well.
+SHARE is the share of such connections that a backend gets. OBSTACLES are why it gets none, unless every backend has \
+one and `on_all_down` is `open`. If the listener has an access list or limits, or operators deny or allow addresses, \
+what decides about the client is shown as well.
 
 Exit codes: 0 success; 3 there is no such listener.")]
 pub(crate) struct Arguments {
@@ -27,12 +30,27 @@ pub(crate) struct Arguments {
     /// The name of the listener that it connects to
     #[arg(value_name = "LISTENER", add = names::listeners())]
     listener: String,
+    /// The name that its TLS hello asks for; without it, it asks for none
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
+    /// A protocol that its TLS hello offers; may be repeated
+    #[arg(long, value_name = "PROTOCOL")]
+    alpn: Vec<String>,
+    /// What it sends is not TLS
+    #[arg(long, conflicts_with_all = ["sni", "alpn"])]
+    no_tls: bool,
     #[command(flatten)]
     admin: AdminClient,
 }
 
 pub(crate) fn route(arguments: &Arguments) -> Outcome {
-    let query = RouteQuery { client: arguments.client, listener: arguments.listener.clone() };
+    let query = RouteQuery {
+        client: arguments.client,
+        listener: arguments.listener.clone(),
+        sni: arguments.sni.clone(),
+        alpn: arguments.alpn.clone(),
+        not_tls: arguments.no_tls,
+    };
     let route: Route = arguments.admin.query("/route", &query)?;
     if arguments.admin.json {
         return print_json(&route);
@@ -41,7 +59,8 @@ pub(crate) fn route(arguments: &Arguments) -> Outcome {
 }
 
 fn page(query: &RouteQuery, route: &Route) -> String {
-    let RouteQuery { client, listener } = query;
+    let RouteQuery { client, listener, .. } = query;
+    let by = route.route.as_ref().map_or_else(String::new, |route| format!(" by route {route}"));
     let chosen = match route.outcome {
         RouteOutcome::Backend | RouteOutcome::OneOf => route.chosen.join(", or "),
         RouteOutcome::Held => "held".to_owned(),
@@ -55,7 +74,7 @@ fn page(query: &RouteQuery, route: &Route) -> String {
     let mut rows = vec![COLUMNS.map(str::to_owned)];
     rows.extend(route.backends.iter().map(|backend| row(&route.pool, backend)));
     format!(
-        "{client} at {listener}, pool {}{role}, {}: {chosen}\n  {}\n{}{}\n{}",
+        "{client} at {listener}{by}, pool {}{role}, {}: {chosen}\n  {}\n{}{}\n{}",
         route.pool,
         route.balance,
         route.why,
@@ -88,7 +107,7 @@ fn row(pool: &str, backend: &RouteBackend) -> [String; COLUMNS.len()] {
     [
         format!("{pool}/{name}"),
         format!("{share_percent:.0}%"),
-        status.state.to_string(),
+        status.state_in_words(),
         status.role.map_or_else(|| "-".to_owned(), |role| role.to_string()),
         status.tier.to_string(),
         status.weight.to_string(),

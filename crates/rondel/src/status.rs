@@ -98,11 +98,13 @@ fn process(status: &Status, clock: &Clock) -> String {
 }
 
 fn listener_line(listener: &ListenerStatus) -> String {
-    let ListenerStatus { name, address, pool, active, connections_max, accepted, .. } = listener;
+    let ListenerStatus { name, address, active, connections_max, accepted, .. } = listener;
+    let (pools, s) = (listener.pools(), if listener.pools().len() == 1 { "" } else { "s" });
     let role = listener.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
     let held = if listener.held > 0 { format!(", {} held", listener.held) } else { String::new() };
     format!(
-        "listener {name} {address} -> pool {pool}{role}: {active} of {}{held}, {accepted} accepted\n",
+        "listener {name} {address} -> pool{s} {}{role}: {active} of {}{held}, {accepted} accepted\n",
+        pools.join(", "),
         counted(*connections_max, "connection")
     )
 }

@@ -30,6 +30,6 @@ pub(crate) fn tcp(arguments: &Arguments) -> Outcome {
     let ListenAddress { address, every_address } = arguments.listen;
     let mut config = Config::forward(address, &arguments.to);
     config.listeners[0].every_address = every_address;
-    control::run(Source::Fixed(config), log_ready)?;
+    control::run(Source::Fixed(Box::new(config)), log_ready)?;
     Ok(())
 }

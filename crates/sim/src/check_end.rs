@@ -152,6 +152,7 @@ impl Run {
         };
         let bounded = any_number_if(self.tables.iter().any(is_bounded));
         let answered = &world.answered;
+        let opens = world.headers || world.routes;
         for reason in CloseReason::ALL {
             let most = match reason {
                 CloseReason::Done => u64::MAX,
@@ -186,12 +187,12 @@ impl Run {
                 CloseReason::Denied | CloseReason::SourceLimit | CloseReason::SourceRate => {
                     any_number_if(self.scenario.variety.guards)
                 }
-                CloseReason::ProxyInvalid | CloseReason::OpeningTimedOut | CloseReason::OpeningFull => {
-                    any_number_if(world.headers)
-                }
+                CloseReason::ProxyInvalid => any_number_if(world.headers),
+                CloseReason::HelloInvalid | CloseReason::NoRoute => any_number_if(world.routes),
+                CloseReason::OpeningTimedOut | CloseReason::OpeningFull => any_number_if(opens),
                 // For each client that is rejected, one that opens may go as well.
                 CloseReason::NoDescriptor => {
-                    (1 + u64::from(world.headers)) * answered.no_accept + answered.no_descriptor
+                    (1 + u64::from(opens)) * answered.no_accept + answered.no_descriptor
                 }
             };
             let ended = closed(listeners, reason);
@@ -314,11 +315,13 @@ const EVICTED: [CloseReason; 6] = [
 ];
 
 /// Reasons why clients get no backend though none fails.
-const REFUSED: [CloseReason; 11] = [
+const REFUSED: [CloseReason; 13] = [
     CloseReason::Denied,
     CloseReason::SourceLimit,
     CloseReason::SourceRate,
     CloseReason::ProxyInvalid,
+    CloseReason::HelloInvalid,
+    CloseReason::NoRoute,
     CloseReason::OpeningTimedOut,
     CloseReason::OpeningFull,
     CloseReason::NoBackend,

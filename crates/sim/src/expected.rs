@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use config::{Config, Failback, Tier};
 use table::{BackendKey, Drain, DrainWindow, Inputs, Override, Overrides, Phase, Table, Written};
 
+use crate::addresses::every_backend;
 use crate::random::Random;
-use crate::scenario::every_backend;
 
 /// What the file says, and the overrides of operators.
 pub(crate) struct Expected {

@@ -1,4 +1,4 @@
-//! PROXY headers in a run: which ones clients send, and what must come of them.
+//! PROXY headers in a run: which ones clients send, and what must come of them; and what must hold of all that opens.
 
 use std::net::SocketAddr;
 
@@ -15,19 +15,31 @@ use crate::run::Run;
 use crate::world::World;
 
 /// What a client begins with.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Preface {
     /// What it says before all else.
     pub(crate) bytes: Vec<u8>,
-    /// Whether it ends after that, as the header is not whole.
+    /// Of them, how many are a header, which goes no further.
+    pub(crate) header: u64,
+    /// Whether it ends after that, as the header or the hello is not whole.
     pub(crate) is_cut: bool,
     /// Whether it says nothing, and does not end either.
     pub(crate) is_silent: bool,
 }
 
 impl World {
-    /// What a client begins with that is behind a proxy.
+    /// What a client begins with.
     pub(crate) fn preface(&mut self, end: EndId) -> Preface {
+        let mut preface = if self.headers { self.header(end) } else { Preface::default() };
+        preface.header = preface.bytes.len() as u64;
+        if self.routes {
+            self.add_hello(&mut preface);
+        }
+        preface
+    }
+
+    /// What a client begins with that is behind a proxy.
+    fn header(&mut self, end: EndId) -> Preface {
         let host = u8::try_from(self.random.index(4)).expect("a small number");
         let port = PORT_FIRST + u16::try_from(end.link).expect("runs have few links");
         let client = SocketAddr::from(([10, 20, 0, host], port));
@@ -68,7 +80,7 @@ impl World {
         if is_silent {
             bytes.clear();
         }
-        Preface { bytes, is_cut, is_silent }
+        Preface { bytes, is_cut, is_silent, ..Preface::default() }
     }
 
     /// The header that a client has sent, if all of it has been taken.
@@ -110,7 +122,7 @@ impl Run {
     /// What must hold of headers after every turn.
     pub(crate) fn check_openings(&self, view: &WorkerView) {
         let world = self.world.borrow();
-        if !world.headers {
+        if !world.headers && !world.routes {
             return;
         }
         let opening = self.tables.iter().flat_map(|table| &table.listeners).map(|listener| listener.opening);
@@ -123,12 +135,16 @@ impl Run {
             };
             match connection.state {
                 StateView::Opening => {
-                    let end = world.agenda.nanos(connection.stats.accepted_at) + longest + LATE_MAX;
+                    // One that waited for a permit until then has no more time, and ends in the next turn.
+                    let waited = nanos(connection.stats.waited.into());
+                    let accepted_at = world.agenda.nanos(connection.stats.accepted_at);
+                    let end = accepted_at + longest.max(waited) + LATE_MAX;
                     assert!(world.agenda.now() <= end, "a client opens past its deadline");
                 }
                 StateView::Connecting | StateView::Waiting { .. } | StateView::Relaying(_) => {
-                    let header = world.taken_header(end.link);
-                    assert!(header.is_some(), "a client without a header is served");
+                    let has_header = !world.headers || world.taken_header(end.link).is_some();
+                    assert!(has_header, "a client without a header is served");
+                    assert!(world.has_asked(end.link), "a client without a hello is served");
                     assert_eq!(low_water, 1, "a client that is served is heard at {low_water} bytes only");
                 }
                 StateView::Closing => {}

@@ -18,7 +18,7 @@ use crate::random::Random;
 
 /// The states of all backends at the start.
 pub(crate) fn first(random: &mut Random, config: &Config, now: Instant) -> Inputs {
-    let mut states = Inputs { now, pools: HashMap::new(), access: Default::default() };
+    let mut states = Inputs { now, pools: HashMap::new(), access: Arc::default() };
     for pool in 0..config.pools.len() {
         for index in 0..config.pools[pool].backends.len() {
             if random.chance(700) {
@@ -98,14 +98,24 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether a connection from these sockets may be given this backend by this table; none if the
-    /// table does not have the sockets.
-    pub(crate) fn allows(&self, sockets: &Weak<ListenGroup>, backend: SocketAddr) -> Option<bool> {
+    /// Whether a connection from these sockets may be given this backend by this table, if it goes to one of these
+    /// pools of its listener; none if the table does not have the sockets.
+    pub(crate) fn allows<'a>(
+        &'a self,
+        sockets: &Weak<ListenGroup>,
+        backend: SocketAddr,
+        pools: impl Fn(&'a Listener) -> Vec<&'a Arc<Pool>>,
+    ) -> Option<bool> {
         let of_sockets =
             |listener: &&Arc<Listener>| Weak::ptr_eq(&Arc::downgrade(&listener.sockets), sockets);
-        let Listener { pool, target_role, .. } = &**self.table.listeners.iter().find(of_sockets)?;
+        let listener = &**self.table.listeners.iter().find(of_sockets)?;
+        Some(pools(listener).into_iter().any(|pool| self.allows_in(pool, listener.target_role, backend)))
+    }
+
+    /// The same for a pool and a target role.
+    fn allows_in(&self, pool: &Pool, target_role: TargetRole, backend: SocketAddr) -> bool {
         let Some(picked) = pool.backends.iter().find(|other| other.address == backend) else {
-            return Some(false);
+            return false;
         };
         let state = self.state(pool, backend);
         let is_replica = matches!(state.role, Some(Role::Replica { .. }));
@@ -118,7 +128,7 @@ impl Snapshot {
             TargetRole::Replica(Fallback::None) => is_replica,
             TargetRole::Replica(Fallback::Primary) => is_replica || is_primary(state),
         };
-        Some(by_role && picked.weight > 0)
+        by_role && picked.weight > 0
     }
 
     /// Whether connections to a server that lost its role are closed.
@@ -128,7 +138,7 @@ impl Snapshot {
 
     /// Whether some listener of such a target role may have no backend.
     pub(crate) fn lacks(&self, is_meant: impl Fn(TargetRole) -> bool) -> bool {
-        let lacks = |Listener { pool, target_role, .. }: &Listener| {
+        let lacks = |pool: &Pool, target_role: &TargetRole| {
             let is_there = |other: &Arc<Backend>| {
                 let state = self.state(pool, other.address);
                 let is_available = state.availability.is_available();
@@ -143,7 +153,11 @@ impl Snapshot {
             };
             is_meant(*target_role) && !pool.backends.iter().any(is_there)
         };
-        self.table.listeners.iter().any(|listener| lacks(listener))
+        let of_listener = |Listener { pool, routes, target_role, .. }: &Listener| {
+            let of_routes = routes.iter().flat_map(table::Routes::iter).map(|route| &route.pool);
+            of_routes.chain([pool]).any(|pool| lacks(pool, target_role))
+        };
+        self.table.listeners.iter().any(|listener| of_listener(listener))
     }
 
     fn state(&self, pool: &Pool, address: SocketAddr) -> BackendState {

@@ -21,6 +21,7 @@ mod kernel; // What the worker sees,
 mod ring;
 mod world; // and what is behind it.
 
+mod addresses;
 mod agenda;
 mod buffers;
 mod bytes;
@@ -29,6 +30,7 @@ mod drain_windows;
 mod faults;
 mod guards;
 mod headers;
+mod hellos;
 mod link;
 mod links;
 mod peers;
@@ -37,6 +39,7 @@ mod pipes;
 mod queries;
 mod queues;
 mod random;
+mod routings;
 mod trace;
 
 use std::cell::RefCell;
@@ -45,6 +48,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 pub use crate::coverage::{Coverage, Transition};
+pub use crate::hellos::hello;
 pub use crate::kernel::Kernel;
 pub use crate::stage::{Peer, Read, Stage};
 

@@ -69,8 +69,10 @@ pub(crate) struct Way {
     /// When the last of them arrived, in nanoseconds; at first, when the link began.
     pub(crate) taken_at: u64,
     pub(crate) fin: Fin,
-    /// The first bytes, where these have values: a header. The others are known by their stream alone.
+    /// The first bytes, where these have values: a header, a hello. The others are known by their stream alone.
     pub(crate) literal: Vec<u8>,
+    /// How many of them are a header at most, which goes no further.
+    pub(crate) header: u64,
     /// Whether a delivery is on the agenda.
     pub(crate) delivering: bool,
 }
@@ -148,6 +150,7 @@ impl Way {
             taken_at: now,
             fin: Fin::No,
             literal: Vec::new(),
+            header: u64::MAX,
             delivering: false,
         }
     }
@@ -173,7 +176,7 @@ impl Way {
 
     /// How many bytes come before those of the stream.
     pub(crate) fn before(&self) -> u64 {
-        self.literal.len() as u64
+        self.header.min(self.literal.len() as u64)
     }
 
     /// How many bytes of the stream were sent, and not discarded by a reset.

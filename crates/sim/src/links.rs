@@ -60,7 +60,7 @@ impl World {
         let by_hand = self.manners.by_hand;
         let way = self.way(from);
         assert!(!bytes.is_empty(), "nothing is sent by a call that sends bytes");
-        let is_first = way.sent == way.before();
+        let is_first = way.sent == way.literal.len() as u64;
         assert!(is_first || by_hand, "bytes with values come after others");
         let length = u32::try_from(bytes.len()).expect("few bytes are sent at once");
         let sent = way.sent;
@@ -134,8 +134,11 @@ impl World {
         let sockets = &self.links[client].knocked_at;
         let (present, before) = self.snapshots[..tables].split_last().expect("there is a table at first");
         // A client whose listener is removed uses a table that had it, the last that the worker has seen.
-        let by_another = || before.iter().any(|snapshot| snapshot.allows(sockets, to) == Some(true));
-        let allowed = present.allows(sockets, to).unwrap_or_else(by_another);
+        let allows = |snapshot: &Snapshot| {
+            snapshot.allows(sockets, to, |listener| self.destinations(client, listener))
+        };
+        let by_another = || before.iter().any(|snapshot| allows(snapshot) == Some(true));
+        let allowed = allows(present).unwrap_or_else(by_another);
         assert!(allowed, "link {client} was given {to}, which may not have it");
     }
 

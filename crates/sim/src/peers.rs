@@ -14,7 +14,7 @@ use crate::world::{KNOCK_AGAIN, World};
 pub(crate) struct Peer {
     pub(crate) end: EndId,
     script: Script,
-    /// What it has yet to say of its header.
+    /// What it has yet to say of its header and its hello.
     header: Vec<u8>,
     /// Bytes it read.
     pub(crate) read: u64,
@@ -187,8 +187,9 @@ impl World {
     pub(crate) fn begin_peer(&mut self, end: EndId) {
         let mut script = self.script(end.side);
         let mut header = Vec::new();
-        if self.headers && end.side == 0 {
+        if (self.headers || self.routes) && end.side == 0 && !self.manners.by_hand {
             let preface = self.preface(end);
+            self.way(end).header = preface.header;
             header = preface.bytes;
             if preface.is_cut {
                 script = Script { total: 0, answers: false, follows: false, ..script };
@@ -247,10 +248,12 @@ impl World {
 
     fn sent(&mut self, number: usize) -> u64 {
         let end = self.peers[number].end;
-        self.way(end).body()
+        let way = self.way(end);
+        // A reset takes back what had not arrived.
+        way.sent.saturating_sub(way.literal.len() as u64)
     }
 
-    /// Says some of its header; says whether it could go on.
+    /// Says some of its header and its hello; says whether it could go on.
     fn say_some(&mut self, number: usize) -> bool {
         let Peer { end, ref script, ref header, .. } = self.peers[number];
         let most = header.len().min(script.part_max as usize);

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use config::{Balance, Config, OnAllDown, Pool, Tier};
+use config::{Balance, Config, OnAllDown, Pool, Routing, Tier};
 use driver::Fd;
 
 #[derive(Debug, Default)]
@@ -30,8 +30,8 @@ pub(crate) struct Picks {
     affinity: HashMap<(SocketAddr, IpAddr), SocketAddr>,
     /// Whether a listener went from one pool to another, and connections that had failed at one tried the other.
     moved: bool,
-    /// The pool of each listener, by its address.
-    listeners: BTreeMap<SocketAddr, String>,
+    /// The pools of each listener, and its routes, by its address.
+    listeners: BTreeMap<SocketAddr, (Vec<String>, Routing)>,
     /// Whether a connection that had failed somewhere may wait for others: what it has tried does not show once it
     /// goes on.
     waits: bool,
@@ -70,9 +70,10 @@ impl Picks {
     pub(crate) fn on_table(&mut self, config: &Config) {
         self.affinity.clear();
         for listener in &config.listeners {
-            let pool = config.pools[listener.pool.0].name.clone();
-            let before = self.listeners.insert(listener.address, pool.clone());
-            self.moved |= before.is_some_and(|before| before != pool);
+            let names = listener.pools().into_iter().map(|pool| config.pools[pool.0].name.clone());
+            let to = (names.collect::<Vec<_>>(), listener.routing.clone());
+            let before = self.listeners.insert(listener.address, to.clone());
+            self.moved |= before.is_some_and(|before| before != to);
         }
         config.pools.iter().for_each(|pool| self.on_pool(pool));
     }

@@ -78,7 +78,7 @@ impl Run {
         let scenario = Scenario::new(&mut random);
         let world = Rc::new(RefCell::new(World::new(random, &scenario, trace)));
         let now = world.borrow().agenda.instant();
-        let mut states = Inputs { now, pools: HashMap::new(), access: Default::default() };
+        let mut states = Inputs { now, pools: HashMap::new(), access: Arc::default() };
         if scenario.variety.health {
             let mut world = world.borrow_mut();
             world.picks.severs = true;

@@ -10,12 +10,14 @@ use config::{
     PoolIndex, Proxies, ProxyProtocol, SendProxy, TargetRole, Tier, Tiers, Waiting,
 };
 
+use crate::addresses::{BACKENDS_MAX, backend_address, listener_address, pool_name};
 use crate::agenda::{MICROSECOND, MILLISECOND, SECOND};
 use crate::faults::Faults;
 use crate::guards;
 use crate::peers::{Manners, PARTS_USUAL, REST_MAX};
 use crate::random::Random;
 use crate::ring::Limits;
+use crate::routings;
 use crate::world::{Host, Network};
 
 /// What is decided before a run begins. What the peers do is drawn while it goes on.
@@ -74,6 +76,8 @@ pub(crate) struct Variety {
     pub(crate) headers: bool,
     /// Access lists, limits and rates.
     pub(crate) guards: bool,
+    /// Listeners with routes, and clients that say what they ask for.
+    pub(crate) routes: bool,
     /// Overrides of backends, and an end to connections of what reloads remove.
     pub(crate) leaving: bool,
 }
@@ -91,6 +95,7 @@ impl Variety {
             health: random.chance(600),
             headers: false,
             guards: false,
+            routes: false,
             leaving,
         }
     }
@@ -106,9 +111,6 @@ pub(crate) enum Drain {
 
 /// Addresses that are ever listened at.
 pub(crate) const LISTENERS_MAX: u8 = 3;
-
-/// Backends that a pool ever has.
-const BACKENDS_MAX: u8 = 4;
 
 impl Scenario {
     pub(crate) fn new(random: &mut Random) -> Self {
@@ -174,7 +176,12 @@ impl Scenario {
             2 => scenario.with_a_crowd(random),
             _ => scenario,
         };
-        let scenario = if random.chance(150) { scenario.with_headers(random) } else { scenario };
+        let scenario = match random.index(1000) {
+            0..75 => scenario.with_headers(random),
+            75..150 => scenario.with_headers(random).with_routes(random),
+            150..250 => scenario.with_routes(random),
+            _ => scenario,
+        };
         if random.chance(200) { scenario.with_guards(random) } else { scenario }
     }
 
@@ -190,7 +197,7 @@ impl Scenario {
         self
     }
 
-    /// With a proxy in front of every listener. A socket has room for the longest header.
+    /// With a proxy in front of every listener.
     fn with_headers(mut self, random: &mut Random) -> Self {
         self.variety.headers = true;
         for listener in &mut self.config.listeners {
@@ -204,6 +211,20 @@ impl Scenario {
                 _ => Some(SendProxy { version: HeaderVersion::V2, fields }),
             };
         }
+        self.with_room()
+    }
+
+    /// With routes at every listener, by which its clients go to either pool.
+    fn with_routes(mut self, random: &mut Random) -> Self {
+        self.variety.routes = true;
+        for listener in &mut self.config.listeners {
+            listener.routing = routings::routing(random);
+        }
+        self.with_room()
+    }
+
+    /// With room in each socket for the longest header and hello.
+    fn with_room(mut self) -> Self {
         let Network { room, window, .. } = self.network;
         self.network =
             Network { room: room.max(HEADERS_MAX), window: window.max(HEADERS_MAX), ..self.network };
@@ -336,6 +357,7 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         access: None,
         limits: None,
         rate: None,
+        routing: if variety.routes { routings::routing(random) } else { routings::none() },
         access_log: true,
         backlog: random.pick(&[1, 2, 8, 64]),
         connections_max: random.pick(&[1, 3, 10, 100, 100]),
@@ -495,24 +517,4 @@ pub(crate) fn change(random: &mut Random, variety: Variety, config: &mut Config)
             }
         }
     }
-}
-
-pub(crate) fn listener_address(number: usize) -> SocketAddr {
-    SocketAddr::from(([10, 9, 0, u8::try_from(number).expect("few listeners")], 80))
-}
-
-pub(crate) fn backend_address(pool: u8, index: usize) -> SocketAddr {
-    SocketAddr::from(([10, pool, 0, u8::try_from(index).expect("few backends")], 80))
-}
-
-/// Each backend that a pool ever has, with the name of the pool.
-pub(crate) fn every_backend() -> impl Iterator<Item = (String, SocketAddr)> {
-    (0..2).flat_map(|pool| {
-        let each = (0..usize::from(BACKENDS_MAX)).map(move |index| backend_address(pool, index));
-        each.map(move |address| (pool_name(pool), address))
-    })
-}
-
-fn pool_name(number: u8) -> String {
-    format!("pool {number}")
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use driver::{Errno, ListenGroup, Owner, Waker};
 
+use crate::addresses::{backend_address, listener_address};
 use crate::agenda::nanos;
 use crate::bytes::Extent;
 use crate::kernel::Kernel;
 use crate::link::EndId;
 use crate::random::Random;
-use crate::scenario::{Scenario, backend_address, listener_address};
+use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::world::{Host, World};
 

@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) delivered: [u64; 2],
     /// Whether clients send PROXY headers.
     pub(crate) headers: bool,
+    /// Whether listeners have routes, and clients say what they ask for.
+    pub(crate) routes: bool,
     /// Whether a receive found no buffer.
     pub(crate) starved: bool,
     pub(crate) answered: Answered,
@@ -154,6 +156,7 @@ impl World {
             moved: 0,
             delivered: [0; 2],
             headers: scenario.variety.headers,
+            routes: scenario.variety.routes,
             starved: false,
             answered: Answered::default(),
             held_acks: Vec::new(),

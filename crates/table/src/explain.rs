@@ -9,6 +9,7 @@ use crate::backend::BackendIndex;
 use crate::chance::Dice;
 use crate::listener::Listener;
 use crate::picked::Picked;
+use crate::pool::Pool;
 use crate::state::{Availability, BackendState, PoolInputs, Role};
 
 /// Where a client that connects now would be routed.
@@ -69,19 +70,19 @@ pub enum Reason {
     Full,
 }
 
-/// Where a client at this address that connects to `listener` would be routed. The table was built from `settings`
-/// and `inputs` of its pool.
+/// Which backend of `pool`, one of those of `listener`, a client at this address would get. The table was built from
+/// `settings` and `inputs` of that pool.
 ///
 /// # Panics
 ///
 /// When `settings` are those of another pool.
 pub fn explain_route(
     listener: &Listener,
+    pool: &Pool,
     settings: &config::Pool,
     inputs: &PoolInputs,
     client: IpAddr,
 ) -> RouteExplanation {
-    let pool = &listener.pool;
     assert_eq!(settings.backends.len(), pool.backends.len(), "the settings of another pool");
     let backends = (0..).map(BackendIndex).zip(&settings.backends).map(|(index, backend)| {
         let state = inputs.backends.get(&backend.address).copied().unwrap_or_default();
@@ -90,11 +91,10 @@ pub fn explain_route(
         BackendRoute { index, state, share: pool.share(listener.target_role, index), reasons_against }
     });
     let backends: Vec<BackendRoute> = backends.collect();
-    RouteExplanation { outcome: outcome(listener, &backends, client), backends }
+    RouteExplanation { outcome: outcome(listener, pool, &backends, client), backends }
 }
 
-fn outcome(listener: &Listener, backends: &[BackendRoute], client: IpAddr) -> Outcome {
-    let pool = &listener.pool;
+fn outcome(listener: &Listener, pool: &Pool, backends: &[BackendRoute], client: IpAddr) -> Outcome {
     let is_open =
         |backend: &&BackendRoute| backend.share > 0 && !backend.reasons_against.contains(&Reason::Full);
     match pool.peek(listener.target_role, &mut Dice::new(0), client) {

@@ -10,7 +10,8 @@ mod effective;
 mod overrides;
 
 mod listener;
-mod pool; // Which backends may be picked, and how one is.
+mod pool;
+mod routes; // Which pool a connection goes to. // Which backends may be picked, and how one is.
 
 // Which backends may be picked, by their states.
 mod candidates;
@@ -83,6 +84,7 @@ pub use crate::pool::Pool;
 pub use crate::published::{Published, Reader};
 pub use crate::rate::Rate;
 pub use crate::removed::{Removed, RemovedBackend, RemovedListener};
+pub use crate::routes::{Route, Routes};
 pub use crate::semaphore::Semaphore;
 pub use crate::sources::{
     BURST_TIME_MAX, Entry, Pace, Place, SWEEP_INTERVAL, SWEEP_PARTS, Scope, SourceBounds, SourceHash,

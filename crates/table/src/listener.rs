@@ -12,9 +12,10 @@ use crate::counters::ListenerCounters;
 use crate::limits::Limits;
 use crate::pool::Pool;
 use crate::rate::Rate;
+use crate::routes::Routes;
 use crate::semaphore::Semaphore;
 
-/// An address that is accepted on, bound to one pool.
+/// An address that is accepted on, with the pools its connections go to.
 #[derive(Debug)]
 pub struct Listener {
     /// Its name in logs and counters.
@@ -27,8 +28,10 @@ pub struct Listener {
     /// How many clients may wait in the kernel's queue of one socket: as many as a multishot accept may take at
     /// once.
     pub backlog: u32,
-    /// Where its connections go.
+    /// Where its connections go that no route takes.
     pub pool: Arc<Pool>,
+    /// Which of its connections go where; none if nothing that clients send is read.
+    pub routes: Option<Routes>,
     /// The headers that it requires of proxies; none if its peers are its clients.
     pub proxy_protocol: Option<config::ProxyProtocol>,
     /// Bounds for clients that have yet to show themselves.

@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::pool::{Pool, PoolSources};
 use crate::removed::Removed;
+use crate::routes::Routes;
 use crate::semaphore::Semaphore;
 use crate::sources::Sources;
 use crate::state::{Inputs, PoolInputs};
@@ -88,10 +89,9 @@ impl Table {
         let listeners = config.listeners.iter().zip(sockets);
         let listeners: Vec<_> = listeners
             .map(|(settings, sockets)| {
-                let pool = Arc::clone(&pools[settings.pool.0]);
                 let access_log = settings.access_log && config.access_log.is_some();
                 let before = previous.and_then(|table| table.listener_on(&sockets));
-                let listener = listener(settings, sockets, pool, workers, before);
+                let listener = listener(settings, sockets, &pools, workers, before);
                 Arc::new(guards.guard(settings, Listener { access_log, ..listener }))
             })
             .collect();
@@ -211,10 +211,12 @@ fn pools(
 fn listener(
     settings: &config::Listener,
     sockets: Arc<ListenGroup>,
-    pool: Arc<Pool>,
+    pools: &[Arc<Pool>],
     workers: usize,
     before: Option<&Arc<Listener>>,
 ) -> Listener {
+    let pool = Arc::clone(&pools[settings.pool.0]);
+    let routes_before = before.and_then(|before| before.routes.as_ref());
     let semaphore = |of: fn(&Listener) -> &Arc<Semaphore>| {
         before.map_or_else(|| Arc::new(Semaphore::new(workers)), |before| Arc::clone(of(before)))
     };
@@ -223,6 +225,7 @@ fn listener(
         address: settings.address,
         connections_max: settings.connections_max,
         backlog: settings.backlog,
+        routes: Routes::build(&settings.routing, &pool, pools, workers, routes_before),
         pool,
         target_role: settings.target_role,
         access: None,

@@ -1,10 +1,13 @@
-//! What is known about a client beyond its socket: what a proxy in front said, and what it is called in logs.
+//! What is known about a client beyond its socket: what a proxy in front said, what it asked for itself, and what it
+//! is called in logs.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use preface::{Ends, Item, Tlv, Tlvs, Written, kind};
-use table::{HeaderField, HeaderVersion, SendProxy};
+use table::{HeaderField, HeaderVersion, Route, SendProxy};
 
+use crate::asked::Asked;
 use crate::stats::Micros;
 
 /// What is known about a client beyond its socket. Most clients have none.
@@ -14,8 +17,12 @@ pub struct Introduction {
     pub via: Option<SocketAddr>,
     /// Both ends of the client's connection, as the header named them.
     pub ends: Option<Ends>,
-    /// How long it took from the accept to the end of the header; none if no header came.
+    /// How long it took from the accept until it had shown all that it had to; none if that was nothing.
     pub opening: Option<Micros>,
+    /// What it asked for; none if its listener had no routes.
+    pub asked: Option<Asked>,
+    /// The route that took it, by the table that it got its backend by.
+    pub route: Option<Arc<Route>>,
     /// What a header that was sent to a backend calls the connection.
     pub unique_id: Option<[u8; 16]>,
     /// Whether the connection is the proxy's own, such as a probe.
@@ -35,6 +42,14 @@ impl Introduction {
             // What a field could say concerns a client.
             HeaderVersion::V2 if self.is_local => Written::local(),
             HeaderVersion::V2 => Written::v2(ends, &self.items(send_proxy, unique_id.as_deref())),
+        }
+    }
+
+    /// Forgets what only the search for a backend needs.
+    pub(crate) fn shorten(&mut self) {
+        self.tlvs = Box::default();
+        if let Some(asked) = &mut self.asked {
+            asked.shorten();
         }
     }
 

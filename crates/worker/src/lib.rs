@@ -23,6 +23,7 @@ mod held_acks;
 mod idle;
 mod pipes;
 
+mod asked; // What clients say about themselves.
 mod introduction;
 
 mod balancer; // Between workers, and with control.
@@ -40,6 +41,7 @@ use driver::{BUFFERS_MAX, Driver, SetupError, Waker};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use table::{PerWorker, Published, Semaphore, WorkerCounters};
 
+pub use crate::asked::Asked;
 pub use crate::balancer::Balancer;
 pub use crate::introduction::Introduction;
 pub use crate::query::{

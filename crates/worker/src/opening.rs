@@ -1,46 +1,54 @@
-//! Clients that have yet to show themselves: each is to send a PROXY header before it is routed.
+//! Clients that have yet to show themselves: each is to send a PROXY header, a TLS hello, or one after the other,
+//! before it is routed.
 //!
 //! ```text
 //!          a part of it came: wait for what is missing
 //!          ┌────┐
-//! accept ─▶│ peek ├─▶ whole: skip it, admission
-//!          └────┘
+//! accept ─▶│ peek ├─▶ header: skip it, admission ──▶ without routes: routed
+//!          └────┘                                    └──▶ with routes, peek again ──▶ hello: left there, routed
 //!          invalid, ended, too slow, too many ─▶ Closing
 //! ```
 //!
-//! The header is peeked at in the socket, so a client that takes its time holds no buffer, and what follows the header
-//! is left for the relay. The socket's low-water mark holds a wake-up back until what is certainly missing has come.
+//! What they send is peeked at in the socket, so a client that takes its time holds no buffer, and what follows the
+//! header is left for the relay, the hello included: each attempt to connect has all of it. The socket's low-water
+//! mark holds a wake-up back until what is certainly missing has come.
 //!
 //! One deadline, from the accept on, is set once: no byte that comes moves it.
+
+mod header;
+mod hello;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use connection::{CloseReason, Direction};
-use driver::{Driver, ENDED, Errno, Op};
-use preface::{HEADER_BYTES_MAX, Header, Kind as HeaderKind, Step, Versions};
+use driver::{Driver, ENDED, Errno, Fd, Op};
 use table::{Listener, Semaphore};
 
+use crate::asked::Asked;
 use crate::core::Core;
-use crate::introduction::{Introduction, passes};
+use crate::introduction::Introduction;
 use crate::relay::{fault_of, reason_of};
-use crate::state::{Connection, Opening, State};
-use crate::stats::Micros;
+use crate::state::{Awaits, Connection, Opening, State};
 use crate::token::Kind;
 
-/// How often what has arrived is peeked at. It bounds what reading the same bytes again costs; a line of version 1
-/// that comes byte by byte takes 107.
+/// How often what has arrived is peeked at, for a header and for a hello. It bounds what reading the same bytes again
+/// costs; a line of version 1 that comes byte by byte takes 107.
 const PEEKS_MAX: u8 = 128;
 
+/// How many bytes are peeked at, if it is not known that more are needed: all of a header, and of most hellos.
+const PEEK_BYTES: usize = preface::HEADER_BYTES_MAX;
+
 /// The clients of a worker that have yet to show themselves.
+#[derive(Default)]
 pub(crate) struct Openings {
     /// Few: each has a listener of its own. None is empty.
     all: Vec<Queue>,
     /// How many there were.
     numbers: u64,
-    /// What was peeked at last; the longest header fits.
-    peeked: Box<[u8; HEADER_BYTES_MAX]>,
+    /// What was peeked at last; as long as that ever was.
+    peeked: Vec<u8>,
 }
 
 /// Those of one listener, in the order in which they came.
@@ -50,10 +58,23 @@ struct Queue {
     slots: BTreeMap<u64, u32>,
 }
 
-impl Default for Openings {
-    fn default() -> Self {
-        Self { all: Vec::new(), numbers: 0, peeked: Box::new([0; HEADER_BYTES_MAX]) }
-    }
+/// What a client has shown.
+pub(crate) enum Shown {
+    /// A header.
+    Header(Introduction),
+    /// What it asks for.
+    Asked(Asked),
+}
+
+/// What was peeked at.
+struct Peeked {
+    client: Fd,
+    /// How many bytes it is.
+    length: usize,
+    /// Whether it is waited for more, if that is needed.
+    may_wait: bool,
+    /// Whether nothing more comes.
+    ended: bool,
 }
 
 impl Openings {
@@ -73,11 +94,13 @@ impl Openings {
         oldest.map(|(_, slot)| *slot)
     }
 
-    /// Waits for the header of a proxy. A permit was acquired for it.
-    pub(crate) fn begin<D: Driver>(&mut self, core: &mut Core<D>, slot: u32, peer: SocketAddr) {
+    /// Waits for what a client is to show: for the header of a proxy, whose address is `peer`, or for a hello. A
+    /// permit was acquired for it.
+    pub(crate) fn begin<D: Driver>(&mut self, core: &mut Core<D>, slot: u32, peer: Option<SocketAddr>) {
         self.numbers += 1;
         let Connection { client, listener, state, stats, .. } = core.slots.get(slot);
-        *state = State::Opening(Opening { number: self.numbers, peer: Some(peer), low_water: 1, peeks: 0 });
+        let awaits = if peer.is_some() { Awaits::Header } else { Awaits::Hello };
+        *state = State::Opening(Opening { number: self.numbers, peer, low_water: 1, peeks: 0, awaits });
         let (socket, deadline) = (*client, stats.accepted_at + listener.opening.timeout);
         let queue = self.position(listener).unwrap_or_else(|| {
             let semaphore = Arc::clone(&listener.opening_semaphore);
@@ -102,7 +125,7 @@ impl Openings {
         }
     }
 
-    /// Something came, or nothing more does, as `result` says: reads the header, if it is whole.
+    /// Something came, or nothing more does, as `result` says: reads what the client is to show, if it is whole.
     ///
     /// # Errors
     ///
@@ -112,72 +135,42 @@ impl Openings {
         core: &mut Core<D>,
         slot: u32,
         result: Result<u32, Errno>,
-    ) -> Result<Option<Introduction>, CloseReason> {
+    ) -> Result<Option<Shown>, CloseReason> {
         let connection = core.slots.get(slot);
         let client = connection.client;
         let State::Opening(opening) = &mut connection.state else { unreachable!("it has shown itself") };
         let ended = result.is_ok_and(|events| events & ENDED != 0);
         opening.peeks += 1;
         let may_wait = !ended && opening.peeks < PEEKS_MAX;
-        let length = match core.driver.peek(client, &mut self.peeked[..]) {
+        let awaits = opening.awaits;
+        let most = PEEK_BYTES.max(opening.low_water as usize);
+        if self.peeked.len() < most {
+            self.peeked.resize(most, 0);
+        }
+        let length = match core.driver.peek(client, &mut self.peeked[..most]) {
             Ok(length) => length,
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(errno) => return Err(reason_of(Direction::ToBackend, fault_of(errno))),
         };
-        let accepted = connection.listener.proxy_protocol.as_ref().map(|headers| headers.versions);
-        let versions =
-            accepted.map_or(Versions::ALL, |accepted| Versions { v1: accepted.v1, v2: accepted.v2 });
-        match preface::read(&self.peeked[..length], versions) {
-            Step::Need(needed) if may_wait => {
-                let needed = u32::try_from(needed).expect("a header is short");
-                if std::mem::replace(&mut opening.low_water, needed) != needed {
-                    core.driver.low_water(client, needed);
-                }
-                core.submit(slot, Kind::Opening, Op::PollReadable { socket: client });
-                Ok(None)
-            }
-            Step::Need(_) | Step::Invalid(_) => Err(CloseReason::ProxyInvalid),
-            Step::Header(header) => take(core, slot, &header, length > header.length).map(Some),
+        let peeked = Peeked { client, length, may_wait, ended };
+        match awaits {
+            Awaits::Header => Ok(self.look_for_header(core, slot, &peeked)?.map(Shown::Header)),
+            Awaits::Hello => Ok(self.look_for_hello(core, slot, &peeked)?.map(Shown::Asked)),
         }
     }
 }
 
-/// Takes a whole header out of the socket.
-fn take<D: Driver>(
-    core: &mut Core<D>,
-    slot: u32,
-    header: &Header<'_>,
-    more_follows: bool,
-) -> Result<Introduction, CloseReason> {
-    let Connection { client, listener, state, stats, pool, .. } = core.slots.get(slot);
-    let State::Opening(opening) = state else { unreachable!("it has shown itself") };
-    // What is relayed must not wait for as many bytes as a header has.
-    if opening.low_water != 1 {
-        core.driver.low_water(*client, 1);
-    }
-    let length = u32::try_from(header.length).expect("a header is short");
-    let skipped = core.driver.skip(*client, length);
-    skipped.map_err(|errno| reason_of(Direction::ToBackend, fault_of(errno)))?;
-    listener.counters.of(core.index).headers[number_of(header.kind)].add(1);
-    let mut opened = Micros::default();
-    opened.add(stats.accepted_at, core.now);
-    let tlvs = if passes(pool.send_proxy.as_ref()) { header.tlvs.as_bytes() } else { &[] };
-    Ok(Introduction {
-        via: opening.peer.filter(|_| header.ends.is_some()),
-        ends: header.ends,
-        opening: Some(opened),
-        unique_id: None,
-        is_local: header.kind == HeaderKind::Local,
-        more_follows,
-        tlvs: tlvs.into(),
-    })
+/// Waits until so many bytes have arrived in all.
+fn wait_for<D: Driver>(core: &mut Core<D>, slot: u32, client: Fd, needed: usize) {
+    set_low_water(core, slot, u32::try_from(needed).expect("it is bounded"));
+    core.submit(slot, Kind::Opening, Op::PollReadable { socket: client });
 }
 
-/// Where a kind of header is counted.
-fn number_of(kind: HeaderKind) -> usize {
-    match kind {
-        HeaderKind::V1 => 0,
-        HeaderKind::V2 => 1,
-        HeaderKind::Local => 2,
+/// Has so many bytes make the socket readable. What is relayed must not wait for more than one.
+fn set_low_water<D: Driver>(core: &mut Core<D>, slot: u32, bytes: u32) {
+    let Connection { client, state, .. } = core.slots.get(slot);
+    let State::Opening(opening) = state else { unreachable!("it has shown itself") };
+    if std::mem::replace(&mut opening.low_water, bytes) != bytes {
+        core.driver.low_water(*client, bytes);
     }
 }

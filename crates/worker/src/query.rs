@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use connection::CloseReason;
 use table::{Backend, Listener, Pool, Prefix};
 
+use crate::introduction::Introduction;
 use crate::view::ConnectionView;
 
 /// One question about a worker's connections.
@@ -78,8 +79,8 @@ pub struct Listed {
     pub view: ConnectionView,
     /// The client's address; none if the connection has ended already.
     pub client: Option<SocketAddr>,
-    /// The peer, if its header named the client.
-    pub via: Option<SocketAddr>,
+    /// What is known about the client beyond its socket.
+    pub introduction: Option<Box<Introduction>>,
     /// Its listener.
     pub listener: Arc<Listener>,
     /// The pool its backend comes from.

@@ -1,7 +1,7 @@
 //! A connection, and the states of its life. Each state holds what is true in it alone.
 //!
 //! ```text
-//!         header read     backend connected         both halves done        nothing in flight
+//!      header, hello      backend connected         both halves done        nothing in flight
 //! Opening ─────────▶ Seeking ────────────────▶ Relaying ────────────────▶ Closing ───────────────▶ slot free
 //!                       │ refused, timed out      │ reset, idle, evicted    ▲
 //!                       └─────────────────────────┴─────────────────────────┘
@@ -52,12 +52,24 @@ pub(crate) enum State {
 pub(crate) struct Opening {
     /// Its place among those that have yet to, in their order; 0 before it has one.
     pub(crate) number: u64,
-    /// The address of the peer, which is a proxy.
+    /// The address of the peer, if that is a proxy.
     pub(crate) peer: Option<SocketAddr>,
     /// How many bytes make its socket readable.
     pub(crate) low_water: u32,
-    /// How often what has arrived was peeked at.
+    /// How often what has arrived was peeked at, for what it is to show now.
     pub(crate) peeks: u8,
+    /// What it is to show now.
+    pub(crate) awaits: Awaits,
+}
+
+/// What a client has yet to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Awaits {
+    /// The header of a proxy.
+    #[default]
+    Header,
+    /// What it asks for: a TLS hello, or what is none.
+    Hello,
 }
 
 /// A connection without a backend.

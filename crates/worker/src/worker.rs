@@ -288,7 +288,7 @@ impl<D: Driver> Worker<D> {
                     let ended = self.core.on_idle_timer(slot);
                     self.close_if(slot, ended);
                 }
-                State::Opening(_) => self.close(slot, CloseReason::OpeningTimedOut),
+                State::Opening(_) => self.on_opening_timeout(slot),
                 State::Seeking(_) | State::Closing(_) => {
                     unreachable!("these have no timer")
                 }

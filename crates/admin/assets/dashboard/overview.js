@@ -136,10 +136,13 @@ class PoolDetails {
   }
 }
 
+// Its own pool first, then those of its routes, each once.
+const poolsOf = (listener) => [...new Set([listener.pool, ...listener.routes.map((route) => route.pool)])];
+
 function summaryOf(pool, status) {
   const primary = pool.backends.find((backend) => backend.role === "primary");
   const tiers = pool.backends.some((backend) => backend.tier === "backup") ? `the ${pool.serving} tier serves` : "";
-  const listeners = status.listeners.filter((listener) => listener.pool === pool.name);
+  const listeners = status.listeners.filter((listener) => poolsOf(listener).includes(pool.name));
   const from = listeners.map((listener) => `${listener.name} (${listener.address}${listener.role ? `, ${listener.role}` : ""})`).join(", ");
   const queue = `queue ${count(pool.queued)} of ${count(pool.queue_size)}, most ${count(pool.queued_max)}`;
   return [
@@ -168,7 +171,9 @@ class ListenerLine {
 
   show(listener) {
     setCell(this.cells[0], { text: listener.name, note: listener.address });
-    setText(this.pool, listener.pool);
+    const others = poolsOf(listener).length - 1;
+    setText(this.pool, others > 0 ? `${listener.pool} +${others}` : listener.pool);
+    this.pool.title = others > 0 ? listener.routes.map((route) => `${route.name}: pool ${route.pool}`).join("\n") : "";
     this.pool.href = fragmentOf({ pool: listener.pool });
     setText(this.role, listener.role ?? "");
     showTrends(this.trends, this.key, listener.active, listener.rate);

@@ -31,18 +31,28 @@ function sentence({ text, since, latest, why }) {
   return parts.join("");
 }
 
-// The state of a pool with a problem of this kind. Problems of all backends have a kind of their own.
-const WORDS = { limit: "some full", probe: "probes fail", weight: "weights set" };
-for (const kind of ["down", "ejected", "lagging", "unknown", "drained", "disabled", "removed"]) WORDS[kind] = `some ${kind}`;
+// The state of a pool with a problem of this kind, if it is not the name of the kind; and the kinds that have the
+// number of backends before it.
+const WORDS = { limit: "some full", probe: "probes fail", weight: "weights set", removed: "some removed" };
+const NUMBERED = ["down", "ejected", "lagging", "unknown", "drained", "disabled"];
 
-// The state of each pool: that of its most severe problem. Problems of a listener are not of its pool.
+function wordOf({ kind, backends }) {
+  const word = WORDS[kind] ?? kind.replaceAll("_", " ");
+  return (NUMBERED.includes(kind) ? `${count(backends)} ${word}` : word).toUpperCase();
+}
+
+// The state of each pool: that of its most severe problem, and its place in the order of the problems. Problems of a
+// listener are not of its pool.
 function judge(status) {
   const found = new Map(status.pools.map((pool) => [pool.name, []]));
   for (const problem of status.problems) if (problem.listener === null) found.get(problem.pool)?.push(problem);
+  const places = new Map(status.problems.map((problem, place) => [problem, place]));
   const judgement = (all) => {
-    const [{ severity, kind }] = [...all, { severity: "good", kind: "up" }];
-    const word = (WORDS[kind] ?? kind.replaceAll("_", " ")).toUpperCase();
-    return { severity, rank: rankOf(severity), word, text: all.map((problem) => sentence(problem)).join("\n") };
+    const [worst] = [...all, { severity: "good", kind: "up" }];
+    return {
+      severity: worst.severity, rank: rankOf(worst.severity), place: places.get(worst) ?? places.size,
+      word: wordOf(worst), text: all.map((problem) => sentence(problem)).join("\n"),
+    };
   };
   return new Map([...found].map(([name, all]) => [name, judgement(all)]));
 }

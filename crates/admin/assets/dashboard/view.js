@@ -74,7 +74,7 @@ const KEYS = {
 
 // Pools in an order; equal ones stay in the order of the file.
 function inOrder(pools, judgements, order) {
-  const key = order === "state" ? (pool) => judgements.get(pool.name).rank : KEYS[order];
+  const key = order === "state" ? (pool) => -judgements.get(pool.name).place : KEYS[order];
   const keyed = pools.map((pool) => ({ pool, key: key?.(pool) }));
   if (order === "name") keyed.sort((one, other) => one.pool.name.localeCompare(other.pool.name, "en", { numeric: true }));
   else keyed.sort((one, other) => other.key - one.key);

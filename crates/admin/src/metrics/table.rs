@@ -290,7 +290,7 @@ pub(crate) const METRICS: &[Metric] = &[
         "rondel_listener_openings_active",
         Kind::Gauge,
         &["listener"],
-        "Clients that have yet to show themselves, such as by a PROXY header.",
+        "Clients that have yet to show themselves, by a PROXY header or a TLS hello.",
         |status, sink| {
             each_listener(status, sink, |listener, name, sink| sink.put(&[name], listener.openings));
         },
@@ -302,6 +302,20 @@ pub(crate) const METRICS: &[Metric] = &[
         "The limit of those, `opening.connections`.",
         |status, sink| {
             each_listener(status, sink, |listener, name, sink| sink.put(&[name], listener.openings_max));
+        },
+    ),
+    Metric::new(
+        "rondel_listener_routed",
+        Kind::Counter,
+        &["listener", "route"],
+        "Connections by the route that took them, of listeners with routes. `unknown` and `silent` are those that no \
+         route took and that went to the pool of the listener. Those that were refused are counted by close reason.",
+        |status, sink| {
+            each_listener(status, sink, |listener, name, sink| {
+                for route in &listener.routes {
+                    sink.put(&[name, &route.name], route.taken);
+                }
+            });
         },
     ),
     Metric::new(

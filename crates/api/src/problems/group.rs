@@ -29,7 +29,9 @@ impl<'a> Group<'a> {
             return None;
         }
         let verb = if self.backends.len() == 1 { one } else { many };
-        Some(Problem::of_pool(severity, kind, &self.pool.name, &format!("{} {verb}", self.subject())))
+        let text = format!("{} {verb}", self.subject());
+        let problem = Problem::of_pool(severity, kind, &self.pool.name, &text);
+        Some(Problem { backends: Some(self.backends.len()), ..problem })
     }
 
     /// The backends: by name if they are few.

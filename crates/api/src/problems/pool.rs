@@ -49,7 +49,18 @@ fn is_down(backend: &BackendStatus) -> bool {
 }
 
 fn takes_connections(pool: &PoolStatus) -> bool {
-    pool.backends.iter().any(|backend| backend.weight > 0 && backend.is_available())
+    pool.backends.iter().any(is_taking)
+}
+
+fn is_taking(backend: &BackendStatus) -> bool {
+    backend.weight > 0 && backend.is_available()
+}
+
+/// The part of the backends that takes connections, 0 to 1.
+#[expect(clippy::cast_precision_loss, reason = "a pool has at most 10,000 backends")]
+pub(super) fn available_part(pool: &PoolStatus) -> f64 {
+    let taking = pool.backends.iter().filter(|backend| is_taking(backend)).count();
+    taking as f64 / pool.backends.len() as f64
 }
 
 /// That no backend is available, unless all of them are down, which is [another](down) sentence.
@@ -80,7 +91,7 @@ fn no_primary(status: &Status, pool: &PoolStatus) -> Option<Problem> {
     if !needs_primary(status, &pool.name) || has_primary(pool) {
         return None;
     }
-    let of_pool = |listener: &&ListenerStatus| listener.pool == pool.name;
+    let of_pool = |listener: &&ListenerStatus| listener.goes_to(&pool.name);
     let held: u32 = status.listeners.iter().filter(of_pool).map(|listener| listener.held).sum();
     let text = "there is no primary";
     let problem = Problem::of_pool(Severity::Error, ProblemKind::NoPrimary, &pool.name, text);
@@ -90,7 +101,7 @@ fn no_primary(status: &Status, pool: &PoolStatus) -> Option<Problem> {
 /// Whether a listener of this pool needs a primary.
 fn needs_primary(status: &Status, pool: &str) -> bool {
     let needs = |listener: &&ListenerStatus| listener.role == Some(ListenerRole::Primary);
-    status.listeners.iter().filter(needs).any(|listener| listener.pool == pool)
+    status.listeners.iter().filter(needs).any(|listener| listener.goes_to(pool))
 }
 
 /// Clients that wait for a backend, or backends that are full.

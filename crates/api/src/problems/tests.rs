@@ -42,6 +42,17 @@ fn backends_that_are_down_are_one_problem() {
 }
 
 #[test]
+fn of_equally_severe_pools_the_one_with_the_smaller_available_part_is_first() {
+    let mut status = status(&["a down", "b", "c"]);
+    for (name, backends) in [("api", ["a down", "b down", "c"]), ("db", ["a drained", "b drained", "c"])] {
+        status.pools.push(PoolStatus { name: name.to_owned(), ..pool(&backends) });
+    }
+    let order = problems(&status).into_iter().map(|problem| (problem.pool.unwrap(), problem.backends));
+    let expected = [("api", 2), ("web", 1), ("db", 2)].map(|(pool, number)| (pool.to_owned(), Some(number)));
+    assert_eq!(order.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn many_reasons_are_counted() {
     let sixty: Vec<String> = (0..60).map(|number| format!("{number} down")).collect();
     let sixty: Vec<&str> = sixty.iter().map(String::as_str).collect();
@@ -280,6 +291,7 @@ fn listener() -> ListenerStatus {
         name: "in".to_owned(),
         address: "0.0.0.0:80".parse().unwrap(),
         pool: "web".to_owned(),
+        routes: Vec::new(),
         role: None,
         active: 2,
         active_max: 3,

@@ -10,6 +10,7 @@ use crate::config::{
 use crate::duration;
 use crate::probe::Method;
 use crate::proxy::{HeaderField, HeaderVersion, Others, ProbeHeader};
+use crate::route::{Silent, Unknown};
 use crate::size;
 
 impl fmt::Display for AdminSocket {
@@ -95,6 +96,8 @@ words!(LogFormat { Text = "text", Json = "json" });
 words!(Others { Refuse = "refuse", Plain = "plain" });
 words!(Action { Allow = "allow", Deny = "deny" });
 words!(Refuse { Reset = "reset", Drop = "drop" });
+words!(Unknown { Pool = "pool", Refuse = "refuse" });
+words!(Silent { Refuse = "refuse", Pool = "pool" });
 words!(HeaderVersion { V1 = "v1", V2 = "v2" });
 words!(HeaderField {
     UniqueId = "unique_id",

@@ -2,7 +2,7 @@
 
 use crate::sections::{
     ACCESS_LOG, ADMIN, BACKEND, EJECT, EXCHANGE, FILE, HOLD, HTTP, KEEPALIVE, LISTENER, MYSQL, POOL,
-    POSTGRES, PROBE, QUEUE, REDIS, RUNTIME, Section,
+    POSTGRES, PROBE, QUEUE, REDIS, ROUTE, RUNTIME, Section,
 };
 
 /// Keys of other programs with one meaning.
@@ -62,7 +62,7 @@ pub(super) const KEYS: &[Foreign] = &[
     // Not available yet.
     not_yet(
         "tls ssl https tls_context transport_socket certificate certificates cert certs crt ssl_certificate \
-         ssl_certificate_key ssl_protocols ciphers alpn ca_file verify proxy_ssl tls_options",
+         ssl_certificate_key ssl_protocols ciphers ca_file verify proxy_ssl tls_options",
         TRAFFIC,
         "rondel does not have TLS yet: what clients and backends send is relayed unchanged, TLS too",
     ),
@@ -88,12 +88,22 @@ pub(super) const KEYS: &[Foreign] = &[
         "rate",
         "rate: 5000/s",
     ),
-    not_yet(
-        "routes route route_config routers rules sni ssl_preread use_backend filter_chains filter_chain_match \
+    other(
+        "route route_config routers rules sni alpn ssl_preread use_backend filter_chains filter_chain_match \
          filters server_name server_names virtual_hosts hostnames match",
         TRAFFIC,
-        "rondel does not route by name or content yet: a listener has one `pool`",
+        "names and protocols of TLS are matched by `routes` of a listener; rondel does not read other content",
     ),
+    other("routes", &[&FILE, &POOL, &BACKEND], "`routes` are keys of a listener"),
+    is(
+        "server_name server_names host hosts hostname domain domains name_match",
+        &[&ROUTE],
+        &ROUTE,
+        "sni",
+        "sni: [\"api.example.com\"]",
+    ),
+    is("protocol protocols application_protocols", &[&ROUTE], &ROUTE, "alpn", "alpn: [h2]"),
+    is("backend upstream cluster to", &[&ROUTE], &ROUTE, "pool", "pool: web"),
     not_yet(
         "resolve resolver resolvers dns dns_resolvers dns_refresh_rate dns_lookup_family init_addr hostname fqdn \
          service_discovery discovery server_template",

@@ -6,7 +6,7 @@ use super::*;
 use crate::config::Config;
 use crate::sections::{
     ACCESS_LOG, ADMIN, BACKEND, EJECT, EXCHANGE, EXPECT, FILE, HOLD, HTTP, KEEPALIVE, LISTENER, MYSQL, POOL,
-    POSTGRES, PROBE, QUEUE, REDIS, ROLES, RUNTIME, TCP, TLS,
+    POSTGRES, PROBE, QUEUE, REDIS, ROLES, ROUTE, RUNTIME, TCP, TLS,
 };
 
 /// A key that is named must exist, and no key of a section may be listed as another program's term.
@@ -137,6 +137,9 @@ fn document(section: &str, line: &str) -> String {
     let listener = line_of(LISTENER.name, &["address: ':80'", "pool: web"]);
     let hold = within("role: primary, hold", HOLD.name, "backlog: 1");
     let listener = if section == HOLD.name { format!("{listener}, {hold}") } else { listener };
+    let route = line_of(ROUTE.name, &["sni: [a.example]", "pool: web"]);
+    let listener =
+        if section == ROUTE.name { format!("{listener}, routes: [{{ {route} }}]") } else { listener };
     let mut file = vec![
         format!("runtime: {{ {} }}", line_of(RUNTIME.name, &["workers: auto"])),
         format!("admin: {{ {} }}", line_of(ADMIN.name, &["socket: off"])),

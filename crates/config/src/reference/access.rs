@@ -5,6 +5,27 @@ use crate::limits;
 use crate::reference::key::Absent::{Otherwise, Required, Written};
 use crate::reference::key::{Key, NAME, Section, Value, key, numbers, words};
 
+/// Those of a listener.
+pub(super) fn of_listener() -> [Key; 3] {
+    [
+        key(
+            "access",
+            NAME,
+            Otherwise("every address may connect"),
+            "The access list that decides who may connect. It is asked once the client's address is known: behind \
+             a proxy, after the header.",
+        ),
+        key("limits", NAME, Otherwise("no limits"), "The limits that hold for each source of its clients."),
+        key(
+            "rate",
+            Value::Text("rate or `off`", "`1/m` to `1000000/s`"),
+            Written("off"),
+            "New connections, over all sources and workers. Beyond it nothing is accepted, and clients wait in the \
+             backlog. A tenth of a second's may come at once.",
+        ),
+    ]
+}
+
 pub(super) fn list() -> Section {
     let mut keys = vec![
         key("name", NAME, Required, "The name in listeners, logs, metrics and commands."),

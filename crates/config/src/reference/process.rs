@@ -2,8 +2,10 @@
 
 use crate::config::{Fallback, LogFormat};
 use crate::limits;
+use crate::reference::access;
 use crate::reference::key::Absent::{Otherwise, Required, Written};
-use crate::reference::key::{NAME, Section, Value, key, numbers, words};
+use crate::reference::key::{Key, NAME, Section, Value, key, numbers, words};
+use crate::reference::route;
 
 pub(super) fn file() -> Section {
     Section {
@@ -149,7 +151,7 @@ pub(super) fn listener() -> Section {
     Section {
         path: "listeners[]",
         about: "An address to accept on.",
-        keys: vec![
+        keys: [
             key("name", NAME, Otherwise("the address"), "The name in logs, metrics and commands."),
             key("address", LISTEN, Required, "The address to bind. `:PORT` is every address of the host."),
             key("pool", NAME, Required, "The pool its connections go to."),
@@ -181,61 +183,47 @@ pub(super) fn listener() -> Section {
                 "opening",
                 Value::Section,
                 Otherwise("the defaults of its keys"),
-                "Bounds for clients that have yet to show themselves, such as by a header.",
+                "Bounds for clients that have yet to show themselves, by a header or a TLS hello.",
             ),
-            key(
-                "access",
-                NAME,
-                Otherwise("every address may connect"),
-                "The access list that decides who may connect. It is asked once the client's address is known: behind \
-                 a proxy, after the header.",
-            ),
-            key(
-                "limits",
-                NAME,
-                Otherwise("no limits"),
-                "The limits that hold for each source of its clients.",
-            ),
-            key(
-                "rate",
-                Value::Text("rate or `off`", "`1/m` to `1000000/s`"),
-                Written("off"),
-                "New connections, over all sources and workers. Beyond it nothing is accepted, and clients wait in the \
-                 backlog. A tenth of a second's may come at once.",
-            ),
-            key(
-                "access_log",
-                Value::Switch,
-                Written("true"),
-                "`false` leaves its connections out of the access log.",
-            ),
-            key(
-                "backlog",
-                Value::Number(numbers(limits::BACKLOG)),
-                Written("4096"),
-                "Connections the kernel queues for each worker; `net.core.somaxconn` limits it.",
-            ),
-            key(
-                "max_connections",
-                Value::Number(numbers(limits::CONNECTIONS)),
-                Written("10000"),
-                "Connections at once. At the limit the listener stops accepting, and clients wait in the \
-                 backlog.",
-            ),
-            key(
-                "freebind",
-                Value::Switch,
-                Written("false"),
-                "Binds an address that the host does not hold yet.",
-            ),
-            key(
-                "v6only",
-                Value::Switch,
-                Written("false"),
-                "Keeps a listener at `[::]` from taking IPv4 connections too.",
-            ),
-        ],
+        ]
+        .into_iter()
+        .chain(access::of_listener())
+        .chain(route::of_listener())
+        .chain(of_socket())
+        .collect(),
     }
+}
+
+/// The keys of a listener that concern its socket and its log.
+fn of_socket() -> [Key; 5] {
+    [
+        key(
+            "access_log",
+            Value::Switch,
+            Written("true"),
+            "`false` leaves its connections out of the access log.",
+        ),
+        key(
+            "backlog",
+            Value::Number(numbers(limits::BACKLOG)),
+            Written("4096"),
+            "Connections the kernel queues for each worker; `net.core.somaxconn` limits it.",
+        ),
+        key(
+            "max_connections",
+            Value::Number(numbers(limits::CONNECTIONS)),
+            Written("10000"),
+            "Connections at once. At the limit the listener stops accepting, and clients wait in the \
+                 backlog.",
+        ),
+        key("freebind", Value::Switch, Written("false"), "Binds an address that the host does not hold yet."),
+        key(
+            "v6only",
+            Value::Switch,
+            Written("false"),
+            "Keeps a listener at `[::]` from taking IPv4 connections too.",
+        ),
+    ]
 }
 
 pub(super) fn hold() -> Section {

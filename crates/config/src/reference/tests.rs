@@ -9,7 +9,7 @@ use crate::sections::{self as of_parser, Section};
 
 #[test]
 fn sections_and_keys_are_those_of_the_parser() {
-    let known: [(&str, &Section); 27] = [
+    let known: [(&str, &Section); 28] = [
         ("", &of_parser::FILE),
         ("runtime", &of_parser::RUNTIME),
         ("admin", &of_parser::ADMIN),
@@ -22,6 +22,7 @@ fn sections_and_keys_are_those_of_the_parser() {
         ("listeners[].hold", &of_parser::HOLD),
         ("listeners[].proxy_protocol", &of_parser::PROXY_PROTOCOL),
         ("listeners[].opening", &of_parser::OPENING),
+        ("listeners[].routes[]", &of_parser::ROUTE),
         ("pools[]", &of_parser::POOL),
         ("pools[].keepalive", &of_parser::KEEPALIVE),
         ("pools[].eject", &of_parser::EJECT),
@@ -134,6 +135,9 @@ fn list(key: &str, number: usize) -> String {
     let item = |number: usize| match key {
         "rules" => "{ deny: '10.0.0.0/8' }".to_owned(),
         "listeners" => format!("{{ address: '127.0.0.1:{}', pool: db }}", number + 1),
+        "routes" => format!("{{ sni: [r{number}.example], pool: db }}"),
+        "sni" => format!("n{number}.example"),
+        "alpn" => format!("p{number}"),
         "pools" => format!(
             "{{ name: {}, backends: ['10.0.0.1:80'] }}",
             ["db".into(), format!("p{number}")][number.min(1)]
@@ -176,7 +180,7 @@ fn samples(path: &str, key: &str) -> &'static [&'static str] {
         ("pools[].probe.http" | "pools[].probe.http.roles", "path" | "primary" | "replica") => &["/a?b"],
         ("pools[].probe.http.expect", "status") => &["100", "100-599", "[200, 300-302]"],
         ("pools[].probe.exchange", _) => &[r"'a\r\n\t\0\\\x0d'"],
-        ("listeners[]", "pool") | ("pools[]", "name") => &["db"],
+        ("listeners[]" | "listeners[].routes[]", "pool") | ("pools[]", "name") => &["db"],
         (_, "user" | "database" | "body" | "password_file" | "authority") => &["/a b"],
         (_, "password_env") => &["A_1"],
         (_, "name" | "host") => &["'a-_.:/[]%'"],
@@ -213,6 +217,10 @@ fn parse(path: &str, key: &str, value: Option<&str>) -> Result<Config, String> {
         ("pools[].probe.exchange", _) => &[("expect", "a")],
         ("pools[].probe.postgres" | "pools[].probe.mysql", _) => &[("user", "a")],
         ("pools[].probe.*.tls", _) => &[("authority", "/a"), ("name", "a")],
+        ("listeners[]", "unknown" | "silent") => &[("routes", "[{ alpn: [h2], pool: db }]")],
+        ("listeners[].routes[]", "tls") if value.is_some() => &[("pool", "db")],
+        ("listeners[].routes[]", "alpn") => &[("sni", "[a.example]"), ("pool", "db")],
+        ("listeners[].routes[]", _) => &[("alpn", "[h2]"), ("pool", "db")],
         _ => &[],
     };
     let inner = section(required, key, value);
@@ -240,6 +248,7 @@ fn parse(path: &str, key: &str, value: Option<&str>) -> Result<Config, String> {
         "listeners[].hold" => listener.extend([("role", "primary".to_owned()), ("hold", inner)]),
         "listeners[].proxy_protocol" => listener.push(("proxy_protocol", inner)),
         "listeners[].opening" => listener.push(("opening", inner)),
+        "listeners[].routes[]" => listener.push(("routes", format!("[{inner}]"))),
         "pools[].send_proxy" => pool.push(("send_proxy", inner)),
         "pools[]" => overlay(&mut pool, required, key, value),
         "pools[].keepalive" => pool.push(("keepalive", inner)),

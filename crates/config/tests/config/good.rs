@@ -265,7 +265,7 @@ fn descriptions() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
-        for path in ["full", "web", "probes", "cluster", "standby"]
+        for path in ["full", "web", "probes", "cluster", "standby", "routes"]
             .map(|name| configs().join(name).with_extension("yaml"))
             .into_iter()
             .chain(

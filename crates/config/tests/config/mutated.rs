@@ -115,10 +115,13 @@ fn sound(config: &Config) {
         assert!((1..=65_535).contains(&listener.backlog));
         assert!(listener.connections_max > 0);
         assert!(!listener.v6only || listener.address.is_ipv6());
+        distinct(listener.routing.routes.iter().map(|route| &route.name));
+        assert!(listener.pools().iter().all(|pool| pool.0 < pools.len()));
         if listener.target_role != TargetRole::Any {
-            let pool = &pools[listener.pool.0];
-            assert!(pool.probe.as_ref().is_some_and(|probe| probe.tells_roles()));
-            assert!(pool.backends.iter().all(|backend| backend.tier == Tier::Active));
+            for pool in listener.pools().iter().map(|pool| &pools[pool.0]) {
+                assert!(pool.probe.as_ref().is_some_and(|probe| probe.tells_roles()));
+                assert!(pool.backends.iter().all(|backend| backend.tier == Tier::Active));
+            }
         }
     }
     for pool in pools {
@@ -241,6 +244,12 @@ const WORDS: &[&str] = &[
     "name",
     "address",
     "pool",
+    "routes",
+    "sni",
+    "alpn",
+    "unknown",
+    "silent",
+    "*.example.com",
     "backlog",
     "freebind",
     "v6only",

@@ -114,11 +114,7 @@ impl Control {
             Event::WorkerEnded { worker, result } => self.on_worker_ended(worker, result),
             Event::StageOver => self.on_stage_over(),
             Event::NotifyDue => self.tell_state(),
-            Event::Probed(report) => {
-                if self.monitor.on_report(&report, now(), &mut self.event_log) {
-                    self.refresh();
-                }
-            }
+            Event::Probed(report) => self.on_probed(report),
             Event::ConnectsFailed => self.on_connects_failed(),
             Event::TableDue => self.refresh(),
             Event::AccessDue => self.on_access_due(),
@@ -137,6 +133,26 @@ impl Control {
     fn table_due(&self) -> Option<Instant> {
         let table = self.writer.table().due;
         table.into_iter().chain(self.monitor.due()).min().map(Instant::from_std)
+    }
+
+    /// Takes in a probe that ended, and all others that have ended by now. They bring one table, because a table takes
+    /// time for each backend of the file, and thousands of backends may go down together.
+    fn on_probed(&mut self, report: Report) {
+        let now = now();
+        let (mut is_stale, mut has_changed) = (false, false);
+        let mut ended = Some(report);
+        while let Some(report) = ended {
+            // Whether a server that is held back is released depends on the roles of the others.
+            if report.held_back && std::mem::take(&mut is_stale) {
+                has_changed |= self.monitor.evaluate(now, &mut self.event_log);
+            }
+            is_stale |= self.monitor.on_report(&report, now, &mut self.event_log);
+            ended = self.monitor.try_next();
+        }
+        has_changed |= is_stale && self.monitor.evaluate(now, &mut self.event_log);
+        if has_changed {
+            self.publish(now);
+        }
     }
 
     fn on_connects_failed(&mut self) {

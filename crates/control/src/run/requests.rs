@@ -29,7 +29,10 @@ impl Control {
     pub(super) fn answer(&mut self, request: AdminRequest) {
         match request {
             AdminRequest::Phase(answer) => drop(answer.send(wire::phase(self.writer.table().phase))),
-            AdminRequest::Ended(answer) => drop(answer.send(self.access_log.ended())),
+            AdminRequest::Ended(answer) => {
+                let ended = self.access_log.ended();
+                tokio::spawn(async move { drop(answer.send(ended.await)) });
+            }
             AdminRequest::Status(answer) => drop(answer.send(Box::new(self.status()))),
             AdminRequest::History(answer) => {
                 let history = self.history.to_api(&self.writer.table(), now(), unix_seconds());

@@ -232,7 +232,7 @@ async fn load(source: &Source) -> Result<Loaded, Failure> {
     let path = match source {
         Source::File(path) | Source::Attached(path) => path,
         Source::Fixed(config) => {
-            return Ok(Loaded { config: config.clone(), access_log: None });
+            return Ok(Loaded { config: Config::clone(config), access_log: None });
         }
     };
     let mut reading = Reading::new();

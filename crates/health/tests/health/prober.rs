@@ -87,6 +87,29 @@ fn status<'a>(prober: &'a Prober, target: &Target) -> &'a Status {
     prober.status(&id(target)).expect("it is probed")
 }
 
+#[tokio::test]
+async fn probes_that_have_ended_are_reported_at_once_and_each_server_one_time() {
+    let mut targets = Vec::new();
+    for _ in 0..20 {
+        targets.push(Server::start(200).await.target());
+    }
+    let mut prober = Prober::new(1);
+    prober.set_targets(targets.iter().map(with_id));
+    assert!(prober.try_next().is_none(), "no probe has begun");
+    let mut reported = vec![timeout(PATIENCE, prober.next()).await.unwrap().server];
+    let rest = async {
+        while reported.len() < targets.len() {
+            match prober.try_next() {
+                Some(report) => reported.push(report.server),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    timeout(PATIENCE, rest).await.expect("all probes began with the first");
+    let servers: BTreeSet<SocketAddr> = reported.iter().map(|server| server.address).collect();
+    assert_eq!(servers.len(), targets.len(), "{reported:?}");
+}
+
 /// The next changes of `target`, and after how many probes.
 async fn changes(prober: &mut Prober, target: &Target) -> (u32, Vec<Change>) {
     for probes in 1.. {

@@ -25,7 +25,10 @@ pub(super) fn assess(config: &Config, facts: &HostFacts) -> Vec<Finding> {
 /// Each connection to a backend needs a local port of its own.
 fn source_ports(config: &Config, pool: &Pool, connections_max: u32, facts: &HostFacts) -> Finding {
     let subject = format!("ports to pool {}", pool.name);
-    let to_it = config.listeners.iter().filter(|listener| config.pools[listener.pool.0].name == pool.name);
+    let goes_to_it = |listener: &config::Listener| {
+        listener.pools().iter().any(|index| config.pools[index.0].name == pool.name)
+    };
+    let to_it = config.listeners.iter().filter(|listener| goes_to_it(listener));
     let admitted = to_it.map(|listener| u64::from(listener.connections_max)).sum::<u64>();
     let backends = pool.backends.iter().filter(|backend| backend.weight > 0).count().max(1);
     let share = admitted.min(connections_max.into()).div_ceil(u64::try_from(backends).unwrap_or(u64::MAX));
@@ -203,7 +206,8 @@ fn ending(subject: &str, certificate: &Validity, now: Duration) -> Option<Findin
 /// Whether listeners for the primary have one.
 fn primaries(config: &Config, number: usize, asked: &[Option<&Asked>]) -> Option<Finding> {
     let pool = &config.pools[number];
-    let mut listeners = config.listeners.iter().filter(|listener| listener.pool.0 == number);
+    let goes_to_it = |listener: &&config::Listener| listener.pools().iter().any(|index| index.0 == number);
+    let mut listeners = config.listeners.iter().filter(goes_to_it);
     let (name, hold) = listeners.find_map(|listener| match listener.target_role {
         TargetRole::Primary(hold) => Some((&listener.name, hold)),
         _ => None,

@@ -290,7 +290,10 @@ fn access_log(to: &LogTarget) -> Option<AccessLogFact> {
     let error = rustix::fs::access(written, Access::WRITE_OK).err();
     Some(AccessLogFact {
         path: path.clone(),
-        error: error.map(|errno| format!("{}: {}", written.display(), io::Error::from(errno))),
+        error: error.map(|errno| {
+            let error = io::Error::from(errno);
+            if written == path { error.to_string() } else { format!("{}: {error}", written.display()) }
+        }),
     })
 }
 

@@ -22,8 +22,9 @@ fn port(fact: &PortFact) -> Finding {
             let found = format!("{} is held by {name}, process {pid}", fact.address);
             match name.as_str() {
                 "rondel" => {
-                    finding(Level::Warn, subject, found, "this is expected if that rondel runs this file")
-                        .exits(PLACE)
+                    let cure = "this is expected if that rondel runs this file";
+                    let finding = finding(Level::Warn, subject, found, cure).exits(PLACE);
+                    Finding { run: finding.run.map(|run| format!("beside it {run}")), ..finding }
                 }
                 _ => finding(
                     Level::Fail,

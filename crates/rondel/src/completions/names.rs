@@ -26,7 +26,8 @@ pub(crate) fn listeners() -> ArgValueCompleter {
         let listeners = status.listeners.iter();
         listeners
             .map(|listener| {
-                (listener.name.clone(), format!("{} to pool {}", listener.address, listener.pool))
+                let pools = listener.pools().join(", ");
+                (listener.name.clone(), format!("{} to pool {pools}", listener.address))
             })
             .collect()
     })
@@ -126,8 +127,8 @@ fn backends_of(status: &Status, current: &str) -> Vec<Named> {
     let backends = status.pools.iter().flat_map(|pool| {
         pool.backends.iter().map(|backend| {
             let about = match overrides(backend.overrides).as_str() {
-                "-" => format!("{}, {}", backend.address, backend.state),
-                overrides => format!("{}, {}, {overrides}", backend.address, backend.state),
+                "-" => format!("{}, {}", backend.address, backend.state_in_words()),
+                overrides => format!("{}, {}, {overrides}", backend.address, backend.state_in_words()),
             };
             (format!("{}/{}", pool.name, backend.name), about)
         })

@@ -165,30 +165,31 @@ fn sort(backends: &mut [&BackendStatus], sort: Sort) {
 }
 
 /// The most severe problem of each pool or listener that has one, by its name.
-struct Severities<'s>(HashMap<&'s str, Severity>);
+///
+/// With its place among all problems, of which the most severe are first.
+struct Severities<'s>(HashMap<&'s str, (usize, Severity)>);
 
 impl<'s> Severities<'s> {
     fn new(status: &'s Status, subject: impl Fn(&'s Problem) -> Option<&'s str>) -> Self {
         let mut severities = HashMap::new();
-        for problem in &status.problems {
+        for (place, problem) in status.problems.iter().enumerate() {
             if let Some(name) = subject(problem) {
                 // The first is the most severe.
-                severities.entry(name).or_insert(problem.severity);
+                severities.entry(name).or_insert((place, problem.severity));
             }
         }
         Self(severities)
     }
 
     fn of(&self, name: &str) -> Option<Severity> {
-        self.0.get(name).copied()
+        self.0.get(name).map(|(_, severity)| *severity)
     }
 
-    /// Its place in the order by problems: 0 for an error. A note is no problem.
-    fn rank(&self, name: &str) -> u8 {
-        match self.of(name) {
-            Some(Severity::Error) => 0,
-            Some(Severity::Warning) => 1,
-            Some(Severity::Note) | None => 2,
+    /// Its place in the order by problems. A note is no problem.
+    fn rank(&self, name: &str) -> usize {
+        match self.0.get(name) {
+            Some((place, Severity::Error | Severity::Warning)) => *place,
+            Some((_, Severity::Note)) | None => usize::MAX,
         }
     }
 }
@@ -203,8 +204,10 @@ fn pool_row(
     let total = pool.backends.len();
     let up = pool.backends.iter().filter(|backend| backend.is_available()).count();
     let unknown = pool.backends.iter().filter(|backend| backend.state == BackendState::Unknown).count();
+    let has_probe = pool.backends.iter().any(|backend| backend.probe.is_some());
     let state = match (up, unknown) {
-        (up, unknown) if up == unknown && up > 0 => format!("{unknown} unknown"),
+        (up, unknown) if up == unknown && up > 0 && has_probe => format!("{unknown} unknown"),
+        (up, unknown) if up == unknown && up > 0 => format!("{unknown} without probe"),
         (up, _) if up == total => format!("{total} up"),
         (up, _) => format!("{up} of {total} up"),
     };
@@ -242,7 +245,7 @@ fn backend_row(pool: &PoolStatus, backend: &BackendStatus, rates: &Rates<'_>, co
     let state = match (backend.state, since, backend.ejected_for_seconds) {
         (BackendState::Ejected, _, Some(left)) => format!("ejected, {} left", age(left)),
         (state, Some(since), _) => format!("{state} {since}"),
-        (state, None, _) => state.to_string(),
+        (_, None, _) => backend.state_in_words(),
     };
     let style = match backend.state {
         BackendState::Up => colours.good(),
@@ -280,10 +283,8 @@ fn backend_row(pool: &PoolStatus, backend: &BackendStatus, rates: &Rates<'_>, co
 pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, colours: Colours) -> Rows {
     let severities = Severities::new(status, |problem| problem.listener.as_deref());
     let found = |listener: &&ListenerStatus| {
-        matches(
-            shown.filter,
-            [&listener.name, &listener.pool, &listener.address.to_string()].map(String::as_str),
-        )
+        let address = listener.address.to_string();
+        matches(shown.filter, listener.pools().into_iter().chain([listener.name.as_str(), address.as_str()]))
     };
     let mut listeners: Vec<_> = status.listeners.iter().filter(found).collect();
     match shown.sort {
@@ -296,7 +297,7 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
         let cells = vec![
             listener.name.clone(),
             listener.address.to_string(),
-            listener.pool.clone(),
+            pools_of(listener),
             listener.active.to_string(),
             listener.connections_max.to_string(),
             format!("{:.0}", listener.rate),
@@ -312,6 +313,14 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
         (Subject::Listener(listener.name.clone()), Row { cells, style })
     };
     listeners.into_iter().map(row).collect()
+}
+
+/// The pool of a listener, and how many others its routes lead to.
+fn pools_of(listener: &ListenerStatus) -> String {
+    match listener.pools().len() - 1 {
+        0 => listener.pool.clone(),
+        others => format!("{} +{others}", listener.pool),
+    }
 }
 
 /// The connections, in the order of the answer: the oldest first.

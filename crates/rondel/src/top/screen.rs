@@ -136,7 +136,7 @@ fn all_problems(view: &View, width: usize) -> Vec<Line<'static>> {
 fn mark(severity: Severity, view: &View) -> (char, Style) {
     match severity {
         Severity::Error => ('!', view.colours.error()),
-        Severity::Warning => ('-', view.colours.warning()),
+        Severity::Warning => ('*', view.colours.warning()),
         Severity::Note => (' ', Style::new()),
     }
 }
@@ -276,7 +276,7 @@ const KEYS: [(&str, &str); 15] = [
     ("q, ctrl-c", "end"),
     ("", ""),
     (
-        "!  and  -",
+        "!  and  *",
         "before a problem: an error, and a warning; a note has neither. Times of day are those of this host",
     ),
 ];

@@ -84,8 +84,14 @@ impl AccessLog {
     /// The output of this command, run for the balancer of that socket.
     #[track_caller]
     pub(crate) fn rondel<const N: usize>(&self, words: [&str; N]) -> String {
+        self.rondel_with(&words)
+    }
+
+    /// The same for any number of words.
+    #[track_caller]
+    pub(crate) fn rondel_with(&self, words: &[&str]) -> String {
         let socket = self.0.file("admin.sock");
-        let said = rondel(words.into_iter().chain(["--socket", socket.to_str().unwrap()]));
+        let said = rondel(words.iter().copied().chain(["--socket", socket.to_str().unwrap()]));
         assert_eq!(said.code, 0, "{words:?}: {}", said.text);
         said.text
     }
@@ -198,6 +204,23 @@ fn ended_connections_can_be_listed_and_filtered() {
     assert_eq!(listed("--backend=web/a"), 100);
     assert_eq!(listed("--limit=7"), 7);
     assert_eq!(listed("--client=192.0.2.1"), 0);
+}
+
+/// Within the time that lines may take to be written.
+#[test]
+fn a_connection_that_has_ended_is_listed_at_once() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let lb = Lb::start(&log.with_all(Setup::to(&[backend.target()])));
+    for visits in 1..=5_usize {
+        visit(&lb, 1);
+        eventually("it has ended", || {
+            let status = parse(&log.ask("/status.json"));
+            status["listeners"][0]["accepted"] == visits && status["connections"]["active"] == 0
+        });
+        let listed: Vec<Value> = serde_json::from_str(&log.ask("/ended.json")).unwrap();
+        assert_eq!(listed.len(), visits);
+    }
 }
 
 #[test]

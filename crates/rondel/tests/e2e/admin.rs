@@ -92,9 +92,10 @@ fn status_and_backends_show_the_current_state() {
 
     let backends = admin.done("backends");
     let line = backends.lines().find(|line| line.starts_with("web/a ")).unwrap();
-    let words: Vec<&str> = line.split_whitespace().collect();
+    let words: Vec<&str> = line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect();
     let address = a.target().address.to_string();
-    let expected = ["web/a", &address, "active", "unknown", "-", "-", "1", "1", "1", "1", "0", "-", "-", "-"];
+    let expected =
+        ["web/a", &address, "active", "no probe", "-", "-", "1", "1", "1", "1", "0", "-", "-", "-"];
     assert_eq!(words, expected, "{backends}");
 
     let json = admin.done("status --json");

@@ -97,6 +97,13 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &features);
     }
 
+    /// Gives the page this size, in pixels, whatever the least size of a window is.
+    #[track_caller]
+    pub(crate) fn size(&self, width: u32, height: u32) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
+    }
+
     /// Saves a picture of the whole page, and returns its path.
     #[track_caller]
     pub(crate) fn keep_picture(&self, name: &str) -> PathBuf {

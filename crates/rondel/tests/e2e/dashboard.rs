@@ -1,6 +1,8 @@
 //! The dashboard and its event stream: they are accurate soon after each change, and viewers do not delay
 //! connections.
 
+mod telephone;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -236,6 +238,7 @@ fn many_backends_that_are_down_take_one_line_and_few_rows() {
     browser.go(&format!("http://{}/", Admin::http()));
     browser.wait_for("#problems", "pool web: 59 of 60 backends are down since ");
     assert_eq!(wrong(&browser).len(), 1);
+    browser.wait_for("#pools .line", "59 DOWN");
     browser.wait_for("#pools .more", "Show 50 more: 49 DOWN, 1 UP");
     let page = browser.run("return document.documentElement.scrollHeight", &json!([]));
     assert!(page.as_u64().unwrap() <= 1500, "60 backends take {page} pixels");

@@ -48,13 +48,15 @@ fn a_host_that_serves_has_no_findings() {
     let said = doctor(&[], &setup, &[]);
     assert_eq!(said.code, 0, "{}", said.text);
     assert!(said.text.contains("is held by rondel, process "), "{}", said.text);
+    has(&said, "      `rondel run` beside it does not start, and exits with 4");
 }
 
 #[test]
 fn obstacles_are_named() {
     let _other = listen(address(8080));
     let said = doctor(&[], &Setup::to(&[refusing("a", 9001)]).admin("socket: /nowhere/admin.sock"), &[]);
-    assert_eq!(said.code, 1, "{}", said.text);
+    // What `rondel run` would exit with.
+    assert_eq!(said.code, 4, "{}", said.text);
     for line in ["fail  listener web: ", "fail  backend web/a: ", "fail  admin socket: "] {
         has(&said, line);
     }
@@ -253,7 +255,7 @@ fn limits_that_are_too_low_are_named() {
 #[test]
 fn a_kernel_that_forbids_io_uring_is_named_with_the_cure() {
     let said = where_io_uring_setup_fails(Errno::PERM, || rondel_under(&[], &["doctor"]));
-    assert_eq!(said.code, 1, "{}", said.text);
+    assert_eq!(said.code, 5, "{}", said.text);
     has(&said, "fail  io_uring: io_uring_setup: Operation not permitted");
     has(&said, "      `rondel run` does not start, and exits with 5");
     assert!(said.text.contains("seccomp"), "{}", said.text);

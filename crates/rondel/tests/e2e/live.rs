@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::admin::{Admin, curl};
 use crate::lb::{Lb, closes};
-use crate::peers::{Backend, Client, End};
+use crate::peers::{Backend, Client, End, refusing};
 use crate::place::{address, eventually};
 use crate::setup::Setup;
 
@@ -202,15 +202,36 @@ fn route_names_the_backend_that_a_client_gets() {
 
     admin.done("drain web/a");
     let page = admin.done("route 192.0.2.7 web");
+    let has = |page: &str, backend: &str, word: &str| {
+        let row = page.lines().find(|line| line.starts_with(&format!("{backend} "))).unwrap();
+        assert!(row.contains(word), "{word}: {page}");
+    };
     assert!(page.contains("round_robin: b"), "{page}");
-    assert!(
-        page.lines().any(|line| line.starts_with("web/a ") && line.ends_with("its weight is 0")),
-        "{page}"
-    );
-    assert!(page.lines().any(|line| line.starts_with("web/b ") && line.contains("100%")), "{page}");
+    has(&page, "web/a", "it is drained");
+    has(&page, "web/b", "100%");
+    // Nothing is wrong with it.
+    has(&page, "web/b", "no probe");
+    admin.done("undrain web/a");
+    admin.done("disable web/a");
+    has(&admin.done("route 192.0.2.7 web"), "web/a", "it is disabled");
+    admin.done("enable web/a");
+    admin.done("weight web/a 0");
+    has(&admin.done("route 192.0.2.7 web"), "web/a", "its weight is 0");
     admin.done("drain web/b");
     assert!(admin.done("route 192.0.2.7 web").contains("the reason no_backend"));
     assert!(admin.refused("route 192.0.2.7 other").contains("there is no listener other"));
     assert_eq!(admin.rondel("route nonsense web").code, 2);
     assert_eq!(curl("/route", &["--data", "{}"]).0, "403");
+}
+
+#[test]
+fn route_says_why_a_client_gets_a_backend_that_is_down() {
+    let admin = Admin::new();
+    let down = [refusing("a", 9001), refusing("b", 9002)];
+    let _lb = Lb::start(&admin.of(Setup::to_with("probe: tcp", &down)));
+    let page = admin.done("route 192.0.2.7 web");
+    assert!(page.contains("no backend is available, and `on_all_down` is `open`; it is next"), "{page}");
+    let rows = page.lines().filter(|line| line.starts_with("web/"));
+    assert!(rows.clone().count() == 2, "{page}");
+    assert!(rows.clone().all(|row| row.contains(" 50% ") && row.contains("it is down")), "{page}");
 }

@@ -120,7 +120,9 @@ fn limits_count_the_client_that_a_header_names_and_not_its_proxy() {
         client
     };
     let mut clients: Vec<_> = [1, 1, 2, 2, 3, 3].map(client).into();
-    clients.iter_mut().for_each(|client| client.echoes(b"x"));
+    for client in &mut clients {
+        client.echoes(b"x");
+    }
     assert_eq!(client(2).end(), End::Reset);
     assert_eq!(all_closes(&lb.end())["source_limit"], 1);
 }

@@ -26,14 +26,14 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "sim",
         &[
-            "check", "control", "expected", "health", "kernel", "peers", "queries", "queues", "ring", "run",
-            "scenario", "world",
+            "check", "control", "health", "kernel", "peers", "queries", "queues", "ring", "run", "scenario",
+            "world",
         ],
         "`World` is one type, and so is `Run`; their methods stand in a file for each subject",
     ),
     (
         "table",
-        &["listener", "pool", "removed", "table"],
+        &["listener", "pool", "removed", "routes", "table"],
         "a table consists of listeners, pools and what was removed, and each of these is made from the table before",
     ),
 ];

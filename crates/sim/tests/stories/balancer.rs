@@ -83,7 +83,7 @@ impl Balancer {
         let backends: HashMap<_, _> = known.iter().copied().collect();
         let pool = PoolInputs { backends, ..PoolInputs::default() };
         let name = self.config.pools[0].name.clone();
-        let health = Inputs { now: self.now(), pools: [(name, pool)].into(), access: Default::default() };
+        let health = Inputs { now: self.now(), pools: [(name, pool)].into(), access: Arc::default() };
         let before = self.published.load_full();
         let sockets = vec![Arc::clone(&self.sockets)];
         self.published.publish(Table::build(&self.config, sockets, 1, Some(&health), Some(&before)));

@@ -8,6 +8,7 @@ mod guards;
 mod opening;
 mod pipes;
 mod queries;
-mod regressions; // Faults that random runs have found.
+mod regressions;
+mod routes; // Faults that random runs have found.
 mod stats;
 mod waiting;

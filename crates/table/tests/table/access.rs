@@ -1,5 +1,6 @@
 //! Who may connect: the rules of lists, and what operators say before them.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -237,7 +238,7 @@ impl Story {
 }
 
 fn inputs(now: Instant) -> Inputs {
-    Inputs { now, pools: Default::default(), access: Default::default() }
+    Inputs { now, pools: HashMap::new(), access: Arc::default() }
 }
 
 fn parse(text: &str) -> Config {

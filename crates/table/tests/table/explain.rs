@@ -89,15 +89,14 @@ fn table(config: &Config, target_role: TargetRole, known: &str) -> (Table, confi
     let health =
         PoolInputs { backends: addresses.zip(known.chars().map(state)).collect(), ..PoolInputs::default() };
     let now = Story::new("", &[""]).now;
-    let of_all =
-        Inputs { now, pools: [("pool".to_owned(), health.clone())].into(), access: Default::default() };
+    let of_all = Inputs { now, pools: [("pool".to_owned(), health.clone())].into(), access: Arc::default() };
     let sockets = vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))];
     (Table::build(&config, sockets, WORKERS, Some(&of_all), None), config.pools.remove(0), health)
 }
 
 fn told((table, settings, health): &(Table, config::Pool, PoolInputs)) -> RouteExplanation {
     let listener: &Listener = &table.listeners[0];
-    explain_route(listener, settings, health, client(1))
+    explain_route(listener, &listener.pool, settings, health, client(1))
 }
 
 fn client(number: u32) -> IpAddr {

@@ -227,11 +227,8 @@ impl Removal {
 
     fn tell(&mut self) {
         let pool = PoolInputs { drains: self.drains.clone(), ..PoolInputs::default() };
-        let inputs = Inputs {
-            now: self.story.now,
-            pools: [("pool".to_owned(), pool)].into(),
-            access: Default::default(),
-        };
+        let inputs =
+            Inputs { now: self.story.now, pools: [("pool".to_owned(), pool)].into(), access: Arc::default() };
         let table = &self.story.table;
         self.story.table =
             Table::build(&self.story.config, self.sockets.clone(), WORKERS, Some(&inputs), Some(table));

@@ -1,6 +1,7 @@
 //! A pool over time, in few words: one letter for the state of each backend.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::{Config, Fallback, TargetRole, Waiting};
@@ -52,7 +53,7 @@ impl Story {
 
     pub(crate) fn tell_health(&mut self, health: PoolInputs) {
         let health =
-            Inputs { now: self.now, pools: [("pool".to_owned(), health)].into(), access: Default::default() };
+            Inputs { now: self.now, pools: [("pool".to_owned(), health)].into(), access: Arc::default() };
         self.table = Table::build(&self.config, Vec::new(), WORKERS, Some(&health), Some(&self.table));
     }
 

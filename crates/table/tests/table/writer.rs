@@ -216,7 +216,7 @@ impl Writing {
         let inputs = Inputs {
             now,
             pools: [("pool".to_owned(), PoolInputs::default())].into(),
-            access: Default::default(),
+            access: Arc::default(),
         };
         Self { writer: TableWriter::new(config, sockets, WORKERS, inputs, table::Sources::default()), now }
     }
@@ -231,7 +231,7 @@ impl Writing {
 
     /// The states of before, now.
     fn inputs(&self) -> Inputs {
-        Inputs { now: self.now, pools: self.writer.inputs().pools.clone(), access: Default::default() }
+        Inputs { now: self.now, pools: self.writer.inputs().pools.clone(), access: Arc::default() }
     }
 
     /// Only these backends have a state; returns whether another table was made.
@@ -250,7 +250,7 @@ impl Writing {
             (address(*index), BackendState { availability: *availability, ..BackendState::default() })
         };
         let pool = PoolInputs { backends: known.iter().map(state).collect(), ..PoolInputs::default() };
-        Inputs { now: self.now, pools: [("pool".to_owned(), pool)].into(), access: Default::default() }
+        Inputs { now: self.now, pools: [("pool".to_owned(), pool)].into(), access: Arc::default() }
     }
 
     fn change(&mut self, backend: usize, change: impl FnOnce(&mut Override)) -> Written {

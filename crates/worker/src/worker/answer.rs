@@ -120,7 +120,7 @@ impl<D: Driver> Worker<D> {
         let connection = self.core.slots.get(slot);
         let (listener, pool) = (Arc::clone(&connection.listener), Arc::clone(&connection.pool));
         let backend = connection.backend().map(Arc::clone);
-        let via = connection.introduction.as_ref().and_then(|introduction| introduction.via);
-        Listed { view: self.core.view(slot), client, via, listener, pool, backend }
+        let introduction = connection.introduction.clone();
+        Listed { view: self.core.view(slot), client, introduction, listener, pool, backend }
     }
 }

@@ -10,6 +10,7 @@ use table::{Backend, BackendIndex, Picked, TargetRole};
 
 use super::Worker;
 use super::evict::Eviction;
+use crate::asked::destination;
 use crate::core::Core;
 use crate::state::{Ack, Attempt, Connection, Relaying, State, Step, WaitFor};
 use crate::token::Kind;
@@ -17,17 +18,27 @@ use crate::token::Kind;
 impl<D> Core<D> {
     /// Has a connection without a backend use the table in force; says whether that is another than it used.
     /// One whose listener was removed goes on by what it last had.
-    pub(crate) fn adopt_table(&mut self, slot: u32) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// By the routes of that table it is to be refused, for this reason.
+    fn adopt_table(&mut self, slot: u32) -> Result<bool, CloseReason> {
         let connection = self.slots.get(slot);
-        let Some(listener) = self.table.listener_on(&connection.listener.sockets) else { return false };
+        let Some(listener) = self.table.listener_on(&connection.listener.sockets) else { return Ok(false) };
         if Arc::ptr_eq(listener, &connection.listener) {
-            return false;
+            return Ok(false);
+        }
+        let introduction = connection.introduction.as_deref_mut();
+        let asked = introduction.as_ref().and_then(|introduction| introduction.asked.as_ref());
+        let (route, pool) = destination(listener, asked)?;
+        if let Some(introduction) = introduction {
+            introduction.route = route;
         }
         connection.listener = Arc::clone(listener);
-        let before = std::mem::replace(&mut connection.pool, Arc::clone(&listener.pool));
-        let now_at = |index| listener.pool.index_of(before.backend(index).address);
+        let before = std::mem::replace(&mut connection.pool, pool);
+        let now_at = |index| connection.pool.index_of(before.backend(index).address);
         connection.state.seeking().attempts.go_over(now_at);
-        true
+        Ok(true)
     }
 }
 
@@ -47,16 +58,29 @@ impl<D: Driver> Worker<D> {
                     Err(reason) => return self.close(slot, reason),
                 },
             };
-            if !self.core.adopt_table(slot) {
-                return self.wait(slot, wait_for);
+            match self.adopt_table(slot) {
+                Some(true) => {}
+                Some(false) => return self.wait(slot, wait_for),
+                None => return,
             }
         }
+    }
+
+    /// Has a connection without a backend use the table in force; says whether that is another than it used. None if
+    /// it was closed, as that table has no route for it.
+    pub(super) fn adopt_table(&mut self, slot: u32) -> Option<bool> {
+        let adopted = self.core.adopt_table(slot);
+        adopted.map_err(|reason| self.close(slot, reason)).ok()
     }
 
     /// Has a newcomer wait behind those that wait for capacity, unless another table is in force than it came by.
     pub(super) fn queue_up(&mut self, slot: u32) {
         self.queues.on_newcomer();
-        if self.core.adopt_table(slot) { self.connect(slot) } else { self.wait(slot, WaitFor::Capacity) }
+        match self.adopt_table(slot) {
+            Some(true) => self.connect(slot),
+            Some(false) => self.wait(slot, WaitFor::Capacity),
+            None => {}
+        }
     }
 
     fn wait(&mut self, slot: u32, wait_for: WaitFor) {
@@ -187,7 +211,10 @@ impl<D: Driver> Worker<D> {
             Err(reason) => return self.attempt_again(slot, reason),
         }
         let core = &mut self.core;
-        let Connection { pool, state, stats, .. } = core.slots.get(slot);
+        let Connection { pool, state, stats, introduction, .. } = core.slots.get(slot);
+        if let Some(introduction) = introduction {
+            introduction.shorten();
+        }
         let begun = state.seeking().book_time(stats, core.now);
         pool.counters.of(core.index).connect.add(core.now.saturating_duration_since(begun));
         let Attempt { socket, backend, hold_ack, given_up: _ } = state.take_attempt();
@@ -209,8 +236,9 @@ impl<D: Driver> Worker<D> {
         let connection = self.core.slots.get(slot);
         connection.state.seeking().attempts.failed = Some(reason);
         connection.pool.counters.of(self.core.index).failed(reason).add(1);
-        self.core.adopt_table(slot);
-        self.connect(slot);
+        if self.adopt_table(slot).is_some() {
+            self.connect(slot);
+        }
     }
 
     /// An attempt was evicted: makes one by the table in force, and the other does not count. That has an end as
@@ -218,7 +246,8 @@ impl<D: Driver> Worker<D> {
     fn attempt_elsewhere(&mut self, slot: u32, reason: CloseReason) {
         self.end_attempt(slot);
         let evicted = self.core.slots.get(slot).state.seeking().attempts.take_back();
-        if !self.core.adopt_table(slot) {
+        let Some(adopted) = self.adopt_table(slot) else { return };
+        if !adopted {
             // There is no other: the pool is the one that named this backend.
             let attempts = &mut self.core.slots.get(slot).state.seeking().attempts;
             attempts.count(evicted);

@@ -1,7 +1,10 @@
 //! A worker shows what it looks like.
 
+use std::sync::Arc;
+
 use connection::Direction;
 
+use crate::asked::destination;
 use crate::core::Core;
 use crate::state::{Ack, Connection, Seeking, State, Step, WaitFor};
 use crate::view::{ConnectionView, StateView, WorkerView};
@@ -54,7 +57,12 @@ impl<D> Core<D> {
             return false;
         };
         let listener = self.table.listener_on(&connection.listener.sockets);
-        let pool = listener.map_or(&connection.pool, |listener| &listener.pool);
+        let asked = connection.introduction.as_ref().and_then(|introduction| introduction.asked.as_ref());
+        let pool = match listener.map(|listener| destination(listener, asked)) {
+            None => Arc::clone(&connection.pool),
+            Some(Ok((_, pool))) => pool,
+            Some(Err(_)) => return true,
+        };
         let target_role = listener.unwrap_or(&connection.listener).target_role;
         match wait.wait_for {
             // One that could not reach the primary waits until it tries again.

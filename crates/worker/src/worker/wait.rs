@@ -11,8 +11,9 @@ impl<D: Driver> Worker<D> {
     /// Tries again for all that wait, because another table is in force.
     pub(super) fn retry_waiting(&mut self) {
         for slot in self.queues.take_all() {
-            self.core.adopt_table(slot);
-            self.connect(slot);
+            if self.adopt_table(slot).is_some() {
+                self.connect(slot);
+            }
         }
     }
 

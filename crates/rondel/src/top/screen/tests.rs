@@ -120,8 +120,8 @@ fn what_matters_is_whole_at_every_size() {
                 // Problems are above, one line a pool.
                 let expected = match (sick, backends) {
                     (Sick::No, _) => None,
-                    (Sick::Most, 3) => Some("- pool pool-0: backends b1 and b2, 2 of 3, are down".to_owned()),
-                    (Sick::Most, _) => Some("- pool pool-0: 59 of 60 backends are down".to_owned()),
+                    (Sick::Most, 3) => Some("* pool pool-0: backends b1 and b2, 2 of 3, are down".to_owned()),
+                    (Sick::Most, _) => Some("* pool pool-0: 59 of 60 backends are down".to_owned()),
                     (Sick::Every, _) => Some(format!("! pool pool-0: all {backends} backends are down")),
                 };
                 assert_eq!(
@@ -153,7 +153,7 @@ fn a_screen_of_80_columns_has_the_most_important_ones() {
     let expected = [
         "rondel 1.2.3: serving for 1m2s   12 of 100 connections   34 new/s",
         "? help   q ends   / filter   s sort   enter opens   c connections   l listeners",
-        "- pool pool-0: backend b2, 1 of 3, is down since 00:17: connection refused",
+        "* pool pool-0: backend b2, 1 of 3, is down since 00:17: connection refused",
         "  pool pool-0: backend b1, 1 of 3, is drained: it has 1 connection",
         "pools 1, backends 1 of 3 up   sorted by problems",
         "POOL/BACKEND  STATE      OVERRIDE  ADDRESS        CONNS  NEW/s  OUT/s  IN/s",
@@ -364,7 +364,7 @@ fn a_problem_is_the_sentence_of_the_status_and_a_note_is_no_alarm() {
         assert_eq!(line[2..], *sentence);
     }
     let signs: Vec<_> = lines[2..6].iter().map(|line| line.chars().next().unwrap()).collect();
-    assert_eq!(signs, ['!', '!', '-', ' ']);
+    assert_eq!(signs, ['!', '!', '*', ' ']);
     let order: Vec<_> =
         lines.iter().filter_map(|line| line.strip_prefix("+ pool-")?.chars().next()).collect();
     assert_eq!(order, ['2', '1', '0'], "{lines:#?}");
@@ -376,11 +376,38 @@ fn a_problem_is_the_sentence_of_the_status_and_a_note_is_no_alarm() {
     press(&mut view, "!");
     let lines = screen(&mut view, 80, 24);
     let words: Vec<_> = lines[3..].iter().flat_map(|line| line.split_whitespace()).collect();
-    let all = sentences.iter().zip(["!", "!", "-", ""]).map(|(sentence, sign)| format!("{sign} {sentence}"));
+    let all = sentences.iter().zip(["!", "!", "*", ""]).map(|(sentence, sign)| format!("{sign} {sentence}"));
     assert_eq!(
         words.join(" "),
         all.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
     );
+}
+
+#[test]
+fn backends_without_a_probe_are_not_called_unknown() {
+    let mut status = status(1, 3, Sick::No);
+    for backend in &mut status.pools[0].backends {
+        (backend.state, backend.probe) = (BackendState::Unknown, None);
+    }
+    let lines = screen(&mut view(status), 80, 24);
+    let text = lines.join("\n");
+    assert!(text.contains("- pool-0      3 without probe "), "{lines:#?}");
+    assert_eq!(text.matches(" no probe ").count(), 3, "{lines:#?}");
+    assert!(!text.contains("unknown"), "{lines:#?}");
+}
+
+#[test]
+fn the_pool_with_the_fewest_available_backends_is_the_first() {
+    let mut status = status(3, 3, Sick::No);
+    for (pool, down) in [(1, 1), (2, 2)] {
+        for backend in &mut status.pools[pool].backends[..down] {
+            backend.state = BackendState::Down;
+        }
+    }
+    let lines = screen(&mut view(status), 80, 24);
+    let order: Vec<_> =
+        lines.iter().filter_map(|line| line.strip_prefix("+ pool-")?.chars().next()).collect();
+    assert_eq!(order, ['2', '1', '0'], "{lines:#?}");
 }
 
 #[test]

@@ -267,8 +267,8 @@ fn sources_shows_the_clients_with_most_connections_and_those_refused_most() {
     assert_eq!(rows[..2], [["SOURCE", "CONNECTIONS"], ["127.0.0.9", "2"]], "{by_address}");
     assert_eq!(rows[4..], [["SOURCE", "REFUSED"], ["127.0.0.11", "5"], ["127.0.0.200", "1"]], "{by_address}");
     let by_source = admin.done("sources visitors");
-    let counted = |line: &str| line.split_whitespace().collect::<Vec<_>>() == ["127.0.0.8/29", "3"];
-    assert!(by_source.lines().any(counted), "{by_source}");
+    let has = |words: [&str; 2]| by_source.lines().any(|line| line.split_whitespace().eq(words));
+    assert!(has(["127.0.0.8/29", "3"]), "{by_source}");
     assert!(admin.refused("sources visitor").contains("did you mean `visitors`?"));
     drop(clients);
 }

@@ -147,6 +147,29 @@ fn reasons_of_clients_that_are_refused_for_their_address() {
 }
 
 #[test]
+fn reasons_of_clients_that_no_route_takes() {
+    let echo = Backend::echo(9001);
+    let web = |settings: &str| {
+        let setup = Setup::to(&[echo.target()]).without_listeners();
+        let routes = "routes: [{ sni: [a.example], pool: web }]";
+        setup.listen("web", address(PORT), "web", &format!("{routes}, {settings}"))
+    };
+    check(&web(""), &[("hello_invalid", "PR", 2)], |lb| {
+        assert_eq!(lb.connect().send(b"GET / HTTP/1.1\r\n\r\n").end(), End::Reset);
+        assert_eq!(lb.connect().send(b"\x16\x03\x01").finish().end(), End::Reset);
+    });
+    check(&web("unknown: refuse"), &[("no_route", "PR", 1)], |lb| {
+        // A hello without extensions, and so without a name.
+        let before = [&[3, 3][..], &[7; 32], &[0], &[0, 2, 0x13, 1], &[1, 0]].concat();
+        let length = u8::try_from(before.len()).unwrap();
+        let hello = [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &before].concat();
+        assert_eq!(lb.connect().send(&hello).end(), End::Reset);
+    });
+    let short = "opening: { timeout: 300ms }";
+    check(&web(short), &[("opening_timed_out", "cR", 1)], |lb| assert_eq!(lb.connect().end(), End::Reset));
+}
+
+#[test]
 fn reasons_of_changed_backends() {
     let setup = |settings: &str, targets: &[Target]| Setup::to_with(&format!("{PROBE}{settings}"), targets);
     let a = Actor::new("a", 9001, Played::Replica);
@@ -244,6 +267,8 @@ fn reached_in(reason: CloseReason) -> &'static str {
         | CloseReason::HoldFull
         | CloseReason::QueueFull
         | CloseReason::QueueTimedOut
+        | CloseReason::HelloInvalid
+        | CloseReason::NoRoute
         | CloseReason::BackendDown
         | CloseReason::Demoted
         | CloseReason::RoleLost

@@ -1,0 +1,5 @@
+//! Hellos of TLS clients.
+
+mod properties;
+mod reading;
+mod written;
