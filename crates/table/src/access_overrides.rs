@@ -56,7 +56,7 @@ pub struct AccessLayers {
 pub const ACCESS_OVERRIDES_MAX: usize = 100_000;
 
 impl Default for AccessOverrides {
-    /// Nothing is said, and a table needs nothing more to be made of that.
+    /// Nothing is said, and that is in every table.
     fn default() -> Self {
         Self { all: BTreeMap::new(), due: None, layers: Some(Arc::default()) }
     }

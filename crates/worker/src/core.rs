@@ -8,6 +8,7 @@ use driver::{BufferId, Driver, Op, Waker};
 use table::{Backend, Listener, PerWorker, Phase, Pool, Semaphore, Table, WorkerCounters};
 
 use crate::refused_sources::RefusedSources;
+use crate::screening::Places;
 use crate::slots::Slots;
 use crate::timers::Timers;
 use crate::token::Kind;
@@ -33,6 +34,8 @@ pub(crate) struct Core<D> {
     pub(crate) wakers: Arc<[Waker]>,
     /// Which clients were refused most for their address.
     pub(crate) refused_sources: RefusedSources,
+    /// Where sources count the connections.
+    pub(crate) places: Places,
 }
 
 impl<D> Core<D> {

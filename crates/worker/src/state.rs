@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use connection::{CloseReason, Direction, Relay, Stage};
 use driver::{Fd, Pipe};
-use table::{Backend, BackendIndex, Listener, Place, Pool, Semaphore};
+use table::{Backend, BackendIndex, Listener, Pool, Semaphore};
 
 use crate::introduction::Introduction;
 use crate::stats::ConnectionStats;
@@ -30,8 +30,6 @@ pub(crate) struct Connection {
     pub(crate) stats: ConnectionStats,
     /// What is known about the client beyond its socket. Most clients have none.
     pub(crate) introduction: Option<Box<Introduction>>,
-    /// Where its source counts it, if it does.
-    pub(crate) source: Option<Place>,
     /// Polls for a hangup, by the half that the polled side sends to. They outlive the states that begin them.
     pub(crate) hangup: [HangupPoll; 2],
 }

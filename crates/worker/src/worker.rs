@@ -30,6 +30,7 @@ use crate::query::QueryReceiver;
 use crate::record::Recording;
 use crate::refused_sources::RefusedSources;
 use crate::relay::{HalfId, Relays};
+use crate::screening::Places;
 use crate::slots::Slots;
 use crate::state::{Seeking, State, Step};
 use crate::timers::Timers;
@@ -87,6 +88,7 @@ impl<D: Driver> Worker<D> {
             connections_max: settings.connections_max,
             wakers: settings.wakers,
             refused_sources: RefusedSources::default(),
+            places: Places::default(),
             driver,
         };
         let mut worker = Self {

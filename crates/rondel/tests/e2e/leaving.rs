@@ -91,7 +91,7 @@ fn a_backend_that_returns_keeps_its_connections() {
     // Its counters continue: two kept connections, among all that it ever had.
     let line = |backends: &str| backends.lines().find(|line| line.starts_with("web/a ")).unwrap().to_owned();
     let words = line(&admin.done("backends"));
-    assert_eq!(words.split_whitespace().nth(7), Some("2"), "{words}");
+    assert_eq!(words.split_whitespace().nth(8), Some("2"), "{words}");
     // A drain of the same length that begins now ends after it would have.
     admin.done("drain web/b --timeout 2s --wait 20");
     for (name, client) in &mut sessions {

@@ -67,7 +67,7 @@ fn a_backend_that_a_wildcard_listener_covers_is_rejected_on_its_host() {
         let said =
             "backend b at 192.0.2.1:8080 of pool web is this process's own listener web at 0.0.0.0:8080";
         let doctor = rondel(["doctor", file.to_str().unwrap()]);
-        assert_eq!(doctor.code, 1, "{}", doctor.text);
+        assert_eq!(doctor.code, 3, "{}", doctor.text);
         assert!(doctor.text.contains(&format!("fail  backends: {said}")), "{}", doctor.text);
         let run = run_with(&[], &looped);
         assert_eq!(run.code, 3, "{}", run.text);

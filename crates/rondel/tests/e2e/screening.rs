@@ -124,6 +124,7 @@ fn limits_count_the_client_that_a_header_names_and_not_its_proxy() {
         client.echoes(b"x");
     }
     assert_eq!(client(2).end(), End::Reset);
+    drop(clients);
     assert_eq!(all_closes(&lb.end())["source_limit"], 1);
 }
 

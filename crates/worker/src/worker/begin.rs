@@ -112,9 +112,9 @@ impl<D: Driver> Worker<D> {
             state: State::Opening(Opening::default()),
             stats,
             introduction: None,
-            source,
             hangup: Default::default(),
         });
+        self.core.places.set(slot, source);
         self.open(slot);
     }
 

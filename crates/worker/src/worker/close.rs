@@ -100,7 +100,7 @@ impl<D: Driver> Worker<D> {
 
     fn close_finish(&mut self, slot: u32) {
         let core = &mut self.core;
-        let Connection { client: socket, listener, pool, state, stats, introduction, source, .. } =
+        let Connection { client: socket, listener, pool, state, stats, introduction, .. } =
             core.slots.remove(slot);
         let State::Closing(Closing { reason, stage, mut left }) = state else {
             unreachable!("`close` comes first")
@@ -120,6 +120,7 @@ impl<D: Driver> Worker<D> {
         }
         listener.counters.of(core.index).active.sub(1);
         core.count_life(&pool, stats.accepted_at);
+        let source = core.places.take(slot);
         core.leave_source(source);
         self.balancer.on_end();
         core.dismiss(&listener);

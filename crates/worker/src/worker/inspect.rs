@@ -40,7 +40,7 @@ impl<D> Core<D> {
             client: connection.client,
             in_flight: self.slots.in_flight(slot),
             state: view_of(&connection.state),
-            source: connection.source,
+            source: self.places.of(slot),
             ack: ack_of(&connection.state),
             stats: connection.stats,
         }

@@ -135,7 +135,7 @@ impl<D: Driver> Worker<D> {
         let client = self.core.client_address(slot).ok_or(CloseReason::ClientReset)?;
         // Its peer is a proxy, which is told at once: it waits for no timeout, whatever `refuse` says.
         let source = self.core.screen(&listener, client.ip()).map_err(|rejection| rejection.why.reason())?;
-        self.core.slots.get(slot).source = source;
+        self.core.places.set(slot, source);
         Ok(())
     }
 
