@@ -35,6 +35,17 @@ pub struct Config {
     pub pools: Vec<Pool>,
 }
 
+impl Config {
+    /// The files of prefixes that its access lists name, each once for every rule that does.
+    pub fn prefix_files(&self) -> impl Iterator<Item = &Path> {
+        let prefixes = self.access.iter().flat_map(|list| &list.rules).map(|rule| &rule.prefixes);
+        prefixes.filter_map(|prefixes| match prefixes {
+            RulePrefixes::File { path, .. } => Some(path.as_path()),
+            RulePrefixes::Written(_) => None,
+        })
+    }
+}
+
 /// Settings of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
@@ -81,15 +92,6 @@ impl fmt::Display for ListenAddress {
 }
 
 impl Config {
-    /// The files of prefixes that its access lists name, each once for every rule that does.
-    pub fn prefix_files(&self) -> impl Iterator<Item = &Path> {
-        let prefixes = self.access.iter().flat_map(|list| &list.rules).map(|rule| &rule.prefixes);
-        prefixes.filter_map(|prefixes| match prefixes {
-            RulePrefixes::File { path, .. } => Some(path.as_path()),
-            RulePrefixes::Written(_) => None,
-        })
-    }
-
     /// This configuration for a host without IPv6. Where only a port is written, the address becomes `0.0.0.0`, and
     /// a listener without a name takes its new address as its name. An address is kept if `keeps` returns true for
     /// it.

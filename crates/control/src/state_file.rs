@@ -107,7 +107,7 @@ impl StateFile {
         self.write = Some(spawn(move || write(&path, &state)));
     }
 
-    /// Waits for the write that is under way, if one is. Returns what is to be logged: that it failed, or that it
+    /// Waits for the write that is under way, if one is. Returns its result if that is to be logged: it failed, or it
     /// succeeds again.
     ///
     /// It may be dropped and called again at any time.

@@ -77,7 +77,8 @@ impl Control {
     async fn next_event(&mut self) -> Event {
         let sweep = self.writer.has_retired().then_some(self.swept_at + SWEEP_INTERVAL);
         let (stage, table, notify) = (self.stage.until(), self.table_due(), self.notify.due());
-        let (said, state) = (self.access_due(), self.state_file.due().map(Instant::from_std));
+        let access_due = self.access_due();
+        let state_due = self.state_file.due().map(Instant::from_std);
         tokio::select! {
             biased;
             event = self.events.recv() => {
@@ -94,8 +95,8 @@ impl Control {
                 Event::ConnectsFailed
             }
             () = until(table) => Event::TableDue,
-            () = until(said) => Event::AccessDue,
-            () = until(state) => Event::StateDue,
+            () = until(access_due) => Event::AccessDue,
+            () = until(state_due) => Event::StateDue,
             written = self.state_file.next() => Event::StateWritten(written),
             () = until(sweep) => Event::SweepDue,
             done = self.reading.next() => Event::FileRead(Box::new(done)),
