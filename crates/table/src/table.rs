@@ -93,7 +93,7 @@ impl Table {
                 let before = previous.and_then(|table| table.listener_on(&sockets));
                 let listener = listener(settings, sockets, &pools, workers, before);
                 let (access, limits) = guards.of(settings);
-                Arc::new(Listener { access_log, access, limits, ..listener })
+                Arc::new(Listener { access, limits, access_log, ..listener })
             })
             .collect();
         let Guards { access, limits, sources, .. } = guards;

@@ -7,8 +7,8 @@ use std::time::Instant;
 use driver::{BufferId, Driver, Op, Waker};
 use table::{Backend, Listener, PerWorker, Phase, Pool, Semaphore, Table, WorkerCounters};
 
+use crate::places::Places;
 use crate::refused_sources::RefusedSources;
-use crate::screening::Places;
 use crate::slots::Slots;
 use crate::timers::Timers;
 use crate::token::Kind;

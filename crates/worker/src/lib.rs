@@ -3,6 +3,7 @@
 mod worker; // The loop, and the life of a connection. Start here.
 
 mod core; // What every part works with,
+mod places;
 mod screening;
 mod slots; // the connections in it,
 mod state; // and what is true of each.

@@ -42,13 +42,11 @@ fn of_named<T>(
 ) -> Vec<String> {
     let mut lines = Vec::new();
     for item in next {
-        let parts = match previous.iter().find(|before| name(before) == name(item)) {
-            Some(before) => parts(before, item),
-            None => {
-                lines.push(format!("+ {what} {}", name(item)));
-                continue;
-            }
+        let Some(before) = previous.iter().find(|before| name(before) == name(item)) else {
+            lines.push(format!("+ {what} {}", name(item)));
+            continue;
         };
+        let parts = parts(before, item);
         if !parts.is_empty() {
             lines.push(format!("~ {what} {}: {}", name(item), parts.join(", ")));
         }

@@ -26,8 +26,8 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "sim",
         &[
-            "check", "control", "guards", "health", "kernel", "peers", "queries", "queues", "ring", "run",
-            "scenario", "world",
+            "check", "control", "draws", "guards", "health", "kernel", "peers", "queries", "queues", "ring",
+            "run", "scenario", "world",
         ],
         "`World` is one type, and so is `Run`; their methods stand in a file for each subject",
     ),

@@ -1,9 +1,11 @@
 //! Clients that access lists and limits let in, refuse, or would refuse.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::{
-    AccessIndex, Action, Config, HeaderVersions, LimitsIndex, Others, Proxies, ProxyProtocol, Refusal,
+    AccessIndex, Action, Config, HeaderVersions, LimitsIndex, Others, Period, Proxies, ProxyProtocol, Rate,
+    Refusal,
 };
 use connection::{CloseReason, Stage};
 use preface::{Ends, Written};
@@ -138,4 +140,32 @@ fn a_client_is_judged_by_the_table_that_is_in_force_when_its_header_is_whole() {
     balancer.turn_while_there_is_something();
     assert_eq!(balancer.read(&mut client), Read::Reset);
     assert_eq!(balancer.ended(), [(CloseReason::Denied, 1)]);
+}
+
+/// Looking for a client where there is none takes nothing of the rate.
+#[test]
+fn a_client_that_comes_after_the_interval_of_the_rate_is_accepted_at_once() {
+    let rate = |config: &mut Config| {
+        let number = NonZeroU32::new(1).unwrap();
+        config.listeners[0].rate = Some(Rate { number, period: Period::Second });
+    };
+    let mut balancer = Balancer::new(rate);
+    // In steps, as ACKs of backends are held back for a part of it.
+    let pass_interval = |balancer: &mut Balancer| {
+        for _ in 0..51 {
+            balancer.stage.pass(Duration::from_millis(20));
+            if balancer.worker.next_deadline().is_some_and(|due| due <= balancer.now()) {
+                balancer.turn();
+            }
+            balancer.turn_while_there_is_something();
+        }
+    };
+    let _first = balancer.relay();
+    let _second = balancer.client();
+    assert_eq!(balancer.worker.inspect().connections.len(), 1, "it waits in the queue of the kernel");
+    pass_interval(&mut balancer);
+    assert_eq!(balancer.worker.inspect().connections.len(), 2);
+    pass_interval(&mut balancer);
+    let _third = balancer.client();
+    assert_eq!(balancer.worker.inspect().connections.len(), 3);
 }
