@@ -141,6 +141,12 @@ impl Balancer {
         client
     }
 
+    /// A client sends these bytes, and the turns that follow.
+    pub(crate) fn hears(&mut self, client: &mut Peer, bytes: &[u8]) {
+        assert_eq!(client.say(bytes) as usize, bytes.len());
+        self.turn_while_there_is_something();
+    }
+
     /// Advances the clock, and lets the worker see it.
     pub(crate) fn pass(&mut self, time: Duration) {
         self.stage.pass(time);

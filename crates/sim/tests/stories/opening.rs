@@ -8,7 +8,7 @@ use config::{
 };
 use connection::CloseReason;
 use preface::{Ends, Item, Step, Versions, Written, read};
-use sim::{Peer, Read};
+use sim::Read;
 use worker::{Introduction, StateView};
 
 use crate::balancer::Balancer;
@@ -35,11 +35,6 @@ fn headers() -> [Written; 3] {
     [Written::v1(&ends()), Written::v2(&ends(), &[]), Written::v2(&ends(), &[Item::Crc32c])]
 }
 
-fn says(balancer: &mut Balancer, client: &mut Peer, bytes: &[u8]) {
-    assert_eq!(client.say(bytes) as usize, bytes.len());
-    balancer.turn_while_there_is_something();
-}
-
 #[test]
 fn no_backend_is_contacted_before_the_header_is_whole() {
     for header in headers() {
@@ -48,12 +43,12 @@ fn no_backend_is_contacted_before_the_header_is_whole() {
             let mut balancer = Balancer::new(behind_a_proxy);
             let mut client = balancer.client();
             if cut > 0 {
-                says(&mut balancer, &mut client, &bytes[..cut]);
+                balancer.hears(&mut client, &bytes[..cut]);
             }
             let view = balancer.worker.inspect().connections[0];
             assert_eq!(view.state, StateView::Opening, "after {cut} bytes");
             assert!(balancer.stage.accepted().is_none());
-            says(&mut balancer, &mut client, &bytes[cut..]);
+            balancer.hears(&mut client, &bytes[cut..]);
             // A single byte arrives, so no mark is left that more must reach.
             client.send(1);
             let mut backend = balancer.next_backend();
@@ -86,7 +81,7 @@ fn a_byte_does_not_move_the_deadline() {
     let mut client = balancer.client();
     for byte in &headers()[0].as_bytes()[..4] {
         balancer.stage.pass(Duration::from_secs(1));
-        says(&mut balancer, &mut client, &[*byte]);
+        balancer.hears(&mut client, &[*byte]);
     }
     assert_eq!(balancer.ended(), []);
     balancer.stage.pass(Duration::from_millis(1_020));
@@ -103,7 +98,7 @@ fn the_oldest_goes_for_a_newcomer() {
     assert_eq!(balancer.ended(), [(CloseReason::OpeningFull, 1)]);
     assert_eq!(balancer.read(&mut clients[0]), Read::Reset);
     for client in &mut clients[1..] {
-        says(&mut balancer, client, headers()[1].as_bytes());
+        balancer.hears(client, headers()[1].as_bytes());
         balancer.next_backend();
     }
     assert_eq!(balancer.listener().opening_semaphore.active(), 0);
@@ -120,7 +115,7 @@ fn a_header_that_is_none_ends_the_connection() {
         let mut balancer = Balancer::new(behind_a_proxy);
         let mut client = balancer.client();
         if !bytes.is_empty() {
-            says(&mut balancer, &mut client, bytes);
+            balancer.hears(&mut client, bytes);
         }
         if finishes {
             client.finish();
@@ -150,7 +145,7 @@ fn a_header_of_a_stranger_is_not_believed() {
             continue;
         }
         let header = headers()[0];
-        says(&mut balancer, &mut client, header.as_bytes());
+        balancer.hears(&mut client, header.as_bytes());
         let mut backend = balancer.next_backend();
         let length = u32::try_from(header.as_bytes().len()).unwrap();
         assert_eq!(balancer.read(&mut backend), Read::Bytes(length), "its bytes are its own");
@@ -169,7 +164,7 @@ fn a_backend_gets_the_header_before_all_else() {
                 config.pools[0].send_proxy = Some(sends(version, fields));
             });
             let mut client = balancer.client();
-            says(&mut balancer, &mut client, header.as_bytes());
+            balancer.hears(&mut client, header.as_bytes());
             let mut backend = balancer.next_backend();
             let heard = backend.heard();
             let Step::Header(passed) = read(&heard, Versions::ALL) else { panic!("{heard:?}") };
@@ -218,7 +213,7 @@ fn the_record_has_the_client_and_the_proxy() {
     });
     let mut client = balancer.client();
     balancer.pass(Duration::from_millis(300));
-    says(&mut balancer, &mut client, headers()[0].as_bytes());
+    balancer.hears(&mut client, headers()[0].as_bytes());
     balancer.next_backend();
     client.reset();
     balancer.turn_while_there_is_something();

@@ -9,7 +9,7 @@ use config::{
 };
 use connection::CloseReason;
 use preface::{Ends, Written};
-use sim::{Peer, Read, hello};
+use sim::{Read, hello};
 use worker::StateView;
 
 use crate::balancer::Balancer;
@@ -64,15 +64,10 @@ fn taken(balancer: &Balancer, route: &str) -> u64 {
     found.unwrap_or_else(|| panic!("no route {route}")).taken.of(0).get()
 }
 
-fn says(balancer: &mut Balancer, client: &mut Peer, bytes: &[u8]) {
-    assert_eq!(client.say(bytes) as usize, bytes.len());
-    balancer.turn_while_there_is_something();
-}
-
 #[track_caller]
 fn goes_to(mut balancer: Balancer, bytes: &[u8], pool: &str) {
     let mut client = balancer.client();
-    says(&mut balancer, &mut client, bytes);
+    balancer.hears(&mut client, bytes);
     let mut backend = balancer.next_backend();
     assert_eq!(connected(&balancer), [(pool.to_owned(), 1)]);
     let length = u32::try_from(bytes.len()).unwrap();
@@ -83,7 +78,7 @@ fn goes_to(mut balancer: Balancer, bytes: &[u8], pool: &str) {
 fn is_refused(mut balancer: Balancer, bytes: &[u8], finishes: bool, reason: CloseReason) {
     let mut client = balancer.client();
     if !bytes.is_empty() {
-        says(&mut balancer, &mut client, bytes);
+        balancer.hears(&mut client, bytes);
     }
     if finishes {
         client.finish();
@@ -103,12 +98,12 @@ fn no_backend_is_contacted_before_the_hello_is_whole() {
             let mut balancer = by_name();
             let mut client = balancer.client();
             if cut > 0 {
-                says(&mut balancer, &mut client, &bytes[..cut]);
+                balancer.hears(&mut client, &bytes[..cut]);
             }
             let view = balancer.worker.inspect().connections[0];
             assert_eq!(view.state, StateView::Opening, "after {cut} bytes");
             assert!(balancer.stage.accepted().is_none());
-            says(&mut balancer, &mut client, &bytes[cut..]);
+            balancer.hears(&mut client, &bytes[cut..]);
             let mut backend = balancer.next_backend();
             assert_eq!(connected(&balancer), [("route 0".to_owned(), 1)], "after {cut} bytes");
             let length = u32::try_from(bytes.len()).unwrap();
@@ -180,7 +175,7 @@ fn a_byte_does_not_move_the_deadline_of_a_hello() {
     let mut client = balancer.client();
     for byte in &hello(Some("a.x"), &[], 16_384)[..4] {
         balancer.stage.pass(Duration::from_secs(1));
-        says(&mut balancer, &mut client, &[*byte]);
+        balancer.hears(&mut client, &[*byte]);
     }
     assert_eq!(balancer.ended(), []);
     balancer.pass(Duration::from_millis(1_020));
@@ -232,7 +227,7 @@ fn a_client_that_ends_without_a_byte_does_not_wait_for_its_time() {
 fn a_client_that_has_said_something_is_not_silent() {
     let mut balancer = routed(vec![names(&["a.x"])], Unknown::Pool, Silent::Pool);
     let mut client = balancer.client();
-    says(&mut balancer, &mut client, b"\x16");
+    balancer.hears(&mut client, b"\x16");
     balancer.pass(Duration::from_millis(5_100));
     assert_eq!(balancer.ended(), [(CloseReason::OpeningTimedOut, 1)]);
 }
@@ -247,7 +242,7 @@ fn the_next_backend_gets_the_same_hello() {
     let bytes = hello(Some("a.x"), &[], 16_384);
     for _ in 0..2 {
         let mut client = balancer.client();
-        says(&mut balancer, &mut client, &bytes);
+        balancer.hears(&mut client, &bytes);
         let mut backend = balancer.next_backend();
         assert_eq!(balancer.read(&mut backend), Read::Bytes(u32::try_from(bytes.len()).unwrap()));
     }
@@ -274,10 +269,10 @@ fn a_hello_follows_a_header_under_the_same_deadline() {
         let mut balancer = behind_a_proxy();
         let mut client = balancer.client();
         let all = [header.as_bytes(), &bytes].concat();
-        says(&mut balancer, &mut client, &all[..cut]);
+        balancer.hears(&mut client, &all[..cut]);
         balancer.stage.pass(Duration::from_secs(4));
         assert!(balancer.stage.accepted().is_none());
-        says(&mut balancer, &mut client, &all[cut..]);
+        balancer.hears(&mut client, &all[cut..]);
         let mut backend = balancer.next_backend();
         assert_eq!(connected(&balancer), [("route 1".to_owned(), 1)]);
         assert_eq!(balancer.read(&mut backend), Read::Bytes(length), "the hello, without the header");
@@ -285,7 +280,7 @@ fn a_hello_follows_a_header_under_the_same_deadline() {
     let mut balancer = behind_a_proxy();
     let mut client = balancer.client();
     balancer.stage.pass(Duration::from_secs(4));
-    says(&mut balancer, &mut client, header.as_bytes());
+    balancer.hears(&mut client, header.as_bytes());
     balancer.pass(Duration::from_millis(1_100));
     assert_eq!(balancer.ended(), [(CloseReason::OpeningTimedOut, 1)]);
 }
@@ -300,12 +295,12 @@ fn a_client_that_waits_is_routed_again_by_another_table() {
         balancer.turn_while_there_is_something();
         let bytes = hello(Some("a.x"), &[], 16_384);
         let mut first = balancer.client();
-        says(&mut balancer, &mut first, &bytes);
+        balancer.hears(&mut first, &bytes);
         let mut first_backend = balancer.next_backend();
         let length = u32::try_from(bytes.len()).unwrap();
         assert_eq!(balancer.read(&mut first_backend), Read::Bytes(length));
         let mut second = balancer.client();
-        says(&mut balancer, &mut second, &bytes);
+        balancer.hears(&mut second, &bytes);
         let view = balancer.worker.inspect();
         assert!(matches!(view.connections[1].state, StateView::Waiting { .. }));
         (balancer, (first, first_backend), second)
@@ -343,7 +338,7 @@ fn a_hello_in_many_records_takes_few_wake_ups_and_too_many_are_refused() {
     let mut client = balancer.client();
     // One byte after the other.
     for byte in hello(Some(&name), &["h2"; 100], 1) {
-        says(&mut balancer, &mut client, &[byte]);
+        balancer.hears(&mut client, &[byte]);
     }
     balancer.next_backend();
     assert_eq!(connected(&balancer), [("route 1".to_owned(), 1)]);
@@ -352,7 +347,7 @@ fn a_hello_in_many_records_takes_few_wake_ups_and_too_many_are_refused() {
     let bytes = hello(Some("a.x"), &vec!["protocol"; 1_500], 1);
     for part in bytes.chunks(7_000) {
         if balancer.ended().is_empty() {
-            says(&mut balancer, &mut client, part);
+            balancer.hears(&mut client, part);
         }
     }
     assert_eq!(balancer.ended(), [(CloseReason::HelloInvalid, 1)], "it is more than 64 KiB");
@@ -373,7 +368,7 @@ fn the_record_has_the_route_and_what_was_asked_for() {
     balancer.turn_while_there_is_something();
     let mut client = balancer.client();
     balancer.pass(Duration::from_millis(300));
-    says(&mut balancer, &mut client, &hello(Some("A.x"), &["h2", "http/1.1"], 16_384));
+    balancer.hears(&mut client, &hello(Some("A.x"), &["h2", "http/1.1"], 16_384));
     balancer.next_backend();
     client.reset();
     balancer.turn_while_there_is_something();
