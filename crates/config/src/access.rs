@@ -25,7 +25,7 @@ pub struct AccessList {
     /// Its name in logs, counters and commands.
     pub name: String,
     /// The rules, in the order of the file; at least one.
-    pub rules: Vec<AccessRule>,
+    pub rules: Arc<[AccessRule]>,
     /// The same, searchable: which rule decides about an address.
     pub ranges: Arc<Ranges>,
     /// What happens to clients that no rule matches.

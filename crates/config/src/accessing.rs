@@ -92,7 +92,13 @@ fn access_list(fields: &Fields<'_>, name: String, problems: &mut Problems) -> Op
         }
     }
     let ranges = Arc::new(Ranges::build(prefixes.iter().map(Vec::as_slice)));
-    Some(AccessList { name, rules, ranges, otherwise: otherwise.unwrap_or(defaults::OTHERWISE), refusal })
+    Some(AccessList {
+        name,
+        rules: rules.into(),
+        ranges,
+        otherwise: otherwise.unwrap_or(defaults::OTHERWISE),
+        refusal,
+    })
 }
 
 /// Reads a rule, and the prefixes that it has.

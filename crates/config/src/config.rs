@@ -38,7 +38,7 @@ pub struct Config {
 impl Config {
     /// The files of prefixes that its access lists name, each once for every rule that does.
     pub fn prefix_files(&self) -> impl Iterator<Item = &Path> {
-        let prefixes = self.access.iter().flat_map(|list| &list.rules).map(|rule| &rule.prefixes);
+        let prefixes = self.access.iter().flat_map(|list| list.rules.iter()).map(|rule| &rule.prefixes);
         prefixes.filter_map(|prefixes| match prefixes {
             RulePrefixes::File { path, .. } => Some(path.as_path()),
             RulePrefixes::Written(_) => None,

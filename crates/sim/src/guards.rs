@@ -84,7 +84,7 @@ fn list(random: &mut Random) -> AccessList {
     });
     let ranges = Arc::new(Ranges::build(prefixes));
     let otherwise = random.pick(&[Action::Allow, Action::Allow, Action::Deny]);
-    AccessList { name: "list".to_owned(), ranges, rules, otherwise, refusal: refusal(random) }
+    AccessList { name: "list".to_owned(), ranges, rules: rules.into(), otherwise, refusal: refusal(random) }
 }
 
 fn limits(random: &mut Random) -> SourceLimits {

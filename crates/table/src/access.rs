@@ -16,7 +16,8 @@ pub struct AccessList {
     /// What operators override: the ranges of what they allow, and of what they deny.
     overrides: Arc<Ranges>,
     ranges: Arc<Ranges>,
-    rules: Vec<config::AccessRule>,
+    /// Shared with the config: they may have many prefixes, and a table is made at each change.
+    rules: Arc<[config::AccessRule]>,
     otherwise: Action,
     /// What happens to clients that are denied.
     pub refusal: Refusal,
@@ -54,7 +55,7 @@ impl AccessList {
         before: Option<&Self>,
     ) -> Self {
         let name = settings.map(|settings| settings.name.clone());
-        let rules = settings.map_or_else(Vec::new, |settings| settings.rules.clone());
+        let rules = settings.map_or_else(Arc::default, |settings| Arc::clone(&settings.rules));
         let kept = before.filter(|before| have_same_sources(&before.rules, &rules));
         let counters = kept.map_or_else(
             || Arc::new(PerWorker::of_each(workers, || AccessCounters::new(rules.len()))),

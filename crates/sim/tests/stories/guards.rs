@@ -1,6 +1,7 @@
 //! Clients that access lists and limits let in, refuse, or would refuse.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::{
@@ -132,7 +133,7 @@ fn a_client_is_judged_by_the_table_that_is_in_force_when_its_header_is_whole() {
             Some(ProxyProtocol { from: Proxies::Any, others: Others::Refuse, versions });
     });
     let mut client = balancer.client();
-    balancer.config.access[0].rules[0].action = Action::Deny;
+    Arc::make_mut(&mut balancer.config.access[0].rules)[0].action = Action::Deny;
     balancer.reload(&[]);
     balancer.turn();
     let ends = Ends::new("192.0.2.1:1000".parse().unwrap(), "198.51.100.2:443".parse().unwrap());
