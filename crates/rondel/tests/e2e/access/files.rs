@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::thread;
 
 use super::{Gets, from};
@@ -74,17 +75,15 @@ fn a_block_list_that_was_changed_and_not_reloaded_is_a_problem_of_the_status() {
 /// The same for a backend that waits for a request.
 #[track_caller]
 fn from_silent(lb: &Lb, ip: &str) -> Gets {
-    use std::io::ErrorKind;
-
     let client = crate::peers::Client::connect_from(ip.parse().unwrap(), lb.address());
     let mut client = match client {
         Ok(client) => client,
         Err(error) if error.kind() == ErrorKind::ConnectionReset => return Gets::Reset,
         Err(error) => panic!("{ip}: {error}"),
     };
-    // A request may be sent before the reset has arrived.
-    let _ = std::io::Write::write_all(&mut client.0, b"GET / HTTP/1.0\r\n\r\n");
-    match client.try_line() {
+    // The reset arrives before the request is sent or after it, and whichever call meets it first is the only one to
+    // report it: a read after a failed write would return the end of the stream.
+    match client.0.write_all(b"GET / HTTP/1.0\r\n\r\n").and_then(|()| client.try_line()) {
         Ok(line) if line.starts_with("HTTP/1.1 200") => Gets::Service,
         Err(error) if error.kind() == ErrorKind::ConnectionReset => Gets::Reset,
         other => panic!("{ip}: {other:?}"),
