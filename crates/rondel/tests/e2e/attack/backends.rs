@@ -240,6 +240,7 @@ fn in_mid_transfer_a_permanent_black_hole_ends_by_the_idle_timeout() {
             let upload = lb.connect();
             let sender = upload.0.try_clone().unwrap();
             let flood = thread::spawn(move || keyed::write(&sender, 24, usize::MAX));
+            eventually("the upload has its backend", || backends[1].accepted() == 1);
             namespace.black_hole(9001);
             namespace.black_hole(9002);
             lb.serves_others();
@@ -262,6 +263,7 @@ fn in_mid_transfer_a_vanished_backend_is_detected_by_retransmissions() {
             let upload = lb.connect();
             let sender = upload.0.try_clone().unwrap();
             let flood = thread::spawn(move || keyed::write(&sender, 25, usize::MAX));
+            eventually("the upload has its backend", || backend.accepted() == 1);
             namespace.black_hole(9001);
             assert!(flood.join().unwrap().is_err());
             lb.recovered(&[("backend_lost", 1)]);
