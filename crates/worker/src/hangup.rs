@@ -1,8 +1,9 @@
-//! A poll tells that a peer has hung up whose socket nothing reads: a client that waits for a backend, and a side
-//! that has sent its FIN while the other goes on.
+//! A poll tells that a peer has hung up whose socket nothing reads: a client whose backend is being connected, or
+//! that waits for one, and a side that has sent its FIN while the other goes on.
 //!
-//! Most relays end soon after the first FIN. So the poll of a half-closed relay is armed only [`POLL_AFTER`] later,
-//! by the timer that the relay has anyway, and the others never pay for it.
+//! Most connects succeed at once, and most relays end soon after the first FIN. So the poll of a client whose backend
+//! is being connected, and that of a half-closed relay, are armed only [`POLL_AFTER`] later, by the timer that the
+//! connection has anyway, and the others never pay for it.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::relay::{fault_of, reason_of};
 use crate::state::{Connection, HangupPoll, Seeking, State, Step};
 use crate::token::Kind;
 
-/// How long after the FIN of one side its poll begins.
+/// How long after the start of an attempt, or the FIN of one side, the poll begins.
 const POLL_AFTER: Duration = Duration::from_millis(100);
 
 impl Connection {
@@ -22,6 +23,14 @@ impl Connection {
     pub(crate) fn hangup_poll_due(&mut self, now: Instant) -> Option<Instant> {
         let finished = self.state.relaying().relay.finished_alone()?;
         (self.hangup[finished as usize] != HangupPoll::On).then(|| now + POLL_AFTER)
+    }
+
+    /// When the timer of an attempt that begins `now` expires first: to begin the poll of the client, or to give the
+    /// attempt up if the poll is on already or would come too late.
+    pub(crate) fn attempt_timer(&self, now: Instant) -> Instant {
+        let timeout = self.pool.connect_timeout;
+        let polled = self.hangup[Direction::ToBackend as usize] == HangupPoll::On;
+        now + if polled { timeout } else { timeout.min(POLL_AFTER) }
     }
 }
 
@@ -36,7 +45,7 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// Ends the poll of a client that waits no longer. Nothing else is in flight at its socket.
+    /// Ends the poll of a client that has a backend. Nothing else is in flight at its socket.
     pub(crate) fn stop_hangup_poll(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
         let fd = connection.client;
@@ -53,14 +62,12 @@ impl<D: Driver> Core<D> {
         let poll = std::mem::take(&mut connection.hangup[direction as usize]);
         let client = connection.client;
         let failed = match (poll, &connection.state) {
-            (HangupPoll::On, State::Seeking(Seeking { step: Step::Waiting(_), .. })) => client,
+            (HangupPoll::On, State::Seeking(Seeking { step: Step::Connecting(_) | Step::Waiting(_), .. })) => {
+                client
+            }
             (HangupPoll::On, State::Relaying(relaying)) => relaying.input(client, direction),
             (HangupPoll::On, State::Opening(_) | State::Seeking(_) | State::Closing(_)) => {
-                unreachable!("it ends with the wait")
-            }
-            (HangupPoll::Stopping, State::Seeking(Seeking { step: Step::Waiting(_), .. })) => {
-                self.poll_hangup(slot, direction, client);
-                return Ok(());
+                unreachable!("no turn ends so, or it ends otherwise")
             }
             (HangupPoll::Stopping, _) => return Ok(()),
             (HangupPoll::Off, _) => unreachable!("nothing was in flight"),

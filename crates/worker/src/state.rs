@@ -168,8 +168,8 @@ pub(crate) struct Attempts {
     pub(crate) last: Option<Arc<Backend>>,
     /// Of a client that waits, or has.
     pub(crate) ticket: Option<Ticket>,
-    /// Until when the connection's time is booked.
-    booked_until: Instant,
+    /// Until when the connection's time is booked: the start of the attempt under way.
+    pub(crate) booked_until: Instant,
 }
 
 /// What a client is given that waits for the first time. It keeps it, so that it waits no longer in all than it
@@ -186,7 +186,7 @@ pub(crate) enum HangupPoll {
     #[default]
     Off,
     On,
-    /// The wait is over, and it is being cancelled.
+    /// The connection has a backend, and it is being cancelled.
     Stopping,
 }
 

@@ -280,7 +280,7 @@ impl<D: Driver> Worker<D> {
         for slot in due.drain(..) {
             match &self.core.slots.get(slot).state {
                 State::Seeking(Seeking { step: Step::Connecting(_), .. }) => {
-                    self.give_up(slot, CloseReason::ConnectTimedOut);
+                    self.on_attempt_timer(slot);
                 }
                 State::Seeking(Seeking { step: Step::Waiting(wait), .. }) => {
                     let wait_for = wait.wait_for;

@@ -2,13 +2,14 @@
 
 mod balancer;
 
+mod connecting;
 mod ending;
 mod eviction;
 mod guards;
 mod opening;
 mod pipes;
 mod queries;
-mod regressions;
-mod routes; // Faults that random runs have found.
+mod regressions; // Faults that random runs have found.
+mod routes;
 mod stats;
 mod waiting;

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use connection::{CloseReason, Relay};
+use connection::{CloseReason, Direction, Relay};
 use driver::{ConnectOptions, Driver, Errno, Op};
 use table::{Backend, BackendIndex, Picked, TargetRole};
 
@@ -136,7 +136,6 @@ impl<D: Driver> Worker<D> {
     fn attempt(&mut self, slot: u32, picked: BackendIndex) -> bool {
         if let Step::Waiting(_) = self.core.slots.get(slot).state.seeking().step {
             self.queues.end_wait(&mut self.core, slot);
-            self.core.stop_hangup_poll(slot);
         }
         let core = &mut self.core;
         let Connection { pool, state, stats, .. } = core.slots.get(slot);
@@ -155,7 +154,8 @@ impl<D: Driver> Worker<D> {
             Ok(socket) => {
                 backend.counters.of(core.index).active.add(1);
                 seeking.step = Step::Connecting(Attempt { socket, backend, hold_ack, given_up: None });
-                core.timers.set(slot, core.now + pool.connect_timeout);
+                let timer = core.slots.get(slot).attempt_timer(core.now);
+                core.timers.set(slot, timer);
                 core.submit(slot, Kind::Connect, Op::Connect { socket, to });
                 true
             }
@@ -168,6 +168,18 @@ impl<D: Driver> Worker<D> {
                 false
             }
         }
+    }
+
+    /// The timer of an attempt expired: begins to watch the client, or gives the attempt up.
+    pub(super) fn on_attempt_timer(&mut self, slot: u32) {
+        let core = &mut self.core;
+        let Connection { client, pool, state, .. } = core.slots.get(slot);
+        let (client, end) = (*client, state.seeking().attempts.booked_until + pool.connect_timeout);
+        if core.now >= end {
+            return self.give_up(slot, CloseReason::ConnectTimedOut);
+        }
+        core.poll_hangup(slot, Direction::ToBackend, client);
+        core.timers.set(slot, end);
     }
 
     /// Ends the attempt under way, if that has not been done; the result is told to
@@ -211,6 +223,7 @@ impl<D: Driver> Worker<D> {
             Err(reason) => return self.attempt_again(slot, reason),
         }
         let core = &mut self.core;
+        core.stop_hangup_poll(slot);
         let Connection { pool, state, stats, introduction, .. } = core.slots.get(slot);
         if let Some(introduction) = introduction {
             introduction.shorten();

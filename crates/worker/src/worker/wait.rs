@@ -56,7 +56,6 @@ impl<D: Driver> Worker<D> {
                 if wait_for == WaitFor::Primary && self.core.now < since + hold.timeout =>
             {
                 self.queues.end_wait(&mut self.core, slot);
-                self.core.stop_hangup_poll(slot);
                 self.connect(slot);
             }
             (TargetRole::Any | TargetRole::Primary(_) | TargetRole::Replica(_), _) => {
