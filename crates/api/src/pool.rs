@@ -42,6 +42,8 @@ names! {
     pub enum Balance {
         /// In turn, by weight.
         RoundRobin = "round_robin",
+        /// The first one of the file that is available.
+        First = "first",
         /// The backend with the fewest connections for its weight.
         LeastConnections = "least_connections",
         /// The less loaded of two random ones.

@@ -166,6 +166,7 @@ fn pool_parts(before: &Pool, after: &Pool) -> Vec<String> {
 
 fn tier_parts(parts: &mut Vec<String>, before: Tiers, after: Tiers) {
     setting(parts, "min_active", before.active_min, after.active_min, show);
+    setting(parts, "backups", before.backups, after.backups, show);
     setting(parts, "failback", before.failback, after.failback, |failback| match failback {
         Failback::Auto(delay) => format!("auto after {}", duration(delay)),
         Failback::Manual => show(failback),
@@ -262,7 +263,7 @@ mod tests {
 
     use super::Changes;
     use crate::config::{
-        Backend, Balance, Config, Eject, Failback, Listener, OnAllDown, Pool, PoolIndex, TargetRole, Tier,
+        Backend, Backups, Balance, Config, Eject, Failback, Listener, OnAllDown, Pool, PoolIndex, TargetRole, Tier,
         Waiting, Workers,
     };
     use crate::route::{Route, Routing, ServerName, Silent, Takes, Unknown};
@@ -342,6 +343,7 @@ mod tests {
                     Some(Eject { failures: 3, base: Duration::from_secs(10), cap: Duration::from_secs(60) });
                 pool.on_all_down = OnAllDown::Closed;
                 pool.tiers.failback = Failback::Manual;
+                pool.tiers.backups = Backups::First;
                 pool.queue.connections_max = 0;
                 pool.backends[0].tier = Tier::Backup;
                 pool.backends[1].connections_max = NonZeroU32::new(9);
@@ -351,7 +353,7 @@ mod tests {
                 "~ pool web: tier of a active -> backup, max_connections of b 0 -> 9, \
                  balance round_robin -> maglev, \
                  eject after 3 failed connects, for 10s, at most 5m -> after 3 failed connects, for 10s, at most 1m, \
-                 on_all_down open -> closed, failback auto after 0s -> manual, \
+                 on_all_down open -> closed, backups all -> first, failback auto after 0s -> manual, \
                  queue 1000 clients at most, each up to 10s -> clients do not wait",
             ],
         );

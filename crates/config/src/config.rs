@@ -325,6 +325,8 @@ pub struct Pool {
 pub enum Balance {
     /// Each backend in turn, in proportion to its weight.
     RoundRobin,
+    /// The first one in the order of the file that is available and not at its `connections_max`.
+    First,
     /// The backend with the fewest connections relative to its weight, over all workers.
     LeastConnections,
     /// Of two random backends, the one with fewer connections relative to its weight.
@@ -358,10 +360,21 @@ pub enum OnAllDown {
 pub struct Tiers {
     /// It serves while fewer backends of the active tier are available than this; 1 up to the size of that tier.
     pub active_min: u16,
+    /// How many backups serve together.
+    pub backups: Backups,
     /// When it stops serving.
     pub failback: Failback,
     /// What happens to established connections when their tier stops serving.
     pub on_demotion: OnDemotion,
+}
+
+/// How many backups serve together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backups {
+    /// All that are available, by the balancing policy.
+    All,
+    /// The first one in the order of the file that is available.
+    First,
 }
 
 /// When the active tier takes over again.

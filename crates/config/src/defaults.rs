@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::access::{Action, SourceBits};
 use crate::config::{
-    AccessLog, Admin, AdminSocket, Backend, Balance, ConnectionsMax, Eject, Failback, Fallback, Keepalive,
+    AccessLog, Admin, AdminSocket, Backend, Backups, Balance, ConnectionsMax, Eject, Failback, Fallback, Keepalive,
     LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, TargetRole, Tier, Tiers,
     Waiting, Workers,
 };
@@ -31,6 +31,7 @@ pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
         on_all_down: on_all_down(false),
         tiers: Tiers {
             active_min: 1,
+            backups: Backups::All,
             failback: Failback::Auto(Duration::ZERO),
             on_demotion: OnDemotion::Keep,
         },

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use crate::access::{AccessList, Refusal, Refuse, SourceLimits};
 use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,
-    Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Runtime,
+    Backups, Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Runtime,
     TargetRole, Tier, Waiting, Workers,
 };
 use crate::duration::show;
@@ -174,6 +174,7 @@ impl Pool {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let balance = match self.balance {
             Balance::RoundRobin => "round robin",
+            Balance::First => "the first that is available",
             Balance::LeastConnections => "least connections",
             Balance::Random => "the better of two by chance",
             Balance::Maglev => "by the client's address (maglev)",
@@ -244,6 +245,11 @@ impl Pool {
 
     fn describe_tiers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         setting(f, "min_active", self.tiers.active_min)?;
+        let backups = match self.tiers.backups {
+            Backups::All => "all that are available serve together",
+            Backups::First => "the first that is available serves alone",
+        };
+        setting(f, "backups", backups)?;
         match self.tiers.failback {
             Failback::Manual => setting(f, "failback", "manual")?,
             Failback::Auto(delay) if delay.is_zero() => setting(f, "failback", "auto: at once")?,

@@ -79,8 +79,8 @@ pub use crate::access::{
 };
 pub use crate::changes::Changes;
 pub use crate::config::{
-    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,
-    Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Backups, Balance, Config, ConnectionsMax,
+    Eject, Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown,
     OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Runtime, TargetRole, Tier, Tiers, Waiting, Workers,
 };
 pub use crate::duration::show as show_duration;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::address;
 use crate::config::{
-    Backend, Balance, Eject, Failback, Keepalive, LagMax, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Tier,
+    Backend, Backups, Balance, Eject, Failback, Keepalive, LagMax, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Tier,
 };
 use crate::defaults;
 use crate::duration;
@@ -185,6 +185,10 @@ fn tiers(pool: &mut Pool, fields: &Fields<'_>, problems: &mut Problems) {
     let active_min = fields.get("min_active").and_then(|value| value.number(limits::MIN_ACTIVE, problems));
     if let Some(active_min) = active_min {
         pool.tiers.active_min = active_min;
+    }
+    let backups = fields.get("backups").and_then(|value| value.choice("`backups`", Backups::ALL, problems));
+    if let Some(backups) = backups {
+        pool.tiers.backups = backups;
     }
     let delay = fields.get("failback_delay");
     let delay_span = delay.map(|value| value.span());

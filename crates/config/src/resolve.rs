@@ -343,17 +343,17 @@ fn needs_probe(pool: &WrittenPool, problems: &mut Problems) {
     }
 }
 
-/// Reports a slow start that would move every client twice.
+/// Reports a slow start that would move every client twice, or none.
 fn slow_start(pool: &WrittenPool, problems: &mut Problems) {
     let starts = pool.places.slow_start.filter(|_| !pool.rest.slow_start.is_zero());
-    if let (Some(span), Balance::Maglev) = (starts, pool.rest.balance) {
-        problems.push(
-            Finding::at(
-                span,
-                "`slow_start` conflicts with `balance: maglev`, which keeps each client on its backend",
-            )
-            .help("remove it, or use another policy"),
-        );
+    let why = match pool.rest.balance {
+        Balance::Maglev => "which keeps each client on its backend",
+        Balance::First => "where one backend takes all connections",
+        Balance::RoundRobin | Balance::LeastConnections | Balance::Random => return,
+    };
+    if let Some(span) = starts {
+        let message = format!("`slow_start` conflicts with `balance: {}`, {why}", pool.rest.balance);
+        problems.push(Finding::at(span, message).help("remove it, or use another policy"));
     }
 }
 

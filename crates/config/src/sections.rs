@@ -100,6 +100,7 @@ pub(crate) const POOL: Section = Section {
         "on_down",
         "slow_start",
         "min_active",
+        "backups",
         "failback",
         "failback_delay",
         "on_demotion",

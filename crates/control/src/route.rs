@@ -172,6 +172,7 @@ fn not_accepted(known: &StatusSources<'_>, listener: &Listener) -> Option<String
 fn by_policy(pool: &Pool) -> &'static str {
     match pool.balance {
         config::Balance::RoundRobin => "it is next in the rotation, unless another client comes first",
+        config::Balance::First => "it is the first in the file that is available and not full",
         config::Balance::LeastConnections => "it has the fewest connections for its weight now",
         config::Balance::Random => {
             "of two random backends, drawn by weight, the one with fewer connections for its weight"
@@ -188,6 +189,7 @@ fn words(reason: Reason, target_role: TargetRole, overrides: Override) -> &'stat
         (Reason::Down, _) => "it is down",
         (Reason::Ejected, _) => "it is ejected: connects to it failed",
         (Reason::OtherTier, _) => "its tier does not serve now",
+        (Reason::OtherBackup, _) => "another backup serves now",
         (Reason::OtherRole, TargetRole::Primary(_)) => "it is not known to be the primary",
         (Reason::OtherRole, TargetRole::Any | TargetRole::Replica(_)) => "it is not known to be a replica",
         (Reason::Lags, _) => "it is too far behind",

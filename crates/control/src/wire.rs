@@ -36,6 +36,7 @@ pub(crate) fn tier(tier: config::Tier) -> Tier {
 pub(crate) fn balance(balance: config::Balance) -> Balance {
     match balance {
         config::Balance::RoundRobin => Balance::RoundRobin,
+        config::Balance::First => Balance::First,
         config::Balance::LeastConnections => Balance::LeastConnections,
         config::Balance::Random => Balance::Random,
         config::Balance::Maglev => Balance::Maglev,

@@ -55,6 +55,8 @@ struct Rotations {
 #[derive(Debug)]
 struct Version {
     rotation: Vec<SocketAddr>,
+    /// Those that may be picked, in the order of the file.
+    eligible: Vec<SocketAddr>,
     attempts: usize,
     balance: Balance,
     /// Of each backend: its weight, and its bound.
@@ -136,6 +138,11 @@ impl Picks {
             assert!(fewest(), "{to} was picked, which has not the fewest connections: {active:?}");
         }
         let is_alone = pool.versions.len() == 1 && !last.is_bounded() && !severs;
+        if last.balance == Balance::First && !severs && !waits {
+            let tried = pool.remembered(tried);
+            let first = || pool.versions.iter().any(|version| version.is_first(to, &tried, count));
+            assert!(first(), "{to} was picked past {tried:?}, which is not the first: {active:?}");
+        }
         if last.balance == Balance::Maglev && tried.is_empty() && is_alone && !named {
             let client = client.expect("where clients go depends on their address");
             let any = *last.backends.keys().next().expect("a pool has a backend");
@@ -226,8 +233,10 @@ impl Version {
                 (u32::from(backend.weight), backend.connections_max.map(std::num::NonZeroU32::get)),
             )
         });
+        let may = pool.backends.iter().zip(&weights).filter(|(_, weight)| **weight > 0);
         Self {
             rotation: smooth(pool, &weights),
+            eligible: may.map(|(backend, _)| backend.address).collect(),
             attempts: pool.attempts.into(),
             balance: pool.balance,
             backends: backends.collect(),
@@ -252,6 +261,13 @@ impl Version {
                 let is_full = bound.is_some_and(|bound| count(other) >= bound);
                 is_full || (count(&picked) + 1) * other_weight <= (count(other) + 1) * weight
             })
+    }
+
+    /// Whether each one before it in the file is full, and none was tried.
+    fn is_first(&self, picked: SocketAddr, tried: &[SocketAddr], count: impl Fn(&SocketAddr) -> u32) -> bool {
+        let is_full = |backend: &SocketAddr| self.backends[backend].1.is_some_and(|bound| count(backend) >= bound);
+        let mut before = self.eligible.iter().take_while(|backend| **backend != picked);
+        self.eligible.contains(&picked) && tried.is_empty() && before.all(is_full)
     }
 
     /// The pick of this number after these were tried: the place of that number, or a substitute.

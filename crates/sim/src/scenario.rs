@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::{
-    AccessLog, Backend, Balance, Config, Failback, Fallback, HeaderField, HeaderVersion, HeaderVersions,
+    AccessLog, Backend, Backups, Balance, Config, Failback, Fallback, HeaderField, HeaderVersion, HeaderVersions,
     Listener, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Opening, Others, Pool,
     PoolIndex, Proxies, ProxyProtocol, SendProxy, TargetRole, Tier, Tiers, Waiting,
 };
@@ -363,6 +363,7 @@ fn pool(random: &mut Random, variety: Variety, like: &Pool, number: u8) -> Pool 
             Balance::LeastConnections,
             Balance::Random,
             Balance::Maglev,
+            Balance::First,
         ]);
     }
     settings(random, variety, &mut pool);
@@ -389,6 +390,7 @@ fn settings(random: &mut Random, variety: Variety, pool: &mut Pool) {
         let delay = Duration::from_millis(random.pick(&[0, 100, 5_000]));
         pool.tiers = Tiers {
             active_min: random.pick(&[1, 1, 2]),
+            backups: random.pick(&[Backups::All, Backups::First]),
             failback: random.pick(&[Failback::Auto(delay), Failback::Manual]),
             on_demotion: random.pick(&[OnDemotion::Keep, OnDemotion::Drain, OnDemotion::Close]),
         };

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use config::{Balance, Fallback, OnAllDown, TargetRole, Tier};
+use config::{Backups, Balance, Fallback, OnAllDown, TargetRole, Tier};
 
 use crate::backend::{Backend, BackendIndex};
 use crate::maglev::{Maglev, Member};
 use crate::rotation;
 use crate::state::{Availability, BackendState, Role, WEIGHT_PERMILLE_MAX};
+use crate::tiers::Rank;
 
 /// A [`TargetRole`] without its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub(crate) struct Candidates {
 pub(crate) enum Policy {
     /// The rotation.
     RoundRobin(Arc<[BackendIndex]>),
+    /// All candidates, in the order of the file.
+    First(Arc<[BackendIndex]>),
     /// All candidates.
     LeastConnections(Arc<[BackendIndex]>),
     /// The rotation.
@@ -80,9 +83,11 @@ impl Candidates {
 impl Policy {
     fn build(balance: Balance, backends: &[Arc<Backend>], shares: &[u32]) -> Self {
         let members = || (0..).map(BackendIndex).zip(shares).filter(|(_, share)| **share > 0);
+        let indices = || members().map(|(index, _)| index).collect();
         match balance {
             Balance::RoundRobin => Self::RoundRobin(rotation::smooth(shares)),
-            Balance::LeastConnections => Self::LeastConnections(members().map(|(index, _)| index).collect()),
+            Balance::First => Self::First(indices()),
+            Balance::LeastConnections => Self::LeastConnections(indices()),
             Balance::Random => Self::Random(rotation::smooth(shares)),
             Balance::Maglev => {
                 let member = |(index, share): (BackendIndex, &u32)| {
@@ -98,6 +103,7 @@ impl Policy {
     fn inherit(&self, balance: Balance) -> Option<Self> {
         let same = match self {
             Self::RoundRobin(_) => balance == Balance::RoundRobin,
+            Self::First(_) => balance == Balance::First,
             Self::LeastConnections(_) => balance == Balance::LeastConnections,
             Self::Random(_) => balance == Balance::Random,
             Self::Maglev(_) => balance == Balance::Maglev,
@@ -106,16 +112,16 @@ impl Policy {
     }
 }
 
-/// The shares of the backends of `pool`, of which `states` are known and whose tier `serving` serves.
+/// The shares of the backends of `pool`, of which `states` are known and `serving` serves.
 pub(crate) fn shares(
     target_role: TargetRoleKind,
     pool: &config::Pool,
     states: &[BackendState],
-    serving: Tier,
+    serving: Rank,
 ) -> Vec<u32> {
     let open = pool.on_all_down == OnAllDown::Open;
     let serves = |backend: &config::Backend, state: BackendState| {
-        backend.tier == serving && state.availability.is_available()
+        serving.includes(backend) && state.availability.is_available()
     };
     let primary = |_: &config::Backend, state: BackendState| {
         // Ejected or not: no other backend may take its place.
@@ -124,14 +130,19 @@ pub(crate) fn shares(
     let reads = |_: &config::Backend, state: BackendState| {
         state.role == Some(Role::Replica { lags: false }) && state.availability.is_available()
     };
-    let whole_tier = |backend: &config::Backend, _: BackendState| open && backend.tier == serving;
-    let every_backend = |_: &config::Backend, _: BackendState| open;
+    let whole_rank = |backend: &config::Backend, _: BackendState| open && serving.includes(backend);
+    // Backups that serve one at a time do so here as well.
+    let first_backup = pool.backends.iter().find(|backend| backend.tier == Tier::Backup && backend.weight > 0);
+    let every_backend = |backend: &config::Backend, _: BackendState| {
+        let is_first = first_backup.is_some_and(|first| first.address == backend.address);
+        open && (pool.tiers.backups == Backups::All || is_first)
+    };
     let every_replica =
         |_: &config::Backend, state: BackendState| open && matches!(state.role, Some(Role::Replica { .. }));
 
     // From the best to the last resort. The first step that names a backend counts.
     let ladder: &[&May<'_>] = match target_role {
-        TargetRoleKind::Any => &[&serves, &whole_tier, &every_backend],
+        TargetRoleKind::Any => &[&serves, &whole_rank, &every_backend],
         TargetRoleKind::Primary => &[&primary],
         TargetRoleKind::Replica => &[&reads, &every_replica],
         TargetRoleKind::ReplicaOrPrimary => &[&reads, &primary, &every_replica],

@@ -10,7 +10,7 @@ use connection::CloseReason;
 use crate::backend::Backend;
 use crate::candidates::{Candidates, TargetRoleKind};
 use crate::state::{Availability, BackendState, Role};
-use crate::tiers::Serving;
+use crate::tiers::Rank;
 
 /// Why connections to one backend are closed, by [`TargetRoleKind`]; none keeps them.
 pub(crate) type ByTargetRole = [Option<CloseReason>; TargetRoleKind::ALL.len()];
@@ -39,8 +39,9 @@ impl Evictions {
 pub(crate) struct EvictionRules<'a> {
     pub(crate) pool: &'a config::Pool,
     pub(crate) candidates: &'a [Candidates; TargetRoleKind::ALL.len()],
-    pub(crate) serving: Serving,
-    /// When the drain of connections to the other tier is over.
+    /// What serves.
+    pub(crate) serving: Rank,
+    /// When the drain of connections to the others is over.
     pub(crate) drained: Instant,
     pub(crate) now: Instant,
 }
@@ -65,7 +66,7 @@ impl EvictionRules<'_> {
     fn lost(&self, target_role: TargetRoleKind, index: usize, state: BackendState) -> Option<CloseReason> {
         match target_role {
             TargetRoleKind::Any => {
-                let serves = self.pool.backends[index].tier == self.serving.tier;
+                let serves = self.serving.includes(&self.pool.backends[index]);
                 let closes = match self.pool.tiers.on_demotion {
                     OnDemotion::Keep => false,
                     OnDemotion::Drain => self.now >= self.drained,

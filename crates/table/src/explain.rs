@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use config::{Fallback, TargetRole, Tier};
+use config::{Fallback, TargetRole};
 use connection::CloseReason;
 
 use crate::backend::BackendIndex;
@@ -11,6 +11,7 @@ use crate::listener::Listener;
 use crate::picked::Picked;
 use crate::pool::Pool;
 use crate::state::{Availability, BackendState, PoolInputs, Role};
+use crate::tiers::Rank;
 
 /// Where a client that connects now would be routed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub enum Reason {
     Ejected,
     /// The other tier serves.
     OtherTier,
+    /// It is a backup, and another one serves.
+    OtherBackup,
     /// It is not known to have the role that the listener wants.
     OtherRole,
     /// It is a replica that is too far behind.
@@ -86,7 +89,7 @@ pub fn explain_route(
     assert_eq!(settings.backends.len(), pool.backends.len(), "the settings of another pool");
     let backends = (0..).map(BackendIndex).zip(&settings.backends).map(|(index, backend)| {
         let state = inputs.backends.get(&backend.address).copied().unwrap_or_default();
-        let mut reasons_against = reasons_against(listener.target_role, backend, state, pool.tier());
+        let mut reasons_against = reasons_against(listener.target_role, backend, state, pool.rank());
         reasons_against.extend(pool.backend(index).is_full().then_some(Reason::Full));
         BackendRoute { index, state, share: pool.share(listener.target_role, index), reasons_against }
     });
@@ -120,7 +123,7 @@ fn reasons_against(
     target_role: TargetRole,
     backend: &config::Backend,
     state: BackendState,
-    serving: Tier,
+    serving: Rank,
 ) -> Vec<Reason> {
     let mut reasons = Vec::new();
     reasons.extend((backend.weight == 0).then_some(Reason::NoWeight));
@@ -132,7 +135,8 @@ fn reasons_against(
         Availability::Ejected => reasons.push(Reason::Ejected),
     }
     let of_role = match (target_role, state.role) {
-        (TargetRole::Any, _) => (backend.tier != serving).then_some(Reason::OtherTier),
+        (TargetRole::Any, _) if backend.tier != serving.tier() => Some(Reason::OtherTier),
+        (TargetRole::Any, _) => (!serving.includes(backend)).then_some(Reason::OtherBackup),
         (TargetRole::Primary(_), Some(Role::Primary))
         | (TargetRole::Replica(_), Some(Role::Replica { lags: false })) => None,
         (TargetRole::Replica(_), Some(Role::Replica { lags: true })) => Some(Reason::Lags),

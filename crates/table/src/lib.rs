@@ -39,6 +39,7 @@ mod counter;
 mod counters;
 mod drain_window;
 mod failures;
+mod first;
 mod histogram;
 mod published;
 mod removed;

@@ -17,6 +17,7 @@ use crate::counter::PerWorker;
 use crate::counters::PoolCounters;
 use crate::drain_window::DrainWindow;
 use crate::evictions::{EvictionRules, Evictions};
+use crate::first;
 use crate::least_connections;
 use crate::picked::Picked;
 use crate::random;
@@ -24,7 +25,7 @@ use crate::removed::RemovedBackend;
 use crate::round_robin;
 use crate::semaphore::Semaphore;
 use crate::state::{BackendState, PoolInputs, Role};
-use crate::tiers::{Available, Serving, serving};
+use crate::tiers::{Rank, Serving, ranks, serving};
 use crate::waiters::Waiters;
 
 /// Backends with one balancing policy.
@@ -69,7 +70,7 @@ pub struct Pool {
     candidates: [Candidates; TargetRoleKind::ALL.len()],
     /// Whether any of its backends has a bound.
     bounded: bool,
-    /// Which tier serves; none if no inputs were ever sources.
+    /// Which backends serve; none if no inputs were ever sources.
     serving: Option<Serving>,
     /// How many picks there were; shared by all workers, outlives swaps.
     cursor: Arc<Cursor>,
@@ -113,25 +114,26 @@ impl Pool {
             .map_or_else(|| Arc::new(Waiters::new(sources.workers)), Arc::clone);
         let backends = backends(config, sources, &waiters);
         let states = states(config, sources.inputs.map(|(inputs, _)| inputs));
+        let ranks = ranks(config, &states);
         let serving = sources.inputs.map(|(inputs, now)| {
-            let available = available(config, &states);
-            serving(before.and_then(|before| before.serving), available, &config.tiers, inputs.failback, now)
+            let before = before.and_then(|before| before.serving.as_ref());
+            serving(before, &ranks, config.tiers.failback, inputs.failback, now)
         });
-        let tier = serving.map_or(Tier::Active, |serving| serving.tier);
+        let rank = serving.as_ref().map_or(Rank::Active, |serving| serving.rank);
 
         let inherited = before
             .filter(|before| before.backends.iter().map(|backend| backend.address).eq(addresses(config)));
         let candidates = TargetRoleKind::ALL.map(|target_role| {
-            let shares = shares(target_role, config, &states, tier);
+            let shares = shares(target_role, config, &states, rank);
             let before = inherited.map(|before| &before.candidates[target_role as usize]);
             Candidates::build(config.balance, &backends, shares, before)
         });
         let mut due = None;
-        if let (Some(serving), Some((_, now))) = (serving, sources.inputs) {
+        if let (Some(serving), Some((_, now))) = (&serving, sources.inputs) {
             let drain = (config.tiers.on_demotion == OnDemotion::Drain).then_some(sources.drain_timeout);
-            due = serving.due(&config.tiers, drain, now);
+            due = serving.due(&ranks, config.tiers.failback, drain, now);
             let drained = serving.since + sources.drain_timeout;
-            let rules = EvictionRules { pool: config, candidates: &candidates, serving, drained, now };
+            let rules = EvictionRules { pool: config, candidates: &candidates, serving: rank, drained, now };
             for (index, (backend, state)) in backends.iter().zip(&states).enumerate() {
                 evictions.set(backend, rules.reasons(index, *state));
             }
@@ -209,6 +211,8 @@ impl Pool {
             // A pick without candidates takes no number.
             Policy::RoundRobin(rotation) if rotation.is_empty() => Picked::None,
             Policy::RoundRobin(rotation) => round_robin::pick(rotation, number(), &attempt),
+            Policy::First(members) if members.is_empty() => Picked::None,
+            Policy::First(members) => first::pick(members, &attempt),
             Policy::LeastConnections(members) => least_connections::pick(members, number(), &attempt),
             Policy::Random(rotation) => random::pick(rotation, dice, &attempt),
             Policy::Maglev(maglev) => maglev.pick(client(), &attempt),
@@ -228,7 +232,11 @@ impl Pool {
 
     /// Whether a pick for `target_role` after these were tried would give a backend.
     pub fn can_pick(&self, target_role: TargetRole, tried: &[BackendIndex]) -> bool {
-        let shares = &self.candidates[TargetRoleKind::from(target_role) as usize].shares;
+        let Candidates { shares, policy } = &self.candidates[TargetRoleKind::from(target_role) as usize];
+        if let Policy::First(members) = policy {
+            let mut untried = members.iter().take_while(|index| !tried.contains(index));
+            return untried.any(|index| !self.backend(*index).is_full());
+        }
         let mut candidates = (0..).map(BackendIndex).zip(shares).filter(|(_, share)| **share > 0);
         candidates.any(|(index, _)| !tried.contains(&index) && !self.backend(index).is_full())
     }
@@ -266,7 +274,12 @@ impl Pool {
 
     /// The tier that serves listeners without a target role.
     pub fn tier(&self) -> Tier {
-        self.serving.map_or(Tier::Active, |serving| serving.tier)
+        self.rank().tier()
+    }
+
+    /// Which backends serve listeners without a target role.
+    pub(crate) fn rank(&self) -> Rank {
+        self.serving.as_ref().map_or(Rank::Active, |serving| serving.rank)
     }
 
     fn next_number(&self) -> u64 {
@@ -301,18 +314,6 @@ fn states(config: &config::Pool, inputs: Option<&PoolInputs>) -> Vec<BackendStat
     let primaries = states.iter().filter(|state| state.role == Some(Role::Primary));
     assert!(primaries.count() <= 1, "two primaries of pool {}", config.name);
     states
-}
-
-/// How many backends of each tier can take connections.
-fn available(config: &config::Pool, states: &[BackendState]) -> Available {
-    let count = |tier| {
-        let each = config.backends.iter().zip(states);
-        each.filter(|(backend, state)| {
-            backend.tier == tier && backend.weight > 0 && state.availability.is_available()
-        })
-        .count()
-    };
-    Available { active: count(Tier::Active), backup: count(Tier::Backup) }
 }
 
 fn addresses(config: &config::Pool) -> impl Iterator<Item = SocketAddr> {

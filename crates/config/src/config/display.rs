@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::access::{Action, Refuse};
 use crate::config::{
-    AccessLog, AdminSocket, Balance, ConnectionsMax, Failback, Fallback, LagMax, LogFormat, LogTarget,
+    AccessLog, AdminSocket, Backups, Balance, ConnectionsMax, Failback, Fallback, LagMax, LogFormat, LogTarget,
     OnAllDown, OnDemotion, OnLoss, OnRemove, SYSLOG_DEFAULT, TargetRole, Tier, Workers,
 };
 use crate::duration;
@@ -83,10 +83,12 @@ macro_rules! words {
 
 words!(Balance {
     RoundRobin = "round_robin",
+    First = "first",
     LeastConnections = "least_connections",
     Random = "random",
     Maglev = "maglev"
 });
+words!(Backups { All = "all", First = "first" });
 words!(Fallback { None = "none", Primary = "primary" });
 words!(OnAllDown { Open = "open", Closed = "closed" });
 words!(OnDemotion { Keep = "keep", Drain = "drain", Close = "close" });

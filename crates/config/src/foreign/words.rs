@@ -16,7 +16,7 @@ pub(super) const WORDS: &[(&[&str], &str, &str)] = &[
     (POLICY, "p2c power_of_two power_of_two_choices random_two two", "random"),
     (
         POLICY,
-        "first failover active_passive",
+        "failover active_passive active_backup",
         "give the first one `tier: active` and the others `tier: backup`",
     ),
     (

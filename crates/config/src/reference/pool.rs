@@ -1,6 +1,6 @@
 //! The keys of a pool and of its backends.
 
-use crate::config::{Balance, OnAllDown, OnDemotion, OnLoss, Tier};
+use crate::config::{Backups, Balance, OnAllDown, OnDemotion, OnLoss, Tier};
 use crate::limits;
 use crate::reference::key::Absent::{Otherwise, Required, Written};
 use crate::reference::key::{ADDRESS, Key, NAME, Section, Value, key, numbers, words};
@@ -111,6 +111,12 @@ fn tiers_of_pool() -> Vec<Key> {
             Value::Number(numbers(limits::MIN_ACTIVE)),
             Written("1"),
             "The backup tier serves while fewer backends of the active tier are available.",
+        ),
+        key(
+            "backups",
+            words(Backups::ALL),
+            Written("all"),
+            "`all` backups serve together; or only the `first` one of the file that is available, and never two.",
         ),
         key(
             "failback",

@@ -17,6 +17,7 @@ mod misbehaving;
 mod postgres;
 mod redis;
 mod roles;
+mod standbys;
 mod web;
 
 use std::fmt::Display;

@@ -37,6 +37,41 @@ fn the_rotation_continues_when_health_changes() {
 }
 
 #[test]
+fn the_first_that_has_a_free_permit() {
+    let backends = &["max_connections: 2", "weight: 0", "max_connections: 1", ""];
+    let mut story = Story::new("balance: first", backends);
+    let picked: String = (0..6).map(|_| letter(story.pick())).collect();
+    assert_eq!(picked, "aacddd");
+    assert_eq!(story.pool().backends[0].release().count(), 0);
+    assert_eq!(letter(story.pick()), 'a');
+    // A failed attempt is no reason to go on to the next: the backend may be well, and take the next client.
+    assert_eq!(story.pick_for(TargetRole::Any, &[BackendIndex(3)], 1), Picked::None);
+    assert!(!story.pool().can_pick(TargetRole::Any, &[BackendIndex(3)]));
+    assert_eq!(story.pool().backends[0].release().count(), 0);
+    assert_eq!(story.pick_for(TargetRole::Any, &[BackendIndex(0)], 1), Picked::None);
+    assert!(!story.pool().can_pick(TargetRole::Any, &[BackendIndex(0)]));
+    assert!(story.pool().can_pick(TargetRole::Any, &[BackendIndex(2)]));
+}
+
+#[test]
+fn a_client_of_the_first_waits_while_all_are_full() {
+    let mut story = Story::new("balance: first", &["max_connections: 1", "max_connections: 1"]);
+    assert_eq!([letter(story.pick()), letter(story.pick())], ['a', 'b']);
+    assert_eq!(story.pick_for(TargetRole::Any, &[], 1), Picked::Full);
+    assert!(!story.pool().can_pick(TargetRole::Any, &[]));
+}
+
+#[test]
+fn the_next_is_the_first_while_the_one_before_is_down() {
+    let mut story = Story::new("balance: first; probe: { tcp: {} }", &["", "", ""]);
+    let mut serves = |known: &str| {
+        story.tell(known);
+        story.candidates(TargetRole::Any)
+    };
+    assert_eq!(["...", "x..", "xx.", "x..", "e..", "...", "xxx"].map(&mut serves).concat(), "abcbbaa");
+}
+
+#[test]
 fn fewest_connections_for_the_weight() {
     let mut story = Story::new("balance: least_connections", &["", "", ""]);
     // Equals take turns.
