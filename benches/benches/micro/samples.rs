@@ -43,7 +43,7 @@ pub(crate) fn table(config: &Config, previous: Option<&Table>) -> Table {
     // A reload passes on the sockets of listeners that stayed.
     let sockets = previous.map_or_else(
         || config.listeners.iter().map(|_| Arc::new(ListenGroup::new(Vec::new(), Owner::Process))).collect(),
-        |table| table.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect(),
+        |table| table.sockets().map(Arc::clone).collect(),
     );
     Table::build(config, sockets, WORKERS, None, previous)
 }

@@ -123,7 +123,7 @@ fn access_list() -> ListView {
 fn listener() -> ListenerStatus {
     ListenerStatus {
         name: "web".to_owned(),
-        address: "0.0.0.0:80".parse().unwrap(),
+        addresses: vec!["0.0.0.0:80".parse().unwrap()],
         pool: "app".to_owned(),
         routes: vec![RouteStatus { name: "api.example.com".to_owned(), pool: "app".to_owned(), taken: 4 }],
         role: None,
@@ -180,7 +180,7 @@ fn removed() -> RemovedStatus {
         kind: RemovedKind::Backend,
         pool: "app".to_owned(),
         name: "removed".to_owned(),
-        address: "10.0.0.9:80".parse().unwrap(),
+        addresses: vec!["10.0.0.9:80".parse().unwrap()],
         active: 1,
         seconds_left: Some(100),
     }

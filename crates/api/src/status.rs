@@ -205,8 +205,8 @@ pub struct SourcesStatus {
 pub struct ListenerStatus {
     /// Its name.
     pub name: String,
-    /// Its address, as the configuration gives it.
-    pub address: SocketAddr,
+    /// Its addresses, as the configuration gives them, with each port of a range; at least one.
+    pub addresses: Vec<SocketAddr>,
     /// The pool that its connections go to which no route takes.
     pub pool: String,
     /// The routes, in the order of the file, and behind them what takes connections that none does: `unknown` and
@@ -322,8 +322,8 @@ pub struct RemovedStatus {
     pub pool: String,
     /// Its name.
     pub name: String,
-    /// Its address.
-    pub address: SocketAddr,
+    /// Its address; of a listener, all that it had.
+    pub addresses: Vec<SocketAddr>,
     /// Connections that it still has.
     pub active: u64,
     /// Seconds until these are closed; `null` if there is no deadline.

@@ -26,6 +26,38 @@ pub(crate) fn listen(text: &str) -> Result<ListenAddress, Wrong> {
     Ok(ListenAddress { address, every_address: every.is_some() })
 }
 
+/// Reads an address to accept connections on, or a range of ports at one: `:8000-8010`.
+pub(crate) fn listen_range(text: &str) -> Result<Vec<ListenAddress>, Wrong> {
+    let Some((host, first, last)) = range(text) else {
+        return listen(text).map(|listen| vec![listen]).map_err(|wrong| {
+            if text.contains(',') {
+                let list: Vec<_> = text.split(',').map(|one| format!("\"{}\"", one.trim())).collect();
+                return Wrong::new(format!("{} is not an address", Quoted(text)))
+                    .help(format!("write a list: `[{}]`", list.join(", ")));
+            }
+            wrong
+        });
+    };
+    if first > last {
+        return Err(Wrong::new(format!("the range of ports {first}-{last} ends before it begins"))
+            .help(format!("write it as `{last}-{first}`")));
+    }
+    let lowest = listen(&format!("{host}:{first}"))?;
+    let at = |port| {
+        let mut listen = lowest;
+        listen.address.set_port(port);
+        listen
+    };
+    Ok((first..=last).map(at).collect())
+}
+
+/// A host and a range of ports at it, when that is what `text` looks like.
+fn range(text: &str) -> Option<(&str, u16, u16)> {
+    let (host, ports) = text.rsplit_once(':')?;
+    let (first, last) = ports.split_once('-')?;
+    Some((host, port(first)?, port(last)?))
+}
+
 /// The port, when `text` names nothing else.
 fn every_address(text: &str) -> Option<u16> {
     text.strip_prefix(':').and_then(port)
@@ -106,7 +138,7 @@ fn diagnose(text: &str) -> Wrong {
         return name_or(text, not_one, None);
     };
     let Some(number) = port(behind) else {
-        if behind.split_once('-').is_some_and(|(first, last)| port(first).is_some() && port(last).is_some()) {
+        if range(text).is_some() {
             return Wrong::new(format!("{} is a range of ports", Quoted(behind)))
                 .help("an address has one port; write a separate entry for each");
         }

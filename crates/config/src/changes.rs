@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
+use crate::addresses::show_addresses;
 use crate::config::{
     Backend, Config, Failback, Keepalive, Listener, OnRemove, Pool, Runtime, TargetRole, Tiers, Waiting,
 };
@@ -44,14 +45,14 @@ impl Changes {
                 }
                 None => lines.push(format!(
                     "+ listener {} -> {}",
-                    named(&listener.name, listener.address),
+                    named_listener(listener),
                     pool_of(next, listener)
                 )),
             }
         }
         for before in &previous.listeners {
             if !next.listeners.iter().any(|listener| listener.name == before.name) {
-                lines.push(format!("- listener {}", named(&before.name, before.address)));
+                lines.push(format!("- listener {}", named_listener(before)));
             }
         }
         for pool in &next.pools {
@@ -110,7 +111,7 @@ fn listener_parts(
     (next, after): (&Config, &Listener),
 ) -> Vec<String> {
     let mut parts = Vec::new();
-    setting(&mut parts, "address", before.address, after.address, show);
+    setting(&mut parts, "address", addresses(before), addresses(after), show);
     setting(&mut parts, "pool", pool_of(previous, before), pool_of(next, after), show);
     setting(&mut parts, "role", before.target_role, after.target_role, target_role);
     let proxy_protocol =
@@ -228,6 +229,16 @@ fn pool_of<'a>(config: &'a Config, listener: &Listener) -> &'a str {
     &config.pools[listener.pool.0].name
 }
 
+fn addresses(listener: &Listener) -> String {
+    show_addresses(listener.addresses.iter().map(|listen| listen.address))
+}
+
+/// A name with its addresses, or only one if they are equal.
+fn named_listener(listener: &Listener) -> String {
+    let addresses = addresses(listener);
+    if listener.name == addresses { addresses } else { format!("{} {addresses}", listener.name) }
+}
+
 /// A name with its address, or only one if they are equal.
 fn named(name: &str, address: SocketAddr) -> String {
     let address = address.to_string();
@@ -263,8 +274,8 @@ mod tests {
 
     use super::Changes;
     use crate::config::{
-        Backend, Backups, Balance, Config, Eject, Failback, Listener, OnAllDown, Pool, PoolIndex, TargetRole, Tier,
-        Waiting, Workers,
+        Backend, Backups, Balance, Config, Eject, Failback, Listener, OnAllDown, Pool, PoolIndex, TargetRole,
+        Tier, Waiting, Workers,
     };
     use crate::route::{Route, Routing, ServerName, Silent, Takes, Unknown};
 
@@ -295,7 +306,7 @@ mod tests {
                freebind false -> true"],
         );
         check(
-            |config| config.listeners[0].address = "0.0.0.0:81".parse().unwrap(),
+            |config| config.listeners[0].addresses[0].address = "0.0.0.0:81".parse().unwrap(),
             &["~ listener web: address 0.0.0.0:80 -> 0.0.0.0:81"],
         );
         // The same pools in another order: a listener is compared by the name of its pool.

@@ -92,6 +92,12 @@ impl fmt::Display for ListenAddress {
 }
 
 impl Config {
+    /// Every address to listen on with its listener, in the order of the file.
+    pub fn listen_addresses(&self) -> impl Iterator<Item = (&Listener, SocketAddr)> {
+        let of = |listener: &'_ Listener| listener.addresses.iter().map(|listen| listen.address);
+        self.listeners.iter().flat_map(move |listener| of(listener).map(move |address| (listener, address)))
+    }
+
     /// This configuration for a host without IPv6. Where only a port is written, the address becomes `0.0.0.0`, and
     /// a listener without a name takes its new address as its name. An address is kept if `keeps` returns true for
     /// it.
@@ -102,14 +108,16 @@ impl Config {
                 .then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
         };
         for index in 0..self.listeners.len() {
-            let listener = &self.listeners[index];
-            let Some(address) = replaces(listener.address, listener.every_address) else { continue };
-            let (written, name) = (listener.address.to_string(), address.to_string());
-            let is_free = self.listeners.iter().all(|other| other.name != name);
             let listener = &mut self.listeners[index];
-            listener.address = address;
-            if listener.name == written && is_free {
-                listener.name = name;
+            let written = listener.address().to_string();
+            for listen in &mut listener.addresses {
+                if let Some(address) = replaces(listen.address, listen.every_address) {
+                    listen.address = address;
+                }
+            }
+            let (name, is_default) = (listener.address().to_string(), listener.name == written);
+            if is_default && self.listeners.iter().all(|other| other.name != name) {
+                self.listeners[index].name = name;
             }
         }
         if let Some(http) = &mut self.admin.http
@@ -188,16 +196,14 @@ pub enum ConnectionsMax {
     Number(NonZeroU32),
 }
 
-/// An address to accept connections on, with the pools they go to.
+/// Addresses to accept connections on, with the pools they go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Listener {
     /// Its name in logs and counters.
     pub name: String,
-    /// The address to listen on.
-    pub address: SocketAddr,
-    /// Whether the file has only a port, which means every address of the host: see [`Config::without_ipv6`].
-    pub every_address: bool,
+    /// The addresses to listen on, in the order of the file, with each port of a range; at least one, and distinct.
+    pub addresses: Vec<ListenAddress>,
     /// The pool its connections go to that no route takes.
     pub pool: PoolIndex,
     /// Which backends of the pool are eligible.
@@ -228,6 +234,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// The first of its addresses.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0].address
+    }
+
     /// Every pool its connections may go to, its own first, each once.
     pub fn pools(&self) -> Vec<PoolIndex> {
         let mut pools = vec![self.pool];

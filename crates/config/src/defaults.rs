@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::access::{Action, SourceBits};
 use crate::config::{
-    AccessLog, Admin, AdminSocket, Backend, Backups, Balance, ConnectionsMax, Eject, Failback, Fallback, Keepalive,
-    LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, TargetRole, Tier, Tiers,
-    Waiting, Workers,
+    AccessLog, Admin, AdminSocket, Backend, Backups, Balance, ConnectionsMax, Eject, Failback, Fallback,
+    Keepalive, LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, TargetRole, Tier,
+    Tiers, Waiting, Workers,
 };
 use crate::probe::{Damping, Rhythm, Thresholds};
 use crate::proxy::{HeaderVersions, Opening, Others};

@@ -1,12 +1,14 @@
 //! A configuration in words, with defaults: the output of `rondel check`.
 
 use std::fmt::{self, Display};
+use std::net::SocketAddr;
 
 use crate::access::{AccessList, Refusal, Refuse, SourceLimits};
+use crate::addresses::show_addresses;
 use crate::config::{
-    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Balance, Config, ConnectionsMax, Eject,
-    Backups, Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Runtime,
-    TargetRole, Tier, Waiting, Workers,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Backups, Balance, Config, ConnectionsMax,
+    Eject, Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool,
+    Runtime, TargetRole, Tier, Waiting, Workers,
 };
 use crate::duration::show;
 use crate::escaped;
@@ -109,7 +111,8 @@ impl Refusal {
 impl Listener {
     fn describe(&self, config: &Config, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pool = &config.pools[self.pool.0];
-        writeln!(f, "\nlistener {} {} -> pool {}", self.name, self.address, pool.name)?;
+        let addresses = show_addresses(self.addresses.iter().map(|listen| listen.address));
+        writeln!(f, "\nlistener {} {addresses} -> pool {}", self.name, pool.name)?;
         match self.target_role {
             TargetRole::Any => {}
             TargetRole::Primary(hold) => {
@@ -138,10 +141,13 @@ impl Listener {
         setting(f, "backlog", self.backlog)?;
         setting(f, "max_connections", self.connections_max)?;
         setting(f, "freebind", self.freebind)?;
-        match (self.address.ip().is_unspecified(), self.address.is_ipv6(), self.v6only) {
-            (true, true, false) => setting(f, "v6only", "false: takes IPv4 as well")?,
-            (_, true, v6only) => setting(f, "v6only", v6only)?,
-            (_, false, _) => {}
+        let mut of_ipv6 =
+            self.addresses.iter().map(|listen| listen.address).filter(SocketAddr::is_ipv6).peekable();
+        if of_ipv6.peek().is_some() {
+            let takes_both = !self.v6only && of_ipv6.any(|address| address.ip().is_unspecified());
+            let is_on =
+                if takes_both { "false: takes IPv4 as well".to_owned() } else { self.v6only.to_string() };
+            setting(f, "v6only", is_on)?;
         }
         self.routing.describe(&config.pools, f)
     }

@@ -31,6 +31,7 @@ mod resolve;
 
 // What the steps use: readers for nodes and for texts, and the limits they apply.
 mod address;
+mod addresses;
 mod defaults;
 mod duration;
 mod escaped;
@@ -77,6 +78,7 @@ pub use crate::access::{
     AccessIndex, AccessList, AccessRule, Action, LimitsIndex, Period, Rate, Refusal, Refuse, RulePrefixes,
     SourceBits, SourceLimits,
 };
+pub use crate::addresses::show_addresses;
 pub use crate::changes::Changes;
 pub use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Backups, Balance, Config, ConnectionsMax,

@@ -24,8 +24,8 @@ pub(crate) const PROBLEMS_MAX: usize = 50;
 /// The longest name. Names are table columns and metric labels.
 pub(crate) const NAME_CHARS_MAX: usize = 64;
 
-/// Listeners of a file. Each costs a listening socket per worker.
-pub(crate) const LISTENERS_MAX: usize = 1024;
+/// Addresses to listen on, of all listeners of a file. Each costs a listening socket per worker.
+pub(crate) const LISTEN_ADDRESSES_MAX: usize = 1024;
 
 /// Pools of a file; more than one per listener is of no use.
 pub(crate) const POOLS_MAX: usize = 1024;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::access::{AccessIndex, LimitsIndex, Rate};
 use crate::accessing;
 use crate::address;
-use crate::config::{Fallback, Listener, PoolIndex, TargetRole, Waiting};
+use crate::config::{Fallback, ListenAddress, Listener, PoolIndex, TargetRole, Waiting};
 use crate::defaults;
 use crate::fields::{Fields, Value};
 use crate::limits;
@@ -20,12 +20,12 @@ use crate::span::{At, Span};
 /// A listener whose pools are not resolved yet.
 pub(crate) struct WrittenListener {
     pub(crate) name: Option<At<String>>,
-    pub(crate) address: Option<At<SocketAddr>>,
+    /// Each with the place where it is written, or the range that it is of.
+    pub(crate) addresses: Vec<At<ListenAddress>>,
     pub(crate) pool: Option<At<String>>,
     /// The names of its access list and of its limits.
     pub(crate) access: Option<At<String>>,
     pub(crate) limits: Option<At<String>>,
-    every_address: bool,
     pub(crate) v6only: bool,
     pub(crate) target_role: TargetRole,
     /// The place of its role.
@@ -61,10 +61,11 @@ impl WrittenListener {
     ) -> Option<Listener> {
         let ListenerRest { proxy_protocol, opening, rate, backlog, connections_max, freebind, access_log } =
             self.rest;
+        let addresses: Vec<_> = self.addresses.into_iter().map(|address| address.value).collect();
+        (!addresses.is_empty()).then_some(())?;
         Some(Listener {
             name: self.name?.value,
-            address: self.address?.value,
-            every_address: self.every_address,
+            addresses,
             pool,
             target_role: self.target_role,
             proxy_protocol,
@@ -90,13 +91,13 @@ pub(crate) fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<Writt
         problems.push(finding.help(format!("add one, such as `{}`", LISTENER.example)));
     }
     let mut listeners = Vec::new();
+    let mut room = limits::LISTEN_ADDRESSES_MAX;
     for value in items {
         if problems.is_full() {
             break;
         }
-        if listeners.len() == limits::LISTENERS_MAX {
-            problems
-                .push(Finding::at(value.span(), format!("more than {} listeners", limits::LISTENERS_MAX)));
+        if room == 0 {
+            problems.push(too_many(value.span()));
             break;
         }
         // With a default, its pool would change once there is a second pool.
@@ -105,20 +106,57 @@ pub(crate) fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<Writt
             let finding = Finding::at(value.span(), "a listener needs a pool beside its address");
             problems.push(finding.help(format!("write `- {{ address: \"{text}\", pool: web }}`")));
         } else if let Some(fields) = value.fields(&LISTENER, &[&POOL, &RUNTIME, &BACKEND], problems) {
-            listeners.push(listener(&fields, problems));
+            listeners.push(listener(&fields, &mut room, problems));
         }
     }
     listeners
 }
 
-fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
+/// What is wrong with one address more than a file may have.
+fn too_many(span: Span) -> Finding {
+    let most = limits::LISTEN_ADDRESSES_MAX;
+    Finding::at(span, format!("more than {most} addresses to listen on, each port of a range counted"))
+        .help("listen on fewer; each address takes a socket for each worker")
+}
+
+/// Reads the address of a listener: one, a range of ports at one, or a list of both. `room` is how many addresses
+/// more the file may have.
+fn addresses(value: Value<'_>, room: &mut usize, problems: &mut Problems) -> Vec<At<ListenAddress>> {
+    let items = match value.scalar() {
+        Some(_) => vec![value],
+        None => match value.items("addresses", None, problems) {
+            Some(items) if items.len() == 0 => {
+                let finding = Finding::at(value.span(), "no address");
+                problems.push(finding.help("write at least one, such as `\":8080\"`"));
+                return Vec::new();
+            }
+            Some(items) => items.collect(),
+            None => return Vec::new(),
+        },
+    };
+    let mut addresses = Vec::new();
+    for value in items {
+        let Some(At { value: range, span }) = value.parse("an address", address::listen_range, problems)
+        else {
+            continue;
+        };
+        let Some(left) = room.checked_sub(range.len()) else {
+            problems.push(too_many(span));
+            break;
+        };
+        *room = left;
+        addresses.extend(range.into_iter().map(|value| At { value, span }));
+    }
+    addresses
+}
+
+fn listener(fields: &Fields<'_>, room: &mut usize, problems: &mut Problems) -> WrittenListener {
     let address = fields.require("address", "address: \"0.0.0.0:8080\"", problems);
-    let address = address.and_then(|value| value.parse("an address", address::listen, problems));
-    let every_address = address.is_some_and(|address| address.value.every_address);
-    let address = address.map(|At { value, span }| At { value: value.address, span });
+    let addresses = address.map_or_else(Vec::new, |value| addresses(value, room, problems));
+    let first = addresses.first().map(|At { value, span }| At { value: value.address, span: *span });
 
     let pool = fields.require("pool", "pool: web", problems).and_then(|value| value.name(problems));
-    let name = name(fields, address, problems);
+    let name = name(fields, first, problems);
     let named = |key: &str, problems: &mut Problems| fields.get(key).and_then(|value| value.name(problems));
     let (access, limits) = (named("access", problems), named("limits", problems));
     let (target_role, role) = target_role(fields, problems);
@@ -131,16 +169,15 @@ fn listener(fields: &Fields<'_>, problems: &mut Problems) -> WrittenListener {
     let v6only = fields.get("v6only");
     let v6only_span = v6only.map(|value| value.span());
     let v6only = v6only.and_then(|value| value.boolean(problems)).unwrap_or(defaults::V6ONLY);
-    if let (true, Some(span), Some(address)) = (v6only, v6only_span, address) {
-        refuse_v6only(span, address, every_address, problems);
+    if let (true, Some(span)) = (v6only, v6only_span) {
+        refuse_v6only(span, &addresses, problems);
     }
     WrittenListener {
         name,
-        address,
+        addresses,
         pool,
         access,
         limits,
-        every_address,
         v6only,
         target_role,
         role,
@@ -217,14 +254,16 @@ pub(crate) fn waiting(
     waiting
 }
 
-/// Reports a `v6only: true` that contradicts its address.
-fn refuse_v6only(span: Span, address: At<SocketAddr>, every: bool, problems: &mut Problems) {
-    let port = address.value.port();
-    if every {
+/// Reports a `v6only: true` that contradicts one of its addresses, or means none of them.
+fn refuse_v6only(span: Span, addresses: &[At<ListenAddress>], problems: &mut Problems) {
+    let every = addresses.iter().find(|address| address.value.every_address);
+    let Some(address) = every.or(addresses.first()) else { return };
+    let port = address.value.address.port();
+    if every.is_some() {
         let message = format!("`v6only` contradicts the address `:{port}`, which is IPv4 too");
         let finding = Finding::at(span, message).see(address.span, "the address");
         problems.push(finding.help(format!("write the address as `\"[::]:{port}\"`, or remove `v6only`")));
-    } else if address.value.is_ipv4() {
+    } else if addresses.iter().all(|address| address.value.address.is_ipv4()) {
         let finding =
             Finding::at(span, "`v6only` has no meaning for an IPv4 address").see(address.span, "the address");
         problems.push(finding.help("remove it"));

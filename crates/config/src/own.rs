@@ -51,7 +51,9 @@ impl Config {
     pub fn own_backends(&self, is_held: impl Fn(IpAddr) -> bool) -> Vec<OwnBackend> {
         let listener = |listener: &crate::Listener| {
             let pools = listener.pools().iter().map(|pool| pool.0).collect();
-            Some((Front { address: listener.address, v6only: listener.v6only }, pools))
+            let fronts = listener.addresses.iter();
+            let fronts = fronts.map(|listen| Front { address: listen.address, v6only: listener.v6only });
+            (fronts.collect(), pools)
         };
         let pools = self.pools.iter().map(|pool| pool.backends.iter().map(|backend| Some(backend.address)));
         let fronts = Fronts {
@@ -64,7 +66,7 @@ impl Config {
 
 /// The endpoints of the process, and the pools they lead to. Invalid ones have been reported and are missing.
 pub(crate) struct Fronts {
-    pub(crate) listeners: Vec<Option<(Front, Vec<usize>)>>,
+    pub(crate) listeners: Vec<(Vec<Front>, Vec<usize>)>,
     pub(crate) http: Option<Front>,
 }
 
@@ -75,26 +77,22 @@ impl Fronts {
         pools: impl Iterator<Item = Backends>,
         is_held: impl Fn(IpAddr) -> bool,
     ) -> Vec<OwnBackend> {
-        let mut by_port: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
-        for (index, listener) in self.listeners.iter().enumerate() {
-            if let Some((front, _)) = listener {
-                by_port.entry(front.address.port()).or_default().push(index);
+        let mut by_port: BTreeMap<u16, Vec<(usize, Front)>> = BTreeMap::new();
+        for (index, (fronts, _)) in self.listeners.iter().enumerate() {
+            for front in fronts {
+                by_port.entry(front.address.port()).or_default().push((index, *front));
             }
         }
-        let leads_to = |listener: usize| self.listeners[listener].iter().flat_map(|(_, pools)| pools);
+        let leads_to = |listener: usize| &self.listeners[listener].1;
         // For each pool, the pools it leads to.
         let mut next: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         let mut found = Vec::new();
         for (pool, backends) in pools.enumerate() {
             for (backend, address) in backends.enumerate() {
                 let Some(address) = address else { continue };
-                let takes = |listener: &usize| {
-                    self.listeners[*listener]
-                        .as_ref()
-                        .is_some_and(|(front, _)| front.takes(address, &is_held))
-                };
+                let takes = |(_, front): &&(usize, Front)| front.takes(address, &is_held);
                 let of_port = by_port.get(&address.port()).into_iter().flatten();
-                for listener in of_port.copied().filter(takes) {
+                for listener in of_port.filter(takes).map(|(listener, _)| *listener) {
                     next.entry(pool).or_default().extend(leads_to(listener));
                     found.push((pool, backend, Some(listener)));
                 }
@@ -105,8 +103,8 @@ impl Fronts {
         }
         let mut reached = BTreeMap::new();
         let mut leads_back = |pool: usize, listener: usize| {
-            let mut leads_to = leads_to(listener);
-            leads_to
+            leads_to(listener)
+                .iter()
                 .any(|from| reached.entry(from).or_insert_with(|| reachable(&next, *from)).contains(&pool))
         };
         let own = |(pool, backend, listener)| OwnBackend {
@@ -135,7 +133,7 @@ fn reachable(next: &BTreeMap<usize, BTreeSet<usize>>, from: usize) -> BTreeSet<u
 impl Front {
     /// Whether a connection to `to` reaches it, on a host that holds the addresses for which `is_held` returns
     /// true.
-    fn takes(self, to: SocketAddr, is_held: impl Fn(IpAddr) -> bool) -> bool {
+    pub(crate) fn takes(self, to: SocketAddr, is_held: impl Fn(IpAddr) -> bool) -> bool {
         if self.address.port() != to.port() {
             return false;
         }
@@ -241,7 +239,7 @@ mod tests {
             let (address, pools) = line.split_once(' ').unwrap();
             let address =
                 if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
-            Some((front(&address), pools.split(' ').map(|pool| pool.parse().unwrap()).collect()))
+            (vec![front(&address)], pools.split(' ').map(|pool| pool.parse().unwrap()).collect())
         };
         let fronts = Fronts {
             listeners: listeners.iter().map(listener).collect(),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::address;
 use crate::config::{
-    Backend, Backups, Balance, Eject, Failback, Keepalive, LagMax, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, Tier,
+    Backend, Backups, Balance, Eject, Failback, Keepalive, LagMax, OnAllDown, OnDemotion, OnLoss, OnRemove,
+    Pool, Tier,
 };
 use crate::defaults;
 use crate::duration;

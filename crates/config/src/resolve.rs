@@ -19,7 +19,10 @@ use crate::suggest::nearest;
 /// The configuration of a file. If this adds a problem, the result must not be used.
 pub(crate) fn resolve(file: File, problems: &mut Problems) -> Config {
     let File { runtime, admin, access_log, places, access, limits, listeners, pools } = file;
-    let names = listeners.iter().map(|listener| (listener.name.as_ref(), listener.address));
+    let names = listeners.iter().map(|listener| {
+        let first = listener.addresses.first();
+        (listener.name.as_ref(), first.map(|At { value, span }| At { value: value.address, span: *span }))
+    });
     names_distinct("listeners", names, problems);
     clashes(&listeners, problems);
     admin_clashes(&admin, access_log.as_ref(), &listeners, &places, problems);
@@ -142,36 +145,47 @@ fn addresses_distinct(pool: &WrittenPool, problems: &mut Problems) {
 
 /// Reports listeners whose addresses conflict.
 fn clashes(listeners: &[WrittenListener], problems: &mut Problems) {
-    let mut by_port: HashMap<u16, Vec<(&WrittenListener, At<SocketAddr>)>> = HashMap::new();
-    for listener in listeners {
-        let Some(address) = listener.address else { continue };
-        let others = by_port.entry(address.value.port()).or_default();
-        let other = others.iter().find(|(other, _)| {
-            front(listener).zip(front(other)).is_some_and(|(this, other)| this.overlaps(other))
-        });
-        if let Some((_, of_other)) = other {
-            let finding = if of_other.value == address.value {
-                Finding::at(address.span, format!("two listeners have the address `{}`", address.value))
+    let mut by_port: HashMap<u16, Vec<(usize, At<Front>)>> = HashMap::new();
+    let mut last = None;
+    let each = listeners.iter().enumerate();
+    for (index, front) in each.flat_map(|(index, listener)| fronts(listener).map(move |front| (index, front)))
+    {
+        if problems.is_full() {
+            break;
+        }
+        let others = by_port.entry(front.value.address.port()).or_default();
+        let overlapping = others.iter().find(|(_, other)| front.value.overlaps(other.value));
+        // Of a range, the first port is enough.
+        if let Some((of, other)) = overlapping.filter(|_| last != Some(front.span)) {
+            last = Some(front.span);
+            let (this, that) = (front.value.address, other.value.address);
+            let finding = if this == that && *of == index {
+                Finding::at(front.span, format!("the address `{this}` is here twice")).help("remove one")
+            } else if this == that {
+                Finding::at(front.span, format!("two listeners have the address `{this}`"))
                     .help("remove one, or give it another port")
             } else {
-                let (this, other) = (address.value, of_other.value);
+                let other = that;
                 let help = if this.is_ipv4() == other.is_ipv4() {
                     "use another port, or give each listener a specific address"
                 } else {
                     "use another port, or set `v6only: true` for the one of `[::]`"
                 };
-                Finding::at(address.span, format!("`{this}` overlaps with `{other}` of another listener"))
-                    .help(help)
+                let whose = if *of == index { "the same listener" } else { "another listener" };
+                Finding::at(front.span, format!("`{this}` overlaps with `{other}` of {whose}")).help(help)
             };
-            problems.push(finding.see(of_other.span, "the other one"));
+            problems.push(finding.see(other.span, "the other one"));
         }
-        others.push((listener, address));
+        others.push((index, front));
     }
 }
 
-/// The address a listener listens on.
-fn front(listener: &WrittenListener) -> Option<Front> {
-    Some(Front { address: listener.address?.value, v6only: listener.v6only })
+/// The addresses that a listener listens on.
+fn fronts(listener: &WrittenListener) -> impl Iterator<Item = At<Front>> {
+    listener.addresses.iter().map(|At { value, span }| At {
+        value: Front { address: value.address, v6only: listener.v6only },
+        span: *span,
+    })
 }
 
 /// The address the admin interface listens on over TCP.
@@ -188,15 +202,14 @@ fn admin_clashes(
     problems: &mut Problems,
 ) {
     if let (Some(http), Some(span)) = (http_front(admin), places.admin_http) {
-        for listener in listeners {
-            let (Some(front), Some(address)) = (front(listener), listener.address) else { continue };
+        for At { value: front, span: at } in listeners.iter().flat_map(fronts) {
             if front.overlaps(http) {
                 let message = format!(
                     "`{}` overlaps with `{}`, where the admin interface is",
-                    address.value, http.address
+                    front.address, http.address
                 );
                 problems.push(
-                    Finding::at(address.span, message)
+                    Finding::at(at, message)
                         .see(span, "the admin interface")
                         .help("give one of the two another port, or a specific address each"),
                 );
@@ -235,7 +248,10 @@ fn own_backends(
         pools.map(|index| index.0).collect()
     };
     let fronts = Fronts {
-        listeners: listeners.iter().map(|listener| Some((front(listener)?, leads_to(listener)))).collect(),
+        listeners: listeners
+            .iter()
+            .map(|listener| (fronts(listener).map(|front| front.value).collect(), leads_to(listener)))
+            .collect(),
         http: http_front(admin),
     };
     let addresses =
@@ -261,7 +277,8 @@ fn own_backends(
                     "the listener {} of this file, and its connections come back here",
                     Quoted(name)
                 ));
-                match listener.address {
+                let front = fronts(listener).find(|front| front.value.takes(address.value, is_held));
+                match front {
                     Some(at) => finding.see(at.span, "the listener"),
                     None => finding,
                 }

@@ -65,7 +65,7 @@ impl History {
                 bytes_to_backend: counts.bytes_to_backend.wrapping_add(worker.bytes_to_backend.get()),
                 bytes_to_client: counts.bytes_to_client.wrapping_add(worker.bytes_to_client.get()),
             });
-            (listener.name.as_str(), HashMap::from([(listener.address, counts)]))
+            (listener.name.as_str(), HashMap::from([(listener.address(), counts)]))
         });
         update(&mut self.listeners, listeners, seconds);
         let pools = table.pools.iter().map(|pool| {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use config::counted;
+use config::{counted, show_addresses};
 
 /// The process serves: every listener is bound, every worker runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct Ready {
 pub struct ReadyListener {
     /// Its name.
     pub name: String,
-    /// The address it has: where the config says port 0, the port that the kernel chose.
-    pub address: SocketAddr,
+    /// The addresses it has: where the config says port 0, the port that the kernel chose.
+    pub addresses: Vec<SocketAddr>,
 }
 
 impl fmt::Display for Ready {
@@ -32,10 +32,11 @@ impl fmt::Display for Ready {
         for (number, listener) in self.listeners.iter().enumerate() {
             let comma = if number == 0 { "" } else { ", " };
             // Without a name of its own, a listener is named by its address.
-            if listener.name == listener.address.to_string() {
-                write!(f, "{comma}{}", listener.address)?;
+            let addresses = show_addresses(listener.addresses.iter().copied());
+            if listener.name == addresses {
+                write!(f, "{comma}{addresses}")?;
             } else {
-                write!(f, "{comma}{} on {}", listener.name, listener.address)?;
+                write!(f, "{comma}{} on {addresses}", listener.name)?;
             }
         }
         let (workers, connections) =
@@ -52,7 +53,7 @@ mod tests {
     fn reads_as_a_sentence() {
         let listener = |name: &str, address: &str| ReadyListener {
             name: name.to_owned(),
-            address: address.parse().unwrap(),
+            addresses: vec![address.parse().unwrap()],
         };
         let ready = Ready {
             listeners: vec![listener("web", "0.0.0.0:80"), listener("[::1]:81", "[::1]:81")],

@@ -18,11 +18,13 @@ use crate::wire;
 /// There is no such listener.
 pub(crate) fn route(known: &StatusSources<'_>, query: &RouteQuery) -> Result<Route, String> {
     let listeners = &known.table.listeners;
-    let addresses: Vec<_> =
-        listeners.iter().map(|listener| (listener.name.as_str(), listener.address)).collect();
+    let endpoints = listeners.iter().flat_map(|listener| {
+        listener.endpoints.iter().map(|endpoint| (listener.name.as_str(), endpoint.address))
+    });
+    let addresses: Vec<_> = endpoints.collect();
     let wanted = listener_named(&addresses, &query.listener);
     let Some(listener) = listeners.iter().find(|listener| Some(listener.name.as_str()) == wanted) else {
-        let known: Vec<&str> = addresses.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
         return Err(unknown("listener", &query.listener, &known));
     };
     let access = known.access.of_listener(listener, query.client);

@@ -129,7 +129,7 @@ fn removed(removed: &Removed, now: Instant) -> Vec<RemovedStatus> {
         kind: RemovedKind::Backend,
         pool: pool.to_owned(),
         name: gone.backend.name.clone(),
-        address: gone.backend.address,
+        addresses: vec![gone.backend.address],
         active: gone.connections().into(),
         seconds_left: left(gone.drain_window),
     });
@@ -137,7 +137,7 @@ fn removed(removed: &Removed, now: Instant) -> Vec<RemovedStatus> {
         kind: RemovedKind::Listener,
         pool: gone.pool.clone(),
         name: gone.name.clone(),
-        address: gone.address,
+        addresses: gone.addresses.clone(),
         active: gone.connections(),
         seconds_left: left(gone.drain_window),
     });
@@ -169,7 +169,7 @@ fn listener_status(listener: &Listener, peak: Peak) -> ListenerStatus {
     let counters = &listener.counters;
     ListenerStatus {
         name: listener.name.clone(),
-        address: listener.address,
+        addresses: listener.addresses().collect(),
         pool: listener.pool.name.clone(),
         routes: listener
             .routes

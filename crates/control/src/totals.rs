@@ -23,7 +23,7 @@ pub(crate) struct Totals {
 /// A listener or a backend, and what it counts.
 #[derive(Clone, Debug)]
 enum Entry {
-    Listener { name: String, address: SocketAddr, counters: Arc<PerWorker<ListenerCounters>> },
+    Listener { name: String, addresses: String, counters: Arc<PerWorker<ListenerCounters>> },
     Backend { pool: String, name: String, address: SocketAddr, counters: Arc<PerWorker<BackendCounters>> },
 }
 
@@ -57,7 +57,7 @@ impl Totals {
 fn entries(table: &Table) -> Vec<Entry> {
     let listeners = table.listeners.iter().map(|listener| Entry::Listener {
         name: listener.name.clone(),
-        address: listener.address,
+        addresses: config::show_addresses(listener.addresses()).replace(", ", ","),
         counters: Arc::clone(&listener.counters),
     });
     let backends = table.pools.iter().flat_map(|pool| {
@@ -91,10 +91,10 @@ impl Entry {
     fn line(&self, suffix: &str) -> String {
         let mut line = String::new();
         match self {
-            Self::Listener { name, address, counters } => {
+            Self::Listener { name, addresses, counters } => {
                 line.push_str("totals");
                 pair(&mut line, "listener", name);
-                pair(&mut line, "address", address);
+                pair(&mut line, "address", addresses);
                 pair(&mut line, "accepted", counters.sum(|worker| worker.accepted.get()));
                 pair(&mut line, "active", counters.sum(|worker| worker.active.get()));
                 pair(&mut line, "accept_errors", counters.sum(|worker| worker.accept_errors.get()));
@@ -182,7 +182,7 @@ pub(crate) mod tests {
         totals.update(&before);
         let old = Arc::clone(&before.listeners[1].counters);
         old.of(0).active.add(1);
-        let sockets = vec![Arc::clone(&before.listeners[0].sockets)];
+        let sockets = vec![Arc::clone(&before.listeners[0].endpoints[0].sockets)];
         let after = Table::build(&config(&["web 127.0.0.1:80"]), sockets, 2, None, Some(&before));
         check(&totals.update(&after), &["listener=old"]);
         check(&totals.lines(), &["listener=web", "pool=app", "listener=old"]);

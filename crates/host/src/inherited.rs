@@ -83,7 +83,7 @@ impl Inherited {
 
     /// Warns of sockets that no listener uses.
     pub fn warn_of_unused(&self, config: &Config) {
-        let is_used = |address| config.listeners.iter().any(|listener| listener.address == address);
+        let is_used = |address| config.listen_addresses().any(|(_, listened)| listened == address);
         for address in self.addresses().filter(|address| !is_used(*address)) {
             log::warn!(
                 "systemd passes a socket at {address}, which no listener uses; \

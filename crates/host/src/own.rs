@@ -43,7 +43,9 @@ fn describe(config: &Config, own: &OwnBackend) -> Option<String> {
     let of_backend = format!("backend {} of pool {}", named(&backend.name, backend.address), pool.name);
     let of_listener = |index: usize| {
         let listener = &config.listeners[index];
-        format!("this process's own listener {}", named(&listener.name, listener.address))
+        let takes = |listen: &&config::ListenAddress| listen.address.port() == backend.address.port();
+        let at = listener.addresses.iter().find(takes).map_or_else(|| listener.address(), |at| at.address);
+        format!("this process's own listener {}", named(&listener.name, at))
     };
     match own.is {
         OwnPlace::Loop { listener } => Some(format!(

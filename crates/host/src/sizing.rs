@@ -40,7 +40,7 @@ pub enum TooLittle {
 }
 
 impl Sizes {
-    /// The sizes for these settings on this host. `probes` is the number of concurrent probes, `admin` the number
+    /// The sizes for these settings on this host. `listeners` is the number of addresses to listen on, `probes` is the number of concurrent probes, `admin` the number
     /// of descriptors of the admin interface.
     ///
     /// # Errors

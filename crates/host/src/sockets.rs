@@ -60,11 +60,11 @@ fn holder(address: SocketAddr, http: Option<SocketAddr>, inherited: &Inherited) 
     Some(format!("a socket at {passed} that systemd passes to this process"))
 }
 
-/// The options of the sockets of a listener, whose own pool is this one. Clients inherit its keepalive, whichever
+/// The options of the sockets of a listener at one of its addresses. `pool` is its own pool. Clients inherit its keepalive, whichever
 /// pool a route takes them to: it is set before they send anything.
-pub fn options(listener: &config::Listener, pool: &config::Pool) -> ListenOptions {
+pub fn options(listener: &config::Listener, address: SocketAddr, pool: &config::Pool) -> ListenOptions {
     ListenOptions {
-        address: listener.address,
+        address,
         backlog: listener.backlog,
         freebind: listener.freebind,
         v6only: listener.v6only,

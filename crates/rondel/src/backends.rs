@@ -1,7 +1,7 @@
 //! `rondel backends`: one line for each backend of a running rondel.
 
 use api::{BackendStatus, RemovedKind, RemovedStatus, Status};
-use config::unknown;
+use config::{show_addresses, unknown};
 
 use crate::admin::AdminClient;
 use crate::completions::names;
@@ -104,7 +104,7 @@ fn row(pool: &str, backend: &BackendStatus) -> [String; COLUMNS.len()] {
 fn removed_row(removed: &RemovedStatus) -> [String; COLUMNS.len()] {
     let mut row = COLUMNS.map(|_| "-".to_owned());
     row[0] = format!("{}/{}", removed.pool, removed.name);
-    row[1] = removed.address.to_string();
+    row[1] = show_addresses(removed.addresses.iter().copied());
     "removed".clone_into(&mut row[3]);
     row[7] = removed.active.to_string();
     row[12] = left(removed);

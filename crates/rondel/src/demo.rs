@@ -88,7 +88,7 @@ pub(crate) fn demo(arguments: &Arguments) -> Outcome {
             Facts { ready, backends: &backends, socket: &socket, file: &file, taken: &taken, has_keys, path };
         print_line(&facts.text());
         controller.run_script(arguments.script.clone());
-        controller.start_traffic(reachable(ready.listeners[0].address), arguments.traffic);
+        controller.start_traffic(reachable(ready.listeners[0].addresses[0]), arguments.traffic);
     });
     let cure = |option: &str, port: u16| {
         format!("choose another address, such as `rondel demo {option} 127.0.0.1:{port}`")
@@ -209,7 +209,7 @@ mod tests {
         let [listen, dashboard] = [":8080", "127.0.0.1:9907"].map(|address| listen_address(address).unwrap());
         let text = configuration(listen, dashboard, socket(), &addresses);
         let config = Config::parse("demo", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-        assert!(config.listeners[0].every_address);
+        assert!(config.listeners[0].addresses[0].every_address);
         assert_eq!(config.pools[0].backends[1].name, "backend-2");
         assert!(config.pools[0].probe.is_some());
         assert_eq!(config.admin.socket, AdminSocket::At(socket().to_owned()));

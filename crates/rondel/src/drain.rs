@@ -120,7 +120,7 @@ fn find(status: &Status, wanted: &str) -> Progress {
     let removed = status.removed.iter().filter(|removed| removed.kind == RemovedKind::Backend);
     Progress::Removed(
         removed
-            .filter(|removed| is_it(&removed.pool, &removed.name, removed.address))
+            .filter(|removed| removed.addresses.iter().any(|at| is_it(&removed.pool, &removed.name, *at)))
             .map(|removed| removed.active)
             .sum(),
     )

@@ -38,9 +38,10 @@ fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Resul
     let mut found = None;
     if let Some(wanted) = &arguments.listener {
         let of_removed = removed.iter().filter(|removed| removed.kind == RemovedKind::Listener);
-        let of_removed = of_removed.map(|removed| (removed.name.as_str(), removed.address));
-        let known = listeners.iter().map(|listener| (listener.name.as_str(), listener.address));
-        let known: Vec<_> = known.chain(of_removed).collect();
+        let of_removed = of_removed.map(|removed| (&removed.name, &removed.addresses));
+        let all = listeners.iter().map(|listener| (&listener.name, &listener.addresses)).chain(of_removed);
+        let known: Vec<_> =
+            all.flat_map(|(name, addresses)| addresses.iter().map(|at| (name.as_str(), *at))).collect();
         let mut of_ended = ended.iter().map(|connection| connection.listener.as_str());
         let named = listener_named(&known, wanted).or_else(|| of_ended.find(|name| name == wanted));
         let Some(named) = named else {
@@ -56,8 +57,9 @@ fn check_names(arguments: &Arguments, status: &Status, ended: &[Ended]) -> Resul
                 .map(move |backend| (pool.name.as_str(), backend.name.as_str(), backend.address))
         });
         let of_removed = removed.iter().filter(|removed| removed.kind == RemovedKind::Backend);
-        let of_removed =
-            of_removed.map(|removed| (removed.pool.as_str(), removed.name.as_str(), removed.address));
+        let of_removed = of_removed.flat_map(|removed| {
+            removed.addresses.iter().map(|at| (removed.pool.as_str(), removed.name.as_str(), *at))
+        });
         let of_ended = ended.iter().filter_map(|connection| {
             Some((connection.pool.as_str(), connection.backend.as_deref()?, connection.backend_address?))
         });

@@ -85,8 +85,11 @@ fn listener_health(admin: &AdminClient, name: &str) -> Result<Health, Failed> {
     };
     let route: Route = admin.query("/route", &query)?;
     let status = admin.status()?;
-    let known: Vec<_> =
-        status.listeners.iter().map(|listener| (listener.name.as_str(), listener.address)).collect();
+    let addresses = status
+        .listeners
+        .iter()
+        .flat_map(|listener| listener.addresses.iter().map(|address| (listener.name.as_str(), *address)));
+    let known: Vec<_> = addresses.collect();
     let found = listener_named(&known, name);
     let routed = status.listeners.iter().find(|listener| Some(listener.name.as_str()) == found);
     match routed.filter(|listener| !listener.routes.is_empty()) {

@@ -27,9 +27,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn tcp(arguments: &Arguments) -> Outcome {
     logging::start();
-    let ListenAddress { address, every_address } = arguments.listen;
-    let mut config = Config::forward(address, &arguments.to);
-    config.listeners[0].every_address = every_address;
+    let config = Config::forward(arguments.listen, &arguments.to);
     control::run(Source::Fixed(Box::new(config)), log_ready)?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! second time, by [`Expected`](crate::expected::Expected).
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use config::Config;
@@ -23,15 +24,21 @@ pub(crate) fn start(
     states: &table::Inputs,
     world: &mut World,
 ) -> TableWriter {
-    let sockets = config.listeners.iter().map(|listener| bind(listener, workers, world)).collect();
+    let addresses = config.listen_addresses();
+    let sockets = addresses.map(|(listener, address)| bind(listener, address, workers, world)).collect();
     world.picks.on_table(config);
     TableWriter::new(config.clone(), sockets, workers, states.clone(), Sources::default())
 }
 
-fn bind(listener: &config::Listener, workers: usize, world: &mut World) -> Arc<ListenGroup> {
+fn bind(
+    listener: &config::Listener,
+    address: SocketAddr,
+    workers: usize,
+    world: &mut World,
+) -> Arc<ListenGroup> {
     let stand_in = |_| File::open("/dev/null").expect("few are open").into();
     let sockets = Arc::new(ListenGroup::new((0..workers).map(stand_in).collect(), Owner::Process));
-    world.queues.listen(listener.address, &sockets, listener.backlog);
+    world.queues.listen(address, &sockets, listener.backlog);
     sockets
 }
 
@@ -103,14 +110,15 @@ impl Run {
         world.picks.severs |= !self.drain_windows.is_empty();
         self.expected.on_reload(&config);
         let table = self.writer.table();
-        let origins = self.writer.origins(&config).into_iter().zip(&config.listeners);
-        let sockets = origins.map(|(origin, listener)| match origin {
+        let known: Vec<_> = table.sockets().collect();
+        let origins = self.writer.origins(&config).into_iter().zip(config.listen_addresses());
+        let sockets = origins.map(|(origin, (listener, address))| match origin {
             Origin::Kept(index) => {
-                let sockets = &table.listeners[index].sockets;
+                let sockets = known[index];
                 world.queues.relisten(sockets, listener.backlog);
                 Arc::clone(sockets)
             }
-            Origin::Bound => bind(listener, self.scenario.workers, &mut world),
+            Origin::Bound => bind(listener, address, self.scenario.workers, &mut world),
         });
         let sockets = sockets.collect();
         let (states, now) = (&self.states, world.agenda.instant());

@@ -1,7 +1,7 @@
 //! The drain windows of a run, worked out a second time: when, at the earliest, connections may be closed for each
 //! reason.
 
-use config::{Config, OnRemove};
+use config::{Config, Listener, OnRemove};
 use connection::CloseReason;
 
 use crate::agenda::nanos;
@@ -20,7 +20,8 @@ impl DrainWindows {
             }
         }
         for removed in &before.listeners {
-            if !after.listeners.iter().any(|listener| listener.address == removed.address) {
+            // Another listener may have taken it over, which this need not know.
+            if !after.listeners.iter().any(|listener| continues(listener, removed)) {
                 self.on_removed(after.pools[removed.pool.0].on_remove, now);
             }
         }
@@ -47,4 +48,9 @@ impl DrainWindows {
     pub(crate) fn allow(&self, reason: CloseReason, now: u64) -> bool {
         self.0.iter().any(|(of, from)| *of == reason && *from <= now)
     }
+}
+
+/// Whether a listener surely is the one of the config before: they share a name and an address.
+fn continues(listener: &Listener, before: &Listener) -> bool {
+    listener.name == before.name && listener.addresses.iter().any(|at| before.addresses.contains(at))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::{Config, Failback, Tier};
@@ -152,10 +153,14 @@ impl Expected {
             }
         }
         for (listener, settings) in table.listeners.iter().zip(&effective.listeners) {
-            assert_eq!((&listener.name, listener.address), (&settings.name, settings.address));
-            let known = before.listeners.iter().find(|before| before.address == listener.address);
-            let kept = before.listener_on(&listener.sockets);
-            assert_eq!(known.map(|known| &known.name), kept.map(|kept| &kept.name), "other sockets");
+            assert_eq!(listener.name, settings.name);
+            assert!(listener.addresses().eq(settings.addresses.iter().map(|listen| listen.address)));
+            for endpoint in &listener.endpoints {
+                let mut known = before.listeners.iter().flat_map(|before| &before.endpoints);
+                let known = known.find(|known| known.address == endpoint.address);
+                let kept = known.is_some_and(|known| Arc::ptr_eq(&known.sockets, &endpoint.sockets));
+                assert_eq!(known.is_some(), kept, "other sockets");
+            }
         }
         assert_eq!(table.listeners.len(), effective.listeners.len(), "other listeners");
     }
@@ -180,12 +185,17 @@ impl Expected {
     /// Listening sockets are stopped when their listener is removed or the process drains, and then once.
     pub(crate) fn check_stopped(&self, written: &Written, table: &Table) {
         let serves = self.phase == Phase::Serving;
-        let stays = |address| serves && table.listeners.iter().any(|listener| listener.address == address);
+        let stays = |address| {
+            serves && table.listeners.iter().any(|listener| listener.addresses().any(|at| at == address))
+        };
         let listened = written.table.phase == Phase::Serving;
-        let before = written.table.listeners.iter().filter(|_| listened);
-        let expected: BTreeSet<_> =
-            before.map(|listener| listener.address).filter(|address| !stays(*address)).collect();
-        let address = |sockets| written.table.listener_on(sockets).expect("it was listened on").address;
+        let before = || written.table.listeners.iter().flat_map(|listener| &listener.endpoints);
+        let addresses = before().map(|endpoint| endpoint.address).filter(|_| listened);
+        let expected: BTreeSet<_> = addresses.filter(|address| !stays(*address)).collect();
+        let address = |sockets| {
+            let mut before = before();
+            before.find(|at| Arc::ptr_eq(&at.sockets, sockets)).expect("it was listened on").address
+        };
         let stopped: Vec<_> = written.stopped.iter().map(address).collect();
         assert_eq!(stopped.len(), expected.len(), "{stopped:?} are stopped, not {expected:?}");
         assert_eq!(stopped.into_iter().collect::<BTreeSet<_>>(), expected, "other sockets are stopped");

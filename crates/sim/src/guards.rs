@@ -212,8 +212,7 @@ impl Run {
         }
         let Some(client) = record.client.map(|client| client.ip()) else { return };
         let tables = self.tables.iter().zip(&self.said.of_tables);
-        let listeners =
-            tables.filter_map(|(table, said)| Some((table.listener_on(&record.listener.sockets)?, said)));
+        let listeners = tables.filter_map(|(table, said)| Some((table.current(&record.listener)?, said)));
         let mut refusals = listeners.map(|(listener, said)| Refusals::of(listener, said, client));
         let may = match reason {
             CloseReason::Denied => refusals.any(|refusals| refusals.denied),

@@ -9,8 +9,8 @@ use config::{Config, Fallback, TargetRole};
 use connection::CloseReason;
 use driver::ListenGroup;
 use table::{
-    Availability, Backend, BackendState, Drain, EffectiveConfig, Inputs, Listener, Pool, PoolInputs, Role,
-    Table,
+    Availability, Backend, BackendState, Drain, EffectiveConfig, Endpoint, Inputs, Listener, Pool,
+    PoolInputs, Role, Table,
 };
 
 use crate::check::evicts;
@@ -98,18 +98,25 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether a connection from these sockets may be given this backend by this table, if it goes to one of these
-    /// pools of its listener; none if the table does not have the sockets.
+    /// The listener that had these sockets, if any.
+    pub(crate) fn owner(&self, sockets: &Weak<ListenGroup>) -> Option<&Arc<Listener>> {
+        let has = |at: &Endpoint| Weak::ptr_eq(&Arc::downgrade(&at.sockets), sockets);
+        self.table.listeners.iter().find(|listener| listener.endpoints.iter().any(has))
+    }
+
+    /// Whether a connection of one of these listeners may be given this backend by this table, if it goes to one of
+    /// these pools of its listener; none if the table has none of them.
     pub(crate) fn allows<'a>(
         &'a self,
-        sockets: &Weak<ListenGroup>,
+        owners: &[&Arc<Listener>],
         backend: SocketAddr,
         pools: impl Fn(&'a Listener) -> Vec<&'a Arc<Pool>>,
     ) -> Option<bool> {
-        let of_sockets =
-            |listener: &&Arc<Listener>| Weak::ptr_eq(&Arc::downgrade(&listener.sockets), sockets);
-        let listener = &**self.table.listeners.iter().find(of_sockets)?;
-        Some(pools(listener).into_iter().any(|pool| self.allows_in(pool, listener.target_role, backend)))
+        let listeners = owners.iter().filter_map(|owner| self.table.current(owner));
+        let allows = listeners.map(|listener| {
+            pools(listener).into_iter().any(|pool| self.allows_in(pool, listener.target_role, backend))
+        });
+        allows.reduce(|one, other| one || other)
     }
 
     /// The same for a pool and a target role.

@@ -133,9 +133,12 @@ impl World {
         let (to, tables) = self.links[backend].picked.expect("a worker connected it");
         let sockets = &self.links[client].knocked_at;
         let (present, before) = self.snapshots[..tables].split_last().expect("there is a table at first");
+        // A reload may have given the address to another listener, before or after the client was accepted.
+        let owners = self.snapshots[..tables].iter().filter_map(|snapshot| snapshot.owner(sockets));
+        let owners: Vec<_> = owners.collect();
         // A client whose listener is removed uses a table that had it, the last that the worker has seen.
         let allows = |snapshot: &Snapshot| {
-            snapshot.allows(sockets, to, |listener| self.destinations(client, listener))
+            snapshot.allows(&owners, to, |listener| self.destinations(client, listener))
         };
         let by_another = || before.iter().any(|snapshot| allows(snapshot) == Some(true));
         let allowed = allows(present).unwrap_or_else(by_another);

@@ -74,8 +74,10 @@ impl Picks {
         for listener in &config.listeners {
             let names = listener.pools().into_iter().map(|pool| config.pools[pool.0].name.clone());
             let to = (names.collect::<Vec<_>>(), listener.routing.clone());
-            let before = self.listeners.insert(listener.address, to.clone());
-            self.moved |= before.is_some_and(|before| before != to);
+            for listen in &listener.addresses {
+                let before = self.listeners.insert(listen.address, to.clone());
+                self.moved |= before.is_some_and(|before| before != to);
+            }
         }
         config.pools.iter().for_each(|pool| self.on_pool(pool));
     }
@@ -265,7 +267,8 @@ impl Version {
 
     /// Whether each one before it in the file is full, and none was tried.
     fn is_first(&self, picked: SocketAddr, tried: &[SocketAddr], count: impl Fn(&SocketAddr) -> u32) -> bool {
-        let is_full = |backend: &SocketAddr| self.backends[backend].1.is_some_and(|bound| count(backend) >= bound);
+        let is_full =
+            |backend: &SocketAddr| self.backends[backend].1.is_some_and(|bound| count(backend) >= bound);
         let mut before = self.eligible.iter().take_while(|backend| **backend != picked);
         self.eligible.contains(&picked) && tried.is_empty() && before.all(is_full)
     }

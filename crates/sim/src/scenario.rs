@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::{
-    AccessLog, Backend, Backups, Balance, Config, Failback, Fallback, HeaderField, HeaderVersion, HeaderVersions,
-    Listener, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Opening, Others, Pool,
-    PoolIndex, Proxies, ProxyProtocol, SendProxy, TargetRole, Tier, Tiers, Waiting,
+    AccessLog, Backend, Backups, Balance, Config, Failback, Fallback, HeaderField, HeaderVersion,
+    HeaderVersions, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove,
+    Opening, Others, Pool, PoolIndex, Proxies, ProxyProtocol, SendProxy, TargetRole, Tier, Tiers, Waiting,
 };
 
 use crate::addresses::{BACKENDS_MAX, backend_address, listener_address, pool_name};
@@ -110,7 +110,8 @@ pub(crate) enum Drain {
     WhenQuiet,
 }
 
-/// Addresses that are ever listened at.
+/// Listeners that there ever are, each with an address of its own. There are as many other addresses, which they have
+/// beside it or instead of it.
 pub(crate) const LISTENERS_MAX: u8 = 3;
 
 impl Scenario {
@@ -124,7 +125,9 @@ impl Scenario {
         let duration = random.pick(&[MILLISECOND, 20 * MILLISECOND, SECOND, 5 * SECOND]);
         let crowd = random.pick(&[1, 3, 6, 12, 12, 40]);
         let clients = (0..random.between(1, crowd)).map(|_| {
-            (random.between(0, duration), listener_address(random.index(usize::from(LISTENERS_MAX))))
+            let number = random.index(usize::from(LISTENERS_MAX));
+            let second = if random.chance(250) { usize::from(LISTENERS_MAX) } else { 0 };
+            (random.between(0, duration), listener_address(number + second))
         });
         let clients: Vec<_> = clients.collect();
         let reloads_max = random.pick(&[0, 0, 2, 8]);
@@ -295,17 +298,19 @@ fn first_config(random: &mut Random, variety: Variety) -> Config {
     config.runtime.drain_timeout = Duration::from_millis(random.pick(&[1, 500, 30_000]));
     config.pools = (0..2).map(|number| pool(random, variety, &config.pools[0], number)).collect();
     for number in 0..random.between(1, u64::from(LISTENERS_MAX)) {
-        let listener = listener(random, variety, usize::try_from(number).expect("a small number"));
+        let number = usize::try_from(number).expect("a small number");
+        let listener = listener(random, variety, number, &config.listeners);
         config.listeners.push(listener);
     }
     config
 }
 
-fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
+fn listener(random: &mut Random, variety: Variety, number: usize, others: &[Listener]) -> Listener {
+    let name = format!("listener {number}");
+    let addresses = addresses(random, number, others.iter().filter(|other| other.name != name));
     Listener {
-        name: format!("listener {number}"),
-        address: listener_address(number),
-        every_address: false,
+        name,
+        addresses,
         pool: PoolIndex(random.index(2)),
         target_role: if variety.health { target_role(random) } else { TargetRole::Any },
         proxy_protocol: variety.headers.then(believes_all),
@@ -320,6 +325,22 @@ fn listener(random: &mut Random, variety: Variety, number: usize) -> Listener {
         freebind: false,
         v6only: false,
     }
+}
+
+/// Its own address, or another one that no other listener has, or both in any order.
+fn addresses<'a>(
+    random: &mut Random,
+    number: usize,
+    mut others: impl Iterator<Item = &'a Listener>,
+) -> Vec<ListenAddress> {
+    let own = ListenAddress::from(listener_address(number));
+    let listeners = usize::from(LISTENERS_MAX);
+    let second = listeners + (number + random.index(2)) % listeners;
+    let second = ListenAddress::from(listener_address(second));
+    if others.any(|other| other.addresses.contains(&second)) {
+        return vec![own];
+    }
+    random.pick(&[&[own][..], &[own], &[own, second], &[second, own], &[second]]).to_vec()
 }
 
 /// Few, and not for long, so that both bounds are reached.
@@ -465,11 +486,11 @@ pub(crate) fn change(random: &mut Random, variety: Variety, config: &mut Config)
         }
         _ => {
             let number = random.index(usize::from(LISTENERS_MAX));
-            let mut new = listener(random, variety, number);
+            let mut new = listener(random, variety, number, &config.listeners);
             if variety.guards {
                 guards::name(random, &mut new);
             }
-            match config.listeners.iter_mut().find(|listener| listener.address == new.address) {
+            match config.listeners.iter_mut().find(|listener| listener.name == new.name) {
                 Some(listener) => *listener = new,
                 None => config.listeners.push(new),
             }

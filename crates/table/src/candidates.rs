@@ -132,7 +132,8 @@ pub(crate) fn shares(
     };
     let whole_rank = |backend: &config::Backend, _: BackendState| open && serving.includes(backend);
     // Backups that serve one at a time do so here as well.
-    let first_backup = pool.backends.iter().find(|backend| backend.tier == Tier::Backup && backend.weight > 0);
+    let first_backup =
+        pool.backends.iter().find(|backend| backend.tier == Tier::Backup && backend.weight > 0);
     let every_backend = |backend: &config::Backend, _: BackendState| {
         let is_first = first_backup.is_some_and(|first| first.address == backend.address);
         open && (pool.tiers.backups == Backups::All || is_first)

@@ -78,7 +78,7 @@ pub use crate::effective::EffectiveConfig;
 pub use crate::explain::{BackendRoute, Outcome, Reason, RouteExplanation, explain_route};
 pub use crate::histogram::{Durations, Histogram};
 pub use crate::limits::{Limits, LimitsCounters};
-pub use crate::listener::Listener;
+pub use crate::listener::{Endpoint, Listener};
 pub use crate::overrides::{BackendKey, Drain, Override, Overrides};
 pub use crate::picked::Picked;
 pub use crate::pool::Pool;

@@ -1,4 +1,4 @@
-//! An address that is accepted on, as workers see it.
+//! Addresses that are accepted on, as workers see them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,13 +15,11 @@ use crate::rate::Rate;
 use crate::routes::Routes;
 use crate::semaphore::Semaphore;
 
-/// An address that is accepted on, with the pools its connections go to.
+/// Addresses that are accepted on, with the pools their connections go to.
 #[derive(Debug)]
 pub struct Listener {
     /// Its name in logs and counters.
     pub name: String,
-    /// Where it listens, as the config says it: port 0 stays 0 here.
-    pub address: SocketAddr,
     /// How many connections of it live at once, over all workers. At the bound it stops accepting, and the
     /// kernel's queue holds the rest.
     pub connections_max: u32,
@@ -50,8 +48,8 @@ pub struct Listener {
     pub access_log: bool,
     /// Which backends of the pool may serve it.
     pub target_role: config::TargetRole,
-    /// Its listening sockets. The very same `Arc` in two tables says that the listener stayed.
-    pub sockets: Arc<ListenGroup>,
+    /// Where it listens; at least one.
+    pub endpoints: Vec<Endpoint>,
     /// Counts its connections; outlives swaps.
     pub semaphore: Arc<Semaphore>,
     /// Counts its clients that are held until there is a primary; outlives swaps.
@@ -60,7 +58,36 @@ pub struct Listener {
     pub counters: Arc<PerWorker<ListenerCounters>>,
 }
 
+/// An address of a listener, with its sockets.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// As the config says it: port 0 stays 0 here.
+    pub address: SocketAddr,
+    /// The very same `Arc` in two tables says that the address stayed.
+    pub sockets: Arc<ListenGroup>,
+}
+
 impl Listener {
+    /// The first of its addresses.
+    pub fn address(&self) -> SocketAddr {
+        self.endpoints[0].address
+    }
+
+    /// Its addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.endpoints.iter().map(|endpoint| endpoint.address)
+    }
+
+    /// Whether it accepts from these very sockets.
+    pub fn accepts_from(&self, sockets: &Arc<ListenGroup>) -> bool {
+        self.endpoints.iter().any(|endpoint| Arc::ptr_eq(&endpoint.sockets, sockets))
+    }
+
+    /// Whether the two are one listener, in tables that may differ.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+
     /// Whether some clients may be refused for their address.
     pub fn is_guarded(&self) -> bool {
         self.access.is_some() || self.limits.is_some()

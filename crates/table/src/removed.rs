@@ -36,13 +36,13 @@ pub struct RemovedBackend {
     at: Instant,
 }
 
-/// A listener that a reload removed, or whose address it changed.
+/// A listener that a reload removed, or all of whose addresses it changed.
 #[derive(Clone, Debug)]
 pub struct RemovedListener {
     /// Its name.
     pub name: String,
     /// Where it listened.
-    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     /// The name of its pool.
     pub pool: String,
     /// What it counted.
@@ -97,7 +97,7 @@ impl Removed {
             let pool = pools.iter().find(|pool| pool.name == listener.pool.name).unwrap_or(&listener.pool);
             removed.listeners.push(RemovedListener {
                 name: listener.name.clone(),
-                address: listener.address,
+                addresses: listener.addresses().collect(),
                 pool: listener.pool.name.clone(),
                 counters: Arc::clone(&listener.counters),
                 drain_window: drain_window(pool.on_remove, now),
@@ -120,15 +120,16 @@ impl Removed {
         due.min()
     }
 
-    /// Forgets those without connections, and listeners whose address is listened on again.
+    /// Forgets those without connections, and listeners that have an address which is listened on again.
     fn forget(&mut self, listeners: &[Arc<Listener>], now: Instant) {
         for of_pool in self.backends.values_mut() {
             of_pool.retain(|removed| removed.connections() > 0 || now < removed.at + LINGER);
         }
-        let returned = |address| listeners.iter().any(|listener| listener.address == address);
-        self.listeners.retain(|removed| {
-            !returned(removed.address) && (removed.connections() > 0 || now < removed.at + LINGER)
-        });
+        let listened: HashSet<SocketAddr> =
+            listeners.iter().flat_map(|listener| listener.addresses()).collect();
+        let returned = |removed: &RemovedListener| removed.addresses.iter().any(|at| listened.contains(at));
+        self.listeners
+            .retain(|removed| !returned(removed) && (removed.connections() > 0 || now < removed.at + LINGER));
     }
 
     fn add_backends(&mut self, before: &Pool, after: Option<&Arc<Pool>>, now: Instant) {

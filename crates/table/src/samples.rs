@@ -16,7 +16,7 @@ pub(crate) fn config(listeners: Vec<Listener>, pools: Vec<Pool>) -> Config {
 pub(crate) fn listener(name: &str, address: &str, pool: usize) -> Listener {
     Listener {
         name: name.to_owned(),
-        address: address.parse().unwrap(),
+        addresses: vec![address.parse::<SocketAddr>().unwrap().into()],
         pool: PoolIndex(pool),
         backlog: 16,
         connections_max: 100,

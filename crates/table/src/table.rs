@@ -1,5 +1,6 @@
 //! Everything a worker needs to choose, frozen.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::drain_window::{DrainBucket, DrainedBuckets};
 use crate::evictions::Evictions;
 use crate::guards::{Before, Guards, list_of};
 use crate::limits::Limits;
-use crate::listener::Listener;
+use crate::listener::{Endpoint, Listener};
 use crate::pool::{Pool, PoolSources};
 use crate::removed::Removed;
 use crate::routes::Routes;
@@ -64,11 +65,11 @@ pub enum Phase {
 impl Table {
     /// The table that `config` asks for, serving.
     ///
-    /// `sockets` are the listening sockets by index of the config's listener. `inputs` are the states of backends;
+    /// `sockets` are the listening sockets of each address of each listener, in the order of the config. `inputs` are the states of backends;
     /// without them each has the default. What must outlive a swap is taken from `previous`: a pool's cursor,
     /// counters, queue and serving tier by the pool's name; a backend's counters, semaphore and failures by the
     /// pool's name and the backend's address, those of a removed backend that returns included; a listener's
-    /// semaphores and counters by its sockets being the very same.
+    /// semaphores and counters from a listener that had some of the very same sockets, that of its name first.
     ///
     /// Without `inputs` no time passes: what is removed keeps its connections.
     ///
@@ -82,16 +83,17 @@ impl Table {
         inputs: Option<&Inputs>,
         previous: Option<&Self>,
     ) -> Self {
-        assert_eq!(config.listeners.len(), sockets.len(), "one set of sockets per listener");
+        assert_eq!(config.listen_addresses().count(), sockets.len(), "one set of sockets per address");
         let mut evictions = Evictions::default();
         let (pools, due_of_pools) = pools(config, workers, inputs, previous, &mut evictions);
         let guards = Guards::build(config, workers, inputs, previous.map(Self::guards));
-        let listeners = config.listeners.iter().zip(sockets);
+        let endpoints = endpoints(config, sockets);
+        let continued = continued(config, &endpoints, previous);
+        let listeners = config.listeners.iter().zip(endpoints).zip(continued);
         let listeners: Vec<_> = listeners
-            .map(|(settings, sockets)| {
+            .map(|((settings, endpoints), before)| {
                 let access_log = settings.access_log && config.access_log.is_some();
-                let before = previous.and_then(|table| table.listener_on(&sockets));
-                let listener = listener(settings, sockets, &pools, workers, before);
+                let listener = listener(settings, endpoints, &pools, workers, before);
                 let (access, limits) = guards.of(settings);
                 Arc::new(Listener { access, limits, access_log, ..listener })
             })
@@ -174,7 +176,7 @@ impl Table {
     /// The access list that holds now for connections of a listener, which may be another table's; none if every
     /// address may connect. A removed listener keeps its list, and what operators say holds for it as well.
     pub fn access_of(&self, listener: &Listener) -> Option<&Arc<AccessList>> {
-        match self.listener_on(&listener.sockets) {
+        match self.current(listener) {
             Some(now) => now.access.as_ref(),
             None => self.access_list(listener.access.as_ref().and_then(|list| list.name.as_deref())),
         }
@@ -182,7 +184,17 @@ impl Table {
 
     /// The listener that accepts from these very sockets.
     pub fn listener_on(&self, sockets: &Arc<ListenGroup>) -> Option<&Arc<Listener>> {
-        self.listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, sockets))
+        self.listeners.iter().find(|listener| listener.accepts_from(sockets))
+    }
+
+    /// What a listener, which may be another table's, is in this one; none if it was removed.
+    pub fn current(&self, listener: &Listener) -> Option<&Arc<Listener>> {
+        self.listeners.iter().find(|now| now.is_same(listener))
+    }
+
+    /// The sockets of each address of each listener, in the order of the config.
+    pub fn sockets(&self) -> impl Iterator<Item = &Arc<ListenGroup>> {
+        self.listeners.iter().flat_map(|listener| &listener.endpoints).map(|endpoint| &endpoint.sockets)
     }
 }
 
@@ -212,10 +224,48 @@ fn pools(
     (pools, due)
 }
 
+/// Where each listener of `config` listens.
+fn endpoints(config: &Config, sockets: Vec<Arc<ListenGroup>>) -> Vec<Vec<Endpoint>> {
+    let mut sockets = sockets.into_iter();
+    let of = |listener: &config::Listener| {
+        let addresses = listener.addresses.iter().map(|listen| listen.address);
+        addresses.zip(&mut sockets).map(|(address, sockets)| Endpoint { address, sockets }).collect()
+    };
+    config.listeners.iter().map(of).collect()
+}
+
+/// For each listener of `config`, with these endpoints, the one of the table before that it continues. Each continues
+/// one that had a socket of it, and no two the same: the one of its name, or else the first in the order of its
+/// addresses.
+fn continued<'t>(
+    config: &Config,
+    endpoints: &[Vec<Endpoint>],
+    previous: Option<&'t Table>,
+) -> Vec<Option<&'t Arc<Listener>>> {
+    let Some(previous) = previous else { return vec![None; endpoints.len()] };
+    let each = previous.listeners.iter();
+    let owners: HashMap<*const ListenGroup, &Arc<Listener>> = each
+        .flat_map(|owner| owner.endpoints.iter().map(move |at| (Arc::as_ptr(&at.sockets), owner)))
+        .collect();
+    let owners = |endpoints: &[Endpoint]| {
+        let of = |endpoint: &Endpoint| owners.get(&Arc::as_ptr(&endpoint.sockets)).copied();
+        endpoints.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    let same_name = |(settings, endpoints): (&config::Listener, &Vec<Endpoint>)| {
+        owners(endpoints).into_iter().find(|owner| owner.name == settings.name)
+    };
+    let mut continued: Vec<_> = config.listeners.iter().zip(endpoints).map(same_name).collect();
+    let mut taken: HashSet<usize> = continued.iter().flatten().map(|owner| owner.identity()).collect();
+    for (continued, endpoints) in continued.iter_mut().zip(endpoints).filter(|(owner, _)| owner.is_none()) {
+        *continued = owners(endpoints).into_iter().find(|owner| taken.insert(owner.identity()));
+    }
+    continued
+}
+
 /// The listener that `settings` ask for, with what outlives a swap taken from the one it was `before`.
 fn listener(
     settings: &config::Listener,
-    sockets: Arc<ListenGroup>,
+    endpoints: Vec<Endpoint>,
     pools: &[Arc<Pool>],
     workers: usize,
     before: Option<&Arc<Listener>>,
@@ -227,7 +277,6 @@ fn listener(
     };
     Listener {
         name: settings.name.clone(),
-        address: settings.address,
         connections_max: settings.connections_max,
         backlog: settings.backlog,
         routes: Routes::build(&settings.routing, &pool, pools, workers, routes_before),
@@ -245,7 +294,7 @@ fn listener(
         hold_semaphore: semaphore(|before| &before.hold_semaphore),
         counters: before
             .map_or_else(|| Arc::new(PerWorker::new(workers)), |before| Arc::clone(&before.counters)),
-        sockets,
+        endpoints,
     }
 }
 

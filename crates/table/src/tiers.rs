@@ -78,9 +78,10 @@ pub(crate) fn ranks(pool: &config::Pool, states: &[BackendState]) -> Vec<RankSta
             ranks.push(backup(Rank::Backups, count(Tier::Backup)));
         }
         Backups::All => {}
-        Backups::First => ranks.extend(of_tier(Tier::Backup).map(|(one, state)| {
-            backup(Rank::Backup(one.address), usize::from(is_available(one, state)))
-        })),
+        Backups::First => ranks
+            .extend(of_tier(Tier::Backup).map(|(one, state)| {
+                backup(Rank::Backup(one.address), usize::from(is_available(one, state)))
+            })),
     }
     ranks
 }
@@ -112,9 +113,8 @@ pub(crate) fn serving(
     };
     let current = current(before, ranks);
     let better = ranks.iter().take_while(|state| state.rank != current.rank);
-    let taking_over = better.map(|state| state.rank).find(|rank| {
-        fit_since.contains_key(rank) && (told || returns(*rank))
-    });
+    let taking_over =
+        better.map(|state| state.rank).find(|rank| fit_since.contains_key(rank) && (told || returns(*rank)));
     let rank = match taking_over {
         Some(rank) => rank,
         None if current.is_fit => current.rank,

@@ -13,6 +13,7 @@
 //! What else a table is to depend on, such as access rules or certificates, comes in as part of the config or of
 //! the inputs, and goes out as part of the table; so it is published in the same step, and is whole or not at all.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -55,17 +56,17 @@ pub struct Written {
     pub stopped: Vec<Arc<ListenGroup>>,
 }
 
-/// Where a listener of the next config gets its sockets from.
+/// Where an address of a listener of the next config gets its sockets from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// From the listener of this index in the table in force.
+    /// From the address of this index in the table in force, all addresses of all listeners counted.
     Kept(usize),
     /// They are to be bound.
     Bound,
 }
 
 impl TableWriter {
-    /// Publishes the first table. `sockets` are by index of the config's listener.
+    /// Publishes the first table. `sockets` are those of each address of each listener, in the order of the config.
     ///
     /// `sources` count what clients of listeners with limits have; every table of this writer has them.
     pub fn new(
@@ -111,21 +112,19 @@ impl TableWriter {
         self.table().due.is_some_and(|due| due <= now)
     }
 
-    /// For each listener of `next`, where its sockets come from.
+    /// For each address of each listener of `next`, in its order, where its sockets come from.
     ///
     /// Backlog and keepalive change on a socket that listens; these three are fixed when it is bound.
     pub fn origins(&self, next: &Config) -> Vec<Origin> {
-        let fixed = |listener: &config::Listener| (listener.address, listener.v6only, listener.freebind);
-        let written = &self.config.written().listeners;
-        let origin = |listener| {
-            let kept = written.iter().position(|before| fixed(before) == fixed(listener));
-            kept.map_or(Origin::Bound, Origin::Kept)
-        };
-        next.listeners.iter().map(origin).collect()
+        let fixed =
+            |(listener, address): (&config::Listener, _)| (address, listener.v6only, listener.freebind);
+        let written: HashMap<_, _> = self.config.written().listen_addresses().map(fixed).zip(0..).collect();
+        let origin = |key| written.get(&key).map_or(Origin::Bound, |index| Origin::Kept(*index));
+        next.listen_addresses().map(fixed).map(origin).collect()
     }
 
-    /// Changes to another config. `sockets` are by index of its listeners: those of the table in force where
-    /// they are kept.
+    /// Changes to another config. `sockets` are those of each address of each of its listeners, in its order: those
+    /// of the table in force where they are kept.
     /// `inputs` gives the backend states by the config that is in force from now on.
     ///
     /// # Panics
@@ -220,9 +219,9 @@ impl TableWriter {
         !self.retired.is_empty()
     }
 
-    /// The sockets of the table in force, by index of its listeners.
+    /// The sockets of the table in force, of each address of each listener.
     fn sockets(&self) -> Vec<Arc<ListenGroup>> {
-        self.table().listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect()
+        self.table().sockets().map(Arc::clone).collect()
     }
 
     fn write(
@@ -240,9 +239,9 @@ impl TableWriter {
             Table::build(self.config.effective(), sockets, self.workers, Some(&inputs), Some(&before));
         table.phase = before.phase;
         inputs.pools.values_mut().for_each(|pool| pool.failback = false);
-        let stopped = before.listeners.iter().map(|listener| &listener.sockets);
-        let stopped =
-            stopped.filter(|sockets| table.listener_on(sockets).is_none()).map(Arc::clone).collect();
+        let kept: HashSet<_> = table.sockets().map(Arc::as_ptr).collect();
+        let stopped = before.sockets().filter(|sockets| !kept.contains(&Arc::as_ptr(sockets)));
+        let stopped = stopped.map(Arc::clone).collect();
         let inputs = std::mem::replace(&mut self.inputs, inputs);
         let table = self.publish(table);
         Written { table, inputs, stopped }

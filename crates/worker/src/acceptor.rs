@@ -12,7 +12,7 @@
 //! not a crowd of accepted sockets, holds the clients at a bound, it is stopped before it could cross one. What it
 //! takes beyond, because other workers took the room meanwhile, is held here in order and served first.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ use crate::balancer::Client;
 use crate::core::Core;
 use crate::token::Kind;
 
-/// The acceptors of a worker, and what they share.
+/// The acceptors of a worker, one for each address of each listener, and what they share.
 #[derive(Default)]
 pub(crate) struct Acceptors {
     /// By number; a number is used again only when nothing of the old one is in flight.
@@ -130,22 +130,30 @@ impl Acceptors {
     pub(crate) fn listen_to<D: Driver>(&mut self, core: &mut Core<D>, listeners: &[Arc<Listener>]) {
         for number in 0..self.all.len() {
             let Some(acceptor) = &mut self.all[number] else { continue };
-            match listeners.iter().find(|listener| Arc::ptr_eq(&listener.sockets, &acceptor.sockets)) {
-                Some(listener) => acceptor.listener = Arc::clone(listener),
+            match listeners.iter().find(|listener| listener.accepts_from(&acceptor.sockets)) {
+                Some(listener) => self.set_listener(core, number, listener),
                 None => self.retire(core, number),
             }
         }
+        let known: HashSet<_> =
+            self.all.iter().flatten().map(|acceptor| Arc::as_ptr(&acceptor.sockets)).collect();
         for listener in listeners {
-            let known = |acceptor: &Acceptor| Arc::ptr_eq(&acceptor.sockets, &listener.sockets);
-            if !self.all.iter().flatten().any(known) {
-                self.begin_accepting(core, listener);
+            for endpoint in &listener.endpoints {
+                if !known.contains(&Arc::as_ptr(&endpoint.sockets)) {
+                    self.begin_accepting(core, listener, &endpoint.sockets);
+                }
             }
         }
     }
 
-    fn begin_accepting<D: Driver>(&mut self, core: &mut Core<D>, listener: &Arc<Listener>) {
+    fn begin_accepting<D: Driver>(
+        &mut self,
+        core: &mut Core<D>,
+        listener: &Arc<Listener>,
+        sockets: &Arc<ListenGroup>,
+    ) {
         let acceptor = Acceptor {
-            sockets: Arc::clone(&listener.sockets),
+            sockets: Arc::clone(sockets),
             listener: Arc::clone(listener),
             mode: Mode::Accepting,
             armed: None,
@@ -158,6 +166,14 @@ impl Acceptors {
         }
         self.all[number] = Some(acceptor);
         self.begin_waiting_for_clients(core, number);
+    }
+
+    /// The table has this listener at the address of an acceptor now. It may be another one than before.
+    fn set_listener<D>(&mut self, core: &Core<D>, number: usize, listener: &Arc<Listener>) {
+        let before = std::mem::replace(&mut self.get(number).listener, Arc::clone(listener));
+        if !before.is_same(listener) {
+            self.done_waiting(core, &before);
+        }
     }
 
     /// The queue is empty: takes what comes as it comes, if there is room for a whole queue of it.
@@ -202,10 +218,11 @@ impl Acceptors {
     fn retire<D: Driver>(&mut self, core: &mut Core<D>, number: usize) {
         let acceptor = self.get(number);
         // In a drain the table still has it, and what was accepted already uses that.
-        if let Some(listener) = core.table.listener_on(&acceptor.sockets) {
-            acceptor.listener = Arc::clone(listener);
+        let table = Arc::clone(&core.table);
+        if let Some(listener) = table.listener_on(&acceptor.sockets) {
+            self.set_listener(core, number, listener);
         }
-        if acceptor.mode == Mode::Retired {
+        if self.get(number).mode == Mode::Retired {
             return;
         }
         self.set_mode(number, Mode::Retired);
@@ -406,9 +423,14 @@ impl Acceptors {
 
     /// Waits no longer, so that the next permit wakes another worker that does.
     fn done_waiting<D>(&self, core: &Core<D>, listener: &Listener) {
-        core.wake(listener.semaphore.done_waiting(core.index, listener.connections_max));
-        let waits = |acceptor: &Acceptor| acceptor.mode == Mode::Waiting || !acceptor.held.is_empty();
-        if !self.all.iter().flatten().any(waits) {
+        let waits = |acceptor: &&Acceptor| acceptor.mode == Mode::Waiting || !acceptor.held.is_empty();
+        let mut waiting = self.all.iter().flatten().filter(waits).peekable();
+        let is_last = waiting.peek().is_none();
+        // Another address of the listener may wait for a permit as well.
+        if !waiting.any(|acceptor| acceptor.listener.is_same(listener)) {
+            core.wake(listener.semaphore.done_waiting(core.index, listener.connections_max));
+        }
+        if is_last {
             core.wake(core.semaphore.done_waiting(core.index, core.connections_max));
         }
     }

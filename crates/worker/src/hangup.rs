@@ -62,9 +62,10 @@ impl<D: Driver> Core<D> {
         let poll = std::mem::take(&mut connection.hangup[direction as usize]);
         let client = connection.client;
         let failed = match (poll, &connection.state) {
-            (HangupPoll::On, State::Seeking(Seeking { step: Step::Connecting(_) | Step::Waiting(_), .. })) => {
-                client
-            }
+            (
+                HangupPoll::On,
+                State::Seeking(Seeking { step: Step::Connecting(_) | Step::Waiting(_), .. }),
+            ) => client,
             (HangupPoll::On, State::Relaying(relaying)) => relaying.input(client, direction),
             (HangupPoll::On, State::Opening(_) | State::Seeking(_) | State::Closing(_)) => {
                 unreachable!("no turn ends so, or it ends otherwise")

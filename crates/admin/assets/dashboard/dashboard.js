@@ -266,14 +266,15 @@ function onStatus(status) {
 function appendSamples(status) {
   const seconds = before ? status.uptime_seconds - before.uptime_seconds : 0;
   if (seconds <= 0) return;
+  const addressOf = (one) => one.address ?? one.addresses[0];
   const add = (key, now, then) => {
-    const grown = (of) => sum(now, (one) => Math.max(0, one[of] - (then.get(one.address) ?? one)[of])) / seconds;
+    const grown = (of) => sum(now, (one) => Math.max(0, one[of] - (then.get(addressOf(one)) ?? one)[of])) / seconds;
     appendSample(key, nowOf(status), {
       active: sum(now, (one) => one.active), rate: sum(now, (one) => one.rate),
       bytes_to_backend: grown("bytes_to_backend"), bytes_to_client: grown("bytes_to_client"),
     });
   };
-  const byAddress = (all) => new Map(all.map((one) => [one.address, one]));
+  const byAddress = (all) => new Map(all.map((one) => [addressOf(one), one]));
   const listeners = byAddress(before.listeners);
   for (const listener of status.listeners) add(`listener/${listener.name}`, [listener], listeners);
   const pools = new Map(before.pools.map((pool) => [pool.name, pool.backends]));

@@ -137,13 +137,19 @@ class PoolDetails {
 }
 
 // Its own pool first, then those of its routes, each once.
+// The addresses of a listener, the first ones of many.
+const addressesOf = ({ addresses }) => {
+  const shown = addresses.slice(0, addresses.length > 3 ? 2 : 3);
+  return shown.join(", ") + (addresses.length > shown.length ? ` and ${addresses.length - shown.length} more` : "");
+};
+
 const poolsOf = (listener) => [...new Set([listener.pool, ...listener.routes.map((route) => route.pool)])];
 
 function summaryOf(pool, status) {
   const primary = pool.backends.find((backend) => backend.role === "primary");
   const tiers = pool.backends.some((backend) => backend.tier === "backup") ? `the ${pool.serving} tier serves` : "";
   const listeners = status.listeners.filter((listener) => poolsOf(listener).includes(pool.name));
-  const from = listeners.map((listener) => `${listener.name} (${listener.address}${listener.role ? `, ${listener.role}` : ""})`).join(", ");
+  const from = listeners.map((listener) => `${listener.name} (${addressesOf(listener)}${listener.role ? `, ${listener.role}` : ""})`).join(", ");
   const queue = `queue ${count(pool.queued)} of ${count(pool.queue_size)}, most ${count(pool.queued_max)}`;
   return [
     from && `listeners: ${from}`, pool.balance.replaceAll("_", " "), tiers, primary && `primary ${primary.name}`, queue, percentiles(pool),
@@ -170,7 +176,7 @@ class ListenerLine {
   }
 
   show(listener) {
-    setCell(this.cells[0], { text: listener.name, note: listener.address });
+    setCell(this.cells[0], { text: listener.name, note: addressesOf(listener) });
     const others = poolsOf(listener).length - 1;
     setText(this.pool, others > 0 ? `${listener.pool} +${others}` : listener.pool);
     this.pool.title = others > 0 ? listener.routes.map((route) => `${route.name}: pool ${route.pool}`).join("\n") : "";

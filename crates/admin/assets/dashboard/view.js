@@ -42,7 +42,7 @@ function selection(pool) {
 }
 
 const matchesPool = (pool, judgement) => FILTERS[view.state](judgement) && pool.backends.some(selection(pool));
-const matchesListener = (listener) => [listener.name, listener.address, listener.pool].some(contains);
+const matchesListener = (listener) => [listener.name, ...listener.addresses, listener.pool].some(contains);
 
 // Which pools are open. Few pools open by themselves; of many, the first ones with a problem do, so that the lines of
 // the others stay on the screen. A pool stays open until it is folded by hand.

@@ -229,7 +229,7 @@ fn what_a_reload_removed() {
         kind,
         pool: "web".to_owned(),
         name: "x".to_owned(),
-        address: "10.0.0.9:80".parse().unwrap(),
+        addresses: vec!["10.0.0.9:80".parse().unwrap()],
         active,
         seconds_left,
     };
@@ -289,7 +289,7 @@ fn status(backends: &[&str]) -> Status {
 fn listener() -> ListenerStatus {
     ListenerStatus {
         name: "in".to_owned(),
-        address: "0.0.0.0:80".parse().unwrap(),
+        addresses: vec!["0.0.0.0:80".parse().unwrap()],
         pool: "web".to_owned(),
         routes: Vec::new(),
         role: None,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::access::{Action, Refuse};
 use crate::config::{
-    AccessLog, AdminSocket, Backups, Balance, ConnectionsMax, Failback, Fallback, LagMax, LogFormat, LogTarget,
-    OnAllDown, OnDemotion, OnLoss, OnRemove, SYSLOG_DEFAULT, TargetRole, Tier, Workers,
+    AccessLog, AdminSocket, Backups, Balance, ConnectionsMax, Failback, Fallback, LagMax, LogFormat,
+    LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, SYSLOG_DEFAULT, TargetRole, Tier, Workers,
 };
 use crate::duration;
 use crate::probe::Method;

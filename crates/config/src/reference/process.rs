@@ -44,7 +44,7 @@ pub(super) fn file() -> Section {
             ),
             key(
                 "listeners",
-                Value::List("list of sections", limits::LISTENERS_MAX),
+                Value::List("list of sections", limits::LISTEN_ADDRESSES_MAX),
                 Required,
                 "The addresses to accept on.",
             ),
@@ -153,7 +153,15 @@ pub(super) fn listener() -> Section {
         about: "An address to accept on.",
         keys: [
             key("name", NAME, Otherwise("the address"), "The name in logs, metrics and commands."),
-            key("address", LISTEN, Required, "The address to bind. `:PORT` is every address of the host."),
+            key(
+                "address",
+                Value::Text(
+                    "address or list of them",
+                    "`IP:PORT`, `:PORT`, `IP:PORT-PORT`; 1024 in the whole file",
+                ),
+                Required,
+                "The addresses to bind. `:PORT` is every address of the host; a range is each of its ports.",
+            ),
             key("pool", NAME, Required, "The pool its connections go to."),
             key(
                 "role",

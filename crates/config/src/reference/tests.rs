@@ -166,7 +166,7 @@ fn samples(path: &str, key: &str) -> &'static [&'static str] {
         ("runtime", "state") => &["off", "/var/lib/rondel", "/var/lib/rondel/"],
         ("admin", "socket") => &["auto", "off", "/run/a.sock"],
         ("admin", "http") => &["off", "'127.0.0.1:9907'", "':9907'"],
-        ("listeners[]", "address") => &["'127.0.0.1:80'", "':80'"],
+        ("listeners[]", "address") => &["'127.0.0.1:80'", "':80'", "[':80', '127.0.0.1:90-1112']"],
         ("pools[].backends[]", "address") => &["'127.0.0.1:80'", "'[::1]:80'"],
         ("listeners[].proxy_protocol", "from") => &["any", "['10.0.0.0/8', '::1']"],
         ("listeners[].proxy_protocol", "versions") => &["[v1]", "[v1, v2]"],

@@ -72,7 +72,7 @@ pools: [{ name: web, backends: [{ address: '10.0.0.1:80' }] }]
 ";
     let config = parse(text).without_ipv6(|address| address.port() == 84);
     let listeners =
-        config.listeners.iter().map(|listener| (listener.name.as_str(), listener.address.to_string()));
+        config.listeners.iter().map(|listener| (listener.name.as_str(), listener.address().to_string()));
     let expected = [
         ("0.0.0.0:80", "0.0.0.0:80"),
         ("named", "0.0.0.0:81"),

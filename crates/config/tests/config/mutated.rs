@@ -92,8 +92,8 @@ fn sound(config: &Config) {
     assert!((1..=1024).contains(&listeners.len()));
     assert!((1..=1024).contains(&pools.len()));
     distinct(listeners.iter().map(|listener| &listener.name));
-    distinct(listeners.iter().map(|listener| listener.address));
-    assert!(listeners.iter().all(|listener| listener.address.port() != 0));
+    distinct(config.listen_addresses().map(|(_, address)| address));
+    assert!(config.listen_addresses().all(|(_, address)| address.port() != 0));
     assert!(admin.http.is_none_or(|http| http.address.port() != 0));
     distinct(pools.iter().map(|pool| &pool.name));
     distinct(access.iter().map(|list| &list.name));
@@ -114,7 +114,7 @@ fn sound(config: &Config) {
         assert!(listener.pool.0 < pools.len());
         assert!((1..=65_535).contains(&listener.backlog));
         assert!(listener.connections_max > 0);
-        assert!(!listener.v6only || listener.address.is_ipv6());
+        assert!(!listener.v6only || listener.addresses.iter().any(|listen| listen.address.is_ipv6()));
         distinct(listener.routing.routes.iter().map(|route| &route.name));
         assert!(listener.pools().iter().all(|pool| pool.0 < pools.len()));
         if listener.target_role != TargetRole::Any {

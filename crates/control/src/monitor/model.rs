@@ -418,7 +418,7 @@ fn address(server: usize) -> &'static str {
 
 /// The sockets of the listeners, as a reload keeps them.
 fn sockets_of(table: &Table) -> Vec<Arc<ListenGroup>> {
-    table.listeners.iter().map(|listener| Arc::clone(&listener.sockets)).collect()
+    table.sockets().map(Arc::clone).collect()
 }
 
 fn sockets() -> Vec<Arc<ListenGroup>> {

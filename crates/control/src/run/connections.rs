@@ -147,10 +147,11 @@ impl Control {
             return Err(self.unknown_pool(pool));
         }
         let Some(name) = &query.listener else { return Ok(None) };
-        let removed = table.removed.listeners().map(|removed| (removed.name.as_str(), removed.address));
-        let written = self.writer.config().written().listeners.iter();
+        let removed = table.removed.listeners();
+        let removed = removed.flat_map(|gone| gone.addresses.iter().map(|at| (gone.name.as_str(), *at)));
+        let written = self.writer.config().written().listen_addresses();
         let known: Vec<_> =
-            written.map(|known| (known.name.as_str(), known.address)).chain(removed).collect();
+            written.map(|(known, address)| (known.name.as_str(), address)).chain(removed).collect();
         match listener_named(&known, name) {
             Some(found) => Ok(Some(found.to_owned())),
             None => Err(unknown("listener", name, &known.iter().map(|(name, _)| *name).collect::<Vec<_>>())),

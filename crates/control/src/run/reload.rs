@@ -195,16 +195,17 @@ impl Control {
         self.event_log.add_details(EventKind::Reload, changes.iter().map(String::as_str));
     }
 
-    /// The sockets of each listener of `config`: kept, or bound now.
+    /// The sockets of each address of each listener of `config`: kept, or bound now.
     fn sockets(&self, config: &Config, origins: &[Origin]) -> Result<Vec<Arc<ListenGroup>>, Failure> {
         let table = self.writer.table();
-        let new: Vec<usize> = (0..origins.len()).filter(|&index| origins[index] == Origin::Bound).collect();
-        let held = table.listeners.iter().map(|listener| listener.sockets.address());
-        let held: Vec<_> = held.filter_map(Result::ok).collect();
+        let new = config.listen_addresses().zip(origins).filter(|(_, origin)| **origin == Origin::Bound);
+        let new: Vec<_> = new.map(|(listened, _)| listened).collect();
+        let known: Vec<_> = table.sockets().collect();
+        let held: Vec<_> = known.iter().filter_map(|sockets| sockets.address().ok()).collect();
         let bound = bind(config, &new, self.wakers.len(), &held, self.admin.http, &self.inherited)?;
         let mut bound = bound.into_iter().map(Arc::new);
         let origin = |origin: &Origin| match *origin {
-            Origin::Kept(before) => Arc::clone(&table.listeners[before].sockets),
+            Origin::Kept(before) => Arc::clone(known[before]),
             Origin::Bound => bound.next().expect("one for each that is new"),
         };
         Ok(origins.iter().map(origin).collect())
@@ -213,15 +214,16 @@ impl Control {
     /// Gives kept sockets the backlog and keepalive that they are to have.
     fn relisten(&self, before: &Config, config: &Config, origins: &[Origin]) {
         let table = self.writer.table();
-        for (listener, origin) in config.listeners.iter().zip(origins) {
+        let known: Vec<_> = before.listen_addresses().zip(table.sockets()).collect();
+        for ((listener, address), origin) in config.listen_addresses().zip(origins) {
             let Origin::Kept(kept) = *origin else { continue };
-            let known = &before.listeners[kept];
-            let options = host::options(listener, &config.pools[listener.pool.0]);
-            let known = host::options(known, &before.pools[known.pool.0]);
+            let ((known, _), sockets) = known[kept];
+            let options = host::options(listener, address, &config.pools[listener.pool.0]);
+            let known = host::options(known, address, &before.pools[known.pool.0]);
             if (options.backlog, options.keepalive) == (known.backlog, known.keepalive) {
                 continue;
             }
-            for socket in table.listeners[kept].sockets.iter() {
+            for socket in sockets.iter() {
                 if let Err(error) = driver::relisten(socket, options.backlog, options.keepalive) {
                     log::warn!(
                         "listener {}: backlog and keepalive stay as they were: {error}",

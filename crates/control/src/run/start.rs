@@ -63,7 +63,7 @@ impl Control {
             .map_err(|error| Failure::Runtime(format!("a thread for the access log: {error}")))?;
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let admin = Admin::start(&config.admin, &request_sender)?;
-        let all: Vec<usize> = (0..config.listeners.len()).collect();
+        let all: Vec<_> = config.listen_addresses().collect();
         let sockets = bind(&config, &all, workers, &[], admin.http, &inherited)?;
         let sockets = sockets.into_iter().map(Arc::new).collect();
         inherited.warn_of_unused(&config);
@@ -186,7 +186,11 @@ impl Control {
     pub(super) fn ready(&self, sizes: &Sizes) -> Result<Ready, Failure> {
         let table = self.writer.table();
         let listener = |listener: &Arc<table::Listener>| {
-            Ok(ReadyListener { name: listener.name.clone(), address: listener.sockets.address()? })
+            let addresses = listener.endpoints.iter().map(|endpoint| endpoint.sockets.address());
+            Ok(ReadyListener {
+                name: listener.name.clone(),
+                addresses: addresses.collect::<io::Result<_>>()?,
+            })
         };
         let listeners = table.listeners.iter().map(listener).collect::<io::Result<_>>();
         Ok(Ready {
@@ -249,7 +253,8 @@ pub(super) fn adapt(config: Config, host: &Host, inherited: &Inherited) -> Confi
 
 fn sizes(config: &Config, host: &Host) -> Result<Sizes, Failure> {
     let descriptors = Admin::descriptors(&config.admin);
-    Sizes::new(&config.runtime, config.listeners.len(), probes(config), descriptors, host).map_err(too_little)
+    Sizes::new(&config.runtime, config.listen_addresses().count(), probes(config), descriptors, host)
+        .map_err(too_little)
 }
 
 #[expect(
@@ -266,20 +271,20 @@ fn probes(config: &Config) -> usize {
     pools.map(|pool| pool.backends.len()).sum::<usize>().min(health::RUNNING_MAX)
 }
 
-/// Binds the listeners of these indices.
+/// Binds these addresses of these listeners.
 pub(super) fn bind(
     config: &Config,
-    indices: &[usize],
+    addresses: &[(&config::Listener, SocketAddr)],
     workers: usize,
     held: &[SocketAddr],
     http: Option<SocketAddr>,
     inherited: &Inherited,
 ) -> Result<Vec<ListenGroup>, BindError> {
-    let listeners: Vec<_> = indices
-        .iter()
-        .map(|&index| &config.listeners[index])
-        .map(|listener| (listener.name.as_str(), host::options(listener, &config.pools[listener.pool.0])))
-        .collect();
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for &(listener, address) in addresses {
+        let options = host::options(listener, address, &config.pools[listener.pool.0]);
+        listeners.push((listener.name.as_str(), options));
+    }
     host::listen(&listeners, workers, held, http, inherited)
 }
 

@@ -130,7 +130,10 @@ impl HostFacts {
             quota: quota(),
             conntrack_max: sysctl("/proc/sys/net/netfilter/nf_conntrack_max"),
             source_ports: source_ports(),
-            ports: config.listeners.iter().map(|listener| port(config, listener)).collect(),
+            ports: config
+                .listen_addresses()
+                .map(|(listener, address)| port(config, listener, address))
+                .collect(),
             missing_sources: config
                 .pools
                 .iter()
@@ -152,7 +155,13 @@ impl HostFacts {
     pub(super) fn sizes(&self, config: &Config) -> Result<Sizes, TooLittle> {
         let probes =
             config.pools.iter().filter(|pool| pool.probe.is_some()).map(|pool| pool.backends.len()).sum();
-        Sizes::new(&config.runtime, config.listeners.len(), probes, self.admin_descriptors, &self.host)
+        Sizes::new(
+            &config.runtime,
+            config.listen_addresses().count(),
+            probes,
+            self.admin_descriptors,
+            &self.host,
+        )
     }
 }
 
@@ -206,15 +215,15 @@ fn source_ports() -> u64 {
     }
 }
 
-fn port(config: &Config, listener: &config::Listener) -> PortFact {
-    let options = sockets::options(listener, &config.pools[listener.pool.0]);
+fn port(config: &Config, listener: &config::Listener, address: SocketAddr) -> PortFact {
+    let options = sockets::options(listener, address, &config.pools[listener.pool.0]);
     let bound = sockets::probe(options).map_err(|error| error.raw_os_error().unwrap_or(0));
     let in_use = bound == Err(rustix::io::Errno::ADDRINUSE.raw_os_error());
     PortFact {
         listener: listener.name.clone(),
-        address: listener.address,
+        address,
         bound,
-        holder: in_use.then(|| holder(listener.address)).flatten(),
+        holder: in_use.then(|| holder(address)).flatten(),
     }
 }
 

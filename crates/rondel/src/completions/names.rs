@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use api::{AccessQuery, AccessView, PoolStatus, RemovedKind, Status};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use config::show_addresses;
 use connection::{CloseReason, Termination};
 
 use crate::admin::AdminClient;
@@ -27,7 +28,8 @@ pub(crate) fn listeners() -> ArgValueCompleter {
         listeners
             .map(|listener| {
                 let pools = listener.pools().join(", ");
-                (listener.name.clone(), format!("{} to pool {pools}", listener.address))
+                let addresses = show_addresses(listener.addresses.iter().copied());
+                (listener.name.clone(), format!("{addresses} to pool {pools}"))
             })
             .collect()
     })

@@ -25,7 +25,7 @@ impl Facts<'_> {
     pub(super) fn text(&self) -> String {
         let Self { ready, socket, file, .. } = self;
         let (socket, file) = (socket.display(), file.display());
-        let listen = ready.listeners[0].address;
+        let listen = ready.listeners[0].addresses[0];
         let url = format!("http://{}/", reachable(listen));
         let dashboard =
             ready.http.map(|at| format!("\nDashboard:\n  http://{}/\n", reachable(at))).unwrap_or_default();
@@ -146,7 +146,7 @@ mod tests {
         taken: &[(SocketAddr, &'static str)],
         path: Option<PathBuf>,
     ) -> String {
-        let listener = ReadyListener { name: "demo".to_owned(), address: listen.parse().unwrap() };
+        let listener = ReadyListener { name: "demo".to_owned(), addresses: vec![listen.parse().unwrap()] };
         let ready = Ready {
             listeners: vec![listener],
             workers: 2,

@@ -7,6 +7,7 @@ use api::{
     BackendState, BackendStatus, ConnectionId, ConnectionStatus, ListenerStatus, PoolStatus, Problem,
     Severity, Status, Tier,
 };
+use config::show_addresses;
 use ratatui::style::Style;
 
 use crate::text::overrides;
@@ -283,7 +284,7 @@ fn backend_row(pool: &PoolStatus, backend: &BackendStatus, rates: &Rates<'_>, co
 pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, colours: Colours) -> Rows {
     let severities = Severities::new(status, |problem| problem.listener.as_deref());
     let found = |listener: &&ListenerStatus| {
-        let address = listener.address.to_string();
+        let address = show_addresses(listener.addresses.iter().copied());
         matches(shown.filter, listener.pools().into_iter().chain([listener.name.as_str(), address.as_str()]))
     };
     let mut listeners: Vec<_> = status.listeners.iter().filter(found).collect();
@@ -296,7 +297,7 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
     let row = |listener: &ListenerStatus| {
         let cells = vec![
             listener.name.clone(),
-            listener.address.to_string(),
+            show_addresses(listener.addresses.iter().copied()),
             pools_of(listener),
             listener.active.to_string(),
             listener.connections_max.to_string(),

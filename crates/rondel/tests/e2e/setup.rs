@@ -111,6 +111,12 @@ impl Setup {
         self
     }
 
+    /// Adds a listener of several addresses: `"[:80, 127.0.0.1:90-99]"`.
+    pub(crate) fn listen_at(mut self, name: &str, addresses: &[&str], pool: &str, settings: &str) -> Self {
+        self.listeners.push(format!("{{ name: {name}, address: {addresses:?}, pool: {pool}, {settings} }}"));
+        self
+    }
+
     /// Without its listeners, for a test that adds its own.
     pub(crate) fn without_listeners(mut self) -> Self {
         self.listeners.clear();

@@ -33,7 +33,8 @@ pub(crate) struct Balancer {
     pub(crate) config: Config,
     /// Of ended connections, if the config has an access log.
     pub(crate) records: Records,
-    sockets: Arc<ListenGroup>,
+    /// Of each address of the listener.
+    sockets: Vec<Arc<ListenGroup>>,
     /// Permits for two workers, the second of which is absent.
     pub(crate) gate: Arc<Semaphore>,
     pub(crate) query_sender: QuerySender,
@@ -71,7 +72,7 @@ impl Balancer {
             published: Arc::clone(&published),
         };
         let worker = Worker::new(stage.kernel(), settings, buffers.into());
-        Self { stage, worker, published, config, records, sockets, gate, query_sender }
+        Self { stage, worker, published, config, records, sockets: vec![sockets], gate, query_sender }
     }
 
     pub(crate) fn listener(&self) -> Arc<table::Listener> {
@@ -85,16 +86,35 @@ impl Balancer {
         let name = self.config.pools[0].name.clone();
         let health = Inputs { now: self.now(), pools: [(name, pool)].into(), access: Arc::default() };
         let before = self.published.load_full();
-        let sockets = vec![Arc::clone(&self.sockets)];
-        self.published.publish(Table::build(&self.config, sockets, 1, Some(&health), Some(&before)));
+        self.published.publish(Table::build(
+            &self.config,
+            self.sockets.clone(),
+            1,
+            Some(&health),
+            Some(&before),
+        ));
         self.stage.wakers()[0].wake();
     }
 
     /// Gives the config's listener another address, so that the next reload removes the current one.
     pub(crate) fn move_listener(&mut self) {
         let (address, sockets) = self.stage.listen();
-        self.config.listeners[0].address = address;
-        self.sockets = sockets;
+        self.config.listeners[0].addresses = vec![address.into()];
+        self.sockets = vec![sockets];
+    }
+
+    /// Gives the config's listener one address more, from the next reload on.
+    pub(crate) fn add_address(&mut self) -> SocketAddr {
+        let (address, sockets) = self.stage.listen();
+        self.config.listeners[0].addresses.push(address.into());
+        self.sockets.push(sockets);
+        address
+    }
+
+    /// Takes the first of its addresses from the config's listener, from the next reload on.
+    pub(crate) fn remove_address(&mut self) {
+        self.config.listeners[0].addresses.remove(0);
+        self.sockets.remove(0);
     }
 
     pub(crate) fn publish(&mut self, phase: Phase) {
@@ -136,7 +156,7 @@ impl Balancer {
 
     /// A client that is accepted, and the turns that follow.
     pub(crate) fn client(&mut self) -> Peer {
-        let client = self.stage.connect(self.listener().address);
+        let client = self.stage.connect(self.listener().address());
         self.turn_while_there_is_something();
         client
     }

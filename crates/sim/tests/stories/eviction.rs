@@ -95,7 +95,7 @@ fn a_connect_that_completes_too_late_is_dropped() {
     let address = balancer.config.pools[0].backends[0].address;
     balancer.reload(&[(address, PRIMARY)]);
     balancer.turn_while_there_is_something();
-    let mut client = balancer.stage.connect(balancer.listener().address);
+    let mut client = balancer.stage.connect(balancer.listener().address());
     // Accepted, and the connect is in progress.
     balancer.turn();
     while balancer.listener().pool.backends[0].semaphore.active() == 0 {

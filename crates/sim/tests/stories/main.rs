@@ -2,6 +2,7 @@
 
 mod balancer;
 
+mod addresses;
 mod connecting;
 mod ending;
 mod eviction;

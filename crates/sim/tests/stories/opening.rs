@@ -64,7 +64,7 @@ fn no_backend_is_contacted_before_the_header_is_whole() {
 fn what_follows_the_header_is_relayed_with_the_end() {
     for header in headers() {
         let mut balancer = Balancer::new(behind_a_proxy);
-        let mut client = balancer.stage.connect(balancer.listener().address);
+        let mut client = balancer.stage.connect(balancer.listener().address());
         client.say(header.as_bytes());
         client.send(100);
         client.finish();

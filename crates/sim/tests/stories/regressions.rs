@@ -15,7 +15,7 @@ use crate::balancer::Balancer;
 #[test]
 fn a_client_accepted_as_the_process_ends_is_rejected() {
     let mut balancer = Balancer::new(|_| ());
-    let mut client = balancer.stage.connect(balancer.listener().address);
+    let mut client = balancer.stage.connect(balancer.listener().address());
     balancer.publish(Phase::Ending);
     balancer.turn();
     assert!(!balancer.turn(), "the worker has no more to do");
@@ -67,11 +67,11 @@ fn a_relay_without_anything_in_flight_may_end_while_a_half_goes_on() {
 #[test]
 fn a_client_accepted_as_a_drain_begins_uses_the_table_in_force() {
     let mut balancer = Balancer::new(|_| ());
-    balancer.stage.connect(balancer.listener().address);
+    balancer.stage.connect(balancer.listener().address());
     let before = balancer.published.load_full();
     let next = balancer.stage.serving();
-    let config = Config::forward(before.listeners[0].address, &[next]);
-    let sockets = vec![Arc::clone(&before.listeners[0].sockets)];
+    let config = Config::forward(before.listeners[0].address(), &[next]);
+    let sockets = vec![Arc::clone(&before.listeners[0].endpoints[0].sockets)];
     let table = Table::build(&config, sockets, 1, None, Some(&before));
     balancer.published.publish(table.in_phase(Phase::Draining));
     balancer.turn();
@@ -87,7 +87,7 @@ fn a_removed_listener_passes_its_wake_up_on() {
     // The other worker has the only permit, and two more clients.
     assert!(balancer.gate.try_acquire(1));
     balancer.gate.wait(1);
-    balancer.stage.connect(balancer.listener().address);
+    balancer.stage.connect(balancer.listener().address());
     balancer.turn_while_there_is_something();
     assert_eq!(balancer.gate.release(), Some(1));
     assert!(balancer.gate.try_acquire(1));

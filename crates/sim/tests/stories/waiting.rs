@@ -190,7 +190,7 @@ fn a_new_client_is_never_before_waiting_ones() {
         backend.reset();
         // The connection begins to close, and ends when nothing of it is in flight.
         balancer.turn();
-        let mut third = balancer.stage.connect(balancer.listener().address);
+        let mut third = balancer.stage.connect(balancer.listener().address());
         third.send(3);
         let mut backend = balancer.next_backend();
         assert_eq!(balancer.read(&mut backend), Read::Bytes(2), "seed {seed}");

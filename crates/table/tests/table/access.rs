@@ -203,7 +203,7 @@ impl Story {
 
     fn reload(&mut self, text: &str) {
         let now = self.now;
-        let sockets = self.writer.table().listeners.iter().map(|it| Arc::clone(&it.sockets)).collect();
+        let sockets = self.writer.table().sockets().map(Arc::clone).collect();
         drop(self.writer.reload(parse(text), sockets, |_| inputs(now)));
     }
 

@@ -17,7 +17,7 @@ fn table(routes: &str, keys: &str, previous: Option<&Table>) -> Table {
     let config = Config::parse("rondel.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     let sockets = previous.map_or_else(
         || Arc::new(ListenGroup::new(Vec::new(), Owner::Process)),
-        |table| Arc::clone(&table.listeners[0].sockets),
+        |table| Arc::clone(&table.listeners[0].endpoints[0].sockets),
     );
     Table::build(&config, vec![sockets], 2, None, previous)
 }

@@ -26,6 +26,11 @@ fn listeners_keep_their_sockets_by_address() {
         &[Origin::Bound, kept(1)],
     );
     check_origins(&["a [::]:1"], &["a [::]:1 v6only"], &[Origin::Bound]);
+    check_origins(
+        &["a [::]:1,[::]:2", "b [::]:3"],
+        &["b [::]:2,[::]:4", "a [::]:3"],
+        &[kept(1), Origin::Bound, kept(2)],
+    );
     check_origins(&["a 1.1.1.1:1 freebind"], &["a 1.1.1.1:1"], &[Origin::Bound]);
 }
 
@@ -42,16 +47,58 @@ fn a_reload_stops_the_sockets_of_removed_listeners_alone() {
     check_stopped(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &["b 1.1.1.1:2"], &[0]);
     check_stopped(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &["a 1.1.1.1:1", "b 1.1.1.1:3"], &[1]);
     check_stopped(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &[], &[0, 1]);
+    // One address of a listener is removed, or goes to another one.
+    check_stopped(&["a 1.1.1.1:1,1.1.1.1:2,1.1.1.1:3"], &["a 1.1.1.1:3,1.1.1.1:4"], &[0, 1]);
+    check_stopped(&["a 1.1.1.1:1,1.1.1.1:2"], &["a 1.1.1.1:1", "b 1.1.1.1:2"], &[]);
 }
 
-/// `expected` are the indices of listeners in `previous`.
+#[test]
+fn a_listener_stays_the_same_as_long_as_an_address_stays() {
+    // Which listener of before each of the next ones is.
+    check_same(&["a 1.1.1.1:1"], &["a 1.1.1.1:1,1.1.1.1:2"], "a");
+    check_same(&["a 1.1.1.1:1,1.1.1.1:2"], &["a 1.1.1.1:2"], "a");
+    check_same(&["a 1.1.1.1:1"], &["a 1.1.1.1:2"], "-");
+    check_same(&["a 1.1.1.1:1"], &["renamed 1.1.1.1:2,1.1.1.1:1"], "a");
+    // Two that exchange their addresses exchange their names.
+    check_same(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &["a 1.1.1.1:2", "b 1.1.1.1:1"], "b a");
+    // The one that keeps the name of a listener that is split stays, wherever it is in the file.
+    check_same(&["a 1.1.1.1:1,1.1.1.1:2"], &["b 1.1.1.1:1", "a 1.1.1.1:2"], "- a");
+    check_same(&["a 1.1.1.1:1,1.1.1.1:2"], &["b 1.1.1.1:1", "c 1.1.1.1:2"], "a -");
+    // Of two that are joined, the one of that name stays, or else the one whose address comes first.
+    check_same(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &["b 1.1.1.1:1,1.1.1.1:2"], "b");
+    check_same(&["a 1.1.1.1:1", "b 1.1.1.1:2"], &["c 1.1.1.1:2,1.1.1.1:1"], "b");
+    // None is two.
+    check_same(&["a 1.1.1.1:1,1.1.1.1:2", "b 1.1.1.1:3"], &["c 1.1.1.1:1", "d 1.1.1.1:2,1.1.1.1:3"], "a b");
+}
+
+#[track_caller]
+fn check_same(previous: &[&str], next: &[&str], expected: &str) {
+    let mut writing = Writing::new(previous, &["1"]);
+    let before = writing.table();
+    drop(writing.reload(next, &["1"]));
+    let same = |after: &Arc<table::Listener>| {
+        let known = before.listeners.iter().find(|known| known.is_same(after));
+        if let Some(known) = known {
+            assert!(Arc::ptr_eq(&known.semaphore, &after.semaphore));
+            assert!(writing.table().current(known).is_some_and(|now| Arc::ptr_eq(now, after)));
+        }
+        known.map_or("-", |known| known.name.as_str())
+    };
+    let after = writing.table();
+    assert_eq!(after.listeners.iter().map(same).collect::<Vec<_>>().join(" "), expected);
+    let gone = before.listeners.iter().filter(|known| after.current(known).is_none());
+    let removed: Vec<&str> = after.removed.listeners().map(|removed| removed.name.as_str()).collect();
+    assert_eq!(removed, gone.map(|gone| gone.name.as_str()).collect::<Vec<_>>());
+}
+
+/// `expected` are the indices of addresses in `previous`.
 #[track_caller]
 fn check_stopped(previous: &[&str], next: &[&str], expected: &[usize]) {
     let mut writing = Writing::new(previous, &["1"]);
     let before = writing.table();
     let written = writing.reload(next, &["1"]);
     let index = |sockets: &Arc<ListenGroup>| {
-        before.listeners.iter().position(|listener| Arc::ptr_eq(&listener.sockets, sockets)).unwrap()
+        before.sockets().position(|before| Arc::ptr_eq(before, sockets)).unwrap()
     };
     assert_eq!(written.stopped.iter().map(index).collect::<Vec<_>>(), expected);
     assert!(Arc::ptr_eq(&written.table, &before));
@@ -262,7 +309,7 @@ impl Writing {
         let (config, inputs, table) = (config(listeners, backends), self.inputs(), self.table());
         let origins = self.writer.origins(&config).into_iter();
         let sockets = origins.map(|origin| match origin {
-            Origin::Kept(index) => Arc::clone(&table.listeners[index].sockets),
+            Origin::Kept(index) => Arc::clone(table.sockets().nth(index).unwrap()),
             Origin::Bound => sockets(),
         });
         let sockets = sockets.collect();
@@ -278,7 +325,7 @@ fn sockets() -> Arc<ListenGroup> {
     Arc::new(ListenGroup::new(Vec::new(), Owner::Process))
 }
 
-/// Listeners `NAME ADDRESS [v6only] [freebind]`, and a pool of backends `WEIGHT[, KEYS]`.
+/// Listeners `NAME ADDRESS[,ADDRESS]... [v6only] [freebind]`, and a pool of backends `WEIGHT[, KEYS]`.
 fn config(listeners: &[&str], backends: &[&str]) -> Config {
     let backends: Vec<String> = backends.iter().map(|words| format!("weight: {words}")).collect();
     let backends: Vec<&str> = backends.iter().map(String::as_str).collect();
@@ -288,10 +335,10 @@ fn config(listeners: &[&str], backends: &[&str]) -> Config {
         .iter()
         .map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
-            let address: SocketAddr = words[1].parse().unwrap();
+            let listen = |text: &str| text.parse::<SocketAddr>().unwrap().into();
             config::Listener {
                 name: words[0].to_owned(),
-                address,
+                addresses: words[1].split(',').map(listen).collect(),
                 v6only: words.contains(&"v6only"),
                 freebind: words.contains(&"freebind"),
                 ..like.clone()

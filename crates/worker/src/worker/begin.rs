@@ -85,7 +85,7 @@ impl<D: Driver> Worker<D> {
             let Some(mut client) = self.balancer.take() else { break };
             if !self.core.is_ending() {
                 // Another table may have come while it was on its way.
-                if let Some(listener) = self.core.table.listener_on(&client.listener.sockets) {
+                if let Some(listener) = self.core.table.current(&client.listener) {
                     client.listener = Arc::clone(listener);
                 }
                 self.begin(client);

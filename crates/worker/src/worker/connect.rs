@@ -24,7 +24,7 @@ impl<D> Core<D> {
     /// By the routes of that table it is to be refused, for this reason.
     fn adopt_table(&mut self, slot: u32) -> Result<bool, CloseReason> {
         let connection = self.slots.get(slot);
-        let Some(listener) = self.table.listener_on(&connection.listener.sockets) else { return Ok(false) };
+        let Some(listener) = self.table.current(&connection.listener) else { return Ok(false) };
         if Arc::ptr_eq(listener, &connection.listener) {
             return Ok(false);
         }

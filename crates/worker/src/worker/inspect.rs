@@ -56,7 +56,7 @@ impl<D> Core<D> {
         let State::Seeking(Seeking { attempts, step: Step::Waiting(wait) }) = &connection.state else {
             return false;
         };
-        let listener = self.table.listener_on(&connection.listener.sockets);
+        let listener = self.table.current(&connection.listener);
         let asked = connection.introduction.as_ref().and_then(|introduction| introduction.asked.as_ref());
         let pool = match listener.map(|listener| destination(listener, asked)) {
             None => Arc::clone(&connection.pool),

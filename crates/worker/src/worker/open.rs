@@ -19,7 +19,7 @@ impl<D> Core<D> {
     /// Has a client that has yet to show itself use the table in force: another may have come meanwhile.
     fn adopt_listener(&mut self, slot: u32) {
         let connection = self.slots.get(slot);
-        if let Some(listener) = self.table.listener_on(&connection.listener.sockets) {
+        if let Some(listener) = self.table.current(&connection.listener) {
             connection.listener = Arc::clone(listener);
             connection.pool = Arc::clone(&listener.pool);
         }

@@ -68,7 +68,8 @@ fn with_balance_first_a_backend_that_refuses_is_not_replaced_before_it_is_down()
 #[test]
 fn with_balance_first_the_next_backend_takes_what_is_beyond_the_bound() {
     let [a, b] = [Backend::named("a", 9001), Backend::named("b", 9002)];
-    let lb = Lb::start(&Setup::to_with("balance: first", &[a.target().with("max_connections: 2"), b.target()]));
+    let lb =
+        Lb::start(&Setup::to_with("balance: first", &[a.target().with("max_connections: 2"), b.target()]));
     let mut clients: Vec<_> = (0..5).map(|_| lb.connect()).collect();
     let names: String = clients.iter_mut().map(|client| client.line().chars().next().unwrap()).collect();
     assert_eq!(names, "aabbb");
