@@ -1,10 +1,10 @@
 //! The closed list of cases, and their goals.
 
 use crate::figures::{Figure, Phase, Unit};
-use crate::peers::Peer;
+use crate::peers::{Guard, Peer};
 
 /// All cases, in the order in which they run and are reported.
-pub(crate) static CASES: [Case; 15] = [
+pub(crate) static CASES: [Case; 17] = [
     Case {
         name: "small-64",
         title: "small requests, kept alive, 64 connections",
@@ -144,6 +144,22 @@ pub(crate) static CASES: [Case; 15] = [
         goals: WATCHED_GOALS,
         bars: WATCHED_BARS,
     },
+    Case {
+        name: "prefixes-new",
+        title: "100 000 prefixes denied: a new connection for each request, 64 at a time",
+        unit: Unit::Connection,
+        work: Work::Guarded(Requests { connections: 64, close: true, ..SMALL }, Guard::Prefixes),
+        goals: GUARDED_GOALS,
+        bars: GUARDED_BARS,
+    },
+    Case {
+        name: "limits-new",
+        title: "connections of each source counted: a new connection for each request, 64 at a time",
+        unit: Unit::Connection,
+        work: Work::Guarded(Requests { connections: 64, close: true, ..SMALL }, Guard::Limits),
+        goals: GUARDED_GOALS,
+        bars: GUARDED_BARS,
+    },
 ];
 
 /// A case.
@@ -191,6 +207,8 @@ pub(crate) enum Work {
     TwoWorkers(Requests),
     /// Requests at full load, without and with all monitoring.
     Watched(Requests),
+    /// Requests at full load, without and with rules about addresses that refuse none of them.
+    Guarded(Requests, Guard),
 }
 
 /// How requests are made.
@@ -211,6 +229,14 @@ const WATCHED_GOALS: &[WaitFor] =
 
 const WATCHED_BARS: &[(Figure, Phase)] =
     &[(Figure::CpuUs, Phase::Unwatched), (Figure::CpuUs, Phase::Watched)];
+
+const GUARDED_GOALS: &[WaitFor] = &[
+    WaitFor { rule: Rule::Own(Figure::CpuUs, Phase::Guarded, Phase::Unguarded), at_most: Some(1.02) },
+    WaitFor { rule: Rule::Best(Phase::Guarded, Figure::CpuUs), at_most: None },
+];
+
+const GUARDED_BARS: &[(Figure, Phase)] =
+    &[(Figure::CpuUs, Phase::Unguarded), (Figure::CpuUs, Phase::Guarded)];
 
 const CPU_BARS: &[(Figure, Phase)] = &[(Figure::CpuUs, Phase::Full)];
 
@@ -287,6 +313,13 @@ impl Work {
             // The other two need no memory for them, and splicing does not matter to idle connections.
             Self::Idle { .. } => !matches!(peer, Peer::Direct | Peer::Kernel | Peer::HaproxySplice),
             Self::Reload(_) | Self::Beside { .. } | Self::TwoWorkers(_) => {
+                matches!(peer, Peer::Haproxy | Peer::Nginx | Peer::Rondel | Peer::RondelBefore)
+            }
+            // nginx walks its list for each connection.
+            Self::Guarded(_, Guard::Prefixes | Guard::None) => {
+                matches!(peer, Peer::Haproxy | Peer::Rondel | Peer::RondelBefore)
+            }
+            Self::Guarded(_, Guard::Limits) => {
                 matches!(peer, Peer::Haproxy | Peer::Nginx | Peer::Rondel | Peer::RondelBefore)
             }
             // Each of the others has other monitoring.

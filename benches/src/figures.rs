@@ -54,6 +54,10 @@ pub(crate) enum Phase {
     Unwatched,
     /// Full load, with all monitoring.
     Watched,
+    /// Full load, without rules about addresses.
+    Unguarded,
+    /// Full load, with such rules.
+    Guarded,
 }
 
 impl Phase {
@@ -67,6 +71,8 @@ impl Phase {
             Self::TwoWorkers => "at full load, two workers",
             Self::Unwatched => "at full load, not watched",
             Self::Watched => "at full load, watched",
+            Self::Unguarded => "at full load, without rules",
+            Self::Guarded => "at full load, with rules",
         }
     }
 }

@@ -8,7 +8,7 @@ mod rondel;
 
 use std::env;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::ValueEnum;
 use rustix::process::Signal;
@@ -162,6 +162,8 @@ pub(crate) struct Task<'a> {
     pub(crate) reloads: bool,
     /// Its monitoring.
     pub(crate) watch: Watch,
+    /// Its rules about the addresses of clients.
+    pub(crate) guard: Guard,
     /// For those that run in one.
     pub(crate) namespace: Option<&'a Namespace>,
 }
@@ -176,6 +178,26 @@ pub(crate) enum Watch {
     /// Metrics, and an access log to a file.
     Everything,
 }
+
+/// The rules of a balancer about the addresses of clients. They refuse none that the benchmark makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// None.
+    None,
+    /// The prefixes of [`denied`] are denied.
+    Prefixes,
+    /// The connections of each source are counted.
+    Limits,
+}
+
+/// 100 000 prefixes of 10.0.0.0/8, a line each: no two are neighbours, so that none can be joined.
+pub(crate) fn denied() -> String {
+    let networks = (0_u32..100_000).map(|number| (10 << 24) + number * 160);
+    networks.map(|network| format!("{}/28\n", Ipv4Addr::from(network))).collect()
+}
+
+/// How many connections a source may have, where they are counted: more than a case makes.
+pub(crate) const SOURCE_CONNECTIONS_MAX: u32 = 60_000;
 
 impl Task<'_> {
     /// The metrics address of a balancer with monitoring.

@@ -6,7 +6,7 @@ use crate::backends::{Backends, Site};
 use crate::cases::{Case, Requests, Work};
 use crate::figures::{Figure, Figures, Phase, Sample};
 use crate::namespace::Namespace;
-use crate::peers::{Peer, Watch};
+use crate::peers::{Guard, Peer, Watch};
 use crate::process::Cores;
 use crate::trials::requests::Pace;
 use crate::trials::{Ground, idle, reload, requests, streams};
@@ -125,6 +125,18 @@ impl Running<'_> {
                     for (phase, workers) in [(Phase::Full, 1), (Phase::TwoWorkers, 2)] {
                         self.each(round, &[peer], phase, |ground, peer| {
                             requests::full_with_workers(ground, peer, how, seconds, workers)
+                        });
+                    }
+                }
+            }
+            Work::Guarded(how, guard) => {
+                let mut phases = [(Phase::Unguarded, Guard::None), (Phase::Guarded, guard)];
+                // The order rotates, as with peers.
+                phases.rotate_left(round as usize % 2);
+                for &peer in peers {
+                    for (phase, guard) in phases {
+                        self.each(round, &[peer], phase, |ground, peer| {
+                            requests::full_guarded(ground, peer, how, seconds, guard)
                         });
                     }
                 }

@@ -15,7 +15,7 @@ use crate::backends::{Backends, local};
 use crate::figures::{Figure, Figures};
 use crate::load::Cost;
 use crate::namespace::Namespace;
-use crate::peers::{Peer, Stand, Task, Watch};
+use crate::peers::{Guard, Peer, Stand, Task, Watch};
 use crate::process::Cores;
 use crate::workshop::Workshop;
 
@@ -43,6 +43,7 @@ impl Ground<'_> {
             cores: Cores::Balancer,
             reloads: false,
             watch: Watch::Default,
+            guard: Guard::None,
             namespace,
         }
     }

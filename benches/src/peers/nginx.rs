@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use crate::peers::{BACKLOG, Task};
+use crate::peers::{BACKLOG, Guard, SOURCE_CONNECTIONS_MAX, Task};
 use crate::process::{self, Output, Process};
 use crate::workshop::Workshop;
 
@@ -32,6 +32,13 @@ fn config(workshop: &Workshop, task: &Task<'_>) -> String {
         // Writing to a `String` does not fail.
         let _ = write!(servers, " server {backend};");
     }
+    let (zone, limit) = match task.guard {
+        Guard::None | Guard::Prefixes => ("", String::new()),
+        Guard::Limits => (
+            "    limit_conn_zone $binary_remote_addr zone=all:64m;\n",
+            format!("        limit_conn all {};\n", SOURCE_CONNECTIONS_MAX),
+        ),
+    };
     format!(
         "\
 {load}daemon off;
@@ -40,13 +47,13 @@ pid {}/nginx.pid;
 error_log stderr crit;
 events {{ worker_connections 16384; }}
 stream {{
-    upstream backends {{{servers} }}
+{zone}    upstream backends {{{servers} }}
     server {{
         listen {} backlog={BACKLOG}{reuseport};
         proxy_pass backends;
         proxy_connect_timeout 5s;
         proxy_timeout 10m;
-    }}
+{limit}    }}
 }}
 ",
         task.workers,

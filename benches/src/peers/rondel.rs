@@ -7,11 +7,14 @@ use std::net::SocketAddr;
 
 use rustix::process::Signal;
 
-use crate::peers::{BACKLOG, Reloads, Task, Watch};
+use crate::peers::{BACKLOG, Guard, Reloads, SOURCE_CONNECTIONS_MAX, Task, Watch, denied};
 use crate::process::{Output, Process};
 use crate::workshop::Workshop;
 
 pub(crate) fn start(workshop: &Workshop, task: &Task<'_>, program: &str) -> io::Result<Process> {
+    if task.guard == Guard::Prefixes {
+        workshop.write(DENIED, &denied())?;
+    }
     let path = workshop.write(FILE, &config(workshop, task, task.backends))?;
     let command = [program, "run", "--config", &path].map(str::to_owned);
     workshop.start("rondel", task.place(), &command, Output::Log)
@@ -50,6 +53,7 @@ pub(crate) fn reloads_done(log: &str) -> Reloads {
 
 fn config(workshop: &Workshop, task: &Task<'_>, backends: &[SocketAddr]) -> String {
     let mut config = watch(workshop, task);
+    let guard = guard(workshop, task, &mut config);
     // Writing to a `String` does not fail.
     let _ = write!(
         config,
@@ -57,7 +61,7 @@ fn config(workshop: &Workshop, task: &Task<'_>, backends: &[SocketAddr]) -> Stri
 runtime:
   workers: {}
 listeners:
-  - {{ address: \"{}\", pool: bench, backlog: {BACKLOG} }}
+  - {{ address: \"{}\", pool: bench, backlog: {BACKLOG}{guard} }}
 pools:
   - name: bench
     backends:
@@ -68,6 +72,22 @@ pools:
         let _ = writeln!(config, "      - {{ address: \"{backend}\" }}");
     }
     config
+}
+
+/// Adds the rules about addresses, and returns how the listener names them.
+fn guard(workshop: &Workshop, task: &Task<'_>, config: &mut String) -> &'static str {
+    match task.guard {
+        Guard::None => "",
+        Guard::Prefixes => {
+            let file = workshop.folder.join(DENIED).display().to_string();
+            let _ = writeln!(config, "access: [{{ name: all, rules: [{{ deny_file: {file} }}] }}]");
+            ", access: all"
+        }
+        Guard::Limits => {
+            let _ = writeln!(config, "limits: [{{ name: all, connections: {SOURCE_CONNECTIONS_MAX} }}]");
+            ", limits: all"
+        }
+    }
 }
 
 fn watch(workshop: &Workshop, task: &Task<'_>) -> String {
@@ -83,6 +103,9 @@ fn watch(workshop: &Workshop, task: &Task<'_>) -> String {
 }
 
 const FILE: &str = "rondel.yaml";
+
+/// The file of denied prefixes, beside it.
+const DENIED: &str = "denied.txt";
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use crate::cases::{Page, Requests};
 use crate::figures::{Figure, Figures};
 use crate::load::{Cost, Load, generate, wrk};
 use crate::measure::Spent;
-use crate::peers::{Peer, Stand, Task, Watch};
+use crate::peers::{Guard, Peer, Stand, Task, Watch};
 use crate::process::{Beats, Cores};
 use crate::trials::held::Held;
 use crate::trials::{Ground, figures};
@@ -30,6 +30,18 @@ pub(crate) fn full_with_workers(
 ) -> io::Result<Figures> {
     let stand = peer.start(ground.workshop, &Task { workers, cores: Cores::Both, ..ground.task(peer) })?;
     load_fully(ground, &stand, requests, seconds, Cores::Both)
+}
+
+/// The same on one core, with or without rules about addresses.
+pub(crate) fn full_guarded(
+    ground: &Ground<'_>,
+    peer: Peer,
+    requests: Requests,
+    seconds: u32,
+    guard: Guard,
+) -> io::Result<Figures> {
+    let stand = peer.start(ground.workshop, &Task { guard, ..ground.task(peer) })?;
+    load_fully(ground, &stand, requests, seconds, Cores::Load)
 }
 
 /// The same on one core, with or without monitoring; with it, the metrics are scraped once per second.
