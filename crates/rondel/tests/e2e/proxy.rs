@@ -10,8 +10,8 @@ use crate::access_log::AccessLog;
 use crate::lb::{Lb, all_closes, rondel};
 use crate::peers::{Backend, End, Peer};
 use crate::place::{Folder, PATIENCE, address, eventually};
-use crate::programs::try_get;
-use crate::servers::Program;
+use crate::programs::{Nginx, try_get};
+use crate::servers::{Program, run};
 use crate::setup::{PORT, Setup, Target, target};
 
 const FROM_LOOPBACK: &str = "proxy_protocol: { from: [\"127.0.0.0/8\"] }";
@@ -173,6 +173,24 @@ fn slow_clients_are_gone_at_the_deadline() {
     assert!(begun.elapsed() < PATIENCE);
     assert_eq!(echo.accepted(), 8, "a backend saw a client that did not show itself");
     assert_eq!(all_closes(&lb.end()).get("opening_timed_out"), Some(&300));
+}
+
+#[test]
+fn curl_sends_a_header() {
+    let nginx = Nginx::start("a", 9001);
+    let log = AccessLog::new();
+    let lb = Lb::start(&log.with_all(setup(FROM_LOOPBACK, "", &[nginx.target()])));
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--fail", "--haproxy-protocol", "--interface", "127.0.0.9"]);
+    run(curl.arg(format!("http://{}/", lb.address())));
+    let line = &lines(&log, 1)[0];
+    assert!(line["client"].as_str().unwrap().starts_with("127.0.0.9:"), "{line}");
+    // Without one it is refused.
+    let mut curl = Command::new("curl");
+    let status =
+        curl.args(["--silent", "--max-time", "20"]).arg(format!("http://{}/", lb.address())).status();
+    assert!(!status.unwrap().success());
+    lb.end();
 }
 
 #[test]

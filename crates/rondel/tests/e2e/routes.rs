@@ -1,6 +1,7 @@
 //! Routes by name and protocol: clients of OpenSSL and curl reach the server that they ask for, whose certificate they
 //! see; what is not TLS, not understood or not said goes where the listener says.
 
+mod programs;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -279,14 +280,14 @@ fn a_reload_changes_routes_for_new_connections() {
 
 /// A deadline that a byte moved would never be over.
 #[test]
-fn a_thousand_silent_and_slow_clients_are_gone_at_the_deadline() {
+fn three_thousand_silent_and_slow_clients_are_gone_at_the_deadline() {
     let (a, web) = (Backend::named("a", 9001), Backend::named("web", 9002));
-    let settings = "opening: { timeout: 1s, connections: 2000 }";
+    let settings = "opening: { timeout: 1s, connections: 4000 }";
     let targets = [a.target(), web.target()];
     let lb = Lb::start(&setup("{ sni: [a.example], pool: a }", settings, &targets));
     let hello = hello("a.example", &[], 0, 16_384);
     let begun = Instant::now();
-    let mut clients: Vec<_> = (0..1000).map(|_| lb.connect()).collect();
+    let mut clients: Vec<_> = (0..3000).map(|_| lb.connect()).collect();
     for byte in &hello[..8] {
         for client in clients.iter_mut().step_by(3) {
             // It may be over already.
@@ -299,7 +300,7 @@ fn a_thousand_silent_and_slow_clients_are_gone_at_the_deadline() {
     }
     assert!(begun.elapsed() < PATIENCE);
     assert_eq!((a.accepted(), web.accepted()), (8, 0), "a backend saw a client that did not show itself");
-    assert_eq!(all_closes(&lb.end()).get("opening_timed_out"), Some(&1000));
+    assert_eq!(all_closes(&lb.end()).get("opening_timed_out"), Some(&3000));
 }
 
 #[test]
