@@ -68,7 +68,11 @@ pub(crate) fn full_watched(
 fn scrape(address: SocketAddr) -> io::Result<()> {
     let mut connection = TcpStream::connect(address)?;
     connection.set_read_timeout(Some(SCRAPE_LIMIT))?;
-    write!(connection, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let format = "application/openmetrics-text;version=1.0.0";
+    write!(
+        connection,
+        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept: {format}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     if answer.starts_with("HTTP/1.1 200") && answer.ends_with("# EOF\n") {
