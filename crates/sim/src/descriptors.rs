@@ -25,6 +25,8 @@ pub(crate) struct Socket {
     pub(crate) resets: bool,
     /// Why its connect, which succeeded, is none.
     pub(crate) unconfirmed: Option<Errno>,
+    /// Whether the header that was to go first did not go as a whole, so that its attempt has failed.
+    pub(crate) header_failed: bool,
     /// How many tables there had been when it was opened.
     pub(crate) tables: usize,
     /// How many bytes make it readable.

@@ -165,7 +165,12 @@ impl Driver for Kernel {
                 world.delivered[end.side] += sent.map_or(0, u64::from);
                 sent
             }
-            Bytes::Own(bytes) => world.link_say(end, bytes),
+            Bytes::Own(bytes) => {
+                let sent = world.link_say(end, bytes);
+                let whole = sent.is_ok_and(|sent| sent as usize == bytes.len());
+                world.descriptors.socket(socket).header_failed |= !whole;
+                sent
+            }
         };
         if sent.is_ok() {
             world.send_ack(end);
@@ -267,7 +272,7 @@ impl World {
         let Some(end) = socket.end else { return };
         self.moved += 1;
         let failed = !self.links[end.link].taken || socket.unconfirmed.is_some();
-        self.picks.on_close(fd, failed && !socket.resets);
+        self.picks.on_close(fd, failed && !socket.resets || socket.header_failed);
         // A backend that was not told yet that it was heard hears a FIN, but a connection that was reset was never
         // one.
         if socket.resets {

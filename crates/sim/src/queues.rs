@@ -136,6 +136,7 @@ impl World {
             hold_ack: false,
             resets: false,
             unconfirmed: None,
+            header_failed: false,
             low_water: 1,
             tables: self.snapshots.len(),
         };

@@ -242,7 +242,15 @@ impl World {
             return Err(errno);
         }
         let (hold_ack, tables) = (options.hold_ack, self.snapshots.len());
-        let socket = Socket { end: None, hold_ack, resets: false, unconfirmed: None, tables, low_water: 1 };
+        let socket = Socket {
+            end: None,
+            hold_ack,
+            resets: false,
+            unconfirmed: None,
+            header_failed: false,
+            tables,
+            low_water: 1,
+        };
         Ok(self.descriptors.open(Thing::Socket(socket)))
     }
 
