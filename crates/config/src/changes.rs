@@ -440,7 +440,7 @@ mod tests {
     fn listener(name: &str, address: &str, pool: usize) -> Listener {
         Listener {
             name: name.to_owned(),
-            address: address.parse().unwrap(),
+            addresses: vec![address.parse::<SocketAddr>().unwrap().into()],
             pool: PoolIndex(pool),
             backlog: 16,
             connections_max: 100,

@@ -94,8 +94,9 @@ impl fmt::Display for ListenAddress {
 impl Config {
     /// Every address to listen on with its listener, in the order of the file.
     pub fn listen_addresses(&self) -> impl Iterator<Item = (&Listener, SocketAddr)> {
-        let of = |listener: &'_ Listener| listener.addresses.iter().map(|listen| listen.address);
-        self.listeners.iter().flat_map(move |listener| of(listener).map(move |address| (listener, address)))
+        self.listeners
+            .iter()
+            .flat_map(|listener| listener.addresses.iter().map(move |listen| (listener, listen.address)))
     }
 
     /// This configuration for a host without IPv6. Where only a port is written, the address becomes `0.0.0.0`, and

@@ -21,7 +21,7 @@ impl Config {
     /// # Panics
     ///
     /// If `to` is empty: a pool has at least one backend.
-    pub fn forward(listen: impl Into<ListenAddress>, to: &[SocketAddr]) -> Self {
+    pub fn forward(listen: SocketAddr, to: &[SocketAddr]) -> Self {
         assert!(!to.is_empty(), "a pool has at least one backend");
         let mut backends: Vec<Backend> = Vec::new();
         for &address in to {

@@ -116,7 +116,7 @@ pub(crate) fn listeners(file: &Fields<'_>, problems: &mut Problems) -> Vec<Writt
 fn too_many(span: Span) -> Finding {
     let most = limits::LISTEN_ADDRESSES_MAX;
     Finding::at(span, format!("more than {most} addresses to listen on, each port of a range counted"))
-        .help("listen on fewer; each address takes a socket for each worker")
+        .help("listen on fewer: each address takes a socket for each worker")
 }
 
 /// Reads the address of a listener: one, a range of ports at one, or a list of both. `room` is how many addresses

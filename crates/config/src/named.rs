@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::forward::listen_address;
 
-/// The name of the listener with this name, or with this address, one of those in `known`, as a file writes it: `:8080` is that of
-/// `[::]:8080`, or of `0.0.0.0:8080` on a host without IPv6.
+/// The name of the listener with this name, or with this address, one of those in `known`, as a file writes it:
+/// `:8080` is that of `[::]:8080`, or of `0.0.0.0:8080` on a host without IPv6.
 pub fn listener_named<'a>(known: &[(&'a str, SocketAddr)], wanted: &str) -> Option<&'a str> {
     if let Some((name, _)) = known.iter().find(|(name, _)| *name == wanted) {
         return Some(name);

@@ -148,7 +148,8 @@ fn clashes(listeners: &[WrittenListener], problems: &mut Problems) {
     let mut by_port: HashMap<u16, Vec<(usize, At<Front>)>> = HashMap::new();
     let mut last = None;
     let each = listeners.iter().enumerate();
-    for (index, front) in each.flat_map(|(index, listener)| fronts(listener).map(move |front| (index, front)))
+    for (index, front) in
+        each.flat_map(|(index, listener)| fronts_of(listener).map(move |front| (index, front)))
     {
         if problems.is_full() {
             break;
@@ -181,7 +182,7 @@ fn clashes(listeners: &[WrittenListener], problems: &mut Problems) {
 }
 
 /// The addresses that a listener listens on.
-fn fronts(listener: &WrittenListener) -> impl Iterator<Item = At<Front>> {
+fn fronts_of(listener: &WrittenListener) -> impl Iterator<Item = At<Front>> {
     listener.addresses.iter().map(|At { value, span }| At {
         value: Front { address: value.address, v6only: listener.v6only },
         span: *span,
@@ -202,7 +203,7 @@ fn admin_clashes(
     problems: &mut Problems,
 ) {
     if let (Some(http), Some(span)) = (http_front(admin), places.admin_http) {
-        for At { value: front, span: at } in listeners.iter().flat_map(fronts) {
+        for At { value: front, span: at } in listeners.iter().flat_map(fronts_of) {
             if front.overlaps(http) {
                 let message = format!(
                     "`{}` overlaps with `{}`, where the admin interface is",
@@ -250,7 +251,7 @@ fn own_backends(
     let fronts = Fronts {
         listeners: listeners
             .iter()
-            .map(|listener| (fronts(listener).map(|front| front.value).collect(), leads_to(listener)))
+            .map(|listener| (fronts_of(listener).map(|front| front.value).collect(), leads_to(listener)))
             .collect(),
         http: http_front(admin),
     };
@@ -277,7 +278,7 @@ fn own_backends(
                     "the listener {} of this file, and its connections come back here",
                     Quoted(name)
                 ));
-                let front = fronts(listener).find(|front| front.value.takes(address.value, is_held));
+                let front = fronts_of(listener).find(|front| front.value.takes(address.value, is_held));
                 match front {
                     Some(at) => finding.see(at.span, "the listener"),
                     None => finding,

@@ -169,7 +169,7 @@ pub(crate) mod tests {
         let words: Vec<&str> = line.split(' ').collect();
         Listener {
             name: words[0].to_owned(),
-            address: words[1].parse().unwrap(),
+            addresses: vec![words[1].parse::<std::net::SocketAddr>().unwrap().into()],
             freebind: words.contains(&"freebind"),
             v6only: words.contains(&"v6only"),
             ..defaults().listeners.remove(0)

@@ -71,7 +71,7 @@ mod tests {
         "web".clone_into(&mut config.listeners[0].name);
         let mut api = config.listeners[0].clone();
         "api".clone_into(&mut api.name);
-        api.address = "0.0.0.0:81".parse().unwrap();
+        api.addresses = vec!["0.0.0.0:81".parse::<SocketAddr>().unwrap().into()];
         config.listeners.push(api);
         "app".clone_into(&mut config.pools[0].name);
         "a".clone_into(&mut config.pools[0].backends[0].name);

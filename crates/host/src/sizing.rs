@@ -40,8 +40,8 @@ pub enum TooLittle {
 }
 
 impl Sizes {
-    /// The sizes for these settings on this host. `listeners` is the number of addresses to listen on, `probes` is the number of concurrent probes, `admin` the number
-    /// of descriptors of the admin interface.
+    /// The sizes for these settings on this host. `listeners` is the number of addresses to listen on, `probes`
+    /// that of concurrent probes, `admin` that of descriptors of the admin interface.
     ///
     /// # Errors
     ///

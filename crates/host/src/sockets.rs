@@ -60,8 +60,8 @@ fn holder(address: SocketAddr, http: Option<SocketAddr>, inherited: &Inherited) 
     Some(format!("a socket at {passed} that systemd passes to this process"))
 }
 
-/// The options of the sockets of a listener at one of its addresses. `pool` is its own pool. Clients inherit its keepalive, whichever
-/// pool a route takes them to: it is set before they send anything.
+/// The options of the sockets of a listener at one of its addresses. `pool` is its own pool. Clients inherit its
+/// keepalive, whichever pool a route takes them to: it is set before they send anything.
 pub fn options(listener: &config::Listener, address: SocketAddr, pool: &config::Pool) -> ListenOptions {
     ListenOptions {
         address,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use api::{ListenerStatus, PoolStatus, Problem, Severity, Status, Tier};
-use config::counted;
+use config::{counted, show_addresses};
 
 use crate::admin::AdminClient;
 use crate::clock::Clock;
@@ -98,7 +98,8 @@ fn process(status: &Status, clock: &Clock) -> String {
 }
 
 fn listener_line(listener: &ListenerStatus) -> String {
-    let ListenerStatus { name, address, active, connections_max, accepted, .. } = listener;
+    let ListenerStatus { name, addresses, active, connections_max, accepted, .. } = listener;
+    let address = show_addresses(addresses.iter().copied());
     let (pools, s) = (listener.pools(), if listener.pools().len() == 1 { "" } else { "s" });
     let role = listener.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
     let held = if listener.held > 0 { format!(", {} held", listener.held) } else { String::new() };

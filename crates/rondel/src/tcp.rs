@@ -27,7 +27,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn tcp(arguments: &Arguments) -> Outcome {
     logging::start();
-    let config = Config::forward(arguments.listen, &arguments.to);
+    let mut config = Config::forward(arguments.listen.address, &arguments.to);
+    config.listeners[0].addresses = vec![arguments.listen];
     control::run(Source::Fixed(Box::new(config)), log_ready)?;
     Ok(())
 }

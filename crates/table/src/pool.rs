@@ -277,6 +277,14 @@ impl Pool {
         self.rank().tier()
     }
 
+    /// The backup that serves listeners without a target role alone, with `backups: first`; none if a whole tier does.
+    pub fn serving_backup(&self) -> Option<SocketAddr> {
+        match self.rank() {
+            Rank::Active | Rank::Backups => None,
+            Rank::Backup(address) => Some(address),
+        }
+    }
+
     /// Which backends serve listeners without a target role.
     pub(crate) fn rank(&self) -> Rank {
         self.serving.as_ref().map_or(Rank::Active, |serving| serving.rank)

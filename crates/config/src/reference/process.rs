@@ -254,5 +254,3 @@ pub(super) fn hold() -> Section {
         ],
     }
 }
-
-const LISTEN: Value = Value::Text("address", "`IP:PORT`, `:PORT`");

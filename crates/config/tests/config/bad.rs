@@ -164,7 +164,12 @@ fn lists_have_limits() {
     let listeners = |count| each(count, |n| format!("  - {{ address: ':{}', pool: web }}\n", n + 1));
     let text = |count| format!("listeners:\n{}{pool}", listeners(count));
     check(&text(1024), None);
-    check(&text(1025), Some("rondel.yaml:1026:5: more than 1024 listeners"));
+    check(
+        &text(1025),
+        Some(
+            "rondel.yaml:1026:5: more than 1024 addresses to listen on, each port of a range counted; listen on fewer: each address takes a socket for each worker",
+        ),
+    );
 
     let pools =
         |count| each(count, |n| format!("  - {{ name: p{n}, backends: [{{ address: '10.0.0.1:80' }}] }}\n"));

@@ -159,7 +159,7 @@ pools:
     assert_eq!(config.admin.http, Some("127.0.0.1:9907".parse().unwrap()));
 
     let [a, b] = &config.listeners[..] else { panic!("two listeners") };
-    assert_eq!((a.name.as_str(), a.address.to_string().as_str(), a.pool), ("a", "[::]:80", PoolIndex(1)));
+    assert_eq!((a.name.as_str(), a.address().to_string().as_str(), a.pool), ("a", "[::]:80", PoolIndex(1)));
     assert_eq!((a.backlog, a.connections_max, a.freebind, a.v6only), (7, 8, true, false));
     assert_eq!((b.name.as_str(), b.pool, b.v6only), ("[::1]:81", PoolIndex(0), true));
 

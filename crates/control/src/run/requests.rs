@@ -254,7 +254,9 @@ impl Control {
         if !self.is_serving() {
             return Answer::refused(DRAINING);
         }
-        match self.writer.table().pool(name).map(|pool| pool.tier()) {
+        let table = self.writer.table();
+        let before = table.pool(name).and_then(|pool| pool.serving_backup());
+        match table.pool(name).map(|pool| pool.tier()) {
             None => return Answer::refused(self.unknown_pool(name)),
             Some(Tier::Active) => {
                 return Answer::done(format!(
@@ -267,8 +269,14 @@ impl Control {
         self.monitor.evaluate(now, &mut self.event_log);
         let written = self.writer.fail_back(name, self.monitor.inputs(now));
         self.on_written(written);
-        match self.writer.table().pool(name).map(|pool| pool.tier()) {
-            Some(Tier::Active) => Answer::done(format!("the active tier of pool {name} serves")),
+        let table = self.writer.table();
+        let now_serving = table.pool(name).and_then(|pool| {
+            let address = pool.serving_backup().filter(|address| Some(*address) != before)?;
+            pool.index_of(address).map(|index| pool.backend(index).name.clone())
+        });
+        match (table.pool(name).map(|pool| pool.tier()), now_serving) {
+            (Some(Tier::Active), _) => Answer::done(format!("the active tier of pool {name} serves")),
+            (_, Some(backup)) => Answer::done(format!("backup {backup} of pool {name} serves")),
             _ => Answer::refused(format!("too few backends of the active tier of pool {name} are available")),
         }
     }

@@ -45,7 +45,10 @@ pub(crate) fn backends_and_removed() -> ArgValueCompleter {
     completer(|status, current| {
         let removed = status.removed.iter().filter(|removed| removed.kind == RemovedKind::Backend);
         let removed = removed.map(|backend| {
-            (format!("{}/{}", backend.pool, backend.name), format!("{}, removed", backend.address))
+            (
+                format!("{}/{}", backend.pool, backend.name),
+                format!("{}, removed", show_addresses(backend.addresses.iter().copied())),
+            )
         });
         backends_of(status, current).into_iter().chain(removed).collect()
     })

@@ -259,7 +259,7 @@ struct Writing {
 impl Writing {
     fn new(listeners: &[&str], backends: &[&str]) -> Self {
         let (config, now) = (config(listeners, backends), origin());
-        let sockets = config.listeners.iter().map(|_| sockets()).collect();
+        let sockets = config.listen_addresses().map(|_| sockets()).collect();
         let inputs = Inputs {
             now,
             pools: [("pool".to_owned(), PoolInputs::default())].into(),

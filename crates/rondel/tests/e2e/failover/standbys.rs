@@ -57,10 +57,11 @@ fn with_balance_first_a_backend_that_refuses_is_not_replaced_before_it_is_down()
     let b = Backend::named("b", 9002);
     let settings = "balance: first, eject: { failures: 3 }, attempts: 3";
     let lb = Lb::start(&Setup::to_with(settings, &[refusing("a", 9001), b.target()]));
+    let mark = lb.mark();
     for _ in 0..3 {
         assert_eq!(lb.turn_away(), End::Reset);
     }
-    // Now it is ejected.
+    heard(&lb, "a", "ejected", mark);
     assert_eq!(lb.connect().line(), "b");
     assert_eq!(b.accepted(), 1);
 }
@@ -70,7 +71,11 @@ fn with_balance_first_the_next_backend_takes_what_is_beyond_the_bound() {
     let [a, b] = [Backend::named("a", 9001), Backend::named("b", 9002)];
     let lb =
         Lb::start(&Setup::to_with("balance: first", &[a.target().with("max_connections: 2"), b.target()]));
-    let mut clients: Vec<_> = (0..5).map(|_| lb.connect()).collect();
-    let names: String = clients.iter_mut().map(|client| client.line().chars().next().unwrap()).collect();
-    assert_eq!(names, "aabbb");
+    let served: Vec<_> = (0..5)
+        .map(|_| {
+            let mut client = lb.connect();
+            (client.line(), client)
+        })
+        .collect();
+    assert_eq!(served.iter().map(|(name, _)| name.as_str()).collect::<String>(), "aabbb");
 }

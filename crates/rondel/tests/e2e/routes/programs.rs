@@ -39,7 +39,7 @@ fn a_browser_reaches_the_server_of_its_name() {
     };
     eventually("it is logged", || !routed().is_empty());
     for line in routed() {
-        assert_eq!((&line["backend"], &line["alpn"]), (&"one".into(), &"h2".into()), "{line}");
+        assert_eq!((&line["backend"], &line["alpn"]), (&"one".into(), &"h2,http/1.1".into()), "{line}");
     }
     lb.end();
 }
