@@ -193,7 +193,8 @@ pub(crate) enum Guard {
 /// 100 000 prefixes of 10.0.0.0/8, a line each: no two are neighbours, so that none can be joined.
 pub(crate) fn denied() -> String {
     let networks = (0_u32..100_000).map(|number| (10 << 24) + number * 160);
-    networks.map(|network| format!("{}/28\n", Ipv4Addr::from(network))).collect()
+    let lines: Vec<_> = networks.map(|network| format!("{}/28", Ipv4Addr::from(network))).collect();
+    lines.join("\n")
 }
 
 /// How many connections a source may have, where they are counted: more than a case makes.

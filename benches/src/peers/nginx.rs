@@ -36,7 +36,7 @@ fn config(workshop: &Workshop, task: &Task<'_>) -> String {
         Guard::None | Guard::Prefixes => ("", String::new()),
         Guard::Limits => (
             "    limit_conn_zone $binary_remote_addr zone=all:64m;\n",
-            format!("        limit_conn all {};\n", SOURCE_CONNECTIONS_MAX),
+            format!("        limit_conn all {SOURCE_CONNECTIONS_MAX};\n"),
         ),
     };
     format!(

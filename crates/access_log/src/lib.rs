@@ -16,8 +16,10 @@ mod writer; // The thread. Start here.
 mod ended;
 mod line;
 mod open_error;
+mod selected;
 mod shared;
 mod sink;
+mod udp;
 
 use std::io;
 use std::sync::Arc;
@@ -182,8 +184,13 @@ impl Prepared {
     /// The target cannot be opened.
     pub fn new(config: Option<&Config>) -> Result<Self, OpenError> {
         let Some(config) = config else { return Ok(Self::none()) };
-        let sink = Sink::open(&config.to).map_err(|error| OpenError { to: config.to.to_string(), error })?;
-        let target = Target { sink, format: config.format, skip_empty: config.skip_empty };
+        let sink = Sink::open(config).map_err(|error| OpenError { to: config.to.to_string(), error })?;
+        let target = Target {
+            sink,
+            format: config.format,
+            fields: config.fields.clone(),
+            skip_empty: config.skip_empty,
+        };
         Ok(Self(Some(config.clone()), Some(target)))
     }
 }

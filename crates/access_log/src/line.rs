@@ -26,7 +26,7 @@ impl PoolCounts {
 
 /// A line of the log, before it is formatted.
 #[derive(Debug)]
-pub(crate) struct Line<'a>(Ended<&'a str>);
+pub(crate) struct Line<'a>(pub(crate) Ended<&'a str>);
 
 impl<'a> Line<'a> {
     /// A line for a record of this worker. `process` is the number of connections of the process.
@@ -360,28 +360,34 @@ pub(crate) mod tests {
         Ended { bytes_to_client, ..serde_json::from_str(&json).unwrap() }
     }
 
-    const RELAYED: Stage = Stage::Relaying { last: Direction::ToClient, finished: None };
+    pub(crate) const RELAYED: Stage = Stage::Relaying { last: Direction::ToClient, finished: None };
 
     #[track_caller]
     fn check(record: &Record, text: &str, json: &str) {
         assert_eq!(lines(record), (text.to_owned(), json.to_owned()));
     }
 
-    /// The line as text and as JSON, written two seconds after the accept.
-    fn lines(record: &Record) -> (String, String) {
+    /// The line as text and as JSON.
+    pub(crate) fn lines(record: &Record) -> (String, String) {
+        let (mut text, mut json) = (Vec::new(), Vec::new());
+        with_line(record, |line| {
+            line.write_text(&mut text);
+            line.write_json(&mut json);
+        });
+        (String::from_utf8(text).unwrap(), String::from_utf8(json).unwrap())
+    }
+
+    /// The line, two seconds after the accept.
+    pub(crate) fn with_line(record: &Record, write: impl FnOnce(&Line<'_>)) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_637_702_123_456);
         let clock = Clock { instant: record.stats.accepted_at + Duration::from_secs(2), time };
         let mut stamp = String::new();
         Calendar::default().write(clock.time(record.stats.accepted_at), &mut stamp);
-        let line = Line::new(record, 1, &stamp, 0, &mut PoolCounts::default());
-        let (mut text, mut json) = (Vec::new(), Vec::new());
-        line.write_text(&mut text);
-        line.write_json(&mut json);
-        (String::from_utf8(text).unwrap(), String::from_utf8(json).unwrap())
+        write(&Line::new(record, 1, &stamp, 0, &mut PoolCounts::default()));
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
-    fn record(reason: CloseReason, stage: Stage, tried: bool) -> Record {
+    pub(crate) fn record(reason: CloseReason, stage: Stage, tried: bool) -> Record {
         let sockets = vec![Arc::new(ListenGroup::new(Vec::new(), Owner::Process))];
         let mut config = Config::forward("127.0.0.1:80".parse().unwrap(), &["10.0.0.1:80".parse().unwrap()]);
         "web".clone_into(&mut config.listeners[0].name);

@@ -32,6 +32,9 @@ fn cure(kind: io::ErrorKind, number: Option<i32>) -> &'static str {
              for /var/log/rondel"
         }
         io::ErrorKind::ConnectionRefused => "nothing listens on the socket: start the syslog daemon",
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            "this host has no route to the server: check its address, and that the network is up before the start"
+        }
         _ if number == Some(Errno::NXIO.raw_os_error()) => "the FIFO has no reader: start the reader first",
         _ => "choose another path in `access_log`, or set it to `off`",
     }

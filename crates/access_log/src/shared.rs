@@ -3,17 +3,19 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use config::LogFormat;
+use config::{LogField, LogFormat};
 use tokio::sync::oneshot;
 use worker::Records;
 
 use crate::ended::LastEnded;
 use crate::sink::Sink;
 
-/// The sink and the format of lines.
+/// The sink, and what lines are like.
 pub(crate) struct Target {
     pub(crate) sink: Sink,
     pub(crate) format: LogFormat,
+    /// The fields of a line; none for those of the format.
+    pub(crate) fields: Option<Vec<LogField>>,
     pub(crate) skip_empty: bool,
 }
 

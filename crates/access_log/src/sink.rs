@@ -8,15 +8,26 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::LogTarget;
+use config::{AccessLog, LogTarget};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+
+use crate::udp::UdpSyslog;
 
 /// The target of lines.
 pub(crate) enum Sink {
     Stderr,
     File(LogFile),
     Syslog(Syslog),
+    SyslogUdp(UdpSyslog),
+}
+
+/// What a write did.
+pub(crate) struct Wrote {
+    /// The number of bytes that are done with: 0 if nothing could be written in time.
+    pub(crate) length: usize,
+    /// Why these lines are lost; none if they are written.
+    pub(crate) lost: Option<io::Error>,
 }
 
 /// A file opened for appending, which may be a FIFO.
@@ -30,6 +41,7 @@ pub(crate) struct LogFile {
 pub(crate) struct Syslog {
     path: PathBuf,
     socket: UnixDatagram,
+    priority: u8,
     /// The message; kept to reuse its memory.
     message: Vec<u8>,
 }
@@ -41,17 +53,24 @@ const WRITE_MAX: usize = 64 * 1024;
 /// atomic, pipe(7).
 const PIPE_WRITE_MAX: usize = 4096;
 
-/// local0.info, the usual facility of HAProxy.
-const PRIORITY: u8 = 16 << 3 | 6;
+/// The severity of a line, RFC 5424: informational.
+const SEVERITY: u8 = 6;
 
 impl Sink {
     /// Opens the target. A missing file is created with mode 0640.
-    pub(crate) fn open(to: &LogTarget) -> io::Result<Self> {
-        Ok(match to {
+    pub(crate) fn open(log: &AccessLog) -> io::Result<Self> {
+        let priority = log.facility.number() << 3 | SEVERITY;
+        Ok(match &log.to {
             LogTarget::Stderr => Self::Stderr,
             LogTarget::File(path) => Self::File(LogFile::open(path)?),
-            LogTarget::Syslog(path) => Self::Syslog(Syslog::connect(path)?),
+            LogTarget::Syslog(path) => Self::Syslog(Syslog::connect(path, priority)?),
+            LogTarget::SyslogUdp(to) => Self::SyslogUdp(UdpSyslog::connect(*to, priority)?),
         })
+    }
+
+    /// Whether lines may still be lost, although the last one was not.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        matches!(self, Self::SyslogUdp(syslog) if syslog.is_doubtful())
     }
 
     /// Reopens a file by its path. On failure the old file stays open.
@@ -62,10 +81,9 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes some of the lines, complete ones where possible, and returns the number of bytes: 0 if nothing
-    /// could be written within `timeout`.
-    pub(crate) fn write(&mut self, lines: &[u8], timeout: Duration) -> io::Result<usize> {
-        match self {
+    /// Writes some of the lines, complete ones where possible, within `timeout`. An error loses all of them.
+    pub(crate) fn write(&mut self, lines: &[u8], timeout: Duration) -> io::Result<Wrote> {
+        let length = match self {
             // Without the lock of the standard library, which the process's log takes.
             Self::Stderr => write(io::stderr().as_fd(), whole_lines(lines, PIPE_WRITE_MAX), timeout),
             Self::File(file) => {
@@ -73,7 +91,12 @@ impl Sink {
                 write(file.file.as_fd(), whole_lines(lines, max), timeout)
             }
             Self::Syslog(syslog) => syslog.send(lines, timeout),
-        }
+            Self::SyslogUdp(syslog) => {
+                let (length, lost) = syslog.send(lines);
+                return Ok(Wrote { length, lost });
+            }
+        };
+        length.map(|length| Wrote { length, lost: None })
     }
 }
 
@@ -94,11 +117,11 @@ impl LogFile {
 }
 
 impl Syslog {
-    fn connect(path: &Path) -> io::Result<Self> {
+    fn connect(path: &Path, priority: u8) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         socket.connect(path)?;
-        Ok(Self { path: path.to_owned(), socket, message: Vec::new() })
+        Ok(Self { path: path.to_owned(), socket, priority, message: Vec::new() })
     }
 
     /// Sends the first line as one message.
@@ -106,7 +129,8 @@ impl Syslog {
         let end = lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |end| end + 1);
         self.message.clear();
         // RFC 3164 as it is used on this socket: without host and time, which the daemon adds.
-        self.message.extend_from_slice(format!("<{PRIORITY}>rondel[{}]: ", std::process::id()).as_bytes());
+        self.message
+            .extend_from_slice(format!("<{}>rondel[{}]: ", self.priority, std::process::id()).as_bytes());
         self.message.extend_from_slice(lines[..end].trim_ascii_end());
         if !is_ready(self.socket.as_fd(), timeout)? {
             return Ok(0);
@@ -116,7 +140,7 @@ impl Syslog {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             // The daemon was restarted, and listens on a new socket at the same path.
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotConnected) => {
-                self.socket = Self::connect(&self.path)?.socket;
+                self.socket = Self::connect(&self.path, self.priority)?.socket;
                 self.socket.send(&self.message).map(|_| end)
             }
             Err(error) => Err(error),

@@ -10,14 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use config::LogFormat;
+use config::{LogField, LogFormat};
 use table::Semaphore;
 use tokio::sync::{mpsc, oneshot};
 use worker::{RECORDS_MAX, Record, Records};
 
 use crate::ended::ENDED_MAX;
 use crate::line::{Calendar, Clock, Line, PoolCounts};
+use crate::selected;
 use crate::shared::{Orders, Shared, Target, lock};
+use crate::sink::Wrote;
 
 pub(crate) struct LogWriter {
     shared: Arc<Shared>,
@@ -28,6 +30,8 @@ pub(crate) struct LogWriter {
     records: Vec<Records>,
     target: Option<Target>,
     calendar: Calendar,
+    /// That of the ends of connections, which are in other seconds than their beginnings.
+    calendar_of_ends: Calendar,
     /// Formatted lines.
     lines: Vec<u8>,
     /// How many bytes of `lines` have been written.
@@ -60,6 +64,7 @@ impl LogWriter {
             records: Vec::new(),
             target: None,
             calendar: Calendar::default(),
+            calendar_of_ends: Calendar::default(),
             lines: Vec::new(),
             written: 0,
             torn: false,
@@ -155,21 +160,27 @@ impl LogWriter {
         let kept_from = gathered.len().saturating_sub(ENDED_MAX);
         let mut kept = Vec::new();
         let (mut accepted_at, mut ended_at) = (String::new(), String::new());
+        let names_end = target.fields.as_ref().is_some_and(|fields| fields.contains(&LogField::EndedAt));
         for (number, (worker, record)) in gathered.iter().enumerate() {
             let is_written = !(target.skip_empty && is_empty(record));
             if !is_written && number < kept_from {
                 continue;
             }
             self.calendar.write(clock.time(record.stats.accepted_at), &mut accepted_at);
+            if names_end || number >= kept_from {
+                self.calendar_of_ends.write(clock.time(record.ended_at), &mut ended_at);
+            }
             let line = Line::new(record, *worker, &accepted_at, self.connections.active(), &mut pools);
             if is_written {
-                match target.format {
-                    LogFormat::Text => line.write_text(&mut self.lines),
-                    LogFormat::Json => line.write_json(&mut self.lines),
+                match (target.format, &target.fields) {
+                    (format, Some(fields)) => {
+                        selected::write(&line, format, fields, &ended_at, &mut self.lines);
+                    }
+                    (LogFormat::Text, None) => line.write_text(&mut self.lines),
+                    (LogFormat::Json, None) => line.write_json(&mut self.lines),
                 }
             }
             if number >= kept_from {
-                self.calendar.write(clock.time(record.ended_at), &mut ended_at);
                 kept.push((record.ended_at, line.to_ended(&ended_at)));
             }
         }
@@ -193,19 +204,25 @@ impl LogWriter {
             return false;
         }
         match target.sink.write(rest, timeout) {
-            Ok(0) => {
+            Ok(Wrote { length: 0, .. }) => {
                 self.stuck += timeout;
                 if self.stuck >= STUCK_AFTER {
                     self.report_failure("the target accepts no data");
                 }
                 false
             }
-            Ok(length) => {
+            Ok(Wrote { length, lost }) => {
                 let lines = count_lines(&rest[..length]);
-                self.shared.written.fetch_add(lines, Ordering::Relaxed);
+                let is_over = lost.is_none() && self.is_failure_reported && !target.sink.is_doubtful();
                 self.written += length;
                 self.stuck = Duration::ZERO;
-                if self.is_failure_reported {
+                if let Some(error) = lost {
+                    self.shared.lost.fetch_add(lines, Ordering::Relaxed);
+                    self.report_failure(&error.to_string());
+                } else {
+                    self.shared.written.fetch_add(lines, Ordering::Relaxed);
+                }
+                if is_over {
                     self.is_failure_reported = false;
                     *lock(&self.shared.error) = None;
                     self.note("access log: lines are written again".to_owned());

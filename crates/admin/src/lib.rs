@@ -8,6 +8,7 @@
 //!
 //! It decides and changes nothing: it sends an [`AdminRequest`] to control and awaits the answer.
 
+mod gate;
 mod routes; // From paths to requests. Start here.
 mod server;
 mod socket;

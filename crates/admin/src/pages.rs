@@ -20,6 +20,13 @@ pub(crate) const DASHBOARD: Asset = Asset {
     text: include_str!("../assets/dashboard.html"),
 };
 
+/// The same where clients need a token: it asks for one before it asks for data.
+pub(crate) static LOCKED_DASHBOARD: LazyLock<Asset> =
+    LazyLock::new(|| Asset { text: LOCKED_TEXT.as_str(), ..DASHBOARD });
+
+static LOCKED_TEXT: LazyLock<String> =
+    LazyLock::new(|| DASHBOARD.text.replacen("<body>", "<body class=\"locked\">", 1));
+
 /// A file of `assets`, by its name and media type.
 macro_rules! file {
     ($name:literal, $media_type:expr) => {
@@ -52,6 +59,7 @@ const DASHBOARD_SCRIPT: &str = concat!(
     include_str!("../assets/dashboard/backends.js"),
     include_str!("../assets/dashboard/view.js"),
     include_str!("../assets/dashboard/overview.js"),
+    include_str!("../assets/dashboard/stream.js"),
     include_str!("../assets/dashboard/dashboard.js"),
 );
 
@@ -71,7 +79,7 @@ pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
 
 #[cfg(test)]
 mod tests {
-    use super::{ASSETS, DASHBOARD};
+    use super::{ASSETS, DASHBOARD, LOCKED_DASHBOARD};
 
     #[test]
     fn the_page_loads_existing_files_and_has_no_inline_code() {
@@ -86,6 +94,12 @@ mod tests {
         for forbidden in ["style=", "onclick", "<style", "<script>", "javascript:", "http:", "https:"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
+    }
+
+    #[test]
+    fn the_page_knows_whether_it_needs_a_token() {
+        assert!(LOCKED_DASHBOARD.text.contains("<body class=\"locked\">"));
+        assert_eq!(LOCKED_DASHBOARD.text.replace(" class=\"locked\"", ""), DASHBOARD.text);
     }
 
     #[test]

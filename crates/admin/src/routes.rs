@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -17,8 +17,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::feed::{Feed, Frames, Purpose, VIEWERS_MAX};
+use crate::gate::Gate;
 use crate::metrics;
-use crate::pages::{ASSETS, Asset, DASHBOARD, POLICY};
+use crate::pages::{ASSETS, Asset, DASHBOARD, LOCKED_DASHBOARD, POLICY};
 use crate::request::AdminRequest;
 
 /// The access of a connection.
@@ -36,6 +37,8 @@ pub(crate) enum Access {
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) access: Access,
+    /// What its request needs; none over the socket.
+    pub(crate) gate: Option<Gate>,
     pub(crate) requests: mpsc::Sender<AdminRequest>,
     pub(crate) feed: Arc<Feed>,
     /// The purpose of the connection.
@@ -53,14 +56,26 @@ pub(crate) async fn answer(
         let page = text(StatusCode::FORBIDDEN, "only the user and the group of the socket have access");
         return Ok(page.map(Either::Left));
     }
+    if let Some(gate) = &peer.gate
+        && !is_open(request.uri().path())
+        && !gate.admits(request.headers())
+    {
+        return Ok(unauthorized().map(Either::Left));
+    }
     if request.uri().path() == "/events" {
         return Ok(match events(&request, peer).await {
             Ok(frames) => response("text/event-stream", Either::Right(frames)),
             Err(page) => page.map(Either::Left),
         });
     }
-    let page = route(request, peer.access, peer.requests).await.unwrap_or_else(|page| page);
+    let is_locked = peer.gate.is_some_and(|gate| gate.is_locked());
+    let page = route(request, peer.access, is_locked, peer.requests).await.unwrap_or_else(|page| page);
     Ok(page.map(Either::Left))
+}
+
+/// Whether a path needs no token: it says nothing about listeners, backends and clients.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/" | "/healthz" | "/readyz") || ASSETS.iter().any(|asset| asset.path == path)
 }
 
 /// The stream of events, or an error page.
@@ -82,6 +97,7 @@ fn is_read(request: &Request<Incoming>) -> bool {
 async fn route(
     request: Request<Incoming>,
     access: Access,
+    is_locked: bool,
     requests: mpsc::Sender<AdminRequest>,
 ) -> Result<Page, Page> {
     let is_read = is_read(&request);
@@ -93,7 +109,8 @@ async fn route(
             Err(only("GET, HEAD"))
         }
         ("/", _) => {
-            let mut page = if is_browser(&request) { asset(&DASHBOARD) } else { text(StatusCode::OK, INDEX) };
+            let dashboard = if is_locked { &*LOCKED_DASHBOARD } else { &DASHBOARD };
+            let mut page = if is_browser(&request) { asset(dashboard) } else { text(StatusCode::OK, INDEX) };
             page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
             Ok(page)
         }
@@ -196,6 +213,12 @@ fn json(value: &impl Serialize) -> Page {
 
 fn text(status: StatusCode, text: &str) -> Page {
     page(status, "text/plain; charset=utf-8", format!("{}\n", text.trim_end()))
+}
+
+fn unauthorized() -> Page {
+    let mut page = text(StatusCode::UNAUTHORIZED, "send the token: `Authorization: Bearer TOKEN`");
+    page.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rondel\""));
+    page
 }
 
 fn only(methods: &'static str) -> Page {

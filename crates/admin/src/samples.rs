@@ -46,6 +46,7 @@ pub(crate) fn status() -> Status {
         connections: Permits { active: 2, max: 100 },
         workers: vec![worker(2, 100), worker(0, 1)],
         log_level: LogLevel::Info,
+        admin_refused: 7,
         access_log: AccessLogStatus {
             to: "/var/log/rondel/access.log".to_owned(),
             written: 3,

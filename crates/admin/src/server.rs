@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{AdminSocket, ListenAddress};
+use config::{AdminSocket, AdminToken, ListenAddress};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::feed::{Feed, Purpose, VIEWERS_MAX};
+use crate::gate::{Gate, Refusals};
 use crate::request::AdminRequest;
 use crate::routes::{self, Access, Peer};
 use crate::socket::{self, SocketFile};
@@ -33,6 +34,9 @@ use crate::socket::{self, SocketFile};
 pub struct Admin {
     /// The TCP address, if there is one.
     pub http: Option<SocketAddr>,
+    /// The token that clients of that address must send; none if they need none.
+    token: watch::Sender<Option<AdminToken>>,
+    refusals: Arc<Refusals>,
     _tasks: JoinSet<()>,
     _socket: Option<SocketFile>,
 }
@@ -47,13 +51,14 @@ pub struct ListenError {
 }
 
 impl Admin {
-    /// Starts the interface with these settings. Its requests go to `requests`.
+    /// Starts the interface with these settings and this token. Its requests go to `requests`.
     ///
     /// # Errors
     ///
     /// A configured socket or address cannot be listened on. For the default socket this is only a warning.
     pub fn start(
         settings: &config::Admin,
+        token: Option<AdminToken>,
         requests: &mpsc::Sender<AdminRequest>,
     ) -> Result<Self, ListenError> {
         let mut tasks = JoinSet::new();
@@ -81,16 +86,33 @@ impl Admin {
             tasks.spawn(accept_unix(listener, group, requests.clone(), Arc::clone(&feed)));
             file
         });
+        let (token, token_in_force) = watch::channel(token);
+        let refusals = Arc::new(Refusals::default());
         let mut http = None;
         if let Some(ListenAddress { address, .. }) = settings.http {
             let failed = |error| ListenError { endpoint: address.to_string(), error };
             let listener = bind_http(address).map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
             log::info!("admin: dashboard, metrics and status at http://{address}/");
-            tasks.spawn(accept_http(listener, requests.clone(), feed));
+            tasks.spawn(accept_http(listener, token_in_force, Arc::clone(&refusals), requests.clone(), feed));
             http = Some(address);
         }
-        Ok(Self { http, _tasks: tasks, _socket: socket })
+        Ok(Self { http, token, refusals, _tasks: tasks, _socket: socket })
+    }
+
+    /// Puts another token in force, or none. Viewers of `/events` over TCP are disconnected: they were admitted by the
+    /// one before. Returns whether it is another one.
+    pub fn set_token(&self, token: Option<AdminToken>) -> bool {
+        self.token.send_if_modified(|current| {
+            let is_other = *current != token;
+            *current = token;
+            is_other
+        })
+    }
+
+    /// How many requests over TCP were refused, because they had no valid token.
+    pub fn refused(&self) -> u64 {
+        self.refusals.total()
     }
 
     /// The maximum number of descriptors with these settings: of listening sockets, and of connections.
@@ -134,18 +156,27 @@ async fn accept_unix(
         match listener.accept().await {
             Ok((stream, _)) => {
                 let access = access(&stream, group);
-                slots.serve(stream, access, &requests, &feed);
+                slots.serve(stream, access, None, &requests, &feed);
             }
             Err(error) => pause(&error).await,
         }
     }
 }
 
-async fn accept_http(listener: TcpListener, requests: mpsc::Sender<AdminRequest>, feed: Arc<Feed>) {
+async fn accept_http(
+    listener: TcpListener,
+    token: watch::Receiver<Option<AdminToken>>,
+    refusals: Arc<Refusals>,
+    requests: mpsc::Sender<AdminRequest>,
+    feed: Arc<Feed>,
+) {
     let mut slots = Slots::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => slots.serve(stream, Access::Read, &requests, &feed),
+            Ok((stream, peer)) => {
+                let gate = Gate::new(&token, &refusals, peer.ip());
+                slots.serve(stream, Access::Read, Some(gate), &requests, &feed);
+            }
             Err(error) => pause(&error).await,
         }
     }
@@ -162,13 +193,19 @@ struct Slot {
 }
 
 impl Slots {
-    fn serve<S>(&mut self, stream: S, access: Access, requests: &mpsc::Sender<AdminRequest>, feed: &Arc<Feed>)
-    where
+    fn serve<S>(
+        &mut self,
+        stream: S,
+        access: Access,
+        gate: Option<Gate>,
+        requests: &mpsc::Sender<AdminRequest>,
+        feed: &Arc<Feed>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.make_room();
         let (sender, purpose) = watch::channel(Purpose::Request);
-        let peer = Peer { access, requests: requests.clone(), feed: Arc::clone(feed), purpose: sender };
+        let peer = Peer { access, gate, requests: requests.clone(), feed: Arc::clone(feed), purpose: sender };
         let connection = tokio::spawn(serve(stream, peer, purpose.clone()));
         self.0.push(Slot { connection, purpose });
     }
@@ -200,6 +237,7 @@ async fn serve<S>(stream: S, peer: Peer, purpose: watch::Receiver<Purpose>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let gate = peer.gate.clone();
     let answer = service_fn(move |request| routes::answer(request, peer.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -210,16 +248,25 @@ where
     // Errors of a connection affect only its client.
     tokio::select! {
         _ = connection => {}
-        () = expired(purpose) => {}
+        () = expired(purpose, gate) => {}
     }
 }
 
-/// Waits until the time of a request is over, or until a viewer lags.
-async fn expired(mut purpose: watch::Receiver<Purpose>) {
+/// Waits until the time of a request is over, or until a viewer lags or needs another token.
+async fn expired(mut purpose: watch::Receiver<Purpose>, gate: Option<Gate>) {
     let is_stream = purpose.wait_for(|purpose| *purpose != Purpose::Request);
     if timeout(CONNECTION_TIME_MAX, is_stream).await.is_ok_and(|purpose| purpose.is_ok()) {
-        // An error means that the feed has dropped the viewer.
-        let _ = purpose.wait_for(|purpose| *purpose == Purpose::Lagged).await;
+        let relocked = async {
+            match gate {
+                Some(mut gate) => gate.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // An error means that the feed has dropped the viewer.
+            _ = purpose.wait_for(|purpose| *purpose == Purpose::Lagged) => {}
+            () = relocked => {}
+        }
     }
 }
 
@@ -298,7 +345,7 @@ mod tests {
         let (sender, purpose) = watch::channel(Purpose::Request);
         // The feed does not run, so no frame is sent that could fail.
         let feed = Arc::new(Feed::default());
-        let peer = Peer { access: Access::Read, requests, feed, purpose: sender };
+        let peer = Peer { access: Access::Read, gate: None, requests, feed, purpose: sender };
         let mut watched = purpose.clone();
         let connection = tokio::spawn(serve(stream, peer, purpose));
         client.writable().await.unwrap();

@@ -24,6 +24,9 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// The level of the log.
     pub log_level: LogLevel,
+    /// Requests to `admin.http` that were refused, because they had no valid token.
+    #[serde(default)]
+    pub admin_refused: u64,
     /// The access log.
     pub access_log: AccessLogStatus,
     /// The configuration.

@@ -76,6 +76,25 @@ pub(crate) fn backend(text: &str) -> Result<SocketAddr, Wrong> {
     Ok(address)
 }
 
+/// Reads the address of a server that gets datagrams.
+pub(crate) fn server(text: &str) -> Result<SocketAddr, Wrong> {
+    let address = parse(text)?;
+    specific(address.ip())?;
+    if address.ip().is_multicast() || address.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return Err(Wrong::new(format!(
+            "`{}` is a multicast address, and messages go to one server",
+            address.ip()
+        )));
+    }
+    plain(address.ip(), scope(&address))?;
+    if address.port() == 0 {
+        return Err(
+            Wrong::new("port 0 cannot be sent to").help("write the port of the server; syslog has 514")
+        );
+    }
+    Ok(address)
+}
+
 /// Reads an address to connect from. It has no port: the kernel chooses one.
 pub(crate) fn source(text: &str) -> Result<IpAddr, Wrong> {
     let Ok(ip) = text.parse::<IpAddr>() else {

@@ -32,6 +32,7 @@ impl Changes {
     pub fn between(previous: &Config, next: &Config) -> Self {
         let mut lines = Vec::new();
         lines.extend(line("~ runtime".to_owned(), &runtime(previous, next)));
+        lines.extend(line("~ admin".to_owned(), &admin(previous, next)));
         let log = |config: &Config| config.access_log.as_ref().map_or("off".to_owned(), ToString::to_string);
         if previous.access_log != next.access_log {
             lines.push(format!("~ access_log: {} -> {}", log(previous), log(next)));
@@ -103,6 +104,15 @@ fn runtime(previous: &Config, next: &Config) -> Vec<String> {
         runtime.state.as_ref().map_or_else(|| "off".to_owned(), |folder| folder.display().to_string())
     };
     setting(&mut parts, "state", state(before), state(after), show);
+    parts
+}
+
+fn admin(previous: &Config, next: &Config) -> Vec<String> {
+    let mut parts = Vec::new();
+    let token_file = |config: &Config| {
+        config.admin.token_file.as_ref().map_or_else(|| "null".to_owned(), |path| path.display().to_string())
+    };
+    setting(&mut parts, "token_file", token_file(previous), token_file(next), show);
     parts
 }
 
@@ -404,6 +414,14 @@ mod tests {
             &["~ listener web: pool of ssh web -> app, \
                match of api sni api, alpn h2 -> sni app, alpn h2, - route old, routes in another order, \
                unknown pool -> refuse, silent refuse -> pool"],
+        );
+    }
+
+    #[test]
+    fn the_file_of_the_token_changes() {
+        check(
+            |config| config.admin.token_file = Some("/etc/rondel/token".into()),
+            &["~ admin: token_file null -> /etc/rondel/token"],
         );
     }
 

@@ -12,7 +12,10 @@ use crate::probe::Probe;
 use crate::proxy::{Opening, ProxyProtocol, SendProxy};
 use crate::route::Routing;
 
+pub use crate::logs::{AccessLog, Facility, LogField, LogFormat, LogTarget};
 pub use crate::route::PoolIndex;
+
+pub(crate) use crate::logs::{SYSLOG_DEFAULT, SYSLOG_PORT, show_fields};
 
 mod display;
 
@@ -21,7 +24,7 @@ mod display;
 pub struct Config {
     /// Settings of the process. They need a restart, except `drain_timeout`.
     pub runtime: Runtime,
-    /// The admin interface. It needs a restart.
+    /// The admin interface. It needs a restart, except `token_file`.
     pub admin: Admin,
     /// The access log; none if connections are not logged.
     pub access_log: Option<AccessLog>,
@@ -66,6 +69,9 @@ pub struct Admin {
     pub socket: AdminSocket,
     /// The address that serves metrics and the status over TCP, read-only; none if they are not served.
     pub http: Option<ListenAddress>,
+    /// The file of the token that clients of `http` must send; none if they need none, and without `http`. A reload
+    /// may change it.
+    pub token_file: Option<PathBuf>,
 }
 
 /// An address to listen at, as a file or a command line names it.
@@ -142,40 +148,6 @@ pub enum AdminSocket {
     At(PathBuf),
 }
 
-/// One line for each connection that has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessLog {
-    /// Where it goes.
-    pub to: LogTarget,
-    /// What a line looks like.
-    pub format: LogFormat,
-    /// Whether to skip connections that the client ended without a byte sent or received, as port checks do.
-    pub skip_empty: bool,
-}
-
-/// Where the access log goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogTarget {
-    /// The stderr of the process.
-    Stderr,
-    /// A Unix datagram socket of a syslog daemon; absolute.
-    Syslog(PathBuf),
-    /// A file to append to; absolute.
-    File(PathBuf),
-}
-
-/// The socket of the syslog daemon, unless the file names another.
-pub(crate) const SYSLOG_DEFAULT: &str = "/dev/log";
-
-/// What a line of the access log looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// The fields of HAProxy's `option tcplog`.
-    Text,
-    /// A JSON object.
-    Json,
-}
-
 /// The admin socket that the commands use by default.
 pub const ADMIN_SOCKET_DEFAULT: &str = "/run/rondel/admin.sock";
 
@@ -199,7 +171,6 @@ pub enum ConnectionsMax {
 
 /// Addresses to accept connections on, with the pools they go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Listener {
     /// Its name in logs and counters.
     pub name: String,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::access::{Action, SourceBits};
 use crate::config::{
-    AccessLog, Admin, AdminSocket, Backend, Backups, Balance, ConnectionsMax, Eject, Failback, Fallback,
-    Keepalive, LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, TargetRole, Tier,
-    Tiers, Waiting, Workers,
+    AccessLog, Admin, AdminSocket, Backend, Backups, Balance, ConnectionsMax, Eject, Facility, Failback,
+    Fallback, Keepalive, LagMax, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool,
+    TargetRole, Tier, Tiers, Waiting, Workers,
 };
 use crate::probe::{Damping, Rhythm, Thresholds};
 use crate::proxy::{HeaderVersions, Opening, Others};
@@ -47,8 +47,11 @@ pub(crate) fn pool(name: String, backends: Vec<Backend>) -> Pool {
 
 /// An access log of which only the target is given.
 pub(crate) fn access_log(to: LogTarget) -> AccessLog {
-    AccessLog { to, format: LogFormat::Text, skip_empty: false }
+    AccessLog { to, facility: FACILITY, format: LogFormat::Text, fields: None, skip_empty: false }
 }
+
+/// The usual one of HAProxy.
+const FACILITY: Facility = Facility::Local0;
 
 /// The default is the complete log.
 pub(crate) const LISTENER_ACCESS_LOG: bool = true;
@@ -68,7 +71,7 @@ pub(crate) const WORKERS: Workers = Workers::Auto;
 pub(crate) const CONNECTIONS_MAX: ConnectionsMax = ConnectionsMax::Auto;
 
 pub(crate) fn admin() -> Admin {
-    Admin { socket: AdminSocket::Auto, http: None }
+    Admin { socket: AdminSocket::Auto, http: None, token_file: None }
 }
 
 /// Long enough for a request and its response, short enough for a deployment to wait for.

@@ -8,7 +8,7 @@ use crate::addresses::show_addresses;
 use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Backups, Balance, Config, ConnectionsMax,
     Eject, Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool,
-    Runtime, TargetRole, Tier, Waiting, Workers,
+    Runtime, TargetRole, Tier, Waiting, Workers, show_fields,
 };
 use crate::duration::show;
 use crate::escaped;
@@ -60,18 +60,30 @@ impl Admin {
             }
             socket => setting(f, "socket", socket)?,
         }
-        match self.http {
-            None => setting(f, "http", "off"),
-            Some(http) => setting(f, "http", format_args!("{}, to read only", http.address)),
+        match (self.http, &self.token_file) {
+            (None, _) => setting(f, "http", "off"),
+            (Some(http), None) => setting(f, "http", format_args!("{}, to read only", http.address)),
+            (Some(http), Some(token_file)) => {
+                let path = visible(&token_file.display().to_string());
+                setting(f, "http", format_args!("{}, to read only, with the token in {path}", http.address))
+            }
         }
     }
 }
 
 fn describe_access_log(log: Option<&AccessLog>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "\naccess_log")?;
-    let Some(AccessLog { to, format, skip_empty }) = log else { return setting(f, "to", "off") };
+    let Some(AccessLog { to, facility, format, fields, skip_empty }) = log else {
+        return setting(f, "to", "off");
+    };
     setting(f, "to", to)?;
+    if to.is_syslog() {
+        setting(f, "facility", facility)?;
+    }
     setting(f, "format", format)?;
+    if let Some(fields) = fields {
+        setting(f, "fields", show_fields(fields))?;
+    }
     setting(f, "skip_empty", skip_empty)
 }
 

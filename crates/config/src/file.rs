@@ -8,17 +8,17 @@ use std::path::PathBuf;
 use crate::access::{AccessList, SourceLimits};
 use crate::accessing::{self, Named};
 use crate::address;
-use crate::config::{
-    AccessLog, Admin, AdminSocket, ConnectionsMax, LogFormat, LogTarget, Runtime, SYSLOG_DEFAULT, Workers,
-};
+use crate::config::{AccessLog, Admin, AdminSocket, ConnectionsMax, ListenAddress, Runtime, Workers};
 use crate::defaults;
 use crate::fields::{Fields, Value};
 use crate::limits;
 use crate::listening::listeners;
+use crate::logging::access_log;
 use crate::pooling::pools;
+use crate::probing::file_path;
 use crate::problem::{Finding, Problems, Quoted, Wrong};
 use crate::scalar;
-use crate::sections::{ACCESS_LOG, ADMIN, FILE, LISTENER, POOL, RUNTIME};
+use crate::sections::{ADMIN, ADMIN_HTTP, FILE, LISTENER, POOL, RUNTIME};
 use crate::span::{At, Span};
 use crate::tree::Tree;
 
@@ -54,7 +54,7 @@ impl File {
         Some(Self {
             runtime: runtime(&file, problems),
             admin: admin(&file, &mut places, problems),
-            access_log: access_log(&file, &mut places, problems),
+            access_log: access_log(&file, &mut places.access_log, problems),
             places,
             access: accessing::access(&file, problems),
             limits: accessing::source_limits(&file, problems),
@@ -128,20 +128,36 @@ fn admin(file: &Fields<'_>, places: &mut Places, problems: &mut Problems) -> Adm
         let socket = value.parse("`off`, `auto` or the path of a socket", socket, problems);
         admin.socket = socket.map_or(admin.socket, |socket| socket.value);
     }
-    let expected = "`off` or an address";
     match fields.get("http") {
         None => {}
         Some(value) if value.is_off() => admin.http = None,
-        Some(value) if value.switch() == Some(true) => {
-            problems.push(value.mismatch(expected).help("say where, as in `http: \"127.0.0.1:9907\"`"));
+        Some(value) if value.scalar().is_some() || value.is_nothing() => {
+            admin.http = http(value, "`off` or an address", places, problems);
         }
         Some(value) => {
-            places.admin_http = Some(value.span());
-            let address = value.parse(expected, address::listen, problems);
-            admin.http = address.map(|address| address.value);
+            let Some(fields) = value.fields(&ADMIN_HTTP, &[&ADMIN, &FILE], problems) else { return admin };
+            let address = fields.require("address", "address: \"127.0.0.1:9907\"", problems);
+            admin.http = address.and_then(|value| http(value, "an address", places, problems));
+            let token_file = fields.get("token_file");
+            let token_file = token_file.and_then(|value| value.parse("a path", file_path, problems));
+            admin.token_file = token_file.map(|path| path.value);
         }
     }
     admin
+}
+
+fn http(
+    value: Value<'_>,
+    expected: &str,
+    places: &mut Places,
+    problems: &mut Problems,
+) -> Option<ListenAddress> {
+    if value.switch() == Some(true) {
+        problems.push(value.mismatch(expected).help("say where, as in `http: \"127.0.0.1:9907\"`"));
+        return None;
+    }
+    places.admin_http = Some(value.span());
+    value.parse(expected, address::listen, problems).map(|address| address.value)
 }
 
 fn socket(text: &str) -> Result<AdminSocket, Wrong> {
@@ -160,55 +176,6 @@ fn socket(text: &str) -> Result<AdminSocket, Wrong> {
             .help(format!("the path of a socket is at most {} bytes", limits::SOCKET_PATH_BYTES_MAX)));
     }
     Ok(AdminSocket::At(PathBuf::from(text)))
-}
-
-/// Reads `off`, a target alone, or the whole section.
-fn access_log(file: &Fields<'_>, places: &mut Places, problems: &mut Problems) -> Option<AccessLog> {
-    let value = file.get("access_log").filter(|value| !value.is_off())?;
-    places.access_log = Some(value.span());
-    if value.scalar().is_some() {
-        return log_target(value, problems).map(defaults::access_log);
-    }
-    let fields = value.fields(&ACCESS_LOG, &[&FILE, &ADMIN, &LISTENER], problems)?;
-    let to = fields.require("to", "to: /var/log/rondel/access.log", problems).filter(|to| !to.is_off());
-    let format = fields.get("format");
-    let format = format.and_then(|value| value.choice("format", LogFormat::ALL, problems));
-    let skip_empty = fields.get("skip_empty").and_then(|value| value.boolean(problems));
-    places.access_log = to.map(|to| to.span());
-    let mut log = defaults::access_log(log_target(to?, problems)?);
-    log.format = format.unwrap_or(log.format);
-    log.skip_empty = skip_empty.unwrap_or(log.skip_empty);
-    Some(log)
-}
-
-fn log_target(value: Value<'_>, problems: &mut Problems) -> Option<LogTarget> {
-    let target = value.parse("`off`, `stderr`, `syslog` or the path of a file", parse_log_target, problems);
-    target.map(|target| target.value)
-}
-
-fn parse_log_target(text: &str) -> Result<LogTarget, Wrong> {
-    let (path, is_socket) = match text {
-        "stderr" => return Ok(LogTarget::Stderr),
-        "syslog" => return Ok(LogTarget::Syslog(SYSLOG_DEFAULT.into())),
-        _ => match text.strip_prefix("syslog:") {
-            Some(path) => (path, true),
-            None => (text, false),
-        },
-    };
-    if !path.starts_with('/') || path.ends_with('/') || path.chars().any(char::is_control) {
-        return Err(Wrong::new(format!("{} is not a target of the access log", Quoted(text))).help(
-            "write `off`, `stderr`, `syslog`, `syslog:/PATH/OF/SOCKET`, or a whole path such as \
-             `/var/log/rondel/access.log`",
-        ));
-    }
-    if !is_socket {
-        return Ok(LogTarget::File(path.into()));
-    }
-    if path.len() > limits::SOCKET_PATH_BYTES_MAX {
-        return Err(Wrong::new(format!("the path {} is too long", Quoted(path)))
-            .help(format!("the path of a socket is at most {} bytes", limits::SOCKET_PATH_BYTES_MAX)));
-    }
-    Ok(LogTarget::Syslog(path.into()))
 }
 
 /// The version of the format that this program reads.

@@ -5,6 +5,7 @@
 // What a configuration consists of. Start here.
 mod access;
 mod config;
+mod logs;
 pub mod probe;
 mod proxy;
 mod route;
@@ -20,6 +21,7 @@ mod tree;
 mod accessing;
 mod file;
 mod listening;
+mod logging;
 mod pooling;
 mod probing;
 mod proxying;
@@ -45,6 +47,9 @@ mod tokens;
 mod prefix;
 mod prefix_file;
 mod ranges;
+
+// The token of the admin interface.
+mod token;
 
 // Problems: while they are collected, the guesses about them, and the report.
 mod problem;
@@ -82,8 +87,9 @@ pub use crate::addresses::show_addresses;
 pub use crate::changes::Changes;
 pub use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Backups, Balance, Config, ConnectionsMax,
-    Eject, Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown,
-    OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Runtime, TargetRole, Tier, Tiers, Waiting, Workers,
+    Eject, Facility, Failback, Fallback, Keepalive, LagMax, ListenAddress, Listener, LogField, LogFormat,
+    LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool, PoolIndex, Runtime, TargetRole, Tier, Tiers,
+    Waiting, Workers,
 };
 pub use crate::duration::show as show_duration;
 pub use crate::error::{ConfigError, Position, Problem};
@@ -100,4 +106,5 @@ pub use crate::regular::read_file;
 pub use crate::route::{Route, Routing, SILENT_ROUTE, ServerName, Silent, Takes, UNKNOWN_ROUTE, Unknown};
 pub use crate::sentences::{counted, listed, unknown};
 pub use crate::size::show as show_size;
+pub use crate::token::{AdminToken, TokenError};
 pub use crate::warned::Warning;

@@ -190,5 +190,8 @@ pub(crate) const BACKEND_CONNECTIONS: RangeInclusive<u32> = 0..=*CONNECTIONS.end
 /// The path of a socket, in bytes. The kernel allows 107; the rest is for its temporary name while it is created.
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 90;
 
+/// Characters of the token of `admin.http`. Fewer could be guessed; more do not fit beside other headers.
+pub(crate) const TOKEN_CHARS: RangeInclusive<usize> = 16..=1024;
+
 /// The shutdown timeout. Zero closes connections at once. No init system waits for a day.
 pub(crate) const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);

@@ -349,7 +349,8 @@ fn words(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-fn file_path(text: &str) -> Result<PathBuf, Wrong> {
+/// Reads the path of a file.
+pub(crate) fn file_path(text: &str) -> Result<PathBuf, Wrong> {
     words(text).map(PathBuf::from)
 }
 

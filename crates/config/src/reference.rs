@@ -23,6 +23,7 @@ pub fn sections() -> Vec<Section> {
         process::file(),
         process::runtime(),
         process::admin(),
+        process::admin_http(),
         process::access_log(),
         access::list(),
         access::rule(),

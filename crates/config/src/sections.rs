@@ -29,9 +29,15 @@ pub(crate) const ADMIN: Section = Section {
     example: "admin: { socket: auto, http: \"127.0.0.1:9907\" }",
 };
 
+pub(crate) const ADMIN_HTTP: Section = Section {
+    name: "`http` of `admin`",
+    keys: &["address", "token_file"],
+    example: "http: { address: \":9907\", token_file: /etc/rondel/token }",
+};
+
 pub(crate) const ACCESS_LOG: Section = Section {
     name: "`access_log`",
-    keys: &["to", "format", "skip_empty"],
+    keys: &["to", "facility", "format", "fields", "skip_empty"],
     example: "access_log: { to: /var/log/rondel/access.log, format: json }",
 };
 

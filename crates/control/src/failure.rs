@@ -4,7 +4,7 @@ use std::fmt;
 
 use access_log::OpenError;
 use admin::ListenError;
-use config::ConfigError;
+use config::{ConfigError, TokenError};
 use driver::SetupError;
 use host::{BindError, bind_cure};
 
@@ -13,6 +13,8 @@ use host::{BindError, bind_cure};
 pub enum Failure {
     /// The configuration is wrong, or cannot be read.
     Config(ConfigError),
+    /// The token of the admin interface cannot be used.
+    Token(TokenError),
     /// A listener cannot listen.
     Bind(BindError),
     /// The admin interface cannot listen.
@@ -37,7 +39,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Runtime(_) => 1,
-            Self::Config(_) | Self::Own(_) => 3,
+            Self::Config(_) | Self::Token(_) | Self::Own(_) => 3,
             Self::Bind(_) | Self::Admin(_) | Self::AccessLog(_) => 4,
             Self::Kernel(_) => 5,
             Self::DrainTimedOut { .. } => 6,
@@ -49,6 +51,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::Token(error) => error.fmt(f),
             Self::Bind(error) => error.fmt(f),
             Self::Admin(ListenError { endpoint, error }) => {
                 let cure = endpoint.parse().ok().and_then(|address| bind_cure(address, error));
@@ -77,6 +80,12 @@ impl std::error::Error for Failure {}
 impl From<BindError> for Failure {
     fn from(error: BindError) -> Self {
         Self::Bind(error)
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
     }
 }
 

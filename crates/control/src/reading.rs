@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use access_log::{OpenError, Prepared};
 use api::Answer;
-use config::{Config, LogTarget};
+use config::{AdminToken, Config, LogTarget, Warning};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -34,6 +34,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// The access log, if it is another than before.
     pub(crate) access_log: Option<Prepared>,
+    /// The token of the admin interface, if clients need one, and a warning about its file.
+    pub(crate) token: Option<(AdminToken, Option<Warning>)>,
 }
 
 /// The read that is under way, if one is.
@@ -134,7 +136,8 @@ impl<T: Send + 'static> Reading<T> {
     }
 }
 
-/// What reads the configuration at `path`, and opens its access log if that is another than `before`.
+/// What reads the configuration at `path` and the token that it names, and opens its access log if that is another
+/// than `before`.
 pub(crate) fn load(
     path: PathBuf,
     before: Option<config::AccessLog>,
@@ -147,9 +150,10 @@ pub(crate) fn load(
             let error = io::Error::other("it is the file of the configuration");
             return Err(Failure::AccessLog(OpenError { to: to.to_string(), error }));
         }
+        let token = config.admin.token_file.as_deref().map(AdminToken::read).transpose()?;
         let is_other = config.access_log != before;
         let access_log = is_other.then(|| Prepared::new(config.access_log.as_ref())).transpose()?;
-        Ok(Loaded { config, access_log })
+        Ok(Loaded { config, access_log, token })
     }
 }
 

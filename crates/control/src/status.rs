@@ -38,6 +38,8 @@ pub(crate) struct StatusSources<'a> {
     pub(crate) connections_max: u32,
     pub(crate) reloads: &'a Reloads,
     pub(crate) workers: &'a PerWorker<WorkerCounters>,
+    /// Requests to `admin.http` without a valid token.
+    pub(crate) admin_refused: u64,
     pub(crate) access_log: &'a AccessLog,
     pub(crate) event_log: &'a EventLog,
     pub(crate) peaks: &'a Peaks,
@@ -61,6 +63,7 @@ pub(crate) fn take(known: &StatusSources<'_>) -> Status {
         connections: Permits { active: known.semaphore.active(), max: known.connections_max },
         workers: workers(table, known.workers),
         log_level: wire::log_level(log::max_level()),
+        admin_refused: known.admin_refused,
         access_log: {
             let of_workers =
                 |records: fn(&WorkerCounters) -> &Counter| known.workers.sum(|worker| records(worker).get());

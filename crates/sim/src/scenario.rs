@@ -5,12 +5,14 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::{
-    AccessLog, Backend, Backups, Balance, Config, Failback, Fallback, HeaderField, HeaderVersion,
-    HeaderVersions, ListenAddress, Listener, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove,
-    Opening, Others, Pool, PoolIndex, Proxies, ProxyProtocol, SendProxy, TargetRole, Tier, Tiers, Waiting,
+    AccessLog, Backend, Backups, Balance, Config, Facility, Failback, Fallback, HeaderField, HeaderVersion,
+    HeaderVersions, Listener, LogFormat, LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, Opening, Others,
+    Pool, PoolIndex, Proxies, ProxyProtocol, SendProxy, TargetRole, Tier, Tiers, Waiting,
 };
 
-use crate::addresses::{BACKENDS_MAX, backend_address, listener_address, pool_name};
+use crate::addresses::{
+    BACKENDS_MAX, LISTENERS_MAX, backend_address, listener_address, listener_addresses, pool_name,
+};
 use crate::agenda::{MILLISECOND, SECOND};
 use crate::draws::{files_max, manners, network};
 use crate::faults::Faults;
@@ -109,10 +111,6 @@ pub(crate) enum Drain {
     /// Once nothing moves any more.
     WhenQuiet,
 }
-
-/// Listeners that there ever are, each with an address of its own. There are as many other addresses, which they have
-/// beside it or instead of it.
-pub(crate) const LISTENERS_MAX: u8 = 3;
 
 impl Scenario {
     pub(crate) fn new(random: &mut Random) -> Self {
@@ -293,7 +291,13 @@ fn first_config(random: &mut Random, variety: Variety) -> Config {
     let mut config = Config::forward(listener_address(0), &[backend_address(0, 0)]);
     config.listeners.clear();
     // Nothing is written, but there are records.
-    let access_log = AccessLog { to: LogTarget::Stderr, format: LogFormat::Text, skip_empty: false };
+    let access_log = AccessLog {
+        to: LogTarget::Stderr,
+        facility: Facility::Local0,
+        format: LogFormat::Text,
+        fields: None,
+        skip_empty: false,
+    };
     config.access_log = Some(access_log);
     config.runtime.drain_timeout = Duration::from_millis(random.pick(&[1, 500, 30_000]));
     config.pools = (0..2).map(|number| pool(random, variety, &config.pools[0], number)).collect();
@@ -307,7 +311,7 @@ fn first_config(random: &mut Random, variety: Variety) -> Config {
 
 fn listener(random: &mut Random, variety: Variety, number: usize, others: &[Listener]) -> Listener {
     let name = format!("listener {number}");
-    let addresses = addresses(random, number, others.iter().filter(|other| other.name != name));
+    let addresses = listener_addresses(random, number, others.iter().filter(|other| other.name != name));
     Listener {
         name,
         addresses,
@@ -325,22 +329,6 @@ fn listener(random: &mut Random, variety: Variety, number: usize, others: &[List
         freebind: false,
         v6only: false,
     }
-}
-
-/// Its own address, or another one that no other listener has, or both in any order.
-fn addresses<'a>(
-    random: &mut Random,
-    number: usize,
-    mut others: impl Iterator<Item = &'a Listener>,
-) -> Vec<ListenAddress> {
-    let own = ListenAddress::from(listener_address(number));
-    let listeners = usize::from(LISTENERS_MAX);
-    let second = listeners + (number + random.index(2)) % listeners;
-    let second = ListenAddress::from(listener_address(second));
-    if others.any(|other| other.addresses.contains(&second)) {
-        return vec![own];
-    }
-    random.pick(&[&[own][..], &[own], &[own, second], &[second, own], &[second]]).to_vec()
 }
 
 /// Few, and not for long, so that both bounds are reached.

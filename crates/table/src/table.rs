@@ -66,10 +66,11 @@ impl Table {
     /// The table that `config` asks for, serving.
     ///
     /// `sockets` are the listening sockets of each address of each listener, in the order of the config.
-    /// `inputs` are the states of backends; without them each has the default. What must outlive a swap
-    /// is taken from `previous`: a pool's cursor, counters, queue and serving tier by the pool's name; a backend's counters, semaphore and failures by the
-    /// pool's name and the backend's address, those of a removed backend that returns included; a listener's
-    /// semaphores and counters from a listener that had some of the very same sockets, that of its name first.
+    /// `inputs` are the states of backends; without them each has the default. What must outlive a swap is taken from
+    /// `previous`: a pool's cursor, counters, queue and serving tier by the pool's name; a backend's counters,
+    /// semaphore and failures by the pool's name and the backend's address, those of a removed backend that returns
+    /// included; a listener's semaphores and counters from a listener that had some of the very same sockets, that of
+    /// its name first.
     ///
     /// Without `inputs` no time passes: what is removed keeps its connections.
     ///

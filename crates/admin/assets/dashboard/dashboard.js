@@ -283,7 +283,7 @@ function appendSamples(status) {
 
 async function loadHistory() {
   try {
-    const response = await fetch("/history.json");
+    const response = await get("/history.json");
     if (!response.ok) return;
     prependHistory(await response.json());
     show();
@@ -307,28 +307,20 @@ function onLost() {
   document.title = "rondel: disconnected";
 }
 
-let events = null;
-
-function connect() {
-  events?.close();
-  events = new EventSource("/events");
-  let isNew = true;
-  events.addEventListener("open", () => (isNew = true));
-  events.addEventListener("status", (event) => {
+readFragment();
+let isNew = true;
+watch({
+  open: () => (isNew = true),
+  status: (data) => {
     onReceived();
-    onStatus(JSON.parse(event.data));
+    onStatus(JSON.parse(data));
     // After the first status, which discards the samples of another process.
     if (isNew) loadHistory();
     isNew = false;
-  });
-  events.addEventListener("events", (event) => showEvents(JSON.parse(event.data)));
-  events.addEventListener("error", onLost);
-}
-
-readFragment();
-connect();
+  },
+  events: (data) => showEvents(JSON.parse(data)),
+  lost: onLost,
+});
 setInterval(() => {
-  if (receivedAt !== null && Date.now() - receivedAt > SILENCE_MAX) onLost();
-  // After an error response, such as too many viewers, the browser does not reconnect by itself.
-  if (events.readyState === EventSource.CLOSED) connect();
+  if (receivedAt !== null && Date.now() - receivedAt > SILENCE_MAX && byId("token").hidden) onLost();
 }, 1000);

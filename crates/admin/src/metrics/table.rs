@@ -137,6 +137,15 @@ pub(crate) const METRICS: &[Metric] = &[
         },
     ),
     Metric::new(
+        "rondel_admin_requests_refused",
+        Kind::Counter,
+        &[],
+        "Requests to `admin.http` that were refused, because they had no valid token.",
+        |status, sink| {
+            sink.put(&[], status.admin_refused);
+        },
+    ),
+    Metric::new(
         "rondel_access_log_lines",
         Kind::Counter,
         &["result"],

@@ -275,6 +275,7 @@ fn status(backends: &[&str]) -> Status {
         access: Vec::new(),
         limits: Vec::new(),
         sources: SourcesStatus::default(),
+        admin_refused: 0,
         access_log: AccessLogStatus { to: "off".to_owned(), written: 0, lost: 0, left_out: 0, error: None },
         config: ReloadStatus::default(),
         listeners: vec![listener()],

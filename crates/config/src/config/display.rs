@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::access::{Action, Refuse};
 use crate::config::{
-    AccessLog, AdminSocket, Backups, Balance, ConnectionsMax, Failback, Fallback, LagMax, LogFormat,
-    LogTarget, OnAllDown, OnDemotion, OnLoss, OnRemove, SYSLOG_DEFAULT, TargetRole, Tier, Workers,
+    AdminSocket, Backups, Balance, ConnectionsMax, Failback, Fallback, LagMax, LogFormat, OnAllDown,
+    OnDemotion, OnLoss, OnRemove, TargetRole, Tier, Workers,
 };
 use crate::duration;
 use crate::probe::Method;
@@ -21,26 +21,6 @@ impl fmt::Display for AdminSocket {
             Self::Auto => f.write_str("auto"),
             Self::At(path) => path.display().fmt(f),
         }
-    }
-}
-
-impl fmt::Display for LogTarget {
-    /// As written in a file.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stderr => f.write_str("stderr"),
-            Self::Syslog(path) if path.as_os_str() == SYSLOG_DEFAULT => f.write_str("syslog"),
-            Self::Syslog(path) => write!(f, "syslog:{}", path.display()),
-            Self::File(path) => path.display().fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for AccessLog {
-    /// As written in a file, abbreviated.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { to, format, skip_empty } = self;
-        write!(f, "{to} as {format}{}", if *skip_empty { ", without empty connections" } else { "" })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Keys of other programs, and the matching keys of rondel.
 
 use crate::sections::{
-    ACCESS_LOG, ADMIN, BACKEND, EJECT, EXCHANGE, FILE, HOLD, HTTP, KEEPALIVE, LISTENER, MYSQL, POOL,
-    POSTGRES, PROBE, QUEUE, REDIS, ROUTE, RUNTIME, Section,
+    ACCESS_LOG, ADMIN, ADMIN_HTTP, BACKEND, EJECT, EXCHANGE, FILE, HOLD, HTTP, KEEPALIVE, LISTENER, MYSQL,
+    POOL, POSTGRES, PROBE, QUEUE, REDIS, ROUTE, RUNTIME, Section,
 };
 
 /// Keys of other programs with one meaning.
@@ -191,7 +191,13 @@ pub(super) const KEYS: &[Foreign] = &[
         PROCESS,
         "what the process does is logged to stderr; the environment variable `RUST_LOG` sets the level",
     ),
-    is("log logs logging access_logs", &[&FILE, &RUNTIME, &POOL], &FILE, "access_log", "access_log: syslog"),
+    is(
+        "log logs logging access_logs",
+        &[&FILE, &RUNTIME, &POOL],
+        &FILE,
+        "access_log",
+        "access_log: syslog://127.0.0.1:514",
+    ),
     is("log access_logs logging", &[&LISTENER], &LISTENER, "access_log", "access_log: true"),
     // The admin interface.
     is(
@@ -219,8 +225,21 @@ pub(super) const KEYS: &[Foreign] = &[
     other(
         "token auth password user username users",
         &[&ADMIN],
-        "`http` is read-only and has no password: give it an address that only trusted hosts reach",
+        "`http` has a token: `http: { address: \":9907\", token_file: /etc/rondel/token }`",
     ),
+    other(
+        "token bearer_token auth authorization credentials password secret",
+        &[&ADMIN_HTTP],
+        "secrets must not be in this file: write the path of one, as in `token_file: /etc/rondel/token`",
+    ),
+    is(
+        "bearer_token_file credentials_file password_file auth_file htpasswd users_file",
+        &[&ADMIN_HTTP],
+        &ADMIN_HTTP,
+        "token_file",
+        "token_file: /etc/rondel/token",
+    ),
+    is("listen bind addr port host", &[&ADMIN_HTTP], &ADMIN_HTTP, "address", "address: \"127.0.0.1:9907\""),
     // The access log.
     is(
         "path file target output destination location",
@@ -229,7 +248,19 @@ pub(super) const KEYS: &[Foreign] = &[
         "to",
         "to: /var/log/rondel/access.log",
     ),
+    other(
+        "server address host udp",
+        &[&ACCESS_LOG],
+        "a server is a target: `to: \"syslog://127.0.0.1:514\"`",
+    ),
     is("log_format type style", &[&ACCESS_LOG], &ACCESS_LOG, "format", "format: json"),
+    is(
+        "field columns values fields_to_log json_format keys",
+        &[&ACCESS_LOG],
+        &ACCESS_LOG,
+        "fields",
+        "fields: [accepted_at, client, backend, duration_ms, code]",
+    ),
     is("dontlognull dont_log_null", &[&ACCESS_LOG], &ACCESS_LOG, "skip_empty", "skip_empty: true"),
     // A listener.
     is(

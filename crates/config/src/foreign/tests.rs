@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::*;
 use crate::config::Config;
 use crate::sections::{
-    ACCESS_LOG, ADMIN, BACKEND, EJECT, EXCHANGE, EXPECT, FILE, HOLD, HTTP, KEEPALIVE, LISTENER, MYSQL, POOL,
-    POSTGRES, PROBE, QUEUE, REDIS, ROLES, ROUTE, RUNTIME, TCP, TLS,
+    ACCESS_LOG, ADMIN, ADMIN_HTTP, BACKEND, EJECT, EXCHANGE, EXPECT, FILE, HOLD, HTTP, KEEPALIVE, LISTENER,
+    MYSQL, POOL, POSTGRES, PROBE, QUEUE, REDIS, ROLES, ROUTE, RUNTIME, TCP, TLS,
 };
 
 /// A key that is named must exist, and no key of a section may be listed as another program's term.
@@ -46,7 +46,20 @@ fn an_example_is_right_where_it_belongs() {
 #[test]
 fn a_sentence_names_what_there_is() {
     let sections = [
-        &FILE, &RUNTIME, &ADMIN, &LISTENER, &POOL, &BACKEND, &PROBE, &HTTP, &KEEPALIVE, &EJECT, &QUEUE, &HOLD,
+        &FILE,
+        &RUNTIME,
+        &ADMIN,
+        &ADMIN_HTTP,
+        &LISTENER,
+        &POOL,
+        &BACKEND,
+        &PROBE,
+        &HTTP,
+        &KEEPALIVE,
+        &EJECT,
+        &QUEUE,
+        &HOLD,
+        &ACCESS_LOG,
     ];
     let keys: HashSet<_> = sections.iter().flat_map(|section| section.keys).copied().collect();
     let elsewhere = ["LimitNOFILE=", "ulimit -n", "CPUAffinity=", "RUST_LOG", "configs/full.yaml", "#"];
@@ -92,12 +105,15 @@ fn a_value_of_another_program_is_answered_by_one_of_ours() {
         for (what, word) in of.iter().flat_map(|what| words.split_whitespace().map(move |word| (what, word)))
         {
             let Some((section, key)) = choice(what) else { panic!("{what}") };
-            let text = document(section, &format!("{key}: {word}"));
+            let line = |word: &str| {
+                if key == "fields" { format!("{key}: [{word}]") } else { format!("{key}: {word}") }
+            };
+            let text = document(section, &line(word));
             let error = Config::parse("rondel.yaml", text.as_bytes()).expect_err(&text);
             let help = super::word(what, word).expect("it is in the table");
             assert!(error.lines().any(|line| line.ends_with(&help)), "{text}\n{help}\n{error}");
             if !meant.contains(' ') {
-                let text = document(section, &format!("{key}: {meant}"));
+                let text = document(section, &line(meant));
                 assert!(Config::parse("rondel.yaml", text.as_bytes()).is_ok(), "{text}");
             }
         }
@@ -111,6 +127,8 @@ fn choice(what: &str) -> Option<(&'static str, &str)> {
         "role" => (LISTENER.name, "role"),
         "tier" => (BACKEND.name, "tier"),
         "format" => (ACCESS_LOG.name, "format"),
+        "facility" => (ACCESS_LOG.name, "facility"),
+        "field" => (ACCESS_LOG.name, "fields"),
         "probe" => (POOL.name, "probe"),
         quoted => (POOL.name, quoted.strip_prefix('`')?.strip_suffix('`')?),
     })
@@ -140,10 +158,14 @@ fn document(section: &str, line: &str) -> String {
     let route = line_of(ROUTE.name, &["sni: [a.example]", "pool: web"]);
     let listener =
         if section == ROUTE.name { format!("{listener}, routes: [{{ {route} }}]") } else { listener };
+    let http = match line_of(ADMIN_HTTP.name, &["address: ':9907'"]) {
+        http if section == ADMIN_HTTP.name => format!("http: {{ {http} }}"),
+        _ => "http: off".to_owned(),
+    };
     let mut file = vec![
         format!("runtime: {{ {} }}", line_of(RUNTIME.name, &["workers: auto"])),
-        format!("admin: {{ {} }}", line_of(ADMIN.name, &["socket: off"])),
-        format!("access_log: {{ {} }}", line_of(ACCESS_LOG.name, &["to: stderr"])),
+        format!("admin: {{ {} }}", line_of(ADMIN.name, &["socket: off", &http])),
+        format!("access_log: {{ {} }}", line_of(ACCESS_LOG.name, &["to: syslog"])),
         format!("listeners: [{{ {listener} }}]"),
         format!("pools: [{{ {pool} }}]"),
     ];

@@ -1,6 +1,6 @@
 //! The keys of the file, of the process and of listeners.
 
-use crate::config::{Fallback, LogFormat};
+use crate::config::{Facility, Fallback, LogFormat};
 use crate::limits;
 use crate::reference::access;
 use crate::reference::key::Absent::{Otherwise, Required, Written};
@@ -18,13 +18,13 @@ pub(super) fn file() -> Section {
                 "admin",
                 Value::Section,
                 Otherwise("the defaults of its keys"),
-                "The admin interface. A change needs a restart.",
+                "The admin interface. A change of any key but `token_file` needs a restart.",
             ),
             key(
                 "access_log",
                 Value::Text(
                     "`off`, a target, or section",
-                    "`off`, `stderr`, `syslog`, `syslog:PATH`, the absolute path of a file",
+                    "`off`, `stderr`, `syslog`, `syslog:PATH`, `syslog://IP:PORT`, the absolute path of a file",
                 ),
                 Written("off"),
                 "Where one line for each ended connection is written. A target alone stands for a section \
@@ -96,7 +96,7 @@ pub(super) fn runtime() -> Section {
 pub(super) fn admin() -> Section {
     Section {
         path: "admin",
-        about: "The admin interface. A change needs a restart.",
+        about: "The admin interface. A change of any key but `token_file` needs a restart.",
         keys: vec![
             key(
                 "socket",
@@ -108,10 +108,30 @@ pub(super) fn admin() -> Section {
             ),
             key(
                 "http",
-                Value::Text("address or `off`", "`IP:PORT`, `:PORT`"),
+                Value::Text("address, `off` or section", "`IP:PORT`, `:PORT`"),
                 Written("off"),
                 "The TCP address where metrics, status and the dashboard can be read. Nothing can be \
-                 changed through it.",
+                 changed through it. An address alone stands for a section with that `address`.",
+            ),
+        ],
+    }
+}
+
+pub(super) fn admin_http() -> Section {
+    Section {
+        path: "admin.http",
+        about: "The TCP address of the admin interface, where more than the address is set.",
+        keys: vec![
+            key("address", LISTEN, Required, "The address to bind. `:PORT` is every address of the host."),
+            key(
+                "token_file",
+                Value::Text(
+                    "path",
+                    "of a file with 16 to 1024 letters, digits and `-._~+/`, and `=` at the end",
+                ),
+                Written("null"),
+                "The file of the token that clients must send. It is read at the start and at every reload; \
+                 without it, every client that reaches the address can read.",
             ),
         ],
     }
@@ -126,16 +146,30 @@ pub(super) fn access_log() -> Section {
                 "to",
                 Value::Text(
                     "target",
-                    "`off`, `stderr`, `syslog`, `syslog:PATH`, the absolute path of a file",
+                    "`off`, `stderr`, `syslog`, `syslog:PATH`, `syslog://IP:PORT`, the absolute path of a file",
                 ),
                 Required,
-                "Where lines are written. `syslog` is `/dev/log`.",
+                "Where lines are written. `syslog` is `/dev/log`; `syslog://IP:PORT` is a server over UDP, by \
+                 default at port 514.",
+            ),
+            key(
+                "facility",
+                words(Facility::ALL),
+                Written("local0"),
+                "The facility of messages to syslog. Not for other targets.",
             ),
             key(
                 "format",
                 words(LogFormat::ALL),
                 Written("text"),
                 "`text` has the fields of HAProxy's `option tcplog`; `json` writes one object a line.",
+            ),
+            key(
+                "fields",
+                Value::Text("list of fields", "names of fields, each at most once"),
+                Written("null"),
+                "What a line has, in this order, as in `[ended_at, client, backend, duration_ms, reason]`. Without it, \
+                 the fields of the format.",
             ),
             key(
                 "skip_empty",
@@ -254,3 +288,5 @@ pub(super) fn hold() -> Section {
         ],
     }
 }
+
+const LISTEN: Value = Value::Text("address", "`IP:PORT`, `:PORT`");

@@ -9,10 +9,11 @@ use crate::sections::{self as of_parser, Section};
 
 #[test]
 fn sections_and_keys_are_those_of_the_parser() {
-    let known: [(&str, &Section); 28] = [
+    let known: [(&str, &Section); 29] = [
         ("", &of_parser::FILE),
         ("runtime", &of_parser::RUNTIME),
         ("admin", &of_parser::ADMIN),
+        ("admin.http", &of_parser::ADMIN_HTTP),
         ("access_log", &of_parser::ACCESS_LOG),
         ("access[]", &of_parser::ACCESS),
         ("access[].rules[]", &of_parser::ACCESS_RULE),
@@ -151,9 +152,16 @@ fn list(key: &str, number: usize) -> String {
 fn samples(path: &str, key: &str) -> &'static [&'static str] {
     match (path, key) {
         ("", "version") => &["1"],
-        ("", "access_log") | ("access_log", "to") => {
-            &["off", "stderr", "syslog", "syslog:/run/log", "/a.log"]
-        }
+        ("", "access_log") | ("access_log", "to") => &[
+            "off",
+            "stderr",
+            "syslog",
+            "syslog:/run/log",
+            "syslog://10.0.0.9",
+            "'syslog://[::1]:5514'",
+            "/a.log",
+        ],
+        ("access_log", "fields") => &["[client]", "[duration_ms, client, code]"],
         ("", "access") => &["[]", "[{ name: own, rules: [{ deny: '10.0.0.0/8' }] }]"],
         ("", "limits") => &["[]", "[{ name: own, connections: 1 }]"],
         ("access[].rules[]", "allow" | "deny") => &["'10.0.0.0/8'", "['10.0.0.0/8', '::1']"],
@@ -165,7 +173,8 @@ fn samples(path: &str, key: &str) -> &'static [&'static str] {
         ("listeners[]", "rate") => &["off", "1/m", "1000000/s"],
         ("runtime", "state") => &["off", "/var/lib/rondel", "/var/lib/rondel/"],
         ("admin", "socket") => &["auto", "off", "/run/a.sock"],
-        ("admin", "http") => &["off", "'127.0.0.1:9907'", "':9907'"],
+        ("admin", "http") => &["off", "'127.0.0.1:9907'", "':9907'", "{ address: ':9907' }"],
+        ("admin.http", "address") => &["'127.0.0.1:80'", "':80'"],
         ("listeners[]", "address") => &["'127.0.0.1:80'", "':80'", "[':80', '127.0.0.1:90-1112']"],
         ("pools[].backends[]", "address") => &["'127.0.0.1:80'", "'[::1]:80'"],
         ("listeners[].proxy_protocol", "from") => &["any", "['10.0.0.0/8', '::1']"],
@@ -181,7 +190,7 @@ fn samples(path: &str, key: &str) -> &'static [&'static str] {
         ("pools[].probe.http.expect", "status") => &["100", "100-599", "[200, 300-302]"],
         ("pools[].probe.exchange", _) => &[r"'a\r\n\t\0\\\x0d'"],
         ("listeners[]" | "listeners[].routes[]", "pool") | ("pools[]", "name") => &["db"],
-        (_, "user" | "database" | "body" | "password_file" | "authority") => &["/a b"],
+        (_, "user" | "database" | "body" | "password_file" | "token_file" | "authority") => &["/a b"],
         (_, "password_env") => &["A_1"],
         (_, "name" | "host") => &["'a-_.:/[]%'"],
         _ => panic!("what may {path} {key} say?"),
@@ -196,7 +205,9 @@ fn parse(path: &str, key: &str, value: Option<&str>) -> Result<Config, String> {
     let mut pool = vec![("name", "db".to_owned()), ("probe", "redis".into())];
     let mut file = Vec::new();
     let required: &[(&str, &str)] = match (path, key) {
+        ("access_log", "facility") => &[("to", "syslog")],
         ("access_log", _) => &[("to", "stderr")],
+        ("admin.http", _) => &[("address", "':9907'")],
         ("listeners[]", "hold") => &[("role", "primary")],
         ("listeners[]", "fallback") => &[("role", "replica")],
         ("listeners[]", "v6only") => &[("address", "'[::1]:8080'")],
@@ -244,6 +255,7 @@ fn parse(path: &str, key: &str, value: Option<&str>) -> Result<Config, String> {
             file.push(("limits".into(), "[{ name: own, connections: 1 }]".into()));
         }
         "runtime" | "admin" | "access_log" => file.push((path.to_owned(), inner)),
+        "admin.http" => file.push(("admin".into(), format!("{{ http: {inner} }}"))),
         "listeners[]" => overlay(&mut listener, required, key, value),
         "listeners[].hold" => listener.extend([("role", "primary".to_owned()), ("hold", inner)]),
         "listeners[].proxy_protocol" => listener.push(("proxy_protocol", inner)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Answer, EventKind, FileDifference};
-use config::{Changes, Config, counted};
+use config::{AdminToken, Changes, Config, Warning, counted};
 use driver::ListenGroup;
 use log::Level;
 use table::Origin;
@@ -28,6 +28,7 @@ pub(super) struct Prepared {
     sockets: Vec<Arc<ListenGroup>>,
     /// The access log, if it is another than before.
     access_log: Option<access_log::Prepared>,
+    token: Option<(AdminToken, Option<Warning>)>,
 }
 
 impl Control {
@@ -150,23 +151,26 @@ impl Control {
     }
 
     /// Does all that can fail, and changes nothing.
-    fn prepare(&self, Loaded { config, access_log }: Loaded) -> Result<Prepared, Refusal> {
+    fn prepare(&self, Loaded { config, access_log, token }: Loaded) -> Result<Prepared, Refusal> {
         let config = self.check(config)?;
         let origins = self.writer.origins(&config);
         let sockets = self.sockets(&config, &origins)?;
-        Ok(Prepared { config, origins, sockets, access_log })
+        Ok(Prepared { config, origins, sockets, access_log, token })
     }
 
     /// Puts in force what was prepared. Returns what is different, a line for each thing.
-    fn commit(&mut self, Prepared { config, origins, sockets, access_log }: Prepared) -> Vec<String> {
+    fn commit(&mut self, prepared: Prepared) -> Vec<String> {
+        let Prepared { config, origins, sockets, access_log, token } = prepared;
         let before = self.writer.config().written().clone();
         self.relisten(&before, &config, &origins);
         let dropped = dropped(self.writer.config().access(), &config);
         if !dropped.is_empty() {
             self.state_file.on_change();
         }
+        let relocked = self.set_token(token, before.admin.token_file == config.admin.token_file);
+        let changes = Changes::between(&before, &config);
         let changes: Vec<String> =
-            Changes::between(&before, &config).lines().map(str::to_owned).chain(dropped).collect();
+            changes.lines().map(str::to_owned).chain(relocked).chain(dropped).collect();
         let (monitor, event_log) = (&mut self.monitor, &mut self.event_log);
         let written =
             self.writer.reload(config, sockets, |config| monitor.reconfigure(config, now(), event_log));
@@ -177,6 +181,14 @@ impl Control {
         self.on_written(written);
         self.log_commit(&before, &changes, &removed);
         changes
+    }
+
+    /// Puts the token in force. Returns what is different, if the file is the same and another token is in it.
+    fn set_token(&self, token: Option<(AdminToken, Option<Warning>)>, is_same_file: bool) -> Option<String> {
+        let (token, warning) = token.unzip();
+        warn_of(warning.flatten().as_slice(), &[]);
+        let is_other = self.admin.set_token(token);
+        (is_other && is_same_file).then(|| "~ admin: another token in the same file".to_owned())
     }
 
     fn log_commit(&mut self, before: &Config, changes: &[String], removed: &[String]) {

@@ -110,6 +110,7 @@ impl Control {
             connections_max: self.connections_max,
             reloads: &self.reloads,
             workers: &self.workers,
+            admin_refused: self.admin.refused(),
             access_log: &self.access_log,
             event_log: &self.event_log,
             peaks: &self.peaks,

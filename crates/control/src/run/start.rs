@@ -46,7 +46,7 @@ impl Control {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         forward_signals(&source, &sender)
             .map_err(|error| Failure::Runtime(format!("signals cannot be received: {error}")))?;
-        let Loaded { config, access_log } = load(&source).await?;
+        let Loaded { config, access_log, token } = load(&source).await?;
         let host = Host::prepare()
             .map_err(|error| Failure::Runtime(format!("the CPU affinity cannot be read: {error}")))?;
         let inherited = Inherited::from_environment();
@@ -62,7 +62,11 @@ impl Control {
         let access_log = AccessLog::start(access_log.unwrap_or_else(Prepared::none), Arc::clone(&semaphore))
             .map_err(|error| Failure::Runtime(format!("a thread for the access log: {error}")))?;
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
-        let admin = Admin::start(&config.admin, &request_sender)?;
+        let token = token.map(|(token, warning)| {
+            warn_of(warning.as_slice(), &[]);
+            token
+        });
+        let admin = Admin::start(&config.admin, token, &request_sender)?;
         let all: Vec<_> = config.listen_addresses().collect();
         let sockets = bind(&config, &all, workers, &[], admin.http, &inherited)?;
         let sockets = sockets.into_iter().map(Arc::new).collect();
@@ -236,7 +240,7 @@ async fn load(source: &Source) -> Result<Loaded, Failure> {
     let path = match source {
         Source::File(path) | Source::Attached(path) => path,
         Source::Fixed(config) => {
-            return Ok(Loaded { config: Config::clone(config), access_log: None });
+            return Ok(Loaded { config: Config::clone(config), access_log: None, token: None });
         }
     };
     let mut reading = Reading::new();

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{AdminSocket, Config, LogTarget, Warning};
+use config::{AdminSocket, AdminToken, Config, LogTarget, TokenError, Warning};
 use driver::{Uring, Waker};
 use rustix::fs::Access;
 use rustix::process::geteuid;
@@ -73,6 +73,8 @@ pub(super) struct Found {
     pub(super) probes: Vec<ProbeFact>,
     /// The admin socket; `None` if it is off.
     pub(super) admin_socket: Option<AdminSocketFact>,
+    /// The token of `admin.http`; `None` if clients need none.
+    pub(super) token: Option<TokenFact>,
     /// The access log; `None` if it is off or goes to stderr.
     pub(super) access_log: Option<AccessLogFact>,
 }
@@ -105,10 +107,19 @@ pub(super) struct AdminSocketFact {
     pub(super) error: Option<String>,
 }
 
+/// The file of the token of `admin.http`.
+#[derive(Debug)]
+pub(super) struct TokenFact {
+    pub(super) path: PathBuf,
+    /// A warning about it, or why it cannot be used.
+    pub(super) read: Result<Option<Warning>, TokenError>,
+}
+
 /// The file or the socket of the access log.
 #[derive(Debug)]
 pub(super) struct AccessLogFact {
-    pub(super) path: PathBuf,
+    /// The path, or the target as the configuration names it.
+    pub(super) to: String,
     /// Why it cannot be written.
     pub(super) error: Option<String>,
 }
@@ -176,6 +187,10 @@ impl Found {
             backends: runtime.block_on(asking::ask_all(config)),
             probes: runtime.block_on(probes::collect(config)),
             admin_socket: admin_socket(&config.admin.socket),
+            token: config.admin.token_file.as_ref().map(|path| TokenFact {
+                path: path.clone(),
+                read: AdminToken::read(path).map(|(_, warning)| warning),
+            }),
             access_log: config.access_log.as_ref().and_then(|log| access_log(&log.to)),
         })
     }
@@ -288,9 +303,22 @@ fn admin_socket(socket: &AdminSocket) -> Option<AdminSocketFact> {
     })
 }
 
+/// Why datagrams cannot be sent to a server. Nothing is sent for this.
+fn no_route(server: SocketAddr) -> Option<io::Error> {
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(server)).err()
+}
+
 fn access_log(to: &LogTarget) -> Option<AccessLogFact> {
     let (path, written) = match to {
         LogTarget::Stderr => return None,
+        LogTarget::SyslogUdp(server) => {
+            return Some(AccessLogFact {
+                to: to.to_string(),
+                error: no_route(*server).map(|error| error.to_string()),
+            });
+        }
         LogTarget::Syslog(path) => (path, path.as_path()),
         // A missing file is created.
         LogTarget::File(path) if path.exists() => (path, path.as_path()),
@@ -298,7 +326,7 @@ fn access_log(to: &LogTarget) -> Option<AccessLogFact> {
     };
     let error = rustix::fs::access(written, Access::WRITE_OK).err();
     Some(AccessLogFact {
-        path: path.clone(),
+        to: path.display().to_string(),
         error: error.map(|errno| {
             let error = io::Error::from(errno);
             if written == path { error.to_string() } else { format!("{}: {error}", written.display()) }

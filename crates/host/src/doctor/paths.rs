@@ -1,15 +1,19 @@
-//! Findings about the user, the file of the configuration, the admin socket and the access log.
+//! Findings about the user, the file of the configuration, the admin interface and the access log.
 
 use std::path::PathBuf;
 
-use super::facts::{AccessLogFact, AdminSocketFact, Found, HostFacts, UserFact};
+use config::{TokenError, Warning};
+
+use super::facts::{AccessLogFact, AdminSocketFact, Found, HostFacts, TokenFact, UserFact};
 use super::finding::{CONFIG, Finding, Level, PLACE, finding, ok};
 
 pub(super) fn assess(facts: &HostFacts) -> Vec<Finding> {
-    let Found { file, admin_socket, access_log, .. } = &facts.found;
-    let mut findings: Vec<_> = user(&facts.user, !facts.found.probes.is_empty()).into_iter().collect();
+    let Found { file, probes, admin_socket, token, access_log, .. } = &facts.found;
+    let reads_files = !probes.is_empty() || token.is_some();
+    let mut findings: Vec<_> = user(&facts.user, reads_files).into_iter().collect();
     findings.extend(file.as_ref().map(configuration));
     findings.extend(admin_socket.as_ref().map(self::admin_socket));
+    findings.extend(token.as_ref().map(self::token));
     findings.extend(access_log.as_ref().map(self::access_log));
     findings
 }
@@ -58,15 +62,26 @@ fn admin_socket(fact: &AdminSocketFact) -> Finding {
     }
 }
 
+fn token(TokenFact { path, read }: &TokenFact) -> Finding {
+    let subject = "admin token";
+    match read {
+        Ok(None) => ok(subject, format!("{} has one", path.display())),
+        Ok(Some(Warning { found, cure, .. })) => finding(Level::Warn, subject, found, cure),
+        Err(TokenError { path, what, cure }) => {
+            finding(Level::Fail, subject, format!("{}: {what}", path.display()), cure).exits(CONFIG)
+        }
+    }
+}
+
 fn access_log(fact: &AccessLogFact) -> Finding {
-    let path = fact.path.display();
+    let path = &fact.to;
     match &fact.error {
         None => ok("access log", format!("{path} can be written")),
         Some(error) => finding(
             Level::Fail,
             "access log",
             format!("{path}: {error}"),
-            "set another path in `access_log`; `LogsDirectory=rondel` in the unit creates /var/log/rondel",
+            "set another target in `access_log`; `LogsDirectory=rondel` in the unit creates /var/log/rondel",
         )
         .exits(PLACE),
     }

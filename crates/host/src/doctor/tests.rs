@@ -2,12 +2,12 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::{ConnectionsMax, OnAllDown, TargetRole, Waiting, Workers};
+use config::{ConnectionsMax, OnAllDown, TargetRole, TokenError, Waiting, Warning, Workers};
 use health::{Local, Place, ProbeError, Text};
 
 use super::asking::{Asked, Passed};
 use super::certificates::tests::validity;
-use super::facts::{AccessLogFact, AdminSocketFact, Found, PortFact, PortHolder, UserFact};
+use super::facts::{AccessLogFact, AdminSocketFact, Found, PortFact, PortHolder, TokenFact, UserFact};
 use super::probes::ProbeFact;
 use super::*;
 
@@ -112,6 +112,29 @@ fn missing_ipv6_fails_if_a_backend_needs_it() {
         facts.host.ipv6 = false;
         config.pools[0].backends[0].address = "[2001:db8::1]:80".parse().unwrap();
     });
+}
+
+#[test]
+fn a_token_that_cannot_be_used_or_that_others_read_has_a_finding() {
+    use Level::{Fail, Ok, Warn};
+    let fact = |read| Some(TokenFact { path: "/etc/rondel/token".into(), read });
+    let warning = Warning { subject: "admin token".into(), found: "f".into(), cure: "chmod".into() };
+    let error = TokenError {
+        path: "/etc/rondel/token".into(),
+        what: "it is empty".into(),
+        cure: "openssl rand".into(),
+    };
+    for (level, read, cure) in [
+        (Ok, Result::Ok(None), None),
+        (Warn, Result::Ok(Some(warning)), Some("chmod")),
+        (Fail, Err(error), Some("openssl rand")),
+    ] {
+        let mut facts = facts();
+        facts.found.token = fact(read);
+        let findings = assess(&config(), &facts);
+        let found = findings.iter().find(|finding| finding.subject == "admin token").unwrap();
+        assert_eq!((found.level, found.cure.as_deref()), (level, cure));
+    }
 }
 
 #[test]
@@ -322,10 +345,8 @@ fn facts() -> HostFacts {
                 is_default: true,
                 error: None,
             }),
-            access_log: Some(AccessLogFact {
-                path: PathBuf::from("/var/log/rondel/access.log"),
-                error: None,
-            }),
+            token: None,
+            access_log: Some(AccessLogFact { to: "/var/log/rondel/access.log".to_owned(), error: None }),
         },
         now: Duration::ZERO,
     }

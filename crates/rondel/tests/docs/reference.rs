@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 use std::{env, fs};
 
+use config::LogField;
 use config::reference::{Absent, Key};
 use connection::{CloseReason, Termination};
 
@@ -85,6 +86,16 @@ fn configuration_is_current() {
         write!(body, "\n## {name}\n\n{}\n{rows}", paragraph(section.about)).unwrap();
     }
     check("configuration", "Configuration keys", &paragraph(text), body.trim_start());
+}
+
+#[test]
+fn fields_of_the_access_log_are_current() {
+    let rows = LogField::ALL.iter().map(|field| [code(field.name()), field.meaning().to_owned()]);
+    let text = "What `fields` of `access_log` may list, see [Access log](../access-log.md#fields). In a text, a value \
+                that there is none of is `-`, and one that is no word is in double quotes, with `\\` before `\"` and \
+                `\\` in it. In JSON it is `null`, and the key is the name of the field. Milliseconds have up to three \
+                decimals.";
+    check("log-fields", "Fields of the access log", &paragraph(text), &table(["field", "meaning"], rows));
 }
 
 #[test]

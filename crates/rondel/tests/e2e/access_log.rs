@@ -1,6 +1,7 @@
 //! The access log: one line for each connection that ended, with any target and any failure of it.
 
 mod reasons;
+mod udp;
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions, Permissions};
@@ -221,6 +222,29 @@ fn a_connection_that_has_ended_is_listed_at_once() {
         let listed: Vec<Value> = serde_json::from_str(&log.ask("/ended.json")).unwrap();
         assert_eq!(listed.len(), visits);
     }
+}
+
+#[test]
+fn fields_are_selected_in_their_order() {
+    let backend = Backend::echo(9001);
+    let log = AccessLog::new();
+    let setup = log.admin(Setup::to(&[backend.target()]));
+    let to = |more: &str| format!("{{ to: {}, {more} }}", log.path().display());
+    let lb = Lb::start(
+        &setup.clone().access_log(&to("fields: [ended_at, listener, sni, bytes_to_client, reason]")),
+    );
+    visit(&lb, 5);
+    let lines = log.wait_for_lines(1);
+    let (ended_at, rest) = lines[0].split_once(' ').unwrap();
+    assert!(ended_at.starts_with("20") && ended_at.ends_with('Z'), "{ended_at}");
+    assert_eq!(rest, "web - 5 done");
+    lb.reload(&setup.access_log(&to("format: json, fields: [code, sni, bytes_to_client]")));
+    visit(&lb, 6);
+    let lines = log.wait_for_lines(2);
+    assert_eq!(lines[1], r#"{"code":"--","sni":null,"bytes_to_client":6}"#);
+    // What is kept of them is whole.
+    let ended: Vec<Value> = serde_json::from_str(&log.command("connections --ended --json").text).unwrap();
+    assert_eq!((&ended[0]["listener"], &ended[0]["bytes_to_client"]), (&"web".into(), &6.into()));
 }
 
 #[test]

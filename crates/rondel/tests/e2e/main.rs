@@ -61,5 +61,6 @@ mod source;
 mod storm;
 mod systemd;
 mod timeouts;
+mod token;
 mod top;
 mod transfer;

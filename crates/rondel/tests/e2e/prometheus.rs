@@ -1,7 +1,8 @@
 //! Prometheus with the rules of `configs/prometheus`, scraping a running balancer; and the dashboard for Grafana.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +14,7 @@ use crate::place::{Folder, address, eventually};
 use crate::programs::Nginx;
 use crate::servers::{Program, run};
 use crate::setup::Setup;
+use crate::token::Token;
 
 /// A Prometheus that scrapes the balancer five times a second, and in which every alert fires at once.
 struct Prometheus {
@@ -21,6 +23,15 @@ struct Prometheus {
 
 impl Prometheus {
     fn start() -> Self {
+        Self::start_with(&format!(
+            "rule_files: [rules.yaml]\n\
+             scrape_configs: [{{ job_name: rondel, static_configs: [{{ targets: [\"{}\"] }}] }}]\n",
+            address(9907)
+        ))
+    }
+
+    /// With these settings, except for intervals.
+    fn start_with(settings: &str) -> Self {
         let folder = Folder::new();
         let rules = fs::read_to_string(config("prometheus/rules.yaml")).unwrap();
         let at_once = |line: &str| {
@@ -28,10 +39,7 @@ impl Prometheus {
         };
         fs::write(folder.file("rules.yaml"), rules.lines().map(at_once).collect::<String>()).unwrap();
         let settings = format!(
-            "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms }}\n\
-             rule_files: [rules.yaml]\n\
-             scrape_configs: [{{ job_name: rondel, static_configs: [{{ targets: [\"{}\"] }}] }}]\n",
-            address(9907)
+            "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms }}\n{settings}"
         );
         fs::write(folder.file("prometheus.yaml"), settings).unwrap();
         let mut command = Command::new("prometheus");
@@ -42,13 +50,21 @@ impl Prometheus {
         Self { _program: Program::start(folder, command, address(9090)) }
     }
 
+    /// The results of a query.
+    fn query(expression: &str) -> Vec<Value> {
+        let url = format!("http://{}/api/v1/query", address(9090));
+        let data = format!("query={expression}");
+        let answer =
+            run(Command::new("curl").args(["--silent", "--max-time", "20", "--data-urlencode", &data, &url]));
+        // While it starts, it answers with a sentence.
+        let Ok(mut answer) = serde_json::from_str::<Value>(&answer) else { return Vec::new() };
+        let results = answer["data"]["result"].take();
+        serde_json::from_value(results).unwrap_or_else(|_| panic!("{answer}"))
+    }
+
     /// The firing alerts, each with its pool if it has one.
     fn firing() -> BTreeSet<String> {
-        let query = "http://{}/api/v1/query?query=ALERTS%7Balertstate%3D%22firing%22%7D";
-        let url = query.replace("{}", &address(9090).to_string());
-        let answer = run(Command::new("curl").args(["--silent", "--max-time", "20", &url]));
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        let results = answer["data"]["result"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        let results = Self::query("ALERTS{alertstate=\"firing\"}");
         let name = |result: &Value| {
             let label = |name: &str| result["metric"][name].as_str().unwrap_or_default().to_owned();
             assert_eq!(label("backend"), "", "an alert about one backend: {result}");
@@ -93,6 +109,40 @@ fn alerts_follow_the_state() {
     lb.signal(Signal::TERM);
     assert_eq!(lb.ended(), 0);
     eventually("the end fires", || Prometheus::firing().contains("RondelDown"));
+}
+
+/// By the example of `configs`, with the places of this test.
+#[test]
+fn a_scrape_sends_the_token() {
+    let backend = Nginx::start("a", 9001);
+    let token = Token::new();
+    let lb = Lb::start(&token.of(Setup::to(&[backend.target()])));
+    let example = fs::read_to_string(config("prometheus/prometheus.yaml")).unwrap();
+    // Prometheus runs as another user.
+    let folder = Folder::new();
+    let copy = folder.file("token");
+    fs::copy(token.path(), &copy).unwrap();
+    fs::set_permissions(&copy, Permissions::from_mode(0o644)).unwrap();
+    let place = |settings: &str, from: &str, to: &str| {
+        assert!(settings.contains(from), "{settings}");
+        settings.replace(from, to)
+    };
+    let settings = place(&example, "192.0.2.10:9907", &address(9907).to_string());
+    let settings = place(&settings, "/etc/prometheus/rondel-token", &copy.display().to_string());
+    let _prometheus = Prometheus::start_with(&settings);
+    let is_up = |expected: &str| {
+        Prometheus::query("up{job=\"rondel\"}").first().is_some_and(|up| up["value"][1] == expected)
+    };
+    eventually("it is read", || is_up("1") && !Prometheus::query("rondel_serving").is_empty());
+
+    // The other token is read for the next scrape.
+    let next = "another-token-of-32-characters--";
+    fs::write(token.path(), next).unwrap();
+    token.admin.done("reload");
+    eventually("the scrapes are refused", || is_up("0"));
+    fs::write(&copy, next).unwrap();
+    eventually("it is read again", || is_up("1"));
+    drop(lb);
 }
 
 #[test]

@@ -207,6 +207,8 @@ fn the_record_has_the_client_and_the_proxy() {
         behind_a_proxy(config);
         config.access_log = Some(config::AccessLog {
             to: config::LogTarget::Stderr,
+            facility: config::Facility::Local0,
+            fields: None,
             format: config::LogFormat::Json,
             skip_empty: false,
         });

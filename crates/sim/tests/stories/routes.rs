@@ -358,6 +358,8 @@ fn the_record_has_the_route_and_what_was_asked_for() {
     let with_log = |config: &mut Config| {
         config.access_log = Some(config::AccessLog {
             to: config::LogTarget::Stderr,
+            facility: config::Facility::Local0,
+            fields: None,
             format: config::LogFormat::Json,
             skip_empty: false,
         });

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use config::{AccessLog, LogFormat, LogTarget, TargetRole, Waiting};
+use config::{AccessLog, Facility, LogFormat, LogTarget, TargetRole, Waiting};
 use connection::{CloseReason, Direction, Termination};
 use sim::Peer;
 use table::Phase;
@@ -106,7 +106,13 @@ fn a_tenant_is_not_taken_for_the_one_before_it() {
     assert_eq!(record.client, Some(SocketAddr::from(([10, 8, 0, 1], 1025))), "the kernel's second client");
 }
 
-const LOG: AccessLog = AccessLog { to: LogTarget::Stderr, format: LogFormat::Text, skip_empty: false };
+const LOG: AccessLog = AccessLog {
+    to: LogTarget::Stderr,
+    facility: Facility::Local0,
+    format: LogFormat::Text,
+    fields: None,
+    skip_empty: false,
+};
 
 #[track_caller]
 fn check_record(balancer: &mut Balancer, reason: CloseReason, code: &str, bytes: [u64; 2]) {

@@ -18,8 +18,8 @@ use crate::setup::target;
 fn a_browser_reaches_the_server_of_its_name() {
     let servers = [("one", 9001), ("web", 9002)].map(|(name, port)| Server::openssl(name, port));
     let log = AccessLog::new();
-    let routes = "{ sni: [one.example], alpn: [h2], pool: one }";
-    let lb = Lb::start(&log.with_all(setup(routes, "", &servers.each_ref().map(Server::target))));
+    let by_name = "{ sni: [one.example], alpn: [h2], pool: one }";
+    let lb = Lb::start(&log.with_all(setup(by_name, "", &servers.each_ref().map(Server::target))));
     let profile = Folder::new();
     let at = lb.address();
     let mut browser = Command::new("chromium");
