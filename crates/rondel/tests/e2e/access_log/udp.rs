@@ -59,7 +59,12 @@ fn each_line_is_a_datagram_with_its_header() {
         "{{ to: \"syslog://{v6}\", facility: daemon, format: json, fields: [bytes_to_client, code] }}"
     );
     lb.reload(&setup.access_log(&chosen));
-    visit(&lb, 7);
+    // What is pending when the writer sees the reload goes to the server before.
+    servers[1].0.set_nonblocking(true).unwrap();
+    eventually("the other server has a line", || {
+        visit(&lb, 7);
+        servers[1].0.peek(&mut [0]).is_ok()
+    });
     let message = servers[1].next();
     assert!(message.starts_with("<30>1 "), "{message}");
     assert!(message.ends_with(" access - {\"bytes_to_client\":7,\"code\":\"--\"}"), "{message}");
