@@ -54,12 +54,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// The values of an enum with their words, and what else the list says of each.
-macro_rules! listed {
-    ($name:ident $list:ident: $(#[doc = $doc:literal] $variant:ident = $word:literal,)*) => {
+/// Declares an enum with the words of its values. Their documentation is also what pages and help say of them.
+macro_rules! words_with_meaning {
+    ($(#[$of:meta])* pub enum $name:ident { $(#[doc = $doc:literal] $variant:ident = $word:literal,)* }) => {
+        $(#[$of])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $(#[doc = $doc] $variant,)* }
+
         impl $name {
             /// Every value, in the order in which help texts list them.
-            pub const $list: &[Self] = &[$(Self::$variant),*];
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The word of a file.
             pub fn name(self) -> &'static str {
@@ -78,16 +82,6 @@ macro_rules! listed {
                 f.write_str(self.name())
             }
         }
-    };
-}
-
-/// Declares an enum, whose documentation is also the meaning of its values.
-macro_rules! words_with_meaning {
-    ($(#[$of:meta])* pub enum $name:ident { $(#[doc = $doc:literal] $variant:ident = $word:literal,)* }) => {
-        $(#[$of])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $(#[doc = $doc] $variant,)* }
-        listed!($name ALL: $(#[doc = $doc] $variant = $word,)*);
     };
 }
 
