@@ -9,10 +9,17 @@ use crate::picked::Picked;
 /// A member that was tried ends the search: that an attempt failed does not mean that the backend is down, and until
 /// it is, the one after it must not serve beside it.
 pub(crate) fn pick(members: &[BackendIndex], attempt: &Attempt<'_>) -> Picked {
-    let mut untried = members.iter().take_while(|index| !attempt.tried.contains(index));
-    match untried.find(|index| attempt.try_acquire(**index)) {
-        Some(index) => Picked::Backend(*index),
+    match before_tried(members, attempt.tried).find(|index| attempt.try_acquire(*index)) {
+        Some(index) => Picked::Backend(index),
         None if members.iter().any(|index| attempt.tried.contains(index)) => Picked::None,
         None => Picked::Full,
     }
+}
+
+/// The members before the first one that was tried: those that may be picked.
+pub(crate) fn before_tried(
+    members: &[BackendIndex],
+    tried: &[BackendIndex],
+) -> impl Iterator<Item = BackendIndex> {
+    members.iter().copied().take_while(|index| !tried.contains(index))
 }

@@ -234,8 +234,7 @@ impl Pool {
     pub fn can_pick(&self, target_role: TargetRole, tried: &[BackendIndex]) -> bool {
         let Candidates { shares, policy } = &self.candidates[TargetRoleKind::from(target_role) as usize];
         if let Policy::First(members) = policy {
-            let mut untried = members.iter().take_while(|index| !tried.contains(index));
-            return untried.any(|index| !self.backend(*index).is_full());
+            return first::before_tried(members, tried).any(|index| !self.backend(index).is_full());
         }
         let mut candidates = (0..).map(BackendIndex).zip(shares).filter(|(_, share)| **share > 0);
         candidates.any(|(index, _)| !tried.contains(&index) && !self.backend(index).is_full())
