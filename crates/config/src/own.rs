@@ -35,6 +35,8 @@ pub enum OwnPlace {
     Loop {
         /// Its index in [`Config::listeners`].
         listener: usize,
+        /// Which of its addresses takes the connection.
+        at: SocketAddr,
     },
     /// A listener that leads to another pool, and not back.
     Chain {
@@ -92,9 +94,9 @@ impl Fronts {
                 let Some(address) = address else { continue };
                 let takes = |(_, front): &&(usize, Front)| front.takes(address, &is_held);
                 let of_port = by_port.get(&address.port()).into_iter().flatten();
-                for listener in of_port.filter(takes).map(|(listener, _)| *listener) {
-                    next.entry(pool).or_default().extend(leads_to(listener));
-                    found.push((pool, backend, Some(listener)));
+                for (listener, front) in of_port.filter(takes) {
+                    next.entry(pool).or_default().extend(leads_to(*listener));
+                    found.push((pool, backend, Some((*listener, front.address))));
                 }
                 if self.http.is_some_and(|http| http.takes(address, &is_held)) {
                     found.push((pool, backend, None));
@@ -112,8 +114,8 @@ impl Fronts {
             backend,
             is: match listener {
                 None => OwnPlace::Admin,
-                Some(listener) if leads_back(pool, listener) => OwnPlace::Loop { listener },
-                Some(listener) => OwnPlace::Chain { listener },
+                Some((listener, at)) if leads_back(pool, listener) => OwnPlace::Loop { listener, at },
+                Some((listener, _)) => OwnPlace::Chain { listener },
             },
         };
         found.into_iter().map(own).collect()
@@ -133,7 +135,7 @@ fn reachable(next: &BTreeMap<usize, BTreeSet<usize>>, from: usize) -> BTreeSet<u
 impl Front {
     /// Whether a connection to `to` reaches it, on a host that holds the addresses for which `is_held` returns
     /// true.
-    pub(crate) fn takes(self, to: SocketAddr, is_held: impl Fn(IpAddr) -> bool) -> bool {
+    fn takes(self, to: SocketAddr, is_held: impl Fn(IpAddr) -> bool) -> bool {
         if self.address.port() != to.port() {
             return false;
         }
@@ -252,7 +254,7 @@ mod tests {
             .map(|own| {
                 let at = format!("{}/{}", own.pool.0, own.backend);
                 match own.is {
-                    OwnPlace::Loop { listener } => format!("loop {at} at {listener}"),
+                    OwnPlace::Loop { listener, .. } => format!("loop {at} at {listener}"),
                     OwnPlace::Chain { listener } => format!("chain {at} at {listener}"),
                     OwnPlace::Admin => format!("admin {at}"),
                 }

@@ -271,14 +271,14 @@ fn own_backends(
         let help = "write the address of the intended server";
         problems.push(match own.is {
             OwnPlace::Chain { .. } => continue,
-            OwnPlace::Loop { listener } => {
+            OwnPlace::Loop { listener, at } => {
                 let listener = &listeners[listener];
                 let name = listener.name.as_ref().map_or("", |name| &name.value);
                 let finding = finding(format!(
                     "the listener {} of this file, and its connections come back here",
                     Quoted(name)
                 ));
-                let front = fronts_of(listener).find(|front| front.value.takes(address.value, is_held));
+                let front = fronts_of(listener).find(|front| front.value.address == at);
                 match front {
                     Some(at) => finding.see(at.span, "the listener"),
                     None => finding,

@@ -41,16 +41,14 @@ fn describe(config: &Config, own: &OwnBackend) -> Option<String> {
         if name == address.to_string() { name.to_owned() } else { format!("{name} at {address}") }
     };
     let of_backend = format!("backend {} of pool {}", named(&backend.name, backend.address), pool.name);
-    let of_listener = |index: usize| {
+    let of_listener = |index: usize, at| {
         let listener = &config.listeners[index];
-        let takes = |listen: &&config::ListenAddress| listen.address.port() == backend.address.port();
-        let at = listener.addresses.iter().find(takes).map_or_else(|| listener.address(), |at| at.address);
         format!("this process's own listener {}", named(&listener.name, at))
     };
     match own.is {
-        OwnPlace::Loop { listener } => Some(format!(
+        OwnPlace::Loop { listener, at } => Some(format!(
             "{of_backend} is {}: its connections would return to rondel endlessly",
-            of_listener(listener)
+            of_listener(listener, at)
         )),
         OwnPlace::Chain { .. } => None,
         OwnPlace::Admin => Some(format!("{of_backend} is this process's own admin interface")),
@@ -71,7 +69,8 @@ mod tests {
         "web".clone_into(&mut config.listeners[0].name);
         let mut api = config.listeners[0].clone();
         "api".clone_into(&mut api.name);
-        api.addresses = vec!["0.0.0.0:81".parse::<SocketAddr>().unwrap().into()];
+        let addresses = ["127.0.0.9:82", "127.0.0.8:82", "0.0.0.0:81"];
+        api.addresses = addresses.map(|at| at.parse::<SocketAddr>().unwrap().into()).into();
         config.listeners.push(api);
         "app".clone_into(&mut config.pools[0].name);
         "a".clone_into(&mut config.pools[0].backends[0].name);
@@ -89,6 +88,8 @@ mod tests {
              its connections would return to rondel endlessly"
         );
         assert!(refused("127.1.2.3:81").unwrap_err().contains("own listener api at 0.0.0.0:81"));
+        // Of two addresses with one port, the one that takes the connection.
+        assert!(refused("127.0.0.8:82").unwrap_err().contains("own listener api at 127.0.0.8:82"));
         config.admin.http = Some("127.0.0.1:9907".parse().unwrap());
         config.pools[0].backends[0].address = "127.0.0.1:9907".parse().unwrap();
         assert!(refuse_loops(&config).unwrap_err().contains("own admin interface"));
