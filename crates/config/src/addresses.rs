@@ -1,12 +1,14 @@
 //! Several addresses in few words.
 
+use std::borrow::Borrow;
 use std::net::SocketAddr;
 
 /// Addresses as an operator writes them: `10.0.0.1:80, [::]:8000-8010`. Ports that follow each other at one IP address
 /// are a range.
-pub fn show_addresses(addresses: impl IntoIterator<Item = SocketAddr>) -> String {
+pub fn show_addresses(addresses: impl IntoIterator<Item: Borrow<SocketAddr>>) -> String {
     let mut ranges: Vec<(SocketAddr, u16)> = Vec::new();
     for address in addresses {
+        let address = *address.borrow();
         match ranges.last_mut() {
             Some((first, last)) if follows(*first, *last, address) => *last = address.port(),
             _ => ranges.push((address, address.port())),
@@ -26,6 +28,8 @@ fn follows(mut first: SocketAddr, last: u16, next: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::show_addresses;
 
     #[test]
@@ -40,6 +44,7 @@ mod tests {
 
     #[track_caller]
     fn check(addresses: &str, shown: &str) {
-        assert_eq!(show_addresses(addresses.split(' ').map(|address| address.parse().unwrap())), shown);
+        let addresses = addresses.split(' ').map(|address| address.parse::<SocketAddr>().unwrap());
+        assert_eq!(show_addresses(addresses), shown);
     }
 }

@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
-use crate::addresses::show_addresses;
 use crate::config::{
     Backend, Config, Failback, Keepalive, Listener, OnRemove, Pool, Runtime, TargetRole, Tiers, Waiting,
 };
@@ -121,7 +120,7 @@ fn listener_parts(
     (next, after): (&Config, &Listener),
 ) -> Vec<String> {
     let mut parts = Vec::new();
-    setting(&mut parts, "address", addresses(before), addresses(after), show);
+    setting(&mut parts, "address", before.shown_addresses(), after.shown_addresses(), show);
     setting(&mut parts, "pool", pool_of(previous, before), pool_of(next, after), show);
     setting(&mut parts, "role", before.target_role, after.target_role, target_role);
     let proxy_protocol =
@@ -239,13 +238,9 @@ fn pool_of<'a>(config: &'a Config, listener: &Listener) -> &'a str {
     &config.pools[listener.pool.0].name
 }
 
-fn addresses(listener: &Listener) -> String {
-    show_addresses(listener.addresses.iter().map(|listen| listen.address))
-}
-
 /// A name with its addresses, or only one if they are equal.
 fn named_listener(listener: &Listener) -> String {
-    let addresses = addresses(listener);
+    let addresses = listener.shown_addresses();
     if listener.name == addresses { addresses } else { format!("{} {addresses}", listener.name) }
 }
 

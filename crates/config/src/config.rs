@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::{AccessIndex, AccessList, LimitsIndex, Rate, RulePrefixes, SourceLimits};
+use crate::addresses::show_addresses;
 use crate::probe::Probe;
 use crate::proxy::{Opening, ProxyProtocol, SendProxy};
 use crate::route::Routing;
@@ -209,6 +210,11 @@ impl Listener {
     /// The first of its addresses.
     pub fn address(&self) -> SocketAddr {
         self.addresses[0].address
+    }
+
+    /// Its addresses as an operator writes them.
+    pub(crate) fn shown_addresses(&self) -> String {
+        show_addresses(self.addresses.iter().map(|listen| listen.address))
     }
 
     /// Every pool its connections may go to, its own first, each once.

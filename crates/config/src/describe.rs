@@ -4,7 +4,6 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
 use crate::access::{AccessList, Refusal, Refuse, SourceLimits};
-use crate::addresses::show_addresses;
 use crate::config::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, AdminSocket, Backend, Backups, Balance, Config, ConnectionsMax,
     Eject, Failback, Fallback, Keepalive, LagMax, Listener, OnAllDown, OnDemotion, OnLoss, OnRemove, Pool,
@@ -123,8 +122,7 @@ impl Refusal {
 impl Listener {
     fn describe(&self, config: &Config, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pool = &config.pools[self.pool.0];
-        let addresses = show_addresses(self.addresses.iter().map(|listen| listen.address));
-        writeln!(f, "\nlistener {} {addresses} -> pool {}", self.name, pool.name)?;
+        writeln!(f, "\nlistener {} {} -> pool {}", self.name, self.shown_addresses(), pool.name)?;
         match self.target_role {
             TargetRole::Any => {}
             TargetRole::Primary(hold) => {

@@ -32,7 +32,7 @@ impl fmt::Display for Ready {
         for (number, listener) in self.listeners.iter().enumerate() {
             let comma = if number == 0 { "" } else { ", " };
             // Without a name of its own, a listener is named by its address.
-            let addresses = show_addresses(listener.addresses.iter().copied());
+            let addresses = show_addresses(&listener.addresses);
             if listener.name == addresses {
                 write!(f, "{comma}{addresses}")?;
             } else {

@@ -104,7 +104,7 @@ fn row(pool: &str, backend: &BackendStatus) -> [String; COLUMNS.len()] {
 fn removed_row(removed: &RemovedStatus) -> [String; COLUMNS.len()] {
     let mut row = COLUMNS.map(|_| "-".to_owned());
     row[0] = format!("{}/{}", removed.pool, removed.name);
-    row[1] = show_addresses(removed.addresses.iter().copied());
+    row[1] = show_addresses(&removed.addresses);
     "removed".clone_into(&mut row[3]);
     row[7] = removed.active.to_string();
     row[12] = left(removed);

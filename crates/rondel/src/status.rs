@@ -99,7 +99,7 @@ fn process(status: &Status, clock: &Clock) -> String {
 
 fn listener_line(listener: &ListenerStatus) -> String {
     let ListenerStatus { name, addresses, active, connections_max, accepted, .. } = listener;
-    let address = show_addresses(addresses.iter().copied());
+    let address = show_addresses(addresses);
     let (pools, s) = (listener.pools(), if listener.pools().len() == 1 { "" } else { "s" });
     let role = listener.role.as_ref().map_or_else(String::new, |role| format!(" for {role}"));
     let held = if listener.held > 0 { format!(", {} held", listener.held) } else { String::new() };

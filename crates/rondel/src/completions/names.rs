@@ -28,7 +28,7 @@ pub(crate) fn listeners() -> ArgValueCompleter {
         listeners
             .map(|listener| {
                 let pools = listener.pools().join(", ");
-                let addresses = show_addresses(listener.addresses.iter().copied());
+                let addresses = show_addresses(&listener.addresses);
                 (listener.name.clone(), format!("{addresses} to pool {pools}"))
             })
             .collect()
@@ -47,7 +47,7 @@ pub(crate) fn backends_and_removed() -> ArgValueCompleter {
         let removed = removed.map(|backend| {
             (
                 format!("{}/{}", backend.pool, backend.name),
-                format!("{}, removed", show_addresses(backend.addresses.iter().copied())),
+                format!("{}, removed", show_addresses(&backend.addresses)),
             )
         });
         backends_of(status, current).into_iter().chain(removed).collect()

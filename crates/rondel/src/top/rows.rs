@@ -284,7 +284,7 @@ fn backend_row(pool: &PoolStatus, backend: &BackendStatus, rates: &Rates<'_>, co
 pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, colours: Colours) -> Rows {
     let severities = Severities::new(status, |problem| problem.listener.as_deref());
     let found = |listener: &&ListenerStatus| {
-        let address = show_addresses(listener.addresses.iter().copied());
+        let address = show_addresses(&listener.addresses);
         matches(shown.filter, listener.pools().into_iter().chain([listener.name.as_str(), address.as_str()]))
     };
     let mut listeners: Vec<_> = status.listeners.iter().filter(found).collect();
@@ -297,7 +297,7 @@ pub(super) fn listeners(status: &Status, rates: &Rates<'_>, shown: &Shown<'_>, c
     let row = |listener: &ListenerStatus| {
         let cells = vec![
             listener.name.clone(),
-            show_addresses(listener.addresses.iter().copied()),
+            show_addresses(&listener.addresses),
             pools_of(listener),
             listener.active.to_string(),
             listener.connections_max.to_string(),
